@@ -1,0 +1,1 @@
+"""Read views made from the log: runner, rebuild, queries."""

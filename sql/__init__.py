@@ -1,0 +1,1 @@
+"""SQL texts (migrations, functions, queries, projections) and their loader."""
