@@ -1,0 +1,62 @@
+"""What can go wrong with the embedded PostgreSQL; the docstring is the default message."""
+
+import inspect
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot be used."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(f"{inspect.getdoc(type(self))} {detail}".strip())
+
+
+class BinariesMissing(EmbeddedPostgresError):
+    """No embedded PostgreSQL for this platform: set DATABASE_URL to a PostgreSQL 15 or newer."""
+
+
+class BinariesUnreadable(EmbeddedPostgresError):
+    """PostgreSQL refuses to run as root, and the user that it would run as cannot read it."""
+
+
+class InitFailed(EmbeddedPostgresError):
+    """PostgreSQL could not create its data folder."""
+
+
+class StartFailed(EmbeddedPostgresError):
+    """PostgreSQL did not start."""
+
+
+class StopFailed(EmbeddedPostgresError):
+    """PostgreSQL did not stop."""
+
+
+class ProgramTimedOut(EmbeddedPostgresError):
+    """A PostgreSQL program took too long and was ended."""
+
+
+class ProgramUnusable(EmbeddedPostgresError):
+    """A PostgreSQL program cannot be run."""
+
+
+class PortTaken(EmbeddedPostgresError):
+    """PostgreSQL went down and another program took its port: restart the service."""
+
+
+class PortMoved(EmbeddedPostgresError):
+    """PostgreSQL came back on another port, as its old one was taken: restart the service."""
+
+
+class VersionMismatch(EmbeddedPostgresError):
+    """The data folder was made by another major version of PostgreSQL."""
+
+
+class PasswordMissing(EmbeddedPostgresError):
+    """The data folder is there and its password file is not: restore it, or move the data away."""
+
+
+class DataOfAnotherUser(EmbeddedPostgresError):
+    """The data folder belongs to another user: start as that user or as root."""
+
+
+class NotAcquired(EmbeddedPostgresError):
+    """The server was not acquired, or was released."""

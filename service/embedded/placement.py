@@ -1,0 +1,82 @@
+"""Where the server's files live, and as whom it runs: PostgreSQL refuses to run as root."""
+
+import hashlib
+import os
+import pwd
+from pathlib import Path
+
+import msgspec
+
+from service.embedded.errors import DataOfAnotherUser
+
+SHARED = Path("/var/lib/colloquy")
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The system user that owns the data and runs the server."""
+
+    uid: int
+    gid: int
+
+
+def is_root() -> bool:
+    """Whether this process is root."""
+    return os.geteuid() == 0
+
+
+def server_account(data: Path) -> Account:
+    """As whom to run: ourselves; as root, the owner of the data, and `nobody` to begin with.
+
+    Raises:
+        DataOfAnotherUser: the data is neither ours nor are we root.
+    """
+    owner = data.stat() if data.exists() else None
+    if not is_root():
+        if owner and owner.st_uid != os.geteuid():
+            raise DataOfAnotherUser(f"({data}, user id {owner.st_uid})")
+        return Account(os.geteuid(), os.getegid())
+    if owner and owner.st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
+    nobody = pwd.getpwnam("nobody")
+    return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+def data_folder(home: Path) -> Path:
+    """The real folder of the data of this home, there or to be made.
+
+    It is `home/postgres`, except for root with a home below a folder that other users cannot
+    enter, such as /root: then it is /var/lib/colloquy/<16 hex of SHA-256 of home>/postgres,
+    and `home/postgres` is a symbolic link to it.
+    """
+    inside = home / "postgres"
+    if inside.is_symlink() or inside.exists() or not is_root() or _enterable(home):
+        return inside.resolve()
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()
+    return SHARED / digest[:16] / "postgres"
+
+
+def prepare_folders(home: Path, data: Path) -> None:
+    """Make the folders around the data; no folder above `home` is changed."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not is_root():
+        return
+    if data.parent == home:
+        home.chmod(home.stat().st_mode | 0o001)
+    elif data.is_relative_to(SHARED):
+        make_shared(SHARED, 0o755)
+        make_shared(data.parent, 0o711)
+
+
+def make_shared(folder: Path, mode: int) -> None:
+    """Make one of our folders below /var/lib, with this mode whatever the umask is."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
+
+
+def open_to_all(program: Path) -> bool:
+    """Whether every user can read and run this file."""
+    return program.stat().st_mode & 0o005 == 0o005 and _enterable(program)
+
+
+def _enterable(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in path.parents if folder.exists())

@@ -1,0 +1,87 @@
+"""Run the programs of PostgreSQL: as the right user, in a clean environment, into the log."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from service.embedded.errors import ProgramTimedOut, ProgramUnusable
+from service.embedded.placement import Account, is_root
+
+# Secrets of the service must not show in the server's environment, nor PG* of the user steer it.
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "TZ")
+
+
+class Programs(msgspec.Struct, frozen=True):
+    """The programs in `binaries`, run as `account`, with their output in the file `log`."""
+
+    binaries: Path
+    account: Account
+    log: Path
+
+    def run(
+        self, program: str, *arguments: str | Path, data: Path, seconds: float, stdin: str = ""
+    ) -> bool:
+        """Run a program on a data folder; True when it succeeded.
+
+        The session is new, so that Ctrl-C ends the service first and the server after it, and
+        the folder is one that every user can enter.
+
+        Raises:
+            ProgramTimedOut: it took longer than `seconds`.
+            ProgramUnusable: it cannot be run at all.
+        """
+        command = [self.binaries / program, *arguments]
+        try:
+            return self._run(command, data, seconds, stdin) == 0
+        except subprocess.TimeoutExpired as error:
+            raise ProgramTimedOut(f"{program}: {seconds:.0f} s. {self.last_words()}") from error
+        except OSError as error:
+            raise ProgramUnusable(f"({self.binaries / program}: {error})") from error
+
+    def _run(self, command: list[str | Path], data: Path, seconds: float, stdin: str) -> int:
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            return subprocess.run(
+                command,
+                input=stdin.encode(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=inherited | {"LC_ALL": "C", "PGDATA": str(data)},
+                cwd="/",
+                timeout=seconds,
+                check=False,
+                start_new_session=True,
+                user=self.account.uid if is_root() else None,
+                group=self.account.gid if is_root() else None,
+                extra_groups=[] if is_root() else None,
+            ).returncode
+        finally:
+            os.close(log)
+
+    def clear_log(self) -> None:
+        """Empty the log, which everybody with it open appends to."""
+        os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+
+    def log_text(self) -> str:
+        """What the log holds."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def last_words(self) -> str:
+        """The last lines of the log as one, and where it is."""
+        lines = [line.strip() for line in self.log_text().splitlines() if line.strip()]
+        return f"The end of {self.log}: {' | '.join(lines[-6:])}"
+
+    def give(self, path: Path) -> None:
+        """Make the server's user the owner of this path."""
+        if is_root():
+            os.chown(path, self.account.uid, self.account.gid)
+
+    def major_version(self) -> str:
+        """The major version of these programs, such as `18`."""
+        command = [str(self.binaries / "postgres"), "--version"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+        version: str = done.stdout.split()[2]
+        return version.split(".")[0]
