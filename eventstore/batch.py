@@ -1,0 +1,135 @@
+"""A batch of appends: which may share one, how it is sent, what came of each."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from eventstore.codec import encode
+from eventstore.events import type_name
+from eventstore.records import Metadata, NewEvent, RecordedEvent
+
+MAX_BATCH = 256
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One append that waits. Its events are stored all or none; `done` tells what came of it."""
+
+    account_id: int
+    stream: str
+    expected: int | None
+    events: Sequence[NewEvent]
+    metadata: Metadata
+    metadata_text: str
+    data_texts: Sequence[str]
+    salts: Sequence[bytes | None]
+    done: "asyncio.Future[list[RecordedEvent]]"
+
+
+def new_item(
+    account_id: int,
+    stream: str,
+    expected: int | None,
+    events: Sequence[NewEvent],
+    metadata: Metadata,
+) -> Item:
+    """An item with its salts drawn and its events encoded.
+
+    Raises:
+        ValueError: There is no event, or content without a subject.
+    """
+    if not events:
+        raise ValueError("an append needs at least one event")
+    if any(e.content is not None and e.subject_id is None for e in events):
+        raise ValueError("an event with content needs the subject whom it is about")
+    return Item(
+        account_id=account_id,
+        stream=stream,
+        expected=expected,
+        events=events,
+        metadata=metadata,
+        metadata_text=encode(metadata),
+        data_texts=[encode(e.event) for e in events],
+        salts=[None if e.content is None else os.urandom(16) for e in events],
+        done=asyncio.get_running_loop().create_future(),
+    )
+
+
+def take_batch(waiting: deque[Item]) -> list[Item]:
+    """Takes the next items that may share a batch; the others keep their order.
+
+    A batch is of one account. A stream stands in it twice only where the later item expects no
+    revision, since the append function compares with what was there before the batch.
+    """
+    account_id = waiting[0].account_id
+    streams: set[str] = set()
+    held_back: set[str] = set()
+    batch: list[Item] = []
+    passed: list[Item] = []
+    while waiting and len(batch) < MAX_BATCH:
+        item = waiting.popleft()
+        clashes = item.stream in streams and item.expected is not None
+        if item.account_id != account_id or item.stream in held_back or clashes:
+            held_back.add(item.stream)
+            passed.append(item)
+        else:
+            streams.add(item.stream)
+            batch.append(item)
+    waiting.extendleft(reversed(passed))
+    return batch
+
+
+def arguments(batch: Sequence[Item]) -> tuple[Any, ...]:
+    """The batch as the arguments of `append_events.sql`."""
+    numbers = [n for n, item in enumerate(batch, 1) for _ in item.events]
+    events = [event for item in batch for event in item.events]
+    return (
+        batch[0].account_id,
+        [item.stream for item in batch],
+        [item.expected for item in batch],
+        numbers,
+        [event.event_id for event in events],
+        [data for item in batch for data in item.data_texts],
+        [batch[number - 1].metadata_text for number in numbers],
+        [event.subject_id for event in events],
+        [salt for item in batch for salt in item.salts],
+        [event.content for event in events],
+        list({type_name(event.event) for event in events}),
+    )
+
+
+def recorded(
+    item: Item, position: int, revision: int, recorded_at: datetime
+) -> list[RecordedEvent]:
+    """The item's events as the log has them.
+
+    Args:
+        position: Of the item's first event.
+        revision: Of the item's first event.
+    """
+    return [
+        RecordedEvent(
+            account_id=item.account_id,
+            position=position + place,
+            stream=item.stream,
+            revision=revision + place,
+            event_id=new.event_id,
+            event=new.event,
+            metadata=item.metadata,
+            recorded_at=recorded_at,
+            content=new.content,
+            content_hash=_commitment(salt, new.content),
+        )
+        for place, (new, salt) in enumerate(zip(item.events, item.salts, strict=True))
+    ]
+
+
+def _commitment(salt: bytes | None, content: str | None) -> bytes | None:
+    if salt is None or content is None:
+        return None
+    return sha256(salt + content.encode()).digest()

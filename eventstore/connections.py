@@ -1,0 +1,67 @@
+"""Connections to Postgres in the roles that the rooms work in."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import asyncpg
+
+Role = Literal["colloquy_service", "colloquy_auditor", "colloquy_analyst"]
+if TYPE_CHECKING:  # asyncpg's classes are generic to type checkers only
+    Connection = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+CONNECT_TIMEOUT = 10.0
+STATEMENT_TIMEOUT = 30.0
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,
+)
+"""Errors that say that the database is gone, restarting or busy, not that a statement is wrong."""
+
+
+async def connect(
+    url: str, role: Role | None = None, settings: Mapping[str, str] | None = None
+) -> Connection:
+    """A connection as `role`, or as the owner.
+
+    Args:
+        url: The owner's connection URL; it must be a member of the role.
+        settings: Server settings for this session.
+    """
+    return await asyncpg.connect(
+        url,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=STATEMENT_TIMEOUT,
+        server_settings=_settings(role, settings),
+    )
+
+
+async def open_pool(url: str, role: Role, size: int) -> Pool:
+    """A pool of at most `size` connections for short statements that leave no session state."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=STATEMENT_TIMEOUT,
+        server_settings=_settings(role, None),
+        reset=_keep_session,
+    )
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Saves the usual reset's round trip: no statement of a pool changes its session."""
+
+
+def _settings(role: Role | None, settings: Mapping[str, str] | None) -> dict[str, str]:
+    chosen = {"application_name": "colloquy", "jit": "off", **(settings or {})}
+    return {**chosen, "role": role} if role else chosen

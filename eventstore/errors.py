@@ -1,0 +1,34 @@
+"""What can go wrong with the log."""
+
+
+class EventStoreError(Exception):
+    """The log could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class WrongExpectedRevision(EventStoreError):
+    """The stream has moved on since it was read."""
+
+    def __init__(self, stream: str, expected: int, current: int) -> None:
+        super().__init__(f"stream {stream} is at revision {current}, not at {expected}")
+        self.stream = stream
+        self.expected = expected
+        self.current = current
+
+
+class AppendRefused(EventStoreError):
+    """The database refused these events; the cause says why."""
+
+
+class LogUnavailable(EventStoreError):
+    """The log's database did not answer in time; whether it stored the events is not known."""
+
+
+class UnknownEventType(EventStoreError):
+    """The log holds an event of a type that this program does not know."""
+
+
+class LogClosed(EventStoreError):
+    """The log is closed and takes no more events."""

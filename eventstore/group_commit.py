@@ -1,0 +1,64 @@
+"""The queue in front of the log: many waiting appends, one commit.
+
+Two lanes (connections) take turns: while one waits for its commit to reach the disk, the
+other's batch fills up and queues behind it on the head row's lock.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from eventstore.batch import Item, take_batch
+from eventstore.errors import LogClosed
+from eventstore.lane import Lane
+from eventstore.records import RecordedEvent
+
+LANES = 2
+PATIENCE = 30.0
+"""Seconds for which an append outlasts a database that is away, for example restarting."""
+
+
+class GroupCommit:
+    """Commits what is waiting, in batches.
+
+    Args:
+        url: The owner's connection URL.
+        on_commit: Called with the account whose log has grown.
+        patience: Seconds to outlast a database that is away.
+    """
+
+    def __init__(
+        self, url: str, on_commit: Callable[[int], None], patience: float = PATIENCE
+    ) -> None:
+        self._lanes = [Lane(url, on_commit, patience) for _ in range(LANES)]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waiting: deque[Item] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = False
+
+    def start(self) -> None:
+        """Starts the lanes; they connect when there is something to append."""
+        self._tasks = [asyncio.create_task(lane.run(self._next)) for lane in self._lanes]
+
+    async def submit(self, item: Item) -> list[RecordedEvent]:
+        """Waits until the item is on disk; it gets there even if the caller is cancelled."""
+        if self._closing:
+            raise LogClosed
+        self._waiting.append(item)
+        self._arrived.set()
+        return await asyncio.shield(item.done)
+
+    async def close(self) -> None:
+        """Commits what is still waiting, then ends the lanes."""
+        self._closing = True
+        self._arrived.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _next(self) -> list[Item]:
+        """The next batch; empty when there will be none."""
+        while not self._waiting:
+            if self._closing:
+                return []
+            self._arrived.clear()
+            await self._arrived.wait()
+        return take_batch(self._waiting)

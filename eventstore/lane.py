@@ -1,0 +1,149 @@
+"""One connection that commits batches, and what it does when a batch or the database fails."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+import structlog
+
+from eventstore.batch import Item, arguments, recorded
+from eventstore.connections import AWAY, Connection, connect
+from eventstore.errors import (
+    AppendRefused,
+    EventStoreError,
+    LogUnavailable,
+    WrongExpectedRevision,
+)
+from eventstore.records import RecordedEvent
+from sql.loader import query
+
+_RETRY = 0.1
+# The plans of the inline projections are made when their tables are empty and kept while
+# these grow: only plans by index stay right.
+_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+
+log = structlog.get_logger("colloquy.log")
+
+
+class Lane:
+    """Commits one batch after another over a connection that it renews when it breaks.
+
+    Args:
+        url: The owner's connection URL.
+        on_commit: Called with the account whose log has grown.
+        patience: Seconds to outlast a database that is away.
+    """
+
+    def __init__(self, url: str, on_commit: Callable[[int], None], patience: float) -> None:
+        self._url = url
+        self._on_commit = on_commit
+        self._patience = patience
+        self._connection: Connection | None = None
+
+    async def run(self, next_batch: Callable[[], Awaitable[list[Item]]]) -> None:
+        """Settles batches until an empty one comes."""
+        try:
+            while batch := await next_batch():
+                await self._settle(batch)
+        finally:
+            self._hang_up()
+
+    async def _settle(self, batch: Sequence[Item]) -> None:
+        """Commits a batch; if the database refuses it, halves it until the bad item is alone."""
+        try:
+            await self._outlast(batch)
+        except LogUnavailable as error:
+            _fail(batch, error)
+        except Exception as error:
+            if len(batch) == 1:
+                _fail(batch, _refused(batch[0], error))
+                return
+            half = len(batch) // 2
+            await self._settle(batch[:half])
+            await self._settle(batch[half:])
+
+    async def _outlast(self, batch: Sequence[Item]) -> None:
+        """Commits a batch once, however often the connection breaks within the patience."""
+        give_up = asyncio.get_running_loop().time() + self._patience
+        doubtful = False
+        while True:
+            try:
+                await self._commit(batch, doubtful)
+                return
+            except Exception as error:
+                late_commit = doubtful and isinstance(error, asyncpg.UniqueViolationError)
+                if not late_commit and not self._is_away(error):
+                    raise
+                log.warning("append_interrupted", error=repr(error), items=len(batch))
+            if asyncio.get_running_loop().time() > give_up:
+                raise LogUnavailable
+            doubtful = True
+            await asyncio.sleep(_RETRY)
+
+    async def _commit(self, batch: Sequence[Item], doubtful: bool) -> None:
+        """Sends a batch. A doubtful one was sent before, and perhaps committed, unknown to us."""
+        if doubtful and not (batch := await self._without_appended(batch)):
+            return
+        connection = await self._connected()
+        rows = await connection.fetch(query("append_events"), *arguments(batch))
+        rejected: dict[Item, int] = {}
+        for row in rows:
+            item = batch[row["item"] - 1]
+            if row["accepted"]:
+                first = row["revision"] + 1
+                _resolve(item, recorded(item, row["position"], first, row["recorded_at"]))
+            else:
+                rejected[item] = row["revision"]
+        self._on_commit(batch[0].account_id)
+        if doubtful and rejected:
+            # A first sending that committed late looks like somebody else's append.
+            kept = await self._without_appended(list(rejected))
+            rejected = {item: rejected[item] for item in kept}
+        for item, current in rejected.items():
+            _fail([item], WrongExpectedRevision(item.stream, item.expected or 0, current))
+
+    async def _without_appended(self, batch: Sequence[Item]) -> list[Item]:
+        """Resolves the items that the log has already; returns the others."""
+        connection = await self._connected()
+        left = {item.events[0].event_id: item for item in batch}
+        rows = await connection.fetch(query("find_appended"), batch[0].account_id, list(left))
+        for row in rows:
+            item = left.pop(row["event_id"])
+            _resolve(item, recorded(item, row["position"], row["revision"], row["recorded_at"]))
+        return list(left.values())
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await connect(self._url, "colloquy_service", _SETTINGS)
+        return self._connection
+
+    def _is_away(self, error: Exception) -> bool:
+        """Whether the error means that the database is gone, not that it refuses the events."""
+        broken = self._connection is None or self._connection.is_closed()
+        away = isinstance(error, AWAY) or (broken and not isinstance(error, ValueError))
+        if away:
+            self._hang_up()
+        return away
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _resolve(item: Item, events: list[RecordedEvent]) -> None:
+    if not item.done.done():
+        item.done.set_result(events)
+
+
+def _fail(batch: Sequence[Item], error: EventStoreError) -> None:
+    for item in batch:
+        if not item.done.done():
+            item.done.set_exception(error)
+            item.done.exception()  # who waited may be gone; then the error is nobody's
+
+
+def _refused(item: Item, error: Exception) -> AppendRefused:
+    refused = AppendRefused(f"the append to {item.stream} was refused: {error}")
+    refused.__cause__ = error
+    return refused

@@ -1,0 +1,113 @@
+"""The one connection that a process keeps for as long as it lives.
+
+It holds the lock by which others see that this process is alive (and its turns with it),
+hears that another process has appended, and tells others that this one has. Telling happens
+here, coalesced, and not in the append's transaction: NOTIFY takes a lock on the whole
+database at commit.
+"""
+
+import asyncio
+import secrets
+from contextlib import suppress
+
+import asyncpg
+import structlog
+
+from eventstore.connections import Connection, connect
+from sql.loader import query
+
+CHANNEL = "colloquy_log"
+EVERY_ACCOUNT = 0
+"""The bell of this account rings for all."""
+
+_COALESCE = 0.005
+_RETRY = 0.25
+_CHECK = 15.0
+
+log = structlog.get_logger("colloquy.link")
+
+
+class Link:
+    """Liveness and wake-ups of one process.
+
+    Args:
+        url: The owner's connection URL.
+
+    `owner` is this process's number, written into the turns that it owns.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.owner = secrets.randbits(48)
+        self._url = url
+        self._bells: dict[int, asyncio.Event] = {}
+        self._to_tell: set[int] = set()
+        self._stirred = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connects, so that from here on the process counts as alive."""
+        connection = await self._open()
+        self._task = asyncio.create_task(self._keep(connection), name="link")
+
+    async def close(self) -> None:
+        """Ends the connection; the process no longer counts as alive."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    def ring(self, account_id: int) -> None:
+        """Wakes an account's followers: here at once, elsewhere within milliseconds."""
+        self._wake(account_id)
+        self._to_tell.add(account_id)
+        self._stirred.set()
+
+    def bell(self, account_id: int) -> asyncio.Event:
+        """Set at the next append to the account's log. Take it before you look for events."""
+        return self._bells.setdefault(account_id, asyncio.Event())
+
+    def _wake(self, account_id: int) -> None:
+        for heard in (account_id, EVERY_ACCOUNT):
+            if bell := self._bells.pop(heard, None):
+                bell.set()
+
+    async def _open(self) -> Connection:
+        connection = await connect(self._url, "colloquy_service")
+        try:
+            await connection.fetchval(query("lock_owner"), self.owner)
+            await connection.add_listener(CHANNEL, self._hear)
+            connection.add_termination_listener(lambda _: self._stirred.set())
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self._wake(int(str(payload)))
+
+    async def _keep(self, connection: Connection | None) -> None:
+        try:
+            while True:
+                try:
+                    connection = connection or await self._open()
+                    await self._tell(connection)
+                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+                    log.warning("link_lost", error=repr(e))
+                    if connection:
+                        connection.terminate()
+                    connection = None
+                    await asyncio.sleep(_RETRY)
+        finally:
+            if connection:
+                connection.terminate()
+
+    async def _tell(self, connection: Connection) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK):
+                    await self._stirred.wait()
+            await asyncio.sleep(_COALESCE)
+            self._stirred.clear()
+            accounts, self._to_tell = self._to_tell, set()
+            await connection.execute(query("ring"), list(accounts))

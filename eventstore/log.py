@@ -1,0 +1,107 @@
+"""The log: append events, read a stream or everything, follow what comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from eventstore.batch import new_item
+from eventstore.codec import decode_row
+from eventstore.connections import Pool
+from eventstore.group_commit import GroupCommit
+from eventstore.link import Link
+from eventstore.records import Metadata, NewEvent, RecordedEvent
+from sql.loader import query
+
+PAGE = 500
+"""Events that one read of the whole log returns at most."""
+
+POLL = 1.0
+"""Seconds after which a follower looks for events without having been told."""
+
+
+class EventLog:
+    """All accounts' logs in one database.
+
+    Args:
+        pool: For reading; its role needs SELECT on the log.
+        commits: The queue through which events are appended.
+        link: Tells of new events.
+    """
+
+    def __init__(self, pool: Pool, commits: GroupCommit, link: Link) -> None:
+        self._pool = pool
+        self._commits = commits
+        self._link = link
+
+    async def append(
+        self,
+        account_id: int,
+        stream: str,
+        events: Sequence[NewEvent],
+        *,
+        expected: int | None,
+        metadata: Metadata,
+    ) -> list[RecordedEvent]:
+        """Appends events to one stream, all or none; returns when they are on disk.
+
+        Args:
+            expected: The revision that the stream must be at, `NO_STREAM` for a new one, None
+                for any.
+
+        Returns:
+            The events with their positions and revisions.
+
+        Raises:
+            WrongExpectedRevision: The stream is not where it was expected; nothing is stored.
+            AppendRefused: The database refused the events, for example for an unknown account.
+            LogUnavailable: The database did not answer within the queue's patience.
+            ValueError: No event, or content without a subject.
+        """
+        return await self._commits.submit(new_item(account_id, stream, expected, events, metadata))
+
+    async def read_stream(
+        self, account_id: int, stream: str, *, after: int = 0, since_last: str | None = None
+    ) -> list[RecordedEvent]:
+        """A stream's events in order.
+
+        Args:
+            after: Only revisions above this one.
+            since_last: An event type: start at its last event, where there is one.
+        """
+        rows = await self._pool.fetch(query("read_stream"), account_id, stream, after, since_last)
+        return [decode_row(row) for row in rows]
+
+    async def read_all(
+        self, account_id: int, *, after: int = 0, limit: int = PAGE
+    ) -> list[RecordedEvent]:
+        """At most `limit` events of an account's log with positions above `after`, in order."""
+        rows = await self._pool.fetch(query("read_all"), account_id, after, limit)
+        return [decode_row(row) for row in rows]
+
+    async def read_conversation(
+        self, account_id: int, conversation_id: int, *, after: int = 0, limit: int = PAGE
+    ) -> list[RecordedEvent]:
+        """At most `limit` events of one conversation with positions above `after`, in order."""
+        rows = await self._pool.fetch(
+            query("read_conversation"), account_id, conversation_id, after, limit
+        )
+        return [decode_row(row) for row in rows]
+
+    async def follow(
+        self, account_id: int, *, after: int = 0, limit: int = PAGE
+    ) -> AsyncIterator[list[RecordedEvent]]:
+        """Batches of events above position `after`, those to come included, for ever."""
+        while True:
+            bell = self._link.bell(account_id)
+            batch = await self.read_all(account_id, after=after, limit=limit)
+            if batch:
+                after = batch[-1].position
+                yield batch
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL):
+                    await bell.wait()
+
+    async def head(self, account_id: int) -> int:
+        """Position of the account's last event, 0 for an empty log."""
+        return int(await self._pool.fetchval(query("get_log_head"), account_id) or 0)

@@ -1,0 +1,68 @@
+"""What goes into the log beside an event, and what comes out of it."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from eventstore.events import AnyEvent
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who did it: a user of the account, the model, or the system itself."""
+
+    id: int | None
+    role: str
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The circumstances of an event.
+
+    `causation_id` is the id of the event that led to this one, `correlation_id` names all that
+    followed from one request.
+    """
+
+    actor: Actor
+    token_id: int | None = None
+    request_id: str | None = None
+    causation_id: str | None = None
+    correlation_id: str | None = None
+    idempotency_key: str | None = None
+
+
+class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to append.
+
+    `content` is its personal text; `subject_id` the user whom that text is about, without
+    whom content is refused.
+    """
+
+    event: AnyEvent
+    content: str | None = None
+    subject_id: int | None = None
+    event_id: UUID = msgspec.field(default_factory=uuid7)
+
+
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it stands in the log.
+
+    `position` counts from 1 in the account's log, `revision` from 1 in the stream. `content`
+    is None where there never was any (then `content_hash` is None as well) or it was erased.
+    """
+
+    account_id: int
+    position: int
+    stream: str
+    revision: int
+    event_id: UUID
+    event: AnyEvent
+    metadata: Metadata
+    recorded_at: datetime
+    content: str | None = None
+    content_hash: bytes | None = None
+
+
+NO_STREAM: Literal[0] = 0
+"""Expected revision of a stream that has no event yet."""

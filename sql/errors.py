@@ -1,0 +1,24 @@
+"""What can be wrong with a database before the service may use it."""
+
+
+class DatabaseUnfit(Exception):
+    """The database cannot be used."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class ServerTooOld(DatabaseUnfit):
+    """PostgreSQL is older than the oldest that Colloquy works with."""
+
+
+class SchemaTooNew(DatabaseUnfit):
+    """The database has migrations that this program does not know."""
+
+
+class SchemaDiffers(DatabaseUnfit):
+    """A migration or projection in the database is not the one of this program."""
+
+
+class SchemaBehind(DatabaseUnfit):
+    """The database lacks migrations: run `colloquy migrate`."""

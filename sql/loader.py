@@ -1,0 +1,67 @@
+"""Finds SQL texts by name, so that no other module holds SQL."""
+
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import msgspec
+
+_ROOT = files("sql")
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One numbered, forward-only change of the schema."""
+
+    number: int
+    name: str
+    text: str
+
+
+class ProjectionFiles(msgspec.Struct, frozen=True):
+    """The files of one projection, as they stand in ``sql/projections/<name>``."""
+
+    name: str
+    settings: dict[str, Any]
+    tables: str
+    statements: tuple[str, ...]
+
+
+@cache
+def query(name: str) -> str:
+    """The statement in ``sql/queries/<name>.sql``."""
+    return (_ROOT / "queries" / f"{name}.sql").read_text("utf-8")
+
+
+def migrations() -> list[Migration]:
+    """All migrations in the order of their numbers, which start at 1 without a gap."""
+    found = [
+        Migration(int(path.name[:4]), path.name.removesuffix(".sql"), path.read_text("utf-8"))
+        for path in _sql_files(_ROOT / "migrations")
+    ]
+    assert [m.number for m in found] == list(range(1, len(found) + 1))
+    return found
+
+
+def projections() -> list[ProjectionFiles]:
+    """All projections, by name."""
+    folders = sorted((_ROOT / "projections").iterdir(), key=lambda folder: folder.name)
+    return [_projection(folder) for folder in folders if folder.is_dir()]
+
+
+def _projection(folder: Traversable) -> ProjectionFiles:
+    return ProjectionFiles(
+        name=folder.name,
+        settings=tomllib.loads((folder / "projection.toml").read_text("utf-8")),
+        tables=(folder / "tables.sql").read_text("utf-8"),
+        statements=tuple(
+            path.read_text("utf-8") for path in _sql_files(folder) if path.name != "tables.sql"
+        ),
+    )
+
+
+def _sql_files(folder: Traversable) -> Iterator[Traversable]:
+    paths = (path for path in folder.iterdir() if path.name.endswith(".sql"))
+    return iter(sorted(paths, key=lambda path: path.name))

@@ -1,0 +1,29 @@
+-- Roles belong to the whole server, so another database of the same server may
+-- have made them already, or be making them at this very moment.
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['colloquy_service', 'colloquy_auditor', 'colloquy_analyst'] LOOP
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+            END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL;
+        END;
+        -- The owner's connections take on a role with SET ROLE.
+        IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO %I', wanted, current_user);
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Whoever may connect may not therefore call our functions or make tables.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+CREATE SCHEMA read;
+COMMENT ON SCHEMA read IS 'Stable views over the live generation of each projection.';
+GRANT USAGE ON SCHEMA read TO colloquy_service, colloquy_auditor, colloquy_analyst;

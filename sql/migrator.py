@@ -1,0 +1,90 @@
+"""Brings a database's schema up to date, under a lock, and refuses what it does not know."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld
+from sql.loader import Migration, migrations, query
+
+OLDEST_SERVER = 15
+_PATIENCE = 24 * 3600.0
+_LOCK = 0x636F6C6C6F717579  # "colloquy"
+
+
+async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    """Applies the migrations that the database lacks, each in its own transaction.
+
+    Args:
+        connection: The owner's; call it inside `schema_lock` when others may migrate too.
+
+    Returns:
+        The names of the migrations applied now.
+
+    Raises:
+        ServerTooOld, SchemaTooNew, SchemaDiffers: The database is left as it was.
+    """
+    check_server(connection)
+    await connection.execute(query("create_schema_migrations"))
+    missing = await _missing(connection)
+    for migration in missing:
+        async with connection.transaction():
+            await connection.execute(migration.text, timeout=_PATIENCE)
+            await connection.execute(
+                query("record_migration"), migration.number, migration.name, _digest(migration)
+            )
+    return [migration.name for migration in missing]
+
+
+async def check_schema(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Raises a `DatabaseUnfit` unless the schema is exactly this program's."""
+    check_server(connection)
+    if not await connection.fetchval(query("has_schema")):
+        raise SchemaBehind
+    missing = await _missing(connection)
+    if missing:
+        raise SchemaBehind(f"the database lacks {missing[0].name}: run `colloquy migrate`")
+
+
+def check_server(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Raises ServerTooOld for a PostgreSQL older than `OLDEST_SERVER`."""
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise ServerTooOld(
+            f"the database server is PostgreSQL {version.major}; Colloquy needs "
+            f"{OLDEST_SERVER} or newer"
+        )
+
+
+@asynccontextmanager
+async def schema_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
+    """Holds the lock under which only one process at a time changes this database's schema."""
+    await connection.execute(query("lock_schema"), _LOCK, timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        await connection.execute(query("unlock_schema"), _LOCK)
+
+
+async def _missing(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:
+    recorded = await connection.fetch(query("list_migrations"))
+    known = {migration.number: migration for migration in migrations()}
+    for row in recorded:
+        migration = known.pop(row["number"], None)
+        if migration is None:
+            raise SchemaTooNew(
+                f"the database has migration {row['name']}, which this version of Colloquy "
+                "does not know: it was used by a newer version; run that one"
+            )
+        if row["digest"] != _digest(migration):
+            raise SchemaDiffers(
+                f"migration {row['name']} was recorded with other contents than this version "
+                "of Colloquy has: the database belongs to a different build"
+            )
+    return list(known.values())
+
+
+def _digest(migration: Migration) -> bytes:
+    return hashlib.sha256(migration.text.encode()).digest()

@@ -1,0 +1,14 @@
+CREATE TABLE conversation_messages (
+    account_id      bigint NOT NULL,
+    conversation_id bigint NOT NULL,
+    position        bigint NOT NULL,
+    ordinal         smallint NOT NULL,
+    message_id      uuid NOT NULL,
+    turn_id         uuid NOT NULL,
+    role            text NOT NULL,
+    text            text,
+    created_at      timestamptz NOT NULL,
+    PRIMARY KEY (account_id, conversation_id, position, ordinal)
+);
+COMMENT ON COLUMN conversation_messages.ordinal IS 'Place within the event: a start brings two messages.';
+COMMENT ON COLUMN conversation_messages.text IS 'Null where the text was erased.';

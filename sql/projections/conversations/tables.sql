@@ -1,0 +1,16 @@
+CREATE TABLE conversations (
+    account_id         bigint NOT NULL,
+    conversation_id    bigint NOT NULL,
+    course_id          bigint NOT NULL,
+    experience_id      bigint NOT NULL,
+    experience_version bigint NOT NULL,
+    user_id            bigint NOT NULL,
+    workflow_state     text NOT NULL,
+    progress           json,
+    created_at         timestamptz NOT NULL,
+    updated_at         timestamptz NOT NULL,
+    completed_at       timestamptz,
+    PRIMARY KEY (account_id, conversation_id)
+) WITH (fillfactor = 85);
+COMMENT ON COLUMN conversations.experience_version IS 'Revision of the experience that the conversation started with and keeps.';
+COMMENT ON COLUMN conversations.progress IS 'As clients read it; null for an experience without objectives.';

@@ -1,0 +1,17 @@
+CREATE TABLE experiences (
+    account_id           bigint NOT NULL,
+    experience_id        bigint NOT NULL,
+    course_id            bigint NOT NULL,
+    version              bigint NOT NULL,
+    title                text NOT NULL,
+    description          text NOT NULL,
+    facts                text NOT NULL,
+    learning_objective   text NOT NULL,
+    pedagogical_guidance text NOT NULL,
+    workflow_state       text NOT NULL,
+    created_at           timestamptz NOT NULL,
+    updated_at           timestamptz NOT NULL,
+    PRIMARY KEY (account_id, experience_id)
+);
+COMMENT ON COLUMN experiences.version IS 'Revision of the experience''s stream.';
+COMMENT ON COLUMN experiences.learning_objective IS 'One objective a line.';

@@ -1,0 +1,1 @@
+SELECT coalesce(sum(position), 0)::bigint FROM log_heads

@@ -1,0 +1,1 @@
+SELECT drop_generation_v1($1, $2)

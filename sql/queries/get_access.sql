@@ -1,0 +1,15 @@
+-- All that the checks of a request need, in one row; none for an unknown token.
+SELECT t.token_id, t.account_id, t.user_id, t.scopes,
+       t.revoked_at IS NOT NULL OR coalesce(t.expires_at <= now(), false) AS stale,
+       c.course_id IS NOT NULL AS course_exists, c.course_id, m.role,
+       x.experience_id, x.workflow_state AS experience_state, x.version AS experience_version,
+       v.user_id AS conversation_user_id, v.workflow_state AS conversation_state
+  FROM tokens t
+  LEFT JOIN courses c ON c.account_id = t.account_id AND c.course_id = $2
+  LEFT JOIN enrollments m ON m.account_id = t.account_id AND m.course_id = c.course_id
+       AND m.user_id = t.user_id AND m.status = 'active'
+  LEFT JOIN read.experiences x ON x.account_id = t.account_id AND x.experience_id = $3
+       AND x.course_id = c.course_id
+  LEFT JOIN read.conversations v ON v.account_id = t.account_id AND v.conversation_id = $4
+       AND v.experience_id = x.experience_id
+ WHERE t.token_hash = $1

@@ -1,0 +1,1 @@
+SELECT position FROM log_heads WHERE account_id = $1

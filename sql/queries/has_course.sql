@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM courses WHERE account_id = $1 AND course_id = $2)

@@ -1,0 +1,4 @@
+-- The owner of a turn holds the lock of its number for as long as it lives.
+SELECT account_id, stream
+  FROM read.pending_turns
+ WHERE deadline_at <= now() OR pg_try_advisory_xact_lock_shared(owner)

@@ -1,0 +1,7 @@
+SELECT p.name, p.generation, h.account_id
+  FROM projections p
+ CROSS JOIN log_heads h
+  LEFT JOIN projection_checkpoints c
+         ON c.name = p.name AND c.generation = p.generation AND c.account_id = h.account_id
+ WHERE p.state = 'live' AND p.mode = 'followed' AND h.position > coalesce(c.position, 0)
+ ORDER BY p.name, h.account_id

@@ -1,0 +1,1 @@
+SELECT next_id_v1($1, $2)

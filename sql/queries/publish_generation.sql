@@ -1,0 +1,1 @@
+SELECT publish_generation_v1($1, $2)

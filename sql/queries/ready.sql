@@ -1,0 +1,1 @@
+SELECT 1 FROM read.pending_turns LIMIT 1

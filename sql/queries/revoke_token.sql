@@ -1,0 +1,3 @@
+UPDATE tokens SET revoked_at = now()
+ WHERE account_id = $1 AND token_id = $2 AND revoked_at IS NULL
+RETURNING true

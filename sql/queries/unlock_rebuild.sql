@@ -1,0 +1,1 @@
+SELECT pg_advisory_unlock(hashtextextended('colloquy rebuild ' || $1, 0))
