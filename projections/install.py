@@ -1,0 +1,63 @@
+"""Brings the projections in a database to the versions of this program."""
+
+from collections.abc import Callable
+
+from eventstore.connections import Connection
+from projections.definitions import Definition, definitions
+from projections.rebuild import Progress, rebuild
+from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew
+from sql.loader import query
+
+
+async def install(
+    connection: Connection, url: str, progress: Callable[[str], Progress] | None = None
+) -> list[str]:
+    """Builds the projections that are missing or of an older version.
+
+    Args:
+        connection: The owner's, holding the schema lock.
+        progress: Gives a progress callback for a projection's name.
+
+    Returns:
+        The names of those built now.
+
+    Raises:
+        SchemaTooNew, SchemaDiffers: The database belongs to a newer or a different program.
+    """
+    outdated = await _outdated(connection)
+    for definition in outdated:
+        await rebuild(url, definition, *([progress(definition.name)] if progress else []))
+    return [definition.name for definition in outdated]
+
+
+async def check_projections(connection: Connection) -> None:
+    """Raises a `DatabaseUnfit` unless the live projections are exactly this program's."""
+    if outdated := await _outdated(connection):
+        raise SchemaBehind(
+            f"the database lacks projection {outdated[0].name} v{outdated[0].version}: "
+            "run `colloquy migrate`"
+        )
+
+
+async def _outdated(connection: Connection) -> list[Definition]:
+    live = {
+        row["name"]: row
+        for row in await connection.fetch(query("list_generations"))
+        if row["state"] == "live"
+    }
+    outdated = []
+    for definition in definitions().values():
+        row = live.get(definition.name)
+        if row is None or row["version"] < definition.version:
+            outdated.append(definition)
+        elif row["version"] > definition.version:
+            raise SchemaTooNew(
+                f"projection {definition.name} is at v{row['version']} in the database, which "
+                "this version of Colloquy does not know: it was used by a newer version"
+            )
+        elif row["digest"] != definition.digest:
+            raise SchemaDiffers(
+                f"projection {definition.name} v{definition.version} was installed with other "
+                "statements: a change needs a new version in its projection.toml"
+            )
+    return outdated

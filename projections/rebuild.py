@@ -1,0 +1,133 @@
+"""Builds a projection anew from the log while the service runs, and swaps it in."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from eventstore.connections import Connection, connect
+from projections.definitions import Definition
+from projections.errors import RebuildUnderWay, SwapTimedOut
+from sql.loader import query
+
+STEP = 50_000
+"""Positions that one transaction of a rebuild covers."""
+
+_SWAP_TRIES = 5
+# Tables grow from nothing here: a plan kept from the first range would be wrong for the last.
+_SETTINGS = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB"}
+
+Progress = Callable[[int, int], None]
+"""Called with how many positions are done, of how many."""
+
+
+async def rebuild(
+    url: str, definition: Definition, progress: Progress = lambda _done, _total: None
+) -> int:
+    """Builds a new generation of a projection from the log and makes it the live one.
+
+    Appends and readers go on meanwhile; appends wait for the last few milliseconds, in which
+    an inline projection catches up and the views change over.
+
+    Args:
+        url: The owner's connection URL.
+
+    Returns:
+        How many positions were read.
+
+    Raises:
+        RebuildUnderWay, SwapTimedOut: What was live before still is.
+    """
+    connection = await connect(url, settings=_SETTINGS)
+    try:
+        async with _only_rebuild(connection, definition.name):
+            generation = await _create(connection, definition)
+            try:
+                done = await _fill(connection, definition.name, generation, progress)
+                await _swap(connection, definition, generation)
+            except BaseException:
+                await connection.execute(query("drop_generation"), definition.name, generation)
+                raise
+            return done
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
+    if not await connection.fetchval(query("lock_rebuild"), name):
+        raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
+    try:
+        for row in await connection.fetch(query("list_generations")):
+            if row["name"] == name and row["state"] == "building":  # of a rebuild that was killed
+                await connection.execute(query("drop_generation"), name, row["generation"])
+        yield
+    finally:
+        await connection.execute(query("unlock_rebuild"), name)
+
+
+async def _create(connection: Connection, definition: Definition) -> int:
+    async with connection.transaction():
+        generation = await connection.fetchval(
+            query("create_generation"),
+            definition.name,
+            definition.version,
+            definition.digest,
+            definition.mode,
+            definition.description,
+            definition.tables,
+            definition.consumes,
+            definition.readers,
+            definition.definition,
+            definition.statements,
+        )
+    return int(generation)
+
+
+async def _fill(connection: Connection, name: str, generation: int, progress: Progress) -> int:
+    """Applies all ranges up to each log's head as it is then, a transaction a range."""
+    done = 0
+    for account in await connection.fetch(query("list_accounts")):
+        reached, head = 0, 1
+        while reached < head:
+            before = reached
+            reached, head = await _advance(connection, name, generation, account[0], STEP)
+            done += reached - before
+            progress(done, await connection.fetchval(query("count_events")))
+    return done
+
+
+async def _swap(connection: Connection, definition: Definition, generation: int) -> None:
+    for _ in range(_SWAP_TRIES):
+        try:
+            async with connection.transaction():
+                await _swap_once(connection, definition, generation)
+            return
+        except asyncpg.LockNotAvailableError:
+            continue
+    raise SwapTimedOut(
+        f"the rebuilt {definition.name} could not be swapped in: long queries hold its views"
+    )
+
+
+async def _swap_once(connection: Connection, definition: Definition, generation: int) -> None:
+    await connection.execute(query("limit_lock_wait"))
+    if definition.mode == "inline":
+        await connection.execute(query("lock_appends"))
+    for account in await connection.fetch(query("list_accounts")):
+        reached, head = -1, 0
+        while reached < head:
+            reached, head = await _advance(
+                connection, definition.name, generation, account[0], STEP
+            )
+    await connection.execute(query("publish_generation"), definition.name, generation)
+
+
+async def _advance(
+    connection: Connection, name: str, generation: int, account_id: int, step: int
+) -> tuple[int, int]:
+    row = await connection.fetchrow(
+        query("advance_projection"), name, generation, account_id, step, timeout=600
+    )
+    assert row is not None, "nobody else advances a generation that is being built"
+    return row["reached"], row["head"]
