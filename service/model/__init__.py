@@ -1,0 +1,1 @@
+"""What answers a learner: a provider's model, or the practice tutor when there is none."""

@@ -1,0 +1,133 @@
+"""How a model fails, and what the learner is told."""
+
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from eventstore.events import Usage
+
+MODEL_OVERLOADED = "model_overloaded"
+MODEL_RATE_LIMITED = "model_rate_limited"
+MODEL_UNAVAILABLE = "model_unavailable"
+MODEL_MISCONFIGURED = "model_misconfigured"
+MODEL_TIMEOUT = "model_timeout"
+MODEL_INTERRUPTED = "model_interrupted"
+MODEL_REFUSED = "model_refused"
+MODEL_EMPTY = "model_empty"
+ABANDONED = "abandoned"
+SERVICE_STOPPING = "service_stopping"
+INTERNAL_ERROR = "internal_error"
+
+LEARNER_SENTENCES: dict[str, str] = {
+    MODEL_OVERLOADED: "The tutor is very busy right now. Please try again in a moment.",
+    MODEL_RATE_LIMITED: "The tutor has reached its limit for now. Please try again later.",
+    MODEL_UNAVAILABLE: "The tutor cannot be reached right now. Please try again in a moment.",
+    MODEL_MISCONFIGURED: "The tutor is not set up correctly. Please tell your teacher.",
+    MODEL_TIMEOUT: "The tutor took too long to answer. Please try again.",
+    MODEL_INTERRUPTED: "The tutor was cut off in the middle of its answer. Please try again.",
+    MODEL_REFUSED: "The tutor cannot answer that. Please put it in another way.",
+    MODEL_EMPTY: "The tutor did not find an answer. Please try again.",
+    ABANDONED: "The tutor's answer was lost on the way. Please send your message again.",
+    INTERNAL_ERROR: "Something went wrong here. Please try again; if it stays, tell your teacher.",
+    SERVICE_STOPPING: "The tutor is being restarted. Please try again in a moment.",
+}
+
+_BY_STATUS = {
+    408: MODEL_TIMEOUT,
+    409: MODEL_UNAVAILABLE,
+    429: MODEL_RATE_LIMITED,
+    503: MODEL_OVERLOADED,
+    529: MODEL_OVERLOADED,
+}
+# The types of the error events that a stream may carry after its 200.
+_BY_ERROR_TYPE = {
+    "overloaded_error": MODEL_OVERLOADED,
+    "rate_limit_error": MODEL_RATE_LIMITED,
+    "timeout_error": MODEL_TIMEOUT,
+    "invalid_request_error": MODEL_MISCONFIGURED,
+    "authentication_error": MODEL_MISCONFIGURED,
+    "billing_error": MODEL_MISCONFIGURED,
+    "permission_error": MODEL_MISCONFIGURED,
+    "not_found_error": MODEL_MISCONFIGURED,
+    "request_too_large": MODEL_MISCONFIGURED,
+}
+_FINAL = frozenset({MODEL_MISCONFIGURED, MODEL_REFUSED})
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Why a model failed. `retry_after` is in seconds, where the provider asked for a pause."""
+
+    code: str
+    detail: str
+    retry_after: float | None = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same question may succeed soon.
+
+        A rate limit without a pause is a spending cap, which no retry lifts.
+        """
+        if self.code == MODEL_RATE_LIMITED:
+            return self.retry_after is not None
+        return self.code not in _FINAL
+
+
+class ModelFailure(Exception):
+    """The model gave no usable reply.
+
+    `code` is a key of `LEARNER_SENTENCES`. `detail` is for the log: short, never the learner's
+    text, never a key. `partial_text` is what had arrived, `usage` what it has cost so far.
+    `duration_ms` counts milliseconds from the call of `Model.reply`, `retry_after` seconds.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        retryable: bool,
+        detail: str,
+        partial_text: str = "",
+        model: str | None = None,
+        usage: Usage | None = None,
+        provider_request_id: str | None = None,
+        duration_ms: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.retryable = retryable
+        self.detail = detail
+        self.partial_text = partial_text
+        self.model = model
+        self.usage = usage
+        self.provider_request_id = provider_request_id
+        self.duration_ms = duration_ms
+        self.retry_after = retry_after
+
+
+def code_of_status(status: int, error_type: str | None) -> str:
+    """The failure code of an HTTP error status, or of an error event in a stream (status 200)."""
+    if status == 200:
+        return _BY_ERROR_TYPE.get(error_type or "", MODEL_UNAVAILABLE)
+    return _BY_STATUS.get(status) or (MODEL_UNAVAILABLE if status >= 500 else MODEL_MISCONFIGURED)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds that a `Retry-After` header asks for (a number or a date, RFC 9110 § 10.2.3)."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value, now)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: datetime) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return math.nan
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
