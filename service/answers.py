@@ -1,0 +1,161 @@
+"""What clients get: the answers of the contract, and every error in its shape."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from eventstore.errors import LogClosed, LogUnavailable
+from service import errors
+from service.conversation import Conversation
+from service.model.errors import LEARNER_SENTENCES
+
+_JSON = "application/json; charset=utf-8"
+_STRING_IDS = "application/json+canvas-string-ids"
+_BEARER = {"WWW-Authenticate": 'Bearer realm="canvas-lms"'}
+_encoder = msgspec.json.Encoder()
+
+
+class MessageAnswer(msgspec.Struct, frozen=True):
+    """A message as the contract has it."""
+
+    id: str
+    role: str
+    text: str | None
+    created_at: str
+    feedback: tuple[()] = ()
+
+
+class ObjectiveAnswer(msgspec.Struct, frozen=True):
+    """One learning objective; `status` is empty or "covered"."""
+
+    objective: str
+    status: str = ""
+
+
+class ProgressAnswer(msgspec.Struct, frozen=True):
+    """How many of the objectives are covered."""
+
+    current: int
+    total: int
+    percentage: int
+    objectives: tuple[ObjectiveAnswer, ...]
+
+
+class ConversationAnswer(msgspec.Struct, frozen=True):
+    """The active conversation as the contract has it."""
+
+    id: int | str
+    messages: tuple[MessageAnswer, ...]
+    progress: ProgressAnswer | None
+
+
+def conversation_answer(
+    request: web.Request, conversation: Conversation, status: int
+) -> web.Response:
+    """The answer that shows a whole conversation."""
+    return json_response(
+        ConversationAnswer(
+            id=str(conversation.id) if wants_string_ids(request) else conversation.id,
+            messages=tuple(
+                MessageAnswer(m.id, m.role, m.text, timestamp(m.created_at))
+                for m in conversation.messages
+            ),
+            progress=_progress(conversation.objectives),
+        ),
+        status,
+    )
+
+
+def json_response(answer: object, status: int = 200) -> web.Response:
+    """An answer encoded as JSON."""
+    return raw_response(_encoder.encode(answer), status)
+
+
+def raw_response(body: bytes, status: int = 200) -> web.Response:
+    """An answer that is JSON already."""
+    return web.Response(body=body, status=status, headers={"Content-Type": _JSON})
+
+
+def wants_string_ids(request: web.Request) -> bool:
+    """Whether the client asked for ids as strings, as JavaScript clients of Canvas do."""
+    return _STRING_IDS in request.headers.get("Accept", "")
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the second, as Canvas writes times."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def error_response(error: Exception, reference_id: str) -> web.Response:
+    """The contract's answer to an error; 500 for one that nobody foresaw."""
+    status, body, headers = _describe(error)
+    response = json_response({**body, "reference_id": reference_id}, status)
+    response.headers.update(headers)
+    return response
+
+
+Described = tuple[int, dict[str, Any], dict[str, str]]
+"""Status, body and headers of an error's answer."""
+
+_STATUS: dict[type[Exception], int] = {
+    errors.NotFound: 404,
+    errors.BadRequest: 400,
+    errors.UnsupportedBody: 415,
+    errors.MessageTooLong: 422,
+    errors.HeadersTooLarge: 431,
+}
+_CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
+    errors.TurnInProgress: (409, "turn_in_progress", True, {}),
+    errors.TurnIsOver: (409, "turn_is_over", False, {}),
+    errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
+    LogUnavailable: (503, "database_unavailable", True, {"Retry-After": "5"}),
+    LogClosed: (503, "service_stopping", True, {"Retry-After": "1"}),
+}
+
+
+def _describe(error: Exception) -> Described:
+    match error:
+        case errors.Unauthenticated() | errors.InvalidToken() | errors.InsufficientScopes():
+            return _unauthenticated(error)
+        case errors.NotAuthorized():
+            return 403, {"status": "unauthorized", "errors": [{"message": str(error)}]}, {}
+        case errors.TurnFailed():
+            sentence = LEARNER_SENTENCES[error.code]
+            return 503, _coded(sentence, error.code, error.retryable), {}
+        case web.HTTPException():
+            return _http_error(error)
+    if type(error) in _CODED:
+        status, code, retryable, headers = _CODED[type(error)]
+        turn = {"turn_id": error.turn_id} if isinstance(error, errors.TurnInProgress) else {}
+        return status, _coded(str(error), code, retryable) | turn, headers
+    status = _STATUS.get(type(error), 500)
+    return status, {"error": str(error) if status < 500 else "internal server error"}, {}
+
+
+def _unauthenticated(error: errors.ServiceError) -> Described:
+    body: dict[str, Any] = {"errors": [{"message": str(error)}]}
+    if isinstance(error, errors.Unauthenticated):
+        body = {"status": "unauthenticated", **body}
+    return 401, body, {} if isinstance(error, errors.InsufficientScopes) else _BEARER
+
+
+def _coded(sentence: str, code: str, retryable: bool) -> dict[str, Any]:
+    return {"error": sentence, "code": code, "retryable": retryable}
+
+
+def _http_error(error: web.HTTPException) -> Described:
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    if error.status == 404:
+        return 404, {"error": "Resource Not Found"}, {}
+    if error.status == 413:
+        return 413, {"error": "the body must be 1 MiB or smaller"}, {}
+    return error.status, {"error": error.reason}, headers
+
+
+def _progress(objectives: tuple[str, ...]) -> ProgressAnswer | None:
+    if not objectives:
+        return None
+    shown = tuple(ObjectiveAnswer(objective) for objective in objectives)
+    return ProgressAnswer(current=0, total=len(shown), percentage=0, objectives=shown)

@@ -1,0 +1,107 @@
+"""Reads request bodies: JSON and the form encoding of Canvas clients, into the same types."""
+
+import re
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import web
+
+from service.errors import BadRequest, MessageTooLong, UnsupportedBody
+
+MAX_MESSAGE = 4000
+"""Characters (code points) of one message."""
+
+_JSON = "application/json"
+_MAX_FIELDS = 1000
+_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]+\])*)")
+_SUBKEY = re.compile(r"\[([^\[\]]+)\]")
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class NoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request that has nothing to say."""
+
+
+class MessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST …/messages."""
+
+    message: str | None = None
+
+    def text(self) -> str:
+        """The message, byte for byte as it was sent.
+
+        Raises:
+            BadRequest: It is missing, blank, or cannot be stored.
+            MessageTooLong: It has more than `MAX_MESSAGE` characters.
+        """
+        if self.message is None or not self.message.strip():
+            raise BadRequest("message is required")
+        if len(self.message) > MAX_MESSAGE:
+            raise MessageTooLong
+        _check_storable(self.message)
+        return self.message
+
+
+async def read_body(request: web.Request, kind: type[T]) -> T:
+    """The request's body as `kind`.
+
+    Raises:
+        UnsupportedBody: It is neither JSON nor a form.
+        BadRequest: It is broken, or its fields are not those of `kind`; the message names which.
+    """
+    raw = await request.read()
+    declared = request.content_type if "Content-Type" in request.headers else None
+    media = declared if raw else _JSON  # nothing has no type, though some clients name one
+    raw = raw or b"{}"
+    try:
+        if media == _JSON:
+            return msgspec.json.decode(raw, type=kind)
+        if media == "application/x-www-form-urlencoded":
+            return msgspec.convert(_form(raw), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadRequest(_sentence(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the body is not valid JSON in UTF-8: {error}") from error
+    raise UnsupportedBody
+
+
+def _check_storable(text: str) -> None:
+    if "\0" in text:
+        raise BadRequest("message must not contain the NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRequest("message must not contain lone surrogates") from error
+
+
+def _form(raw: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(
+            raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except ValueError as error:
+        raise BadRequest(f"the form cannot be read: {error}") from error
+    form: dict[str, Any] = {}
+    for key, value in pairs:
+        _put(form, key, value)
+    return form
+
+
+def _put(form: dict[str, Any], key: str, value: str) -> None:
+    """Puts ``a[b][c]=value`` where nested JSON would have it."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise BadRequest(f"the form key {key!r} cannot be read")
+    path = [match[1], *_SUBKEY.findall(match[2])]
+    for name in path[:-1]:
+        form = form.setdefault(name, {})
+        if not isinstance(form, dict):
+            raise BadRequest(f"the form key {key!r} stands for a value and for a group")
+    form[path[-1]] = value
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    text, _, path = str(error).replace("`", "").partition(" - at $")
+    return f"{path.strip('.')}: {text}" if path.strip(".") else text

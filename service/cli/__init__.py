@@ -1,0 +1,43 @@
+"""The command `colloquy`. Each module holds one group of commands."""
+
+import sys
+
+import click
+
+from service.cli.database import db, migrate
+from service.cli.doctor import doctor
+from service.cli.experiences import experience
+from service.cli.history import log
+from service.cli.roster import roster
+from service.cli.serve import serve
+from service.cli.tokens import token
+from service.cli.views import projections
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="colloquy")
+def colloquy() -> None:
+    """AI conversations between learners and AI experiences, with every word in an immutable log.
+
+    Settings come from the environment: DATABASE_URL, COLLOQUY_HOME, ANTHROPIC_API_KEY and the
+    others in the README's table.
+    """
+
+
+for command in (serve, migrate, token, roster, experience, log, projections, db, doctor):
+    colloquy.add_command(command)
+
+
+def main() -> None:
+    """Runs the command; a foreseen error is one line on standard error and exit code 1."""
+    from service.cli.foreseen import FORESEEN
+
+    try:
+        colloquy()
+    except FORESEEN as error:
+        click.echo(f"colloquy: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

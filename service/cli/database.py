@@ -1,0 +1,72 @@
+"""`colloquy migrate` and `colloquy db`."""
+
+import os
+import shutil
+from pathlib import Path
+
+import click
+
+from service.cli.session import building
+from service.database import Database, open_database, prepare
+from service.errors import SettingsError
+from service.logs import configure_logging
+from service.server import run
+from service.settings import Settings, read_settings
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the schema and the projections up to date.
+
+    `colloquy serve` does this too; run it alone to decide when.
+    """
+    configure_logging()
+    with open_database(read_settings(os.environ)) as database:
+        done = run(prepare(database.url, building))
+    for name in done:
+        click.echo(name)
+    if not done:
+        click.echo("up to date")
+
+
+@click.group()
+def db() -> None:
+    """Reach the database as its owner."""
+
+
+@db.command()
+def url() -> None:
+    """Print the owner's connection URL.
+
+    The embedded server answers there for as long as something uses it, such as `colloquy serve`.
+    """
+    with open_database(read_settings(os.environ)) as database:
+        click.echo(database.url)
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def psql(args: tuple[str, ...]) -> None:
+    """Run psql on the database; ARGS are psql's own, for example -c 'SELECT …'."""
+    import subprocess
+
+    settings = read_settings(os.environ)
+    with open_database(settings) as database:
+        program = _psql(settings, database)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+        done = subprocess.run([program, database.url, *args], env=environment, check=False)
+    raise SystemExit(done.returncode)
+
+
+def _psql(_settings: Settings, database: Database) -> str:
+    """The embedded server's psql, else the one on the path, else the one that comes along."""
+    if database.embedded:
+        return str(database.embedded.binaries / "psql")
+    if found := shutil.which("psql"):
+        return found
+    from service.embedded.binaries import usable_binaries
+
+    program = usable_binaries(None) / "psql"
+    if not Path(program).exists():
+        raise SettingsError("there is no psql on the path")
+    return str(program)

@@ -1,0 +1,74 @@
+"""`colloquy doctor`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import click
+
+from projections.install import check_projections
+from projections.status import projection_status
+from service.app import make_model
+from service.cli.session import owner
+from service.database import Database, open_database
+from service.errors import ServiceError
+from service.logs import configure_logging
+from service.server import run
+from service.settings import Settings, read_settings
+from sql.errors import DatabaseUnfit
+from sql.migrator import check_schema
+
+_REACH = 5.0
+_ANTHROPIC = "https://api.anthropic.com"
+
+
+@click.command()
+def doctor() -> None:
+    """Show what is configured, reachable and behind; exit code 1 if something is wrong."""
+    configure_logging()
+    settings = read_settings(os.environ)
+    click.echo(f"ok     settings: home {settings.home}, port {settings.port}")
+    with open_database(settings) as database:
+        healthy = run(_examine(settings, database))
+    if not healthy:
+        raise ServiceError("something needs attention")
+
+
+async def _examine(settings: Settings, database: Database) -> bool:
+    healthy = True
+    async for fine, finding in _findings(settings, database):
+        click.echo(f"{'ok   ' if fine else 'WRONG'}  {finding}")
+        healthy = healthy and fine
+    return healthy
+
+
+async def _findings(settings: Settings, database: Database) -> AsyncIterator[tuple[bool, str]]:
+    kind = "embedded" if database.embedded else "DATABASE_URL"
+    try:
+        async with owner(database.url) as connection:
+            version = connection.get_settings().server_version
+            yield True, f"database: {kind}, PostgreSQL {version}"
+            await check_schema(connection)
+            await check_projections(connection)
+            yield True, "schema: up to date"
+            for row in await projection_status(connection):
+                yield row.error is None, f"projection {row.name}: {row.lag_events} events behind"
+    except DatabaseUnfit as error:
+        yield False, f"database: {error}"
+    yield await _model(settings)
+
+
+async def _model(settings: Settings) -> tuple[bool, str]:
+    model = make_model(settings)
+    if not (settings.anthropic_api_key or settings.anthropic_base_url):
+        return True, f"model: {model.name} (no ANTHROPIC_API_KEY and no ANTHROPIC_BASE_URL)"
+    where = urlsplit(settings.anthropic_base_url or _ANTHROPIC)
+    port = where.port or (443 if where.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(_REACH):
+            _, writer = await asyncio.open_connection(where.hostname, port)
+        writer.close()
+    except (OSError, TimeoutError) as error:
+        return False, f"model: {model.name}, but {where.hostname}:{port} is not reachable: {error}"
+    return True, f"model: {model.name}, {where.hostname}:{port} is reachable"

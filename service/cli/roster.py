@@ -1,0 +1,29 @@
+"""`colloquy roster`."""
+
+from pathlib import Path
+
+import click
+
+from service.cli.session import ACCOUNT, with_connection
+from service.roster import import_roster, parse_roster
+
+
+@click.group()
+def roster() -> None:
+    """Who belongs to which course."""
+
+
+@roster.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_(file: Path) -> None:
+    """Add or change the users and enrollments in a CSV FILE.
+
+    Columns: course_id,user_id,name,role,status. Roles: learner (or student), observer, teacher,
+    ta, designer. Statuses: active, invited, inactive, completed, deleted; only active counts.
+    A bad row names its line, and then nothing is imported.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = parse_roster(lines)
+    with_connection(lambda c: import_roster(c, ACCOUNT, rows))
+    courses = len({row.course_id for row in rows})
+    click.echo(f"imported {len(rows)} enrollments in {courses} courses")

@@ -1,0 +1,116 @@
+"""`colloquy serve`."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import click
+import msgspec
+import structlog
+
+from service.cli.session import building, owner
+from service.database import Database, open_database, prepare
+from service.embedded import EmbeddedPostgres
+from service.embedded.errors import EmbeddedPostgresError
+from service.logs import configure_logging
+from service.server import listen, run, stop_event
+from service.settings import Settings, read_settings
+
+_WATCH = 0.5
+
+log = structlog.get_logger("colloquy")
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """What the command line asks for beside the settings."""
+
+    demo: bool
+    workers: int
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="Make the demo course and show its tokens.")
+@click.option("--host", help="Address to listen on (default: COLLOQUY_HOST, else 127.0.0.1).")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port (default: COLLOQUY_PORT, else 8080); 0 takes a free one.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."
+)
+def serve(demo: bool, host: str | None, port: int | None, workers: int) -> None:
+    """Serve the API, until SIGTERM or Ctrl-C.
+
+    Prepares the database first. When requests are answered, the last line of the greeting on
+    standard output is "Colloquy is ready on http://HOST:PORT". Logs go to standard error.
+    """
+    configure_logging()
+    settings = read_settings(os.environ)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = msgspec.structs.replace(settings, **given)
+    with listen(settings.host, settings.port) as sock, open_database(settings) as database:
+        sock.setblocking(False)
+        run(_serve(settings, database, sock, Wishes(demo, workers)))
+
+
+async def _serve(
+    settings: Settings, database: Database, sock: socket.socket, wishes: Wishes
+) -> None:
+    stop = stop_event()
+    await prepare(database.url, building)
+    address = _address(settings.host, sock)
+    greeting = await _demo(settings, database, address) if wishes.demo else ""
+
+    def ready() -> None:
+        click.echo(f"{greeting}Colloquy is ready on {address}")
+
+    async with _watched(database.embedded):
+        if wishes.workers > 1:
+            from service.supervisor import Supervisor
+
+            supervisor = Supervisor(wishes.workers, sock, database.url, settings.stop_timeout)
+            await supervisor.run(stop, ready)
+        else:
+            from service.server import serve
+
+            await serve(settings, database.url, sock, stop, ready)
+
+
+async def _demo(settings: Settings, database: Database, address: str) -> str:
+    from service.app import make_model
+    from service.demo import greeting, make_demo
+
+    async with owner(database.url) as connection:
+        tokens = await make_demo(connection, database.url, settings.home)
+    return greeting(tokens, address, make_model(settings).name)
+
+
+@asynccontextmanager
+async def _watched(server: EmbeddedPostgres | None) -> AsyncIterator[None]:
+    """Starts the embedded server again whenever it dies."""
+    task = asyncio.create_task(_watch(server)) if server else None
+    try:
+        yield
+    finally:
+        if task:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _watch(server: EmbeddedPostgres) -> None:
+    while True:
+        await asyncio.sleep(_WATCH)
+        try:
+            if await asyncio.to_thread(server.ensure_running):
+                log.warning("postgres_restarted")
+        except EmbeddedPostgresError as error:
+            log.error("postgres_down", error=str(error))
+
+
+def _address(host: str, sock: socket.socket) -> str:
+    port = sock.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,67 @@
+"""What most commands begin with: settings, a database that is ready, a connection."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from eventstore.connections import Connection
+from projections.rebuild import Progress
+from service.cli.progress import progress_bar
+from service.database import Database, check_ready, connect_owner, open_database, prepare
+from service.logs import configure_logging
+from service.server import run
+from service.settings import Settings, read_settings
+
+ACCOUNT = 1
+
+T = TypeVar("T")
+
+
+def with_database(work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) -> T:
+    """Runs `work` on the database of the settings.
+
+    The embedded database is migrated when it has to be. One that `DATABASE_URL` names belongs to
+    somebody who decides when: there the schema is only checked.
+    """
+    configure_logging()
+    settings = read_settings(os.environ)
+    with open_database(settings) as database:
+        return run(_ready(settings, database, work))
+
+
+def with_connection(work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    """Runs `work` with a connection of the owner."""
+
+    async def connected(_settings: Settings, database: Database) -> T:
+        async with owner(database.url) as connection:
+            return await work(connection)
+
+    return with_database(connected)
+
+
+@asynccontextmanager
+async def owner(url: str) -> AsyncIterator[Connection]:
+    """A connection as the owner, closed at the end."""
+    connection = await connect_owner(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def building(name: str) -> Progress:
+    """A progress bar for a projection that is being built."""
+    return progress_bar(f"building {name}")
+
+
+async def _ready(
+    settings: Settings,
+    database: Database,
+    work: Callable[[Settings, Database], Coroutine[Any, Any, T]],
+) -> T:
+    if database.embedded:
+        await prepare(database.url, building)
+    else:
+        await check_ready(database.url)
+    return await work(settings, database)

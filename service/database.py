@@ -1,0 +1,86 @@
+"""The database that the settings name, started if it is the embedded one, and made ready."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+
+from eventstore.connections import Connection, connect
+from projections.install import check_projections, install
+from projections.rebuild import Progress
+from service.embedded import EmbeddedPostgres
+from service.settings import Settings
+from sql.errors import DatabaseUnfit
+from sql.migrator import check_schema, migrate, schema_lock
+
+
+class Database(msgspec.Struct, frozen=True):
+    """A database in use. `embedded` is None for one that `DATABASE_URL` names."""
+
+    url: str
+    embedded: EmbeddedPostgres | None
+
+
+class DatabaseUnreachable(DatabaseUnfit):
+    """The database does not answer."""
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database, running for as long as the context lasts."""
+    if settings.database_url:
+        yield Database(settings.database_url, None)
+        return
+    settings.home.mkdir(parents=True, exist_ok=True)
+    server = EmbeddedPostgres(settings.home, keep=settings.keep_postgres)
+    with server as url:
+        yield Database(url, server)
+
+
+async def connect_owner(url: str) -> Connection:
+    """A connection as the database's owner.
+
+    Raises:
+        DatabaseUnreachable: It does not answer or does not let us in; the message says which.
+    """
+    try:
+        return await connect(url)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        where = _without_password(url)
+        reason = str(error) or "no answer in time"
+        raise DatabaseUnreachable(f"cannot use the database at {where}: {reason}") from error
+
+
+async def prepare(url: str, progress: Callable[[str], Progress] | None = None) -> list[str]:
+    """Migrates the schema and builds the projections; one process at a time does it.
+
+    Returns:
+        What was done, by name.
+
+    Raises:
+        DatabaseUnfit: The database is left as it was.
+    """
+    connection = await connect_owner(url)
+    try:
+        async with schema_lock(connection):
+            done = await migrate(connection)
+            return done + await install(connection, url, progress)
+    finally:
+        await connection.close()
+
+
+async def check_ready(url: str) -> None:
+    """Raises a `DatabaseUnfit` unless schema and projections are this program's."""
+    connection = await connect_owner(url)
+    try:
+        await check_schema(connection)
+        await check_projections(connection)
+    finally:
+        await connection.close()
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"

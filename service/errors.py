@@ -1,0 +1,85 @@
+"""What can go wrong in the service. The docstring is the message that a client gets."""
+
+
+class ServiceError(Exception):
+    """The request could not be carried out."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__)
+
+
+class Unauthenticated(ServiceError):
+    """user authorization required"""
+
+
+class InvalidToken(ServiceError):
+    """Invalid access token."""
+
+
+class InsufficientScopes(ServiceError):
+    """Insufficient scopes on access token."""
+
+
+class NotAuthorized(ServiceError):
+    """user not authorized to perform that action"""
+
+
+class NotFound(ServiceError):
+    """Resource Not Found"""
+
+
+class BadRequest(ServiceError):
+    """the request could not be read"""
+
+
+class UnsupportedBody(ServiceError):
+    """the body must be application/json or application/x-www-form-urlencoded"""
+
+
+class HeadersTooLarge(ServiceError):
+    """the headers must be 16 KiB or smaller"""
+
+
+class MessageTooLong(ServiceError):
+    """message must be 4000 characters or fewer"""
+
+
+class TurnInProgress(ServiceError):
+    """a reply is under way"""
+
+    def __init__(self, turn_id: str) -> None:
+        super().__init__()
+        self.turn_id = turn_id
+
+
+class TurnIsOver(ServiceError):
+    """the turn was ended before the model had answered"""
+
+
+class TurnFailed(ServiceError):
+    """The model gave no reply; `code` says why."""
+
+    def __init__(self, code: str, retryable: bool) -> None:
+        super().__init__()
+        self.code = code
+        self.retryable = retryable
+
+
+class Busy(ServiceError):
+    """this conversation is changed by many requests at once; try again"""
+
+
+class SettingsError(ServiceError):
+    """A setting is wrong."""
+
+
+class RosterError(ServiceError):
+    """The roster file cannot be imported."""
+
+
+class ExperienceError(ServiceError):
+    """The experience file cannot be imported."""
+
+
+class UnknownUser(ServiceError):
+    """There is no such user."""

@@ -1,0 +1,87 @@
+"""What every request passes through: an id, one log line, and errors in the contract's shape."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+import asyncpg
+import structlog
+from aiohttp import web
+from uuid_utils.compat import uuid7
+
+from eventstore.connections import AWAY
+from eventstore.errors import EventStoreError, LogUnavailable
+from service.access import Access
+from service.answers import error_response
+from service.errors import HeadersTooLarge, ServiceError
+from service.keys import ACCESS, REQUEST_ID, SCOPE
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
+_MAX_HEADERS = 16 * 1024
+_QUIET = frozenset({"/healthz", "/readyz"})
+
+log = structlog.get_logger("colloquy.requests")
+
+
+@web.middleware
+async def identify_and_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Gives the request its id, and writes its one log line when it is answered."""
+    began = time.monotonic()
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _WELL_FORMED.fullmatch(given) else str(uuid7())
+    request[REQUEST_ID] = request_id
+    request[SCOPE] = _scope(request)
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response = await handler(request)
+        response.headers["X-Request-Id"] = request_id
+        if request.path not in _QUIET:
+            _log(request, response.status, began)
+    return response
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns whatever a handler raises into the contract's answer."""
+    try:
+        _check_headers(request)
+        return await handler(request)
+    except (ServiceError, EventStoreError, web.HTTPException) as error:
+        response = error_response(error, request[REQUEST_ID])
+    except (*AWAY, asyncpg.InterfaceError) as error:
+        log.warning("database_away", error=repr(error))
+        response = error_response(LogUnavailable(), request[REQUEST_ID])
+    except Exception as error:
+        log.exception("request_broke", path=request.path)
+        response = error_response(error, request[REQUEST_ID])
+    return response
+
+
+def _check_headers(request: web.Request) -> None:
+    if sum(len(name) + len(value) for name, value in request.raw_headers) > _MAX_HEADERS:
+        raise HeadersTooLarge
+
+
+def _scope(request: web.Request) -> str:
+    """The request's scope as Canvas writes it: ``url:GET|/api/v1/courses/:course_id/…``."""
+    resource = request.match_info.route.resource
+    path = _PARAMETER.sub(r":\1", resource.canonical) if resource else request.path
+    method = "GET" if request.method == "HEAD" else request.method
+    return f"url:{method}|{path}"
+
+
+def _log(request: web.Request, status: int, began: float) -> None:
+    access: Access | None = request.get(ACCESS)
+    write = log.warning if status >= 500 else log.info
+    write(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=status,
+        duration_ms=round((time.monotonic() - began) * 1000, 1),
+        account_id=access.account_id if access else None,
+        user_id=access.user_id if access else None,
+        token_id=access.token_id if access else None,
+    )

@@ -1,0 +1,99 @@
+"""The roster: who belongs to which course, and as what. Imported whole or not at all."""
+
+import csv
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+
+from eventstore.connections import Connection
+from service.errors import RosterError
+from sql.loader import query
+
+COLUMNS = ("course_id", "user_id", "name", "role", "status")
+_SHOWN_ERRORS = 20
+
+Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Name = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+Role = Literal["learner", "observer", "teacher", "ta", "designer"]
+Status = Literal["active", "invited", "inactive", "completed", "deleted"]
+
+
+class Enrollment(msgspec.Struct, frozen=True, kw_only=True):
+    """One row: a user's place in a course."""
+
+    course_id: Id
+    user_id: Id
+    name: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*\S[^\x00]*$")
+    ]
+    role: Literal["learner", "observer", "teacher", "ta", "designer"]
+    status: Literal["active", "invited", "inactive", "completed", "deleted"]
+
+
+def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
+    """The rows of a CSV file with the columns of `COLUMNS`, in any order.
+
+    `student` is another word for the role `learner`; case and outer spaces do not matter.
+
+    Raises:
+        RosterError: Something is wrong; the message names each bad line.
+    """
+    reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
+    rows: list[Enrollment] = []
+    wrong: list[str] = []
+    try:
+        _check_columns(reader.fieldnames)
+        for row in reader:
+            try:
+                rows.append(_enrollment(row))
+            except (ValueError, msgspec.ValidationError) as error:
+                wrong.append(f"line {reader.line_num}: {_reason(error)}")
+    except csv.Error as error:
+        wrong.append(f"line {reader.line_num}: {error}")
+    except UnicodeDecodeError as error:
+        wrong.append(f"after line {reader.line_num}: the file is not UTF-8")
+        del error
+    if wrong:
+        more = [f"… and {len(wrong) - _SHOWN_ERRORS} more"] if len(wrong) > _SHOWN_ERRORS else []
+        raise RosterError("\n".join(["nothing is imported", *wrong[:_SHOWN_ERRORS], *more]))
+    return rows
+
+
+async def import_roster(
+    connection: Connection, account_id: int, enrollments: list[Enrollment]
+) -> None:
+    """Adds or changes these users and enrollments, all in one transaction."""
+    courses = sorted({e.course_id for e in enrollments})
+    async with connection.transaction():
+        await connection.executemany(query("upsert_course"), [(account_id, c) for c in courses])
+        await connection.executemany(
+            query("upsert_user"), [(account_id, e.user_id, e.name) for e in enrollments]
+        )
+        await connection.executemany(
+            query("upsert_enrollment"),
+            [(account_id, e.course_id, e.user_id, e.role, e.status) for e in enrollments],
+        )
+
+
+def _check_columns(found: Iterable[str] | None) -> None:
+    names = [name.strip() for name in found or ()]
+    if sorted(names) != sorted(COLUMNS):
+        raise RosterError(
+            f"line 1: the columns must be {','.join(COLUMNS)}, not {','.join(names) or 'nothing'}"
+        )
+
+
+def _enrollment(row: dict[str | None, str | list[str] | None]) -> Enrollment:
+    if None in row or None in row.values():
+        raise ValueError(f"there must be {len(COLUMNS)} values")
+    values = {str(name).strip(): str(value).strip() for name, value in row.items()}
+    values |= {column: values[column].lower() for column in ("role", "status")}
+    if values["role"] == "student":
+        values["role"] = "learner"
+    return msgspec.convert(values, Enrollment, strict=False)
+
+
+def _reason(error: Exception) -> str:
+    text, _, path = str(error).replace("`", "").partition(" - at $.")
+    return f"{path}: {text}" if path else text

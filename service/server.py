@@ -1,0 +1,94 @@
+"""One process that serves: from the listening socket to the graceful stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+from aiohttp import web
+
+from service.app import running_app
+from service.errors import SettingsError
+from service.settings import Settings
+
+BACKLOG = 1024
+_CLOSING = 5.0
+_MAX_PARSED = 64 * 1024
+
+log = structlog.get_logger("colloquy")
+
+T = TypeVar("T")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose another with --host and --port"
+        ) from error
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine on the fastest event loop there is."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(work)
+
+
+def stop_event() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stop
+
+
+async def serve(
+    settings: Settings,
+    url: str,
+    sock: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serves until `stop` is set; then takes no more requests and lets the turns end.
+
+    Args:
+        url: The owner's connection URL of a database that is ready.
+        ready: Called when requests are answered.
+    """
+    async with running_app(settings, url) as app:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=_CLOSING,
+            max_line_size=_MAX_PARSED,
+            max_field_size=_MAX_PARSED,
+        )
+        await runner.setup()
+        try:
+            await web.SockSite(runner, sock, backlog=BACKLOG).start()
+            ready()
+            await stop.wait()
+            log.info("stopping")
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,85 @@
+"""The settings, read once from the environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from service.errors import SettingsError
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings; the README's table says what each is for.
+
+    Attributes:
+        reply_timeout: Seconds that a reply of the model may take, all in all.
+        stall_timeout: Seconds that the model may be silent.
+        stop_timeout: Seconds that running turns get to end when the service stops.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    home: Path = Path("~/.colloquy")
+    database_url: str | None = None
+    keep_postgres: bool = False
+    anthropic_api_key: str | None = None
+    anthropic_base_url: str | None = None
+    model: str = "claude-haiku-5-5"
+    max_reply_tokens: Annotated[int, msgspec.Meta(ge=1, le=21_333)] = 1024
+    reply_timeout: Seconds = 60.0
+    stall_timeout: Seconds = 20.0
+    stop_timeout: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 20.0
+
+
+_VARIABLES = {
+    "host": "COLLOQUY_HOST",
+    "port": "COLLOQUY_PORT",
+    "home": "COLLOQUY_HOME",
+    "database_url": "DATABASE_URL",
+    "keep_postgres": "COLLOQUY_KEEP_POSTGRES",
+    "anthropic_api_key": "ANTHROPIC_API_KEY",
+    "anthropic_base_url": "ANTHROPIC_BASE_URL",
+    "model": "COLLOQUY_MODEL",
+    "max_reply_tokens": "COLLOQUY_MAX_REPLY_TOKENS",
+    "reply_timeout": "COLLOQUY_REPLY_TIMEOUT",
+    "stall_timeout": "COLLOQUY_STALL_TIMEOUT",
+    "stop_timeout": "COLLOQUY_STOP_TIMEOUT",
+}
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in an environment; a variable that is empty counts as not set.
+
+    Raises:
+        SettingsError: A variable has a value that it cannot have; the message names it.
+    """
+    given = {
+        field: environment[variable]
+        for field, variable in _VARIABLES.items()
+        if environment.get(variable)
+    }
+    for field, value in given.items():
+        _convert(field, value)
+    settings = _settings(given)
+    return msgspec.structs.replace(settings, home=settings.home.expanduser().absolute())
+
+
+def _convert(field: str, value: str) -> None:
+    try:
+        _settings({field: value})
+    except msgspec.ValidationError as error:
+        reason = str(error).partition(" - at ")[0].replace("`", "")
+        shown = "its value" if "key" in field or "url" in field else repr(value)
+        raise SettingsError(f"{_VARIABLES[field]}: {shown} is not allowed: {reason}") from error
+
+
+def _settings(given: Mapping[str, str]) -> Settings:
+    return msgspec.convert(given, Settings, strict=False, dec_hook=_decode)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    return kind(value)

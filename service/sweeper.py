@@ -1,0 +1,46 @@
+"""Closes the turns of processes that are gone, so that no conversation stays stuck."""
+
+import asyncio
+
+import asyncpg
+import structlog
+
+from eventstore.connections import AWAY, Pool
+from eventstore.errors import EventStoreError
+from service.dialogues import DialogueKey, Dialogues
+from sql.loader import query
+
+INTERVAL = 2.0
+"""Seconds between two sweeps."""
+
+log = structlog.get_logger("colloquy.sweeper")
+
+
+class Sweeper:
+    """Looks through the turns under way.
+
+    Args:
+        pool: For reading them.
+        dialogues: For closing them.
+    """
+
+    def __init__(self, pool: Pool, dialogues: Dialogues) -> None:
+        self._pool = pool
+        self._dialogues = dialogues
+
+    async def sweep(self) -> int:
+        """Closes the turns that nobody will end, and returns how many there were."""
+        abandoned = await self._pool.fetch(query("list_abandoned_turns"))
+        for row in abandoned:
+            log.warning("turn_abandoned", account_id=row["account_id"], stream=row["stream"])
+            await self._dialogues.close_abandoned(DialogueKey.of_stream(*row))
+        return len(abandoned)
+
+    async def run(self) -> None:
+        """Sweeps every `INTERVAL` until it is cancelled; a database that is away is waited for."""
+        while True:
+            try:
+                await self.sweep()
+            except (*AWAY, asyncpg.InterfaceError, EventStoreError) as error:
+                log.warning("sweep_failed", error=repr(error))
+            await asyncio.sleep(INTERVAL)

@@ -1,0 +1,115 @@
+"""A real PostgreSQL for the whole run, and a database of its own for every test that wants one."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from eventstore.connections import Connection, Pool, connect
+from eventstore.link import Link
+from eventstore.log import EventLog
+from service.app import running_log
+from service.database import prepare
+from service.embedded import EmbeddedPostgres
+
+HOME = "COLLOQUY_TEST_HOME"
+BINARIES = "COLLOQUY_TEST_POSTGRES_BIN"
+"""A folder with another PostgreSQL's programs, to run the whole suite on that version."""
+
+_TEMPLATE = "template_colloquy"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process of a run makes the server's folder; its workers inherit the name."""
+    if not hasattr(config, "workerinput"):
+        # Directly under the temporary folder: as root, the server's own user must get there.
+        os.environ[HOME] = tempfile.mkdtemp(prefix="colloquy-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """… and removes it, when all of them have ended."""
+    if not hasattr(config, "workerinput") and HOME in os.environ:
+        shutil.rmtree(os.environ.pop(HOME), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The owner's URL on the run's server, which all workers share."""
+    home = Path(os.environ[HOME])
+    binaries = Path(os.environ[BINARIES]) if os.environ.get(BINARIES) else None
+    server = EmbeddedPostgres(home, binaries=binaries, options={"fsync": "off"})
+    with server as url:
+        with (home / "template.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            asyncio.run(_make_template(url))
+        yield url
+
+
+@pytest.fixture
+async def database_url(server_url: str) -> AsyncIterator[str]:
+    """The owner's URL of a database that is migrated and empty."""
+    name = f"test_{uuid4().hex}"
+    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    yield database_named(server_url, name)
+    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def empty_database_url(server_url: str) -> AsyncIterator[str]:
+    """The owner's URL of a database with nothing in it."""
+    name = f"test_{uuid4().hex}"
+    await _execute(server_url, f"CREATE DATABASE {name}")
+    yield database_named(server_url, name)
+    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[Connection]:
+    """A connection of the owner to the test's database."""
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def log_parts(database_url: str) -> AsyncIterator[tuple[EventLog, Pool, Link]]:
+    """A log on the test's database, with the pool and the link that it uses."""
+    async with running_log(database_url) as parts:
+        yield parts
+
+
+@pytest.fixture
+def log(log_parts: tuple[EventLog, Pool, Link]) -> EventLog:
+    """A log on the test's database."""
+    return log_parts[0]
+
+
+def database_named(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return f"{url.rpartition('/')[0]}/{name}"
+
+
+async def _make_template(url: str) -> None:
+    connection = await connect(url)
+    try:
+        exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
+        if not await connection.fetchval(exists, _TEMPLATE):
+            await connection.execute(f"CREATE DATABASE {_TEMPLATE}_draft")
+            await prepare(database_named(url, f"{_TEMPLATE}_draft"))
+            await connection.execute(f"ALTER DATABASE {_TEMPLATE}_draft RENAME TO {_TEMPLATE}")
+    finally:
+        await connection.close()
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
