@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -15,6 +15,8 @@ from eventstore.events import type_name
 from eventstore.records import Metadata, NewEvent, RecordedEvent
 
 MAX_BATCH = 256
+SMALL_BATCH = 64
+"""Up to here waiting items are not split: two commits would cost more than they overlap."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -63,23 +65,28 @@ def new_item(
 def take_batch(waiting: deque[Item]) -> list[Item]:
     """Takes the next items that may share a batch; the others keep their order.
 
-    A batch is of one account. A stream stands in it twice only where the later item expects no
-    revision, since the append function compares with what was there before the batch.
+    A batch is of one account. A stream stands in it twice only where none of its items expects
+    a revision, so that each item is accepted or not whatever becomes of the others.
     """
+    size = max(SMALL_BATCH, min(MAX_BATCH, len(waiting) // 2))
     account_id = waiting[0].account_id
-    streams: set[str] = set()
-    held_back: set[str] = set()
+    streams: dict[str, bool] = {}
     batch: list[Item] = []
     passed: list[Item] = []
-    while waiting and len(batch) < MAX_BATCH:
+    while waiting and len(batch) < size:
         item = waiting.popleft()
-        clashes = item.stream in streams and item.expected is not None
-        if item.account_id != account_id or item.stream in held_back or clashes:
-            held_back.add(item.stream)
-            passed.append(item)
-        else:
-            streams.add(item.stream)
+        any_revision = item.expected is None
+        if (
+            item.account_id == account_id
+            and streams.get(item.stream, True)
+            and (any_revision or item.stream not in streams)
+        ):
             batch.append(item)
+            streams[item.stream] = any_revision
+        else:
+            passed.append(item)
+            if item.account_id == account_id:
+                streams[item.stream] = False
     waiting.extendleft(reversed(passed))
     return batch
 
@@ -93,6 +100,11 @@ def arguments(batch: Sequence[Item]) -> tuple[Any, ...]:
         [item.stream for item in batch],
         [item.expected for item in batch],
         numbers,
+        [
+            offset
+            for first, item in zip(offsets(batch), batch, strict=True)
+            for offset in range(first, first + len(item.events))
+        ],
         [event.event_id for event in events],
         [data for item in batch for data in item.data_texts],
         [batch[number - 1].metadata_text for number in numbers],
@@ -101,6 +113,16 @@ def arguments(batch: Sequence[Item]) -> tuple[Any, ...]:
         [event.content for event in events],
         list({type_name(event.event) for event in events}),
     )
+
+
+def offsets(batch: Sequence[Item]) -> list[int]:
+    """For each item, the place of its first event among the batch's events of its stream."""
+    counts: Counter[str] = Counter()
+    firsts = []
+    for item in batch:
+        firsts.append(counts[item.stream] + 1)
+        counts[item.stream] += len(item.events)
+    return firsts
 
 
 def recorded(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import asyncpg
 import structlog
 
-from eventstore.batch import Item, arguments, recorded
+from eventstore.batch import Item, arguments, offsets, recorded
 from eventstore.connections import AWAY, Connection, connect
 from eventstore.errors import (
     AppendRefused,
@@ -20,7 +20,10 @@ from sql.loader import query
 _RETRY = 0.1
 # The plans of the inline projections are made when their tables are empty and kept while
 # these grow: only plans by index stay right.
-_SETTINGS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_SETTINGS = {
+    f"enable_{plan}": "off"
+    for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "material", "memoize")
+}
 
 log = structlog.get_logger("colloquy.log")
 
@@ -85,15 +88,9 @@ class Lane:
         if doubtful and not (batch := await self._without_appended(batch)):
             return
         connection = await self._connected()
-        rows = await connection.fetch(query("append_events"), *arguments(batch))
-        rejected: dict[Item, int] = {}
-        for row in rows:
-            item = batch[row["item"] - 1]
-            if row["accepted"]:
-                first = row["revision"] + 1
-                _resolve(item, recorded(item, row["position"], first, row["recorded_at"]))
-            else:
-                rejected[item] = row["revision"]
+        row = await connection.fetchrow(query("append_events"), *arguments(batch))
+        assert row is not None
+        rejected = _resolve_accepted(batch, row)
         self._on_commit(batch[0].account_id)
         if doubtful and rejected:
             # A first sending that committed late looks like somebody else's append.
@@ -129,6 +126,21 @@ class Lane:
         if self._connection:
             self._connection.terminate()
             self._connection = None
+
+
+def _resolve_accepted(batch: Sequence[Item], row: asyncpg.Record) -> dict[Item, int]:
+    """Resolves what was stored; returns the other items with their streams' revisions."""
+    position = row["head"] + 1
+    rejected: dict[Item, int] = {}
+    for item, offset, current, accepted in zip(
+        batch, offsets(batch), row["currents"], row["accepted"], strict=True
+    ):
+        if accepted:
+            _resolve(item, recorded(item, position, current + offset, row["recorded_at"]))
+            position += len(item.events)
+        else:
+            rejected[item] = current
+    return rejected
 
 
 def _resolve(item: Item, events: list[RecordedEvent]) -> None:

@@ -5,35 +5,34 @@
 -- The head row's lock comes first and is held to the commit. It makes positions
 -- dense in commit order, so no reader can ever skip an event that commits late.
 --
--- A batch holds one account's items, and a stream more than once only where the
--- later items expect nothing (expected is null).
+-- A batch holds one account's items, and a stream more than once only where all
+-- of its items expect nothing. So which events are stored follows from `accepted`
+-- alone: in the order given, from position head + 1, at revision current + offset.
 CREATE FUNCTION append_events_v1(
     account     bigint,
     streams     text[],    -- per item
     expected    bigint[],  -- per item: the stream's revision, 0 for a new one, null for any
     items       int[],     -- per event: its item, from 1
+    offsets     bigint[],  -- per event: its place among the batch's events of its stream, from 1
     event_ids   uuid[],
     data        jsonb[],
     metadata    jsonb[],
     subjects    bigint[],
     salts       bytea[],
     contents    text[],
-    types       text[]     -- the distinct types in the batch
-) RETURNS TABLE (
-    item        int,
-    accepted    boolean,
-    revision    bigint,    -- the stream's revision before this item
-    "position"  bigint,    -- of the item's first event
-    recorded_at timestamptz
+    types       text[],    -- the distinct types in the batch
+    OUT head        bigint,    -- position of the last event before this batch
+    OUT recorded_at timestamptz,
+    OUT currents    bigint[],  -- per item: the stream's revision before this batch
+    OUT accepted    boolean[]  -- per item
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
-    head   bigint;
-    upto   bigint;
-    moment timestamptz;
+    stored bigint;
 BEGIN
-    SELECT h.position, greatest(h.recorded_at, clock_timestamp()) INTO head, moment
+    SELECT h.position, greatest(h.recorded_at, clock_timestamp())
+      INTO append_events_v1.head, append_events_v1.recorded_at
       FROM log_heads h
      WHERE h.account_id = append_events_v1.account
        FOR UPDATE;
@@ -42,54 +41,50 @@ BEGIN
             USING ERRCODE = 'foreign_key_violation';
     END IF;
 
-    RETURN QUERY
-    WITH item AS MATERIALIZED (
-        SELECT i.item::int, i.stream, i.expected, s.revision AS current,
-               i.expected IS NULL OR i.expected = s.revision AS accepted
-          FROM unnest(append_events_v1.streams, append_events_v1.expected)
-               WITH ORDINALITY AS i (stream, expected, item)
-         CROSS JOIN LATERAL (
-               SELECT coalesce((SELECT e.revision FROM events e
-                                 WHERE e.account_id = append_events_v1.account
-                                   AND e.stream = i.stream
-                                 ORDER BY e.revision DESC LIMIT 1), 0) AS revision) s
-    ), fresh AS MATERIALIZED (
-        SELECT n.*, i.stream,
-               head + row_number() OVER (ORDER BY n.ordinal) AS position,
-               i.current + row_number() OVER (PARTITION BY i.stream ORDER BY n.ordinal) AS revision
-          FROM unnest(append_events_v1.items, append_events_v1.event_ids,
-                      append_events_v1.data, append_events_v1.metadata,
-                      append_events_v1.subjects, append_events_v1.salts,
-                      append_events_v1.contents)
-               WITH ORDINALITY AS n (item, event_id, data, metadata, subject, salt, content, ordinal)
-          JOIN item i ON i.item = n.item AND i.accepted
-    ), stored AS (
+    SELECT array_agg(i.current ORDER BY i.item),
+           array_agg(i.expected IS NULL OR i.expected = i.current ORDER BY i.item)
+      INTO append_events_v1.currents, append_events_v1.accepted
+      FROM (SELECT u.item, u.expected,
+                   coalesce((SELECT e.revision FROM events e
+                              WHERE e.account_id = append_events_v1.account
+                                AND e.stream = u.stream
+                              ORDER BY e.revision DESC LIMIT 1), 0) AS current
+              FROM unnest(append_events_v1.streams, append_events_v1.expected)
+                   WITH ORDINALITY AS u (stream, expected, item)
+            OFFSET 0) i;
+
+    WITH fresh AS MATERIALIZED (
+        SELECT n.*, append_events_v1.head + row_number() OVER (ORDER BY n.ordinal) AS position
+          FROM unnest(append_events_v1.items, append_events_v1.offsets,
+                      append_events_v1.event_ids, append_events_v1.data,
+                      append_events_v1.metadata, append_events_v1.subjects,
+                      append_events_v1.salts, append_events_v1.contents)
+               WITH ORDINALITY AS n (item, place, event_id, data, metadata, subject, salt,
+                                     content, ordinal)
+         WHERE append_events_v1.accepted[n.item]
+    ), events_stored AS (
         INSERT INTO events (account_id, position, stream, revision, event_id, type,
                             conversation_id, data, metadata, content_hash, recorded_at)
-        SELECT append_events_v1.account, f.position, f.stream, f.revision, f.event_id,
+        SELECT append_events_v1.account, f.position, append_events_v1.streams[f.item],
+               append_events_v1.currents[f.item] + f.place, f.event_id,
                f.data->>'type', (f.data->>'conversation_id')::bigint, f.data, f.metadata,
-               sha256(f.salt || convert_to(f.content, 'UTF8')), moment
+               sha256(f.salt || convert_to(f.content, 'UTF8')), append_events_v1.recorded_at
           FROM fresh f
-    ), content AS (
+    ), content_stored AS (
         INSERT INTO event_content (account_id, position, subject_id, salt, content)
         SELECT append_events_v1.account, f.position, f.subject, f.salt, f.content
           FROM fresh f
          WHERE f.content IS NOT NULL
-    ), moved AS (
-        UPDATE log_heads h
-           SET position = head + (SELECT count(*) FROM fresh), recorded_at = moment
-         WHERE h.account_id = append_events_v1.account
     )
-    SELECT i.item, i.accepted,
-           coalesce(min(f.revision) - 1, i.current), min(f.position), moment
-      FROM item i
-      LEFT JOIN fresh f ON f.item = i.item
-     GROUP BY i.item, i.accepted, i.current;
+    SELECT count(*) INTO stored FROM fresh;
 
-    SELECT h.position INTO upto FROM log_heads h WHERE h.account_id = append_events_v1.account;
-    IF upto > head THEN
-        PERFORM apply_inline_projections(append_events_v1.account, head, upto,
-                                         append_events_v1.types);
+    IF stored > 0 THEN
+        UPDATE log_heads h
+           SET position = append_events_v1.head + stored,
+               recorded_at = append_events_v1.recorded_at
+         WHERE h.account_id = append_events_v1.account;
+        PERFORM apply_inline_projections(append_events_v1.account, append_events_v1.head,
+                                         append_events_v1.head + stored, append_events_v1.types);
     END IF;
 END
 $$;

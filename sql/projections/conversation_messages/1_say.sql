@@ -4,7 +4,6 @@ SELECT e.account_id, e.conversation_id, e.position, m.ordinal, m.message_id,
        (e.data->>'turn_id')::uuid, m.role, m.text, e.recorded_at
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
-       AND c.position > apply.after_position AND c.position <= apply.upto_position
  CROSS JOIN LATERAL (
        SELECT 1 AS ordinal, (e.data->>'message_id')::uuid AS message_id,
               CASE e.type WHEN 'message_posted.v1' THEN 'User' ELSE 'Assistant' END AS role,

@@ -1,3 +1,4 @@
+-- NOT IN, since it is looked up in a hash whatever the joins may be.
 INSERT INTO pending_turns (account_id, turn_id, stream, owner, deadline_at)
 SELECT o.account_id, (o.data->>'turn_id')::uuid, o.stream, (o.data->>'owner')::bigint,
        (o.data->>'deadline_at')::timestamptz
@@ -5,10 +6,10 @@ SELECT o.account_id, (o.data->>'turn_id')::uuid, o.stream, (o.data->>'owner')::b
  WHERE o.account_id = apply.account
    AND o.position > apply.after_position AND o.position <= apply.upto_position
    AND o.type IN ('opening_requested.v1', 'message_posted.v1')
-   AND NOT EXISTS (
-       SELECT FROM events e
+   AND o.data->>'turn_id' NOT IN (
+       SELECT e.data->>'turn_id'
+         FROM events e
         WHERE e.account_id = apply.account
           AND e.position > apply.after_position AND e.position <= apply.upto_position
           AND e.type IN ('opening_failed.v1', 'conversation_started.v1', 'reply_completed.v1',
-                         'reply_failed.v1', 'reply_cancelled.v1')
-          AND e.data->>'turn_id' = o.data->>'turn_id');
+                         'reply_failed.v1', 'reply_cancelled.v1'));
