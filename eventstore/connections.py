@@ -45,8 +45,12 @@ async def connect(
     )
 
 
-async def open_pool(url: str, role: Role, size: int) -> Pool:
-    """A pool of at most `size` connections for short statements that leave no session state."""
+async def open_pool(url: str, role: Role | None, size: int) -> Pool:
+    """A pool for short statements that leave no session state, as `role` or as the owner.
+
+    Args:
+        size: Connections at most.
+    """
     return await asyncpg.create_pool(
         url,
         min_size=1,

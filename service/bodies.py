@@ -51,7 +51,7 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         UnsupportedBody: It is neither JSON nor a form.
         BadRequest: It is broken, or its fields are not those of `kind`; the message names which.
     """
-    raw = await request.read()
+    raw = await _read(request)
     declared = request.content_type if "Content-Type" in request.headers else None
     media = declared if raw else _JSON  # nothing has no type, though some clients name one
     raw = raw or b"{}"
@@ -65,6 +65,13 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not valid JSON in UTF-8: {error}") from error
     raise UnsupportedBody
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError) as error:  # broken gzip; a client gone
+        raise BadRequest("the body cannot be read") from error
 
 
 def _check_storable(text: str) -> None:
@@ -94,12 +101,14 @@ def _put(form: dict[str, Any], key: str, value: str) -> None:
     match = _KEY.fullmatch(key)
     if match is None:
         raise BadRequest(f"the form key {key!r} cannot be read")
-    path = [match[1], *_SUBKEY.findall(match[2])]
-    for name in path[:-1]:
+    *groups, last = [match[1], *_SUBKEY.findall(match[2])]
+    for name in groups:
         form = form.setdefault(name, {})
         if not isinstance(form, dict):
             raise BadRequest(f"the form key {key!r} stands for a value and for a group")
-    form[path[-1]] = value
+    if isinstance(form.get(last), dict):
+        raise BadRequest(f"the form key {key!r} stands for a value and for a group")
+    form[last] = value
 
 
 def _sentence(error: msgspec.ValidationError) -> str:

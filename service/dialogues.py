@@ -14,11 +14,12 @@ from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.commands import Command, FailTurn, Failure
 from service.conversation import Dialogue, Fact, Turn, decide, evolve
-from service.errors import Busy, TurnIsOver
+from service.errors import Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
 from sql.loader import query
 
 _TRIES = 20
+_REMEMBERED = 500
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
 
@@ -69,6 +70,7 @@ class Dialogues:
         self._pool = pool
         self._owner = owner
         self._clock = clock
+        self._recent: dict[DialogueKey, Dialogue] = {}
 
     async def execute(
         self,
@@ -87,15 +89,16 @@ class Dialogues:
             ServiceError: As `decide` has it, or Busy.
             EventStoreError: The facts could not be recorded.
         """
-        for _ in range(_TRIES):
-            state = known or await self._read(key)
-            known = None
-            if self._may_be_abandoned(state.turn) and await self._close_abandoned(key, state):
-                continue
-            try:
+        if state := known or self._remembered(key):
+            # What we remember may be out of date. An append would say so; a refusal is not
+            # to be trusted.
+            with suppress(ServiceError, WrongExpectedRevision):
                 return await self._record(key, state, decide(state, command), metadata)
-            except WrongExpectedRevision:
-                continue
+        for _ in range(_TRIES):
+            state = await self._read_live(key)
+            facts = decide(state, command)
+            with suppress(WrongExpectedRevision):
+                return await self._record(key, state, facts, metadata)
         raise Busy
 
     async def close_abandoned(self, key: DialogueKey) -> None:
@@ -105,6 +108,24 @@ class Dialogues:
     async def _read(self, key: DialogueKey) -> Dialogue:
         events = await self._log.read_stream(key.account_id, key.stream, since_last=_STARTED)
         return fold(events)
+
+    async def _read_live(self, key: DialogueKey) -> Dialogue:
+        """The dialogue as the log has it, its turn closed if nobody is left to end it."""
+        while True:
+            state = await self._read(key)
+            if not await self._close_abandoned(key, state):
+                return state
+
+    def _remembered(self, key: DialogueKey) -> Dialogue | None:
+        """The dialogue as this process last saw it, if no turn was under way then."""
+        state = self._recent.get(key)
+        return state if state and state.turn is None else None
+
+    def _remember(self, key: DialogueKey, state: Dialogue) -> None:
+        before = self._recent.pop(key, state)
+        self._recent[key] = max(before, state, key=lambda dialogue: dialogue.revision)
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
 
     async def _record(
         self, key: DialogueKey, state: Dialogue, facts: list[Fact], metadata: Metadata
@@ -119,12 +140,9 @@ class Dialogues:
             expected=state.revision,
             metadata=metadata,
         )
-        return Executed(fold(recorded, state), recorded[-1].event_id)
-
-    def _may_be_abandoned(self, turn: Turn | None) -> bool:
-        return turn is not None and (
-            turn.request.owner != self._owner or turn.request.deadline_at <= self._clock()
-        )
+        state = fold(recorded, state)
+        self._remember(key, state)
+        return Executed(state, recorded[-1].event_id)
 
     async def _close_abandoned(self, key: DialogueKey, state: Dialogue) -> bool:
         """Whether the turn was nobody's; then it is closed now, by us or by somebody else."""

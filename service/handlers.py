@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from aiohttp import web
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from eventstore.connections import Pool
 from eventstore.records import Actor, Metadata
@@ -58,7 +58,7 @@ async def get_active_conversation(request: web.Request) -> web.Response:
     quote = '"' if wants_string_ids(request) else ""
     body = (
         f'{{"id":{quote}{row["conversation_id"]}{quote},'
-        f'"messages":{row["messages"]},"progress":{row["progress"] or "null"}}}'
+        f'"messages":[{row["messages"]}],"progress":{row["progress"] or "null"}}}'
     )
     return raw_response(body.encode())
 

@@ -3,11 +3,12 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 import asyncpg
 import structlog
 from aiohttp import web
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from eventstore.connections import AWAY
 from eventstore.errors import EventStoreError, LogUnavailable
@@ -34,11 +35,12 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     request_id = given if _WELL_FORMED.fullmatch(given) else str(uuid7())
     request[REQUEST_ID] = request_id
     request[SCOPE] = _scope(request)
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response = await handler(request)
-        response.headers["X-Request-Id"] = request_id
-        if request.path not in _QUIET:
-            _log(request, response.status, began)
+    # Not unbound afterwards: the connection's next request binds its own.
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    response = await handler(request)
+    response.headers["X-Request-Id"] = request_id
+    if request.path not in _QUIET:
+        _log(request, response.status, began)
     return response
 
 
@@ -65,11 +67,19 @@ def _check_headers(request: web.Request) -> None:
 
 
 def _scope(request: web.Request) -> str:
-    """The request's scope as Canvas writes it: ``url:GET|/api/v1/courses/:course_id/…``."""
     resource = request.match_info.route.resource
-    path = _PARAMETER.sub(r":\1", resource.canonical) if resource else request.path
-    method = "GET" if request.method == "HEAD" else request.method
-    return f"url:{method}|{path}"
+    return scope_of(request.method, resource.canonical if resource else request.path)
+
+
+@lru_cache(maxsize=1000)
+def scope_of(method: str, path: str) -> str:
+    """An endpoint's scope as Canvas writes it: ``url:GET|/api/v1/courses/:course_id/…``.
+
+    Args:
+        path: The route's path, with its parameters in braces.
+    """
+    template = _PARAMETER.sub(r":\1", path)
+    return f"url:{'GET' if method == 'HEAD' else method}|{template}"
 
 
 def _log(request: web.Request, status: int, began: float) -> None:

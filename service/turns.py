@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from eventstore.errors import EventStoreError
 from eventstore.events import OpeningRequested, ReplyRecord

@@ -37,7 +37,3 @@ def main() -> None:
     except FORESEEN as error:
         click.echo(f"colloquy: {error}", err=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

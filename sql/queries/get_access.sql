@@ -6,10 +6,10 @@ SELECT t.token_id, t.account_id, t.user_id, t.scopes,
        v.user_id AS conversation_user_id, v.workflow_state AS conversation_state
   FROM tokens t
   LEFT JOIN courses c ON c.account_id = t.account_id AND c.course_id = $2
-  LEFT JOIN enrollments m ON m.account_id = t.account_id AND m.course_id = c.course_id
+  LEFT JOIN enrollments m ON m.account_id = t.account_id AND m.course_id = $2
        AND m.user_id = t.user_id AND m.status = 'active'
   LEFT JOIN read.experiences x ON x.account_id = t.account_id AND x.experience_id = $3
-       AND x.course_id = c.course_id
+       AND x.course_id = $2
   LEFT JOIN read.conversations v ON v.account_id = t.account_id AND v.conversation_id = $4
-       AND v.experience_id = x.experience_id
+       AND v.experience_id = $3
  WHERE t.token_hash = $1

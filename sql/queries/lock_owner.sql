@@ -1,1 +1,2 @@
-SELECT pg_try_advisory_lock($1)
+-- Waits for those who are just looking whether the owner is gone; meanwhile it is not.
+SELECT pg_advisory_lock($1)

@@ -1,21 +1,39 @@
 """``python -m tests.bench [NAME…]``: runs the benchmarks and prints one table of ratios."""
 
 import sys
+from collections.abc import Awaitable, Callable
 
 from service.server import run
 from tests.bench.appending import bench_append
 from tests.bench.measuring import Row, benchmark_server, print_table
+from tests.bench.posting import bench_post
+from tests.bench.reading import bench_get
+from tests.bench.rebuilding import bench_rebuild
+from tests.bench.starting import bench_start
 
-BENCHMARKS = {"append": bench_append}
+BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
+    "append": bench_append,
+    "get": bench_get,
+    "post": bench_post,
+    "rebuild": bench_rebuild,
+    "start": bench_start,
+}
+
+
+async def _run(name: str, url: str) -> list[Row]:
+    return await BENCHMARKS[name](url)
 
 
 def main() -> None:
     chosen = sys.argv[1:] or list(BENCHMARKS)
+    unknown = set(chosen) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     rows: list[Row] = []
     with benchmark_server() as url:
         for name in chosen:
             print(f"… {name}", file=sys.stderr, flush=True)
-            rows += run(BENCHMARKS[name](url))
+            rows += run(_run(name, url))
     print_table(rows)
 
 

@@ -8,8 +8,9 @@ formed, over two connections, and does nothing else. The peer inserts one event 
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,8 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from uuid_utils.compat import uuid7
 
-from eventstore.batch import arguments, new_item
+from eventstore import lane
+from eventstore.batch import Item, arguments, new_item
 from eventstore.connections import Connection, connect
 from eventstore.events import MessagePosted, PromptVersion, ReplyCompleted, ReplyRecord, Usage
 from eventstore.log import EventLog
@@ -94,27 +96,34 @@ async def bench_append(server_url: str) -> list[Row]:
 
 
 async def _ours(url: str, producers: int) -> Rate:
-    async with running_log(url) as (log, _pool, link):
-        commits = 0
-
-        def count(_account: int) -> None:
-            nonlocal commits
-            commits += 1
-
-        ring, link.ring = link.ring, count  # type: ignore[method-assign]
-        for lane in log._commits._lanes:
-            lane._on_commit = count
+    async with running_log(url) as (log, _pool, _link):
+        await produce(log, producers, 1.0, [])
         times: list[float] = []
-        await _produce(log, producers, 1.0, [])
-        commits = 0
-        began = time.perf_counter()
-        await _produce(log, producers, SECONDS, times)
-        elapsed = time.perf_counter() - began
-        link.ring = ring  # type: ignore[method-assign]
-    return _rate(times, elapsed, len(times) / max(1, commits))
+        with _counted_commits() as commits:
+            began = time.perf_counter()
+            await produce(log, producers, SECONDS, times)
+            elapsed = time.perf_counter() - began
+    return _rate(times, elapsed, len(times) / max(1, len(commits)))
 
 
-async def _produce(log: EventLog, producers: int, seconds: float, times: list[float]) -> None:
+@contextmanager
+def _counted_commits() -> Iterator[list[int]]:
+    """Notes the size of every batch."""
+    sizes: list[int] = []
+
+    def counting(batch: Sequence[Item]) -> tuple[Any, ...]:
+        sizes.append(len(batch))
+        return arguments(batch)
+
+    lane.arguments = counting  # type: ignore[attr-defined]
+    try:
+        yield sizes
+    finally:
+        lane.arguments = arguments  # type: ignore[attr-defined]
+
+
+async def produce(log: EventLog, producers: int, seconds: float, times: list[float]) -> None:
+    """Appends for some seconds from so many tasks; notes how long each append took (seconds)."""
     until = time.perf_counter() + seconds
     async with asyncio.TaskGroup() as group:
         for _ in range(producers):
@@ -249,6 +258,3 @@ def _rate(times: Sequence[float], elapsed: float, group: float = 1.0) -> Rate:
         p99_ms=percentile(times, 99) * 1000,
         group=group,
     )
-
-
-Benchmark = Callable[[str], Any]

@@ -1,0 +1,107 @@
+"""GET active conversation of 20 messages, next to a bare aiohttp handler.
+
+The bare handler fetches one row by its key, from the same server through a pool of the same
+kind, and passes the text in it through. Both run in a process of their own under the same load,
+in turns, so that what else the machine does meets both.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from eventstore.connections import connect
+from service.app import running_log
+from tests.bench.dialogues import start_dialogue
+from tests.bench.load import http_request, run_load
+from tests.bench.measuring import Row, fresh_database, percentile
+from tests.running import CONVERSATIONS, LEARNER, demo_tokens
+
+ROUNDS = 5
+SECONDS = 2.0
+CONNECTIONS = 16
+
+_BARE = """
+CREATE TABLE bare_rows (id bigint PRIMARY KEY, body text NOT NULL)
+"""
+
+
+async def bench_get(server_url: str) -> list[Row]:
+    """Requests per second of both, and how they compare."""
+    async with fresh_database(server_url) as url:
+        token = (await demo_tokens(url))[str(LEARNER)]
+        await _converse(url)
+        ours, bare = await asyncio.to_thread(_measure, url, token)
+    rate_ours, rate_bare = (len(times) / (ROUNDS * SECONDS) for times in (ours, bare))
+    return [
+        Row(
+            "GET active conversation, 20 messages",
+            f"{rate_ours:,.0f}/s (p50 {percentile(ours, 50):.1f} ms)",
+            f"bare aiohttp handler {rate_bare:,.0f}/s (p50 {percentile(bare, 50):.1f} ms)",
+            f"{rate_ours / rate_bare:.0%}",
+            "≥ 85 %",
+        )
+    ]
+
+
+async def _converse(url: str) -> None:
+    async with running_log(url) as (log, _pool, _link):
+        await start_dialogue(log, conversation_id=1, user_id=LEARNER, exchanges=9)
+
+
+def _measure(url: str, token: str) -> tuple[list[float], list[float]]:
+    request = http_request("GET", CONVERSATIONS, token)
+    ours: list[float] = []
+    bare: list[float] = []
+    with server("tests.bench.serving", url) as service_port:
+        body = _one(service_port, request)
+        asyncio.run(_store(url, body))
+        with server("tests.bench.bare", url) as bare_port:
+            assert _one(bare_port, request) == body
+            for port in (service_port, bare_port):
+                run_load(port, [request], CONNECTIONS, 1.0)
+            for _ in range(ROUNDS):
+                for port, times in ((service_port, ours), (bare_port, bare)):
+                    measured, bad = run_load(port, [request], CONNECTIONS, SECONDS)
+                    assert bad == 0
+                    times += measured
+    return ours, bare
+
+
+async def _store(url: str, body: str) -> None:
+    connection = await connect(url)
+    await connection.execute(_BARE)
+    await connection.execute("INSERT INTO bare_rows VALUES (1, $1)", body)
+    await connection.close()
+
+
+def _one(port: int, request: bytes) -> str:
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(request.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        received = b""
+        while part := sock.recv(65536):
+            received += part
+    body = received.partition(b"\r\n\r\n")[2].decode()
+    assert len(json.loads(body)["messages"]) == 20
+    return body
+
+
+@contextmanager
+def server(module: str, url: str, **environment: str) -> Iterator[int]:
+    """A server process that prints its port; ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        env={**os.environ, "DATABASE_URL": url, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(30)
