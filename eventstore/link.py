@@ -23,6 +23,8 @@ EVERY_ACCOUNT = 0
 _COALESCE = 0.005
 _RETRY = 0.25
 _CHECK = 15.0
+# A notification is a commit; nobody needs to wait for it to be on disk.
+_SETTINGS = {"synchronous_commit": "off"}
 
 log = structlog.get_logger("colloquy.link")
 
@@ -43,11 +45,12 @@ class Link:
         self._to_tell: set[int] = set()
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
 
     async def start(self) -> None:
         """Connects, so that from here on the process counts as alive."""
-        connection = await self._open()
-        self._task = asyncio.create_task(self._keep(connection), name="link")
+        self._connection = await self._open()
+        self._task = asyncio.create_task(self._keep(), name="link")
 
     async def close(self) -> None:
         """Ends the connection; the process no longer counts as alive."""
@@ -56,6 +59,7 @@ class Link:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        self._hang_up()
 
     def ring(self, account_id: int) -> None:
         """Wakes an account's followers: here at once, elsewhere within milliseconds."""
@@ -73,7 +77,7 @@ class Link:
                 bell.set()
 
     async def _open(self) -> Connection:
-        connection = await connect(self._url, "colloquy_service")
+        connection = await connect(self._url, "colloquy_service", _SETTINGS)
         try:
             await connection.fetchval(query("lock_owner"), self.owner)
             await connection.add_listener(CHANNEL, self._hear)
@@ -86,21 +90,20 @@ class Link:
     def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         self._wake(int(str(payload)))
 
-    async def _keep(self, connection: Connection | None) -> None:
-        try:
-            while True:
-                try:
-                    connection = connection or await self._open()
-                    await self._tell(connection)
-                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
-                    log.warning("link_lost", error=repr(e))
-                    if connection:
-                        connection.terminate()
-                    connection = None
-                    await asyncio.sleep(_RETRY)
-        finally:
-            if connection:
-                connection.terminate()
+    async def _keep(self) -> None:
+        while True:
+            try:
+                self._connection = self._connection or await self._open()
+                await self._tell(self._connection)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("link_lost", error=repr(error))
+                self._hang_up()
+                await asyncio.sleep(_RETRY)
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            self._connection.terminate()
+            self._connection = None
 
     async def _tell(self, connection: Connection) -> None:
         while True:

@@ -1,22 +1,18 @@
 """Brings the projections in a database to the versions of this program."""
 
-from collections.abc import Callable
-
 from eventstore.connections import Connection
 from projections.definitions import Definition, definitions
-from projections.rebuild import Progress, rebuild
+from projections.rebuild import Progress, rebuild_all, silent
 from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew
 from sql.loader import query
 
 
-async def install(
-    connection: Connection, url: str, progress: Callable[[str], Progress] | None = None
-) -> list[str]:
+async def install(connection: Connection, url: str, progress: Progress = silent) -> list[str]:
     """Builds the projections that are missing or of an older version.
 
     Args:
         connection: The owner's, holding the schema lock.
-        progress: Gives a progress callback for a projection's name.
+        progress: Called with the positions of all that are built.
 
     Returns:
         The names of those built now.
@@ -25,9 +21,7 @@ async def install(
         SchemaTooNew, SchemaDiffers: The database belongs to a newer or a different program.
     """
     outdated = await _outdated(connection)
-    for definition in outdated:
-        await rebuild(url, definition, *([progress(definition.name)] if progress else []))
-    return [definition.name for definition in outdated]
+    return [name async for name, _ in rebuild_all(url, outdated, progress)]
 
 
 async def check_projections(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Builds a projection anew from the log while the service runs, and swaps it in."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -13,6 +14,9 @@ from sql.loader import query
 STEP = 50_000
 """Positions that one transaction of a rebuild covers."""
 
+AT_ONCE = 2
+"""Projections that are rebuilt at the same time, each on a connection of its own."""
+
 _SWAP_TRIES = 5
 # Tables grow from nothing here: a plan kept from the first range would be wrong for the last.
 _SETTINGS = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB"}
@@ -21,9 +25,11 @@ Progress = Callable[[int, int], None]
 """Called with how many positions are done, of how many."""
 
 
-async def rebuild(
-    url: str, definition: Definition, progress: Progress = lambda _done, _total: None
-) -> int:
+def silent(_done: int, _total: int) -> None:
+    """Shows nothing."""
+
+
+async def rebuild(url: str, definition: Definition, progress: Progress = silent) -> int:
     """Builds a new generation of a projection from the log and makes it the live one.
 
     Appends and readers go on meanwhile; appends wait for the last few milliseconds, in which
@@ -51,6 +57,39 @@ async def rebuild(
             return done
     finally:
         await connection.close()
+
+
+async def rebuild_all(
+    url: str, definitions: Iterable[Definition], progress: Progress = silent
+) -> AsyncIterator[tuple[str, int]]:
+    """Rebuilds several projections, a few at a time; gives each one's name and positions read.
+
+    Args:
+        progress: Called with the positions of all of them together.
+
+    Raises:
+        ProjectionError: As `rebuild`; those that were done by then are live.
+    """
+    places = asyncio.Semaphore(AT_ONCE)
+    chosen = list(definitions)
+    reached = dict.fromkeys((definition.name for definition in chosen), 0)
+
+    async def one(definition: Definition) -> tuple[str, int]:
+        def show(done: int, total: int) -> None:
+            reached[definition.name] = done
+            progress(sum(reached.values()), total * len(chosen))
+
+        async with places:
+            return definition.name, await rebuild(url, definition, show)
+
+    tasks = [asyncio.create_task(one(definition)) for definition in chosen]
+    try:
+        for done in asyncio.as_completed(tasks):
+            yield await done
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

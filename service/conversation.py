@@ -180,6 +180,8 @@ def _superseded(state: Dialogue) -> list[Fact]:
 
 def _reply(state: Dialogue, command: RecordReply) -> list[Fact]:
     asked = _turn(state, command.turn_id).request
+    if not isinstance(asked, MessagePosted):
+        raise TurnIsOver
     completed = ReplyCompleted(
         conversation_id=asked.conversation_id,
         turn_id=asked.turn_id,

@@ -1,15 +1,14 @@
 """The database that the settings name, started if it is the embedded one, and made ready."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
 
 from eventstore.connections import Connection, connect
 from projections.install import check_projections, install
-from projections.rebuild import Progress
+from projections.rebuild import Progress, silent
 from service.embedded import EmbeddedPostgres
 from service.settings import Settings
 from sql.errors import DatabaseUnfit
@@ -51,9 +50,11 @@ async def connect_owner(url: str) -> Connection:
         where = _without_password(url)
         reason = str(error) or "no answer in time"
         raise DatabaseUnreachable(f"cannot use the database at {where}: {reason}") from error
+    except ValueError:  # its words may quote a part of the password
+        raise DatabaseUnreachable("DATABASE_URL is not a connection URL that can be read") from None
 
 
-async def prepare(url: str, progress: Callable[[str], Progress] | None = None) -> list[str]:
+async def prepare(url: str, progress: Progress = silent) -> list[str]:
     """Migrates the schema and builds the projections; one process at a time does it.
 
     Returns:
@@ -82,5 +83,4 @@ async def check_ready(url: str) -> None:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+    return url.partition("?")[0].rpartition("@")[2].rpartition("//")[2]

@@ -24,11 +24,9 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True):
 
     course_id: Id
     user_id: Id
-    name: Annotated[
-        str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00]*\S[^\x00]*$")
-    ]
-    role: Literal["learner", "observer", "teacher", "ta", "designer"]
-    status: Literal["active", "invited", "inactive", "completed", "deleted"]
+    name: Name
+    role: Role
+    status: Status
 
 
 def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
@@ -50,7 +48,7 @@ def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
             except (ValueError, msgspec.ValidationError) as error:
                 wrong.append(f"line {reader.line_num}: {_reason(error)}")
     except csv.Error as error:
-        wrong.append(f"line {reader.line_num}: {error}")
+        wrong.append(f"line {reader.reader.line_num}: {error}")
     except UnicodeDecodeError as error:
         wrong.append(f"after line {reader.line_num}: the file is not UTF-8")
         del error

@@ -65,7 +65,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for field, value in given.items():
         _convert(field, value)
     settings = _settings(given)
-    return msgspec.structs.replace(settings, home=settings.home.expanduser().absolute())
+    try:
+        home = settings.home.expanduser().absolute()
+    except RuntimeError as error:
+        raise SettingsError(f"{_VARIABLES['home']}: {settings.home} has no such user") from error
+    return msgspec.structs.replace(settings, home=home)
 
 
 def _convert(field: str, value: str) -> None:

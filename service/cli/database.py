@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from service.cli.session import building
+from service.cli.progress import progress_bar
 from service.database import Database, open_database, prepare
 from service.errors import SettingsError
 from service.logs import configure_logging
@@ -22,7 +22,7 @@ def migrate() -> None:
     """
     configure_logging()
     with open_database(read_settings(os.environ)) as database:
-        done = run(prepare(database.url, building))
+        done = run(prepare(database.url, progress_bar("building views")))
     for name in done:
         click.echo(name)
     if not done:

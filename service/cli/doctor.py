@@ -63,12 +63,21 @@ async def _model(settings: Settings) -> tuple[bool, str]:
     model = make_model(settings)
     if not (settings.anthropic_api_key or settings.anthropic_base_url):
         return True, f"model: {model.name} (no ANTHROPIC_API_KEY and no ANTHROPIC_BASE_URL)"
-    where = urlsplit(settings.anthropic_base_url or _ANTHROPIC)
-    port = where.port or (443 if where.scheme == "https" else 80)
+    try:
+        host, port = _host_and_port(settings.anthropic_base_url or _ANTHROPIC)
+    except ValueError as error:
+        return False, f"model: {model.name}, but ANTHROPIC_BASE_URL is not a URL: {error}"
     try:
         async with asyncio.timeout(_REACH):
-            _, writer = await asyncio.open_connection(where.hostname, port)
+            _, writer = await asyncio.open_connection(host, port)
         writer.close()
     except (OSError, TimeoutError) as error:
-        return False, f"model: {model.name}, but {where.hostname}:{port} is not reachable: {error}"
-    return True, f"model: {model.name}, {where.hostname}:{port} is reachable"
+        return False, f"model: {model.name}, but {host}:{port} is not reachable: {error}"
+    return True, f"model: {model.name}, {host}:{port} is reachable"
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("it has no host")
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

@@ -10,7 +10,8 @@ import click
 import msgspec
 import structlog
 
-from service.cli.session import building, owner
+from service.cli.progress import progress_bar
+from service.cli.session import owner
 from service.database import Database, open_database, prepare
 from service.embedded import EmbeddedPostgres
 from service.embedded.errors import EmbeddedPostgresError
@@ -60,7 +61,7 @@ async def _serve(
     settings: Settings, database: Database, sock: socket.socket, wishes: Wishes
 ) -> None:
     stop = stop_event()
-    await prepare(database.url, building)
+    await prepare(database.url, progress_bar("building views"))
     address = _address(settings.host, sock)
     greeting = await _demo(settings, database, address) if wishes.demo else ""
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from eventstore.connections import Connection
-from projections.rebuild import Progress
 from service.cli.progress import progress_bar
 from service.database import Database, check_ready, connect_owner, open_database, prepare
 from service.logs import configure_logging
@@ -50,18 +49,13 @@ async def owner(url: str) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def building(name: str) -> Progress:
-    """A progress bar for a projection that is being built."""
-    return progress_bar(f"building {name}")
-
-
 async def _ready(
     settings: Settings,
     database: Database,
     work: Callable[[Settings, Database], Coroutine[Any, Any, T]],
 ) -> T:
     if database.embedded:
-        await prepare(database.url, building)
+        await prepare(database.url, progress_bar("building views"))
     else:
         await check_ready(database.url)
     return await work(settings, database)

@@ -7,7 +7,7 @@ import msgspec
 
 from eventstore.connections import Connection
 from projections.definitions import definition, definitions
-from projections.rebuild import rebuild as rebuild_projection
+from projections.rebuild import rebuild_all
 from projections.status import ProjectionStatus, projection_status
 from service.cli.progress import progress_bar
 from service.cli.session import with_connection, with_database
@@ -42,13 +42,10 @@ def rebuild(name: str | None, everything: bool) -> None:
     chosen = list(definitions().values()) if name is None else [definition(name)]
 
     async def build(_settings: Settings, database: Database) -> None:
-        for projection in chosen:
-            began = time.monotonic()
-            done = await rebuild_projection(
-                database.url, projection, progress_bar(f"rebuilding {projection.name}")
-            )
-            seconds = time.monotonic() - began
-            click.echo(f"{projection.name}: {done} events in {seconds:.1f} s")
+        began = time.monotonic()
+        bar = progress_bar("rebuilding")
+        async for done, events in rebuild_all(database.url, chosen, bar):
+            click.echo(f"{done}: {events} events, ready after {time.monotonic() - began:.1f} s")
 
     with_database(build)
 

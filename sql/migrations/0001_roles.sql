@@ -12,10 +12,14 @@ BEGIN
         EXCEPTION WHEN duplicate_object OR unique_violation THEN
             NULL;
         END;
-        -- The owner's connections take on a role with SET ROLE.
-        IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+        -- The owner's connections take on a role with SET ROLE. Since PostgreSQL 16 having
+        -- made a role does not allow that yet, and asking for membership does not tell.
+        BEGIN
+            EXECUTE format('SET LOCAL ROLE %I', wanted);
+            RESET ROLE;
+        EXCEPTION WHEN insufficient_privilege THEN
             EXECUTE format('GRANT %I TO %I', wanted, current_user);
-        END IF;
+        END;
     END LOOP;
 END
 $$;

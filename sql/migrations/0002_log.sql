@@ -47,7 +47,6 @@ CREATE TABLE event_content (
     content    text NOT NULL,
     PRIMARY KEY (account_id, position)
 );
-CREATE INDEX event_content_subject ON event_content (account_id, subject_id);
 COMMENT ON TABLE event_content IS
     'Personal text of events, apart from them so that a learner can be erased while every proof holds.';
 COMMENT ON COLUMN event_content.subject_id IS 'The user whose conversation the text belongs to.';

@@ -91,6 +91,8 @@ $$;
 
 -- Makes a generation the live one: the stable views in "read" show its tables from
 -- this transaction's commit on, and the generation that they showed is dropped.
+-- The lock lets one projection at a time go live: the dispatch names the live
+-- generations of all, so of two that wrote it at once the later would name a dropped one.
 CREATE FUNCTION publish_generation_v1(name text, generation int) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
@@ -98,6 +100,7 @@ DECLARE
     relation  text;
     reader    text;
 BEGIN
+    LOCK TABLE projections IN SHARE ROW EXCLUSIVE MODE;
     SELECT * INTO STRICT fresh FROM projections p
      WHERE p.name = publish_generation_v1.name
        AND p.generation = publish_generation_v1.generation;

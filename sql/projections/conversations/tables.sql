@@ -8,7 +8,6 @@ CREATE TABLE conversations (
     workflow_state     text NOT NULL,
     progress           json,
     created_at         timestamptz NOT NULL,
-    updated_at         timestamptz NOT NULL,
     completed_at       timestamptz,
     PRIMARY KEY (account_id, conversation_id)
 ) WITH (fillfactor = 85);

@@ -1,0 +1,11 @@
+INSERT INTO conversation_messages (account_id, conversation_id, position, ordinal,
+                                   message_id, turn_id, role, text, created_at)
+SELECT e.account_id, e.conversation_id, e.position, 1, (e.data->>'message_id')::uuid,
+       (e.data->>'turn_id')::uuid,
+       CASE e.type WHEN 'message_posted.v1' THEN 'User' ELSE 'Assistant' END,
+       c.content, e.recorded_at
+  FROM events e
+  LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
+ WHERE e.account_id = apply.account
+   AND e.position > apply.after_position AND e.position <= apply.upto_position
+   AND e.type IN ('conversation_started.v1', 'message_posted.v1', 'reply_completed.v1');
