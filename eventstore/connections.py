@@ -1,5 +1,6 @@
 """Connections to Postgres in the roles that the rooms work in."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -60,6 +61,15 @@ async def open_pool(url: str, role: Role | None, size: int) -> Pool:
         server_settings=_settings(role, None),
         reset=_keep_session,
     )
+
+
+async def close_pool(pool: Pool) -> None:
+    """Closes a pool, by force where its connections do not end in order or in time."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await pool.close()
+    except (*AWAY, asyncpg.InterfaceError):
+        pool.terminate()
 
 
 async def _keep_session(_connection: Connection) -> None:

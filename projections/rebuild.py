@@ -48,12 +48,8 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
     try:
         async with _only_rebuild(connection, definition.name):
             generation = await _create(connection, definition)
-            try:
-                done = await _fill(connection, definition.name, generation, progress)
-                await _swap(connection, definition, generation)
-            except BaseException:
-                await connection.execute(query("drop_generation"), definition.name, generation)
-                raise
+            done = await _fill(connection, definition.name, generation, progress)
+            await _swap(connection, definition, generation)
             return done
     finally:
         await connection.close()
@@ -97,12 +93,21 @@ async def _only_rebuild(connection: Connection, name: str) -> AsyncIterator[None
     if not await connection.fetchval(query("lock_rebuild"), name):
         raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
     try:
-        for row in await connection.fetch(query("list_generations")):
-            if row["name"] == name and row["state"] == "building":  # of a rebuild that was killed
-                await connection.execute(query("drop_generation"), name, row["generation"])
         yield
     finally:
-        await connection.execute(query("unlock_rebuild"), name)
+        if not connection.is_closed():
+            await _drop_unfinished(connection, name)
+            await connection.execute(query("unlock_rebuild"), name)
+
+
+async def _drop_unfinished(connection: Connection, name: str) -> None:
+    """Drops what this rebuild, or one that was killed before it, has begun and not made live.
+
+    It asks the database: whoever is cancelled in a commit does not know what came of it.
+    """
+    for row in await connection.fetch(query("list_generations")):
+        if row["name"] == name and row["state"] == "building":
+            await connection.execute(query("drop_generation"), name, row["generation"])
 
 
 async def _create(connection: Connection, definition: Definition) -> int:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from eventstore.connections import Pool, open_pool
+from eventstore.connections import Pool, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.log import EventLog
@@ -65,7 +65,7 @@ async def running_log(url: str) -> AsyncIterator[tuple[EventLog, Pool, Link]]:
     """The log, ready to append and read, with the pool and the link that it uses."""
     async with AsyncExitStack() as stack:
         pool = await open_pool(url, "colloquy_service", POOL_SIZE)
-        stack.push_async_callback(pool.close)
+        stack.push_async_callback(close_pool, pool)
         link = Link(url)
         await link.start()
         stack.push_async_callback(link.close)

@@ -5,29 +5,55 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
-from typing import Any, Self
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Any, Self
+from uuid import uuid4
 
 import aiohttp
+import msgspec
 
+from eventstore.codec import decode_row
 from eventstore.connections import connect
+from eventstore.records import RecordedEvent
 from service.demo import make_demo
+from service.roster import Enrollment, Role, Status, import_roster
 from service.server import listen, serve
 from service.settings import Settings
+from service.tokens import create_token
+from sql.loader import query
+from tests.conftest import _TEMPLATE, database_named
 
-LEARNER, TEACHER = 101, 1
-CONVERSATIONS = "/api/v1/courses/1/ai_experiences/1/conversations"
+LEARNER, OTHER_LEARNER, TEACHER = 101, 102, 1
+API = "/api/v1/courses/1/ai_experiences/1"
+CONVERSATIONS = f"{API}/conversations"
+ROOT = Path(__file__).parents[1]
+
+_WHOLE_LOG = 1_000_000
+_NEW_USERS = count(10_001)
+
+
+def messages_of(conversation_id: int) -> str:
+    """The path that takes a conversation's messages."""
+    return f"{CONVERSATIONS}/{conversation_id}/messages"
 
 
 class Service:
-    """A running service with the demo in its database."""
+    """A running service with the demo in its database.
 
-    def __init__(self, url: str, tokens: Mapping[str, str], http: aiohttp.ClientSession) -> None:
+    `stop` asks it to stop, as a signal would, where it runs in this process.
+    """
+
+    def __init__(
+        self, url: str, tokens: Mapping[str, str], http: aiohttp.ClientSession, database_url: str
+    ) -> None:
         self.url = url
-        self.tokens = tokens
+        self.tokens = dict(tokens)
+        self.database_url = database_url
+        self.stop: Callable[[], None] | None = None
         self._http = http
 
     async def call(
@@ -50,6 +76,63 @@ class Service:
             await response.read()
             return response
 
+    async def refused(
+        self, status: int, body: Any, method: str, path: str, **options: Any
+    ) -> aiohttp.ClientResponse:
+        """A request that must be answered so, with a reference, and must leave the log alone."""
+        head = await self.head()
+        response = await self.request(method, path, **options)
+        answer = await response.json()
+        assert response.status == status, answer
+        assert answer.pop("reference_id") == response.headers["X-Request-Id"]
+        assert answer == body
+        assert await self.head() == head, "something was appended"
+        return response
+
+    async def active(self, user: int = LEARNER) -> Any:
+        """The user's active conversation, `{}` where there is none."""
+        status, body = await self.call("GET", CONVERSATIONS, user=user)
+        assert status == 200, body
+        return body
+
+    async def open(self, user: int = LEARNER) -> Any:
+        """A new conversation of the user, which must succeed."""
+        status, body = await self.call("POST", CONVERSATIONS, user=user)
+        assert status == 201, body
+        return body
+
+    async def say(self, conversation_id: int, text: str, user: int = LEARNER) -> tuple[int, Any]:
+        """Status and body of a message to a conversation."""
+        path = messages_of(conversation_id)
+        return await self.call("POST", path, user=user, json={"message": text})
+
+    async def enroll(
+        self,
+        role: Role = "learner",
+        *,
+        course: int = 1,
+        status: Status = "active",
+        user: int | None = None,
+    ) -> int:
+        """The id of a user of a course, a new one if none is named; the token is in `tokens`."""
+        user = user or next(_NEW_USERS)
+        row = Enrollment(course_id=course, user_id=user, name="New", role=role, status=status)
+        connection = await connect(self.database_url)
+        try:
+            await import_roster(connection, 1, [row])
+            self.tokens[str(user)] = await create_token(connection, 1, user)
+        finally:
+            await connection.close()
+        return user
+
+    async def history(self, after: int = 0) -> list[RecordedEvent]:
+        """The log above a position."""
+        return await read_log(self.database_url, after)
+
+    async def head(self) -> int:
+        """Position of the last event in the log."""
+        return int(await fetch_value(self.database_url, query("get_log_head"), 1))
+
 
 @asynccontextmanager
 async def running_service(database_url: str, **settings: Any) -> AsyncIterator[Service]:
@@ -65,20 +148,34 @@ async def running_service(database_url: str, **settings: Any) -> AsyncIterator[S
         waiting.cancel()
         if task.done():
             await task
-        async with aiohttp.ClientSession() as http:
-            try:
-                yield Service(address_of(sock), tokens, http)
-            finally:
-                stop.set()
-                await task
+        try:
+            async with client(address_of(sock), tokens, database_url) as service:
+                service.stop = stop.set
+                yield service
+        finally:
+            stop.set()
+            await task
+
+
+@asynccontextmanager
+async def client(
+    url: str, tokens: Mapping[str, str], database_url: str = ""
+) -> AsyncIterator[Service]:
+    """A service that runs elsewhere, as many requests at once as one likes."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
+        yield Service(url, tokens, http, database_url)
 
 
 class ServiceProcess:
     """`colloquy serve` as a process of its own, ended by its id."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, stderr: IO[bytes]) -> None:
         self.process = process
         self.url = url
+        self._stderr = stderr
+        self._last_words = ""
 
     @classmethod
     async def start(cls, environment: Mapping[str, str], *arguments: str) -> Self:
@@ -87,39 +184,148 @@ class ServiceProcess:
         Args:
             environment: Its settings, beside the path and such.
             arguments: Of `colloquy serve`, beside a free port.
+
+        Raises:
+            RuntimeError: It ended before it was ready; the message is what it wrote.
         """
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("COLLOQUY_", "ANTHROPIC"))}
+        stderr = TemporaryFile()  # noqa: SIM115 - closed with the process
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "service.cli", "serve", "--port", "0", *arguments),
-            env={**kept, **environment},
-            cwd=Path(__file__).parents[1],
+            env=environment_of(environment),
+            cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
         )
-        assert process.stdout is not None
-        async with asyncio.timeout(60):
-            while line := (await process.stdout.readline()).decode():
-                if line.startswith("Colloquy is ready on "):
-                    return cls(process, line.split()[-1])
-        raise RuntimeError(f"the service ended with code {await process.wait()}")
+        started = cls(process, "", stderr)
+        try:
+            async with asyncio.timeout(60):
+                started.url = await _announced_url(process)
+        except BaseException:
+            await started.kill()
+            raise
+        if not started.url:
+            code = await started.stop()
+            raise RuntimeError(f"the service ended with code {code}: {started.log}")
+        return started
+
+    @property
+    def log(self) -> str:
+        """All that it has written to standard error."""
+        if self._stderr.closed:
+            return self._last_words
+        self._stderr.seek(0)
+        return self._stderr.read().decode()
+
+    def log_lines(self, event: str) -> list[dict[str, Any]]:
+        """The JSON lines of its log that tell of this event."""
+        lines = [msgspec.json.decode(line) for line in self.log.splitlines() if line[:1] == "{"]
+        return [line for line in lines if line["event"] == event]
 
     async def kill(self) -> None:
         """`kill -9`."""
-        self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+        await self._ended()
 
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
+        return await self._ended()
+
+    async def _ended(self) -> int:
         async with asyncio.timeout(30):
-            return await self.process.wait()
+            code = await self.process.wait()
+        self._last_words = self.log
+        self._stderr.close()
+        return code
+
+
+@asynccontextmanager
+async def service_process(
+    environment: Mapping[str, str], *arguments: str
+) -> AsyncIterator[ServiceProcess]:
+    """`colloquy serve` as a process of its own, which does not outlive the context."""
+    process = await ServiceProcess.start(environment, *arguments)
+    try:
+        yield process
+    finally:
+        await process.kill()
+
+
+async def colloquy(environment: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of the command `colloquy`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "service.cli", *arguments),
+        env=environment_of(environment),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            out, err = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with these settings of the service and no others."""
+    ours = ("COLLOQUY_", "ANTHROPIC", "DATABASE_URL", "PG")
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | dict(settings)
+
+
+async def eventually(
+    condition: Callable[[], Coroutine[Any, Any, bool]] | Callable[[], bool],
+    within: float = 20.0,
+) -> None:
+    """Waits until a condition holds; `TimeoutError` if it does not `within` seconds."""
+    async with asyncio.timeout(within):
+        while True:
+            holds = condition()
+            if await holds if asyncio.iscoroutine(holds) else holds:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def demo_tokens(database_url: str) -> dict[str, str]:
     """Makes the demo in a database and returns its tokens by user id."""
     connection = await connect(database_url)
     try:
-        return await make_demo(connection, database_url, Path(mkdtemp()))
+        with TemporaryDirectory() as home:
+            return await make_demo(connection, database_url, Path(home))
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def cloned_database(server_url: str) -> AsyncIterator[str]:
+    """A migrated and empty database that lives for longer than one test."""
+    name = f"test_{uuid4().hex}"
+    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    yield database_named(server_url, name)
+    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def read_log(database_url: str, after: int = 0) -> list[RecordedEvent]:
+    """The first account's log above a position."""
+    connection = await connect(database_url)
+    try:
+        rows = await connection.fetch(query("read_all"), 1, after, _WHOLE_LOG)
+    finally:
+        await connection.close()
+    return [decode_row(row) for row in rows]
+
+
+async def fetch_value(database_url: str, statement: str, *arguments: object) -> Any:
+    """One value from the database, read as its owner."""
+    connection = await connect(database_url)
+    try:
+        return await connection.fetchval(statement, *arguments)
     finally:
         await connection.close()
 
@@ -128,3 +334,15 @@ def address_of(sock: socket.socket) -> str:
     """The URL of a listening socket."""
     host, port = sock.getsockname()[:2]
     return f"http://{host}:{port}"
+
+
+async def _announced_url(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    while line := (await process.stdout.readline()).decode():
+        if line.startswith("Colloquy is ready on "):
+            return line.split()[-1]
+    return ""
+
+
+async def _execute(url: str, statement: str) -> None:
+    await fetch_value(url, statement)

@@ -1,0 +1,324 @@
+"""Events as tests need them: single ones, a learner's dialogue step by step, random histories."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from uuid import uuid4
+
+import msgspec
+
+from eventstore.connections import Connection
+from eventstore.events import (
+    AnyEvent,
+    ConversationCompleted,
+    ConversationStarted,
+    ExperienceCreated,
+    MessagePosted,
+    OpeningFailed,
+    OpeningRequested,
+    PromptVersion,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyRecord,
+    Usage,
+)
+from eventstore.log import EventLog
+from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
+
+ACCOUNT = 1
+DEADLINE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+OWNER = 77
+BY_LEARNER = Metadata(actor=Actor(101, "learner"))
+
+REPLY = ReplyRecord(
+    model_requested="claude-sonnet",
+    model="claude-sonnet-1",
+    max_tokens=1024,
+    prompt=PromptVersion("tutor", "ab" * 32),
+    stop_reason="end_turn",
+    usage=Usage(100, 20, 30, 40),
+    provider_request_id="req_1",
+    first_token_ms=250,
+    duration_ms=1500,
+)
+
+TEXTS = (
+    "Why is it cold in winter?",
+    "",
+    "  two\n\tlines  ",
+    "naïve e\u0301tude",
+    "שלום عليكم",
+    "👩‍🔬 𝒳 🧪",
+    '{"a": "\\u0000"}',
+)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What one append brings: events of one stream, all or none."""
+
+    stream: str
+    events: tuple[NewEvent, ...]
+
+
+def message(text: str | None = "Hello", conversation_id: int = 1, user_id: int = 101) -> NewEvent:
+    """Something that a learner said; without a text, one whose content nobody kept."""
+    event = MessagePosted(
+        conversation_id=conversation_id,
+        turn_id=str(uuid4()),
+        message_id=str(uuid4()),
+        course_id=1,
+        experience_id=1,
+        user_id=user_id,
+        model=REPLY.model_requested,
+        owner=OWNER,
+        deadline_at=DEADLINE,
+    )
+    return NewEvent(event=event, content=text, subject_id=None if text is None else user_id)
+
+
+def messages(number: int, conversation_id: int = 1) -> list[NewEvent]:
+    """So many messages, each with a text of its own."""
+    return [message(f"Message {n}", conversation_id) for n in range(number)]
+
+
+def experience_created(experience_id: int = 1, course_id: int = 1, title: str = "Seasons") -> Step:
+    """A course gets an experience."""
+    event = ExperienceCreated(
+        experience_id=experience_id,
+        course_id=course_id,
+        title=title,
+        description="On an observatory.",
+        facts="The axis is tilted.",
+        learning_objective="Explain winter\nCompare the hemispheres",
+        pedagogical_guidance="Begin outside.",
+        workflow_state="published",
+    )
+    return Step(f"experience-{experience_id}", (NewEvent(event=event),))
+
+
+class Learner:
+    """One learner's dialogue with one experience; every method is the next step of it.
+
+    Args:
+        conversation_ids: Where the numbers of conversations come from; learners of one account
+            share it.
+    """
+
+    def __init__(
+        self,
+        user_id: int = 101,
+        experience_id: int = 1,
+        course_id: int = 1,
+        conversation_ids: Iterator[int] | None = None,
+    ) -> None:
+        self.user_id = user_id
+        self.experience_id = experience_id
+        self.course_id = course_id
+        self.stream = f"dialogue-{experience_id}-{user_id}"
+        self.active: int | None = None
+        self.opening: OpeningRequested | None = None
+        self.turn: MessagePosted | None = None
+        self._ids = conversation_ids or count(1)
+
+    def asks_to_open(self) -> Step:
+        self.opening = OpeningRequested(
+            conversation_id=next(self._ids),
+            turn_id=str(uuid4()),
+            course_id=self.course_id,
+            experience_id=self.experience_id,
+            experience_version=1,
+            user_id=self.user_id,
+            model=REPLY.model_requested,
+            owner=OWNER,
+            deadline_at=DEADLINE,
+        )
+        return self._step((self.opening, None))
+
+    def opening_fails(self, code: str = "overloaded", partial: str | None = None) -> Step:
+        asked = self._end_opening()
+        failed = OpeningFailed(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            code=code,
+            duration_ms=900,
+        )
+        return self._step((failed, partial))
+
+    def opens(
+        self,
+        text: str = "What do you know?",
+        objectives: tuple[str, ...] = ("Explain winter",),
+        reply: ReplyRecord = REPLY,
+    ) -> Step:
+        """The model opens the conversation, which ends the one that was active."""
+        asked = self._end_opening()
+        started = ConversationStarted(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            course_id=self.course_id,
+            experience_id=self.experience_id,
+            experience_version=1,
+            user_id=self.user_id,
+            objectives=objectives,
+            starting_prompt="Let us begin.",
+            starting_message_id=str(uuid4()),
+            message_id=str(uuid4()),
+            reply=reply,
+        )
+        before, self.active = self.active, started.conversation_id
+        if before is None:
+            return self._step((started, text))
+        over = ConversationCompleted(conversation_id=before, reason="superseded")
+        return self._step((over, None), (started, text))
+
+    def says(self, text: str = "Because it is cold.") -> Step:
+        self.turn = MessagePosted(
+            conversation_id=self._conversation(),
+            turn_id=str(uuid4()),
+            message_id=str(uuid4()),
+            course_id=self.course_id,
+            experience_id=self.experience_id,
+            user_id=self.user_id,
+            model=REPLY.model_requested,
+            owner=OWNER,
+            deadline_at=DEADLINE,
+        )
+        return self._step((self.turn, text))
+
+    def is_answered(self, text: str = "And why is that?", reply: ReplyRecord = REPLY) -> Step:
+        asked = self._end_turn()
+        answer = ReplyCompleted(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            message_id=str(uuid4()),
+            reply=reply,
+        )
+        return self._step((answer, text))
+
+    def is_not_answered(self, code: str = "overloaded", partial: str | None = None) -> Step:
+        asked = self._end_turn()
+        failed = ReplyFailed(
+            conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=code
+        )
+        return self._step((failed, partial))
+
+    def deletes(self) -> Step:
+        """The learner deletes the conversation, which cancels a turn under way."""
+        over = ConversationCompleted(conversation_id=self._conversation(), reason="deleted")
+        self.active = None
+        if self.turn is None:
+            return self._step((over, None))
+        asked = self._end_turn()
+        cancelled = ReplyCancelled(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            reason="conversation_completed",
+        )
+        return self._step((cancelled, None), (over, None))
+
+    def possible_steps(self) -> list[Callable[[], Step]]:
+        """What may come next."""
+        if self.turn:
+            return [*(self.is_answered,) * 3, self.is_not_answered, self.deletes]
+        deletion = [] if self.active is None else [self.deletes]
+        if self.opening:
+            return [*(self.opens,) * 3, self.opening_fails, *deletion]
+        return [self.asks_to_open, *deletion, *(() if self.active is None else (self.says,) * 4)]
+
+    def _conversation(self) -> int:
+        assert self.active is not None
+        return self.active
+
+    def _end_opening(self) -> OpeningRequested:
+        asked, self.opening = self.opening, None
+        assert asked is not None
+        return asked
+
+    def _end_turn(self) -> MessagePosted:
+        asked, self.turn = self.turn, None
+        assert asked is not None
+        return asked
+
+    def _step(self, *facts: tuple[AnyEvent, str | None]) -> Step:
+        events = (
+            NewEvent(event=event, content=text, subject_id=None if text is None else self.user_id)
+            for event, text in facts
+        )
+        return Step(self.stream, tuple(events))
+
+
+def dialogue(learner: Learner, exchanges: int = 2) -> list[Step]:
+    """A dialogue that goes well: an opening, some exchanges, and the conversation stays active."""
+    steps = [learner.asks_to_open(), learner.opens()]
+    for _ in range(exchanges):
+        steps += [learner.says(), learner.is_answered()]
+    return steps
+
+
+def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
+    """A random history: failures, cancelled turns, conversations superseded and deleted."""
+    chance = random.Random(seed)
+    ids = count(seed * 1_000_000 + 1)
+    people = [Learner(seed * 1000 + n, 1 + n % 3, 1 + n % 2, ids) for n in range(learners)]
+    created = [experience_created(seed * 1000 + n) for n in range(3)]
+    said = (chance.choice(chance.choice(people).possible_steps())() for _ in range(steps))
+    return created + [_with_texts(chance, step) for step in said]
+
+
+def _with_texts(chance: random.Random, step: Step) -> Step:
+    """The step with texts of all kinds in place of the usual ones."""
+    events = (
+        new if new.content is None else msgspec.structs.replace(new, content=chance.choice(TEXTS))
+        for new in step.events
+    )
+    return Step(step.stream, tuple(events))
+
+
+async def append(
+    log: EventLog,
+    stream: str,
+    *events: NewEvent,
+    expected: int | None = None,
+    metadata: Metadata = BY_LEARNER,
+    account_id: int = ACCOUNT,
+) -> list[RecordedEvent]:
+    """Appends with the circumstances that a test does not care about."""
+    return await log.append(account_id, stream, events, expected=expected, metadata=metadata)
+
+
+async def append_steps(
+    log: EventLog, steps: Iterable[Step], account_id: int = ACCOUNT
+) -> list[RecordedEvent]:
+    """Appends one step after the other."""
+    done: list[RecordedEvent] = []
+    for step in steps:
+        done += await append(log, step.stream, *step.events, account_id=account_id)
+    return done
+
+
+async def add_account(owner: Connection, account_id: int) -> None:
+    """One more institution with an empty log."""
+    await owner.execute(
+        "INSERT INTO accounts (account_id, name) VALUES ($1, 'Another account')", account_id
+    )
+    await owner.execute("INSERT INTO log_heads (account_id) VALUES ($1)", account_id)
+
+
+async def whole_log(log: EventLog, account_id: int = ACCOUNT) -> list[RecordedEvent]:
+    """All events of an account in order."""
+    return await log.read_all(account_id, limit=1_000_000)
+
+
+async def take(follower: AsyncIterator[list[RecordedEvent]], number: int) -> list[RecordedEvent]:
+    """The next events that a follower gets, at least so many."""
+    taken: list[RecordedEvent] = []
+    while len(taken) < number:
+        taken += await anext(follower)
+    return taken
+
+
+def positions(events: Sequence[RecordedEvent]) -> list[int]:
+    """The events' positions in the log."""
+    return [event.position for event in events]

@@ -1,0 +1,147 @@
+"""Event types are permanent: what was ever stored can be read for ever.
+
+`golden/<type>.json` holds one stored example of each type. A golden file is never edited: a
+changed form is a new version with an upcaster and a file of its own.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from eventstore.codec import decode_event, encode
+from eventstore.events import (
+    AnyEvent,
+    ConversationCompleted,
+    ConversationStarted,
+    ExperienceCreated,
+    MessagePosted,
+    OpeningFailed,
+    OpeningRequested,
+    PromptVersion,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyRecord,
+    Usage,
+    type_name,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+TURN = "0198c0de-0000-7000-8000-000000000001"
+MESSAGE = "0198c0de-0000-7000-8000-000000000002"
+PROMPT = "0198c0de-0000-7000-8000-000000000003"
+DEADLINE = datetime(2026, 8, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+REPLY = ReplyRecord(
+    model_requested="claude-sonnet",
+    model="claude-sonnet-20260801",
+    max_tokens=1024,
+    prompt=PromptVersion("tutor_v1", "5f" * 32),
+    stop_reason="end_turn",
+    usage=Usage(
+        input_tokens=1200,
+        output_tokens=85,
+        cache_creation_input_tokens=300,
+        cache_read_input_tokens=4000,
+    ),
+    provider_request_id="req_011CSHoEeqs5C35K2UUqR7Fy",
+    first_token_ms=412,
+    duration_ms=2048,
+    attempts=2,
+)
+EXAMPLES: tuple[AnyEvent, ...] = (
+    OpeningRequested(
+        conversation_id=16,
+        turn_id=TURN,
+        course_id=1,
+        experience_id=2,
+        experience_version=3,
+        user_id=101,
+        model="claude-sonnet",
+        owner=281474976710655,
+        deadline_at=DEADLINE,
+    ),
+    OpeningFailed(
+        conversation_id=16,
+        turn_id=TURN,
+        code="overloaded",
+        detail="scripted overloaded_error",
+        provider_request_id="req_1",
+        duration_ms=31000,
+    ),
+    ConversationStarted(
+        conversation_id=16,
+        turn_id=TURN,
+        course_id=1,
+        experience_id=2,
+        experience_version=3,
+        user_id=101,
+        objectives=("Explain winter", "Compare the hemispheres – naïvely"),
+        starting_prompt="Let us begin.",
+        starting_message_id=PROMPT,
+        message_id=MESSAGE,
+        reply=REPLY,
+    ),
+    MessagePosted(
+        conversation_id=16,
+        turn_id=TURN,
+        message_id=MESSAGE,
+        course_id=1,
+        experience_id=2,
+        user_id=101,
+        model="claude-sonnet",
+        owner=281474976710655,
+        deadline_at=DEADLINE,
+    ),
+    ReplyCompleted(conversation_id=16, turn_id=TURN, message_id=MESSAGE, reply=REPLY),
+    ReplyFailed(
+        conversation_id=16,
+        turn_id=TURN,
+        code="stalled",
+        detail="nothing came for 30 s",
+        provider_request_id=None,
+        duration_ms=None,
+    ),
+    ReplyCancelled(conversation_id=16, turn_id=TURN, reason="conversation_completed"),
+    ConversationCompleted(conversation_id=16, reason="superseded"),
+    ExperienceCreated(
+        experience_id=2,
+        course_id=1,
+        title="Seasons",
+        description="On an observatory.",
+        facts="The axis is tilted by 23.4 degrees.",
+        learning_objective="Explain winter\nCompare the hemispheres",
+        pedagogical_guidance="Begin outside.",
+        workflow_state="published",
+    ),
+)
+
+
+def golden(example: AnyEvent) -> Path:
+    return GOLDEN / f"{type_name(example)}.json"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=type_name)
+def test_a_stored_event_is_read_as_what_it_was(example: AnyEvent) -> None:
+    assert decode_event(golden(example).read_text("utf-8")) == example
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=type_name)
+def test_an_event_is_stored_in_the_form_that_it_always_had(example: AnyEvent) -> None:
+    assert msgspec.json.decode(encode(example)) == msgspec.json.decode(golden(example).read_bytes())
+
+
+def test_every_type_has_its_golden_file_and_every_file_its_type() -> None:
+    types = {str(kind.__struct_config__.tag) for kind in get_args(AnyEvent)}
+    assert {path.name for path in GOLDEN.iterdir()} == {f"{name}.json" for name in types}
+    assert {type_name(example) for example in EXAMPLES} == types
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=type_name)
+def test_the_name_of_a_type_ends_in_its_version(example: AnyEvent) -> None:
+    name, version = type_name(example).split(".")
+    assert name == name.lower()
+    assert version[0] == "v"
+    assert int(version[1:]) >= 1

@@ -1,0 +1,190 @@
+"""Following the log: every event once, in order, soon."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventstore import log as log_module
+from eventstore.connections import Connection, Pool, connect
+from eventstore.link import Link
+from eventstore.log import EventLog
+from eventstore.records import RecordedEvent
+from service.app import running_log
+from sql.loader import query
+from tests.eventstore.building import (
+    add_account,
+    append,
+    message,
+    messages,
+    positions,
+    take,
+    whole_log,
+)
+from tests.eventstore.waiting import appends_wait, eventually
+
+OWNERS_BACKEND = """
+SELECT pid FROM pg_locks
+ WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = $1
+"""
+LISTENS = """
+SELECT state = 'idle' AND query ~ 'LISTEN|pg_notify' FROM pg_stat_activity WHERE pid = $1
+"""
+HOLD_HEAD = "SELECT FROM log_heads WHERE account_id = 1 FOR UPDATE"
+
+
+@pytest.fixture
+async def other_log(database_url: str) -> AsyncIterator[EventLog]:
+    """Another process' log on the same database."""
+    async with running_log(database_url) as (log, _, _):
+        yield log
+
+
+@pytest.fixture
+async def slow(database_url: str) -> AsyncIterator[Connection]:
+    """A connection whose transaction takes its time."""
+    connection = await connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def never_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Followers that hear nothing look for nothing."""
+    monkeypatch.setattr(log_module, "POLL", 3600.0)
+
+
+async def test_a_follower_catches_up_and_then_gets_what_comes(log: EventLog) -> None:
+    await append(log, "s", *messages(5))
+    follower = log.follow(1, limit=2)
+    assert [positions(await anext(follower)) for _ in range(3)] == [[1, 2], [3, 4], [5]]
+    coming = asyncio.create_task(take(follower, 1))
+    appended = await append(log, "s", message())
+    assert await coming == appended
+
+
+async def test_a_follower_begins_where_it_is_told(log: EventLog) -> None:
+    appended = await append(log, "s", *messages(5))
+    assert await take(log.follow(1, after=3), 2) == appended[3:]
+
+
+async def test_a_follower_hears_nothing_of_another_account(
+    log: EventLog, owner: Connection
+) -> None:
+    await add_account(owner, 2)
+    coming = asyncio.create_task(take(log.follow(1), 1))
+    await append(log, "s", *messages(3), account_id=2)
+    mine = await append(log, "s", message())
+    assert await coming == mine
+
+
+@pytest.mark.usefixtures("never_polls")
+async def test_a_follower_is_woken_by_an_append_of_its_own_process(log: EventLog) -> None:
+    follower = log.follow(1)
+    async with asyncio.timeout(10):
+        for _ in range(20):
+            coming = asyncio.create_task(take(follower, 1))
+            appended = await append(log, "s", message())
+            assert await coming == appended
+
+
+@pytest.mark.usefixtures("never_polls")
+async def test_a_follower_is_woken_by_an_append_of_another_process(
+    log: EventLog, other_log: EventLog
+) -> None:
+    follower = log.follow(1)
+    async with asyncio.timeout(10):
+        for _ in range(20):
+            coming = asyncio.create_task(take(follower, 1))
+            appended = await append(other_log, "s", message())
+            assert await coming == appended
+
+
+@pytest.mark.usefixtures("never_polls")
+async def test_a_follower_does_not_miss_what_comes_between_looking_and_listening(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_all = log.read_all
+
+    async def read_and_be_overtaken(
+        account_id: int, *, after: int = 0, limit: int = 1
+    ) -> list[RecordedEvent]:
+        batch = await read_all(account_id, after=after, limit=limit)
+        if not batch and after < 3:
+            await append(log, "s", message())
+        return batch
+
+    monkeypatch.setattr(log, "read_all", read_and_be_overtaken)
+    async with asyncio.timeout(10):
+        assert positions(await take(log.follow(1), 3)) == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("never_polls")
+async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed(
+    log_parts: tuple[EventLog, Pool, Link], other_log: EventLog, owner: Connection
+) -> None:
+    log, _, link = log_parts
+    first = await owner.fetchval(OWNERS_BACKEND, link.owner)
+    await owner.execute("SELECT pg_terminate_backend($1)", first)
+
+    async def healed() -> bool:
+        second = await owner.fetchval(OWNERS_BACKEND, link.owner)
+        return second != first and await owner.fetchval(LISTENS, second) is True
+
+    await eventually(healed)
+    coming = asyncio.create_task(take(log.follow(1), 1))
+    appended = await append(other_log, "s", message())
+    async with asyncio.timeout(10):
+        assert await coming == appended
+
+
+async def test_a_follower_whose_link_is_broken_looks_for_itself(
+    log_parts: tuple[EventLog, Pool, Link], other_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "POLL", 0.05)
+    log, _, link = log_parts
+    await link.close()
+    coming = asyncio.create_task(take(log.follow(1), 1))
+    appended = await append(other_log, "s", message())
+    assert await coming == appended
+
+
+async def test_appends_wait_for_a_slow_transaction_and_come_out_in_order(
+    log: EventLog, slow: Connection, owner: Connection
+) -> None:
+    """No follower can skip what commits late, since nothing later commits before it."""
+    follower = asyncio.create_task(take(log.follow(1, limit=3), 6))
+    async with slow.transaction():
+        await slow.execute(HOLD_HEAD)
+        waiting = [asyncio.create_task(append(log, f"s{n}", *messages(2))) for n in range(3)]
+        await appends_wait(owner)
+        assert not any(task.done() for task in waiting)
+    appended = [event for task in waiting for event in await task]
+    assert await follower == appended == await whole_log(log)
+    assert positions(appended) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["commits", "rolls back"])
+async def test_an_append_that_opened_first_and_ends_last_is_not_skipped(
+    log: EventLog, slow: Connection, owner: Connection, commits: bool
+) -> None:
+    """A slow writer has stored its event; until it commits, a fast one cannot."""
+    follower = asyncio.create_task(take(log.follow(1), 2 if commits else 1))
+    transaction = slow.transaction()
+    await transaction.start()
+    event_id = message().event_id
+    data = ['{"type": "conversation_completed.v1", "conversation_id": 9, "reason": "deleted"}']
+    actor = ['{"actor": {"id": null, "role": "system"}}']
+    nothing = [None]
+    await slow.fetch(
+        query("append_events"),
+        *(1, ["slow"], nothing, [1], [1], [event_id], data, actor, *[nothing] * 3, []),
+    )
+    fast = asyncio.create_task(append(log, "fast", message()))
+    await appends_wait(owner)
+    assert not follower.done()
+    await (transaction.commit() if commits else transaction.rollback())
+    await fast
+    streams = [event.stream for event in await follower]
+    assert streams == (["slow", "fast"] if commits else ["fast"])
+    assert positions(await follower) == list(range(1, len(streams) + 1))

@@ -1,0 +1,205 @@
+"""Many appends at once, from one process and from several."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventstore.batch import new_item
+from eventstore.connections import Connection
+from eventstore.errors import LogClosed, WrongExpectedRevision
+from eventstore.group_commit import GroupCommit
+from eventstore.log import EventLog
+from eventstore.records import NO_STREAM, RecordedEvent
+from service.app import running_log
+from tests.eventstore.building import (
+    ACCOUNT,
+    BY_LEARNER,
+    add_account,
+    append,
+    message,
+    messages,
+    positions,
+    whole_log,
+)
+
+PRODUCERS = 12
+APPENDS = 25
+
+
+@pytest.fixture
+async def other_log(database_url: str) -> AsyncIterator[EventLog]:
+    """Another process' log on the same database."""
+    async with running_log(database_url) as (log, _, _):
+        yield log
+
+
+async def produce(
+    log: EventLog, streams: list[str], seed: int, account_id: int = ACCOUNT
+) -> list[list[RecordedEvent]]:
+    """Appends one to three events at a time to streams picked at random, as fast as it can."""
+    chance = random.Random(seed)
+    return [
+        await append(
+            log, chance.choice(streams), *messages(chance.randint(1, 3)), account_id=account_id
+        )
+        for _ in range(APPENDS)
+    ]
+
+
+async def produce_at_once(*logs: EventLog) -> list[RecordedEvent]:
+    """What many producers over all logs were told that they appended, in the log's order."""
+    streams = ["hot", *(f"s{n}" for n in range(5))]
+    producers = (produce(logs[n % len(logs)], streams, n) for n in range(PRODUCERS))
+    done = await asyncio.gather(*producers)
+    events = [event for appends in done for told in appends for event in told]
+    return sorted(events, key=lambda event: event.position)
+
+
+def assert_dense(events: list[RecordedEvent]) -> None:
+    """Positions, and revisions of each stream, count from 1 in the log's order."""
+    assert positions(events) == list(range(1, len(events) + 1))
+    revisions = defaultdict(list)
+    for event in events:
+        revisions[event.stream].append(event.revision)
+    assert all(seen == list(range(1, len(seen) + 1)) for seen in revisions.values())
+
+
+@pytest.mark.parametrize("streams", [["one"], [f"s{n}" for n in range(30)]], ids=["one", "many"])
+async def test_every_append_that_succeeds_is_stored_and_no_other(
+    log: EventLog, streams: list[str]
+) -> None:
+    done = await asyncio.gather(*(produce(log, streams, n) for n in range(PRODUCERS)))
+    told = [event for appends in done for events in appends for event in events]
+    stored = await whole_log(log)
+    assert sorted(told, key=lambda event: event.position) == stored
+    assert_dense(stored)
+
+
+async def test_two_processes_share_one_dense_log(log: EventLog, other_log: EventLog) -> None:
+    told = await produce_at_once(log, other_log)
+    assert told == await whole_log(log)
+    assert_dense(told)
+
+
+async def test_the_order_in_each_stream_is_its_order_in_the_whole_log(
+    log: EventLog, other_log: EventLog
+) -> None:
+    await produce_at_once(log, other_log)
+    everything = await whole_log(log)
+    for stream in {event.stream for event in everything}:
+        of_stream = [event for event in everything if event.stream == stream]
+        assert await other_log.read_stream(ACCOUNT, stream) == of_stream
+
+
+async def test_the_events_of_one_append_stand_together(log: EventLog, other_log: EventLog) -> None:
+    done = await asyncio.gather(
+        *(produce(one, ["hot"], n) for n, one in enumerate([log, other_log] * 4))
+    )
+    for events in (told for appends in done for told in appends):
+        first = events[0]
+        assert [(e.position, e.revision) for e in events] == [
+            (first.position + n, first.revision + n) for n in range(len(events))
+        ]
+
+
+async def test_time_does_not_fall_with_the_position(log: EventLog, other_log: EventLog) -> None:
+    times = [event.recorded_at for event in await produce_at_once(log, other_log)]
+    assert times == sorted(times)
+
+
+async def test_followers_see_every_event_once_and_in_order_while_two_processes_append(
+    log: EventLog, other_log: EventLog
+) -> None:
+    producing = asyncio.create_task(produce_at_once(log, other_log))
+    followers = [one.follow(ACCOUNT, limit=limit) for one in (log, other_log) for limit in (1, 100)]
+    seen: list[list[RecordedEvent]] = [[] for _ in followers]
+
+    async def follow(number: int) -> None:
+        while not producing.done() or len(seen[number]) < len(producing.result()):
+            seen[number] += await anext(followers[number])
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(producing, *map(follow, range(len(followers))))
+    for events in seen:
+        assert events == producing.result()
+
+
+async def test_accounts_do_not_mix_in_a_busy_queue(log: EventLog, owner: Connection) -> None:
+    for account_id in (2, 3):
+        await add_account(owner, account_id)
+    await asyncio.gather(
+        *(produce(log, ["one", "two"], n, account_id=1 + n % 3) for n in range(PRODUCERS))
+    )
+    for account_id in (1, 2, 3):
+        assert_dense(await whole_log(log, account_id))
+
+
+@pytest.mark.parametrize("streams", [1, 10])
+async def test_of_those_who_expect_the_same_revision_exactly_one_wins(
+    log: EventLog, other_log: EventLog, streams: int
+) -> None:
+    results = await asyncio.gather(
+        *(
+            append(one, f"s{n % streams}", message(), expected=NO_STREAM)
+            for n in range(streams * 10)
+            for one in (log, other_log)
+        ),
+        return_exceptions=True,
+    )
+    won = [result[0] for result in results if isinstance(result, list)]
+    lost = [result for result in results if isinstance(result, WrongExpectedRevision)]
+    assert sorted(event.stream for event in won) == sorted(f"s{n}" for n in range(streams))
+    assert len(won) + len(lost) == len(results)
+    assert sorted(positions(won)) == positions(await whole_log(log)) == list(range(1, streams + 1))
+
+
+async def test_racing_to_extend_a_stream_loses_nobodys_append(
+    log: EventLog, other_log: EventLog
+) -> None:
+    """Those who lose read again and try again, as the service does; all come in in the end."""
+
+    async def extend(one: EventLog) -> RecordedEvent:
+        while True:
+            revision = len(await one.read_stream(ACCOUNT, "s"))
+            try:
+                return (await append(one, "s", message(), expected=revision))[0]
+            except WrongExpectedRevision:
+                continue
+
+    won = await asyncio.gather(*(extend(one) for one in [log, other_log] * 10))
+    assert sorted(event.revision for event in won) == list(range(1, 21))
+    assert_dense(await whole_log(log))
+
+
+async def test_an_append_reaches_the_disk_though_its_caller_went_away(
+    log: EventLog, owner: Connection
+) -> None:
+    follower = log.follow(ACCOUNT)
+    async with owner.transaction():
+        await owner.execute("SELECT FROM log_heads FOR UPDATE")
+        caller = asyncio.create_task(append(log, "s", message("Not lost")))
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+    async with asyncio.timeout(10):
+        (event,) = await anext(follower)
+    assert event.content == "Not lost"
+
+
+async def test_closing_commits_what_is_waiting_and_takes_no_more(
+    database_url: str, log: EventLog
+) -> None:
+    commits = GroupCommit(database_url, lambda _: None)
+    commits.start()
+    items = [new_item(1, f"s{n}", None, [message()], BY_LEARNER) for n in range(500)]
+    waiting = [asyncio.create_task(commits.submit(item)) for item in items]
+    await asyncio.sleep(0)
+    await commits.close()
+    assert [task.result()[0].stream for task in waiting] == [item.stream for item in items]
+    with pytest.raises(LogClosed):
+        await commits.submit(new_item(1, "late", None, [message()], BY_LEARNER))
+    assert len(await whole_log(log)) == 500

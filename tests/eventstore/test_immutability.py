@@ -1,0 +1,166 @@
+"""The log refuses to be changed, to everybody; each role may do no more than its work."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from eventstore.connections import Connection, Role, connect
+from eventstore.log import EventLog
+from projections.definitions import definitions
+from sql.loader import query
+from tests.eventstore.building import append, message
+
+LOG_TABLES = ("events", "event_content")
+CHANGES = (
+    "UPDATE {} SET position = position + 1",
+    "UPDATE {} SET position = position WHERE false",
+    "DELETE FROM {}",
+    "DELETE FROM {} WHERE false",
+    "TRUNCATE {}",
+    "MERGE INTO {} t USING (SELECT 1 AS one) o ON t.position = o.one WHEN MATCHED THEN DELETE",
+)
+WRITES = (
+    "INSERT INTO {} SELECT * FROM {}",
+    "UPDATE {} SET position = 1",
+    "DELETE FROM {}",
+    "TRUNCATE {}",
+)
+ROLES: tuple[Role, ...] = ("colloquy_service", "colloquy_auditor", "colloquy_analyst")
+OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
+EXECUTABLE = f"""
+SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE {OURS} AND has_function_privilege($1, p.oid, 'EXECUTE')
+"""
+RELATIONS = f"""
+SELECT n.nspname || '.' || c.relname
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE {OURS} AND c.relkind IN ('r', 'p', 'v', 'm') AND has_schema_privilege($1, n.oid, 'USAGE')
+   AND (has_any_column_privilege($1, c.oid, $2) OR has_table_privilege($1, c.oid, $2))
+"""
+
+
+@asynccontextmanager
+async def connected(url: str, role: Role) -> AsyncIterator[Connection]:
+    connection = await connect(url, role)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def refuses(connection: Connection, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+
+
+@pytest.mark.parametrize("replica", [False, True], ids=["", "with triggers switched off"])
+@pytest.mark.parametrize("table", LOG_TABLES)
+async def test_not_even_the_owner_can_change_what_is_recorded(
+    log: EventLog, owner: Connection, table: str, replica: bool
+) -> None:
+    await append(log, "s", message("Kept for ever"))
+    before = await owner.fetch(f"SELECT * FROM {table}")
+    if replica:
+        await owner.execute("SET session_replication_role = replica")
+    for change in CHANGES:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+            await owner.execute(change.format(table))
+    assert await owner.fetch(f"SELECT * FROM {table}") == before != []
+
+
+async def test_truncating_what_the_log_depends_on_does_not_reach_the_log(
+    log: EventLog, owner: Connection
+) -> None:
+    await append(log, "s", message())
+    await owner.execute("TRUNCATE accounts CASCADE")
+    assert await owner.fetchval("SELECT count(*) FROM events") == 1
+
+
+async def names(owner: Connection, statement: str, *arguments: str) -> set[str]:
+    return {row[0] for row in await owner.fetch(statement, *arguments)}
+
+
+async def test_no_role_may_write_to_any_table(owner: Connection) -> None:
+    of_tables = RELATIONS.replace("has_any_column_privilege($1, c.oid, $2) OR ", "")
+    for role in ROLES:
+        for right in ("INSERT", "UPDATE"):
+            assert await names(owner, RELATIONS, role, right) == set()
+        for right in ("DELETE", "TRUNCATE"):
+            assert await names(owner, of_tables, role, right) == set()
+
+
+async def test_the_service_executes_the_functions_made_for_it(owner: Connection) -> None:
+    assert await names(owner, EXECUTABLE, "colloquy_service") == {
+        "append_events_v1",
+        "next_id_v1",
+        "advance_projection_v1",
+        "record_projection_error_v1",
+    }
+
+
+@pytest.mark.parametrize("role", ["colloquy_auditor", "colloquy_analyst"])
+async def test_those_who_only_read_execute_no_function(owner: Connection, role: Role) -> None:
+    assert await names(owner, EXECUTABLE, role) == set()
+
+
+async def test_the_analyst_reads_the_views_made_for_analysts_and_nothing_else(
+    owner: Connection,
+) -> None:
+    meant = {
+        f"read.{table}"
+        for projection in definitions().values()
+        for table in projection.tables
+        if "colloquy_analyst" in projection.readers
+    }
+    assert await names(owner, RELATIONS, "colloquy_analyst", "SELECT") == meant
+    assert "read.turn_facts" in meant
+    assert "read.conversation_messages" not in meant
+
+
+async def test_the_service_cannot_write_to_the_log_itself(log: EventLog, database_url: str) -> None:
+    await append(log, "s", message())
+    async with connected(database_url, "colloquy_service") as service:
+        for table in LOG_TABLES:
+            for write in WRITES:
+                await refuses(service, write.format(table, table))
+        await refuses(service, "ALTER TABLE events DISABLE TRIGGER refuse_change")
+        await refuses(service, "CREATE TABLE mine (a int)")
+
+
+async def test_the_auditor_reads_the_log_and_cannot_write_to_it(
+    log: EventLog, database_url: str
+) -> None:
+    await append(log, "s", message("Said to the tutor"))
+    async with connected(database_url, "colloquy_auditor") as auditor:
+        (row,) = await auditor.fetch(query("read_all"), 1, 0, 10)
+        assert row["content"] == "Said to the tutor"
+        for table in LOG_TABLES:
+            for write in WRITES:
+                await refuses(auditor, write.format(table, table))
+        await refuses(auditor, "SELECT FROM tokens")
+
+
+async def test_the_analyst_sees_facts_about_turns_and_no_word_of_them(
+    log: EventLog, database_url: str
+) -> None:
+    await append(log, "s", message())
+    async with connected(database_url, "colloquy_analyst") as analyst:
+        assert await analyst.fetchval("SELECT count(*) FROM read.turn_facts") == 0
+        for relation in (*LOG_TABLES, "read.conversation_messages", "tokens", "users"):
+            await refuses(analyst, f"SELECT FROM {relation}")
+
+
+async def test_functions_that_run_as_the_owner_do_not_look_where_the_caller_says(
+    owner: Connection,
+) -> None:
+    """A caller's search_path could otherwise put its own table in the place of the log."""
+    unpinned = await owner.fetch(
+        """
+        SELECT proname FROM pg_proc
+         WHERE prosecdef AND NOT coalesce(proconfig::text LIKE '%search_path%pg_temp%', false)
+           AND pronamespace = 'public'::regnamespace
+        """
+    )
+    assert unpinned == []

@@ -1,0 +1,307 @@
+"""What each view shows of dialogues that go well and of those that do not."""
+
+from typing import Any
+
+import msgspec
+
+from eventstore.connections import Connection
+from eventstore.events import Usage
+from eventstore.log import EventLog
+from eventstore.records import RecordedEvent
+from tests.eventstore.building import (
+    DEADLINE,
+    OWNER,
+    REPLY,
+    Learner,
+    Step,
+    append_steps,
+    dialogue,
+    experience_created,
+)
+from tests.projections.viewing import Parts, catch_up
+
+
+async def shown(
+    connection: Connection, view: str, columns: str = "*", order: str = "1"
+) -> list[tuple[Any, ...]]:
+    """The view's rows, by the columns of these numbers."""
+    rows = await connection.fetch(f"SELECT {columns} FROM read.{view} ORDER BY {order}")
+    return [tuple(row) for row in rows]
+
+
+async def conversation(connection: Connection, conversation_id: int = 1) -> list[tuple[str, str]]:
+    """What the learner sees of a conversation: who says what."""
+    rows = await connection.fetch(
+        "SELECT role, text FROM read.conversation_messages"
+        " WHERE account_id = 1 AND conversation_id = $1 ORDER BY position, ordinal",
+        conversation_id,
+    )
+    return [(row["role"], row["text"]) for row in rows]
+
+
+async def happened(log: EventLog, *steps: Step) -> list[RecordedEvent]:
+    return await append_steps(log, steps)
+
+
+OPENING = [("User", "Let us begin."), ("Assistant", "What do you know?")]
+
+
+class TestConversationMessages:
+    async def test_a_dialogue_shows_the_prompt_the_opening_and_what_was_said(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        await happened(log, *dialogue(Learner(), 1))
+        said = [("User", "Because it is cold."), ("Assistant", "And why is that?")]
+        assert await conversation(owner) == [*OPENING, *said]
+
+    async def test_a_message_shows_before_its_reply_is_there(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner, 0), learner.says("Is it?"))
+        assert await conversation(owner) == [*OPENING, ("User", "Is it?")]
+
+    async def test_a_failed_turn_leaves_no_trace_and_the_learner_can_say_it_again(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner, 0), learner.says("Is it?"))
+        await happened(log, learner.is_not_answered(partial="It mi"))
+        assert await conversation(owner) == OPENING
+        await happened(log, learner.says("Is it?"), learner.is_answered("It is."))
+        assert await conversation(owner) == [*OPENING, ("User", "Is it?"), ("Assistant", "It is.")]
+
+    async def test_deleting_in_mid_turn_takes_back_the_message_without_a_reply(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner, 0), learner.says("Is it?"), learner.deletes())
+        assert await conversation(owner) == OPENING
+
+    async def test_what_had_arrived_of_a_failed_opening_is_not_shown(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, learner.asks_to_open(), learner.opening_fails(partial="What do"))
+        assert await conversation(owner) == []
+
+    async def test_each_message_has_its_id_turn_and_time(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        events = await happened(log, *dialogue(learner, 1))
+        started, asked, answered = (event.event for event in events[1:])
+        rows = await owner.fetch(
+            "SELECT message_id::text, turn_id::text, created_at FROM read.conversation_messages"
+            " ORDER BY position, ordinal"
+        )
+        assert [tuple(row) for row in rows] == [
+            (started.starting_message_id, started.turn_id, events[1].recorded_at),  # type: ignore[union-attr]
+            (started.message_id, started.turn_id, events[1].recorded_at),  # type: ignore[union-attr]
+            (asked.message_id, asked.turn_id, events[2].recorded_at),  # type: ignore[union-attr]
+            (answered.message_id, asked.turn_id, events[3].recorded_at),  # type: ignore[union-attr]
+        ]
+
+    async def test_conversations_of_two_learners_do_not_mix(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        anna, ben = Learner(101), Learner(102, conversation_ids=iter([2]))
+        for one, other in zip(dialogue(anna, 1), dialogue(ben, 1), strict=True):
+            await happened(log, one, other)
+        assert await conversation(owner, 1) == await conversation(owner, 2)
+        assert len(await conversation(owner, 1)) == 4
+
+
+class TestConversations:
+    COLUMNS = "conversation_id, user_id, workflow_state, completed_at IS NOT NULL"
+
+    async def test_a_conversation_begins_active_with_no_progress_made(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner(101, experience_id=2, course_id=3)
+        objectives = ("Explain winter", "Compare the hemispheres")
+        events = await happened(log, learner.asks_to_open(), learner.opens(objectives=objectives))
+        at = events[-1].recorded_at
+        ((*facts, progress, created, completed),) = await shown(owner, "conversations")
+        assert facts == [1, 1, 3, 2, 1, 101, "active"]
+        assert msgspec.json.decode(progress) == {
+            "current": 0,
+            "total": 2,
+            "percentage": 0,
+            "objectives": [{"objective": text, "status": ""} for text in objectives],
+        }
+        assert (created, completed) == (at, None)
+
+    async def test_without_objectives_there_is_no_progress(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, learner.asks_to_open(), learner.opens(objectives=()))
+        assert await shown(owner, "conversations", "account_id, progress") == [(1, None)]
+
+    async def test_it_does_not_exist_before_it_was_opened(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, learner.asks_to_open())
+        assert await shown(owner, "conversations") == []
+        await happened(log, learner.opening_fails())
+        assert await shown(owner, "conversations") == []
+
+    async def test_a_new_conversation_completes_the_one_before_it(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner), *dialogue(learner, 0))
+        assert await shown(owner, "conversations", self.COLUMNS) == [
+            (1, 101, "completed", True),
+            (2, 101, "active", False),
+        ]
+
+    async def test_a_deleted_conversation_is_completed_when_it_was_deleted(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        events = await happened(log, *dialogue(learner), learner.says(), learner.deletes())
+        assert await shown(owner, "conversations", "workflow_state, completed_at") == [
+            ("completed", events[-1].recorded_at)
+        ]
+
+    async def test_what_is_said_in_it_does_not_change_it(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner, 0))
+        before = await shown(owner, "conversations")
+        await happened(log, learner.says(), learner.is_answered())
+        await happened(log, learner.says(), learner.is_not_answered())
+        assert await shown(owner, "conversations") == before
+
+
+class TestActiveConversations:
+    async def test_it_names_the_last_conversation_of_each_learner_and_experience(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        anna, elsewhere = Learner(101, 1), Learner(101, 2, conversation_ids=iter([7]))
+        ben = Learner(102, 1, conversation_ids=iter([9]))
+        await happened(log, *dialogue(anna), *dialogue(anna), *dialogue(ben), *dialogue(elsewhere))
+        assert await shown(owner, "active_conversations", order="1, 2, 3") == [
+            (1, 1, 101, 2),
+            (1, 1, 102, 9),
+            (1, 2, 101, 7),
+        ]
+
+    async def test_a_failed_opening_costs_nobody_their_conversation(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner), learner.asks_to_open(), learner.opening_fails())
+        assert await shown(owner, "active_conversations") == [(1, 1, 101, 1)]
+
+    async def test_a_deleted_conversation_is_active_no_more(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner), learner.says(), learner.deletes())
+        assert await shown(owner, "active_conversations") == []
+
+
+class TestPendingTurns:
+    async def test_a_turn_is_pending_from_its_request_to_its_end(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        ways = (
+            (learner.asks_to_open, learner.opening_fails),
+            (learner.asks_to_open, learner.opens),
+            (learner.says, learner.is_answered),
+            (learner.says, learner.is_not_answered),
+            (learner.says, learner.deletes),
+        )
+        for request, end in ways:
+            (asked,) = await happened(log, request())
+            pending = await shown(
+                owner, "pending_turns", "turn_id::text, stream, owner, deadline_at"
+            )
+            turn_id = asked.event.turn_id  # type: ignore[union-attr]
+            assert pending == [(turn_id, learner.stream, OWNER, DEADLINE)]
+            await happened(log, end())
+            assert await shown(owner, "pending_turns") == []
+
+    async def test_a_turn_that_ends_in_the_batch_in_which_it_began_is_not_pending(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        steps = [learner.asks_to_open(), learner.opens(), learner.says(), learner.is_answered()]
+        whole = Step(learner.stream, tuple(event for step in steps for event in step.events))
+        await happened(log, whole)
+        assert await shown(owner, "pending_turns") == []
+        assert len(await conversation(owner)) == 4
+
+
+class TestExperiences:
+    async def test_an_experience_shows_as_it_was_created(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        (event,) = await happened(log, experience_created(3, course_id=4, title="Tides"))
+        ((*facts, created, updated),) = await shown(owner, "experiences")
+        assert facts == [
+            *(1, 3, 4, 1, "Tides", "On an observatory.", "The axis is tilted."),
+            *("Explain winter\nCompare the hemispheres", "Begin outside.", "published"),
+        ]
+        assert created == updated == event.recorded_at
+
+
+class TestTurnFacts:
+    OUTCOMES = "requested_at, kind, outcome, code, duration_ms, model"
+
+    async def test_a_turn_is_pending_until_it_ends(
+        self, log_parts: Parts, owner: Connection
+    ) -> None:
+        log, pool, link = log_parts
+        learner = Learner(101, experience_id=2, course_id=3)
+        (asked,) = await happened(log, learner.asks_to_open())
+        await catch_up(pool, link)
+        ((account, _, *facts),) = await shown(owner, "turn_facts")
+        assert account == 1
+        assert facts[:9] == [1, 3, 2, 101, "opening", asked.recorded_at, None, "pending", None]
+        assert facts[9:] == [REPLY.model_requested, *[None] * 7]
+
+    async def test_a_completed_turn_tells_what_it_took(
+        self, log_parts: Parts, owner: Connection
+    ) -> None:
+        log, pool, link = log_parts
+        learner = Learner()
+        reply = msgspec.structs.replace(REPLY, stop_reason="max_tokens", usage=Usage(1, 2, 3, 4))
+        await happened(log, *dialogue(learner, 0))
+        asked, ended = await happened(log, learner.says(), learner.is_answered(reply=reply))
+        await catch_up(pool, link)
+        columns = (
+            "requested_at, ended_at, kind, outcome, code, model, stop_reason, first_token_ms,"
+            " duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,"
+            " cache_read_input_tokens"
+        )
+        assert (await shown(owner, "turn_facts", columns))[-1] == (
+            *(asked.recorded_at, ended.recorded_at, "message", "completed", None),
+            *(REPLY.model, "max_tokens", 250, 1500, 1, 2, 3, 4),
+        )
+
+    async def test_every_way_to_end_a_turn_has_its_outcome(
+        self, log_parts: Parts, owner: Connection
+    ) -> None:
+        log, pool, link = log_parts
+        learner = Learner()
+        await happened(log, learner.asks_to_open(), learner.opening_fails("stalled"))
+        await happened(log, learner.asks_to_open(), learner.opens())
+        await happened(log, learner.says(), learner.is_not_answered("overloaded"))
+        await happened(log, learner.says(), learner.is_answered())
+        await happened(log, learner.says(), learner.deletes())
+        await catch_up(pool, link)
+        asked, model = REPLY.model_requested, REPLY.model
+        assert [row[1:] for row in await shown(owner, "turn_facts", self.OUTCOMES)] == [
+            ("opening", "failed", "stalled", 900, asked),
+            ("opening", "completed", None, 1500, model),
+            ("message", "failed", "overloaded", None, asked),
+            ("message", "completed", None, 1500, model),
+            ("message", "cancelled", "conversation_completed", None, asked),
+        ]

@@ -1,0 +1,89 @@
+"""Looking at the views, and small projections of the tests' own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from eventstore.connections import Connection, Pool
+from eventstore.link import Link
+from eventstore.log import EventLog
+from projections.definitions import Definition, definitions
+from projections.runner import Runner
+
+Rows = list[tuple[Any, ...]]
+
+TALLY = Definition(
+    name="tally",
+    description="Every position that was applied, as often as it was.",
+    version=1,
+    mode="followed",
+    tables=("tally",),
+    consumes=("message_posted.v1",),
+    readers=("colloquy_service",),
+    definition="CREATE TABLE tally (account_id bigint, position bigint)",
+    statements=(
+        """
+        INSERT INTO tally (account_id, position)
+        SELECT e.account_id, e.position FROM events e
+         WHERE e.account_id = apply.account
+           AND e.position > apply.after_position AND e.position <= apply.upto_position;
+        """,
+    ),
+)
+GATE = 42
+GATED = msgspec.structs.replace(
+    TALLY, statements=(*TALLY.statements, f"PERFORM pg_advisory_xact_lock({GATE});")
+)
+"""A tally that, in the middle of its work, waits for whoever holds the gate's lock."""
+
+AT_THE_GATE = """
+SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+ WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objid = $1 AND NOT l.granted
+"""
+
+
+async def rows_of(connection: Connection, definition: Definition) -> Rows:
+    """All rows of a projection's views, in an order that depends on nothing but them."""
+    rows: Rows = []
+    for table in definition.tables:
+        found = await connection.fetch(f"SELECT * FROM read.{table}")
+        rows += sorted((tuple(row) for row in found), key=repr)
+    return rows
+
+
+async def all_rows(connection: Connection) -> dict[str, Rows]:
+    """The rows of every projection of this program."""
+    return {name: await rows_of(connection, known) for name, known in definitions().items()}
+
+
+async def generations(connection: Connection, name: str) -> list[tuple[int, str]]:
+    """A projection's generations and their states."""
+    rows = await connection.fetch(
+        "SELECT generation, state FROM projections WHERE name = $1 ORDER BY generation", name
+    )
+    return [tuple(row) for row in rows]
+
+
+async def schemas(connection: Connection, name: str) -> list[str]:
+    """The schemas that a projection has in the database."""
+    rows = await connection.fetch(
+        "SELECT nspname FROM pg_namespace WHERE nspname LIKE $1 ORDER BY nspname", f"{name}_v%"
+    )
+    return [row[0] for row in rows]
+
+
+async def catch_up(pool: Pool, link: Link) -> None:
+    """Brings the followed projections up to the head."""
+    runner = Runner(pool, link)
+    while await runner.catch_up():
+        pass
+
+
+def with_version(definition: Definition, version: int) -> Definition:
+    """The definition as another version of the program might have it."""
+    return msgspec.structs.replace(definition, version=version)
+
+
+Parts = tuple[EventLog, Pool, Link]
+Names = Iterable[str]

@@ -1,0 +1,605 @@
+"""Every command as people run it: in this process through `main`, a few as processes."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+import pytest
+
+from eventstore.connections import connect
+from projections.definitions import definitions
+from service.cli import colloquy as group
+from service.cli import main
+from service.tokens import digest
+from sql.loader import migrations
+from tests.fake_anthropic import FakeAnthropic
+from tests.running import (
+    CONVERSATIONS,
+    LEARNER,
+    colloquy,
+    demo_tokens,
+    environment_of,
+    fetch_value,
+    running_service,
+    service_process,
+)
+
+T = TypeVar("T")
+HEAD = "course_id,user_id,name,role,status"
+PASSWORD = "s3cret-of-the-owner"
+EXPERIENCE = {
+    "title": "Tides",
+    "learning_objective": "Ask\nListen",
+    "pedagogical_guidance": "Be kind",
+}
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> list[dict[str, Any]]:
+        """Its output, one JSON object a line."""
+        return [msgspec.json.decode(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process with these settings, and no others."""
+    monkeypatch.setattr("structlog.configure", lambda **_: None)  # it would outlive the test
+
+    def run(*arguments: object, **settings: str) -> Ended:
+        with monkeypatch.context() as patch:
+            for name in set(os.environ) - set(environment_of({})):
+                patch.delenv(name)
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            patch.setattr("sys.argv", ["colloquy", *map(str, arguments)])
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main()
+        out, err = capfd.readouterr()
+        code = ended.value.code
+        return Ended(code if isinstance(code, int) else int(code is not None), out, err)
+
+    return run
+
+
+@pytest.fixture
+def on_database(run: Run, database_url: str) -> Run:
+    """Runs a command on the test's database."""
+    return lambda *arguments: run(*arguments, DATABASE_URL=database_url)
+
+
+@pytest.fixture
+def ada(on_database: Run, tmp_path: Path) -> int:
+    """A user of course 1."""
+    file = file_with(tmp_path, f"{HEAD}\n1,5,Ada,learner,active\n", "ada")
+    assert on_database("roster", "import", file).code == 0
+    return 5
+
+
+def file_with(folder: Path, text: str, name: str = "file") -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def ask(database_url: str, statement: str, *arguments: object) -> Any:
+    """One value, for tests that are not async because the commands bring their own loop."""
+    return now(lambda: fetch_value(database_url, statement, *arguments))
+
+
+def now(work: Callable[[], Awaitable[T]]) -> T:
+    async def done() -> T:
+        return await work()
+
+    return asyncio.run(done())
+
+
+def refused(ended: Ended) -> str:
+    """The one line in which a command says why it did nothing."""
+    assert (ended.code, ended.out) == (1, ""), ended
+    assert ended.err.startswith("colloquy: ")
+    assert ended.err.count("\n") == 1, ended.err
+    return ended.err.removeprefix("colloquy: ").rstrip("\n")
+
+
+def all_commands(command: click.Command = group, path: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Every command and group, by the words that name it."""
+    yield path
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from all_commands(child, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(all_commands()), ids=lambda path: " ".join(path) or "all")
+def test_every_command_explains_itself(path: tuple[str, ...], run: Run) -> None:
+    ended = run(*path, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(" ".join(["Usage: colloquy", *path, "["]))
+    assert len(ended.out.split("\n\n")[1].strip()) > 10, "no description"
+    assert run(*path, "-h").out == ended.out
+
+
+def test_an_unknown_command_or_option_is_a_usage_error(run: Run) -> None:
+    for words in (["dance"], ["token", "dance"], ["migrate", "--dance"], ["log", "show", "-x"]):
+        ended = run(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.startswith("Usage: colloquy ")
+
+
+async def test_a_token_from_the_command_line_opens_the_service(database_url: str) -> None:
+    """A real process prints it and nothing else."""
+    async with running_service(database_url) as service:
+        code, out, err = await colloquy(
+            {"DATABASE_URL": database_url}, "token", "create", "--user", str(LEARNER)
+        )
+        assert (code, err) == (0, "")
+        token = out.removesuffix("\n")
+        assert token == token.strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        assert await service.call("GET", CONVERSATIONS, user=None, headers=headers) == (200, {})
+
+
+def test_token_create_stores_scopes_and_expiry(
+    on_database: Run, ada: int, database_url: str
+) -> None:
+    scope = "url:GET|/api/v1/courses/:course_id/ai_experiences"
+    ended = on_database(
+        *("token", "create", "--user", ada, "--days", 7),
+        *("--scope", scope, "--scope", "colloquy:audit"),
+    )
+    assert ended.code == 0
+    stored = "SELECT scopes FROM tokens WHERE token_hash = $1"
+    assert ask(database_url, stored, digest(ended.out.strip())) == [scope, "colloquy:audit"]
+    assert ask(database_url, "SELECT (expires_at - created_at)::text FROM tokens") == "7 days"
+
+
+def test_token_create_for_an_unknown_user_is_refused_in_one_line(
+    on_database: Run, ada: int, database_url: str
+) -> None:
+    told = refused(on_database("token", "create", "--user", 6))
+    assert told == "user 6 is not in the roster: import them first"
+    assert ask(database_url, "SELECT count(*) FROM tokens") == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--user", "0"],
+        ["--user", "Ada"],
+        ["--user", "5", "--days", "0"],
+        ["--user", "5", "--scope", "everything"],
+        ["--user", "5", "--scope", "url:get|/x"],
+        ["--user", "5", "--scope", "url:GET|/x y"],
+    ],
+)
+def test_token_create_with_wrong_words_is_a_usage_error(words: list[str], on_database: Run) -> None:
+    ended = on_database("token", "create", *words)
+    assert (ended.code, ended.out) == (2, "")
+
+
+def test_tokens_are_listed_without_what_they_are(on_database: Run, ada: int) -> None:
+    token = on_database("token", "create", "--user", ada).out.strip()
+    on_database("token", "create", "--user", ada, "--days", 1, "--scope", "colloquy:audit")
+    ended = on_database("token", "list")
+    first, second = ended.out.splitlines()
+    assert "active" in first
+    assert "user 5 (Ada)" in first
+    assert first.endswith("expires never  scopes: all")
+    assert second.endswith("scopes: colloquy:audit")
+    listed = on_database("token", "list", "--json")
+    assert [line["scopes"] for line in listed.json] == [[], ["colloquy:audit"]]
+    assert set(listed.json[0]) == {
+        *("token_id", "user_id", "name", "scopes", "created_at", "expires_at", "state")
+    }
+    assert token.removeprefix("colloquy_") not in ended.out + listed.out
+
+
+def test_a_token_is_revoked_once(on_database: Run, ada: int) -> None:
+    on_database("token", "create", "--user", ada)
+    ended = on_database("token", "revoke", 1)
+    assert (ended.code, ended.out) == (0, "token 1 is revoked\n")
+    assert [line["state"] for line in on_database("token", "list", "--json").json] == ["revoked"]
+    for number in (1, 2):
+        assert refused(on_database("token", "revoke", number)) == (
+            f"there is no working token {number}"
+        )
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+def test_a_roster_is_imported(
+    mark: str, on_database: Run, database_url: str, tmp_path: Path
+) -> None:
+    """Spreadsheets write a byte order mark and carriage returns."""
+    text = f"{mark}{HEAD}\r\n1,5,Ada,student,active\r\n2,6,Zoë,teacher,active\r\n"
+    ended = on_database("roster", "import", file_with(tmp_path, text))
+    assert (ended.code, ended.out) == (0, "imported 2 enrollments in 2 courses\n")
+    assert ask(database_url, "SELECT role FROM enrollments WHERE user_id = 5") == "learner"
+    assert ask(database_url, "SELECT name FROM users WHERE user_id = 6") == "Zoë"
+
+
+def test_bad_rows_of_a_roster_name_their_lines_and_nothing_is_imported(
+    on_database: Run, database_url: str, tmp_path: Path
+) -> None:
+    rows = ["1,5,Ada,learner,active", "x,6,Bo,learner,active", "1,7,Cy,king,active"]
+    ended = on_database("roster", "import", file_with(tmp_path, "\n".join([HEAD, *rows])))
+    assert (ended.code, ended.out) == (1, "")
+    first, *bad = ended.err.splitlines()
+    assert first == "colloquy: nothing is imported"
+    assert [line.partition(":")[0] for line in bad] == ["line 3", "line 4"]
+    assert ask(database_url, "SELECT count(*) FROM users") == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", HEAD.encode() + b",email\n"])
+def test_a_roster_with_wrong_columns_is_refused(
+    content: bytes, on_database: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "roster"
+    file.write_bytes(content)
+    assert f"the columns must be {HEAD}" in refused(on_database("roster", "import", file))
+
+
+def test_a_roster_that_is_not_utf_8_is_refused(on_database: Run, tmp_path: Path) -> None:
+    file = tmp_path / "roster"
+    file.write_bytes(HEAD.encode() + b"\n1,5,Zo\xeb,learner,active\n")
+    ended = on_database("roster", "import", file)
+    assert ended.code == 1
+    assert "the file is not UTF-8" in ended.err
+
+
+@pytest.mark.parametrize("command", [["roster", "import"], ["experience", "import", "--course", 1]])
+def test_a_file_that_is_not_there_is_a_usage_error(
+    command: list[object], on_database: Run, tmp_path: Path
+) -> None:
+    for place in (tmp_path / "missing", tmp_path):
+        assert on_database(*command, place).code == 2
+
+
+def test_experiences_are_imported_one_or_several(
+    on_database: Run, ada: int, database_url: str, tmp_path: Path
+) -> None:
+    """And their ids printed."""
+    published = EXPERIENCE | {"workflow_state": "published", "facts": "The Moon"}
+    for content, printed in ((EXPERIENCE, "1\n"), ([EXPERIENCE, published], "2\n3\n")):
+        file = file_with(tmp_path, msgspec.json.encode(content).decode())
+        ended = on_database("experience", "import", "--course", 1, file)
+        assert (ended.code, ended.out) == (0, printed)
+    states = "SELECT array_agg(workflow_state ORDER BY experience_id) FROM read.experiences"
+    assert ask(database_url, states) == ["unpublished", "unpublished", "published"]
+    line = on_database("log", "show", "--stream", "experience-3", "--json").json[0]
+    assert line["actor"] == {"id": None, "role": "system"}
+    assert line["data"]["facts"] == "The Moon"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "Input data was truncated"),
+        ("{", "Input data was truncated"),
+        ("rubbish", "JSON is malformed"),
+        ("1", "Expected object | array, got int"),
+        ("{}", "Object missing required field title"),
+        (EXPERIENCE | {"title": " "}, "Expected str matching regex"),
+        (EXPERIENCE | {"title": "x" * 256}, "Expected str of length <= 255"),
+        (EXPERIENCE | {"learning_objective": "\n"}, "Expected str matching regex"),
+        (EXPERIENCE | {"workflow_state": "secret"}, "Invalid enum value 'secret'"),
+        (EXPERIENCE | {"id": 7}, "Object contains unknown field id"),
+        (EXPERIENCE | {"facts": "a\0b"}, "a text has a NUL character"),
+        ([EXPERIENCE, EXPERIENCE | {"facts": 1}], "Expected str, got int - at $[1].facts"),
+    ],
+)
+def test_an_experience_that_is_wrong_is_refused_and_none_is_imported(
+    content: Any, reason: str, on_database: Run, ada: int, database_url: str, tmp_path: Path
+) -> None:
+    text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+    file = file_with(tmp_path, text)
+    told = refused(on_database("experience", "import", "--course", 1, file))
+    assert told.startswith(f"{file}: ")
+    assert reason in told
+    assert ask(database_url, "SELECT position FROM log_heads") == 0
+
+
+def test_an_experience_needs_a_course(on_database: Run, ada: int, tmp_path: Path) -> None:
+    file = file_with(tmp_path, msgspec.json.encode(EXPERIENCE).decode())
+    told = refused(on_database("experience", "import", "--course", 2, file))
+    assert told == "there is no course 2: import its roster first"
+    assert on_database("experience", "import", file).code == 2
+
+
+@pytest.fixture
+async def talked(database_url: str) -> tuple[int, int]:
+    """Two learners have talked; gives the first's conversation and the head of the log."""
+    async with running_service(database_url) as service:
+        first = (await service.open(101))["id"]
+        await service.say(first, "It is\nthe Moon 🌊", 101)
+        await service.open(102)
+        return first, await service.head()
+
+
+def test_the_log_is_shown_whole(on_database: Run, talked: tuple[int, int]) -> None:
+    """As JSON with exactly these fields, and texts in full."""
+    lines = on_database("log", "show", "--json").json
+    assert [line["position"] for line in lines] == list(range(1, talked[1] + 1))
+    for line in lines:
+        assert list(line) == [
+            *("position", "recorded_at", "stream", "revision", "type"),
+            *("conversation_id", "actor", "data", "content"),
+        ]
+        assert set(line["actor"]) == {"id", "role"}
+        assert line["type"].endswith(".v1")
+        assert datetime.fromisoformat(line["recorded_at"]).utcoffset() is not None
+        assert "type" not in line["data"]
+    (posted,) = [line for line in lines if line["type"] == "message_posted.v1"]
+    assert posted["content"] == "It is\nthe Moon 🌊"
+    assert posted["stream"] == "dialogue-1-101"
+    assert posted["conversation_id"] == posted["data"]["conversation_id"] == talked[0]
+    assert posted["actor"] == {"id": 101, "role": "learner"}
+
+
+def test_the_log_is_shown_by_conversation_stream_or_position(
+    on_database: Run, talked: tuple[int, int]
+) -> None:
+    conversation, head = talked
+    everything = on_database("log", "show", "--json").json
+    of_conversation = on_database("log", "show", "--json", "--conversation", conversation).json
+    assert of_conversation == [e for e in everything if e["conversation_id"] == conversation] != []
+    of_stream = on_database("log", "show", "--json", "--stream", "dialogue-1-102").json
+    assert of_stream == [e for e in everything if e["stream"] == "dialogue-1-102"] != []
+    assert on_database("log", "show", "--json", "--after", head - 2).json == everything[-2:]
+    for nothing in (["--conversation", 999], ["--stream", "nonsense"], ["--after", head]):
+        ended = on_database("log", "show", *nothing)
+        assert (ended.code, ended.out) == (0, "")
+
+
+def test_the_log_is_shown_for_people_one_line_an_event(
+    on_database: Run, talked: tuple[int, int]
+) -> None:
+    lines = on_database("log", "show").out.splitlines()
+    assert len(lines) == talked[1]
+    (posted,) = [line for line in lines if "message_posted.v1" in line]
+    assert posted.endswith("learner 101   It is the Moon 🌊")
+    (replied,) = [line for line in lines if "reply_completed.v1" in line]
+    assert "practice-tutor" in replied
+
+
+def test_a_log_longer_than_a_page_is_shown_whole(
+    on_database: Run, talked: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = on_database("log", "show").out
+    monkeypatch.setattr("service.cli.history.PAGE", 2)
+    defaults = {"after": 0, "limit": 2}
+    monkeypatch.setattr("eventstore.log.EventLog.read_all.__kwdefaults__", defaults)
+    assert on_database("log", "show").out == whole
+
+
+def test_the_log_takes_one_filter(on_database: Run) -> None:
+    ended = on_database("log", "show", "--after", 1, "--stream", "x")
+    assert ended.code == 2
+    assert "give one of --conversation, --stream and --after" in ended.err
+
+
+def test_projections_tell_how_fresh_they_are(on_database: Run, talked: tuple[int, int]) -> None:
+    rows = on_database("projections", "status", "--json").json
+    assert [row["name"] for row in rows] == sorted(definitions())
+    assert {row["head"] for row in rows} == {talked[1]}
+    inline = [row for row in rows if row["mode"] == "inline"]
+    assert {(row["position"], row["state"], row["error"]) for row in inline} == {
+        (talked[1], "live", None)
+    }
+    lines = on_database("projections", "status").out.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(definitions())
+    assert sum("fresh" in line for line in lines) >= len(inline)
+
+
+def test_projections_are_rebuilt_one_or_all(
+    on_database: Run, talked: tuple[int, int], database_url: str
+) -> None:
+    """To the same rows."""
+    rows = "SELECT json_agg(m ORDER BY position, ordinal)::text FROM read.conversation_messages m"
+    before = ask(database_url, rows)
+    ended = on_database("projections", "rebuild", "conversation_messages")
+    assert ended.code == 0
+    assert ended.out.startswith(f"conversation_messages: {talked[1]} events")
+    assert ask(database_url, rows) == before
+    ended = on_database("projections", "rebuild", "--all")
+    assert ended.code == 0
+    assert ask(database_url, rows) == before
+    generations = {
+        row["name"]: row["generation"]
+        for row in on_database("projections", "status", "--json").json
+    }
+    assert generations == {
+        name: 3 if name == "conversation_messages" else 2 for name in definitions()
+    }
+
+
+def test_a_projection_that_there_is_not_is_refused(on_database: Run) -> None:
+    told = refused(on_database("projections", "rebuild", "nonsense"))
+    assert told.startswith("there is no projection nonsense; there are active_conversations, ")
+    for words in ([], ["conversations", "--all"]):
+        assert on_database("projections", "rebuild", *words).code == 2
+
+
+def test_the_databases_url_is_printed(on_database: Run, database_url: str) -> None:
+    ended = on_database("db", "url")
+    assert (ended.code, ended.out) == (0, f"{database_url}\n")
+
+
+def test_psql_runs_what_it_is_given(on_database: Run, talked: tuple[int, int]) -> None:
+    """And its exit code is the command's."""
+    ended = on_database("db", "psql", "-AtX", "-c", "SELECT position FROM log_heads")
+    assert (ended.code, ended.out) == (0, f"{talked[1]}\n")
+    ended = on_database("db", "psql", "-X", "-c", "SELECT nonsense")
+    assert (ended.code, ended.out) == (1, "")
+    assert 'column "nonsense" does not exist' in ended.err
+
+
+def test_migrating_twice_does_nothing_the_second_time(run: Run, empty_database_url: str) -> None:
+    ended = run("migrate", DATABASE_URL=empty_database_url)
+    assert ended.code == 0
+    done = ended.out.splitlines()
+    assert done[: len(migrations())] == [m.name for m in migrations()]
+    assert sorted(done[len(migrations()) :]) == sorted(definitions())
+    assert run("migrate", DATABASE_URL=empty_database_url) == Ended(0, "up to date\n", "")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["token", "list"], ["log", "show"], ["projections", "status"]],
+    ids=lambda words: " ".join(words),
+)
+def test_a_database_without_our_schema_is_left_alone(
+    command: list[str], run: Run, empty_database_url: str
+) -> None:
+    told = refused(run(*command, DATABASE_URL=empty_database_url))
+    assert "run `colloquy migrate`" in told
+    tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    assert ask(empty_database_url, tables) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["migrate"], ["token", "list"], ["token", "create", "--user", "1"], ["log", "show"]),
+        *(["projections", "status"], ["projections", "rebuild", "--all"], ["serve", "--port", "0"]),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_a_database_that_does_not_answer_is_told_in_one_line_without_the_password(
+    command: list[str], run: Run
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # taken and not listening
+        port = probe.getsockname()[1]
+        url = f"postgresql://owner:{PASSWORD}@127.0.0.1:{port}/colloquy"
+        told = refused(run(*command, DATABASE_URL=url))
+    assert told.startswith(f"cannot use the database at 127.0.0.1:{port}/colloquy: ")
+    assert PASSWORD not in told
+
+
+def test_a_wrong_password_is_told_in_one_line_without_it(run: Run, database_url: str) -> None:
+    credentials = database_url.split("//")[1].split("@")[0]
+    url = database_url.replace(credentials, f"colloquy:{PASSWORD}")
+    told = refused(run("token", "list", DATABASE_URL=url))
+    assert "password authentication failed" in told
+    assert PASSWORD not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rubbish",
+        f"mysql://owner:{PASSWORD}@127.0.0.1/x",
+        f"postgresql://owner:{PASSWORD}@127.0.0.1:port/x",
+        f"postgresql://owner:{PASSWORD}@127.0.0.1:99999/x",
+        f"postgresql://owner:{PASSWORD}@[::1/x",
+        f"postgresql://owner:{PASSWORD}/and/slashes@127.0.0.1/x",
+        f"postgresql://owner:{PASSWORD}#and-a-hash@127.0.0.1/x",
+        f"postgresql://127.0.0.1:1/x?user=a@b&password={PASSWORD}",
+        f"postgresql://owner:{PASSWORD}@127.0.0.1:1,127.0.0.1:2/x",
+    ],
+)
+def test_a_url_that_leads_nowhere_is_told_in_one_line_without_the_password(
+    url: str, run: Run
+) -> None:
+    told = refused(run("token", "list", DATABASE_URL=url))
+    assert "s3cret" not in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*(["migrate"], ["token", "list"], ["doctor"], ["db", "url"], ["serve", "--port", "0"])],
+    ids=lambda words: " ".join(words),
+)
+def test_a_wrong_setting_is_named(command: list[str], run: Run) -> None:
+    told = refused(run(*command, COLLOQUY_REPLY_TIMEOUT="soon", DATABASE_URL="postgresql://x/y"))
+    assert told.startswith("COLLOQUY_REPLY_TIMEOUT: 'soon' is not allowed: ")
+
+
+def test_the_doctor_finds_everything_in_order(on_database: Run) -> None:
+    ended = on_database("doctor")
+    assert (ended.code, ended.err) == (0, "")
+    assert {line.split()[0] for line in ended.out.splitlines()} == {"ok"}
+    assert "database: DATABASE_URL, PostgreSQL " in ended.out
+    assert "schema: up to date" in ended.out
+    assert "model: practice-tutor" in ended.out
+
+
+def test_the_doctor_finds_what_is_wrong(run: Run, database_url: str) -> None:
+    """A model that cannot be reached; a database that cannot; one without our schema."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{probe.getsockname()[1]}"
+        for settings, finding in (
+            ({"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": f"http://{nobody}"}, "model: "),
+            ({"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": "rubbish"}, "model: "),
+            ({"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": "http://x:99999"}, "model: "),
+            ({"DATABASE_URL": f"postgresql://o:{PASSWORD}@{nobody}/x"}, "database: "),
+            ({"DATABASE_URL": f"postgresql://o:{PASSWORD}@x:y/x"}, "database: "),
+        ):
+            ended = run("doctor", **settings)
+            assert (ended.code, ended.err) == (1, "colloquy: something needs attention\n")
+            wrong = [line for line in ended.out.splitlines() if line.startswith("WRONG")]
+            assert len(wrong) == 1
+            assert wrong[0].startswith(f"WRONG  {finding}")
+            assert PASSWORD not in ended.out
+
+
+def test_the_doctor_misses_our_schema(run: Run, empty_database_url: str) -> None:
+    ended = run("doctor", DATABASE_URL=empty_database_url)
+    assert ended.code == 1
+    assert "WRONG  database: " in ended.out
+    assert "run `colloquy migrate`" in ended.out
+
+
+async def test_the_doctor_reaches_the_models_address(database_url: str) -> None:
+    async with FakeAnthropic() as fake:
+        environment = {"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": fake.url}
+        code, out, _ = await colloquy(environment, "doctor")
+        assert code == 0, out
+        assert f"{fake.url.removeprefix('http://')} is reachable" in out
+        assert fake.requests == []
+
+
+async def test_serving_a_database_of_a_newer_version_is_refused_in_one_line(
+    database_url: str,
+) -> None:
+    connection = await connect(database_url)
+    try:
+        await connection.execute(
+            "INSERT INTO schema_migrations (number, name, digest)"
+            " VALUES (9999, '9999_from_the_future', '')"
+        )
+    finally:
+        await connection.close()
+    for command in (["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"]):
+        told = refused(Ended(*await colloquy({"DATABASE_URL": database_url}, *command)))
+        assert told.startswith("the database has migration 9999_from_the_future, which this ")
+
+
+async def test_serve_prepares_an_empty_database_and_greets_with_the_demo(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    """And the tokens that it shows are those of the file."""
+    environment = {"DATABASE_URL": empty_database_url, "COLLOQUY_HOME": str(tmp_path)}
+    async with service_process(environment, "--demo") as process:
+        tokens = msgspec.json.decode((tmp_path / "demo-tokens.json").read_bytes())
+        assert await process.stop() == 0
+    assert await fetch_value(empty_database_url, "SELECT count(*) FROM read.experiences") == 3
+    assert await demo_tokens(empty_database_url) != tokens

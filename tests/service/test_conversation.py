@@ -1,0 +1,556 @@
+"""The rules of a dialogue: given what happened, when something is asked, then this follows."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eventstore.events import (
+    AnyDialogueEvent,
+    AnyEvent,
+    ConversationCompleted,
+    ConversationStarted,
+    ExperienceCreated,
+    MessagePosted,
+    OpeningFailed,
+    OpeningRequested,
+    PromptVersion,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyRecord,
+    Usage,
+)
+from eventstore.records import Actor, Metadata, RecordedEvent
+from service.commands import (
+    Command,
+    CompleteConversation,
+    FailTurn,
+    Failure,
+    OpenConversation,
+    PostMessage,
+    RecordOpening,
+    RecordReply,
+)
+from service.conversation import Conversation, Dialogue, Fact, Message, decide, evolve
+from service.dialogues import fold
+from service.errors import NotFound, ServiceError, TurnInProgress, TurnIsOver
+from tests.service.histories import assert_lawful_dialogue
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=5)
+REPLY = ReplyRecord(
+    model_requested="asked",
+    model="answered",
+    max_tokens=100,
+    prompt=PromptVersion(name="tutor.v1", sha256="00"),
+    stop_reason="end_turn",
+    usage=Usage(input_tokens=1),
+    provider_request_id="req",
+    first_token_ms=1,
+    duration_ms=2,
+)
+
+
+def requested(conversation: int = 1, turn: str = "t1") -> OpeningRequested:
+    return OpeningRequested(
+        conversation_id=conversation,
+        turn_id=turn,
+        course_id=7,
+        experience_id=8,
+        experience_version=3,
+        user_id=9,
+        model="asked",
+        owner=5,
+        deadline_at=LATER,
+    )
+
+
+def started(conversation: int = 1, turn: str = "t1") -> ConversationStarted:
+    return ConversationStarted(
+        conversation_id=conversation,
+        turn_id=turn,
+        course_id=7,
+        experience_id=8,
+        experience_version=3,
+        user_id=9,
+        objectives=("Ask", "Listen"),
+        starting_prompt="Let us begin",
+        starting_message_id=f"prompt-{conversation}",
+        message_id=f"opening-{conversation}",
+        reply=REPLY,
+    )
+
+
+def posted(conversation: int = 1, turn: str = "t2") -> MessagePosted:
+    return MessagePosted(
+        conversation_id=conversation,
+        turn_id=turn,
+        message_id=f"message-{turn}",
+        course_id=7,
+        experience_id=8,
+        user_id=9,
+        model="asked",
+        owner=5,
+        deadline_at=LATER,
+    )
+
+
+def replied(conversation: int = 1, turn: str = "t2") -> ReplyCompleted:
+    return ReplyCompleted(
+        conversation_id=conversation, turn_id=turn, message_id=f"reply-{turn}", reply=REPLY
+    )
+
+
+def failed(conversation: int = 1, turn: str = "t2") -> ReplyFailed:
+    return ReplyFailed(conversation_id=conversation, turn_id=turn, code="model_timeout")
+
+
+def opening_failed(conversation: int = 1, turn: str = "t1") -> OpeningFailed:
+    return OpeningFailed(conversation_id=conversation, turn_id=turn, code="model_timeout")
+
+
+def cancelled(conversation: int = 1, turn: str = "t2") -> ReplyCancelled:
+    return ReplyCancelled(
+        conversation_id=conversation, turn_id=turn, reason="conversation_completed"
+    )
+
+
+def completed(conversation: int = 1, reason: str = "deleted") -> ConversationCompleted:
+    return ConversationCompleted(conversation_id=conversation, reason=reason)  # type: ignore[arg-type]
+
+
+CREATED = ExperienceCreated(
+    experience_id=8,
+    course_id=7,
+    title="Tides",
+    description="",
+    facts="",
+    learning_objective="Ask",
+    pedagogical_guidance="Be kind",
+    workflow_state="published",
+)
+ONE_OF_EACH: tuple[AnyEvent, ...] = (
+    *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
+    *(completed(), CREATED),
+)
+
+NEW: tuple[AnyEvent, ...] = ()
+OPENING = (requested(),)
+ACTIVE = (*OPENING, started())
+ASKED = (*ACTIVE, posted())
+REOPENING = (*ACTIVE, requested(2, "t3"))
+DONE = (*ACTIVE, completed())
+HISTORIES = {
+    "new": NEW,
+    "opening": OPENING,
+    "opening failed": (*OPENING, opening_failed()),
+    "active": ACTIVE,
+    "asked": ASKED,
+    "answered": (*ASKED, replied()),
+    "reply failed": (*ASKED, failed()),
+    "completed": DONE,
+    "cancelled": (*ASKED, cancelled(), completed()),
+    "reopening": REOPENING,
+    "reopening failed": (*REOPENING, opening_failed(2, "t3")),
+    "reopening after the end": (*DONE, requested(2, "t3")),
+    "superseded": (*REOPENING, completed(1, "superseded"), started(2, "t3")),
+}
+
+
+def recorded(number: int, event: AnyEvent, content: str | None) -> RecordedEvent:
+    """The event as the log has it at that revision; the events are a minute apart."""
+    return RecordedEvent(
+        account_id=1,
+        position=number + 100,
+        stream="dialogue-8-9",
+        revision=number,
+        event_id=UUID(int=number),
+        event=event,
+        metadata=Metadata(actor=Actor(9, "learner")),
+        recorded_at=NOON + timedelta(minutes=number),
+        content=content,
+    )
+
+
+def record(events: Sequence[AnyEvent], contents: Sequence[str | None] = ()) -> list[RecordedEvent]:
+    """The events as the log has them."""
+    padded = [*contents, *["text"] * (len(events) - len(contents))]
+    pairs = zip(events, padded, strict=True)
+    return [recorded(number, *pair) for number, pair in enumerate(pairs, start=1)]
+
+
+def after(events: Sequence[AnyEvent]) -> Dialogue:
+    """The dialogue given these events."""
+    return fold(record(events))
+
+
+def active_in(dialogue: Dialogue) -> Conversation:
+    assert dialogue.active is not None
+    return dialogue.active
+
+
+def open_(conversation: int = 2, turn: str = "t3") -> OpenConversation:
+    return msgspec.convert(msgspec.structs.asdict(requested(conversation, turn)), OpenConversation)
+
+
+def record_opening(turn: str = "t1") -> RecordOpening:
+    return RecordOpening(
+        turn_id=turn,
+        objectives=("Ask", "Listen"),
+        starting_prompt="Let us begin",
+        starting_message_id="prompt-1",
+        message_id="opening-1",
+        text="Good day",
+        reply=REPLY,
+    )
+
+
+def post(conversation: int = 1, turn: str = "t2") -> PostMessage:
+    return PostMessage(
+        conversation_id=conversation,
+        turn_id=turn,
+        message_id=f"message-{turn}",
+        text="Why?",
+        model="asked",
+        owner=5,
+        deadline_at=LATER,
+    )
+
+
+def record_reply(turn: str = "t2") -> RecordReply:
+    return RecordReply(turn_id=turn, message_id=f"reply-{turn}", text="Because", reply=REPLY)
+
+
+def fail(turn: str = "t2", partial: str = "") -> FailTurn:
+    failure = Failure(
+        code="model_timeout",
+        detail="late",
+        partial_text=partial,
+        provider_request_id="req",
+        duration_ms=7,
+    )
+    return FailTurn(turn_id=turn, failure=failure)
+
+
+COMPLETE = CompleteConversation(conversation_id=1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["new", "opening failed", "active", "answered", "reply failed", "completed", "cancelled"],
+)
+def test_opening_is_asked_for_whenever_no_turn_is_under_way(name: str) -> None:
+    """The old conversation, if any, stays as it is until the model has spoken."""
+    state = after(HISTORIES[name])
+    assert decide(state, open_()) == [Fact(requested(2, "t3"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "turn"), [("opening", "t1"), ("asked", "t2"), ("reopening", "t3")]
+)
+@pytest.mark.parametrize("command", [open_(3, "t4"), post(1, "t4")], ids=["open", "post"])
+def test_nobody_begins_a_turn_while_one_is_under_way(
+    name: str, turn: str, command: Command
+) -> None:
+    """The refusal names it; where there is no conversation, there is nothing to post to."""
+    state = after(HISTORIES[name])
+    if name == "opening" and isinstance(command, PostMessage):
+        with pytest.raises(NotFound):
+            decide(state, command)
+        return
+    with pytest.raises(TurnInProgress) as refused:
+        decide(state, command)
+    assert refused.value.turn_id == turn
+
+
+def test_an_opening_starts_the_conversation_that_was_asked_for() -> None:
+    assert decide(after(OPENING), record_opening()) == [Fact(started(), "Good day")]
+
+
+def test_an_opening_completes_the_active_conversation_first() -> None:
+    """In the same append, so that there is never a moment without or with two."""
+    superseded, begun = decide(after(REOPENING), record_opening("t3"))
+    assert superseded == Fact(completed(1, "superseded"))
+    assert isinstance(begun.event, ConversationStarted)
+    assert (begun.event.conversation_id, begun.content) == (2, "Good day")
+
+
+def test_a_message_goes_to_the_active_conversation_with_its_text_as_content() -> None:
+    assert decide(after(ACTIVE), post()) == [Fact(posted(), "Why?")]
+
+
+@pytest.mark.parametrize(
+    ("name", "conversation"),
+    [
+        *(("new", 1), ("opening failed", 1), ("completed", 1), ("cancelled", 1)),
+        *(("active", 2), ("superseded", 1), ("reopening", 2)),
+    ],
+)
+@pytest.mark.parametrize("kind", [post, lambda c: CompleteConversation(conversation_id=c)])
+def test_only_the_active_conversation_takes_messages_and_can_be_completed(
+    name: str, conversation: int, kind: Callable[[int], Command]
+) -> None:
+    with pytest.raises(NotFound):
+        decide(after(HISTORIES[name]), kind(conversation))
+
+
+def test_a_reply_ends_the_turn_that_was_asked_for() -> None:
+    assert decide(after(ASKED), record_reply()) == [Fact(replied(), "Because")]
+
+
+@pytest.mark.parametrize("partial", ["", "Half a"])
+def test_a_failed_turn_keeps_what_had_arrived_as_content(partial: str) -> None:
+    """None where nothing had; and all that is known of the failure."""
+    told = {"detail": "late", "provider_request_id": "req", "duration_ms": 7}
+    of_reply = msgspec.structs.replace(failed(), **told)
+    assert decide(after(ASKED), fail("t2", partial)) == [Fact(of_reply, partial or None)]
+    of_opening = msgspec.structs.replace(opening_failed(), **told)
+    assert decide(after(OPENING), fail("t1", partial)) == [Fact(of_opening, partial or None)]
+
+
+@pytest.mark.parametrize("name", [n for n in HISTORIES if n not in {"asked"}])
+@pytest.mark.parametrize("command", [record_reply(), fail()], ids=["reply", "failure"])
+def test_a_turn_that_is_over_does_not_end_again(name: str, command: Command) -> None:
+    """Whatever became of it, and even while another turn is under way."""
+    with pytest.raises(TurnIsOver):
+        decide(after(HISTORIES[name]), command)
+
+
+@pytest.mark.parametrize("name", [n for n in HISTORIES if n != "opening"])
+def test_an_opening_that_is_over_starts_nothing(name: str) -> None:
+    with pytest.raises(TurnIsOver):
+        decide(after(HISTORIES[name]), record_opening("t1"))
+
+
+def test_a_message_is_not_answered_by_an_opening_nor_an_opening_by_a_reply() -> None:
+    with pytest.raises(TurnIsOver):
+        decide(after(ASKED), record_opening("t2"))
+    with pytest.raises(TurnIsOver):
+        decide(after(OPENING), record_reply("t1"))
+
+
+@pytest.mark.parametrize(
+    "name", ["active", "answered", "reply failed", "reopening", "reopening failed"]
+)
+def test_completing_ends_the_conversation_and_nothing_else(name: str) -> None:
+    assert decide(after(HISTORIES[name]), COMPLETE) == [Fact(completed())]
+
+
+def test_completing_cancels_the_reply_under_way_first() -> None:
+    assert decide(after(ASKED), COMPLETE) == [Fact(cancelled()), Fact(completed())]
+
+
+def test_decide_changes_nothing() -> None:
+    state = after(ASKED)
+    decide(state, record_reply())
+    assert state == after(ASKED)
+
+
+def test_an_active_conversation_shows_the_prompt_and_the_opening() -> None:
+    state = fold(record(ACTIVE, [None, "Good day"]))
+    moment = NOON + timedelta(minutes=2)
+    assert state == Dialogue(
+        revision=2,
+        active=Conversation(
+            id=1,
+            course_id=7,
+            experience_id=8,
+            experience_version=3,
+            user_id=9,
+            objectives=("Ask", "Listen"),
+            messages=(
+                Message(
+                    id="prompt-1",
+                    turn_id="t1",
+                    role="User",
+                    text="Let us begin",
+                    created_at=moment,
+                ),
+                Message(
+                    id="opening-1",
+                    turn_id="t1",
+                    role="Assistant",
+                    text="Good day",
+                    created_at=moment,
+                ),
+            ),
+        ),
+        turn=None,
+    )
+
+
+def test_messages_and_replies_stand_in_their_order() -> None:
+    events = (*ASKED, replied(), posted(1, "t3"), replied(1, "t3"))
+    shown = active_in(fold(record(events, [None, "Hi", "Why?", "Because", "Why so?", "Well"])))
+    assert [(m.role, m.text) for m in shown.messages[2:]] == [
+        ("User", "Why?"),
+        ("Assistant", "Because"),
+        ("User", "Why so?"),
+        ("Assistant", "Well"),
+    ]
+
+
+def test_an_erased_text_is_none_and_its_message_stays() -> None:
+    shown = active_in(fold(record(ASKED, [None, None, None])))
+    assert [m.text for m in shown.messages] == ["Let us begin", None, None]
+
+
+@pytest.mark.parametrize("end", [failed(1, "t3"), cancelled(1, "t3")], ids=["failed", "cancelled"])
+def test_a_turn_without_a_reply_leaves_the_view_and_others_stay(end: AnyEvent) -> None:
+    events = (*ASKED, replied(), posted(1, "t3"), end)
+    assert active_in(after(events)).messages == active_in(after(events[:4])).messages
+    assert after(events).turn is None
+
+
+@pytest.mark.parametrize(
+    ("name", "turn", "active"),
+    [
+        ("new", None, None),
+        ("opening", "t1", None),
+        ("opening failed", None, None),
+        ("active", None, 1),
+        ("asked", "t2", 1),
+        ("answered", None, 1),
+        ("reply failed", None, 1),
+        ("completed", None, None),
+        ("cancelled", None, None),
+        ("reopening", "t3", 1),
+        ("reopening failed", None, 1),
+        ("reopening after the end", "t3", None),
+        ("superseded", None, 2),
+    ],
+)
+def test_a_history_leads_to_a_turn_and_a_conversation(
+    name: str, turn: str | None, active: int | None
+) -> None:
+    state = after(HISTORIES[name])
+    assert (state.turn.id if state.turn else None) == turn
+    assert (state.active.id if state.active else None) == active
+    assert state.revision == len(HISTORIES[name])
+
+
+def test_the_samples_are_one_of_each_type() -> None:
+    assert {type(event) for event in ONE_OF_EACH} == set(get_args(AnyEvent))
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("event", ONE_OF_EACH, ids=lambda e: type(e).__name__)
+def test_evolve_takes_any_event_in_any_state(name: str, event: AnyEvent) -> None:
+    """A log is never refused, whatever is in it; the revision is that of the last event."""
+    history = HISTORIES[name]
+    state = evolve(after(history), record([*history, event])[-1])
+    assert state.revision == len(history) + 1
+    assert isinstance(event, ExperienceCreated) <= (
+        msgspec.structs.replace(state, revision=len(history)) == after(history)
+    )
+
+
+CONVERSATION_IDS = st.integers(1, 4)
+TURN_IDS = st.sampled_from(["t1", "t2", "t3", "t4", "t5", "t6"])
+COMMANDS: st.SearchStrategy[Command] = st.one_of(
+    st.builds(post, CONVERSATION_IDS, TURN_IDS),
+    st.builds(record_opening, TURN_IDS),
+    st.builds(record_reply, TURN_IDS),
+    st.builds(fail, TURN_IDS, st.sampled_from(["", "half"])),
+    st.builds(lambda c: CompleteConversation(conversation_id=c), CONVERSATION_IDS),
+)
+
+
+class Script(msgspec.Struct):
+    """Carries out commands one after another, as the service would."""
+
+    state: Dialogue
+    log: list[RecordedEvent]
+    accepted: int = 0
+
+    def carry_out(self, command: Command) -> None:
+        try:
+            facts = decide(self.state, command)
+        except ServiceError:
+            return
+        self.accepted += 1
+        for fact in facts:
+            self.log.append(recorded(len(self.log) + 1, fact.event, fact.content))
+            self.state = evolve(self.state, self.log[-1])
+
+    def likely(self, command: Command) -> Command:
+        """The command, aimed at what is there, so that much of it is accepted."""
+        turn, active = self.state.turn, self.state.active
+        if turn and isinstance(command, RecordOpening | RecordReply | FailTurn):
+            return msgspec.structs.replace(command, turn_id=turn.id)
+        if active and isinstance(command, PostMessage | CompleteConversation):
+            return msgspec.structs.replace(command, conversation_id=active.id)
+        return command
+
+
+def played(steps: list[tuple[Command | None, bool]]) -> Script:
+    """Plays commands; None opens a conversation with an id of its own, as the service does."""
+    script = Script(state=Dialogue(), log=[])
+    for number, (command, aimed) in enumerate(steps):
+        if command is None:
+            script.carry_out(open_(number + 1, f"opening-{number}"))
+        else:
+            script.carry_out(script.likely(command) if aimed else command)
+    return script
+
+
+STEPS = st.lists(st.tuples(st.none() | COMMANDS, st.booleans()), max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_no_sequence_of_commands_makes_two_turns_or_two_conversations(
+    steps: list[tuple[Command | None, bool]],
+) -> None:
+    """Told by rules of the test's own, not by the code that folds."""
+    script = played(steps)
+    left_open = assert_lawful_dialogue(e.event for e in script.log)
+    assert left_open == (script.state.turn.id if script.state.turn else None)
+
+
+@settings(max_examples=200, deadline=None)
+@given(STEPS)
+def test_the_log_leads_to_the_state_that_decide_saw(
+    steps: list[tuple[Command | None, bool]],
+) -> None:
+    """Read whole, or only from the last start on, as the service reads it."""
+    script = played(steps)
+    assert fold(script.log) == script.state
+    starts = [n for n, e in enumerate(script.log) if isinstance(e.event, ConversationStarted)]
+    assert fold(script.log[starts[-1] if starts else 0 :]) == script.state
+
+
+@settings(max_examples=100, deadline=None)
+@given(STEPS)
+def test_the_view_never_has_two_messages_of_the_same_side_in_a_row(
+    steps: list[tuple[Command | None, bool]],
+) -> None:
+    """So the model is never asked with two user turns in a row."""
+    script = played(steps)
+    roles = [m.role for m in script.state.active.messages] if script.state.active else []
+    assert roles == (["User", "Assistant"] * len(roles))[: len(roles)]
+
+
+def test_the_random_sequences_get_far() -> None:
+    """A check of the tests above: commands aimed at what is there are accepted."""
+    aimed: list[tuple[Command | None, bool]] = [
+        *((None, True), (record_opening(), True), (post(), True), (record_reply(), True)),
+        *((None, True), (record_opening(), True), (COMPLETE, True), (None, True), (fail(), True)),
+    ]
+    assert played(aimed).accepted == len(aimed)
+
+
+def test_every_dialogue_event_can_come_from_a_command() -> None:
+    aimed: list[tuple[Command | None, bool]] = [
+        *((None, True), (fail(), True), (None, True), (record_opening(), True)),
+        *((post(), True), (record_reply(), True), (post(1, "t4"), True), (fail(), True)),
+        *((post(1, "t5"), True), (COMPLETE, True)),
+    ]
+    made = {type(e.event) for e in played(aimed).log}
+    assert made == set(get_args(AnyDialogueEvent))

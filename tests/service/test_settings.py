@@ -1,0 +1,92 @@
+"""The environment, read once."""
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import SettingsError
+from service.settings import _VARIABLES, Settings, read_settings
+
+SECRET = "postgresql://owner:s3cret@127.0.0.1/x"
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """And no secret has one."""
+    settings = read_settings({})
+    assert settings.home == Path("~/.colloquy").expanduser()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8080)
+    assert (settings.database_url, settings.anthropic_api_key) == (None, None)
+
+
+def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
+    assert set(_VARIABLES) == set(Settings.__struct_fields__)
+    given: dict[str, str] = {
+        "COLLOQUY_HOST": "0.0.0.0",
+        "COLLOQUY_PORT": "0",
+        "COLLOQUY_HOME": "/srv/colloquy",
+        "DATABASE_URL": SECRET,
+        "COLLOQUY_KEEP_POSTGRES": "1",
+        "ANTHROPIC_API_KEY": "sk-x",
+        "ANTHROPIC_BASE_URL": "http://gateway",
+        "COLLOQUY_MODEL": "other",
+        "COLLOQUY_MAX_REPLY_TOKENS": "7",
+        "COLLOQUY_REPLY_TIMEOUT": "1.5",
+        "COLLOQUY_STALL_TIMEOUT": "2",
+        "COLLOQUY_STOP_TIMEOUT": "0",
+    }
+    assert set(given) == set(_VARIABLES.values())
+    assert read_settings(given) == Settings(
+        host="0.0.0.0",
+        port=0,
+        home=Path("/srv/colloquy"),
+        database_url=SECRET,
+        keep_postgres=True,
+        anthropic_api_key="sk-x",
+        anthropic_base_url="http://gateway",
+        model="other",
+        max_reply_tokens=7,
+        reply_timeout=1.5,
+        stall_timeout=2.0,
+        stop_timeout=0.0,
+    )
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read_settings(dict.fromkeys(_VARIABLES.values(), "")) == read_settings({})
+
+
+def test_other_variables_are_nobodys_business() -> None:
+    assert read_settings({"PATH": "/bin", "COLLOQUY_TEST_HOME": "/x"}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("COLLOQUY_PORT", value) for value in ("abc", "-1", "65536", "80.5", " 80", "0x50")),
+        *(("COLLOQUY_KEEP_POSTGRES", value) for value in ("yes", "maybe", "2")),
+        *(("COLLOQUY_MAX_REPLY_TOKENS", value) for value in ("0", "21334", "1.5")),
+        *(("COLLOQUY_REPLY_TIMEOUT", value) for value in ("0", "-1", "nan", "inf", "3601", "1 s")),
+        *(("COLLOQUY_STALL_TIMEOUT", value) for value in ("0", "soon")),
+        *(("COLLOQUY_STOP_TIMEOUT", value) for value in ("-0.1", "nan")),
+        ("COLLOQUY_HOME", "~nobody-of-this-name/x"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(
+    variable: str, value: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({variable: value})
+    message = str(refused.value)
+    assert message.startswith(f"{variable}: ")
+    assert value in message
+    assert "\n" not in message
+
+
+def test_the_first_of_several_wrong_ones_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^COLLOQUY_PORT: 'x'"):
+        read_settings({"COLLOQUY_STALL_TIMEOUT": "y", "COLLOQUY_PORT": "x"})
+
+
+def test_a_home_is_made_absolute() -> None:
+    assert read_settings({"COLLOQUY_HOME": "here"}).home == Path.cwd() / "here"
+    assert read_settings({"COLLOQUY_HOME": "~/x"}).home == Path.home() / "x"

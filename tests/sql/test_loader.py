@@ -1,0 +1,68 @@
+"""The SQL texts and those who use them belong together."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from eventstore.connections import Connection
+from sql.loader import migrations, projections, query
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("service", "projections", "eventstore", "sql")
+QUERIES = sorted(path.stem for path in (ROOT / "sql" / "queries").glob("*.sql"))
+USE = re.compile(r'query\(\s*"([^"]*)"')
+
+
+def uses() -> set[str]:
+    """The names that the code asks the loader for."""
+    texts = (path.read_text("utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    return {name for text in texts for name in USE.findall(text)}
+
+
+async def test_every_query_is_valid_in_the_migrated_schema(owner: Connection) -> None:
+    for name in QUERIES:
+        await owner.prepare(query(name))
+
+
+async def test_a_query_holds_one_statement(owner: Connection) -> None:
+    """The protocol that prepares them refuses two; a semicolon at the end is one too many."""
+    assert [name for name in QUERIES if query(name).rstrip().endswith(";")] == []
+
+
+def test_every_query_is_used() -> None:
+    assert set(QUERIES) - uses() == set()
+
+
+def test_every_query_that_is_used_is_there() -> None:
+    assert uses() - set(QUERIES) == set()
+
+
+def test_queries_are_asked_for_by_name_so_that_they_can_be_found() -> None:
+    indirect = re.compile(r"\bquery\((?!\s*\")(?!name: str)")
+    texts = (path.read_text("utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+    assert not any(indirect.search(text) for text in texts)
+
+
+def test_an_unknown_query_is_an_error() -> None:
+    with pytest.raises(FileNotFoundError, match="no_such_query"):
+        query("no_such_query")
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    found = migrations()
+    assert [migration.number for migration in found] == list(range(1, len(found) + 1))
+    assert [m.name for m in found] == sorted(m.name for m in found)
+    assert all(re.fullmatch(r"\d{4}_[a-z_]+", migration.name) for migration in found)
+
+
+def test_the_statements_of_a_projection_come_in_the_order_of_their_numbers() -> None:
+    for files in projections():
+        folder = ROOT / "sql" / "projections" / files.name
+        numbered = sorted(path for path in folder.glob("*.sql") if path.name[0].isdigit())
+        assert list(files.statements) == [path.read_text("utf-8") for path in numbered]
+        assert {path.name for path in folder.iterdir()} == {
+            "projection.toml",
+            "tables.sql",
+            *(path.name for path in numbered),
+        }
