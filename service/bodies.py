@@ -14,6 +14,8 @@ MAX_MESSAGE = 4000
 
 _JSON = "application/json"
 _MAX_FIELDS = 1000
+_MAX_DEPTH = 10
+_SHOWN = 100
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]+\])*)")
 _SUBKEY = re.compile(r"\[([^\[\]]+)\]")
 
@@ -98,9 +100,9 @@ def _form(raw: bytes) -> dict[str, Any]:
 
 def _put(form: dict[str, Any], key: str, value: str) -> None:
     """Puts ``a[b][c]=value`` where nested JSON would have it."""
-    match = _KEY.fullmatch(key)
+    match = _KEY.fullmatch(key) if key.count("[") <= _MAX_DEPTH else None
     if match is None:
-        raise BadRequest(f"the form key {key!r} cannot be read")
+        raise BadRequest(f"the form key {key[:_SHOWN]!r} cannot be read")
     *groups, last = [match[1], *_SUBKEY.findall(match[2])]
     for name in groups:
         form = form.setdefault(name, {})

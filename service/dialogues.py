@@ -1,5 +1,6 @@
 """Carries out commands on dialogues: read the stream, fold it, decide, append."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from sql.loader import query
 
 _TRIES = 20
 _REMEMBERED = 500
+_SECOND_LOOK = 1.0
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
 
@@ -158,9 +160,15 @@ class Dialogues:
     async def _is_abandoned(self, turn: Turn) -> bool:
         if turn.request.deadline_at <= self._clock():
             return True
-        if turn.request.owner == self._owner:
+        owner = turn.request.owner
+        if owner == self._owner or not await self._is_gone(owner):
             return False
-        return bool(await self._pool.fetchval(query("is_owner_gone"), turn.request.owner))
+        # A process that has just lost its connection looks the same for a moment.
+        await asyncio.sleep(_SECOND_LOOK)
+        return await self._is_gone(owner)
+
+    async def _is_gone(self, owner: int) -> bool:
+        return bool(await self._pool.fetchval(query("is_owner_gone"), owner))
 
 
 def fold(events: list[RecordedEvent], state: Dialogue | None = None) -> Dialogue:

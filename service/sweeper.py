@@ -13,6 +13,8 @@ from sql.loader import query
 INTERVAL = 2.0
 """Seconds between two sweeps."""
 
+_AT_ONCE = 64
+
 log = structlog.get_logger("colloquy.sweeper")
 
 
@@ -31,9 +33,16 @@ class Sweeper:
     async def sweep(self) -> int:
         """Closes the turns that nobody will end, and returns how many there were."""
         abandoned = await self._pool.fetch(query("list_abandoned_turns"))
-        for row in abandoned:
-            log.warning("turn_abandoned", account_id=row["account_id"], stream=row["stream"])
-            await self._dialogues.close_abandoned(DialogueKey.of_stream(*row))
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def close(key: DialogueKey) -> None:
+            async with places:
+                await self._dialogues.close_abandoned(key)
+
+        async with asyncio.TaskGroup() as group:
+            for row in abandoned:
+                log.warning("turn_abandoned", account_id=row["account_id"], stream=row["stream"])
+                group.create_task(close(DialogueKey.of_stream(*row)))
         return len(abandoned)
 
     async def run(self) -> None:
@@ -41,6 +50,6 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
-            except (*AWAY, asyncpg.InterfaceError, EventStoreError) as error:
-                log.warning("sweep_failed", error=repr(error))
+            except* (*AWAY, asyncpg.InterfaceError, EventStoreError) as errors:
+                log.warning("sweep_failed", error=repr(errors))
             await asyncio.sleep(INTERVAL)

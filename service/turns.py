@@ -23,6 +23,9 @@ from service.model.errors import INTERNAL_ERROR, SERVICE_STOPPING, ModelFailure
 from service.model.interface import ChatMessage, Model, Reply, ReplyRequest
 from service.model.prompts import starting_prompt
 
+_LAST_WORDS = 35.0
+"""Seconds that recording the end of a turn may take, a restart of the database included."""
+
 log = structlog.get_logger("colloquy.turns")
 
 
@@ -66,7 +69,7 @@ class Turns:
         self._model = model
         self._limits = limits
         self._running: set[asyncio.Task[Dialogue | Exception]] = set()
-        self._asking: dict[str, asyncio.Task[Reply]] = {}
+        self._asking: dict[str, asyncio.Task[tuple[Experience, Reply]]] = {}
 
     async def run(self, started: Started) -> Dialogue:
         """Lets the model speak and waits for the end; the turn goes on if the caller does not.
@@ -92,7 +95,7 @@ class Turns:
         for asking in self._asking.values():
             asking.cancel()
         if late:
-            await asyncio.wait(late)
+            await asyncio.wait(late, timeout=_LAST_WORDS)
 
     async def _own(self, started: Started) -> Dialogue | Exception:
         """Nobody may be waiting for the outcome, so an error is returned, not raised."""
@@ -103,41 +106,28 @@ class Turns:
         ):
             try:
                 return await self._end(started)
+            except TurnFailed as error:
+                return error
             except (ServiceError, EventStoreError) as error:
                 log.warning("turn_ended_badly", error=repr(error))
+                return error
+            except Exception as error:
+                log.exception("turn_broke")
                 return error
 
     async def _end(self, started: Started) -> Dialogue:
         try:
-            experience = await self._experience(started)
-            reply = await self._ask(started, experience)
+            experience, reply = await self._ask(started)
         except ModelFailure as error:
             log.warning("reply_failed", code=error.code, detail=error.detail)
             await self._record(started, FailTurn(turn_id=started.turn.id, failure=_why(error)))
             raise TurnFailed(error.code, error.retryable) from error
         return await self._record(started, self._answer(started.turn, experience, reply))
 
-    async def _experience(self, started: Started) -> Experience:
-        active, asked = started.dialogue.active, started.turn.request
-        if isinstance(asked, OpeningRequested):
-            version = asked.experience_version
-        else:
-            assert active is not None, "only an active conversation takes messages"
-            version = active.experience_version
-        return await self._experiences.at_version(
-            started.key.account_id, asked.experience_id, version
-        )
-
-    async def _ask(self, started: Started, experience: Experience) -> Reply:
-        request = ReplyRequest(
-            model=self._model.name,
-            scenario=experience.scenario,
-            messages=_messages(started, experience),
-            max_tokens=self._limits.max_tokens,
-            budget=self._limits.budget,
-        )
+    async def _ask(self, started: Started) -> tuple[Experience, Reply]:
+        """Lets the model speak, in a task of its own that `drain` can end."""
         turn_id = started.turn.id
-        asking = self._asking[turn_id] = asyncio.create_task(self._model.reply(request))
+        asking = self._asking[turn_id] = asyncio.create_task(self._reply(started))
         try:
             return await asking
         except asyncio.CancelledError:
@@ -149,6 +139,28 @@ class Turns:
             raise ModelFailure(INTERNAL_ERROR, retryable=True, detail=repr(error)) from error
         finally:
             del self._asking[turn_id]
+
+    async def _reply(self, started: Started) -> tuple[Experience, Reply]:
+        experience = await self._experience(started)
+        request = ReplyRequest(
+            model=self._model.name,
+            scenario=experience.scenario,
+            messages=_messages(started, experience),
+            max_tokens=self._limits.max_tokens,
+            budget=self._limits.budget,
+        )
+        return experience, await self._model.reply(request)
+
+    async def _experience(self, started: Started) -> Experience:
+        active, asked = started.dialogue.active, started.turn.request
+        if isinstance(asked, OpeningRequested):
+            version = asked.experience_version
+        else:
+            assert active is not None, "only an active conversation takes messages"
+            version = active.experience_version
+        return await self._experiences.at_version(
+            started.key.account_id, asked.experience_id, version
+        )
 
     def _answer(self, turn: Turn, experience: Experience, reply: Reply) -> Command:
         record = ReplyRecord(

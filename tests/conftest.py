@@ -22,7 +22,7 @@ HOME = "COLLOQUY_TEST_HOME"
 BINARIES = "COLLOQUY_TEST_POSTGRES_BIN"
 """A folder with another PostgreSQL's programs, to run the whole suite on that version."""
 
-_TEMPLATE = "template_colloquy"
+TEMPLATE = "template_colloquy"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +55,7 @@ def server_url() -> Iterator[str]:
 async def database_url(server_url: str) -> AsyncIterator[str]:
     """The owner's URL of a database that is migrated and empty."""
     name = f"test_{uuid4().hex}"
-    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield database_named(server_url, name)
     await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -99,10 +99,10 @@ async def _make_template(url: str) -> None:
     connection = await connect(url)
     try:
         exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
-        if not await connection.fetchval(exists, _TEMPLATE):
-            await connection.execute(f"CREATE DATABASE {_TEMPLATE}_draft")
-            await prepare(database_named(url, f"{_TEMPLATE}_draft"))
-            await connection.execute(f"ALTER DATABASE {_TEMPLATE}_draft RENAME TO {_TEMPLATE}")
+        if not await connection.fetchval(exists, TEMPLATE):
+            await connection.execute(f"CREATE DATABASE {TEMPLATE}_draft")
+            await prepare(database_named(url, f"{TEMPLATE}_draft"))
+            await connection.execute(f"ALTER DATABASE {TEMPLATE}_draft RENAME TO {TEMPLATE}")
     finally:
         await connection.close()
 

@@ -25,7 +25,7 @@ from service.server import listen, serve
 from service.settings import Settings
 from service.tokens import create_token
 from sql.loader import query
-from tests.conftest import _TEMPLATE, database_named
+from tests.conftest import TEMPLATE, database_named
 
 LEARNER, OTHER_LEARNER, TEACHER = 101, 102, 1
 API = "/api/v1/courses/1/ai_experiences/1"
@@ -306,7 +306,7 @@ async def demo_tokens(database_url: str) -> dict[str, str]:
 async def cloned_database(server_url: str) -> AsyncIterator[str]:
     """A migrated and empty database that lives for longer than one test."""
     name = f"test_{uuid4().hex}"
-    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield database_named(server_url, name)
     await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 

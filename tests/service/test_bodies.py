@@ -97,3 +97,8 @@ def test_a_message_that_cannot_be_kept_is_refused(text: str | None, refusal: str
 def test_a_message_over_the_limit_is_too_long() -> None:
     with pytest.raises(MessageTooLong):
         MessageBody("x" * (MAX_MESSAGE + 1)).text()
+
+
+def test_a_form_key_that_goes_too_deep_is_refused_at_once() -> None:
+    with pytest.raises(BadRequest, match="cannot be read"):
+        _form(urlencode({"a" + "[b]" * 100_000: "c"}).encode())
