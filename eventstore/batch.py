@@ -30,6 +30,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     metadata_text: str
     data_texts: Sequence[str]
     salts: Sequence[bytes | None]
+    since: float
     done: "asyncio.Future[list[RecordedEvent]]"
 
 
@@ -49,6 +50,7 @@ def new_item(
         raise ValueError("an append needs at least one event")
     if any(e.content is not None and e.subject_id is None for e in events):
         raise ValueError("an event with content needs the subject whom it is about")
+    loop = asyncio.get_running_loop()
     return Item(
         account_id=account_id,
         stream=stream,
@@ -58,7 +60,8 @@ def new_item(
         metadata_text=encode(metadata),
         data_texts=[encode(e.event) for e in events],
         salts=[None if e.content is None else os.urandom(16) for e in events],
-        done=asyncio.get_running_loop().create_future(),
+        since=loop.time(),
+        done=loop.create_future(),
     )
 
 

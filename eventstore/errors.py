@@ -23,12 +23,16 @@ class AppendRefused(EventStoreError):
 
 
 class LogUnavailable(EventStoreError):
-    """The log's database did not answer in time; whether it stored the events is not known."""
+    """The database does not answer; try again in a moment."""
 
 
 class UnknownEventType(EventStoreError):
     """The log holds an event of a type that this program does not know."""
 
 
+class LogBusy(EventStoreError):
+    """Too many events are waiting to be stored; try again in a moment."""
+
+
 class LogClosed(EventStoreError):
-    """The log is closed and takes no more events."""
+    """The service is stopping; try again in a moment."""

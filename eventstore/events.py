@@ -78,6 +78,8 @@ class OpeningFailed(TurnEvent, frozen=True, kw_only=True, tag="opening_failed.v1
 
     code: str
     detail: str = ""
+    model: str | None = None
+    usage: Usage | None = None
     provider_request_id: str | None = None
     duration_ms: int | None = None
 
@@ -120,6 +122,8 @@ class ReplyFailed(TurnEvent, frozen=True, kw_only=True, tag="reply_failed.v1"):
 
     code: str
     detail: str = ""
+    model: str | None = None
+    usage: Usage | None = None
     provider_request_id: str | None = None
     duration_ms: int | None = None
 

@@ -9,13 +9,16 @@ from collections import deque
 from collections.abc import Callable
 
 from eventstore.batch import Item, take_batch
-from eventstore.errors import LogClosed
-from eventstore.lane import Lane
+from eventstore.errors import LogBusy, LogClosed, LogUnavailable
+from eventstore.lane import Lane, fail
 from eventstore.records import RecordedEvent
 
 LANES = 2
 PATIENCE = 30.0
 """Seconds for which an append outlasts a database that is away, for example restarting."""
+
+MAX_WAITING = 10_000
+"""Appends that may wait; a second or so of work, so that nobody waits for long in vain."""
 
 
 class GroupCommit:
@@ -31,6 +34,7 @@ class GroupCommit:
         self, url: str, on_commit: Callable[[int], None], patience: float = PATIENCE
     ) -> None:
         self._lanes = [Lane(url, on_commit, patience) for _ in range(LANES)]
+        self._patience = patience
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: deque[Item] = deque()
         self._arrived = asyncio.Event()
@@ -41,9 +45,15 @@ class GroupCommit:
         self._tasks = [asyncio.create_task(lane.run(self._next)) for lane in self._lanes]
 
     async def submit(self, item: Item) -> list[RecordedEvent]:
-        """Waits until the item is on disk; it gets there even if the caller is cancelled."""
+        """Waits until the item is on disk; it gets there even if the caller is cancelled.
+
+        Raises:
+            EventStoreError: It is not stored, or (LogUnavailable) nobody can tell.
+        """
         if self._closing:
             raise LogClosed
+        if len(self._waiting) >= MAX_WAITING:
+            raise LogBusy
         self._waiting.append(item)
         self._arrived.set()
         return await asyncio.shield(item.done)
@@ -56,9 +66,16 @@ class GroupCommit:
 
     async def _next(self) -> list[Item]:
         """The next batch; empty when there will be none."""
-        while not self._waiting:
+        while True:
+            self._drop_expired()
+            if self._waiting:
+                return take_batch(self._waiting)
             if self._closing:
                 return []
             self._arrived.clear()
             await self._arrived.wait()
-        return take_batch(self._waiting)
+
+    def _drop_expired(self) -> None:
+        oldest = asyncio.get_running_loop().time() - self._patience
+        while self._waiting and self._waiting[0].since < oldest:
+            fail([self._waiting.popleft()], LogUnavailable())

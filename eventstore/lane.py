@@ -18,11 +18,16 @@ from eventstore.records import RecordedEvent
 from sql.loader import query
 
 _RETRY = 0.1
-# The plans of the inline projections are made when their tables are empty and kept while
-# these grow: only plans by index stay right.
+# Planning would happen under the head row's lock, so plans are made once. They are made when
+# the tables are empty and kept while these grow: only plans by index stay right, and what is
+# looked up in a hash needs room for the planner's wrong guess of its size.
 _SETTINGS = {
-    f"enable_{plan}": "off"
-    for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "material", "memoize")
+    "plan_cache_mode": "force_generic_plan",
+    "work_mem": "64MB",
+    **{
+        f"enable_{plan}": "off"
+        for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "material", "memoize")
+    },
 }
 
 log = structlog.get_logger("colloquy.log")
@@ -56,10 +61,10 @@ class Lane:
         try:
             await self._outlast(batch)
         except LogUnavailable as error:
-            _fail(batch, error)
+            fail(batch, error)
         except Exception as error:
             if len(batch) == 1:
-                _fail(batch, _refused(batch[0], error))
+                fail(batch, _refused(batch[0], error))
                 return
             half = len(batch) // 2
             await self._settle(batch[:half])
@@ -67,7 +72,7 @@ class Lane:
 
     async def _outlast(self, batch: Sequence[Item]) -> None:
         """Commits a batch once, however often the connection breaks within the patience."""
-        give_up = asyncio.get_running_loop().time() + self._patience
+        give_up = max(item.since for item in batch) + self._patience
         doubtful = False
         while True:
             try:
@@ -97,7 +102,7 @@ class Lane:
             kept = await self._without_appended(list(rejected))
             rejected = {item: rejected[item] for item in kept}
         for item, current in rejected.items():
-            _fail([item], WrongExpectedRevision(item.stream, item.expected or 0, current))
+            fail([item], WrongExpectedRevision(item.stream, item.expected or 0, current))
 
     async def _without_appended(self, batch: Sequence[Item]) -> list[Item]:
         """Resolves the items that the log has already; returns the others."""
@@ -148,7 +153,8 @@ def _resolve(item: Item, events: list[RecordedEvent]) -> None:
         item.done.set_result(events)
 
 
-def _fail(batch: Sequence[Item], error: EventStoreError) -> None:
+def fail(batch: Sequence[Item], error: EventStoreError) -> None:
+    """Tells whoever waits for these items that they are not stored."""
     for item in batch:
         if not item.done.done():
             item.done.set_exception(error)
@@ -156,6 +162,6 @@ def _fail(batch: Sequence[Item], error: EventStoreError) -> None:
 
 
 def _refused(item: Item, error: Exception) -> AppendRefused:
-    refused = AppendRefused(f"the append to {item.stream} was refused: {error}")
-    refused.__cause__ = error
-    return refused
+    # The error's own words may quote what somebody wrote.
+    why = f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()
+    return AppendRefused(f"the append to {item.stream} was refused: {why}")

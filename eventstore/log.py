@@ -54,7 +54,9 @@ class EventLog:
         Raises:
             WrongExpectedRevision: The stream is not where it was expected; nothing is stored.
             AppendRefused: The database refused the events, for example for an unknown account.
-            LogUnavailable: The database did not answer within the queue's patience.
+            LogUnavailable: The database did not answer within the queue's patience; whether the
+                events are stored is then not known.
+            LogBusy: Too many appends are waiting.
             ValueError: No event, or content without a subject.
         """
         return await self._commits.submit(new_item(account_id, stream, expected, events, metadata))

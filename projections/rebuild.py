@@ -1,6 +1,7 @@
 """Builds a projection anew from the log while the service runs, and swaps it in."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -17,7 +18,8 @@ STEP = 50_000
 AT_ONCE = 2
 """Projections that are rebuilt at the same time, each on a connection of its own."""
 
-_SWAP_TRIES = 5
+_SWAP_TRIES = 60
+_SWAP_PAUSE = 0.3
 # Tables grow from nothing here: a plan kept from the first range would be wrong for the last.
 _SETTINGS = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB"}
 
@@ -33,7 +35,8 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
     """Builds a new generation of a projection from the log and makes it the live one.
 
     Appends and readers go on meanwhile; appends wait for the last few milliseconds, in which
-    an inline projection catches up and the views change over.
+    an inline projection catches up and the views change over. A query that holds the old views
+    is waited for, a fifth of a second at a time so that others do not queue behind.
 
     Args:
         url: The owner's connection URL.
@@ -148,7 +151,7 @@ async def _swap(connection: Connection, definition: Definition, generation: int)
                 await _swap_once(connection, definition, generation)
             return
         except asyncpg.LockNotAvailableError:
-            continue
+            await asyncio.sleep(_SWAP_PAUSE * (1 + random.random()))  # noqa: S311
     raise SwapTimedOut(
         f"the rebuilt {definition.name} could not be swapped in: long queries hold its views"
     )

@@ -45,7 +45,7 @@ class Runner:
             bell = self._link.bell(EVERY_ACCOUNT)
             try:
                 moved = await self.catch_up()
-            except (*AWAY, asyncpg.InterfaceError) as error:
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("projections_waiting", error=repr(error))
                 moved = False
                 await asyncio.sleep(_POLL)

@@ -1,12 +1,13 @@
 """What clients get: the answers of the contract, and every error in its shape."""
 
+import math
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from eventstore.errors import LogClosed, LogUnavailable
+from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from service import errors
 from service.conversation import Conversation
 from service.model.errors import LEARNER_SENTENCES
@@ -114,6 +115,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnInProgress: (409, "turn_in_progress", True, {}),
     errors.TurnIsOver: (409, "turn_is_over", False, {}),
     errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
+    LogBusy: (503, "busy", True, {"Retry-After": "1"}),
     LogUnavailable: (503, "database_unavailable", True, {"Retry-After": "5"}),
     LogClosed: (503, "service_stopping", True, {"Retry-After": "1"}),
 }
@@ -127,7 +129,9 @@ def _describe(error: Exception) -> Described:
             return 403, {"status": "unauthorized", "errors": [{"message": str(error)}]}, {}
         case errors.TurnFailed():
             sentence = LEARNER_SENTENCES[error.code]
-            return 503, _coded(sentence, error.code, error.retryable), {}
+            wait = error.retry_after
+            headers = {} if wait is None else {"Retry-After": str(math.ceil(wait))}
+            return 503, _coded(sentence, error.code, error.retryable), headers
         case web.HTTPException():
             return _http_error(error)
     if type(error) in _CODED:

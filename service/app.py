@@ -45,7 +45,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         limits = TurnLimits(settings.reply_timeout, settings.max_reply_tokens)
         turns = Turns(dialogues, Experiences(events, pool), model, limits)
         sweeper = Sweeper(pool, dialogues)
-        await sweeper.sweep()
+        await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(turns.drain, 0)
         for work in (_warm_up(model), sweeper.run(), Runner(pool, link).run()):
             await stack.enter_async_context(_background(work))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from eventstore.events import ReplyRecord
+from eventstore.events import ReplyRecord, Usage
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +13,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     detail: str = ""
     partial_text: str = ""
+    model: str | None = None
+    usage: Usage | None = None
     provider_request_id: str | None = None
     duration_ms: int | None = None
 

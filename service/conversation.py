@@ -198,6 +198,8 @@ def _fail(turn: Turn, failure: Failure) -> list[Fact]:
         turn_id=turn.id,
         code=failure.code,
         detail=failure.detail,
+        model=failure.model,
+        usage=failure.usage,
         provider_request_id=failure.provider_request_id,
         duration_ms=failure.duration_ms,
     )

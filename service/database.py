@@ -10,6 +10,7 @@ from eventstore.connections import Connection, connect
 from projections.install import check_projections, install
 from projections.rebuild import Progress, silent
 from service.embedded import EmbeddedPostgres
+from service.errors import SettingsError
 from service.settings import Settings
 from sql.errors import DatabaseUnfit
 from sql.migrator import check_schema, migrate, schema_lock
@@ -32,7 +33,10 @@ def open_database(settings: Settings) -> Iterator[Database]:
     if settings.database_url:
         yield Database(settings.database_url, None)
         return
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"COLLOQUY_HOME: {settings.home}: {error.strerror}") from error
     server = EmbeddedPostgres(settings.home, keep=settings.keep_postgres)
     with server as url:
         yield Database(url, server)

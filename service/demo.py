@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata
 from service.app import running_log
 from service.experiences import ExperienceDraft, Experiences
 from service.roster import Enrollment, Role, import_roster
 from service.tokens import create_token, digest
 from sql.loader import query
+from sql.migrator import schema_lock
 
 ACCOUNT = 1
 TOKENS_FILE = "demo-tokens.json"
@@ -79,17 +79,20 @@ async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, s
     Returns:
         The tokens by user id.
     """
-    await import_roster(connection, ACCOUNT, _ROSTER)
-    if not await connection.fetch(query("list_course_experiences"), ACCOUNT, 1):
-        async with running_log(url) as (log, pool, _link):
-            await _create_experiences(log, Experiences(log, pool))
-    return await _tokens(connection, home / TOKENS_FILE)
+    async with schema_lock(connection):  # two starts at once make one demo
+        await import_roster(connection, ACCOUNT, _ROSTER)
+        await _create_missing(connection, url)
+        return await _tokens(connection, home / TOKENS_FILE)
 
 
-async def _create_experiences(log: EventLog, experiences: Experiences) -> None:
-    for course, teacher, draft in ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _ELSEWHERE)):
-        teaching = Metadata(actor=Actor(teacher, "teacher"))
-        await experiences.create(ACCOUNT, course, draft, teaching)
+async def _create_missing(connection: Connection, url: str) -> None:
+    async with running_log(url) as (log, pool, _link):
+        experiences = Experiences(log, pool)
+        for course, teacher, draft in ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _ELSEWHERE)):
+            there = await connection.fetch(query("list_course_experiences"), ACCOUNT, course)
+            if draft.title not in {row["title"] for row in there}:
+                teaching = Metadata(actor=Actor(teacher, "teacher"))
+                await experiences.create(ACCOUNT, course, draft, teaching)
 
 
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
@@ -129,11 +132,13 @@ Demo tokens, by user id:
 The model is {model}. Try it as learner {LEARNER}, in another terminal:
 
   TOKEN={tokens[str(LEARNER)]}
-  curl -H "Authorization: Bearer $TOKEN" {base}
-  curl -H "Authorization: Bearer $TOKEN" -X POST {base}
-  curl -H "Authorization: Bearer $TOKEN" {base}/1/messages \\
+  BASE={base}
+  curl -H "Authorization: Bearer $TOKEN" $BASE
+  curl -H "Authorization: Bearer $TOKEN" -X POST $BASE
+  ID=1      # the id in that answer
+  curl -H "Authorization: Bearer $TOKEN" $BASE/$ID/messages \\
        -d message='The Moon pulls the water, I think.'
-  curl -H "Authorization: Bearer $TOKEN" -X DELETE {base}/1
+  curl -H "Authorization: Bearer $TOKEN" -X DELETE $BASE/$ID
 
   .venv/bin/colloquy log show       every word of it, from the log
 """

@@ -13,7 +13,7 @@ from eventstore.errors import WrongExpectedRevision
 from eventstore.events import ConversationStarted
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
-from service.commands import Command, FailTurn, Failure
+from service.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
 from service.conversation import Dialogue, Fact, Turn, decide, evolve
 from service.errors import Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
@@ -21,7 +21,7 @@ from sql.loader import query
 
 _TRIES = 20
 _REMEMBERED = 500
-_SECOND_LOOK = 1.0
+_SECOND_LOOK = 2.0
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
 
@@ -59,6 +59,9 @@ class Dialogues:
         pool: For looking whether a turn's owner still lives.
         owner: This process's number.
         clock: The present time.
+
+    `running` holds the ids of the turns that this process began; whoever ends one, or gives up
+    doing so, takes it out.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Dialogues:
         self._owner = owner
         self._clock = clock
         self._recent: dict[DialogueKey, Dialogue] = {}
+        self.running: set[str] = set()
 
     async def execute(
         self,
@@ -91,6 +95,8 @@ class Dialogues:
             ServiceError: As `decide` has it, or Busy.
             EventStoreError: The facts could not be recorded.
         """
+        if isinstance(command, OpenConversation | PostMessage):
+            self.running.add(command.turn_id)
         if state := known or self._remembered(key):
             # What we remember may be out of date. An append would say so; a refusal is not
             # to be trusted.
@@ -161,7 +167,9 @@ class Dialogues:
         if turn.request.deadline_at <= self._clock():
             return True
         owner = turn.request.owner
-        if owner == self._owner or not await self._is_gone(owner):
+        if owner == self._owner:
+            return turn.id not in self.running
+        if not await self._is_gone(owner):
             return False
         # A process that has just lost its connection looks the same for a moment.
         await asyncio.sleep(_SECOND_LOOK)

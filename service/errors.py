@@ -57,12 +57,13 @@ class TurnIsOver(ServiceError):
 
 
 class TurnFailed(ServiceError):
-    """The model gave no reply; `code` says why."""
+    """The model gave no reply; `code` says why, `retry_after` (seconds) when to try again."""
 
-    def __init__(self, code: str, retryable: bool) -> None:
+    def __init__(self, code: str, retryable: bool, retry_after: float | None = None) -> None:
         super().__init__()
         self.code = code
         self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class Busy(ServiceError):

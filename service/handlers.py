@@ -12,13 +12,14 @@ from service.access import Access, bearer_digest, check, path_id
 from service.answers import conversation_answer, json_response, raw_response, wants_string_ids
 from service.bodies import MessageBody, NoBody, read_body
 from service.commands import CompleteConversation, OpenConversation, PostMessage
-from service.dialogues import DialogueKey, Dialogues, Executed
+from service.conversation import Dialogue
+from service.dialogues import DialogueKey, Dialogues
 from service.errors import NotFound
 from service.keys import ACCESS, REQUEST_ID, SCOPE
-from service.turns import Started, Turns
+from service.turns import Turns
 from sql.loader import query
 
-_GRACE = timedelta(seconds=15)
+_GRACE = timedelta(seconds=45)
 _COMPLETED = msgspec.json.encode({"message": "Conversation completed successfully"})
 
 
@@ -28,7 +29,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         model: Name of the model that is asked.
         owner: This process's number, written into the turns that it owns.
-        budget: Seconds that a reply may take.
+        budget: Time that a reply may take.
     """
 
     pool: Pool
@@ -51,7 +52,7 @@ async def get_active_conversation(request: web.Request) -> web.Response:
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
     )
-    _admit(request, check(row, request[SCOPE]))
+    _note(request, check(row, request[SCOPE]))
     assert row is not None
     if row["conversation_id"] is None:
         return raw_response(b"{}")
@@ -83,8 +84,8 @@ async def create_conversation(request: web.Request) -> web.Response:
         deadline_at=_deadline(services),
     )
     metadata = _metadata(request, access, turn_id)
-    executed = await services.dialogues.execute(_key(access), command, metadata)
-    return await _finish_turn(request, access, executed, metadata, 201)
+    dialogue = await services.turns.take(_key(access), command, metadata)
+    return _shown(request, dialogue, 201)
 
 
 async def post_message(request: web.Request) -> web.Response:
@@ -105,8 +106,8 @@ async def post_message(request: web.Request) -> web.Response:
         deadline_at=_deadline(services),
     )
     metadata = _metadata(request, access, turn_id)
-    executed = await services.dialogues.execute(_key(access), command, metadata)
-    return await _finish_turn(request, access, executed, metadata, 200)
+    dialogue = await services.turns.take(_key(access), command, metadata)
+    return _shown(request, dialogue, 200)
 
 
 async def delete_conversation(request: web.Request) -> web.Response:
@@ -144,20 +145,16 @@ async def _access(request: web.Request) -> Access:
         path_id(request, "id"),
     )
     access = check(row, request[SCOPE])
-    _admit(request, access)
+    _note(request, access)
     return access
 
 
-def _admit(request: web.Request, access: Access) -> None:
+def _note(request: web.Request, access: Access) -> None:
     """Notes the caller for the request's log line."""
     request[ACCESS] = access
 
 
-async def _finish_turn(
-    request: web.Request, access: Access, executed: Executed, metadata: Metadata, status: int
-) -> web.Response:
-    started = Started(_key(access), executed.dialogue, executed.event_id, metadata)
-    dialogue = await request.app[SERVICES].turns.run(started)
+def _shown(request: web.Request, dialogue: Dialogue, status: int) -> web.Response:
     if dialogue.active is None:
         raise NotFound
     return conversation_answer(request, dialogue.active, status)

@@ -6,34 +6,56 @@ import sys
 import msgspec
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
+_NOT_HTTP = (HttpProcessingError, RequestPayloadError)
 
 
 def configure_logging() -> None:
     """Sends this program's log, and the warnings of its libraries, to standard error."""
+    people = sys.stderr.isatty()
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(_for_people() if sys.stderr.isatty() else _for_programs()),
-        ],
+        processors=[*_shared(), *(_for_people() if people else _for_programs())],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=_print_logger if sys.stderr.isatty() else _bytes_logger,
+        logger_factory=_print_logger if people else _bytes_logger,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    libraries = logging.StreamHandler(sys.stderr)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_for_people() if people else [*_for_programs(), _as_text]),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
     logging.getLogger("aiohttp.server").addFilter(_is_ours)
+
+
+def _shared() -> list[structlog.typing.Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+
+
+def _as_text(_logger: structlog.typing.WrappedLogger, _name: str, line: bytes) -> str:
+    return line.decode()
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether it is more than bytes that are no HTTP: these are the client's, and may be secret."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], _NOT_HTTP))
 
 
 def _for_people() -> list[structlog.typing.Processor]:
-    return [structlog.dev.ConsoleRenderer()]
+    # Plain: tracebacks that show local variables would show what learners wrote.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
 
 
 def _for_programs() -> list[structlog.typing.Processor]:

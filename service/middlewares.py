@@ -14,7 +14,7 @@ from eventstore.connections import AWAY
 from eventstore.errors import EventStoreError, LogUnavailable
 from service.access import Access
 from service.answers import error_response
-from service.errors import HeadersTooLarge, ServiceError
+from service.errors import HeadersTooLarge, ServiceError, TurnFailed
 from service.keys import ACCESS, REQUEST_ID, SCOPE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,6 +52,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except (ServiceError, EventStoreError, web.HTTPException) as error:
         response = error_response(error, request[REQUEST_ID])
+        if response.status >= 500 and not isinstance(error, TurnFailed):
+            log.error("request_failed", path=request.path, error=repr(error))
     except (*AWAY, asyncpg.InterfaceError) as error:
         log.warning("database_away", error=repr(error))
         response = error_response(LogUnavailable(), request[REQUEST_ID])

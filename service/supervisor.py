@@ -54,15 +54,19 @@ class Supervisor:
 
     async def _keep(self, alive: int, is_ready: asyncio.Event, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            worker = await self._start(alive, is_ready)
+            worker = await self._start(alive)
+            if stop.is_set():
+                worker.terminate()
+            hearing = asyncio.create_task(_hear(worker, is_ready))
             await self._wait(worker, stop)
+            await hearing
             if not stop.is_set():
                 log.error("worker_died", pid=worker.pid, code=worker.returncode)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_RESTART):
                         await stop.wait()
 
-    async def _start(self, alive: int, is_ready: asyncio.Event) -> asyncio.subprocess.Process:
+    async def _start(self, alive: int) -> asyncio.subprocess.Process:
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -75,9 +79,6 @@ class Supervisor:
             start_new_session=True,
         )
         self._workers.add(worker)
-        assert worker.stdout is not None
-        if await worker.stdout.readline():
-            is_ready.set()
         return worker
 
     async def _wait(self, worker: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
@@ -91,6 +92,12 @@ class Supervisor:
             worker.kill()
             await ended
         self._workers.discard(worker)
+
+
+async def _hear(worker: asyncio.subprocess.Process, is_ready: asyncio.Event) -> None:
+    assert worker.stdout is not None
+    if await worker.stdout.readline():
+        is_ready.set()
 
 
 async def _announce(readies: list[asyncio.Event], ready: Callable[[], None]) -> None:

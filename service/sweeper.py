@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import structlog
 
-from eventstore.connections import AWAY, Pool
+from eventstore.connections import Pool
 from eventstore.errors import EventStoreError
 from service.dialogues import DialogueKey, Dialogues
 from sql.loader import query
@@ -37,7 +37,10 @@ class Sweeper:
 
         async def close(key: DialogueKey) -> None:
             async with places:
-                await self._dialogues.close_abandoned(key)
+                try:
+                    await self._dialogues.close_abandoned(key)
+                except EventStoreError as error:
+                    log.error("turn_not_closed", stream=key.stream, error=repr(error))
 
         async with asyncio.TaskGroup() as group:
             for row in abandoned:
@@ -45,11 +48,15 @@ class Sweeper:
                 group.create_task(close(DialogueKey.of_stream(*row)))
         return len(abandoned)
 
+    async def try_sweep(self) -> None:
+        """A sweep whose failure is logged: the next one will do what it left."""
+        try:
+            await self.sweep()
+        except* (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as errors:
+            log.warning("sweep_failed", error=repr(errors))
+
     async def run(self) -> None:
-        """Sweeps every `INTERVAL` until it is cancelled; a database that is away is waited for."""
+        """Sweeps every `INTERVAL` until it is cancelled."""
         while True:
-            try:
-                await self.sweep()
-            except* (*AWAY, asyncpg.InterfaceError, EventStoreError) as errors:
-                log.warning("sweep_failed", error=repr(errors))
             await asyncio.sleep(INTERVAL)
+            await self.try_sweep()

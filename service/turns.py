@@ -11,10 +11,18 @@ import msgspec
 import structlog
 from uuid_utils import uuid7
 
-from eventstore.errors import EventStoreError
+from eventstore.errors import AppendRefused
 from eventstore.events import OpeningRequested, ReplyRecord
 from eventstore.records import Actor, Metadata
-from service.commands import Command, FailTurn, Failure, RecordOpening, RecordReply
+from service.commands import (
+    Command,
+    FailTurn,
+    Failure,
+    OpenConversation,
+    PostMessage,
+    RecordOpening,
+    RecordReply,
+)
 from service.conversation import Dialogue, Turn
 from service.dialogues import DialogueKey, Dialogues
 from service.errors import ServiceError, TurnFailed
@@ -40,15 +48,10 @@ class Started(msgspec.Struct, frozen=True):
     """A turn whose question is on disk: the dialogue then, and who asked."""
 
     key: DialogueKey
+    turn: Turn
     dialogue: Dialogue
     asked_by: UUID
     metadata: Metadata
-
-    @property
-    def turn(self) -> Turn:
-        """The turn under way."""
-        assert self.dialogue.turn is not None
-        return self.dialogue.turn
 
 
 class Turns:
@@ -68,18 +71,24 @@ class Turns:
         self._experiences = experiences
         self._model = model
         self._limits = limits
+        self._stopping = False
         self._running: set[asyncio.Task[Dialogue | Exception]] = set()
         self._asking: dict[str, asyncio.Task[tuple[Experience, Reply]]] = {}
 
-    async def run(self, started: Started) -> Dialogue:
-        """Lets the model speak and waits for the end; the turn goes on if the caller does not.
+    async def take(
+        self, key: DialogueKey, command: OpenConversation | PostMessage, metadata: Metadata
+    ) -> Dialogue:
+        """Records the question, lets the model speak, and waits for the recorded end.
+
+        Once the question is recorded, the turn goes on even if the caller does not.
 
         Raises:
-            TurnFailed: The model gave no reply; the failure is recorded.
-            TurnIsOver: Somebody ended the turn meanwhile.
-            EventStoreError: The end could not be recorded; the sweeper will close the turn.
+            ServiceError: The question was refused, the model gave no reply (TurnFailed; that is
+                recorded), or somebody ended the turn meanwhile (TurnIsOver).
+            EventStoreError: The question or the end could not be recorded; whoever touches the
+                dialogue next closes the turn.
         """
-        task = asyncio.create_task(self._own(started), name=f"turn {started.turn.id}")
+        task = asyncio.create_task(self._own(key, command, metadata), name=command.turn_id)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         outcome = await asyncio.shield(task)
@@ -92,40 +101,51 @@ class Turns:
         if not self._running:
             return
         _, late = await asyncio.wait(self._running, timeout=patience)
+        self._stopping = True
         for asking in self._asking.values():
             asking.cancel()
         if late:
             await asyncio.wait(late, timeout=_LAST_WORDS)
 
-    async def _own(self, started: Started) -> Dialogue | Exception:
+    async def _own(
+        self, key: DialogueKey, command: OpenConversation | PostMessage, metadata: Metadata
+    ) -> Dialogue | Exception:
         """Nobody may be waiting for the outcome, so an error is returned, not raised."""
-        with structlog.contextvars.bound_contextvars(
-            request_id=started.metadata.request_id,
-            conversation_id=started.turn.request.conversation_id,
-            turn_id=started.turn.id,
-        ):
-            try:
-                return await self._end(started)
-            except TurnFailed as error:
-                return error
-            except (ServiceError, EventStoreError) as error:
-                log.warning("turn_ended_badly", error=repr(error))
-                return error
-            except Exception as error:
-                log.exception("turn_broke")
-                return error
+        structlog.contextvars.bind_contextvars(
+            turn_id=command.turn_id, conversation_id=command.conversation_id
+        )
+        try:
+            executed = await self._dialogues.execute(key, command, metadata)
+            turn = executed.dialogue.turn
+            assert turn is not None, "a question begins a turn"
+            return await self._end(
+                Started(key, turn, executed.dialogue, executed.event_id, metadata)
+            )
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
+            return error
+        finally:
+            self._dialogues.running.discard(command.turn_id)
 
     async def _end(self, started: Started) -> Dialogue:
         try:
             experience, reply = await self._ask(started)
+            return await self._record(started, self._answer(started.turn, experience, reply))
         except ModelFailure as error:
-            log.warning("reply_failed", code=error.code, detail=error.detail)
-            await self._record(started, FailTurn(turn_id=started.turn.id, failure=_why(error)))
-            raise TurnFailed(error.code, error.retryable) from error
-        return await self._record(started, self._answer(started.turn, experience, reply))
+            failure = error
+        except AppendRefused as error:
+            # The database cannot store what the model said; so nothing of it is recorded.
+            log.error("reply_refused", error=str(error))
+            failure = ModelFailure(INTERNAL_ERROR, retryable=True, detail="append refused")
+        log.warning("reply_failed", code=failure.code, detail=failure.detail)
+        await self._record(started, FailTurn(turn_id=started.turn.id, failure=_why(failure)))
+        raise TurnFailed(failure.code, failure.retryable, failure.retry_after)
 
     async def _ask(self, started: Started) -> tuple[Experience, Reply]:
         """Lets the model speak, in a task of its own that `drain` can end."""
+        if self._stopping:
+            raise ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
         turn_id = started.turn.id
         asking = self._asking[turn_id] = asyncio.create_task(self._reply(started))
         try:
@@ -136,7 +156,9 @@ class Turns:
             raise
         except Exception as error:
             log.exception("model_broke")
-            raise ModelFailure(INTERNAL_ERROR, retryable=True, detail=repr(error)) from error
+            raise ModelFailure(
+                INTERNAL_ERROR, retryable=True, detail=type(error).__name__
+            ) from error
         finally:
             del self._asking[turn_id]
 
@@ -181,10 +203,12 @@ class Turns:
                 starting_prompt=starting_prompt(experience.scenario),
                 starting_message_id=str(uuid7()),
                 message_id=str(uuid7()),
-                text=reply.text,
+                text=_storable(reply.text),
                 reply=record,
             )
-        return RecordReply(turn_id=turn.id, message_id=str(uuid7()), text=reply.text, reply=record)
+        return RecordReply(
+            turn_id=turn.id, message_id=str(uuid7()), text=_storable(reply.text), reply=record
+        )
 
     async def _record(self, started: Started, command: Command) -> Dialogue:
         metadata = msgspec.structs.replace(
@@ -214,7 +238,16 @@ def _why(error: ModelFailure) -> Failure:
     return Failure(
         code=error.code,
         detail=error.detail,
-        partial_text=error.partial_text,
+        partial_text=_storable(error.partial_text),
+        model=error.model,
+        usage=error.usage,
         provider_request_id=error.provider_request_id,
         duration_ms=error.duration_ms,
+    )
+
+
+def _storable(text: str) -> str:
+    """The text with what PostgreSQL cannot hold, NUL and lone surrogates, marked as replaced."""
+    return (
+        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )

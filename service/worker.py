@@ -25,7 +25,13 @@ async def _serve(listening: int, alive: int) -> None:
     assert settings.database_url is not None, "the supervisor names the database"
     stop = stop_event()
     # The pipe is never written to: it becomes readable when its other end is closed.
-    asyncio.get_running_loop().add_reader(alive, stop.set)
+    loop = asyncio.get_running_loop()
+
+    def orphaned() -> None:
+        loop.remove_reader(alive)
+        stop.set()
+
+    loop.add_reader(alive, orphaned)
     with socket.socket(fileno=listening) as sock:
         sock.setblocking(False)
         await serve(settings, settings.database_url, sock, stop, lambda: print("ready", flush=True))  # noqa: T201

@@ -20,5 +20,9 @@ class SchemaDiffers(DatabaseUnfit):
     """A migration or projection in the database is not the one of this program."""
 
 
+class MigrationFailed(DatabaseUnfit):
+    """A migration cannot be applied."""
+
+
 class SchemaBehind(DatabaseUnfit):
     """The database lacks migrations: run `colloquy migrate`."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld
+from sql.errors import MigrationFailed, SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld
 from sql.loader import Migration, migrations, query
 
 OLDEST_SERVER = 15
@@ -25,17 +25,25 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]
 
     Raises:
         ServerTooOld, SchemaTooNew, SchemaDiffers: The database is left as it was.
+        MigrationFailed: It has the migrations before the one that is named.
     """
     check_server(connection)
     await connection.execute(query("create_schema_migrations"))
     missing = await _missing(connection)
     for migration in missing:
-        async with connection.transaction():
-            await connection.execute(migration.text, timeout=_PATIENCE)
-            await connection.execute(
-                query("record_migration"), migration.number, migration.name, _digest(migration)
-            )
+        try:
+            await _apply(connection, migration)
+        except asyncpg.PostgresError as error:
+            raise MigrationFailed(f"migration {migration.name} does not apply: {error}") from error
     return [migration.name for migration in missing]
+
+
+async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
+    async with connection.transaction():
+        await connection.execute(migration.text, timeout=_PATIENCE)
+        await connection.execute(
+            query("record_migration"), migration.number, migration.name, _digest(migration)
+        )
 
 
 async def check_schema(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

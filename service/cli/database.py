@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from urllib.parse import unquote
 
 import click
 
@@ -11,7 +13,7 @@ from service.database import Database, open_database, prepare
 from service.errors import SettingsError
 from service.logs import configure_logging
 from service.server import run
-from service.settings import Settings, read_settings
+from service.settings import read_settings
 
 
 @click.command()
@@ -48,17 +50,27 @@ def url() -> None:
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def psql(args: tuple[str, ...]) -> None:
     """Run psql on the database; ARGS are psql's own, for example -c 'SELECT …'."""
-    import subprocess
-
     settings = read_settings(os.environ)
     with open_database(settings) as database:
-        program = _psql(settings, database)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        done = subprocess.run([program, database.url, *args], env=environment, check=False)
+        environment = dict(os.environ)
+        if database.embedded:
+            environment = {k: v for k, v in environment.items() if not k.startswith("PG")}
+        address, password = _apart(database.url)
+        if password:  # a command line is there for all to see
+            environment["PGPASSWORD"] = password
+        done = subprocess.run([_psql(database), address, *args], env=environment, check=False)
     raise SystemExit(done.returncode)
 
 
-def _psql(_settings: Settings, database: Database) -> str:
+def _apart(url: str) -> tuple[str, str | None]:
+    """A connection URL without its password, and the password."""
+    before, at, after = url.rpartition("@")
+    scheme, slashes, user = before.partition("://")
+    name, colon, password = user.partition(":")
+    return f"{scheme}{slashes}{name}{at}{after}", unquote(password) if colon else None
+
+
+def _psql(database: Database) -> str:
     """The embedded server's psql, else the one on the path, else the one that comes along."""
     if database.embedded:
         return str(database.embedded.binaries / "psql")

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import click
 import msgspec
 
-from eventstore.events import type_name
-from eventstore.log import PAGE, EventLog
-from eventstore.records import Actor, RecordedEvent
-from service.app import running_log
-from service.cli.session import ACCOUNT, with_database
+from eventstore.connections import Connection, connect
+from eventstore.log import PAGE
+from service.cli.session import ACCOUNT, printable, with_database
 from service.database import Database
 from service.settings import Settings
+from sql.loader import query
 
 _SHOWN = 100
 
@@ -27,7 +27,7 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     type: str
     conversation_id: int | None
-    actor: Actor
+    actor: dict[str, Any]
     data: dict[str, Any]
     content: str | None
 
@@ -48,55 +48,61 @@ def show(conversation_id: int | None, stream: str | None, after: int | None, as_
         raise click.UsageError("give one of --conversation, --stream and --after")
 
     async def print_all(_settings: Settings, database: Database) -> None:
-        async with running_log(database.url) as (events, _pool, _link):
-            async for recorded in _chosen(events, conversation_id, stream, after or 0):
-                line = _line(recorded)
+        connection = await connect(database.url, "colloquy_auditor")
+        try:
+            async for row in _chosen(connection, conversation_id, stream, after or 0):
+                line = _line(row)
                 click.echo(msgspec.json.encode(line) if as_json else _for_people(line))
+        finally:
+            await connection.close()
 
     with_database(print_all)
 
 
 async def _chosen(
-    events: EventLog, conversation_id: int | None, stream: str | None, after: int
-) -> AsyncIterator[RecordedEvent]:
+    connection: Connection, conversation_id: int | None, stream: str | None, after: int
+) -> AsyncIterator[asyncpg.Record]:
     if stream is not None:
-        for recorded in await events.read_stream(ACCOUNT, stream):
-            yield recorded
+        for row in await connection.fetch(query("read_stream"), ACCOUNT, stream, 0, None):
+            yield row
         return
     while True:
         if conversation_id is None:
-            page = await events.read_all(ACCOUNT, after=after)
+            page = await connection.fetch(query("read_all"), ACCOUNT, after, PAGE)
         else:
-            page = await events.read_conversation(ACCOUNT, conversation_id, after=after)
-        for recorded in page:
-            yield recorded
+            page = await connection.fetch(
+                query("read_conversation"), ACCOUNT, conversation_id, after, PAGE
+            )
+        for row in page:
+            yield row
         if len(page) < PAGE:
             return
-        after = page[-1].position
+        after = page[-1]["position"]
 
 
-def _line(recorded: RecordedEvent) -> LogLine:
-    data = msgspec.to_builtins(recorded.event)
-    del data["type"]
+def _line(row: asyncpg.Record) -> LogLine:
+    """The row as it is stored, whether or not this program knows the event's type."""
+    data = msgspec.json.decode(row["data"])
     return LogLine(
-        position=recorded.position,
-        recorded_at=recorded.recorded_at,
-        stream=recorded.stream,
-        revision=recorded.revision,
-        type=type_name(recorded.event),
+        position=row["position"],
+        recorded_at=row["recorded_at"],
+        stream=row["stream"],
+        revision=row["revision"],
+        type=data.pop("type"),
         conversation_id=data.get("conversation_id"),
-        actor=recorded.metadata.actor,
+        actor=msgspec.json.decode(row["metadata"])["actor"],
         data=data,
-        content=recorded.content,
+        content=row["content"],
     )
 
 
 def _for_people(line: LogLine) -> str:
-    who = f"{line.actor.role} {line.actor.id}" if line.actor.id else line.actor.role
+    role, user = line.actor["role"], line.actor["id"]
+    who = f"{role} {user}" if user else role
     where = f"conversation {line.conversation_id}" if line.conversation_id else line.stream
     reply = line.data.get("reply")
     extra = [reply["model"]] if reply else [line.data["code"]] if "code" in line.data else []
-    text = [" ".join(line.content.split())[:_SHOWN]] if line.content else []
+    text = [printable(line.content)[:_SHOWN]] if line.content else []
     shown = "  ".join([*extra, *text])
     return (
         f"{line.position:>7}  {line.recorded_at:%Y-%m-%d %H:%M:%S}  {where:<16}  "

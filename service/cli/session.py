@@ -39,6 +39,11 @@ def with_connection(work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
     return with_database(connected)
 
 
+def printable(text: str) -> str:
+    """Text of somebody else, on one line, with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+
+
 @asynccontextmanager
 async def owner(url: str) -> AsyncIterator[Connection]:
     """A connection as the owner, closed at the end."""

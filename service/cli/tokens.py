@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from service import tokens
-from service.cli.session import ACCOUNT, with_connection
+from service.cli.session import ACCOUNT, printable, with_connection
 from service.errors import ServiceError
 
 _SCOPE = re.compile(r"url:[A-Z]+\|/\S+|colloquy:[a-z]+")
@@ -48,8 +48,9 @@ def list_(as_json: bool) -> None:
         else:
             expires = f"{info.expires_at:%Y-%m-%d}" if info.expires_at else "never"
             scopes = " ".join(info.scopes) or "all"
+            name = printable(info.name)
             click.echo(
-                f"{info.token_id:>6}  {info.state:<8} user {info.user_id} ({info.name})  "
+                f"{info.token_id:>6}  {info.state:<8} user {info.user_id} ({name})  "
                 f"made {info.created_at:%Y-%m-%d}, expires {expires}  scopes: {scopes}"
             )
 

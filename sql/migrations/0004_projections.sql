@@ -158,6 +158,8 @@ DECLARE
     log_head      bigint;
     target        bigint;
 BEGIN
+    -- Rows and checkpoint are lost together or not at all, and can be made again.
+    PERFORM set_config('synchronous_commit', 'off', true);
     SELECT p.schema_name INTO target_schema FROM projections p
      WHERE p.name = advance_projection_v1.name
        AND p.generation = advance_projection_v1.generation

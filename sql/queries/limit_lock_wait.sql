@@ -1,1 +1,1 @@
-SET LOCAL lock_timeout = '2s'
+SET LOCAL lock_timeout = '200ms'

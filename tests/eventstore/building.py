@@ -197,10 +197,20 @@ class Learner:
         )
         return self._step((answer, text))
 
-    def is_not_answered(self, code: str = "overloaded", partial: str | None = None) -> Step:
+    def is_not_answered(
+        self,
+        code: str = "overloaded",
+        partial: str | None = None,
+        model: str | None = None,
+        usage: Usage | None = None,
+    ) -> Step:
         asked = self._end_turn()
         failed = ReplyFailed(
-            conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=code
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            code=code,
+            model=model,
+            usage=usage,
         )
         return self._step((failed, partial))
 

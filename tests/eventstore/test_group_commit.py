@@ -5,11 +5,13 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
-from eventstore.batch import new_item
+from eventstore import group_commit
+from eventstore.batch import Item, new_item
 from eventstore.connections import Connection
-from eventstore.errors import LogClosed, WrongExpectedRevision
+from eventstore.errors import LogBusy, LogClosed, LogUnavailable, WrongExpectedRevision
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, RecordedEvent
@@ -24,6 +26,7 @@ from tests.eventstore.building import (
     positions,
     whole_log,
 )
+from tests.eventstore.waiting import eventually
 
 PRODUCERS = 12
 APPENDS = 25
@@ -113,18 +116,26 @@ async def test_time_does_not_fall_with_the_position(log: EventLog, other_log: Ev
 async def test_followers_see_every_event_once_and_in_order_while_two_processes_append(
     log: EventLog, other_log: EventLog
 ) -> None:
-    producing = asyncio.create_task(produce_at_once(log, other_log))
-    followers = [one.follow(ACCOUNT, limit=limit) for one in (log, other_log) for limit in (1, 100)]
-    seen: list[list[RecordedEvent]] = [[] for _ in followers]
+    seen: list[list[RecordedEvent]] = []
 
-    async def follow(number: int) -> None:
-        while not producing.done() or len(seen[number]) < len(producing.result()):
-            seen[number] += await anext(followers[number])
+    async def follow(one: EventLog, limit: int) -> None:
+        seen.append(mine := [])
+        async for events in one.follow(ACCOUNT, limit=limit):
+            mine += events
 
-    async with asyncio.timeout(60):
-        await asyncio.gather(producing, *map(follow, range(len(followers))))
-    for events in seen:
-        assert events == producing.result()
+    following = [
+        asyncio.create_task(follow(one, limit)) for one in (log, other_log) for limit in (1, 100)
+    ]
+    told = await produce_at_once(log, other_log)
+
+    async def all_have_all() -> bool:
+        return all(len(events) >= len(told) for events in seen)
+
+    await eventually(all_have_all)
+    for task in following:
+        task.cancel()
+    await asyncio.wait(following)
+    assert seen == [told] * 4
 
 
 async def test_accounts_do_not_mix_in_a_busy_queue(log: EventLog, owner: Connection) -> None:
@@ -195,11 +206,43 @@ async def test_closing_commits_what_is_waiting_and_takes_no_more(
 ) -> None:
     commits = GroupCommit(database_url, lambda _: None)
     commits.start()
-    items = [new_item(1, f"s{n}", None, [message()], BY_LEARNER) for n in range(500)]
+    items = [waiting_item(n) for n in range(500)]
     waiting = [asyncio.create_task(commits.submit(item)) for item in items]
     await asyncio.sleep(0)
     await commits.close()
     assert [task.result()[0].stream for task in waiting] == [item.stream for item in items]
     with pytest.raises(LogClosed):
-        await commits.submit(new_item(1, "late", None, [message()], BY_LEARNER))
+        await commits.submit(waiting_item(500))
     assert len(await whole_log(log)) == 500
+
+
+async def test_more_than_may_wait_is_refused_at_once(
+    database_url: str, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "MAX_WAITING", 3)
+    commits = GroupCommit(database_url, lambda _: None)
+    waiting = [asyncio.create_task(commits.submit(waiting_item(n))) for n in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(LogBusy):
+        await commits.submit(waiting_item(3))
+    commits.start()
+    assert [(await task)[0].stream for task in waiting] == ["s0", "s1", "s2"]
+    await commits.submit(waiting_item(4))
+    await commits.close()
+
+
+async def test_an_append_that_waited_for_too_long_is_not_sent_any_more(
+    database_url: str, log: EventLog
+) -> None:
+    commits = GroupCommit(database_url, lambda _: None, patience=20.0)
+    late = msgspec.structs.replace(waiting_item(1), since=asyncio.get_running_loop().time() - 21)
+    tasks = [asyncio.create_task(commits.submit(item)) for item in (late, waiting_item(2))]
+    commits.start()
+    with pytest.raises(LogUnavailable):
+        await tasks[0]
+    assert await tasks[1] == await whole_log(log)
+    await commits.close()
+
+
+def waiting_item(number: int) -> Item:
+    return new_item(ACCOUNT, f"s{number}", None, [message()], BY_LEARNER)

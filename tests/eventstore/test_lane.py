@@ -77,7 +77,9 @@ async def add_to(log: EventLog, stream: str, appends: int) -> list[RecordedEvent
     return [(await append(log, stream, message()))[0] for _ in range(appends)]
 
 
-async def grows_or_ends(log: EventLog, producers: "asyncio.Future[object]") -> None:
+async def grows_or_ends(
+    log: EventLog, producers: "asyncio.Future[list[list[RecordedEvent]]]"
+) -> None:
     before = await log.head(ACCOUNT)
 
     async def look() -> bool:

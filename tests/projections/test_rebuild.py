@@ -44,6 +44,7 @@ from tests.projections.viewing import (
 
 MESSAGES = definition("conversation_messages")
 CONVERSATIONS = definition("conversations")
+WAITS_FOR_VIEW = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass"
 A_SWAP_WAITS = """
 SELECT count(*) FROM pg_stat_activity
  WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -300,18 +301,24 @@ async def test_a_second_rebuild_of_the_same_projection_is_refused(
 
 
 async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on(
-    log: EventLog, database_url: str, reader: Connection, monkeypatch: pytest.MonkeyPatch
+    log: EventLog,
+    database_url: str,
+    reader: Connection,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rebuild_module, "_SWAP_TRIES", 1)
     await append_steps(log, dialogue(Learner()))
     async with reader.transaction():
         before = await rows_of(reader, MESSAGES)
+        rebuilding = asyncio.create_task(rebuild(database_url, MESSAGES))
+        await eventually(lambda: owner.fetchval(WAITS_FOR_VIEW, f"read.{MESSAGES.name}"))
+        appending = asyncio.create_task(append(log, "s", message(conversation_id=9)))
         with pytest.raises(SwapTimedOut, match="conversation_messages"):
-            await rebuild(database_url, MESSAGES)
-        assert await rows_of(reader, MESSAGES) == before
-        await append(log, "s", message(conversation_id=9))
+            await rebuilding
+        await appending
         assert len(await rows_of(reader, MESSAGES)) == len(before) + 1
-    assert len(await generations(reader, MESSAGES.name)) == 1
+    assert await generations(reader, MESSAGES.name) == [(1, "live")]
     await rebuild(database_url, MESSAGES)
     assert len(await rows_of(reader, MESSAGES)) == len(before) + 1
 
@@ -320,13 +327,10 @@ async def test_a_rebuild_waits_a_little_for_whoever_holds_the_view(
     log: EventLog, database_url: str, reader: Connection, owner: Connection
 ) -> None:
     await append_steps(log, dialogue(Learner()))
-    waits = """
-    SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'read.conversations'::regclass
-    """
     async with reader.transaction():
         before = await rows_of(reader, CONVERSATIONS)
         task = asyncio.create_task(rebuild(database_url, CONVERSATIONS))
-        await eventually(lambda: owner.fetchval(waits))
+        await eventually(lambda: owner.fetchval(WAITS_FOR_VIEW, "read.conversations"))
     await task
     assert await rows_of(reader, CONVERSATIONS) == before
     assert await generations(reader, "conversations") == [(2, "live")]

@@ -286,6 +286,24 @@ class TestTurnFacts:
             *(REPLY.model, "max_tokens", 250, 1500, 1, 2, 3, 4),
         )
 
+    async def test_a_failed_turn_tells_what_it_took_as_far_as_that_is_known(
+        self, log_parts: Parts, owner: Connection
+    ) -> None:
+        log, pool, link = log_parts
+        learner = Learner()
+        failed = learner.is_not_answered
+        await happened(log, *dialogue(learner, 0), learner.says(), failed())
+        await happened(log, learner.says(), failed(model=REPLY.model, usage=Usage(1, 2, 3, 4)))
+        await catch_up(pool, link)
+        columns = (
+            "requested_at, outcome, model, input_tokens, output_tokens,"
+            " cache_creation_input_tokens, cache_read_input_tokens"
+        )
+        assert [row[1:] for row in await shown(owner, "turn_facts", columns)][1:] == [
+            ("failed", REPLY.model_requested, None, None, None, None),
+            ("failed", REPLY.model, 1, 2, 3, 4),
+        ]
+
     async def test_every_way_to_end_a_turn_has_its_outcome(
         self, log_parts: Parts, owner: Connection
     ) -> None:

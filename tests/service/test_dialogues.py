@@ -1,6 +1,7 @@
 """Commands on dialogues, with a real log under them."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -28,6 +29,15 @@ from tests.service.histories import types_of
 Parts = tuple[EventLog, Pool, Link]
 KEY = DialogueKey(1, 8, 9)
 LEARNER = Metadata(actor=Actor(9, "learner"))
+
+
+@pytest.fixture
+async def their_link(database_url: str) -> AsyncIterator[Link]:
+    """Another process, alive."""
+    link = Link(database_url)
+    await link.start()
+    yield link
+    await link.close()
 
 
 def opening(owner: int, seconds: float = 60, conversation: int = 1) -> OpenConversation:
@@ -168,13 +178,13 @@ async def test_who_is_always_too_late_gives_up(
 
 async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(log_parts: Parts) -> None:
     log, pool, link = log_parts
-    await Dialogues(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
     ahead = 59.0
 
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
     carried = Dialogues(log, pool, link.owner, clock)
+    await carried.execute(KEY, opening(link.owner), LEARNER)
     with pytest.raises(TurnInProgress):
         await carried.execute(KEY, opening(link.owner), LEARNER)
     ahead = 61.0
@@ -182,6 +192,23 @@ async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(log_parts: Par
     log_now = await log.read_all(1)
     assert types_of(log_now) == ["opening_requested", "opening_failed", "opening_requested"]
     assert log_now[1].metadata.actor == Actor(None, "system")
+
+
+async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
+    log_parts: Parts,
+) -> None:
+    """Its task ended without an end on record, for example while the database was away."""
+    log, pool, link = log_parts
+    carried = Dialogues(log, pool, link.owner)
+    asked = opening(link.owner)
+    await carried.execute(KEY, asked, LEARNER)
+    carried.running.discard(asked.turn_id)
+    await carried.execute(KEY, opening(link.owner), LEARNER)
+    assert types_of(await log.read_all(1)) == [
+        "opening_requested",
+        "opening_failed",
+        "opening_requested",
+    ]
 
 
 async def test_closing_what_is_not_abandoned_changes_nothing(log_parts: Parts) -> None:
@@ -202,15 +229,15 @@ async def test_many_who_close_an_abandoned_turn_close_it_once(log_parts: Parts) 
 
 
 async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
-    log_parts: Parts,
+    log_parts: Parts, their_link: Link
 ) -> None:
     """Two processes take turns on one dialogue; neither refuses nor accepts by memory alone."""
     log, pool, link = log_parts
-    ours, theirs = Dialogues(log, pool, link.owner), Dialogues(log, pool, link.owner)
+    ours, theirs = Dialogues(log, pool, link.owner), Dialogues(log, pool, their_link.owner)
     asked = opening(link.owner)
     await ours.execute(KEY, asked, LEARNER)
     await ours.execute(KEY, failure(asked.turn_id), LEARNER)
-    asked = opening(link.owner)
+    asked = opening(their_link.owner)
     await theirs.execute(KEY, asked, LEARNER)
     with pytest.raises(TurnInProgress):
         await ours.execute(KEY, opening(link.owner), LEARNER)
@@ -219,15 +246,15 @@ async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
     assert executed.dialogue.revision == await log.head(1) == 5
 
 
-async def test_a_refusal_by_memory_alone_is_not_given(log_parts: Parts) -> None:
+async def test_a_refusal_by_memory_alone_is_not_given(log_parts: Parts, their_link: Link) -> None:
     """We remember conversation 1, another process has begun conversation 2 since."""
     log, pool, link = log_parts
-    ours, theirs = Dialogues(log, pool, link.owner), Dialogues(log, pool, link.owner)
+    ours, theirs = Dialogues(log, pool, link.owner), Dialogues(log, pool, their_link.owner)
     await begin(ours, link.owner, 1)
-    await begin(theirs, link.owner, 2)
+    await begin(theirs, their_link.owner, 2)
     with pytest.raises(NotFound):
         await ours.execute(KEY, message(1, link.owner), LEARNER)
-    await begin(theirs, link.owner, 3)
+    await begin(theirs, their_link.owner, 3)
     executed = await ours.execute(KEY, message(3, link.owner), LEARNER)
     assert executed.dialogue.turn is not None
     assert types_of(await log.read_all(1))[-1] == "message_posted"

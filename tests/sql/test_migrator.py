@@ -11,7 +11,14 @@ from eventstore.connections import Connection, connect
 from service.app import running_log
 from service.database import prepare
 from sql import migrator
-from sql.errors import DatabaseUnfit, SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld
+from sql.errors import (
+    DatabaseUnfit,
+    MigrationFailed,
+    SchemaBehind,
+    SchemaDiffers,
+    SchemaTooNew,
+    ServerTooOld,
+)
 from sql.loader import Migration, migrations
 from sql.migrator import check_schema, migrate, schema_lock
 from tests.eventstore.building import append, message
@@ -134,7 +141,7 @@ async def test_a_migration_that_fails_leaves_nothing_half_done(
 ) -> None:
     half = f"{NEXT:04}_half"
     program_has([*migrations(), Migration(NEXT, half, f"CREATE TABLE half (a int); {then}")])
-    with pytest.raises(asyncpg.PostgresError):
+    with pytest.raises(MigrationFailed, match=half):
         await migrate(empty)
     assert not await exists(empty, "half")
     assert await recorded(empty) == ALL
@@ -144,7 +151,7 @@ async def test_a_migration_that_fails_leaves_nothing_half_done(
 
 
 async def test_every_refusal_is_one_that_the_start_knows(owner: Connection) -> None:
-    for refusal in (SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld):
+    for refusal in (MigrationFailed, SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld):
         assert issubclass(refusal, DatabaseUnfit)
         assert str(refusal())
 

@@ -450,6 +450,7 @@ def test_every_failure_code_has_a_sentence_for_learners() -> None:
         "model_timeout",
         "model_interrupted",
         "model_refused",
+        "internal_error",
         "model_empty",
         "abandoned",
         "service_stopping",
