@@ -48,9 +48,7 @@ def import_(course_id: int, file: Path) -> None:
 
 def _read(file: Path) -> list[ExperienceDraft]:
     try:
-        drafts = msgspec.json.decode(
-            file.read_bytes(), type=ExperienceDraft | list[ExperienceDraft]
-        )
+        drafts = _decoder.decode(file.read_bytes())
     except msgspec.DecodeError as error:
         raise ExperienceError(f"{file}: {str(error).replace('`', '')}") from error
     drafts = drafts if isinstance(drafts, list) else [drafts]

@@ -34,7 +34,7 @@ def status(as_json: bool) -> None:
 
 @projections.command()
 @click.argument("name", required=False)
-@click.option("--all", "everything", is_flag=True, help="All of them, one after another.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
 def rebuild(name: str | None, everything: bool) -> None:
     """Build a projection anew from the log and swap it in, while the service runs."""
     if (name is None) != everything:
