@@ -47,12 +47,14 @@ class Lane:
         self._on_commit = on_commit
         self._patience = patience
         self._connection: Connection | None = None
+        self._doubtful: set[Item] = set()
 
     async def run(self, next_batch: Callable[[], Awaitable[list[Item]]]) -> None:
         """Settles batches until an empty one comes."""
         try:
             while batch := await next_batch():
                 await self._settle(batch)
+                self._doubtful.clear()
         finally:
             self._hang_up()
 
@@ -73,23 +75,23 @@ class Lane:
     async def _outlast(self, batch: Sequence[Item]) -> None:
         """Commits a batch once, however often the connection breaks within the patience."""
         give_up = max(item.since for item in batch) + self._patience
-        doubtful = False
         while True:
             try:
-                await self._commit(batch, doubtful)
+                await self._commit(batch)
                 return
             except Exception as error:
-                late_commit = doubtful and isinstance(error, asyncpg.UniqueViolationError)
+                late_commit = self._doubtful and isinstance(error, asyncpg.UniqueViolationError)
                 if not late_commit and not self._is_away(error):
                     raise
                 log.warning("append_interrupted", error=repr(error), items=len(batch))
             if asyncio.get_running_loop().time() > give_up:
                 raise LogUnavailable
-            doubtful = True
+            self._doubtful.update(batch)
             await asyncio.sleep(_RETRY)
 
-    async def _commit(self, batch: Sequence[Item], doubtful: bool) -> None:
+    async def _commit(self, batch: Sequence[Item]) -> None:
         """Sends a batch. A doubtful one was sent before, and perhaps committed, unknown to us."""
+        doubtful = not self._doubtful.isdisjoint(batch)
         if doubtful and not (batch := await self._without_appended(batch)):
             return
         connection = await self._connected()
