@@ -58,7 +58,8 @@ async def open_pool(url: str, role: Role | None, size: int) -> Pool:
         max_size=size,
         timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT,
-        server_settings=_settings(role, None),
+        # Planning the joins of a read takes longer than doing them.
+        server_settings=_settings(role, {"plan_cache_mode": "force_generic_plan"}),
         reset=_keep_session,
     )
 

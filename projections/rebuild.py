@@ -20,8 +20,7 @@ AT_ONCE = 2
 
 _SWAP_TRIES = 60
 _SWAP_PAUSE = 0.3
-# Tables grow from nothing here: a plan kept from the first range would be wrong for the last.
-_SETTINGS = {"plan_cache_mode": "force_custom_plan", "work_mem": "64MB"}
+_SETTINGS = {"work_mem": "64MB"}
 
 Progress = Callable[[int, int], None]
 """Called with how many positions are done, of how many."""
