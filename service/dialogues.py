@@ -109,9 +109,9 @@ class Dialogues:
                 return await self._record(key, state, facts, metadata)
         raise Busy
 
-    async def close_abandoned(self, key: DialogueKey) -> None:
-        """Ends the dialogue's turn if nobody is left to end it."""
-        await self._close_abandoned(key, await self._read(key))
+    async def close_abandoned(self, key: DialogueKey) -> bool:
+        """Ends the dialogue's turn if nobody is left to end it; whether that was so."""
+        return await self._close_abandoned(key, await self._read(key))
 
     async def _read(self, key: DialogueKey) -> Dialogue:
         events = await self._log.read_stream(key.account_id, key.stream, since_last=_STARTED)

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import msgspec
 from aiohttp import web
 from uuid_utils import uuid7
 
 from eventstore.connections import Pool
+from eventstore.errors import LogUnavailable
 from eventstore.records import Actor, Metadata
 from service.access import Access, bearer_digest, check, path_id
 from service.answers import conversation_answer, json_response, raw_response, wants_string_ids
@@ -132,7 +134,10 @@ async def healthz(_request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: the database answers and has the views."""
-    await request.app[SERVICES].pool.fetchval(query("ready"), timeout=2)
+    try:
+        await request.app[SERVICES].pool.fetchval(query("ready"), timeout=2)
+    except asyncpg.PostgresError as error:  # such as a view that is not there
+        raise LogUnavailable from error
     return json_response({"status": "ready"})
 
 

@@ -30,23 +30,22 @@ class Sweeper:
         self._pool = pool
         self._dialogues = dialogues
 
-    async def sweep(self) -> int:
-        """Closes the turns that nobody will end, and returns how many there were."""
+    async def sweep(self) -> None:
+        """Closes the turns that nobody will end."""
         abandoned = await self._pool.fetch(query("list_abandoned_turns"))
         places = asyncio.Semaphore(_AT_ONCE)
 
         async def close(key: DialogueKey) -> None:
             async with places:
                 try:
-                    await self._dialogues.close_abandoned(key)
+                    if await self._dialogues.close_abandoned(key):
+                        log.warning("turn_abandoned", account_id=key.account_id, stream=key.stream)
                 except EventStoreError as error:
                     log.error("turn_not_closed", stream=key.stream, error=repr(error))
 
         async with asyncio.TaskGroup() as group:
             for row in abandoned:
-                log.warning("turn_abandoned", account_id=row["account_id"], stream=row["stream"])
                 group.create_task(close(DialogueKey.of_stream(*row)))
-        return len(abandoned)
 
     async def try_sweep(self) -> None:
         """A sweep whose failure is logged: the next one will do what it left."""

@@ -292,6 +292,29 @@ async def test_a_bug_in_the_model_code_fails_the_turn_and_not_the_conversation(
     assert_lawful(await service.history())
 
 
+async def test_a_reply_is_kept_with_marks_where_the_database_cannot_hold_it(
+    service: Service, fake: FakeAnthropic, learner: int
+) -> None:
+    conversation = await service.open(learner)
+    fake.script(Speech(pieces=("What do\0 you ", "know?")))
+    status, body = await service.say(conversation["id"], "Hello", learner)
+    assert (status, body["messages"][-1]["text"]) == (200, "What do\ufffd you know?")
+    assert (await service.active(learner))["messages"] == body["messages"]
+
+
+async def test_a_reply_that_the_database_refuses_fails_the_turn_at_once(
+    service: Service, fake: FakeAnthropic, learner: int
+) -> None:
+    """Here a gateway's name of its model; without this the turn would stay open."""
+    conversation = await service.open(learner)
+    fake.script(Speech(model="mod\0el"))
+    status, body = await service.say(conversation["id"], "Hello", learner)
+    assert_told(Failing("", "internal_error"), status, body)
+    assert types_of(await service.history())[-1] == "reply_failed"
+    assert (await service.say(conversation["id"], "Hello again", learner))[0] == 200
+    assert_lawful(await service.history())
+
+
 def broken(_arrival: object) -> None:
     raise RuntimeError("wires crossed")
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from eventstore.connections import Connection
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import (
     CONVERSATIONS,
@@ -137,3 +138,13 @@ async def test_a_reply_that_comes_while_the_database_is_away_is_recorded_when_it
     assert body["messages"][2]["text"] == "Still there?"
     assert_lawful(log)
     assert types_of(log)[-2:] == ["message_posted", "reply_completed"]
+
+
+async def test_a_service_without_its_views_is_not_ready(
+    database_url: str, owner: Connection
+) -> None:
+    async with running_service(database_url) as service:
+        await owner.execute("DROP VIEW read.pending_turns")
+        status, body = await service.call("GET", "/readyz", user=None)
+        assert (status, body["code"]) == (503, "database_unavailable")
+        assert (await service.call("GET", "/healthz", user=None))[0] == 200

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -16,6 +17,7 @@ from eventstore.connections import connect
 from projections.definitions import definitions
 from service.cli import colloquy as group
 from service.cli import main
+from service.cli.session import printable
 from service.tokens import digest
 from sql.loader import migrations
 from tests.fake_anthropic import FakeAnthropic
@@ -448,6 +450,22 @@ def test_psql_runs_what_it_is_given(on_database: Run, talked: tuple[int, int]) -
     ended = on_database("db", "psql", "-X", "-c", "SELECT nonsense")
     assert (ended.code, ended.out) == (1, "")
     assert 'column "nonsense" does not exist' in ended.err
+
+
+def test_psql_gets_the_password_where_nobody_else_sees_it(
+    on_database: Run, database_url: str
+) -> None:
+    """A command line is there for all to see; here psql reads out its own."""
+    own = r"\! tr '\000' ' ' < /proc/$PPID/cmdline"
+    ended = on_database("db", "psql", "-AtX", "-c", own)
+    secret = urlsplit(database_url).password
+    assert secret is not None
+    assert "psql" in ended.out
+    assert secret not in ended.out
+
+
+def test_what_others_wrote_cannot_command_the_auditors_terminal() -> None:
+    assert printable("a\x1b[2J b\r\nc\u202ed") == "a\ufffd[2J b c\ufffdd"
 
 
 def test_migrating_twice_does_nothing_the_second_time(run: Run, empty_database_url: str) -> None:
