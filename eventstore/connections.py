@@ -28,6 +28,9 @@ AWAY = (
 )
 """Errors that say that the database is gone, restarting or busy, not that a statement is wrong."""
 
+DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
+
 
 async def connect(
     url: str, role: Role | None = None, settings: Mapping[str, str] | None = None
@@ -69,7 +72,7 @@ async def close_pool(pool: Pool) -> None:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await pool.close()
-    except (*AWAY, asyncpg.InterfaceError):
+    except DATABASE_ERRORS:
         pool.terminate()
 
 

@@ -10,10 +10,9 @@ import asyncio
 import secrets
 from contextlib import suppress
 
-import asyncpg
 import structlog
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from sql.loader import query
 
 CHANNEL = "colloquy_log"
@@ -95,7 +94,7 @@ class Link:
             try:
                 self._connection = self._connection or await self._open()
                 await self._tell(self._connection)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("link_lost", error=repr(error))
                 self._hang_up()
                 await asyncio.sleep(_RETRY)

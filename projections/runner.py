@@ -10,7 +10,7 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
-from eventstore.connections import AWAY, Pool
+from eventstore.connections import AWAY, DATABASE_ERRORS, Pool
 from eventstore.link import EVERY_ACCOUNT, Link
 from sql.loader import query
 
@@ -45,7 +45,7 @@ class Runner:
             bell = self._link.bell(EVERY_ACCOUNT)
             try:
                 moved = await self.catch_up()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("projections_waiting", error=repr(error))
                 moved = False
                 await asyncio.sleep(_POLL)

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
 import msgspec
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.install import check_projections, install
 from projections.rebuild import Progress, silent
 from service.embedded import EmbeddedPostgres
@@ -50,7 +49,7 @@ async def connect_owner(url: str) -> Connection:
     """
     try:
         return await connect(url)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DATABASE_ERRORS as error:
         where = _without_password(url)
         reason = str(error) or "no answer in time"
         raise DatabaseUnreachable(f"cannot use the database at {where}: {reason}") from error

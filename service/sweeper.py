@@ -2,10 +2,9 @@
 
 import asyncio
 
-import asyncpg
 import structlog
 
-from eventstore.connections import Pool
+from eventstore.connections import DATABASE_ERRORS, Pool
 from eventstore.errors import EventStoreError
 from service.dialogues import DialogueKey, Dialogues
 from sql.loader import query
@@ -51,7 +50,7 @@ class Sweeper:
         """A sweep whose failure is logged: the next one will do what it left."""
         try:
             await self.sweep()
-        except* (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as errors:
+        except* DATABASE_ERRORS as errors:
             log.warning("sweep_failed", error=repr(errors))
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -262,6 +263,41 @@ async def test_the_runner_outlives_a_database_that_is_away(
             await owner.execute(kill)
             await append(log, "s", *messages(1))
             await eventually(tallied(owner, number))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("in the middle of an answer"),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("got result for unknown protocol state"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
+    log_parts: Parts,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    """asyncpg has no base class for what a server that dies in mid-answer makes it raise."""
+    monkeypatch.setattr(runner_module, "_POLL", 0.05)
+    log, pool, link = log_parts
+    await install(database_url, TALLY)
+    runner = Runner(pool, link)
+    whole, broken = runner.catch_up, [error]
+
+    async def catch_up() -> bool:
+        if broken:
+            raise broken.pop()
+        return await whole()
+
+    monkeypatch.setattr(runner, "catch_up", catch_up)
+    async with running(runner):
+        await append(log, "s", *messages(1))
+        await eventually(tallied(owner, 1))
+    assert not broken
 
 
 async def test_a_rebuild_does_not_disturb_the_runner(
