@@ -46,8 +46,40 @@ class PromptVersion(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to a model. `outcome` is "completed" or the code of what went wrong.
+
+    `cost_microusd` is in millionths of a US dollar, None where the price or the tokens are
+    unknown; `waited_ms` the pause that was made before the request.
+    """
+
+    model: str
+    outcome: str
+    detail: str = ""
+    usage: Usage | None = None
+    cost_microusd: int | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    waited_ms: int = 0
+
+
+class ContextRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a long conversation the model was given.
+
+    `messages_left_out` counts those between the opening and the last ones that were kept.
+    """
+
+    messages_sent: int
+    messages_left_out: int
+    estimated_tokens: int
+
+
 class ReplyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What an auditor needs to judge how a reply came about."""
+    """What an auditor needs to judge how an answer of a model came about.
+
+    `cost_microusd` sums up all attempts, in millionths of a US dollar; None where the price of
+    one is unknown. `price_version` names the price table.
+    """
 
     model_requested: str
     model: str
@@ -59,6 +91,27 @@ class ReplyRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_token_ms: int | None
     duration_ms: int
     attempts: int = 1
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    fallback: bool = False
+    price_version: str | None = None
+    cost_microusd: int | None = None
+    context: ContextRecord | None = None
+
+
+class UnansweredTurn(TurnEvent, frozen=True, kw_only=True):
+    """The end of a turn in which the model gave no answer: why, and what it took all the same."""
+
+    code: str
+    detail: str = ""
+    retryable: bool = True
+    retry_after: float | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    price_version: str | None = None
+    cost_microusd: int | None = None
 
 
 class OpeningRequested(TurnEvent, frozen=True, kw_only=True, tag="opening_requested.v1"):
@@ -71,17 +124,11 @@ class OpeningRequested(TurnEvent, frozen=True, kw_only=True, tag="opening_reques
     model: str
     owner: int
     deadline_at: datetime
+    starting_message_id: str | None = None
 
 
-class OpeningFailed(TurnEvent, frozen=True, kw_only=True, tag="opening_failed.v1"):
+class OpeningFailed(UnansweredTurn, frozen=True, kw_only=True, tag="opening_failed.v1"):
     """The model did not open the conversation. Content: what had arrived of it, if anything."""
-
-    code: str
-    detail: str = ""
-    model: str | None = None
-    usage: Usage | None = None
-    provider_request_id: str | None = None
-    duration_ms: int | None = None
 
 
 class ConversationStarted(TurnEvent, frozen=True, kw_only=True, tag="conversation_started.v1"):
@@ -117,21 +164,65 @@ class ReplyCompleted(TurnEvent, frozen=True, kw_only=True, tag="reply_completed.
     reply: ReplyRecord
 
 
-class ReplyFailed(TurnEvent, frozen=True, kw_only=True, tag="reply_failed.v1"):
+class ReplyFailed(UnansweredTurn, frozen=True, kw_only=True, tag="reply_failed.v1"):
     """The model did not answer. Content: what had arrived of it, if anything."""
-
-    code: str
-    detail: str = ""
-    model: str | None = None
-    usage: Usage | None = None
-    provider_request_id: str | None = None
-    duration_ms: int | None = None
 
 
 class ReplyCancelled(TurnEvent, frozen=True, kw_only=True, tag="reply_cancelled.v1"):
     """A person ended the turn before the model had. Content: what had arrived, if anything."""
 
-    reason: Literal["conversation_completed"]
+    reason: Literal["conversation_completed", "requested"]
+    model: str | None = None
+    usage: Usage | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    price_version: str | None = None
+    cost_microusd: int | None = None
+
+
+class CoveredObjective(msgspec.Struct, frozen=True):
+    """An objective, counted from 1, and the id of the learner's message that shows it."""
+
+    objective: int
+    message_id: str
+
+
+class ObjectivesAssessed(TurnEvent, frozen=True, kw_only=True, tag="objectives_assessed.v1"):
+    """A model judged which further objectives the learner has covered; it may be none."""
+
+    covered: tuple[CoveredObjective, ...]
+    judgement: ReplyRecord
+
+
+class AssessmentFailed(UnansweredTurn, frozen=True, kw_only=True, tag="assessment_failed.v1"):
+    """Nobody judged the objectives after this turn's message; the reply does not depend on it."""
+
+
+class EvaluationRequested(TurnEvent, frozen=True, kw_only=True, tag="evaluation_requested.v1"):
+    """A manager asked for an evaluation of a conversation; `turn_id` is the evaluation's id.
+
+    `experience_version` is the experience as it was then, `user_id` the learner.
+    """
+
+    course_id: int
+    experience_id: int
+    experience_version: int
+    user_id: int
+    model: str
+    owner: int
+    deadline_at: datetime
+
+
+class EvaluationRecorded(TurnEvent, frozen=True, kw_only=True, tag="evaluation_recorded.v1"):
+    """A model evaluated the conversation. Content: the evaluation as JSON."""
+
+    experience_version: int
+    judgement: ReplyRecord
+
+
+class EvaluationFailed(UnansweredTurn, frozen=True, kw_only=True, tag="evaluation_failed.v1"):
+    """The model gave no evaluation that could be used."""
 
 
 class ConversationCompleted(
@@ -163,10 +254,13 @@ AnyDialogueEvent = (
     | ReplyCompleted
     | ReplyFailed
     | ReplyCancelled
+    | ObjectivesAssessed
+    | AssessmentFailed
     | ConversationCompleted
 )
+AnyEvaluationEvent = EvaluationRequested | EvaluationRecorded | EvaluationFailed
 AnyExperienceEvent = ExperienceCreated
-AnyEvent = AnyDialogueEvent | AnyExperienceEvent
+AnyEvent = AnyDialogueEvent | AnyEvaluationEvent | AnyExperienceEvent
 
 
 def type_name(event: AnyEvent) -> str:

@@ -8,6 +8,8 @@ database at commit.
 
 import asyncio
 import secrets
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -16,12 +18,14 @@ from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from sql.loader import query
 
 CHANNEL = "colloquy_log"
+LETTERS = "colloquy_letters"
 EVERY_ACCOUNT = 0
 """The bell of this account rings for all."""
 
 _COALESCE = 0.005
 _RETRY = 0.25
 _CHECK = 15.0
+_MAX_LETTERS = 1_000
 # A notification is a commit; nobody needs to wait for it to be on disk.
 _SETTINGS = {"synchronous_commit": "off"}
 
@@ -42,6 +46,8 @@ class Link:
         self._url = url
         self._bells: dict[int, asyncio.Event] = {}
         self._to_tell: set[int] = set()
+        self._letters: deque[str] = deque(maxlen=_MAX_LETTERS)
+        self._readers: dict[str, Callable[[str], None]] = {}
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
@@ -70,6 +76,20 @@ class Link:
         """Set at the next append to the account's log. Take it before you look for events."""
         return self._bells.setdefault(account_id, asyncio.Event())
 
+    def send(self, topic: str, text: str) -> None:
+        """Tells every process, this one included, and promises nothing: some may not hear it.
+
+        Args:
+            topic: A word.
+            text: With the topic under 8000 bytes, PostgreSQL's bound for a notification.
+        """
+        self._letters.append(f"{topic} {text}")
+        self._stirred.set()
+
+    def on(self, topic: str, reader: Callable[[str], None]) -> None:
+        """Calls the reader with whatever is sent under a topic."""
+        self._readers[topic] = reader
+
     def _wake(self, account_id: int) -> None:
         for heard in (account_id, EVERY_ACCOUNT):
             if bell := self._bells.pop(heard, None):
@@ -79,15 +99,21 @@ class Link:
         connection = await connect(self._url, "colloquy_service", _SETTINGS)
         try:
             await connection.fetchval(query("lock_owner"), self.owner)
-            await connection.add_listener(CHANNEL, self._hear)
+            for channel in (CHANNEL, LETTERS):
+                await connection.add_listener(channel, self._hear)
             connection.add_termination_listener(lambda _: self._stirred.set())
         except BaseException:
             connection.terminate()
             raise
         return connection
 
-    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        self._wake(int(str(payload)))
+    def _hear(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
+        if channel == CHANNEL:
+            self._wake(int(str(payload)))
+            return
+        topic, _, text = str(payload).partition(" ")
+        if reader := self._readers.get(topic):
+            reader(text)
 
     async def _keep(self) -> None:
         while True:
@@ -111,5 +137,8 @@ class Link:
                     await self._stirred.wait()
             await asyncio.sleep(_COALESCE)
             self._stirred.clear()
+            while self._letters:
+                await connection.execute(query("notify"), LETTERS, self._letters[0])
+                self._letters.popleft()
             accounts, self._to_tell = self._to_tell, set()
             await connection.execute(query("ring"), list(accounts))

@@ -62,16 +62,43 @@ class EventLog:
         return await self._commits.submit(new_item(account_id, stream, expected, events, metadata))
 
     async def read_stream(
-        self, account_id: int, stream: str, *, after: int = 0, since_last: str | None = None
+        self,
+        account_id: int,
+        stream: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        since_last: str | None = None,
     ) -> list[RecordedEvent]:
         """A stream's events in order.
 
         Args:
             after: Only revisions above this one.
-            since_last: An event type: start at its last event, where there is one.
+            upto: Only revisions up to this one.
+            since_last: An event type: start at its last event up to there, where there is one.
         """
-        rows = await self._pool.fetch(query("read_stream"), account_id, stream, after, since_last)
+        rows = await self._pool.fetch(
+            query("read_stream"), account_id, stream, after, since_last, upto
+        )
         return [decode_row(row) for row in rows]
+
+    async def read_turn(
+        self, account_id: int, conversation_id: int, turn_id: str
+    ) -> list[RecordedEvent]:
+        """The event that asked for a turn and what came of it, in order; none if there is no such.
+
+        Args:
+            turn_id: A UUID in its usual form, in lower case.
+        """
+        rows = await self._pool.fetch(query("read_turn"), account_id, conversation_id, turn_id)
+        return [decode_row(row) for row in rows]
+
+    async def find_request(
+        self, account_id: int, user_id: int, idempotency_key: str
+    ) -> RecordedEvent | None:
+        """The event that a user's request with this key led to, if it led to one."""
+        row = await self._pool.fetchrow(query("find_request"), account_id, user_id, idempotency_key)
+        return decode_row(row) if row else None
 
     async def read_all(
         self, account_id: int, *, after: int = 0, limit: int = PAGE

@@ -1,20 +1,25 @@
 """What clients get: the answers of the contract, and every error in its shape."""
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 from aiohttp import web
 
+from eventstore.connections import AWAY
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from service import errors
-from service.conversation import Conversation
+from service.dialogue import Conversation, Dialogue
+from service.keys import REQUEST_ID
 from service.model.errors import LEARNER_SENTENCES
 
 _JSON = "application/json; charset=utf-8"
 _STRING_IDS = "application/json+canvas-string-ids"
 _BEARER = {"WWW-Authenticate": 'Bearer realm="canvas-lms"'}
+_NO_HEADERS: Mapping[str, str] = {}
 _encoder = msgspec.json.Encoder()
 
 
@@ -53,19 +58,37 @@ class ConversationAnswer(msgspec.Struct, frozen=True):
 
 
 def conversation_answer(
-    request: web.Request, conversation: Conversation, status: int
+    request: web.Request, conversation: Conversation | None, status: int
 ) -> web.Response:
-    """The answer that shows a whole conversation."""
-    return json_response(
+    """The answer that shows a whole conversation.
+
+    Raises:
+        NotFound: There is none.
+    """
+    if conversation is None:
+        raise errors.NotFound
+    tag = entity_tag(request, conversation.id, conversation.revision)
+    return raw_response(_shown(request, conversation), status, {"ETag": tag})
+
+
+def stream_ending(request: web.Request, outcome: Dialogue | Exception) -> tuple[str, bytes]:
+    """Name and JSON of a turn's last server-sent event: what a plain request is answered with."""
+    if isinstance(outcome, Dialogue) and outcome.active:
+        return "done", _shown(request, outcome.active)
+    error = outcome if isinstance(outcome, Exception) else errors.NotFound()
+    return "error", _error_body(error, request[REQUEST_ID])[1]
+
+
+def _shown(request: web.Request, conversation: Conversation) -> bytes:
+    return _encoder.encode(
         ConversationAnswer(
             id=str(conversation.id) if wants_string_ids(request) else conversation.id,
             messages=tuple(
                 MessageAnswer(m.id, m.role, m.text, timestamp(m.created_at))
                 for m in conversation.messages
             ),
-            progress=_progress(conversation.objectives),
-        ),
-        status,
+            progress=_progress(conversation),
+        )
     )
 
 
@@ -74,14 +97,21 @@ def json_response(answer: object, status: int = 200) -> web.Response:
     return raw_response(_encoder.encode(answer), status)
 
 
-def raw_response(body: bytes, status: int = 200) -> web.Response:
+def raw_response(
+    body: bytes, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
+) -> web.Response:
     """An answer that is JSON already."""
-    return web.Response(body=body, status=status, headers={"Content-Type": _JSON})
+    return web.Response(body=body, status=status, headers={"Content-Type": _JSON, **headers})
 
 
 def wants_string_ids(request: web.Request) -> bool:
     """Whether the client asked for ids as strings, as JavaScript clients of Canvas do."""
     return _STRING_IDS in request.headers.get("Accept", "")
+
+
+def entity_tag(request: web.Request, conversation_id: int, revision: int) -> str:
+    """The `ETag` of a conversation, in the form that this client reads."""
+    return f'"{conversation_id}-{revision}{"-s" if wants_string_ids(request) else ""}"'
 
 
 def timestamp(moment: datetime) -> str:
@@ -95,10 +125,18 @@ def timestamp(moment: datetime) -> str:
 
 def error_response(error: Exception, reference_id: str) -> web.Response:
     """The contract's answer to an error; 500 for one that nobody foresaw."""
+    status, body, headers = _error_body(error, reference_id)
+    return raw_response(body, status, headers)
+
+
+def _error_body(error: Exception, reference_id: str) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers; a repeated request gets the reference of the first."""
+    if isinstance(error, (*AWAY, asyncpg.InterfaceError)):
+        error = LogUnavailable()
     status, body, headers = _describe(error)
-    response = json_response({**body, "reference_id": reference_id}, status)
-    response.headers.update(headers)
-    return response
+    if isinstance(error, errors.TurnFailed | errors.TurnCancelled):
+        reference_id = error.reference_id or reference_id
+    return status, _encoder.encode({**body, "reference_id": reference_id}), headers
 
 
 Described = tuple[int, dict[str, Any], dict[str, str]]
@@ -108,12 +146,18 @@ _STATUS: dict[type[Exception], int] = {
     errors.NotFound: 404,
     errors.BadRequest: 400,
     errors.UnsupportedBody: 415,
+    errors.KeyMalformed: 400,
     errors.MessageTooLong: 422,
+    errors.KeyReused: 422,
+    errors.ConversationMoved: 412,
     errors.HeadersTooLarge: 431,
 }
 _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnInProgress: (409, "turn_in_progress", True, {}),
     errors.TurnIsOver: (409, "turn_is_over", False, {}),
+    errors.TurnCancelled: (409, "turn_cancelled", True, {}),
+    errors.TooManyReplies: (503, "busy", True, {"Retry-After": "2"}),
+    errors.Stopping: (503, "service_stopping", True, {"Retry-After": "1"}),
     errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
     LogBusy: (503, "busy", True, {"Retry-After": "1"}),
     LogUnavailable: (503, "database_unavailable", True, {"Retry-After": "5"}),
@@ -162,8 +206,18 @@ def _http_error(error: web.HTTPException) -> Described:
     return error.status, {"error": error.reason}, headers
 
 
-def _progress(objectives: tuple[str, ...]) -> ProgressAnswer | None:
-    if not objectives:
+def _progress(conversation: Conversation) -> ProgressAnswer | None:
+    total = len(conversation.objectives)
+    if not total:
         return None
-    shown = tuple(ObjectiveAnswer(objective) for objective in objectives)
-    return ProgressAnswer(current=0, total=len(shown), percentage=0, objectives=shown)
+    still_open = conversation.open_objectives
+    current = total - len(still_open)
+    return ProgressAnswer(
+        current=current,
+        total=total,
+        percentage=(200 * current + total) // (2 * total),  # rounded half up, as the view does
+        objectives=tuple(
+            ObjectiveAnswer(objective, "" if number in still_open else "covered")
+            for number, objective in enumerate(conversation.objectives, 1)
+        ),
+    )

@@ -14,18 +14,28 @@ from eventstore.link import Link
 from eventstore.log import EventLog
 from projections.runner import Runner
 from service.dialogues import Dialogues
+from service.evaluations import Evaluations
 from service.experiences import Experiences
-from service.handlers import SERVICES, Services
+from service.following import STOP, Following
+from service.live_turn import LiveTurns
 from service.middlewares import answer_errors, identify_and_log
+from service.model.asking import Asker, AskingPolicy
 from service.model.errors import ModelFailure
 from service.model.interface import Model
+from service.model.prices import read_prices
+from service.owners import Owners
+from service.requests import SERVICES, Services
 from service.routes import ROUTES
 from service.settings import Settings
 from service.sweeper import Sweeper
-from service.turns import TurnLimits, Turns
+from service.turns import Turns
+from service.tutor import Limits, ModelChoice, Tutor
 
 POOL_SIZE = 16
 MAX_BODY = 1024**2
+
+_CALLS_PER_REPLY = 2
+"""A reply, and the judgement beside it."""
 
 log = structlog.get_logger("colloquy")
 
@@ -39,25 +49,48 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     """
     async with AsyncExitStack() as stack:
         events, pool, link = await stack.enter_async_context(running_log(url))
-        model = make_model(settings)
+        model, choice = make_model(settings)
         stack.push_async_callback(model.close)
-        dialogues = Dialogues(events, pool, link.owner)
-        limits = TurnLimits(settings.reply_timeout, settings.max_reply_tokens)
-        turns = Turns(dialogues, Experiences(events, pool), model, limits)
-        sweeper = Sweeper(pool, dialogues)
+        services = _services(settings, model, choice, events, pool, link)
+        link.on(STOP, services.following.hear_stop)
+        sweeper = Sweeper(pool, services.dialogues, services.evaluations)
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
-        stack.push_async_callback(turns.drain, 0)
+        stack.push_async_callback(_drain, services, 0)
         for work in (_warm_up(model), sweeper.run(), Runner(pool, link).run()):
             await stack.enter_async_context(_background(work))
-        services = Services(
-            pool=pool,
-            dialogues=dialogues,
-            turns=turns,
-            model=model.name,
-            owner=link.owner,
-            budget=timedelta(seconds=settings.reply_timeout),
-        )
         yield _application(services, settings.stop_timeout)
+
+
+def _services(
+    settings: Settings, model: Model, choice: ModelChoice, events: EventLog, pool: Pool, link: Link
+) -> Services:
+    owners = Owners(pool, link.owner)
+    dialogues = Dialogues(events, owners)
+    experiences = Experiences(events, pool)
+    asker = Asker(model, read_prices(settings.prices), _policy(settings))
+    limits = _limits(settings)
+    live = LiveTurns()
+    following = Following(dialogues, link, live)
+    tutor = Tutor(asker, experiences, choice, limits)
+    return Services(
+        pool=pool,
+        dialogues=dialogues,
+        turns=Turns(dialogues, owners, tutor, live, following, limits.at_once),
+        following=following,
+        evaluations=Evaluations(
+            events=events,
+            pool=pool,
+            link=link,
+            owners=owners,
+            experiences=experiences,
+            asker=asker,
+            models=choice,
+            limits=limits,
+        ),
+        models=choice,
+        owner=link.owner,
+        budget=timedelta(seconds=settings.reply_timeout),
+    )
 
 
 @asynccontextmanager
@@ -75,20 +108,49 @@ async def running_log(url: str) -> AsyncIterator[tuple[EventLog, Pool, Link]]:
         yield EventLog(pool, commits, link), pool, link
 
 
-def make_model(settings: Settings) -> Model:
-    """The model that the settings name: Anthropic's, or without key and URL the practice tutor."""
-    if settings.anthropic_api_key or settings.anthropic_base_url:
+def make_model(settings: Settings) -> tuple[Model, ModelChoice]:
+    """The model behind the settings: Anthropic's, or without key and URL the practice tutor."""
+    if uses_provider(settings):
         from service.model.anthropic_provider import AnthropicModel
 
-        return AnthropicModel(
-            settings.model,
+        model = AnthropicModel(
             settings.anthropic_api_key,
             settings.anthropic_base_url,
             settings.stall_timeout,
+            _CALLS_PER_REPLY * settings.max_replies,
         )
-    from service.model.practice_tutor import PracticeTutor
+        return model, ModelChoice(
+            reply=settings.model,
+            fallback=settings.fallback_model,
+            assessment=settings.assessment_model,
+            evaluation=settings.evaluation_model or settings.model,
+        )
+    from service.model.practice_tutor import PRACTICE_TUTOR, PracticeTutor
 
-    return PracticeTutor()
+    return PracticeTutor(), ModelChoice(
+        reply=PRACTICE_TUTOR,
+        fallback=None,
+        assessment=PRACTICE_TUTOR,
+        evaluation=PRACTICE_TUTOR,
+    )
+
+
+def uses_provider(settings: Settings) -> bool:
+    """Whether a provider's model answers, and not the practice tutor."""
+    return bool(settings.anthropic_api_key or settings.anthropic_base_url)
+
+
+def _policy(settings: Settings) -> AskingPolicy:
+    return AskingPolicy(attempts=settings.max_attempts, first_pause=settings.retry_pause)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        budget=settings.reply_timeout,
+        max_tokens=settings.max_reply_tokens,
+        context_tokens=settings.max_context_tokens if uses_provider(settings) else None,
+        at_once=settings.max_replies,
+    )
 
 
 def _application(services: Services, stop_timeout: float) -> web.Application:
@@ -97,10 +159,16 @@ def _application(services: Services, stop_timeout: float) -> web.Application:
     app.add_routes(ROUTES)
 
     async def drain(_app: web.Application) -> None:
-        await services.turns.drain(stop_timeout)
+        await _drain(services, stop_timeout)
 
     app.on_shutdown.append(drain)
     return app
+
+
+async def _drain(services: Services, patience: float) -> None:
+    """Lets what is under way end, and records the rest."""
+    await asyncio.gather(services.turns.drain(patience), services.evaluations.drain(patience))
+    await services.following.close()
 
 
 async def _warm_up(model: Model) -> None:

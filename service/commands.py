@@ -1,22 +1,45 @@
 """What may be asked of a dialogue. Clocks and ids are part of a command."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
-from eventstore.events import ReplyRecord, Usage
+from eventstore.events import AttemptRecord, CoveredObjective, ReplyRecord, Usage
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a turn failed, as it goes into the log."""
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a question that got no answer has taken all the same, as it goes into the log."""
 
-    code: str
-    detail: str = ""
-    partial_text: str = ""
     model: str | None = None
     usage: Usage | None = None
     provider_request_id: str | None = None
     duration_ms: int | None = None
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    price_version: str | None = None
+    cost_microusd: int | None = None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no answer, as it goes into the log. `retry_after` is in seconds."""
+
+    code: str
+    detail: str = ""
+    retryable: bool = True
+    retry_after: float | None = None
+    partial_text: str = ""
+    spent: Spent = Spent()
+
+
+class Assessed(msgspec.Struct, frozen=True, kw_only=True):
+    """Which objectives a model found covered, and how it came to that."""
+
+    covered: tuple[CoveredObjective, ...]
+    judgement: ReplyRecord
+
+
+Assessment = Assessed | Failure | None
+"""What became of judging the objectives beside a reply; None where nobody was asked."""
 
 
 class OpenConversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +54,7 @@ class OpenConversation(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     owner: int
     deadline_at: datetime
+    starting_message_id: str
 
 
 class RecordOpening(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +70,10 @@ class RecordOpening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Say something in the active conversation and ask the model to answer."""
+    """Say something in the active conversation and ask the model to answer.
+
+    `if_revision` are the revisions at which the conversation may be; None for any.
+    """
 
     conversation_id: int
     turn_id: str
@@ -55,6 +82,7 @@ class PostMessage(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     owner: int
     deadline_at: datetime
+    if_revision: frozenset[int] | None = None
 
 
 class RecordReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +92,7 @@ class RecordReply(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     text: str
     reply: ReplyRecord
+    assessment: Assessment = None
 
 
 class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +100,25 @@ class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
 
     turn_id: str
     failure: Failure
+    assessment: Assessment = None
+
+
+class CancelTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """A person does not want to wait for the model's answer any more."""
+
+    turn_id: str
+    reason: Literal["conversation_completed", "requested"]
+    partial_text: str = ""
+    spent: Spent = Spent()
+    assessment: Assessment = None
+
+
+class RecordAssessment(msgspec.Struct, frozen=True, kw_only=True):
+    """The objectives were judged after the reply had been recorded."""
+
+    conversation_id: int
+    turn_id: str
+    assessment: Assessed | Failure
 
 
 class CompleteConversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,5 +128,12 @@ class CompleteConversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Command = (
-    OpenConversation | RecordOpening | PostMessage | RecordReply | FailTurn | CompleteConversation
+    OpenConversation
+    | RecordOpening
+    | PostMessage
+    | RecordReply
+    | FailTurn
+    | CancelTurn
+    | RecordAssessment
+    | CompleteConversation
 )

@@ -1,81 +1,43 @@
-"""A learner's dialogue with an experience: its state, and what commands lead to.
+"""What commands on a dialogue lead to: `decide` turns one into facts, or refuses it.
 
-All of this is pure. `decide` turns a command into facts or refuses it, `evolve` turns recorded
-events into the state; clocks and ids come in as arguments. A dialogue is one stream that holds
-all the conversations that a learner had with an experience, one after another, at most the
-last of them active.
+All of this is pure; clocks and ids are part of the commands. The state that it decides on, and
+how events change that, is in `service.dialogue`.
 """
 
-from datetime import datetime
-from typing import Literal, assert_never
+from typing import TypeVar, assert_never
 
 import msgspec
 
 from eventstore.events import (
     AnyDialogueEvent,
+    AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
-    ExperienceCreated,
     MessagePosted,
+    ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.records import RecordedEvent
 from service.commands import (
+    Assessed,
+    Assessment,
+    CancelTurn,
     Command,
     CompleteConversation,
     FailTurn,
     Failure,
     OpenConversation,
     PostMessage,
+    RecordAssessment,
     RecordOpening,
     RecordReply,
 )
-from service.errors import NotFound, TurnInProgress, TurnIsOver
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Something said, as the learner sees it. `text` is None where it was erased."""
-
-    id: str
-    turn_id: str
-    role: Literal["User", "Assistant"]
-    text: str | None
-    created_at: datetime
-
-
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """An active conversation. `messages[0]` is the starting prompt, `messages[1]` the opening."""
-
-    id: int
-    course_id: int
-    experience_id: int
-    experience_version: int
-    user_id: int
-    objectives: tuple[str, ...]
-    messages: tuple[Message, ...]
-
-
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn under way, and the event that asked for it."""
-
-    request: OpeningRequested | MessagePosted
-
-    @property
-    def id(self) -> str:
-        """The turn's id, a UUID."""
-        return self.request.turn_id
-
-
-class Dialogue(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dialogue stands. `revision` is that of the last event folded in."""
-
-    revision: int = 0
-    active: Conversation | None = None
-    turn: Turn | None = None
+from service.dialogue import Conversation, Dialogue, Turn
+from service.errors import ConversationMoved, NotFound, TurnInProgress, TurnIsOver
+from service.model.errors import CANCELLED
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -85,10 +47,11 @@ class Fact(msgspec.Struct, frozen=True):
     content: str | None = None
 
 
-def decide(state: Dialogue, command: Command) -> list[Fact]:
+def decide(state: Dialogue, command: Command) -> list[Fact]:  # noqa: C901 - a flat dispatch
     """The facts that a command leads to.
 
     Raises:
+        ConversationMoved: It is not at a revision that the command asks for.
         TurnInProgress: Another turn of the dialogue is under way.
         TurnIsOver: The turn that the command speaks of has ended already.
         NotFound: The conversation is not the active one.
@@ -104,39 +67,21 @@ def decide(state: Dialogue, command: Command) -> list[Fact]:
         case RecordReply():
             return _reply(state, command)
         case FailTurn():
-            return _fail(_turn(state, command.turn_id), command.failure)
+            return _fail(state, command)
+        case CancelTurn():
+            return _cancel(state, command)
+        case RecordAssessment():
+            return _assess_late(state, command)
         case CompleteConversation():
             return _complete(state, command.conversation_id)
         case _:
             assert_never(command)
 
 
-def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:
-    """The state after one more event."""
-    event = recorded.event
-    moved = msgspec.structs.replace(state, revision=recorded.revision)
-    match event:
-        case OpeningRequested() | MessagePosted():
-            return _asked(moved, event, recorded)
-        case ConversationStarted():
-            return msgspec.structs.replace(moved, active=_started(event, recorded), turn=None)
-        case ReplyCompleted():
-            reply = _message(event.message_id, event.turn_id, "Assistant", recorded)
-            return msgspec.structs.replace(_with_message(moved, reply), turn=None)
-        case OpeningFailed():
-            return msgspec.structs.replace(moved, turn=None)
-        case ReplyFailed() | ReplyCancelled():
-            return msgspec.structs.replace(_without_turn(moved, event.turn_id), turn=None)
-        case ConversationCompleted():
-            return msgspec.structs.replace(moved, active=None)
-        case ExperienceCreated():
-            return moved
-        case _:
-            assert_never(event)
-
-
 def _post(state: Dialogue, command: PostMessage) -> list[Fact]:
     active = _active(state, command.conversation_id)
+    if command.if_revision is not None and active.revision not in command.if_revision:
+        raise ConversationMoved
     _refuse_second_turn(state)
     posted = MessagePosted(
         conversation_id=active.id,
@@ -188,34 +133,95 @@ def _reply(state: Dialogue, command: RecordReply) -> list[Fact]:
         message_id=command.message_id,
         reply=command.reply,
     )
-    return [Fact(completed, command.text)]
+    return [*_assessment(state, asked, command.assessment), Fact(completed, command.text)]
 
 
-def _fail(turn: Turn, failure: Failure) -> list[Fact]:
-    kind = OpeningFailed if isinstance(turn.request, OpeningRequested) else ReplyFailed
-    failed = kind(
-        conversation_id=turn.request.conversation_id,
-        turn_id=turn.id,
+def _fail(state: Dialogue, command: FailTurn) -> list[Fact]:
+    asked = _turn(state, command.turn_id).request
+    failed = (
+        _unanswered(OpeningFailed, asked, command.failure)
+        if isinstance(asked, OpeningRequested)
+        else _unanswered(ReplyFailed, asked, command.failure)
+    )
+    fact = Fact(failed, command.failure.partial_text or None)
+    return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
+
+
+def _cancel(state: Dialogue, command: CancelTurn) -> list[Fact]:
+    asked = _turn(state, command.turn_id).request
+    cancelled: OpeningFailed | ReplyCancelled
+    if isinstance(asked, OpeningRequested):
+        failure = Failure(code=CANCELLED, detail=command.reason, spent=command.spent)
+        cancelled = _unanswered(OpeningFailed, asked, failure)
+    else:
+        cancelled = ReplyCancelled(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            reason=command.reason,
+            **msgspec.structs.asdict(command.spent),
+        )
+    fact = Fact(cancelled, command.partial_text or None)
+    return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
+
+
+def _assess_late(state: Dialogue, command: RecordAssessment) -> list[Fact]:
+    active = _active(state, command.conversation_id)
+    if all(message.turn_id != command.turn_id for message in active.messages):
+        raise NotFound
+    return _assessment(state, command, command.assessment)
+
+
+def _assessment(
+    state: Dialogue,
+    asked: OpeningRequested | MessagePosted | RecordAssessment,
+    assessment: Assessment,
+) -> list[Fact]:
+    """What judging the objectives led to; an objective is covered once and for all."""
+    if assessment is None:
+        return []
+    if isinstance(assessment, Failure):
+        return [Fact(_unanswered(AssessmentFailed, asked, assessment))]
+    still_open = state.active.open_objectives if state.active else ()
+    assessed = ObjectivesAssessed(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        covered=tuple(c for c in assessment.covered if c.objective in still_open),
+        judgement=assessment.judgement,
+    )
+    return [Fact(assessed)]
+
+
+def _not_counting(assessment: Assessment) -> Assessment:
+    """A message that is taken back shows nothing; what judging it has cost stays on record."""
+    if isinstance(assessment, Assessed):
+        return msgspec.structs.replace(assessment, covered=())
+    return assessment
+
+
+Unanswered = TypeVar("Unanswered", OpeningFailed, ReplyFailed, AssessmentFailed)
+
+
+def _unanswered(
+    kind: type[Unanswered],
+    asked: OpeningRequested | MessagePosted | RecordAssessment,
+    failure: Failure,
+) -> Unanswered:
+    return kind(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
         code=failure.code,
         detail=failure.detail,
-        model=failure.model,
-        usage=failure.usage,
-        provider_request_id=failure.provider_request_id,
-        duration_ms=failure.duration_ms,
+        retryable=failure.retryable,
+        retry_after=failure.retry_after,
+        **msgspec.structs.asdict(failure.spent),
     )
-    return [Fact(failed, failure.partial_text or None)]
 
 
 def _complete(state: Dialogue, conversation_id: int) -> list[Fact]:
     active = _active(state, conversation_id)
-    facts = [Fact(ConversationCompleted(conversation_id=active.id, reason="deleted"))]
-    turn = state.turn
-    if turn and isinstance(turn.request, MessagePosted):
-        cancelled = ReplyCancelled(
-            conversation_id=active.id, turn_id=turn.id, reason="conversation_completed"
-        )
-        facts.insert(0, Fact(cancelled))
-    return facts
+    if state.turn and isinstance(state.turn.request, MessagePosted):
+        raise TurnInProgress(state.turn.id)
+    return [Fact(ConversationCompleted(conversation_id=active.id, reason="deleted"))]
 
 
 def _active(state: Dialogue, conversation_id: int) -> Conversation:
@@ -233,62 +239,3 @@ def _turn(state: Dialogue, turn_id: str) -> Turn:
 def _refuse_second_turn(state: Dialogue) -> None:
     if state.turn:
         raise TurnInProgress(state.turn.id)
-
-
-def _asked(
-    state: Dialogue, event: OpeningRequested | MessagePosted, recorded: RecordedEvent
-) -> Dialogue:
-    asked = msgspec.structs.replace(state, turn=Turn(request=event))
-    if isinstance(event, OpeningRequested):
-        return asked
-    return _with_message(asked, _message(event.message_id, event.turn_id, "User", recorded))
-
-
-def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversation:
-    prompt = Message(
-        id=event.starting_message_id,
-        turn_id=event.turn_id,
-        role="User",
-        text=event.starting_prompt,
-        created_at=recorded.recorded_at,
-    )
-    opening = _message(event.message_id, event.turn_id, "Assistant", recorded)
-    return Conversation(
-        id=event.conversation_id,
-        course_id=event.course_id,
-        experience_id=event.experience_id,
-        experience_version=event.experience_version,
-        user_id=event.user_id,
-        objectives=event.objectives,
-        messages=(prompt, opening),
-    )
-
-
-def _message(
-    message_id: str, turn_id: str, role: Literal["User", "Assistant"], recorded: RecordedEvent
-) -> Message:
-    return Message(
-        id=message_id,
-        turn_id=turn_id,
-        role=role,
-        text=recorded.content,
-        created_at=recorded.recorded_at,
-    )
-
-
-def _with_message(state: Dialogue, message: Message) -> Dialogue:
-    if state.active is None:
-        return state
-    messages = (*state.active.messages, message)
-    return msgspec.structs.replace(
-        state, active=msgspec.structs.replace(state.active, messages=messages)
-    )
-
-
-def _without_turn(state: Dialogue, turn_id: str) -> Dialogue:
-    if state.active is None:
-        return state
-    messages = tuple(m for m in state.active.messages if m.turn_id != turn_id)
-    return msgspec.structs.replace(
-        state, active=msgspec.structs.replace(state.active, messages=messages)
-    )

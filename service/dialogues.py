@@ -1,27 +1,22 @@
 """Carries out commands on dialogues: read the stream, fold it, decide, append."""
 
-import asyncio
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
-from uuid import UUID
 
 import msgspec
 
-from eventstore.connections import Pool
 from eventstore.errors import WrongExpectedRevision
 from eventstore.events import ConversationStarted
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
-from service.conversation import Dialogue, Fact, Turn, decide, evolve
-from service.errors import Busy, ServiceError, TurnIsOver
+from service.conversation import Fact, decide
+from service.dialogue import Dialogue, fold
+from service.errors import AlreadyAsked, Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
-from sql.loader import query
+from service.owners import Owners
 
 _TRIES = 20
 _REMEMBERED = 500
-_SECOND_LOOK = 2.0
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
 
@@ -45,10 +40,10 @@ class DialogueKey(msgspec.Struct, frozen=True):
 
 
 class Executed(msgspec.Struct, frozen=True):
-    """What a command led to: the dialogue as it is now, and the id of the last event recorded."""
+    """What a command led to: the dialogue as it is now, and the last event recorded."""
 
     dialogue: Dialogue
-    event_id: UUID
+    event: RecordedEvent
 
 
 class Dialogues:
@@ -56,27 +51,13 @@ class Dialogues:
 
     Args:
         log: Where they are recorded.
-        pool: For looking whether a turn's owner still lives.
-        owner: This process's number.
-        clock: The present time.
-
-    `running` holds the ids of the turns that this process began; whoever ends one, or gives up
-    doing so, takes it out.
+        owners: Tells whether anybody is left to end a turn; `running` is kept by who owns turns.
     """
 
-    def __init__(
-        self,
-        log: EventLog,
-        pool: Pool,
-        owner: int,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
+    def __init__(self, log: EventLog, owners: Owners) -> None:
         self._log = log
-        self._pool = pool
-        self._owner = owner
-        self._clock = clock
+        self._owners = owners
         self._recent: dict[DialogueKey, Dialogue] = {}
-        self.running: set[str] = set()
 
     async def execute(
         self,
@@ -92,22 +73,55 @@ class Dialogues:
                 has happened since.
 
         Raises:
+            AlreadyAsked: An earlier request with the same idempotency key is in the log.
             ServiceError: As `decide` has it, or Busy.
             EventStoreError: The facts could not be recorded.
         """
         if isinstance(command, OpenConversation | PostMessage):
-            self.running.add(command.turn_id)
+            self._owners.running.add(command.turn_id)
         if state := known or self._remembered(key):
+            await self.refuse_repeat(key.account_id, metadata)
             # What we remember may be out of date. An append would say so; a refusal is not
             # to be trusted.
             with suppress(ServiceError, WrongExpectedRevision):
                 return await self._record(key, state, decide(state, command), metadata)
         for _ in range(_TRIES):
             state = await self._read_live(key)
+            await self.refuse_repeat(key.account_id, metadata)
             facts = decide(state, command)
             with suppress(WrongExpectedRevision):
                 return await self._record(key, state, facts, metadata)
         raise Busy
+
+    async def refuse_repeat(self, account_id: int, metadata: Metadata) -> None:
+        """Looks whether the request was recorded before.
+
+        Whoever has read the stream *before* looking can rely on it: a first request that is
+        recorded in between has moved the stream on, and the append will be refused.
+
+        Raises:
+            AlreadyAsked: It was.
+        """
+        if metadata.idempotency_key is None or metadata.actor.id is None:
+            return
+        asked = await self._log.find_request(
+            account_id, metadata.actor.id, metadata.idempotency_key
+        )
+        if asked:
+            raise AlreadyAsked(asked)
+
+    async def read_turn(
+        self, account_id: int, conversation_id: int, turn_id: str
+    ) -> list[RecordedEvent]:
+        """The events of a turn, that which asked for it first; none if there is no such turn."""
+        return await self._log.read_turn(account_id, conversation_id, turn_id)
+
+    async def at(self, key: DialogueKey, revision: int) -> Dialogue:
+        """The dialogue as it was right after that revision."""
+        events = await self._log.read_stream(
+            key.account_id, key.stream, upto=revision, since_last=_STARTED
+        )
+        return fold(events)
 
     async def close_abandoned(self, key: DialogueKey) -> bool:
         """Ends the dialogue's turn if nobody is left to end it; whether that was so."""
@@ -150,38 +164,15 @@ class Dialogues:
         )
         state = fold(recorded, state)
         self._remember(key, state)
-        return Executed(state, recorded[-1].event_id)
+        return Executed(state, recorded[-1])
 
     async def _close_abandoned(self, key: DialogueKey, state: Dialogue) -> bool:
         """Whether the turn was nobody's; then it is closed now, by us or by somebody else."""
         turn = state.turn
-        if turn is None or not await self._is_abandoned(turn):
+        if turn is None or not await self._owners.is_abandoned(turn.request):
             return False
         command = FailTurn(turn_id=turn.id, failure=Failure(code=ABANDONED))
         system = Metadata(actor=Actor(None, "system"), correlation_id=turn.id)
         with suppress(WrongExpectedRevision, TurnIsOver):
             await self._record(key, state, decide(state, command), system)
         return True
-
-    async def _is_abandoned(self, turn: Turn) -> bool:
-        if turn.request.deadline_at <= self._clock():
-            return True
-        owner = turn.request.owner
-        if owner == self._owner:
-            return turn.id not in self.running
-        if not await self._is_gone(owner):
-            return False
-        # A process that has just lost its connection looks the same for a moment.
-        await asyncio.sleep(_SECOND_LOOK)
-        return await self._is_gone(owner)
-
-    async def _is_gone(self, owner: int) -> bool:
-        return bool(await self._pool.fetchval(query("is_owner_gone"), owner))
-
-
-def fold(events: list[RecordedEvent], state: Dialogue | None = None) -> Dialogue:
-    """The dialogue after these events, from the given state or from the beginning."""
-    state = state or Dialogue()
-    for event in events:
-        state = evolve(state, event)
-    return state

@@ -1,5 +1,7 @@
 """What can go wrong in the service. The docstring is the message that a client gets."""
 
+from eventstore.records import RecordedEvent
+
 
 class ServiceError(Exception):
     """The request could not be carried out."""
@@ -44,6 +46,26 @@ class MessageTooLong(ServiceError):
     """message must be 4000 characters or fewer"""
 
 
+class ConversationMoved(ServiceError):
+    """the conversation has moved on; read it again"""
+
+
+class KeyMalformed(BadRequest):
+    """Idempotency-Key must be 1 to 255 visible ASCII characters"""
+
+
+class KeyReused(ServiceError):
+    """this Idempotency-Key was used for another request"""
+
+
+class AlreadyAsked(ServiceError):
+    """the request is in the log already"""
+
+    def __init__(self, asked: RecordedEvent) -> None:
+        super().__init__()
+        self.asked = asked
+
+
 class TurnInProgress(ServiceError):
     """a reply is under way"""
 
@@ -56,14 +78,41 @@ class TurnIsOver(ServiceError):
     """the turn was ended before the model had answered"""
 
 
-class TurnFailed(ServiceError):
-    """The model gave no reply; `code` says why, `retry_after` (seconds) when to try again."""
+class TurnCancelled(ServiceError):
+    """the reply was stopped"""
 
-    def __init__(self, code: str, retryable: bool, retry_after: float | None = None) -> None:
+    def __init__(self, reference_id: str | None) -> None:
+        super().__init__()
+        self.reference_id = reference_id
+
+
+class TurnFailed(ServiceError):
+    """The model gave no answer; `code` says why, `retry_after` (seconds) when to try again.
+
+    `reference_id` is that of the request that asked.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        retryable: bool,
+        retry_after: float | None = None,
+        reference_id: str | None = None,
+    ) -> None:
         super().__init__()
         self.code = code
         self.retryable = retryable
         self.retry_after = retry_after
+        self.reference_id = reference_id
+
+
+class TooManyReplies(ServiceError):
+    """too many replies are under way; try again in a moment"""
+
+
+class Stopping(ServiceError):
+    """the service is being restarted; try again in a moment"""
 
 
 class Busy(ServiceError):

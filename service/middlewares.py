@@ -11,7 +11,7 @@ from aiohttp import web
 from uuid_utils import uuid7
 
 from eventstore.connections import AWAY
-from eventstore.errors import EventStoreError, LogUnavailable
+from eventstore.errors import EventStoreError
 from service.access import Access
 from service.answers import error_response
 from service.errors import HeadersTooLarge, ServiceError, TurnFailed
@@ -38,7 +38,8 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     # Not unbound afterwards: the connection's next request binds its own.
     structlog.contextvars.bind_contextvars(request_id=request_id)
     response = await handler(request)
-    response.headers["X-Request-Id"] = request_id
+    if not response.prepared:  # a stream has sent its headers long ago
+        response.headers["X-Request-Id"] = request_id
     if request.path not in _QUIET:
         _log(request, response.status, began)
     return response
@@ -56,7 +57,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             log.error("request_failed", path=request.path, error=repr(error))
     except (*AWAY, asyncpg.InterfaceError) as error:
         log.warning("database_away", error=repr(error))
-        response = error_response(LogUnavailable(), request[REQUEST_ID])
+        response = error_response(error, request[REQUEST_ID])
     except Exception as error:
         log.exception("request_broke", path=request.path)
         response = error_response(error, request[REQUEST_ID])

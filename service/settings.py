@@ -16,6 +16,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings; the README's table says what each is for.
 
     Attributes:
+        fallback_model: Asked where `model` gives no answer.
+        evaluation_model: `model` where it is not set.
+        prices: A price table of one's own.
+        max_context_tokens: Bound of what a model is given of a long conversation, as estimated.
+        max_replies: Replies under way at most, in one process.
+        max_attempts: Requests to each model for one answer.
+        retry_pause: Seconds before the second request; it doubles.
         reply_timeout: Seconds that a reply of the model may take, all in all.
         stall_timeout: Seconds that the model may be silent.
         stop_timeout: Seconds that running turns get to end when the service stops.
@@ -29,6 +36,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     anthropic_api_key: str | None = None
     anthropic_base_url: str | None = None
     model: str = "claude-haiku-5-5"
+    fallback_model: str | None = None
+    assessment_model: str = "claude-haiku-5-5"
+    evaluation_model: str | None = None
+    prices: Path | None = None
+    max_context_tokens: Annotated[int, msgspec.Meta(ge=4_000)] = 100_000
+    max_replies: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2_000
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
+    retry_pause: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.5
     max_reply_tokens: Annotated[int, msgspec.Meta(ge=1, le=21_333)] = 1024
     reply_timeout: Seconds = 60.0
     stall_timeout: Seconds = 20.0
@@ -44,6 +59,14 @@ _VARIABLES = {
     "anthropic_api_key": "ANTHROPIC_API_KEY",
     "anthropic_base_url": "ANTHROPIC_BASE_URL",
     "model": "COLLOQUY_MODEL",
+    "fallback_model": "COLLOQUY_FALLBACK_MODEL",
+    "assessment_model": "COLLOQUY_ASSESSMENT_MODEL",
+    "evaluation_model": "COLLOQUY_EVALUATION_MODEL",
+    "prices": "COLLOQUY_PRICES",
+    "max_context_tokens": "COLLOQUY_MAX_CONTEXT_TOKENS",
+    "max_replies": "COLLOQUY_MAX_REPLIES",
+    "max_attempts": "COLLOQUY_MAX_ATTEMPTS",
+    "retry_pause": "COLLOQUY_RETRY_PAUSE",
     "max_reply_tokens": "COLLOQUY_MAX_REPLY_TOKENS",
     "reply_timeout": "COLLOQUY_REPLY_TIMEOUT",
     "stall_timeout": "COLLOQUY_STALL_TIMEOUT",

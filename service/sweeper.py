@@ -7,6 +7,7 @@ import structlog
 from eventstore.connections import DATABASE_ERRORS, Pool
 from eventstore.errors import EventStoreError
 from service.dialogues import DialogueKey, Dialogues
+from service.evaluations import Evaluations, is_evaluation
 from sql.loader import query
 
 INTERVAL = 2.0
@@ -22,29 +23,36 @@ class Sweeper:
 
     Args:
         pool: For reading them.
-        dialogues: For closing them.
+        dialogues: For closing learners' turns.
+        evaluations: For closing evaluations.
     """
 
-    def __init__(self, pool: Pool, dialogues: Dialogues) -> None:
+    def __init__(self, pool: Pool, dialogues: Dialogues, evaluations: Evaluations) -> None:
         self._pool = pool
         self._dialogues = dialogues
+        self._evaluations = evaluations
 
     async def sweep(self) -> None:
         """Closes the turns that nobody will end."""
         abandoned = await self._pool.fetch(query("list_abandoned_turns"))
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def close(key: DialogueKey) -> None:
+        async def close(account_id: int, stream: str) -> None:
             async with places:
                 try:
-                    if await self._dialogues.close_abandoned(key):
-                        log.warning("turn_abandoned", account_id=key.account_id, stream=key.stream)
+                    if await self._close(account_id, stream):
+                        log.warning("turn_abandoned", account_id=account_id, stream=stream)
                 except EventStoreError as error:
-                    log.error("turn_not_closed", stream=key.stream, error=repr(error))
+                    log.error("turn_not_closed", stream=stream, error=repr(error))
 
         async with asyncio.TaskGroup() as group:
             for row in abandoned:
-                group.create_task(close(DialogueKey.of_stream(*row)))
+                group.create_task(close(row["account_id"], row["stream"]))
+
+    async def _close(self, account_id: int, stream: str) -> bool:
+        if is_evaluation(stream):
+            return await self._evaluations.close_abandoned(account_id, stream)
+        return await self._dialogues.close_abandoned(DialogueKey.of_stream(account_id, stream))
 
     async def try_sweep(self) -> None:
         """A sweep whose failure is logged: the next one will do what it left."""

@@ -5,249 +5,288 @@ away does not stop it. No database connection is held while the model talks.
 """
 
 import asyncio
-from uuid import UUID
+from collections.abc import Coroutine
 
 import msgspec
 import structlog
-from uuid_utils import uuid7
 
-from eventstore.errors import AppendRefused
-from eventstore.events import OpeningRequested, ReplyRecord
+from eventstore.connections import DATABASE_ERRORS
+from eventstore.errors import AppendRefused, EventStoreError
 from eventstore.records import Actor, Metadata
 from service.commands import (
+    Assessed,
+    CancelTurn,
     Command,
     FailTurn,
     Failure,
     OpenConversation,
     PostMessage,
+    RecordAssessment,
     RecordOpening,
     RecordReply,
 )
-from service.conversation import Dialogue, Turn
-from service.dialogues import DialogueKey, Dialogues
-from service.errors import ServiceError, TurnFailed
-from service.experiences import Experience, Experiences
+from service.dialogues import DialogueKey, Dialogues, Executed
+from service.errors import AlreadyAsked, ServiceError, Stopping, TooManyReplies, TurnIsOver
+from service.following import Following
+from service.live_turn import LiveTurn, LiveTurns, Outcome, Stop
+from service.model.asking import Effort
 from service.model.errors import INTERNAL_ERROR, SERVICE_STOPPING, ModelFailure
-from service.model.interface import ChatMessage, Model, Reply, ReplyRequest
-from service.model.prompts import starting_prompt
+from service.owners import Owners
+from service.turn_ends import check_repeat, failure_of, find_end
+from service.tutor import Started, Tutor, broken, failed, spent, storable
+
+_ASSESSMENT_PATIENCE = 1.0
+"""Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
 
 _LAST_WORDS = 35.0
 """Seconds that recording the end of a turn may take, a restart of the database included."""
 
 log = structlog.get_logger("colloquy.turns")
 
-
-class TurnLimits(msgspec.Struct, frozen=True):
-    """How long (seconds, all in all) and how much (tokens) the model may speak."""
-
-    budget: float
-    max_tokens: int
-
-
-class Started(msgspec.Struct, frozen=True):
-    """A turn whose question is on disk: the dialogue then, and who asked."""
-
-    key: DialogueKey
-    turn: Turn
-    dialogue: Dialogue
-    asked_by: UUID
-    metadata: Metadata
+Ending = RecordOpening | RecordReply | FailTurn | CancelTurn
+Question = OpenConversation | PostMessage
 
 
 class Turns:
     """The turns that this process owns.
 
     Args:
-        dialogues: Where the ends are recorded.
-        experiences: Gives the model its scenario.
-        model: Answers.
-        limits: Bounds of one reply.
+        dialogues: Where questions and ends are recorded.
+        owners: Knows which turns are under way here.
+        tutor: Asks the model.
+        live: All turns that somebody in this process may read along.
+        following: Leads repeated requests to the turns of their first time.
+        at_once: Replies under way at most.
     """
 
     def __init__(
-        self, dialogues: Dialogues, experiences: Experiences, model: Model, limits: TurnLimits
+        self,
+        dialogues: Dialogues,
+        owners: Owners,
+        tutor: Tutor,
+        live: LiveTurns,
+        following: Following,
+        at_once: int,
     ) -> None:
         self._dialogues = dialogues
-        self._experiences = experiences
-        self._model = model
-        self._limits = limits
+        self._owners = owners
+        self._tutor = tutor
+        self._live = live
+        self._following = following
+        self._at_once = at_once
         self._stopping = False
-        self._running: set[asyncio.Task[Dialogue | Exception]] = set()
-        self._asking: dict[str, asyncio.Task[tuple[Experience, Reply]]] = {}
+        self._owned: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()
 
-    async def take(
-        self, key: DialogueKey, command: OpenConversation | PostMessage, metadata: Metadata
-    ) -> Dialogue:
-        """Records the question, lets the model speak, and waits for the recorded end.
+    async def begin(self, key: DialogueKey, command: Question, metadata: Metadata) -> LiveTurn:
+        """Records the question and lets the model speak; returns when the question is on disk.
 
-        Once the question is recorded, the turn goes on even if the caller does not.
+        The turn goes on whatever becomes of the caller. A request that was made before, by its
+        idempotency key, leads to the turn of that time.
 
         Raises:
-            ServiceError: The question was refused, the model gave no reply (TurnFailed; that is
-                recorded), or somebody ended the turn meanwhile (TurnIsOver).
-            EventStoreError: The question or the end could not be recorded; whoever touches the
-                dialogue next closes the turn.
+            Stopping, TooManyReplies: Nothing was recorded.
+            KeyReused: The key came with another request before.
+            ServiceError: The question was refused.
+            EventStoreError: The question could not be recorded.
         """
-        task = asyncio.create_task(self._own(key, command, metadata), name=command.turn_id)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        outcome = await asyncio.shield(task)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        self.check_room()
+        live = LiveTurn(command.turn_id, command.conversation_id, _message_id(command), own=True)
+        _spawn(self._owned, self._own(live, key, command, metadata))
+        try:
+            await live.accepted()
+        except AlreadyAsked as repeat:
+            check_repeat(repeat.asked, command)
+            return await self._following.follow(repeat.asked)
+        return live
+
+    def check_room(self) -> None:
+        """Refuses what would be one reply too many, before anything is recorded.
+
+        Raises:
+            Stopping: The service takes no more.
+            TooManyReplies: As many as may are under way.
+        """
+        if self._stopping:
+            raise Stopping
+        if len(self._owned) >= self._at_once:
+            raise TooManyReplies
 
     async def drain(self, patience: float) -> None:
-        """Waits `patience` seconds for the running turns, then ends and records the others."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=patience)
+        """Takes no more turns, waits `patience` seconds for those under way, ends the others.
+
+        All of them are recorded, and whoever reads along hears of the end.
+        """
         self._stopping = True
-        for asking in self._asking.values():
-            asking.cancel()
-        if late:
-            await asyncio.wait(late, timeout=_LAST_WORDS)
+        if under_way := self._owned | self._late:
+            _, late = await asyncio.wait(under_way, timeout=patience)
+            for live in self._live.all():
+                live.halt(Stop(reason="service_stopping"))
+            if late:
+                await asyncio.wait(late, timeout=_LAST_WORDS)
 
     async def _own(
-        self, key: DialogueKey, command: OpenConversation | PostMessage, metadata: Metadata
-    ) -> Dialogue | Exception:
-        """Nobody may be waiting for the outcome, so an error is returned, not raised."""
+        self,
+        live: LiveTurn,
+        key: DialogueKey,
+        command: OpenConversation | PostMessage,
+        metadata: Metadata,
+    ) -> None:
         structlog.contextvars.bind_contextvars(
             turn_id=command.turn_id, conversation_id=command.conversation_id
         )
         try:
-            executed = await self._dialogues.execute(key, command, metadata)
-            turn = executed.dialogue.turn
-            assert turn is not None, "a question begins a turn"
-            return await self._end(
-                Started(key, turn, executed.dialogue, executed.event_id, metadata)
-            )
-        except Exception as error:
-            if not isinstance(error, ServiceError):
-                log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
-            return error
+            await self._run(live, key, command, metadata)
         finally:
-            self._dialogues.running.discard(command.turn_id)
+            self._owners.running.discard(command.turn_id)
 
-    async def _end(self, started: Started) -> Dialogue:
+    async def _run(
+        self,
+        live: LiveTurn,
+        key: DialogueKey,
+        command: OpenConversation | PostMessage,
+        metadata: Metadata,
+    ) -> None:
         try:
-            experience, reply = await self._ask(started)
-            return await self._record(started, self._answer(started.turn, experience, reply))
-        except ModelFailure as error:
-            failure = error
-        except AppendRefused as error:
-            # The database cannot store what the model said; so nothing of it is recorded.
-            log.error("reply_refused", error=str(error))
-            failure = ModelFailure(INTERNAL_ERROR, retryable=True, detail="append refused")
-        log.warning("reply_failed", code=failure.code, detail=failure.detail)
-        await self._record(started, FailTurn(turn_id=started.turn.id, failure=_why(failure)))
-        raise TurnFailed(failure.code, failure.retryable, failure.retry_after)
+            executed = await self._dialogues.execute(key, command, metadata)
+        except Exception as error:
+            live.refuse(await self._why_refused(key, metadata, error))
+            return
+        turn = executed.dialogue.turn
+        assert turn is not None, "a question begins a turn"
+        started = Started(key, turn, executed.dialogue, executed.event)
+        self._live.add(live)
+        live.accept()
+        live.end(await self._outcome(live, started))
+        self._live.retire(live)
 
-    async def _ask(self, started: Started) -> tuple[Experience, Reply]:
-        """Lets the model speak, in a task of its own that `drain` can end."""
-        if self._stopping:
-            raise ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
-        turn_id = started.turn.id
-        asking = self._asking[turn_id] = asyncio.create_task(self._reply(started))
+    async def _why_refused(
+        self, key: DialogueKey, metadata: Metadata, error: Exception
+    ) -> Exception:
+        """The database lets one request with a key in; of two at once the other was refused."""
+        if isinstance(error, AppendRefused):
+            try:
+                await self._dialogues.refuse_repeat(key.account_id, metadata)
+            except AlreadyAsked as repeat:
+                return repeat
+        return error
+
+    async def _outcome(self, live: LiveTurn, started: Started) -> Outcome:
+        """Nobody may be waiting for it, so an error is returned, not raised."""
         try:
-            return await asking
-        except asyncio.CancelledError:
-            raise ModelFailure(SERVICE_STOPPING, retryable=True, detail="") from None
-        except ModelFailure:
+            return await self._answer(live, started)
+        except TurnIsOver:
+            log.warning("turn_ended_by_others")
+            return await self._ended_by_others(started)
+        except Exception as error:
+            log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
+            return error
+
+    async def _ended_by_others(self, started: Started) -> Outcome:
+        try:
+            end = await find_end(self._dialogues, started.asked)
+        except DATABASE_ERRORS as error:
+            return error
+        return end.outcome if end else TurnIsOver()
+
+    async def _answer(self, live: LiveTurn, started: Started) -> Outcome:
+        effort = self._tutor.effort(live.add)
+        assessing = self._tutor.assessing(started)
+        ending = await self._ask(live, started, effort)
+        if assessing:
+            ending = await _with_assessment(ending, assessing)
+        try:
+            executed = await self._record_end(live, started, ending)
+        except Exception:
+            if assessing:
+                assessing.cancel()
             raise
+        if assessing and not assessing.done():
+            _spawn(self._late, self._record_late(started, assessing))
+        return failure_of(started.asked, executed.event) or executed.dialogue
+
+    async def _ask(self, live: LiveTurn, started: Started, effort: Effort) -> Ending:
+        turn_id = started.turn.id
+        asking = asyncio.create_task(self._tutor.reply(started, effort))
+        try:
+            answer = await live.until_stopped(asking)
+        except ModelFailure as failure:
+            log.warning("reply_failed", code=failure.code, detail=failure.detail)
+            return FailTurn(turn_id=turn_id, failure=failed(failure, effort, live.text))
         except Exception as error:
             log.exception("model_broke")
-            raise ModelFailure(
-                INTERNAL_ERROR, retryable=True, detail=type(error).__name__
-            ) from error
-        finally:
-            del self._asking[turn_id]
+            return FailTurn(turn_id=turn_id, failure=failed(broken(error), effort, live.text))
+        return answer or _stopped(live, turn_id, effort)
 
-    async def _reply(self, started: Started) -> tuple[Experience, Reply]:
-        experience = await self._experience(started)
-        request = ReplyRequest(
-            model=self._model.name,
-            scenario=experience.scenario,
-            messages=_messages(started, experience),
-            max_tokens=self._limits.max_tokens,
-            budget=self._limits.budget,
-        )
-        return experience, await self._model.reply(request)
+    async def _record_end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
+        try:
+            return await self._record(started, ending, live.stop)
+        except AppendRefused as error:
+            if isinstance(ending, FailTurn):
+                raise
+            # The database cannot store what the model said; so nothing of it is recorded.
+            log.error("reply_refused", error=str(error))
+            failure = Failure(code=INTERNAL_ERROR, detail="append refused")
+            return await self._record(started, FailTurn(turn_id=started.turn.id, failure=failure))
 
-    async def _experience(self, started: Started) -> Experience:
-        active, asked = started.dialogue.active, started.turn.request
-        if isinstance(asked, OpeningRequested):
-            version = asked.experience_version
-        else:
-            assert active is not None, "only an active conversation takes messages"
-            version = active.experience_version
-        return await self._experiences.at_version(
-            started.key.account_id, asked.experience_id, version
+    async def _record_late(
+        self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
+    ) -> None:
+        assessment = await assessing
+        command = RecordAssessment(
+            conversation_id=started.turn.request.conversation_id,
+            turn_id=started.turn.id,
+            assessment=assessment,
         )
+        try:
+            await self._record(started, command)
+        except (ServiceError, EventStoreError) as error:
+            log.warning("assessment_not_recorded", kind=type(error).__name__, error=str(error))
 
-    def _answer(self, turn: Turn, experience: Experience, reply: Reply) -> Command:
-        record = ReplyRecord(
-            model_requested=self._model.name,
-            model=reply.model,
-            max_tokens=self._limits.max_tokens,
-            prompt=self._model.prompt,
-            stop_reason=reply.stop_reason,
-            usage=reply.usage,
-            provider_request_id=reply.provider_request_id,
-            first_token_ms=reply.first_token_ms,
-            duration_ms=reply.duration_ms,
-        )
-        if isinstance(turn.request, OpeningRequested):
-            return RecordOpening(
-                turn_id=turn.id,
-                objectives=experience.scenario.objectives,
-                starting_prompt=starting_prompt(experience.scenario),
-                starting_message_id=str(uuid7()),
-                message_id=str(uuid7()),
-                text=_storable(reply.text),
-                reply=record,
-            )
-        return RecordReply(
-            turn_id=turn.id, message_id=str(uuid7()), text=_storable(reply.text), reply=record
-        )
-
-    async def _record(self, started: Started, command: Command) -> Dialogue:
+    async def _record(
+        self, started: Started, command: Command, stop: Stop | None = None
+    ) -> Executed:
+        by_person = isinstance(command, CancelTurn) and stop and stop.metadata
         metadata = msgspec.structs.replace(
-            started.metadata,
-            actor=Actor(None, "model"),
-            token_id=None,
-            causation_id=str(started.asked_by),
+            by_person or started.asked.metadata, causation_id=str(started.asked.event_id)
         )
-        executed = await self._dialogues.execute(
-            started.key, command, metadata, known=started.dialogue
-        )
-        return executed.dialogue
+        if not by_person:
+            metadata = msgspec.structs.replace(
+                metadata, actor=Actor(None, "model"), token_id=None, idempotency_key=None
+            )
+        return await self._dialogues.execute(started.key, command, metadata, known=started.dialogue)
 
 
-def _messages(started: Started, experience: Experience) -> tuple[ChatMessage, ...]:
-    """What the model reads: the learner's view, which never has two questions in a row."""
-    active = started.dialogue.active
-    if active is None or isinstance(started.turn.request, OpeningRequested):
-        return (ChatMessage("user", starting_prompt(experience.scenario)),)
-    return tuple(
-        ChatMessage("user" if message.role == "User" else "assistant", message.text or "…")
-        for message in active.messages
+def _message_id(command: Question) -> str:
+    if isinstance(command, PostMessage):
+        return command.message_id
+    return command.starting_message_id
+
+
+def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+def _stopped(live: LiveTurn, turn_id: str, effort: Effort) -> FailTurn | CancelTurn:
+    assert live.stop is not None, "only a stop ends the asking without an answer"
+    partial = storable(live.text)
+    if live.stop.reason == "service_stopping":
+        failure = Failure(code=SERVICE_STOPPING, partial_text=partial, spent=spent(effort))
+        return FailTurn(turn_id=turn_id, failure=failure)
+    return CancelTurn(
+        turn_id=turn_id, reason=live.stop.reason, partial_text=partial, spent=spent(effort)
     )
 
 
-def _why(error: ModelFailure) -> Failure:
-    return Failure(
-        code=error.code,
-        detail=error.detail,
-        partial_text=_storable(error.partial_text),
-        model=error.model,
-        usage=error.usage,
-        provider_request_id=error.provider_request_id,
-        duration_ms=error.duration_ms,
-    )
-
-
-def _storable(text: str) -> str:
-    """The text with what PostgreSQL cannot hold, NUL and lone surrogates, marked as replaced."""
-    return (
-        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
+    """The end of a turn with what judging the objectives beside it led to, if that is known."""
+    if isinstance(ending, RecordOpening):
+        return ending
+    if not isinstance(ending, RecordReply):
+        assessing.cancel()
+    await asyncio.wait((assessing,), timeout=_ASSESSMENT_PATIENCE)
+    if not assessing.done() or assessing.cancelled():
+        return ending
+    return msgspec.structs.replace(ending, assessment=assessing.result())

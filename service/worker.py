@@ -6,6 +6,7 @@ it is told to or when the supervisor is gone.
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 
@@ -29,6 +30,8 @@ async def _serve(listening: int, alive: int) -> None:
 
     def orphaned() -> None:
         loop.remove_reader(alive)
+        if stop.is_set():  # the supervisor was told a second time
+            os.kill(os.getpid(), signal.SIGTERM)
         stop.set()
 
     loop.add_reader(alive, orphaned)

@@ -3,8 +3,11 @@
 In a test:
 
     async with FakeAnthropic() as fake:
-        fake.script("overloaded_529", Stall(after=1))   # one behaviour a request, then `default`
-        model = AnthropicModel("claude-haiku-5-5", None, fake.url, stall_timeout=1.0)
+        fake.script("overloaded_529", Stall(after=1))   # one behaviour a reply, then `default`
+        fake.script_judgements(covering((1, 3)))        # one a judgement, then `judgement`
+        model = AnthropicModel(None, fake.url, stall_timeout=1.0, max_connections=100)
+
+A request with `output_config` asks for a judgement; all others are for replies.
 
 As a program, scripted from outside through `POST /control`:
 
@@ -25,26 +28,32 @@ from aiohttp import web
 from tests.fake_anthropic_behaviours import (
     BEHAVIOURS,
     Behaviour,
+    Chooser,
     Cut,
     EarlyEnd,
     HttpError,
     Json,
     RawAnswer,
+    Received,
     Speech,
     Stall,
     StreamError,
-    beginning_bytes,
+    begin,
     behaviour_named,
+    covering,
     ending_bytes,
     error_json,
+    evaluation_speech,
     event_bytes,
+    judgement_named,
     message_json,
-    piece_bytes,
+    say,
 )
 
 __all__ = [
     "BEHAVIOURS",
     "Behaviour",
+    "Chooser",
     "Cut",
     "EarlyEnd",
     "FakeAnthropic",
@@ -54,14 +63,9 @@ __all__ = [
     "Speech",
     "Stall",
     "StreamError",
+    "covering",
+    "evaluation_speech",
 ]
-
-
-class Received(msgspec.Struct, frozen=True):
-    """A request as it came in; header names are in lower case."""
-
-    body: Json
-    headers: dict[str, str]
 
 
 class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,10 +73,9 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     behaviours: tuple[str, ...] = ()
     default: str | None = None
+    judgements: tuple[str, ...] = ()
+    judgement_default: str | None = None
     release: bool = False
-
-
-Chooser = Callable[[Received], Behaviour]
 
 
 class FakeAnthropic:
@@ -80,7 +83,8 @@ class FakeAnthropic:
 
     `default` answers when the script is used up: a behaviour, its name, or a function of the
     request. `requests` holds what came in, `disconnects` counts clients that went away early,
-    `stalled` those that are kept waiting now.
+    `stalled` those that are kept waiting now. Judgements have the same of their own: `judgement`,
+    `judgements`, `disconnected_judgements` and `stalled_judgements`.
     """
 
     def __init__(self, default: Behaviour | str | Chooser = "good", port: int = 0) -> None:
@@ -88,7 +92,12 @@ class FakeAnthropic:
         self.requests: list[Received] = []
         self.disconnects = 0
         self.stalled = 0
+        self.judgement: Behaviour | str | Chooser = "valid"
+        self.judgements: list[Received] = []
+        self.disconnected_judgements = 0
+        self.stalled_judgements = 0
         self._script: deque[Behaviour] = deque()
+        self._judgement_script: deque[Behaviour | Chooser] = deque()
         self._gate = asyncio.Event()
         self._changed = asyncio.Event()
         app = web.Application(client_max_size=32 * 1024 * 1024)
@@ -116,8 +125,12 @@ class FakeAnthropic:
         return f"http://{host}:{port}"
 
     def script(self, *behaviours: Behaviour | str) -> None:
-        """Queue behaviours, objects or names, one for each of the next requests."""
+        """Queue behaviours, objects or names, one for each of the next requests for replies."""
         self._script.extend(behaviour_named(behaviour) for behaviour in behaviours)
+
+    def script_judgements(self, *behaviours: Behaviour | str | Chooser) -> None:
+        """Queue behaviours for the next judgements; "valid" is what fits the request."""
+        self._judgement_script.extend(judgement_named(behaviour) for behaviour in behaviours)
 
     def release(self) -> None:
         """Let everybody go on who is stalled now."""
@@ -132,22 +145,35 @@ class FakeAnthropic:
                 await self._changed.wait()
 
     async def _messages(self, request: web.Request) -> web.StreamResponse:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        received = Received(body=await request.json(), headers=headers)
-        self.requests.append(received)
+        received = self._receive(await request.json(), request)
         self._changed.set()
         try:
             return await self._answer(request, received, self._next(received))
         except (asyncio.CancelledError, ConnectionError):
             if request.transport is None or request.transport.is_closing():
-                self.disconnects += 1
+                if received.is_judgement:
+                    self.disconnected_judgements += 1
+                else:
+                    self.disconnects += 1
                 self._changed.set()
             raise
 
+    def _receive(self, body: Json, request: web.Request) -> Received:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        kind = "judge" if "output_config" in body else "fake"
+        log = self.judgements if kind == "judge" else self.requests
+        log.append(Received(body, headers, f"req_{kind}_{len(log) + 1:06d}"))
+        return log[-1]
+
     def _next(self, received: Received) -> Behaviour:
-        if self._script:
-            return self._script.popleft()
-        return self.default(received) if callable(self.default) else behaviour_named(self.default)
+        if received.is_judgement:
+            script = self._judgement_script
+            chosen = script.popleft() if script else judgement_named(self.judgement)
+        elif self._script:
+            chosen = self._script.popleft()
+        else:
+            chosen = self.default if callable(self.default) else behaviour_named(self.default)
+        return chosen(received) if callable(chosen) else chosen
 
     async def _answer(
         self, request: web.Request, received: Received, behaviour: Behaviour
@@ -156,25 +182,22 @@ class FakeAnthropic:
             case RawAnswer():
                 return web.Response(body=behaviour.body, content_type=behaviour.content_type)
             case HttpError():
-                return self._error(behaviour)
+                return self._error(received, behaviour)
             case Speech():
                 return await self._speak(request, received, behaviour)
             case Stall(after=None):
-                await self._stall()
+                await self._stall(received)
                 return await self._speak(request, received, behaviour.speech)
             case Stall() | Cut() | EarlyEnd() | StreamError():
                 return await self._falter(request, received, behaviour)
             case _:
                 assert_never(behaviour)
 
-    def _request_id(self) -> dict[str, str]:
-        return {"request-id": f"req_fake_{len(self.requests):06d}"}
-
-    def _error(self, error: HttpError) -> web.Response:
-        pause = {} if error.retry_after is None else {"retry-after": error.retry_after}
-        return web.json_response(
-            error_json(error.error_type), status=error.status, headers=self._request_id() | pause
-        )
+    def _error(self, received: Received, error: HttpError) -> web.Response:
+        headers = {"request-id": received.request_id}
+        if error.retry_after is not None:
+            headers["retry-after"] = error.retry_after
+        return web.json_response(error_json(error.error_type), status=error.status, headers=headers)
 
     async def _speak(
         self, request: web.Request, received: Received, speech: Speech
@@ -182,80 +205,60 @@ class FakeAnthropic:
         if received.body.get("stream") is not True:
             await asyncio.sleep(speech.first_delay + speech.delay * (len(speech.pieces) - 1))
             message = message_json(received.body["model"], speech, "".join(speech.pieces))
-            return web.json_response(message, headers=self._request_id())
-        response = await self._begin(request, received, speech)
-        return await self._say(response, speech.pieces, speech, ending_bytes(speech))
+            return web.json_response(message, headers={"request-id": received.request_id})
+        response = await begin(request, received, speech)
+        return await say(response, speech.pieces, speech, ending_bytes(speech))
 
     async def _falter(
         self, request: web.Request, received: Received, how: Stall | Cut | EarlyEnd | StreamError
     ) -> web.StreamResponse:
         speech = how.speech
-        response = await self._begin(request, received, speech)
+        response = await begin(request, received, speech)
         match how:
             case Stall():
-                await self._say(response, speech.pieces[: how.after], speech)
-                await self._stall()
-                await self._say(response, speech.pieces[how.after :], speech, ending_bytes(speech))
+                await say(response, speech.pieces[: how.after], speech)
+                await self._stall(received)
+                await say(response, speech.pieces[how.after :], speech, ending_bytes(speech))
             case Cut():
-                await self._say(response, speech.pieces, speech)
+                await say(response, speech.pieces, speech)
                 if request.transport is not None:
                     request.transport.abort()
             case EarlyEnd():
-                await self._say(response, speech.pieces, speech)
+                await say(response, speech.pieces, speech)
             case StreamError():
                 error = event_bytes("error", error_json(how.error_type))
-                await self._say(response, speech.pieces, speech, error)
+                await say(response, speech.pieces, speech, error)
             case _:
                 assert_never(how)
         return response
 
-    async def _begin(
-        self, request: web.Request, received: Received, speech: Speech
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(headers=self._request_id())
-        response.content_type = "text/event-stream"
-        await response.prepare(request)
-        await response.write(beginning_bytes(received.body["model"], speech))
-        if speech.first_delay:
-            await asyncio.sleep(speech.first_delay)
-        return response
-
-    async def _say(
-        self,
-        response: web.StreamResponse,
-        pieces: tuple[str, ...],
-        speech: Speech,
-        ending: bytes = b"",
-    ) -> web.StreamResponse:
-        if not speech.delay:  # one write for all: benchmarks should not measure this server
-            await response.write(b"".join(map(piece_bytes, pieces)) + ending)
-            return response
-        for number, piece in enumerate(pieces):
-            if number:
-                await asyncio.sleep(speech.delay)
-            await response.write(piece_bytes(piece))
-        await response.write(ending)
-        return response
-
-    async def _stall(self) -> None:
-        self.stalled += 1
-        self._changed.set()
+    async def _stall(self, received: Received) -> None:
+        self._count_stalled(received, 1)
         try:
             await self._gate.wait()
         finally:
-            self.stalled -= 1
-            self._changed.set()
+            self._count_stalled(received, -1)
+
+    def _count_stalled(self, received: Received, change: int) -> None:
+        if received.is_judgement:
+            self.stalled_judgements += change
+        else:
+            self.stalled += change
+        self._changed.set()
 
     async def _control(self, request: web.Request) -> web.Response:
         try:
             control = msgspec.json.decode(await request.read(), type=Control)
             behaviours = [behaviour_named(name) for name in control.behaviours]
-            self.default = (
-                self.default if control.default is None else behaviour_named(control.default)
-            )
+            judgements = [judgement_named(name) for name in control.judgements]
+            if control.default is not None:
+                self.default = behaviour_named(control.default)
+            if control.judgement_default is not None:
+                self.judgement = judgement_named(control.judgement_default)
         except (msgspec.DecodeError, KeyError) as error:
             return web.json_response({"error": str(error)}, status=400)
         self.script(*behaviours)
+        self.script_judgements(*judgements)
         if control.release:
             self.release()
         return await self._status(request)
@@ -267,6 +270,10 @@ class FakeAnthropic:
                 "disconnects": self.disconnects,
                 "stalled": self.stalled,
                 "scripted": len(self._script),
+                "judgements": len(self.judgements),
+                "disconnected_judgements": self.disconnected_judgements,
+                "stalled_judgements": self.stalled_judgements,
+                "scripted_judgements": len(self._judgement_script),
             }
         )
 

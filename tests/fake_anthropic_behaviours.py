@@ -1,10 +1,27 @@
 """What the fake provider can do, and the bytes in which it does it."""
 
+import asyncio
+import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from aiohttp import web
 
 Json = dict[str, Any]
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A request as it came in; header names are in lower case."""
+
+    body: Json
+    headers: dict[str, str]
+    request_id: str = ""
+
+    @property
+    def is_judgement(self) -> bool:
+        """Whether it asks for a structured answer."""
+        return "output_config" in self.body
 
 
 class Speech(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +84,7 @@ class RawAnswer(msgspec.Struct, frozen=True):
 
 
 Behaviour = Speech | HttpError | Stall | Cut | EarlyEnd | StreamError | RawAnswer
+Chooser = Callable[[Received], Behaviour]
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "good": Speech(),
@@ -107,6 +125,52 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 def behaviour_named(behaviour: Behaviour | str) -> Behaviour:
     return BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
+
+
+def judgement_named(behaviour: Behaviour | str | Chooser) -> Behaviour | Chooser:
+    """As for replies; "valid" is what fits the request."""
+    if behaviour == "valid":
+        return valid_judgement
+    return behaviour if callable(behaviour) else behaviour_named(behaviour)
+
+
+def covering(*pairs: tuple[int, int]) -> Speech:
+    """An assessment by which each (objective, message) is covered; both count from 1."""
+    covered = [{"objective": objective, "message": message} for objective, message in pairs]
+    return _json_speech({"covered": covered})
+
+
+def evaluation_speech(objectives: int = 1, **changes: object) -> Speech:
+    """A valid evaluation with so many entries, all of them met, and with `changes` of fields."""
+    entry = {"explanation": "A reason was given.", "met": True, "met_at_turn": None, "score": 80}
+    entries = [{"objective": f"Objective {n}"} | entry for n in range(1, objectives + 1)]
+    moment = {"message_number": 1, "learning_objective": "Objective 1", "evidence": "The opening."}
+    evaluation: Json = {
+        "key_moments": [moment],
+        "learning_objectives_evaluation": entries,
+        "strengths": ["Gives reasons."],
+        "areas_for_improvement": ["Examples."],
+        "overall_assessment": "Sound thinking.",
+        "overall_score": 80,
+        "summary": "The learner thought aloud.",
+    }
+    return _json_speech(evaluation | changes)
+
+
+def valid_judgement(received: Received) -> Speech:
+    """Nothing covered, or an evaluation with an entry for each objective of the system prompt."""
+    if "covered" in received.body["output_config"]["format"]["schema"]["properties"]:
+        return covering()
+    system = "".join(block["text"] for block in received.body["system"])
+    block = re.search(r"^<objectives-(\w+)>\n(.*?)\n</objectives-\1>$", system, re.DOTALL | re.M)
+    assert block is not None, "an evaluator is told the objectives"
+    return evaluation_speech(len(re.findall(r"^\d+\. ", block[2], re.M)))
+
+
+def _json_speech(answer: Json) -> Speech:
+    text = msgspec.json.encode(answer).decode()
+    half = len(text) // 2
+    return Speech(pieces=(text[:half], text[half:]))
 
 
 def event_bytes(name: str, data: Json) -> bytes:
@@ -162,3 +226,29 @@ def ending_bytes(speech: Speech) -> bytes:
         + event_bytes("message_delta", {"delta": delta, "usage": usage})
         + event_bytes("message_stop", {})
     )
+
+
+async def begin(request: web.Request, received: Received, speech: Speech) -> web.StreamResponse:
+    """Send the headers and the beginning of a message."""
+    response = web.StreamResponse(headers={"request-id": received.request_id})
+    response.content_type = "text/event-stream"
+    await response.prepare(request)
+    await response.write(beginning_bytes(received.body["model"], speech))
+    if speech.first_delay:
+        await asyncio.sleep(speech.first_delay)
+    return response
+
+
+async def say(
+    response: web.StreamResponse, pieces: tuple[str, ...], speech: Speech, ending: bytes = b""
+) -> web.StreamResponse:
+    """Send some of a speech's pieces, in its pace."""
+    if not speech.delay:  # one write for all: benchmarks should not measure this server
+        await response.write(b"".join(map(piece_bytes, pieces)) + ending)
+        return response
+    for number, piece in enumerate(pieces):
+        if number:
+            await asyncio.sleep(speech.delay)
+        await response.write(piece_bytes(piece))
+    await response.write(ending)
+    return response

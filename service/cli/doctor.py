@@ -9,7 +9,7 @@ import click
 
 from projections.install import check_projections
 from projections.status import projection_status
-from service.app import make_model
+from service.app import make_model, uses_provider
 from service.cli.session import owner
 from service.database import Database, open_database
 from service.errors import ServiceError
@@ -60,20 +60,20 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
 
 
 async def _model(settings: Settings) -> tuple[bool, str]:
-    model = make_model(settings)
-    if not (settings.anthropic_api_key or settings.anthropic_base_url):
-        return True, f"model: {model.name} (no ANTHROPIC_API_KEY and no ANTHROPIC_BASE_URL)"
+    name = make_model(settings)[1].reply
+    if not uses_provider(settings):
+        return True, f"model: {name} (no ANTHROPIC_API_KEY and no ANTHROPIC_BASE_URL)"
     try:
         host, port = _host_and_port(settings.anthropic_base_url or _ANTHROPIC)
     except ValueError as error:
-        return False, f"model: {model.name}, but ANTHROPIC_BASE_URL is not a URL: {error}"
+        return False, f"model: {name}, but ANTHROPIC_BASE_URL is not a URL: {error}"
     try:
         async with asyncio.timeout(_REACH):
             _, writer = await asyncio.open_connection(host, port)
         writer.close()
     except (OSError, TimeoutError) as error:
-        return False, f"model: {model.name}, but {host}:{port} is not reachable: {error}"
-    return True, f"model: {model.name}, {host}:{port} is reachable"
+        return False, f"model: {name}, but {host}:{port} is not reachable: {error}"
+    return True, f"model: {name}, {host}:{port} is reachable"
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

@@ -63,7 +63,7 @@ async def _chosen(
     connection: Connection, conversation_id: int | None, stream: str | None, after: int
 ) -> AsyncIterator[asyncpg.Record]:
     if stream is not None:
-        for row in await connection.fetch(query("read_stream"), ACCOUNT, stream, 0, None):
+        for row in await connection.fetch(query("read_stream"), ACCOUNT, stream, 0, None, None):
             yield row
         return
     while True:

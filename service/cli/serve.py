@@ -86,7 +86,7 @@ async def _demo(settings: Settings, database: Database, address: str) -> str:
 
     async with owner(database.url) as connection:
         tokens = await make_demo(connection, database.url, settings.home)
-    return greeting(tokens, address, make_model(settings).name)
+    return greeting(tokens, address, make_model(settings)[1].reply)
 
 
 @asynccontextmanager

@@ -5,62 +5,90 @@ The only module that imports the SDK, and only inside functions: importing it ta
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from eventstore.events import Usage
+from eventstore.events import PromptVersion, Usage
 from service.model import errors
 from service.model.arrival import Arrival
 from service.model.errors import Cause, ModelFailure
-from service.model.interface import ChatMessage, OnDelta, Reply, ReplyRequest
-from service.model.prompts import TutorPrompt
+from service.model.interface import (
+    AssessmentRequest,
+    ChatMessage,
+    EvaluationRequest,
+    ReplyRequest,
+    Request,
+)
+from service.model.judgements import ASSESSMENT_SCHEMA, EVALUATION_SCHEMA, Schema
+from service.model.prompts import AssessorPrompt, EvaluatorPrompt, TutorPrompt
 
 if TYPE_CHECKING:
     import anthropic
     from anthropic import AsyncAnthropic
     from anthropic.lib.streaming import AsyncMessageStream, ParsedMessageStreamEvent
-    from anthropic.types import Message, MessageParam
+    from anthropic.types import CacheControlEphemeralParam, Message, MessageParam, TextBlockParam
 
 CONNECT_SECONDS = 5.0
 # A local gateway often needs no key, but the SDK refuses to send a request without one.
 PLACEHOLDER_KEY = "no-key-set"
+
+_CACHED: "CacheControlEphemeralParam" = {"type": "ephemeral"}
 
 # What the SDK's accumulation raises, undocumented, where a 200 is not the protocol.
 _SDK_ACCIDENTS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class AnthropicModel:
-    """One model of the provider.
+    """The provider's models; each request says which.
 
     `stall_timeout` is the longest silence in seconds, before the answer and between its bytes.
-    Without a `base_url` a key is needed; with one (a gateway), it may be None.
+    `max_connections` requests can be open at once; a further one waits `stall_timeout` for its
+    turn. Without a `base_url` a key is needed; with one (a gateway), it may be None.
     """
 
     def __init__(
-        self, model: str, api_key: str | None, base_url: str | None, stall_timeout: float
+        self,
+        api_key: str | None,
+        base_url: str | None,
+        stall_timeout: float,
+        max_connections: int,
     ) -> None:
-        self.name = model
-        self._template = TutorPrompt()
-        self.prompt = self._template.version
+        self._tutor = TutorPrompt()
+        self._assessor = AssessorPrompt()
+        self._evaluator = EvaluatorPrompt()
         self._api_key = api_key or (PLACEHOLDER_KEY if base_url else None)
         self._base_url = base_url or None
         self._stall_timeout = stall_timeout
+        self._max_connections = max_connections
         self._client: AsyncAnthropic | None = None
         self._connecting = asyncio.Lock()
+
+    def prompt(self, request: Request) -> PromptVersion:
+        """The template for this kind of request."""
+        match request:
+            case ReplyRequest():
+                return self._tutor.version
+            case AssessmentRequest():
+                return self._assessor.version
+            case EvaluationRequest():
+                return self._evaluator.version
+            case _:
+                assert_never(request)
 
     async def warm_up(self) -> None:
         """Import the SDK and make the client in a thread; raises `ModelFailure` without a key."""
         await self._connected()
 
-    async def reply(self, request: ReplyRequest, on_delta: OnDelta | None = None) -> Reply:
-        """Stream one reply; see `Model.reply`."""
-        arrival = Arrival(request.model, on_delta)
+    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+        """Stream one answer; see `Model.answer`."""
         try:
-            async with asyncio.timeout(request.budget):
+            async with asyncio.timeout(budget) as limit:
                 await self._stream(await self._connected(), request, arrival)
         except TimeoutError:
-            late = Cause(errors.MODEL_TIMEOUT, f"no whole reply within {request.budget:g} s")
+            if not limit.expired():
+                raise
+            late = Cause(errors.MODEL_TIMEOUT, f"no whole answer within {budget:g} s")
             raise arrival.failure(late) from None
-        return arrival.reply()
+        arrival.reply()  # raises where the answer is cut short, refused or blank
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -80,44 +108,93 @@ class AnthropicModel:
 
         if self._api_key is None:
             raise _misconfigured("neither a key nor a base URL is set")
+        limits = httpx2.Limits(
+            max_connections=self._max_connections, max_keepalive_connections=self._max_connections
+        )
         try:
             client = anthropic.AsyncAnthropic(
                 api_key=self._api_key,
                 base_url=self._base_url,
                 max_retries=0,
                 timeout=httpx2.Timeout(self._stall_timeout, connect=CONNECT_SECONDS),
+                http_client=anthropic.DefaultAsyncHttpxClient(limits=limits),
             )
         except httpx2.InvalidURL:
             raise _misconfigured("the base URL is not a URL") from None
         _ = client.messages  # the SDK imports its resources at first touch: here, not on the loop
         return client
 
-    async def _stream(
-        self, client: "AsyncAnthropic", request: ReplyRequest, arrival: Arrival
-    ) -> None:
+    async def _stream(self, client: "AsyncAnthropic", request: Request, arrival: Arrival) -> None:
         import anthropic
         import httpx2
 
+        asked = self._question(request)
         try:
             async with client.messages.stream(
-                model=request.model,
+                model=arrival.asked,
                 max_tokens=request.max_tokens,
-                system=self._template.render(request.scenario),
-                messages=[_param(message) for message in request.messages],
-                cache_control={"type": "ephemeral"},
+                system=[_text(asked.system, cached=True)],
+                messages=asked.messages,
+                # Marks the last block. A judgement's is its question, which nobody asks again.
+                cache_control=_CACHED if asked.schema is None else anthropic.omit,
+                output_config=anthropic.omit
+                if asked.schema is None
+                else {"format": {"type": "json_schema", "schema": asked.schema}},
             ) as stream:
                 arrival.provider_request_id = stream.request_id
                 while (event := await _next_event(stream)) is not None:
                     _take(event, stream, arrival)
         except (anthropic.APIError, httpx2.HTTPError, _NotTheProtocolError) as error:
+            if isinstance(error, anthropic.APIStatusError):
+                arrival.provider_request_id = error.request_id or arrival.provider_request_id
             # `from None`: their messages may quote the learner's text or the key.
             raise arrival.failure(_cause_of(error)) from None
+
+    def _question(self, request: Request) -> "_Question":
+        scenario = request.scenario
+        match request:
+            case ReplyRequest():
+                messages = [_param(message) for message in request.messages]
+                return _Question(self._tutor.render(scenario), messages, None)
+            case AssessmentRequest():
+                asked = self._assessor.transcript(request), self._assessor.question(request)
+                return _Question(
+                    self._assessor.render(scenario), _for_a_judge(*asked), ASSESSMENT_SCHEMA
+                )
+            case EvaluationRequest():
+                asked = self._evaluator.transcript(request), self._evaluator.question(request)
+                return _Question(
+                    self._evaluator.render(scenario), _for_a_judge(*asked), EVALUATION_SCHEMA
+                )
+            case _:
+                assert_never(request)
+
+
+class _Question(NamedTuple):
+    """What differs between requests. All but the newest is the same bytes from turn to turn."""
+
+    system: str
+    messages: "list[MessageParam]"
+    schema: Schema | None
 
 
 def _param(message: ChatMessage) -> "MessageParam":
     if message.role == "user":
         return {"role": "user", "content": message.text}
     return {"role": "assistant", "content": message.text}
+
+
+def _for_a_judge(transcript: tuple[str, ...], question: str) -> "list[MessageParam]":
+    *earlier, newest = transcript
+    blocks = [_text(text) for text in earlier]
+    blocks += [_text(newest, cached=True), _text(question)]
+    return [{"role": "user", "content": blocks}]
+
+
+def _text(text: str, cached: bool = False) -> "TextBlockParam":
+    if cached:
+        return {"type": "text", "text": text, "cache_control": _CACHED}
+    return {"type": "text", "text": text}
 
 
 class _NotTheProtocolError(Exception):

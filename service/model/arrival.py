@@ -1,21 +1,44 @@
-"""What has arrived of one reply, ready at any moment to be told as a reply or as a failure."""
+"""What has arrived of one answer, ready at any moment to be told as a reply or as a failure."""
 
 import time
+from collections.abc import Callable
+
+import msgspec
 
 from eventstore.events import Usage
 from service.model import errors
 from service.model.errors import Cause, ModelFailure
-from service.model.interface import OnDelta, Reply
+
+OnDelta = Callable[[str], None]
+"""Takes each piece of text as it arrives; all of them joined are the answer. Must not block."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer with what an auditor needs to judge it.
+
+    `model` is the one that answered, which may be a dated version of the one asked for.
+    `first_token_ms` and `duration_ms` count milliseconds from the making of the `Arrival`.
+    """
+
+    text: str
+    model: str
+    stop_reason: str
+    usage: Usage
+    provider_request_id: str | None
+    first_token_ms: int | None
+    duration_ms: int
 
 
 class Arrival:
-    """A reply under way; its clock starts now. `model` is the one asked for until another answers.
+    """An answer under way; its clock starts now.
 
-    A provider fills in the public attributes as it learns them.
+    `asked` is the model asked for, `model` the same until another one answers. A provider fills
+    in the public attributes as it learns them.
     """
 
-    def __init__(self, model: str, on_delta: OnDelta | None) -> None:
-        self.model = model
+    def __init__(self, asked: str, on_delta: OnDelta | None = None) -> None:
+        self.asked = asked
+        self.model = asked
         self.provider_request_id: str | None = None
         self.usage: Usage | None = None
         self.stop_reason: str | None = None
@@ -30,14 +53,19 @@ class Arrival:
         if not text:
             return
         if self._first_token_ms is None:
-            self._first_token_ms = self._elapsed_ms()
+            self._first_token_ms = self.elapsed_ms
         self._pieces.append(text)
         if self._on_delta is not None:
             self._on_delta(text)
 
+    @property
+    def text(self) -> str:
+        """What has arrived so far."""
+        return "".join(self._pieces)
+
     def reply(self) -> Reply:
-        """The finished reply; raises `ModelFailure` where it is not finished, refused or blank."""
-        text = "".join(self._pieces)
+        """The finished answer; raises `ModelFailure` where it is not finished, refused or blank."""
+        text = self.text
         if self.stop_reason is None:
             raise self.failure(Cause(errors.MODEL_INTERRUPTED, "ended before its stop reason"))
         if self.stop_reason == "refusal":
@@ -51,22 +79,24 @@ class Arrival:
             usage=self.usage or Usage(),
             provider_request_id=self.provider_request_id,
             first_token_ms=self._first_token_ms,
-            duration_ms=self._elapsed_ms(),
+            duration_ms=self.elapsed_ms,
         )
 
     def failure(self, cause: Cause) -> ModelFailure:
-        """The failure that ends this reply, with all that had arrived of it."""
+        """The failure that ends this answer, with all that had arrived of it."""
         return ModelFailure(
             cause.code,
             retryable=cause.retryable,
             detail=cause.detail,
-            partial_text="".join(self._pieces),
+            partial_text=self.text,
             model=self.model,
             usage=self.usage,
             provider_request_id=self.provider_request_id,
-            duration_ms=self._elapsed_ms(),
+            duration_ms=self.elapsed_ms,
             retry_after=cause.retry_after,
         )
 
-    def _elapsed_ms(self) -> int:
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the question was put."""
         return round((time.monotonic() - self._started) * 1000)

@@ -16,6 +16,8 @@ MODEL_TIMEOUT = "model_timeout"
 MODEL_INTERRUPTED = "model_interrupted"
 MODEL_REFUSED = "model_refused"
 MODEL_EMPTY = "model_empty"
+MODEL_INVALID = "model_invalid"
+CANCELLED = "cancelled"
 ABANDONED = "abandoned"
 SERVICE_STOPPING = "service_stopping"
 INTERNAL_ERROR = "internal_error"
@@ -29,6 +31,8 @@ LEARNER_SENTENCES: dict[str, str] = {
     MODEL_INTERRUPTED: "The tutor was cut off in the middle of its answer. Please try again.",
     MODEL_REFUSED: "The tutor cannot answer that. Please put it in another way.",
     MODEL_EMPTY: "The tutor did not find an answer. Please try again.",
+    MODEL_INVALID: "The tutor's answer could not be used. Please try again.",
+    CANCELLED: "The reply was stopped.",
     ABANDONED: "The tutor's answer was lost on the way. Please send your message again.",
     INTERNAL_ERROR: "Something went wrong here. Please try again; if it stays, tell your teacher.",
     SERVICE_STOPPING: "The tutor is being restarted. Please try again in a moment.",
@@ -79,7 +83,7 @@ class ModelFailure(Exception):
 
     `code` is a key of `LEARNER_SENTENCES`. `detail` is for the log: short, never the learner's
     text, never a key. `partial_text` is what had arrived, `usage` what it has cost so far.
-    `duration_ms` counts milliseconds from the call of `Model.reply`, `retry_after` seconds.
+    `duration_ms` counts milliseconds from the making of the `Arrival`, `retry_after` seconds.
     """
 
     def __init__(

@@ -1,14 +1,11 @@
 """What a model is asked and what it answers, whoever stands behind it."""
 
-from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
 
-from eventstore.events import PromptVersion, Usage
-
-OnDelta = Callable[[str], None]
-"""Takes each piece of text as it arrives; all of them joined are the reply. Must not block."""
+from eventstore.events import PromptVersion
+from service.model.arrival import Arrival
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
@@ -28,57 +25,60 @@ class Scenario(msgspec.Struct, frozen=True):
     pedagogical_guidance: str
 
 
-class ReplyRequest(msgspec.Struct, frozen=True):
-    """One question to a model.
+class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer the last message in the tutor's part.
 
-    `messages` alternate and begin with the user's. `max_tokens` bounds the reply, `budget` (in
-    seconds) everything from the call of `Model.reply` to the last byte.
+    `messages` alternate and begin and end with the user's. `max_tokens` bounds the answer.
     """
 
-    model: str
     scenario: Scenario
     messages: tuple[ChatMessage, ...]
     max_tokens: int
-    budget: float
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """A whole reply with what an auditor needs to judge it.
+class AssessmentRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Judge which of the open objectives the learner has covered by now.
 
-    `model` is the one that answered, which may be a dated version of the one asked for.
-    `first_token_ms` and `duration_ms` count milliseconds from the call of `Model.reply`.
+    `messages` as of a reply, so the last is the learner's newest. `open_objectives` are places
+    in the scenario's objectives, counted from 1. The answer is the JSON of an `Assessment`.
     """
 
-    text: str
-    model: str
-    stop_reason: str
-    usage: Usage
-    provider_request_id: str | None
-    first_token_ms: int | None
-    duration_ms: int
+    scenario: Scenario
+    messages: tuple[ChatMessage, ...]
+    open_objectives: tuple[int, ...]
+    max_tokens: int
+
+
+class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluate a whole conversation. The answer is the JSON of an `Evaluation`."""
+
+    scenario: Scenario
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+
+
+Request = ReplyRequest | AssessmentRequest | EvaluationRequest
 
 
 class Model(Protocol):
-    """Something that replies to learners."""
+    """Something that replies to learners, and judges."""
 
-    @property
-    def name(self) -> str:
-        """The model that is asked for."""
-
-    @property
-    def prompt(self) -> PromptVersion:
-        """The instructions that it is given."""
+    def prompt(self, request: Request) -> PromptVersion:
+        """The instructions that it is given for such a request."""
 
     async def warm_up(self) -> None:
-        """Do the slow part of the first reply now, off the event loop. May be called again.
+        """Do the slow part of the first request now, off the event loop. May be called again.
 
         Raises `ModelFailure` where the model's settings can never work.
         """
 
-    async def reply(self, request: ReplyRequest, on_delta: OnDelta | None = None) -> Reply:
-        """Answer the last message, or raise `ModelFailure`; one attempt, no retries.
+    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+        """Put the answer of `arrival.asked` into `arrival`, or raise `ModelFailure`.
 
-        What `on_delta` raises reaches the caller as it is. A cancelled call leaves no connection.
+        One attempt, no retries, within `budget` seconds. Whatever has been learnt of the answer
+        by then stands in `arrival`, also after a failure or when the call is cancelled; a
+        cancelled call leaves no connection. What `arrival.on_delta` raises reaches the caller as
+        it is.
         """
 
     async def close(self) -> None:

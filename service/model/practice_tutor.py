@@ -2,14 +2,26 @@
 
 import hashlib
 import re
+from typing import NamedTuple, assert_never
+
+import msgspec
 
 from eventstore.events import PromptVersion, Usage
+from service.model.arrival import Arrival
 from service.model.interface import (
+    AssessmentRequest,
     ChatMessage,
-    OnDelta,
-    Reply,
+    EvaluationRequest,
     ReplyRequest,
+    Request,
     Scenario,
+)
+from service.model.judgements import (
+    Assessment,
+    Covered,
+    Evaluation,
+    KeyMoment,
+    ObjectiveEvaluation,
 )
 from service.model.prompts import one_line
 
@@ -35,38 +47,69 @@ CLOSING = (
     "If you would rather go on: what would you still like to find out about “{title}”?"
 )
 _SENTENCES = (OPENING, NEXT_GOAL, THANKS, CANNOT_ANSWER, *KINDS_OF_QUESTION, SUMMARY, CLOSING)
+
+ENOUGH_WORDS = 3
+RULE = (
+    "An objective counts as covered when the learner has answered each of the "
+    f"{len(KINDS_OF_QUESTION)} questions about it, with at least {ENOUGH_WORDS} words and not with "
+    "a question back. This shows that they took part, not that they are right."
+)
+CANNOT_JUDGE = "A practice tutor asks questions and cannot judge what is answered. "
+RESULT = "By its rule, {met} of {count} objectives are covered. "
+NO_OBJECTIVES = "There were no objectives to cover. "
+ANSWERED = (
+    "{answered} of the {asked} questions about this were answered with a sentence. "
+    "Whether the answers are right is for the teacher to judge."
+)
+STRENGTH = "Answered every question about “{goal}”."
+IMPROVEMENT = "Answer every question about “{goal}” with a sentence."
+EVIDENCE = "Answered the last question about this: “{quote}”"
+_RULE_TEXTS = (RULE, CANNOT_JUDGE, RESULT, NO_OBJECTIVES, ANSWERED, STRENGTH, IMPROVEMENT, EVIDENCE)
+_QUOTED = 120  # characters
+
 _WORD = re.compile(r"\S+\s*")
+# Thai, Lao, Burmese, Khmer, kana and Han have no spaces: each sign counts as a word.
+_SIGN = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]")
+
+
+def _version(name: str, texts: tuple[str, ...]) -> PromptVersion:
+    return PromptVersion(name=name, sha256=hashlib.sha256("\n".join(texts).encode()).hexdigest())
+
+
+_SPEAKING = _version("practice_tutor.v1", _SENTENCES)
+_JUDGING = _version("practice_tutor_rule.v1", _RULE_TEXTS)
 
 
 class PracticeTutor:
     """A deterministic question-asker made from the experience's objectives.
 
-    Its prompt version is the hash of the sentences that it speaks in, joined with line feeds.
+    It judges by a rule that is as simple as its questions (`RULE`), and says so wherever it
+    judges: an objective is covered when the learner has answered its three questions. Its
+    prompt versions are the hashes of the texts that it uses, joined with line feeds.
     """
 
-    name = PRACTICE_TUTOR
-    prompt = PromptVersion(
-        name="practice_tutor.v1", sha256=hashlib.sha256("\n".join(_SENTENCES).encode()).hexdigest()
-    )
+    def prompt(self, request: Request) -> PromptVersion:
+        """The sentences that it speaks in, or the rule by which it judges."""
+        return _SPEAKING if isinstance(request, ReplyRequest) else _JUDGING
 
     async def warm_up(self) -> None:
         """Nothing is slow here."""
 
-    async def reply(self, request: ReplyRequest, on_delta: OnDelta | None = None) -> Reply:
-        """The next question. Never fails; costs no tokens and no time."""
-        text = _next_turn(request.scenario, request.messages)
-        if on_delta is not None:
-            for word in _WORD.findall(text):
-                on_delta(word)
-        return Reply(
-            text=text,
-            model=PRACTICE_TUTOR,
-            stop_reason="end_turn",
-            usage=Usage(),
-            provider_request_id=None,
-            first_token_ms=0,
-            duration_ms=0,
-        )
+    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+        """The next question, or a judgement as JSON. Never fails; costs no tokens and no time."""
+        arrival.model = PRACTICE_TUTOR
+        match request:
+            case ReplyRequest():
+                for word in _WORD.findall(_next_turn(request.scenario, request.messages)):
+                    arrival.add(word)
+            case AssessmentRequest():
+                arrival.add(msgspec.json.encode(_assessed(request)).decode())
+            case EvaluationRequest():
+                arrival.add(msgspec.json.encode(_evaluated(request)).decode())
+            case _:
+                assert_never(request)
+        arrival.usage = Usage()
+        arrival.stop_reason = "end_turn"
 
     async def close(self) -> None:
         """Nothing is open here."""
@@ -94,3 +137,99 @@ def _step(goals: list[str], turn: int, title: str) -> str:
 def _asks(message: ChatMessage) -> bool:
     # U+FF1F and U+061F are the question marks of Chinese or Japanese, and of Arabic.
     return message.text.rstrip().endswith(("?", "\uff1f", "\u061f"))
+
+
+class _Progress(NamedTuple):
+    """How far the learner got with one objective.
+
+    `answered` of its questions, and the place from 1 in the messages of what answered the last.
+    """
+
+    objective: str
+    answered: int
+    last_answer: int
+
+    @property
+    def covered(self) -> bool:
+        return self.answered == len(KINDS_OF_QUESTION)
+
+
+def _progress(scenario: Scenario, messages: tuple[ChatMessage, ...]) -> list[_Progress]:
+    """One for each objective, in order; of a blank one nothing is asked."""
+    # The first message is the service's, the first of the learner's answers the first question.
+    answers = [
+        (place, message)
+        for place, message in enumerate(messages, start=1)
+        if place > 1 and message.role == "user"
+    ]
+    found = []
+    for objective in scenario.objectives:
+        own = answers[: len(KINDS_OF_QUESTION)] if objective.strip() else []
+        answers = answers[len(own) :]
+        answered = sum(_answers(message) for _, message in own)
+        found.append(_Progress(objective, answered, own[-1][0] if own else 0))
+    return found
+
+
+def _answers(message: ChatMessage) -> bool:
+    return _count_words(message.text) >= ENOUGH_WORDS and not _asks(message)
+
+
+def _count_words(text: str) -> int:
+    pieces = (piece for piece in text.split() if any(map(str.isalnum, piece)))
+    return sum(max(1, len(_SIGN.findall(piece))) for piece in pieces)
+
+
+def _assessed(request: AssessmentRequest) -> Assessment:
+    progress = enumerate(_progress(request.scenario, request.messages), start=1)
+    return Assessment(
+        covered=tuple(
+            Covered(objective=number, message=one.last_answer)
+            for number, one in progress
+            if one.covered and number in request.open_objectives
+        )
+    )
+
+
+def _evaluated(request: EvaluationRequest) -> Evaluation:
+    progress = _progress(request.scenario, request.messages)
+    covered = [one for one in progress if one.covered]
+    lacking = [one for one in progress if not one.covered]
+    counts = {"met": len(covered), "count": len(progress)}
+    result = RESULT.format(**counts) if progress else NO_OBJECTIVES
+    return Evaluation(
+        summary=CANNOT_JUDGE + result.rstrip(),
+        overall_assessment=CANNOT_JUDGE + result + RULE,
+        overall_score=_percentage(len(covered), len(progress)),
+        learning_objectives_evaluation=tuple(_entry(one, request.messages) for one in progress),
+        strengths=tuple(STRENGTH.format(goal=one_line(one.objective)) for one in covered),
+        areas_for_improvement=tuple(
+            IMPROVEMENT.format(goal=one_line(one.objective)) for one in lacking
+        ),
+        key_moments=tuple(_key_moment(one, request.messages) for one in covered),
+    )
+
+
+def _entry(one: _Progress, messages: tuple[ChatMessage, ...]) -> ObjectiveEvaluation:
+    own = sum(message.role == "user" for message in messages[1 : one.last_answer])
+    return ObjectiveEvaluation(
+        objective=one.objective,
+        met=one.covered,
+        score=_percentage(one.answered, len(KINDS_OF_QUESTION)),
+        explanation=ANSWERED.format(answered=one.answered, asked=len(KINDS_OF_QUESTION)),
+        met_at_turn=own if one.covered else None,
+    )
+
+
+def _key_moment(one: _Progress, messages: tuple[ChatMessage, ...]) -> KeyMoment:
+    words = one_line(messages[one.last_answer - 1].text)
+    quote = words if len(words) <= _QUOTED else words[: _QUOTED - 1] + "…"
+    return KeyMoment(
+        learning_objective=one.objective,
+        evidence=EVIDENCE.format(quote=quote),
+        message_number=one.last_answer - 1,  # without the starting prompt
+    )
+
+
+def _percentage(part: int, whole: int) -> int:
+    return round(100 * part / whole) if whole else 0

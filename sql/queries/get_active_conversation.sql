@@ -5,16 +5,8 @@ SELECT t.token_id, t.account_id, t.user_id, t.scopes,
        c.course_id IS NOT NULL AS course_exists, c.course_id, m.role,
        x.experience_id, x.workflow_state AS experience_state, x.version AS experience_version,
        v.user_id AS conversation_user_id, v.workflow_state AS conversation_state,
-       v.conversation_id, v.progress,
-       (SELECT string_agg('{"id":"' || s.message_id || '","role":"' || s.role
-                          || '","text":' || coalesce(to_json(s.text)::text, 'null')
-                          || ',"created_at":"'
-                          || to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-                          || '","feedback":[]}', ',')
-          FROM (SELECT message_id, role, text, created_at
-                  FROM read.conversation_messages
-                 WHERE account_id = v.account_id AND conversation_id = v.conversation_id
-                 ORDER BY position, ordinal) s) AS messages
+       v.conversation_id, v.progress, said.messages,
+       greatest(v.progress_revision, said.revision) AS revision
   FROM tokens t
   LEFT JOIN courses c ON c.account_id = t.account_id AND c.course_id = $2
   LEFT JOIN enrollments m ON m.account_id = t.account_id AND m.course_id = $2
@@ -25,4 +17,15 @@ SELECT t.token_id, t.account_id, t.user_id, t.scopes,
        AND a.experience_id = $3 AND a.user_id = t.user_id
   LEFT JOIN read.conversations v ON v.account_id = a.account_id
        AND v.conversation_id = a.conversation_id
+  LEFT JOIN LATERAL (
+       SELECT string_agg('{"id":"' || s.message_id || '","role":"' || s.role
+                         || '","text":' || coalesce(to_json(s.text)::text, 'null')
+                         || ',"created_at":"'
+                         || to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+                         || '","feedback":[]}', ',') AS messages,
+              max(s.revision) AS revision
+         FROM (SELECT message_id, role, text, created_at, revision
+                 FROM read.conversation_messages
+                WHERE account_id = v.account_id AND conversation_id = v.conversation_id
+                ORDER BY position, ordinal) s) said ON true
  WHERE t.token_hash = $1

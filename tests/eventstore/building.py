@@ -13,8 +13,12 @@ from eventstore.events import (
     AnyEvent,
     ConversationCompleted,
     ConversationStarted,
+    CoveredObjective,
+    EvaluationRecorded,
+    EvaluationRequested,
     ExperienceCreated,
     MessagePosted,
+    ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     PromptVersion,
@@ -120,6 +124,7 @@ class Learner:
         self.active: int | None = None
         self.opening: OpeningRequested | None = None
         self.turn: MessagePosted | None = None
+        self.covered = 0
         self._ids = conversation_ids or count(1)
 
     def asks_to_open(self) -> Step:
@@ -168,6 +173,7 @@ class Learner:
             reply=reply,
         )
         before, self.active = self.active, started.conversation_id
+        self.covered = 0
         if before is None:
             return self._step((started, text))
         over = ConversationCompleted(conversation_id=before, reason="superseded")
@@ -187,7 +193,17 @@ class Learner:
         )
         return self._step((self.turn, text))
 
-    def is_answered(self, text: str = "And why is that?", reply: ReplyRecord = REPLY) -> Step:
+    def is_answered(
+        self,
+        text: str = "And why is that?",
+        reply: ReplyRecord = REPLY,
+        covers: Sequence[int] | None = None,
+    ) -> Step:
+        """The model replies.
+
+        Args:
+            covers: Objectives that this message was found to cover; None where nobody judged it.
+        """
         asked = self._end_turn()
         answer = ReplyCompleted(
             conversation_id=asked.conversation_id,
@@ -195,7 +211,45 @@ class Learner:
             message_id=str(uuid4()),
             reply=reply,
         )
-        return self._step((answer, text))
+        if covers is None:
+            return self._step((answer, text))
+        assessed = ObjectivesAssessed(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            covered=tuple(CoveredObjective(n, asked.message_id) for n in covers),
+            judgement=reply,
+        )
+        return self._step((assessed, None), (answer, text))
+
+    def is_answered_well(self) -> Step:
+        """The model replies, and the next objective is found covered."""
+        self.covered += 1
+        return self.is_answered(covers=[self.covered])
+
+    def is_evaluated(self) -> list[Step]:
+        """A teacher has the conversation evaluated."""
+        asked = EvaluationRequested(
+            conversation_id=self._conversation(),
+            turn_id=str(uuid4()),
+            course_id=self.course_id,
+            experience_id=self.experience_id,
+            experience_version=1,
+            user_id=self.user_id,
+            model=REPLY.model_requested,
+            owner=OWNER,
+            deadline_at=DEADLINE,
+        )
+        done = EvaluationRecorded(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            experience_version=1,
+            judgement=REPLY,
+        )
+        stream = f"evaluation-{asked.turn_id}"
+        return [
+            Step(stream, (NewEvent(event=asked),)),
+            Step(stream, (NewEvent(event=done, content="{}", subject_id=self.user_id),)),
+        ]
 
     def is_not_answered(
         self,
@@ -231,7 +285,12 @@ class Learner:
     def possible_steps(self) -> list[Callable[[], Step]]:
         """What may come next."""
         if self.turn:
-            return [*(self.is_answered,) * 3, self.is_not_answered, self.deletes]
+            return [
+                *(self.is_answered,) * 2,
+                self.is_answered_well,
+                self.is_not_answered,
+                self.deletes,
+            ]
         deletion = [] if self.active is None else [self.deletes]
         if self.opening:
             return [*(self.opens,) * 3, self.opening_fails, *deletion]
@@ -268,12 +327,17 @@ def dialogue(learner: Learner, exchanges: int = 2) -> list[Step]:
 
 
 def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
-    """A random history: failures, cancelled turns, conversations superseded and deleted."""
+    """A random history: failures, cancelled turns, conversations superseded and deleted, judged."""
     chance = random.Random(seed)
     ids = count(seed * 1_000_000 + 1)
     people = [Learner(seed * 1000 + n, 1 + n % 3, 1 + n % 2, ids) for n in range(learners)]
     created = [experience_created(seed * 1000 + n) for n in range(3)]
-    said = (chance.choice(chance.choice(people).possible_steps())() for _ in range(steps))
+    said: list[Step] = []
+    for _ in range(steps):
+        person = chance.choice(people)
+        said.append(chance.choice(person.possible_steps())())
+        if person.active is not None and chance.random() < 0.1:
+            said += person.is_evaluated()
     return created + [_with_texts(chance, step) for step in said]
 
 

@@ -14,10 +14,18 @@ import pytest
 from eventstore.codec import decode_event, encode
 from eventstore.events import (
     AnyEvent,
+    AssessmentFailed,
+    AttemptRecord,
+    ContextRecord,
     ConversationCompleted,
     ConversationStarted,
+    CoveredObjective,
+    EvaluationFailed,
+    EvaluationRecorded,
+    EvaluationRequested,
     ExperienceCreated,
     MessagePosted,
+    ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     PromptVersion,
@@ -51,6 +59,47 @@ REPLY = ReplyRecord(
     duration_ms=2048,
     attempts=2,
 )
+ATTEMPTS = (
+    AttemptRecord(
+        model="claude-sonnet",
+        outcome="model_overloaded",
+        detail="HTTP 529 overloaded_error",
+        provider_request_id="req_1",
+        duration_ms=120,
+    ),
+    AttemptRecord(
+        model="claude-haiku-5-5",
+        outcome="completed",
+        usage=Usage(input_tokens=1200, output_tokens=85),
+        cost_microusd=163,
+        provider_request_id="req_2",
+        duration_ms=900,
+        waited_ms=512,
+    ),
+)
+JUDGEMENT = msgspec.structs.replace(
+    REPLY,
+    attempt_records=ATTEMPTS,
+    fallback=True,
+    price_version="2026-11-22",
+    cost_microusd=163,
+    context=ContextRecord(messages_sent=42, messages_left_out=20, estimated_tokens=99_000),
+)
+UNANSWERED: dict[str, Any] = {
+    "conversation_id": 16,
+    "turn_id": TURN,
+    "code": "model_overloaded",
+    "detail": "HTTP 529 overloaded_error",
+    "retryable": True,
+    "retry_after": 2.5,
+    "model": "claude-haiku-5-5",
+    "usage": Usage(input_tokens=12, output_tokens=3),
+    "provider_request_id": "req_2",
+    "duration_ms": 31000,
+    "attempt_records": ATTEMPTS,
+    "price_version": "2026-11-22",
+    "cost_microusd": 163,
+}
 EXAMPLES: tuple[AnyEvent, ...] = (
     OpeningRequested(
         conversation_id=16,
@@ -109,6 +158,26 @@ EXAMPLES: tuple[AnyEvent, ...] = (
         duration_ms=None,
     ),
     ReplyCancelled(conversation_id=16, turn_id=TURN, reason="conversation_completed"),
+    ObjectivesAssessed(
+        conversation_id=16,
+        turn_id=TURN,
+        covered=(CoveredObjective(2, MESSAGE),),
+        judgement=JUDGEMENT,
+    ),
+    AssessmentFailed(**UNANSWERED),
+    EvaluationRequested(
+        conversation_id=16,
+        turn_id=TURN,
+        course_id=1,
+        experience_id=2,
+        experience_version=4,
+        user_id=101,
+        model="claude-sonnet",
+        owner=281474976710655,
+        deadline_at=DEADLINE,
+    ),
+    EvaluationRecorded(conversation_id=16, turn_id=TURN, experience_version=4, judgement=JUDGEMENT),
+    EvaluationFailed(**UNANSWERED),
     ConversationCompleted(conversation_id=16, reason="superseded"),
     ExperienceCreated(
         experience_id=2,

@@ -26,8 +26,11 @@ STREAM_KEY = "events_account_id_stream_revision_key"
 READS = {
     "read_all": ("1, 0, 500", {"events_pkey"}),
     "read_all, late": ("1, 19000, 500", {"events_pkey"}),
-    "read_stream": ("1, 'dialogue-1-7', 0, NULL", {STREAM_KEY}),
-    "read_stream, since": ("1, 'dialogue-1-7', 0, 'conversation_started.v1'", {STREAM_KEY}),
+    "read_stream": ("1, 'dialogue-1-7', 0, NULL, NULL", {STREAM_KEY}),
+    "read_stream, since": ("1, 'dialogue-1-7', 0, 'conversation_started.v1', NULL", {STREAM_KEY}),
+    "read_stream, upto": ("1, 'dialogue-1-7', 0, 'conversation_started.v1', 20", {STREAM_KEY}),
+    "read_turn": ("1, 7, 'no-such-turn'", {"events_conversation"}),
+    "find_request": ("1, 101, 'no-such-key'", {"events_idempotency_key"}),
     "read_conversation": ("1, 7, 0, 500", {"events_conversation"}),
     "find_appended": (
         "1, ARRAY[gen_random_uuid(), gen_random_uuid()]",

@@ -17,6 +17,7 @@ from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.projections.viewing import all_rows, generations, with_version
 
 NAME = "conversations"
+VERSION = definitions()[NAME].version
 ChangeProgram = Callable[[Definition], None]
 
 
@@ -77,7 +78,7 @@ async def test_a_database_of_a_newer_program_is_refused(
 ) -> None:
     program_has(with_version(definitions()[NAME], 0))
     for refused in (check_projections(owner), install(owner, database_url)):
-        with pytest.raises(SchemaTooNew, match="conversations is at v1"):
+        with pytest.raises(SchemaTooNew, match=f"{NAME} is at v{VERSION}"):
             await refused
     assert await generations(owner, NAME) == [(1, "live")]
 
@@ -87,7 +88,7 @@ async def test_a_database_with_other_statements_of_the_same_version_is_refused(
 ) -> None:
     program_has(other_statements(definitions()[NAME]))
     for refused in (check_projections(owner), install(owner, database_url)):
-        with pytest.raises(SchemaDiffers, match=r"conversations v1 .* needs a new version"):
+        with pytest.raises(SchemaDiffers, match=rf"{NAME} v{VERSION} .* needs a new version"):
             await refused
     assert await generations(owner, NAME) == [(1, "live")]
 

@@ -122,8 +122,11 @@ class TestConversations:
         objectives = ("Explain winter", "Compare the hemispheres")
         events = await happened(log, learner.asks_to_open(), learner.opens(objectives=objectives))
         at = events[-1].recorded_at
-        ((*facts, progress, created, completed),) = await shown(owner, "conversations")
+        ((*facts, progress, revision, met, created, completed),) = await shown(
+            owner, "conversations"
+        )
         assert facts == [1, 1, 3, 2, 1, 101, "active"]
+        assert (revision, met) == (events[-1].revision, False)
         assert msgspec.json.decode(progress) == {
             "current": 0,
             "total": 2,
@@ -239,6 +242,55 @@ class TestPendingTurns:
         assert len(await conversation(owner)) == 4
 
 
+class TestProgress:
+    OBJECTIVES = ("Explain winter", "Compare the hemispheres", "Predict the equinox")
+
+    async def progress(self, owner: Connection) -> tuple[list[str], int, int, bool]:
+        (row,) = await shown(
+            owner, "conversations", "conversation_id, progress, all_objectives_met"
+        )
+        _, text, met = row
+        told = msgspec.json.decode(text)
+        return (
+            [objective["status"] for objective in told["objectives"]],
+            told["current"],
+            told["percentage"],
+            met,
+        )
+
+    async def test_what_is_covered_adds_up_and_never_falls_back(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, learner.asks_to_open(), learner.opens(objectives=self.OBJECTIVES))
+        assert await self.progress(owner) == (["", "", ""], 0, 0, False)
+        await happened(log, learner.says(), learner.is_answered(covers=[2]))
+        assert await self.progress(owner) == (["", "covered", ""], 1, 33, False)
+        await happened(log, learner.says(), learner.is_answered(covers=[]))
+        assert await self.progress(owner) == (["", "covered", ""], 1, 33, False)
+        await happened(log, learner.says(), learner.is_answered(covers=[3, 1]))
+        assert await self.progress(owner) == (["covered"] * 3, 3, 100, True)
+
+    async def test_progress_tells_the_revision_of_its_last_change(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, learner.asks_to_open(), learner.opens(objectives=self.OBJECTIVES))
+        _, assessed, _ = await happened(log, learner.says(), learner.is_answered(covers=[1]))
+        await happened(log, learner.says(), learner.is_answered(covers=[]))
+        ((_, revision),) = await shown(owner, "conversations", "conversation_id, progress_revision")
+        assert revision == assessed.revision
+
+    async def test_an_evaluation_is_kept_with_the_version_that_it_was_made_of(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner, 1))
+        await happened(log, *learner.is_evaluated(), *learner.is_evaluated())
+        rows = await shown(owner, "evaluations", "conversation_id, experience_version, evaluation")
+        assert rows == [(1, 1, "{}"), (1, 1, "{}")]
+
+
 class TestExperiences:
     async def test_an_experience_shows_as_it_was_created(
         self, log: EventLog, owner: Connection
@@ -265,7 +317,7 @@ class TestTurnFacts:
         ((account, _, *facts),) = await shown(owner, "turn_facts")
         assert account == 1
         assert facts[:9] == [1, 3, 2, 101, "opening", asked.recorded_at, None, "pending", None]
-        assert facts[9:] == [REPLY.model_requested, *[None] * 7]
+        assert facts[9:] == [REPLY.model_requested, *[None] * 9]
 
     async def test_a_completed_turn_tells_what_it_took(
         self, log_parts: Parts, owner: Connection

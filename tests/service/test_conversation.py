@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from eventstore.events import (
     AnyDialogueEvent,
     AnyEvent,
+    AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
+    CoveredObjective,
+    EvaluationFailed,
+    EvaluationRecorded,
+    EvaluationRequested,
     ExperienceCreated,
     MessagePosted,
+    ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     PromptVersion,
@@ -28,18 +34,22 @@ from eventstore.events import (
 )
 from eventstore.records import Actor, Metadata, RecordedEvent
 from service.commands import (
+    Assessed,
+    CancelTurn,
     Command,
     CompleteConversation,
     FailTurn,
     Failure,
     OpenConversation,
     PostMessage,
+    RecordAssessment,
     RecordOpening,
     RecordReply,
+    Spent,
 )
-from service.conversation import Conversation, Dialogue, Fact, Message, decide, evolve
-from service.dialogues import fold
-from service.errors import NotFound, ServiceError, TurnInProgress, TurnIsOver
+from service.conversation import Fact, decide
+from service.dialogue import Conversation, Dialogue, Message, evolve, fold
+from service.errors import ConversationMoved, NotFound, ServiceError, TurnInProgress, TurnIsOver
 from tests.service.histories import assert_lawful_dialogue
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -68,6 +78,7 @@ def requested(conversation: int = 1, turn: str = "t1") -> OpeningRequested:
         model="asked",
         owner=5,
         deadline_at=LATER,
+        starting_message_id="prompt-1",
     )
 
 
@@ -138,6 +149,30 @@ CREATED = ExperienceCreated(
 ONE_OF_EACH: tuple[AnyEvent, ...] = (
     *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
     *(completed(), CREATED),
+    ObjectivesAssessed(
+        conversation_id=1,
+        turn_id="t2",
+        covered=(CoveredObjective(1, "message-t2"),),
+        judgement=REPLY,
+    ),
+    AssessmentFailed(conversation_id=1, turn_id="t2", code="model_timeout"),
+    EvaluationRequested(
+        conversation_id=1,
+        turn_id="t9",
+        course_id=7,
+        experience_id=8,
+        experience_version=3,
+        user_id=9,
+        model="asked",
+        owner=5,
+        deadline_at=LATER,
+    ),
+    EvaluationRecorded(conversation_id=1, turn_id="t9", experience_version=3, judgement=REPLY),
+    EvaluationFailed(conversation_id=1, turn_id="t9", code="model_timeout"),
+)
+_UNMOVED = (
+    *(ExperienceCreated, AssessmentFailed),
+    *(EvaluationRequested, EvaluationRecorded, EvaluationFailed),
 )
 
 NEW: tuple[AnyEvent, ...] = ()
@@ -199,6 +234,14 @@ def open_(conversation: int = 2, turn: str = "t3") -> OpenConversation:
     return msgspec.convert(msgspec.structs.asdict(requested(conversation, turn)), OpenConversation)
 
 
+SPENT = Spent(provider_request_id="req", duration_ms=7, cost_microusd=11)
+
+
+def assess(*objectives: int) -> Assessed:
+    covered = tuple(CoveredObjective(n, "message-t2") for n in objectives)
+    return Assessed(covered=covered, judgement=REPLY)
+
+
 def record_opening(turn: str = "t1") -> RecordOpening:
     return RecordOpening(
         turn_id=turn,
@@ -232,13 +275,14 @@ def fail(turn: str = "t2", partial: str = "") -> FailTurn:
         code="model_timeout",
         detail="late",
         partial_text=partial,
-        provider_request_id="req",
-        duration_ms=7,
+        spent=SPENT,
     )
     return FailTurn(turn_id=turn, failure=failure)
 
 
 COMPLETE = CompleteConversation(conversation_id=1)
+REPLY_6 = record_reply("t6")
+FAILED_ASSESSMENT = Failure(code="model_timeout")
 
 
 @pytest.mark.parametrize(
@@ -307,7 +351,7 @@ def test_a_reply_ends_the_turn_that_was_asked_for() -> None:
 @pytest.mark.parametrize("partial", ["", "Half a"])
 def test_a_failed_turn_keeps_what_had_arrived_as_content(partial: str) -> None:
     """None where nothing had; and all that is known of the failure."""
-    told = {"detail": "late", "provider_request_id": "req", "duration_ms": 7}
+    told = {"detail": "late", **msgspec.structs.asdict(SPENT)}
     of_reply = msgspec.structs.replace(failed(), **told)
     assert decide(after(ASKED), fail("t2", partial)) == [Fact(of_reply, partial or None)]
     of_opening = msgspec.structs.replace(opening_failed(), **told)
@@ -342,8 +386,84 @@ def test_completing_ends_the_conversation_and_nothing_else(name: str) -> None:
     assert decide(after(HISTORIES[name]), COMPLETE) == [Fact(completed())]
 
 
-def test_completing_cancels_the_reply_under_way_first() -> None:
-    assert decide(after(ASKED), COMPLETE) == [Fact(cancelled()), Fact(completed())]
+def test_a_conversation_is_not_completed_in_the_middle_of_a_reply() -> None:
+    """Whoever wants that stops the reply first; an opening under way is no reply in it."""
+    with pytest.raises(TurnInProgress) as refused:
+        decide(after(ASKED), COMPLETE)
+    assert refused.value.turn_id == "t2"
+
+
+def test_a_cancelled_reply_keeps_what_had_arrived_and_what_it_took() -> None:
+    command = CancelTurn(turn_id="t2", reason="requested", partial_text="Half", spent=SPENT)
+    stopped = msgspec.structs.replace(
+        cancelled(), reason="requested", **msgspec.structs.asdict(SPENT)
+    )
+    assert decide(after(ASKED), command) == [Fact(stopped, "Half")]
+
+
+def test_a_cancelled_opening_is_one_that_failed() -> None:
+    command = CancelTurn(turn_id="t1", reason="requested", partial_text="Half", spent=SPENT)
+    (fact,) = decide(after(OPENING), command)
+    assert isinstance(fact.event, OpeningFailed)
+    assert (fact.event.code, fact.event.cost_microusd, fact.content) == ("cancelled", 11, "Half")
+
+
+def test_a_message_is_refused_where_the_conversation_has_moved_on() -> None:
+    """Its revision is that of the last event which changed what is seen."""
+    then = frozenset({active_in(after(ACTIVE)).revision})
+    command = msgspec.structs.replace(post(1, "t3"), if_revision=then)
+    assert decide(after(ACTIVE), command) == [Fact(posted(1, "t3"), "Why?")]
+    assert decide(after(HISTORIES["reply failed"]), command)
+    for name in ("asked", "answered"):
+        with pytest.raises(ConversationMoved):
+            decide(after(HISTORIES[name]), command)
+    with pytest.raises(ConversationMoved):
+        decide(after(ACTIVE), msgspec.structs.replace(command, if_revision=frozenset()))
+
+
+def test_objectives_are_covered_once_and_for_all() -> None:
+    """What was covered before is left out of the next assessment, in whatever order it comes."""
+    first = msgspec.structs.replace(record_reply(), assessment=assess(2))
+    facts = decide(after(ASKED), first)
+    assert [type(fact.event) for fact in facts] == [ObjectivesAssessed, ReplyCompleted]
+    history = (*ASKED, *(fact.event for fact in facts))
+    assert active_in(after(history)).open_objectives == (1,)
+    late = RecordAssessment(conversation_id=1, turn_id="t2", assessment=assess(2, 1))
+    (fact,) = decide(after(history), late)
+    assert isinstance(fact.event, ObjectivesAssessed)
+    assert [covered.objective for covered in fact.event.covered] == [1]
+    state = active_in(after((*history, fact.event)))
+    assert state.open_objectives == ()
+    assert state.revision == len(history) + 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [fail(), CancelTurn(turn_id="t2", reason="requested")],
+    ids=["failed", "cancelled"],
+)
+def test_a_turn_without_a_reply_covers_nothing_but_keeps_the_cost(
+    command: FailTurn | CancelTurn,
+) -> None:
+    facts = decide(after(ASKED), msgspec.structs.replace(command, assessment=assess(1)))
+    assessed = facts[0].event
+    assert isinstance(assessed, ObjectivesAssessed)
+    assert (assessed.covered, assessed.judgement) == ((), REPLY)
+    assert len(facts) == 2
+
+
+def test_an_assessment_that_failed_is_on_record_and_the_reply_stands() -> None:
+    failure = Failure(code="model_timeout", spent=SPENT)
+    facts = decide(after(ASKED), msgspec.structs.replace(record_reply(), assessment=failure))
+    assert [type(fact.event) for fact in facts] == [AssessmentFailed, ReplyCompleted]
+    assert active_in(after((*ASKED, *(f.event for f in facts)))).open_objectives == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["completed", "superseded", "reply failed"])
+def test_a_late_assessment_of_what_is_not_there_any_more_is_refused(name: str) -> None:
+    late = RecordAssessment(conversation_id=1, turn_id="t2", assessment=assess(1))
+    with pytest.raises(NotFound):
+        decide(after(HISTORIES[name]), late)
 
 
 def test_decide_changes_nothing() -> None:
@@ -371,6 +491,7 @@ def test_an_active_conversation_shows_the_prompt_and_the_opening() -> None:
                     role="User",
                     text="Let us begin",
                     created_at=moment,
+                    revision=2,
                 ),
                 Message(
                     id="opening-1",
@@ -378,8 +499,10 @@ def test_an_active_conversation_shows_the_prompt_and_the_opening() -> None:
                     role="Assistant",
                     text="Good day",
                     created_at=moment,
+                    revision=2,
                 ),
             ),
+            progress_revision=2,
         ),
         turn=None,
     )
@@ -446,7 +569,7 @@ def test_evolve_takes_any_event_in_any_state(name: str, event: AnyEvent) -> None
     history = HISTORIES[name]
     state = evolve(after(history), record([*history, event])[-1])
     assert state.revision == len(history) + 1
-    assert isinstance(event, ExperienceCreated) <= (
+    assert isinstance(event, _UNMOVED) <= (
         msgspec.structs.replace(state, revision=len(history)) == after(history)
     )
 
@@ -458,6 +581,13 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(record_opening, TURN_IDS),
     st.builds(record_reply, TURN_IDS),
     st.builds(fail, TURN_IDS, st.sampled_from(["", "half"])),
+    st.builds(lambda t: CancelTurn(turn_id=t, reason="requested"), TURN_IDS),
+    st.builds(
+        lambda c, t, n: RecordAssessment(conversation_id=c, turn_id=t, assessment=assess(*n)),
+        CONVERSATION_IDS,
+        TURN_IDS,
+        st.sets(st.integers(1, 2)),
+    ),
     st.builds(lambda c: CompleteConversation(conversation_id=c), CONVERSATION_IDS),
 )
 
@@ -482,7 +612,7 @@ class Script(msgspec.Struct):
     def likely(self, command: Command) -> Command:
         """The command, aimed at what is there, so that much of it is accepted."""
         turn, active = self.state.turn, self.state.active
-        if turn and isinstance(command, RecordOpening | RecordReply | FailTurn):
+        if turn and isinstance(command, RecordOpening | RecordReply | FailTurn | CancelTurn):
             return msgspec.structs.replace(command, turn_id=turn.id)
         if active and isinstance(command, PostMessage | CompleteConversation):
             return msgspec.structs.replace(command, conversation_id=active.id)
@@ -550,7 +680,10 @@ def test_every_dialogue_event_can_come_from_a_command() -> None:
     aimed: list[tuple[Command | None, bool]] = [
         *((None, True), (fail(), True), (None, True), (record_opening(), True)),
         *((post(), True), (record_reply(), True), (post(1, "t4"), True), (fail(), True)),
-        *((post(1, "t5"), True), (COMPLETE, True)),
+        *((post(1, "t5"), True), (CancelTurn(turn_id="t5", reason="requested"), True)),
+        *((post(1, "t6"), True), (msgspec.structs.replace(REPLY_6, assessment=assess(1)), True)),
+        (RecordAssessment(conversation_id=3, turn_id="t6", assessment=FAILED_ASSESSMENT), True),
+        (COMPLETE, True),
     ]
     made = {type(e.event) for e in played(aimed).log}
     assert made == set(get_args(AnyDialogueEvent))

@@ -499,12 +499,17 @@ async def test_every_event_says_who_did_it_and_with_which_token(
     by_learner = [e for e in events if e.metadata.actor.id == learner]
     by_model = [e for e in events if e.metadata.actor.role == "model"]
     assert types_of(by_learner) == ["opening_requested", "message_posted"]
-    assert types_of(by_model) == ["conversation_started", "reply_completed"]
+    assert types_of(by_model) == [
+        "conversation_started",
+        "objectives_assessed",
+        "reply_completed",
+    ]
     token_id = await fetch_value(
         service.database_url, "SELECT token_id FROM tokens WHERE user_id = $1", learner
     )
     assert {e.metadata.token_id for e in by_learner} == {token_id}
-    for asked, ended in zip(by_learner, by_model, strict=True):
+    opening, message = by_learner
+    for asked, ended in zip((opening, message, message), by_model, strict=True):
         assert ended.metadata.causation_id == str(asked.event_id)
 
 

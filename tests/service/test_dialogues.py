@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from eventstore.connections import Pool
-from eventstore.errors import WrongExpectedRevision
-from eventstore.events import PromptVersion, ReplyRecord, Usage
+from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.events import ConversationCompleted, PromptVersion, ReplyRecord, Usage
 from eventstore.link import Link
 from eventstore.log import EventLog
-from eventstore.records import Actor, Metadata, RecordedEvent
+from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service import dialogues
 from service.commands import (
     CompleteConversation,
@@ -23,7 +24,8 @@ from service.commands import (
     RecordOpening,
 )
 from service.dialogues import DialogueKey, Dialogues
-from service.errors import Busy, NotFound, TurnInProgress, TurnIsOver
+from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsOver
+from service.owners import Owners
 from tests.service.histories import types_of
 
 Parts = tuple[EventLog, Pool, Link]
@@ -40,6 +42,11 @@ async def their_link(database_url: str) -> AsyncIterator[Link]:
     await link.close()
 
 
+def dialogues_of(log: EventLog, pool: Pool, owner: int) -> Dialogues:
+    """Those of the process with that number."""
+    return Dialogues(log, Owners(pool, owner))
+
+
 def opening(owner: int, seconds: float = 60, conversation: int = 1) -> OpenConversation:
     return OpenConversation(
         conversation_id=conversation,
@@ -51,6 +58,7 @@ def opening(owner: int, seconds: float = 60, conversation: int = 1) -> OpenConve
         model="any",
         owner=owner,
         deadline_at=datetime.now(UTC) + timedelta(seconds=seconds),
+        starting_message_id=str(uuid4()),
     )
 
 
@@ -108,11 +116,11 @@ def test_a_key_is_found_again_in_its_stream(key: DialogueKey, stream: str | None
 
 async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(log_parts: Parts) -> None:
     log, pool, link = log_parts
-    carried = Dialogues(log, pool, link.owner)
+    carried = dialogues_of(log, pool, link.owner)
     asked = opening(link.owner)
     executed = await carried.execute(KEY, asked, LEARNER)
     (recorded,) = await log.read_all(1)
-    assert (recorded.event_id, recorded.stream) == (executed.event_id, KEY.stream)
+    assert (recorded.event_id, recorded.stream) == (executed.event.event_id, KEY.stream)
     assert executed.dialogue.revision == recorded.revision == 1
     assert executed.dialogue.turn is not None
     assert executed.dialogue.turn.id == asked.turn_id
@@ -123,7 +131,7 @@ async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(log_parts: P
 
 async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts) -> None:
     log, pool, link = log_parts
-    carried = Dialogues(log, pool, link.owner)
+    carried = dialogues_of(log, pool, link.owner)
     with pytest.raises(NotFound):
         await carried.execute(KEY, CompleteConversation(conversation_id=1), LEARNER)
     assert await log.head(1) == 0
@@ -132,7 +140,7 @@ async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts) -> No
 async def test_of_many_who_open_at_once_one_succeeds(log_parts: Parts) -> None:
     """The others decide again on what they find then, and see its turn."""
     log, pool, link = log_parts
-    carried = Dialogues(log, pool, link.owner)
+    carried = dialogues_of(log, pool, link.owner)
     outcomes = await asyncio.gather(
         *(carried.execute(KEY, opening(link.owner), LEARNER) for _ in range(30)),
         return_exceptions=True,
@@ -150,7 +158,7 @@ async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
     log_parts: Parts,
 ) -> None:
     log, pool, link = log_parts
-    carried = Dialogues(log, pool, link.owner)
+    carried = dialogues_of(log, pool, link.owner)
     asked = opening(link.owner)
     known = (await carried.execute(KEY, asked, LEARNER)).dialogue
     await carried.execute(KEY, failure(asked.turn_id), LEARNER)
@@ -172,7 +180,7 @@ async def test_who_is_always_too_late_gives_up(
 
     monkeypatch.setattr(log, "append", too_late)
     with pytest.raises(Busy):
-        await Dialogues(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
+        await dialogues_of(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
     assert tries == dialogues._TRIES
 
 
@@ -183,7 +191,7 @@ async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(log_parts: Par
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
-    carried = Dialogues(log, pool, link.owner, clock)
+    carried = Dialogues(log, Owners(pool, link.owner, clock))
     await carried.execute(KEY, opening(link.owner), LEARNER)
     with pytest.raises(TurnInProgress):
         await carried.execute(KEY, opening(link.owner), LEARNER)
@@ -199,10 +207,11 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
     log, pool, link = log_parts
-    carried = Dialogues(log, pool, link.owner)
+    owners = Owners(pool, link.owner)
+    carried = Dialogues(log, owners)
     asked = opening(link.owner)
     await carried.execute(KEY, asked, LEARNER)
-    carried.running.discard(asked.turn_id)
+    owners.running.discard(asked.turn_id)
     await carried.execute(KEY, opening(link.owner), LEARNER)
     assert types_of(await log.read_all(1)) == [
         "opening_requested",
@@ -214,16 +223,16 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
 async def test_closing_what_is_not_abandoned_changes_nothing(log_parts: Parts) -> None:
     """Not a dialogue without a turn, nor a turn whose owner lives."""
     log, pool, link = log_parts
-    await Dialogues(log, pool, 1).close_abandoned(KEY)
-    await Dialogues(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
-    await Dialogues(log, pool, 1).close_abandoned(KEY)
+    await dialogues_of(log, pool, 1).close_abandoned(KEY)
+    await dialogues_of(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
+    await dialogues_of(log, pool, 1).close_abandoned(KEY)
     assert await log.head(1) == 1
 
 
 async def test_many_who_close_an_abandoned_turn_close_it_once(log_parts: Parts) -> None:
     log, pool, link = log_parts
-    await Dialogues(log, pool, link.owner).execute(KEY, opening(owner=1), LEARNER)
-    ours = Dialogues(log, pool, link.owner)
+    await dialogues_of(log, pool, link.owner).execute(KEY, opening(owner=1), LEARNER)
+    ours = dialogues_of(log, pool, link.owner)
     await asyncio.gather(*(ours.close_abandoned(KEY) for _ in range(10)))
     assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
 
@@ -233,7 +242,7 @@ async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
 ) -> None:
     """Two processes take turns on one dialogue; neither refuses nor accepts by memory alone."""
     log, pool, link = log_parts
-    ours, theirs = Dialogues(log, pool, link.owner), Dialogues(log, pool, their_link.owner)
+    ours, theirs = dialogues_of(log, pool, link.owner), dialogues_of(log, pool, their_link.owner)
     asked = opening(link.owner)
     await ours.execute(KEY, asked, LEARNER)
     await ours.execute(KEY, failure(asked.turn_id), LEARNER)
@@ -249,7 +258,7 @@ async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
 async def test_a_refusal_by_memory_alone_is_not_given(log_parts: Parts, their_link: Link) -> None:
     """We remember conversation 1, another process has begun conversation 2 since."""
     log, pool, link = log_parts
-    ours, theirs = Dialogues(log, pool, link.owner), Dialogues(log, pool, their_link.owner)
+    ours, theirs = dialogues_of(log, pool, link.owner), dialogues_of(log, pool, their_link.owner)
     await begin(ours, link.owner, 1)
     await begin(theirs, their_link.owner, 2)
     with pytest.raises(NotFound):
@@ -266,7 +275,7 @@ async def test_what_is_remembered_is_bounded(
     """Of many dialogues the latest, and all of them go on."""
     monkeypatch.setattr(dialogues, "_REMEMBERED", 3)
     log, pool, link = log_parts
-    carried = Dialogues(log, pool, link.owner)
+    carried = dialogues_of(log, pool, link.owner)
     keys = [DialogueKey(1, 8, user) for user in range(1, 9)]
     for _ in range(2):
         for key in keys:
@@ -275,3 +284,51 @@ async def test_what_is_remembered_is_bounded(
             await carried.execute(key, failure(asked.turn_id), LEARNER)
     assert len(carried._recent) == 3
     assert await log.head(1) == len(keys) * 4
+
+
+async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
+    log_parts: Parts, their_link: Link
+) -> None:
+    """However many come at once, to two processes; and long after its turn has ended."""
+    log, pool, link = log_parts
+    owners = (link.owner, their_link.owner)
+    both = [dialogues_of(log, pool, owner) for owner in owners]
+    keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
+    outcomes = await asyncio.gather(
+        *(
+            one.execute(KEY, opening(owner), keyed)
+            for one, owner in zip(both, owners, strict=True)
+            for _ in range(10)
+        ),
+        return_exceptions=True,
+    )
+    (won,) = (o for o in outcomes if not isinstance(o, BaseException))
+    assert won.dialogue.turn is not None
+    await both[0].execute(KEY, failure(won.dialogue.turn.id), LEARNER)
+    for one in both:
+        with pytest.raises(AlreadyAsked) as repeated:
+            await one.execute(KEY, opening(link.owner), keyed)
+        assert repeated.value.asked.event_id == won.event.event_id
+    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+
+
+async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_look(
+    log_parts: Parts,
+) -> None:
+    log, pool, link = log_parts
+    keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
+    await dialogues_of(log, pool, link.owner).execute(KEY, opening(link.owner), keyed)
+    event = NewEvent(event=ConversationCompleted(conversation_id=1, reason="deleted"))
+    with pytest.raises(AppendRefused, match="UniqueViolation"):
+        await log.append(1, "elsewhere", [event], expected=None, metadata=keyed)
+    other = msgspec.structs.replace(keyed, actor=Actor(10, "learner"))
+    await log.append(1, "elsewhere", [event], expected=None, metadata=other)
+
+
+async def test_a_dialogue_can_be_seen_as_it_was_at_any_revision(log_parts: Parts) -> None:
+    log, pool, link = log_parts
+    carried = dialogues_of(log, pool, link.owner)
+    await begin(carried, link.owner, 1)
+    await begin(carried, link.owner, 2)
+    shown = [(await carried.at(KEY, revision)).active for revision in range(1, 6)]
+    assert [active and active.id for active in shown] == [None, 1, 1, None, 2]

@@ -137,7 +137,7 @@ async def test_a_reply_that_comes_while_the_database_is_away_is_recorded_when_it
         log = await service.history()
     assert body["messages"][2]["text"] == "Still there?"
     assert_lawful(log)
-    assert types_of(log)[-2:] == ["message_posted", "reply_completed"]
+    assert types_of(log)[-2:] == ["objectives_assessed", "reply_completed"]
 
 
 async def test_a_service_without_its_views_is_not_ready(

@@ -1,9 +1,10 @@
 INSERT INTO conversation_messages (account_id, conversation_id, position, ordinal,
-                                   message_id, turn_id, role, text, created_at)
+                                   message_id, turn_id, role, text, created_at,
+                                   revision)
 SELECT e.account_id, e.conversation_id, e.position, 1, (e.data->>'message_id')::uuid,
        (e.data->>'turn_id')::uuid,
        CASE e.type WHEN 'message_posted.v1' THEN 'User' ELSE 'Assistant' END,
-       c.content, e.recorded_at
+       c.content, e.recorded_at, e.revision
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
  WHERE e.account_id = apply.account

@@ -8,6 +8,7 @@ CREATE TABLE conversation_messages (
     role            text NOT NULL,
     text            text,
     created_at      timestamptz NOT NULL,
+    revision        bigint NOT NULL,
     PRIMARY KEY (account_id, conversation_id, position, ordinal)
 );
 COMMENT ON COLUMN conversation_messages.ordinal IS 'Place within the event: a start brings two messages.';

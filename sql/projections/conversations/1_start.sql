@@ -1,5 +1,6 @@
 INSERT INTO conversations (account_id, conversation_id, course_id, experience_id,
-                           experience_version, user_id, workflow_state, progress, created_at)
+                           experience_version, user_id, workflow_state, progress,
+                           progress_revision, created_at)
 SELECT e.account_id, e.conversation_id,
        (e.data->>'course_id')::bigint, (e.data->>'experience_id')::bigint,
        (e.data->>'experience_version')::bigint, (e.data->>'user_id')::bigint, 'active',
@@ -13,7 +14,7 @@ SELECT e.account_id, e.conversation_id,
                                  FROM jsonb_array_elements_text(e.data->'objectives')
                                       WITH ORDINALITY AS o (objective, place)))
        END,
-       e.recorded_at
+       e.revision, e.recorded_at
   FROM events e
  WHERE e.account_id = apply.account
    AND e.position > apply.after_position AND e.position <= apply.upto_position

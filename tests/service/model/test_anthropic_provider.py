@@ -11,6 +11,7 @@ import pytest
 
 from eventstore.events import Usage
 from service.model.anthropic_provider import PLACEHOLDER_KEY, AnthropicModel
+from service.model.arrival import Arrival, OnDelta, Reply
 from service.model.errors import LEARNER_SENTENCES, ModelFailure, parse_retry_after
 from service.model.interface import ChatMessage, Model, ReplyRequest, Scenario
 from service.model.prompts import TutorPrompt
@@ -33,15 +34,33 @@ PATIENT, HASTY = 10.0, 0.4  # stall timeouts in seconds
 SCENARIO = Scenario("Seasons", "On an observatory", "Axial tilt", ("Explain winter",), "Be brief")
 
 
-def request_of(budget: float = 20.0) -> ReplyRequest:
-    messages = (
+REQUEST = ReplyRequest(
+    scenario=SCENARIO,
+    messages=(
         ChatMessage("user", "Let us begin"),
         ChatMessage("assistant", "What is winter?"),
         ChatMessage("user", LEARNERS_TEXT),
-    )
-    return ReplyRequest(
-        model=HAIKU, scenario=SCENARIO, messages=messages, max_tokens=300, budget=budget
-    )
+    ),
+    max_tokens=300,
+)
+
+
+def model_at(
+    url: str | None, stall_timeout: float = PATIENT, key: str | None = SECRET_KEY
+) -> AnthropicModel:
+    return AnthropicModel(key, url, stall_timeout, max_connections=100)
+
+
+async def reply_of(model: Model, budget: float = 20.0, on_delta: OnDelta | None = None) -> Reply:
+    arrival = Arrival(HAIKU, on_delta)
+    await model.answer(REQUEST, arrival, budget)
+    return arrival.reply()
+
+
+async def failure_of(model: Model, budget: float = 20.0) -> ModelFailure:
+    with pytest.raises(ModelFailure) as caught:
+        await model.answer(REQUEST, Arrival(HAIKU), budget)
+    return caught.value
 
 
 def label(value: object) -> str | None:
@@ -57,7 +76,7 @@ async def fake() -> AsyncIterator[FakeAnthropic]:
 
 @pytest.fixture
 async def model(fake: FakeAnthropic) -> AsyncIterator[Model]:
-    tutor = AnthropicModel(HAIKU, SECRET_KEY, fake.url, PATIENT)
+    tutor = model_at(fake.url)
     await tutor.warm_up()
     yield tutor
     await tutor.close()
@@ -65,16 +84,10 @@ async def model(fake: FakeAnthropic) -> AsyncIterator[Model]:
 
 @pytest.fixture
 async def hasty_model(fake: FakeAnthropic) -> AsyncIterator[Model]:
-    tutor = AnthropicModel(HAIKU, SECRET_KEY, fake.url, HASTY)
+    tutor = model_at(fake.url, HASTY)
     await tutor.warm_up()
     yield tutor
     await tutor.close()
-
-
-async def failure_of(model: Model, request: ReplyRequest | None = None) -> ModelFailure:
-    with pytest.raises(ModelFailure) as caught:
-        await model.reply(request or request_of())
-    return caught.value
 
 
 async def test_a_good_reply_carries_all_that_an_auditor_needs(
@@ -90,7 +103,7 @@ async def test_a_good_reply_carries_all_that_an_auditor_needs(
             cache_read_input_tokens=2000,
         )
     )
-    reply = await model.reply(request_of())
+    reply = await reply_of(model)
     assert reply.text == "What is winter?"
     assert reply.model == "claude-haiku-5-5-20261001"
     assert reply.stop_reason == "end_turn"
@@ -103,13 +116,19 @@ async def test_a_good_reply_carries_all_that_an_auditor_needs(
 async def test_the_provider_receives_the_instructions_and_the_conversation(
     fake: FakeAnthropic, model: Model
 ) -> None:
-    await model.reply(request_of())
+    await reply_of(model)
     received = fake.requests[0]
     assert received.body == {
         "model": HAIKU,
         "max_tokens": 300,
         "stream": True,
-        "system": TutorPrompt().render(SCENARIO),
+        "system": [
+            {
+                "type": "text",
+                "text": TutorPrompt().render(SCENARIO),
+                "cache_control": {"type": "ephemeral"},
+            }
+        ],
         "cache_control": {"type": "ephemeral"},
         "messages": [
             {"role": "user", "content": "Let us begin"},
@@ -120,14 +139,20 @@ async def test_the_provider_receives_the_instructions_and_the_conversation(
     assert received.headers["authorization"] == f"Bearer {SECRET_KEY}"
 
 
-async def test_the_model_names_itself_and_its_prompt(model: Model) -> None:
-    assert model.name == HAIKU
-    assert model.prompt == TutorPrompt().version
+async def test_the_prompt_of_a_reply_is_the_tutors(model: Model) -> None:
+    assert model.prompt(REQUEST) == TutorPrompt().version
+
+
+async def test_each_request_says_which_model_to_ask(fake: FakeAnthropic, model: Model) -> None:
+    for name in (HAIKU, "claude-sonnet-5-5"):
+        arrival = Arrival(name)
+        await model.answer(REQUEST, arrival, 20.0)
+        assert (fake.requests[-1].body["model"], arrival.model) == (name, name)
 
 
 async def test_a_gateway_without_a_key_gets_the_placeholder(fake: FakeAnthropic) -> None:
-    model = AnthropicModel(HAIKU, None, fake.url, PATIENT)
-    await model.reply(request_of())
+    model = model_at(fake.url, key=None)
+    await reply_of(model)
     await model.close()
     assert fake.requests[0].headers["authorization"] == f"Bearer {PLACEHOLDER_KEY}"
 
@@ -137,7 +162,7 @@ async def test_deltas_arrive_one_by_one_and_join_to_the_reply(
 ) -> None:
     fake.script(Stall(after=1, speech=Speech(pieces=("What ", "is ", "winter?"))))
     deltas: list[str] = []
-    reply = asyncio.create_task(model.reply(request_of(), deltas.append))
+    reply = asyncio.create_task(reply_of(model, on_delta=deltas.append))
     await fake.wait_until(lambda: fake.stalled == 1)
     fake.release()
     assert "".join(deltas) in ("", "What ")
@@ -147,7 +172,7 @@ async def test_deltas_arrive_one_by_one_and_join_to_the_reply(
 
 async def test_the_first_token_is_timed(fake: FakeAnthropic, model: Model) -> None:
     fake.script(Speech(pieces=("What ", "is ", "winter?"), first_delay=0.05, delay=0.05))
-    reply = await model.reply(request_of())
+    reply = await reply_of(model)
     assert reply.first_token_ms is not None
     assert 50 <= reply.first_token_ms <= reply.duration_ms - 50
 
@@ -157,7 +182,15 @@ async def test_an_error_in_the_delta_callback_is_the_callers_own(model: Model) -
         raise ValueError("the callers own")
 
     with pytest.raises(ValueError, match="the callers own"):
-        await model.reply(request_of(), refuse)
+        await reply_of(model, on_delta=refuse)
+
+
+async def test_a_timeout_of_the_delta_callback_is_the_callers_own_too(model: Model) -> None:
+    def refuse(_text: str) -> None:
+        raise TimeoutError("the callers own")
+
+    with pytest.raises(TimeoutError, match="the callers own"):
+        await reply_of(model, on_delta=refuse)
 
 
 @pytest.mark.parametrize("behaviour", ["max_tokens", "context_window", "tool_use"])
@@ -167,7 +200,7 @@ async def test_an_odd_stop_with_text_is_a_reply_that_records_the_reason(
     fake.script(behaviour)
     expected = BEHAVIOURS[behaviour]
     assert isinstance(expected, Speech)
-    reply = await model.reply(request_of())
+    reply = await reply_of(model)
     assert (reply.text, reply.stop_reason) == ("".join(expected.pieces), expected.stop_reason)
 
 
@@ -214,6 +247,13 @@ async def test_a_failure_before_any_text_has_its_code(
     failure = await failure_of(model)
     assert (failure.code, failure.retryable, failure.partial_text) == (code, retryable, "")
     assert len(fake.requests) == 1
+
+
+async def test_a_refused_request_has_the_providers_id_of_it(
+    fake: FakeAnthropic, model: Model
+) -> None:
+    fake.script("overloaded_529")
+    assert (await failure_of(model)).provider_request_id == "req_fake_000001"
 
 
 @pytest.mark.parametrize(
@@ -296,7 +336,7 @@ async def test_the_overall_deadline_holds_against_a_dripping_stream(
 ) -> None:
     fake.script("drip")
     began = time.monotonic()
-    failure = await failure_of(model, request_of(budget=0.3))
+    failure = await failure_of(model, budget=0.3)
     assert time.monotonic() - began < 2
     assert (failure.code, failure.retryable) == ("model_timeout", True)
     assert failure.partial_text.startswith("and and ")
@@ -304,22 +344,32 @@ async def test_the_overall_deadline_holds_against_a_dripping_stream(
 
 
 async def test_a_spent_budget_asks_nobody(fake: FakeAnthropic, model: Model) -> None:
-    assert (await failure_of(model, request_of(budget=0.0))).code == "model_timeout"
+    assert (await failure_of(model, budget=0.0)).code == "model_timeout"
     assert fake.requests == []
 
 
-@pytest.mark.parametrize("behaviour", ["stall_before_headers", "stall_in_stream"])
-async def test_a_cancelled_reply_drops_its_connection_at_once(
-    fake: FakeAnthropic, behaviour: str
+@pytest.mark.parametrize(
+    ("behaviour", "text"), [("stall_before_headers", ""), ("stall_in_stream", "What do you ")]
+)
+async def test_a_cancelled_answer_drops_its_connection_and_keeps_what_had_arrived(
+    fake: FakeAnthropic, behaviour: str, text: str
 ) -> None:
-    model = AnthropicModel(HAIKU, SECRET_KEY, fake.url, stall_timeout=60)
+    model = model_at(fake.url, stall_timeout=60)
     fake.script(behaviour)
-    reply = asyncio.create_task(model.reply(request_of(budget=60)))
+    heard = asyncio.Event()
+    arrival = Arrival(HAIKU, lambda _text: heard.set())
+    answering = asyncio.create_task(model.answer(REQUEST, arrival, 60))
     await fake.wait_until(lambda: fake.stalled == 1)
-    reply.cancel()
+    if text:
+        await asyncio.wait_for(heard.wait(), 5)
+    answering.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await reply
+        await answering
     await fake.wait_until(lambda: fake.disconnects == 1)
+    assert (arrival.text, arrival.model) == (text, HAIKU)
+    if text:
+        assert arrival.usage == Usage(12, 1, 0, 2048)
+        assert arrival.provider_request_id == "req_fake_000001"
     await model.close()
 
 
@@ -336,14 +386,14 @@ async def test_a_cancelled_reply_drops_its_connection_at_once(
 async def test_an_unreachable_provider_has_its_code(
     key: str | None, base_url: str | None, code: str, retryable: bool
 ) -> None:
-    model = AnthropicModel(HAIKU, key, base_url, PATIENT)
+    model = model_at(base_url, key=key)
     failure = await failure_of(model)
     await model.close()
     assert (failure.code, failure.retryable) == (code, retryable)
 
 
 async def test_a_server_that_speaks_no_tls_is_unavailable(fake: FakeAnthropic) -> None:
-    model = AnthropicModel(HAIKU, SECRET_KEY, fake.url.replace("http", "https"), PATIENT)
+    model = model_at(fake.url.replace("http", "https"))
     assert (await failure_of(model)).code == "model_unavailable"
     await model.close()
 
@@ -351,7 +401,7 @@ async def test_a_server_that_speaks_no_tls_is_unavailable(fake: FakeAnthropic) -
 async def test_a_key_with_a_line_break_is_misconfigured_and_stays_secret(
     fake: FakeAnthropic,
 ) -> None:
-    model = AnthropicModel(HAIKU, SECRET_KEY + "\n", fake.url, PATIENT)
+    model = model_at(fake.url, key=SECRET_KEY + "\n")
     failure = await failure_of(model)
     await model.close()
     assert failure.code == "model_misconfigured"
@@ -377,17 +427,36 @@ async def test_the_model_serves_again_after_each_kind_of_failure(
     for behaviour in ("cut", "overloaded_529", "early_end", "malformed_stream"):
         fake.script(behaviour, "good")
         await failure_of(model)
-        assert (await model.reply(request_of())).text
+        assert (await reply_of(model)).text
 
 
 async def test_many_learners_are_served_at_once(fake: FakeAnthropic, model: Model) -> None:
     fake.default = "stall_in_stream"
-    replies = [asyncio.create_task(model.reply(request_of())) for _ in range(50)]
+    replies = [asyncio.create_task(reply_of(model)) for _ in range(50)]
     await fake.wait_until(lambda: fake.stalled == 50)
     fake.release()
     assert {reply.text for reply in await asyncio.gather(*replies)} == {
         "What do you already know about it?"
     }
+
+
+async def test_a_request_beyond_the_connections_waits_and_then_finds_the_model_unavailable(
+    fake: FakeAnthropic,
+) -> None:
+    model = AnthropicModel(SECRET_KEY, fake.url, HASTY, max_connections=2)
+    fake.default = "drip"
+    open_ones = [asyncio.create_task(reply_of(model)) for _ in range(2)]
+    await fake.wait_until(lambda: len(fake.requests) == 2)
+    failure = await failure_of(model)
+    assert (failure.code, failure.retryable) == ("model_unavailable", True)
+    assert "PoolTimeout" in failure.detail
+    assert len(fake.requests) == 2
+    for task in open_ones:
+        task.cancel()
+    await asyncio.gather(*open_ones, return_exceptions=True)
+    fake.default = "good"
+    assert (await reply_of(model)).text
+    await model.close()
 
 
 async def test_the_fake_provider_runs_as_a_program_scripted_from_outside() -> None:
@@ -397,7 +466,7 @@ async def test_the_fake_provider_runs_as_a_program_scripted_from_outside() -> No
     )
     assert program.stdout is not None
     url = (await program.stdout.readline()).decode().strip()
-    model = AnthropicModel(HAIKU, None, url, PATIENT)
+    model = model_at(url, key=None)
     async with aiohttp.ClientSession() as session:
         script = {"behaviours": ["overloaded_529", "good"], "default": "refusal"}
         async with session.post(f"{url}/control", json=script) as answer:
@@ -405,7 +474,7 @@ async def test_the_fake_provider_runs_as_a_program_scripted_from_outside() -> No
         async with session.post(f"{url}/control", json={"behaviours": ["x"]}) as answer:
             assert answer.status == 400
     assert (await failure_of(model)).code == "model_overloaded"
-    assert (await model.reply(request_of())).stop_reason == "end_turn"
+    assert (await reply_of(model)).stop_reason == "end_turn"
     assert (await failure_of(model)).code == "model_refused"
     await model.close()
     program.terminate()
@@ -415,7 +484,7 @@ async def test_the_fake_provider_runs_as_a_program_scripted_from_outside() -> No
 def test_the_sdk_is_imported_only_when_it_is_needed() -> None:
     program = (
         "import sys, service.model.anthropic_provider as p\n"
-        "p.AnthropicModel('m', 'k', None, 1.0)\n"
+        "p.AnthropicModel('k', None, 1.0, 10)\n"
         "sys.exit(int('anthropic' in sys.modules or 'httpx2' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -426,7 +495,7 @@ async def test_warming_up_leaves_nothing_slow_for_the_first_reply() -> None:
 import asyncio, sys
 from service.model.anthropic_provider import AnthropicModel
 async def main():
-    model = AnthropicModel('claude-haiku-5-5', 'k', 'http://127.0.0.1:1', 1.0)
+    model = AnthropicModel('k', 'http://127.0.0.1:1', 1.0, 10)
     await model.warm_up()
     before = set(sys.modules)
     model._client.messages.stream
@@ -452,6 +521,8 @@ def test_every_failure_code_has_a_sentence_for_learners() -> None:
         "model_refused",
         "internal_error",
         "model_empty",
+        "model_invalid",
+        "cancelled",
         "abandoned",
         "service_stopping",
     }

@@ -1,0 +1,62 @@
+"""The endpoints of evaluations, for a course's managers."""
+
+from aiohttp import web
+from uuid_utils import uuid7
+
+from eventstore.events import EvaluationRequested
+from service.access import Access
+from service.answers import raw_response, wants_string_ids
+from service.bodies import NoBody, read_body
+from service.errors import NotAuthorized, NotFound
+from service.requests import SERVICES, access_of, conversation_id, metadata_of
+
+
+async def get_evaluation(request: web.Request) -> web.Response:
+    """GET …/conversations/:id/evaluation: the latest evaluation, or null; asks no model."""
+    access = await _manager(request)
+    number = conversation_id(request)
+    evaluation, stale = await request.app[SERVICES].evaluations.latest(
+        access.account_id, number, access.experience_version
+    )
+    return _answer(request, number, evaluation, f',"stale":{"true" if stale else "false"}')
+
+
+async def post_evaluation(request: web.Request) -> web.Response:
+    """POST …/conversations/:id/evaluation: a model evaluates the conversation."""
+    services = request.app[SERVICES]
+    access = await _manager(request)
+    await read_body(request, NoBody)
+    number, learner = conversation_id(request), access.conversation_user_id
+    assert learner is not None, "who manages a conversation has found it"
+    asked = EvaluationRequested(
+        conversation_id=number,
+        turn_id=str(uuid7()),
+        course_id=access.course_id,
+        experience_id=access.experience_id,
+        experience_version=access.experience_version,
+        user_id=learner,
+        model=services.models.evaluation,
+        owner=services.owner,
+        deadline_at=services.deadline(),
+    )
+    evaluation = await services.evaluations.evaluate(
+        access.account_id, asked, metadata_of(request, access, asked.turn_id)
+    )
+    return _answer(request, number, evaluation)
+
+
+async def _manager(request: web.Request) -> Access:
+    access = await access_of(request)
+    if not access.manages:
+        raise NotAuthorized
+    if access.conversation_user_id is None:
+        raise NotFound
+    return access
+
+
+def _answer(
+    request: web.Request, number: int, evaluation: str | None, more: str = ""
+) -> web.Response:
+    quote = '"' if wants_string_ids(request) else ""
+    body = f'{{"id":{quote}{number}{quote},"evaluation":{evaluation or "null"}{more}}}'
+    return raw_response(body.encode())

@@ -1,0 +1,299 @@
+"""Evaluations: a model judges a whole conversation, for the teacher.
+
+Each has a stream of its own, `evaluation-<id>`: asked for, then recorded or failed. So it never
+gets in the learner's way.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from eventstore.connections import DATABASE_ERRORS, Pool
+from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.link import Link
+from eventstore.log import EventLog
+from eventstore.records import NO_STREAM, Actor, Metadata, NewEvent, RecordedEvent
+from service.commands import Failure
+from service.errors import KeyReused, NotFound, Stopping, TooManyReplies, TurnFailed
+from service.experiences import Experiences
+from service.model.asking import Asker
+from service.model.errors import ABANDONED, SERVICE_STOPPING, ModelFailure
+from service.model.interface import ChatMessage, EvaluationRequest
+from service.model.judgements import read_evaluation
+from service.owners import Owners
+from service.tutor import Limits, ModelChoice, broken, failed, storable
+from sql.loader import query
+
+EVALUATION_TOKENS = 8_192
+
+_PREFIX = "evaluation-"
+_ENDED = 2
+_PAUSE = 0.05
+_POLL = 1.0
+_encoder = msgspec.json.Encoder()
+
+log = structlog.get_logger("colloquy.evaluations")
+
+
+def stream_of(evaluation_id: str) -> str:
+    """The stream of an evaluation."""
+    return f"{_PREFIX}{evaluation_id}"
+
+
+def is_evaluation(stream: str) -> bool:
+    """Whether a stream is an evaluation's."""
+    return stream.startswith(_PREFIX)
+
+
+class Evaluations:
+    """Has conversations evaluated.
+
+    Args:
+        events: Where that is recorded.
+        pool: For reading the conversations.
+        link: Wakes those who wait for other processes.
+        owners: Tells which evaluations nobody will end.
+        experiences: Gives the scenarios.
+        asker: Puts the question to the model.
+        models: Whom to ask.
+        limits: How long, and how many at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        events: EventLog,
+        pool: Pool,
+        link: Link,
+        owners: Owners,
+        experiences: Experiences,
+        asker: Asker,
+        models: ModelChoice,
+        limits: Limits,
+    ) -> None:
+        self._log = events
+        self._pool = pool
+        self._link = link
+        self._owners = owners
+        self._experiences = experiences
+        self._asker = asker
+        self._models = models
+        self._limits = limits
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def evaluate(
+        self, account_id: int, asked: EvaluationRequested, metadata: Metadata
+    ) -> str:
+        """Evaluates a conversation, and waits for it; the evaluation as JSON.
+
+        It goes on whatever becomes of the caller. A request that was made before, by its
+        idempotency key, leads to the evaluation of that time.
+
+        Raises:
+            Stopping, TooManyReplies: Nothing was recorded.
+            KeyReused: The key came with another request before.
+            TurnFailed: The model gave no evaluation that could be used; that is recorded.
+            EventStoreError: The request could not be recorded.
+        """
+        first = await self._find(account_id, metadata)
+        if first is None:
+            first = await self._begin(account_id, asked, metadata)
+        if (
+            not isinstance(first.event, EvaluationRequested)
+            or first.event.conversation_id != asked.conversation_id
+        ):
+            raise KeyReused
+        end = await self._end_in_log(first)
+        return _result(first, end)
+
+    async def latest(
+        self, account_id: int, conversation_id: int, experience_version: int
+    ) -> tuple[str | None, bool]:
+        """The latest evaluation as JSON, None if there is none, and whether it is stale.
+
+        Args:
+            experience_version: The experience as it is now.
+        """
+        row = await self._pool.fetchrow(
+            query("get_evaluation"), account_id, conversation_id, experience_version
+        )
+        return (row["evaluation"], row["stale"]) if row else (None, False)
+
+    async def close_abandoned(self, account_id: int, stream: str) -> bool:
+        """Ends an evaluation if nobody is left to end it; whether that was so."""
+        events = await self._log.read_stream(account_id, stream)
+        if len(events) >= _ENDED:
+            return False
+        asked = events[0].event
+        assert isinstance(asked, EvaluationRequested)
+        if not await self._owners.is_abandoned(asked):
+            return False
+        await self._record(events[0], _unanswered(asked, Failure(code=ABANDONED)), None)
+        return True
+
+    async def drain(self, patience: float) -> None:
+        """Takes no more, waits `patience` seconds for those under way, ends the others."""
+        self._stopping = True
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=patience)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+
+    async def _find(self, account_id: int, metadata: Metadata) -> RecordedEvent | None:
+        if metadata.idempotency_key is None or metadata.actor.id is None:
+            return None
+        return await self._log.find_request(account_id, metadata.actor.id, metadata.idempotency_key)
+
+    async def _begin(
+        self, account_id: int, asked: EvaluationRequested, metadata: Metadata
+    ) -> RecordedEvent:
+        if self._stopping:
+            raise Stopping
+        if len(self._running) >= self._limits.at_once:
+            raise TooManyReplies
+        self._owners.running.add(asked.turn_id)
+        new = NewEvent(event=asked)
+        try:
+            recorded = await self._log.append(
+                account_id,
+                stream_of(asked.turn_id),
+                [new],
+                expected=NO_STREAM,
+                metadata=metadata,
+            )
+        except AppendRefused:  # the database lets one request with a key in
+            self._owners.running.discard(asked.turn_id)
+            if first := await self._find(account_id, metadata):
+                return first
+            raise
+        task = asyncio.create_task(self._own(recorded[0], asked))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return recorded[0]
+
+    async def _own(self, first: RecordedEvent, asked: EvaluationRequested) -> None:
+        structlog.contextvars.bind_contextvars(
+            turn_id=asked.turn_id, conversation_id=asked.conversation_id
+        )
+        try:
+            await self._record(first, *await self._judge(first, asked))
+        except Exception as error:
+            log.warning("evaluation_ended_badly", kind=type(error).__name__, error=str(error))
+        finally:
+            self._owners.running.discard(asked.turn_id)
+
+    async def _judge(
+        self, first: RecordedEvent, asked: EvaluationRequested
+    ) -> tuple[EvaluationRecorded | EvaluationFailed, str | None]:
+        effort = self._asker.effort()
+        try:
+            request = await self._request(first.account_id, asked)
+            evaluation, record = await self._asker.ask(
+                request,
+                self._models.first_and_fallback(self._models.evaluation),
+                self._limits.budget,
+                effort,
+                lambda text: read_evaluation(text, request),
+            )
+        except asyncio.CancelledError:  # by `drain`, which waits for what we record now
+            failure = ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
+        except ModelFailure as error:
+            failure = error
+        except Exception as error:
+            log.exception("evaluation_broke")
+            failure = broken(error)
+        else:
+            judged = EvaluationRecorded(
+                conversation_id=asked.conversation_id,
+                turn_id=asked.turn_id,
+                experience_version=asked.experience_version,
+                judgement=record,
+            )
+            return judged, storable(_encoder.encode(evaluation).decode())
+        log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
+        return _unanswered(asked, failed(failure, effort, "")), None
+
+    async def _request(self, account_id: int, asked: EvaluationRequested) -> EvaluationRequest:
+        rows = await self._pool.fetch(query("list_messages"), account_id, asked.conversation_id)
+        version = await self._pool.fetchval(
+            query("get_experience_version"), account_id, asked.conversation_id
+        )
+        if version is None:
+            raise NotFound
+        experience = await self._experiences.at_version(account_id, asked.experience_id, version)
+        return EvaluationRequest(
+            scenario=experience.scenario,
+            messages=tuple(
+                ChatMessage("user" if row["role"] == "User" else "assistant", row["text"] or "…")
+                for row in rows
+            ),
+            max_tokens=EVALUATION_TOKENS,
+        )
+
+    async def _record(
+        self,
+        first: RecordedEvent,
+        event: EvaluationRecorded | EvaluationFailed,
+        content: str | None,
+    ) -> None:
+        asked = first.event
+        assert isinstance(asked, EvaluationRequested)
+        metadata = Metadata(
+            actor=Actor(None, "model"),
+            request_id=first.metadata.request_id,
+            causation_id=str(first.event_id),
+            correlation_id=asked.turn_id,
+        )
+        with suppress(WrongExpectedRevision):  # somebody has closed it as abandoned
+            await self._log.append(
+                first.account_id,
+                first.stream,
+                [NewEvent(event=event, content=content, subject_id=asked.user_id)],
+                expected=first.revision,
+                metadata=metadata,
+            )
+
+    async def _end_in_log(self, first: RecordedEvent) -> RecordedEvent:
+        """Waits for the end in the log; the sweeper sees to it that one comes."""
+        while not self._stopping or self._running:
+            bell = self._link.bell(first.account_id)
+            with suppress(*DATABASE_ERRORS):
+                events = await self._log.read_stream(
+                    first.account_id, first.stream, after=first.revision
+                )
+                if events:
+                    return events[0]
+            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await bell.wait()
+        raise Stopping
+
+
+def _unanswered(asked: EvaluationRequested, failure: Failure) -> EvaluationFailed:
+    return EvaluationFailed(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        code=failure.code,
+        detail=failure.detail,
+        retryable=failure.retryable,
+        retry_after=failure.retry_after,
+        **msgspec.structs.asdict(failure.spent),
+    )
+
+
+def _result(first: RecordedEvent, end: RecordedEvent) -> str:
+    if isinstance(end.event, EvaluationFailed):
+        raise TurnFailed(
+            end.event.code,
+            retryable=end.event.retryable,
+            retry_after=end.event.retry_after,
+            reference_id=first.metadata.request_id,
+        )
+    return end.content or "null"

@@ -1,0 +1,131 @@
+"""A turn as server-sent events: `accepted`, `delta`…, then `done` or `error`.
+
+Ids count from 1 within a turn: `accepted` is 1, the first piece of the reply 2. A reader that
+lost its connection names the last id that it got and goes on after it. The format is that of
+the HTML Living Standard, section "Server-sent events".
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from service.dialogue import Dialogue
+from service.keys import REQUEST_ID
+from service.live_turn import LiveTurn
+
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment shows that the connection lives."""
+
+PATIENCE = 30.0
+"""Seconds that a reader may take nothing before its connection is cut. The turn goes on."""
+
+MEDIA_TYPE = "text/event-stream"
+
+_HEADERS = {
+    "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+_ACCEPTED_ID = 1
+_encoder = msgspec.json.Encoder()
+
+Ending = tuple[str, bytes]
+"""Name and JSON of a stream's last event."""
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Whether the client asked for server-sent events."""
+    return MEDIA_TYPE in request.headers.get("Accept", "")
+
+
+def last_event_id(request: web.Request) -> int:
+    """Id of the last event that the client got, 0 for none; what cannot be an id counts as none."""
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+async def stream_turn(
+    request: web.Request,
+    live: LiveTurn,
+    ending: Callable[[Dialogue | Exception], Ending],
+    after: int = 0,
+) -> web.StreamResponse:
+    """Sends a turn's events with ids above `after`, those to come included, up to its end.
+
+    A reader that is slow gets more pieces at a time; what waits for it is the turn's own list,
+    and the few that are on their way. One that goes away stops nothing.
+
+    Args:
+        ending: Gives the last event, as this client reads it.
+    """
+    if live.outcome is not None and live.own and after >= _last_id(live):
+        return web.Response(status=204)  # by which event sources know not to come again
+    response = web.StreamResponse(headers={**_HEADERS, "X-Request-Id": request[REQUEST_ID]})
+    await response.prepare(request)
+    try:
+        await _send(response, live, ending, after)
+    except (ConnectionError, TimeoutError):
+        if request.transport:
+            request.transport.abort()
+    return response
+
+
+async def _send(
+    response: web.StreamResponse,
+    live: LiveTurn,
+    ending: Callable[[Dialogue | Exception], Ending],
+    after: int,
+) -> None:
+    if after < _ACCEPTED_ID:
+        await _write(response, _frame(_ACCEPTED_ID, "accepted", _accepted(live)))
+        after = _ACCEPTED_ID
+    if live.own:
+        after = min(after, _last_id(live) - 1)
+    while True:
+        seen = after - _ACCEPTED_ID
+        if not await live.news(seen if live.own else len(live.pieces), KEEP_ALIVE):
+            await _write(response, b": keep-alive\n\n")
+            continue
+        if pieces := _missing(live, seen):
+            frames = (_delta(after + n, piece) for n, piece in enumerate(pieces, 1))
+            await _write(response, b"".join(frames))
+            after += len(pieces)
+        elif live.outcome is not None:
+            await _write(response, _frame(after + 1, *ending(live.outcome)))
+            await response.write_eof()
+            return
+
+
+def _missing(live: LiveTurn, seen: int) -> list[str]:
+    # A reader who comes from the owner's process with a part of the reply gets the whole of it
+    # in the last event: only the owner knows where the pieces were cut.
+    return live.pieces[seen:] if live.own or seen == 0 else []
+
+
+def _last_id(live: LiveTurn) -> int:
+    return _ACCEPTED_ID + len(live.pieces) + 1
+
+
+def _accepted(live: LiveTurn) -> bytes:
+    return _encoder.encode(
+        {
+            "turn_id": live.turn_id,
+            "message_id": live.message_id,
+            "conversation_id": live.conversation_id,
+        }
+    )
+
+
+def _delta(number: int, piece: str) -> bytes:
+    return _frame(number, "delta", _encoder.encode({"text": piece}))
+
+
+def _frame(number: int, name: str, data: bytes) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), data)
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await response.write(data)

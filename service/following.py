@@ -1,0 +1,185 @@
+"""Turns as others see them: taken up again, waited for and stopped, whichever process owns them."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+
+from eventstore.connections import DATABASE_ERRORS
+from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
+from eventstore.link import Link
+from eventstore.records import Metadata, RecordedEvent
+from service.commands import CancelTurn, CompleteConversation
+from service.dialogue import Dialogue
+from service.dialogues import DialogueKey, Dialogues
+from service.errors import AlreadyAsked, Busy, KeyReused, Stopping, TurnInProgress, TurnIsOver
+from service.live_turn import LiveTurn, LiveTurns, Stop
+from service.turn_ends import TurnEnd, find_end, turn_of
+
+STOP = "stop"
+"""The topic under which processes tell each other to stop a turn."""
+
+STOP_PATIENCE = 3.0
+"""Seconds that the owner of a turn has to stop it, before others do it over its head."""
+
+_TRIES = 20
+_PAUSE = 0.05
+_POLL = 1.0
+
+
+class StopLetter(msgspec.Struct, frozen=True):
+    """Tells the process that owns a turn to stop it."""
+
+    turn_id: str
+    stop: Stop
+
+
+class Following:
+    """Looks after turns from outside.
+
+    Args:
+        dialogues: Tells from the log how turns ended.
+        link: Carries stops from process to process.
+        live: The turns that run in this process, and those that are watched here.
+    """
+
+    def __init__(self, dialogues: Dialogues, link: Link, live: LiveTurns) -> None:
+        self._dialogues = dialogues
+        self._link = link
+        self._live = live
+        self._watching: set[asyncio.Task[None]] = set()
+
+    async def follow(self, asked: RecordedEvent) -> LiveTurn:
+        """A turn that began some time, perhaps in another process, perhaps over by now.
+
+        Args:
+            asked: The event that began it.
+        """
+        turn = turn_of(asked)
+        if live := self._live.get(turn.turn_id):
+            return live
+        message_id = (
+            turn.message_id if isinstance(turn, MessagePosted) else turn.starting_message_id
+        )
+        live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False)
+        if end := await find_end(self._dialogues, asked):
+            _conclude(live, end)
+            return live
+        if known := self._live.get(turn.turn_id):
+            return known
+        self._live.add(live)
+        task = asyncio.create_task(self._watch(live, asked))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+        return live
+
+    async def cancel(self, asked: RecordedEvent, stop: Stop) -> Dialogue:
+        """Ends a turn, wherever it runs; the dialogue right after.
+
+        A turn that was cancelled before gives the same answer again.
+
+        Args:
+            asked: The event that began it.
+
+        Raises:
+            KeyReused: The stop's idempotency key came with another request before.
+            TurnIsOver: It had ended before it could be stopped.
+        """
+        await self._check_repeat(asked, stop)
+        end = await find_end(self._dialogues, asked) or await self._stop(asked, stop)
+        if not end.cancelled:
+            raise TurnIsOver
+        return await self._dialogues.at(_key(asked), end.event.revision)
+
+    async def complete(self, key: DialogueKey, conversation_id: int, metadata: Metadata) -> None:
+        """Ends the active conversation, after stopping a reply that is under way in it.
+
+        Raises:
+            NotFound: The conversation is not the active one.
+            Busy: Somebody goes on with it without pause.
+        """
+        stop = Stop(reason="conversation_completed", metadata=metadata)
+        for _ in range(_TRIES):
+            try:
+                await self._dialogues.execute(
+                    key, CompleteConversation(conversation_id=conversation_id), metadata
+                )
+            except TurnInProgress as busy:
+                turn = await self._dialogues.read_turn(
+                    key.account_id, conversation_id, busy.turn_id
+                )
+                with suppress(TurnIsOver):
+                    await self.cancel(turn[0], stop)
+            else:
+                return
+        raise Busy
+
+    def hear_stop(self, letter: str) -> None:
+        """Takes a stop that came over the link."""
+        heard = msgspec.json.decode(letter, type=StopLetter)
+        live = self._live.get(heard.turn_id)
+        if live and live.own:
+            live.halt(heard.stop)
+
+    async def close(self) -> None:
+        """Ends all waiting; whoever waits is told that the service stops."""
+        for task in self._watching:
+            task.cancel()
+        for live in self._live.all():
+            live.end(Stopping())
+
+    async def _check_repeat(self, asked: RecordedEvent, stop: Stop) -> None:
+        assert stop.metadata is not None
+        try:
+            await self._dialogues.refuse_repeat(asked.account_id, stop.metadata)
+        except AlreadyAsked as repeat:
+            event = repeat.asked.event
+            same = isinstance(event, ReplyCancelled | OpeningFailed) and (
+                event.turn_id == turn_of(asked).turn_id
+            )
+            if not same:
+                raise KeyReused from None
+
+    async def _watch(self, live: LiveTurn, asked: RecordedEvent) -> None:
+        """Waits for the end in the log; the sweeper sees to it that one comes."""
+        try:
+            _conclude(live, await self._end_in_log(asked))
+        finally:
+            self._live.discard(live)
+
+    async def _end_in_log(self, asked: RecordedEvent) -> TurnEnd:
+        while True:
+            bell = self._link.bell(asked.account_id)
+            with suppress(*DATABASE_ERRORS):
+                if end := await find_end(self._dialogues, asked):
+                    return end
+            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await bell.wait()
+
+    async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnEnd:
+        """Tells the owner to stop; ends the turn over its head if it does not."""
+        turn = turn_of(asked)
+        letter = msgspec.json.encode(StopLetter(turn.turn_id, stop)).decode()
+        self.hear_stop(letter)
+        self._link.send(STOP, letter)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_PATIENCE):
+                return await self._end_in_log(asked)
+        assert stop.metadata is not None
+        assert stop.reason != "service_stopping"
+        command = CancelTurn(turn_id=turn.turn_id, reason=stop.reason)
+        with suppress(TurnIsOver):
+            await self._dialogues.execute(_key(asked), command, stop.metadata)
+        return await self._end_in_log(asked)
+
+
+def _key(asked: RecordedEvent) -> DialogueKey:
+    return DialogueKey.of_stream(asked.account_id, asked.stream)
+
+
+def _conclude(live: LiveTurn, end: TurnEnd) -> None:
+    if isinstance(end.outcome, Dialogue) and end.event.content:
+        live.add(end.event.content)
+    live.end(end.outcome)

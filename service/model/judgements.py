@@ -1,0 +1,190 @@
+"""A model's judgements: what they say, the schemas to ask for them, and reading the answers."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from service.model.errors import MODEL_INVALID, ModelFailure
+from service.model.interface import AssessmentRequest, ChatMessage, EvaluationRequest
+
+Schema = dict[str, Any]
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Part of a structured answer: all fields are there, and no others."""
+
+
+class Covered(Judgement, frozen=True):
+    """An objective that the learner has shown.
+
+    `objective` is its place in the scenario's objectives, `message` the place in the request's
+    messages of the one that shows it; both count from 1, so the starting prompt is message 1.
+    """
+
+    objective: int
+    message: int
+
+
+class Assessment(Judgement, frozen=True):
+    """The open objectives that are covered by now, each once; it may be none."""
+
+    covered: tuple[Covered, ...]
+
+
+class ObjectiveEvaluation(Judgement, frozen=True):
+    """How far the learner got with one objective; `score` is from 0 to 100.
+
+    `met_at_turn` counts the learner's own messages from 1; the starting prompt, which the
+    service wrote, does not count.
+    """
+
+    objective: str
+    met: bool
+    score: int
+    explanation: str
+    met_at_turn: int | None
+
+
+class KeyMoment(Judgement, frozen=True):
+    """A message that tells much about an objective.
+
+    `message_number` counts the messages that clients show from 1; the starting prompt is
+    hidden, so the opening is 1.
+    """
+
+    learning_objective: str
+    evidence: str
+    message_number: int
+
+
+class Evaluation(Judgement, frozen=True):
+    """A conversation as its teacher reads of it: one entry an objective, in the scenario's order.
+
+    `overall_score` is from 0 to 100.
+    """
+
+    summary: str
+    overall_assessment: str
+    overall_score: int
+    learning_objectives_evaluation: tuple[ObjectiveEvaluation, ...]
+    strengths: tuple[str, ...]
+    areas_for_improvement: tuple[str, ...]
+    key_moments: tuple[KeyMoment, ...]
+
+
+def _object(**properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+_STRING: Schema = {"type": "string"}
+_INTEGER: Schema = {"type": "integer"}
+_INTEGER_OR_NULL: Schema = {"anyOf": [_INTEGER, {"type": "null"}]}
+
+# Only what Anthropic's structured outputs take: no bounds of numbers, lengths or counts.
+ASSESSMENT_SCHEMA = _object(covered=_array(_object(objective=_INTEGER, message=_INTEGER)))
+
+# A model writes the fields in this order: the evidence first, the verdicts made from it later.
+EVALUATION_SCHEMA = _object(
+    key_moments=_array(
+        _object(message_number=_INTEGER, learning_objective=_STRING, evidence=_STRING)
+    ),
+    learning_objectives_evaluation=_array(
+        _object(
+            objective=_STRING,
+            explanation=_STRING,
+            met={"type": "boolean"},
+            met_at_turn=_INTEGER_OR_NULL,
+            score=_INTEGER,
+        )
+    ),
+    strengths=_array(_STRING),
+    areas_for_improvement=_array(_STRING),
+    overall_assessment=_STRING,
+    overall_score=_INTEGER,
+    summary=_STRING,
+)
+
+_Answer = TypeVar("_Answer", Assessment, Evaluation)
+_assessments = msgspec.json.Decoder(Assessment)
+_evaluations = msgspec.json.Decoder(Evaluation)
+
+
+def read_assessment(text: str, request: AssessmentRequest) -> Assessment:
+    """The assessment in a model's answer, of each objective its earliest evidence.
+
+    Entries that make no sense are dropped: an objective that is not open, a message that is not
+    the learner's. Raises `ModelFailure` where the answer is not of the schema.
+    """
+    earliest: dict[int, Covered] = {}
+    for entry in sorted(_decoded(_assessments, text).covered, key=lambda entry: entry.message):
+        if entry.objective in request.open_objectives and _is_learners(entry, request.messages):
+            earliest.setdefault(entry.objective, entry)
+    return Assessment(covered=tuple(earliest[objective] for objective in sorted(earliest)))
+
+
+def read_evaluation(text: str, request: EvaluationRequest) -> Evaluation:
+    """The evaluation in a model's answer, with the objectives in the scenario's words.
+
+    Raises `ModelFailure` where the answer is not of the schema, does not have one entry for each
+    objective, or names a score, a turn or a message that cannot be. Turns and messages are those
+    of the request, so it should hold the whole conversation.
+    """
+    evaluation = _decoded(_evaluations, text)
+    entries = evaluation.learning_objectives_evaluation
+    objectives = request.scenario.objectives
+    if len(entries) != len(objectives):
+        raise _invalid(f"{len(entries)} objectives instead of {len(objectives)}")
+    _check_numbers(evaluation, request.messages)
+    return msgspec.structs.replace(
+        evaluation,
+        learning_objectives_evaluation=tuple(
+            msgspec.structs.replace(entry, objective=objective)
+            for entry, objective in zip(entries, objectives, strict=True)
+        ),
+    )
+
+
+def _decoded(decoder: msgspec.json.Decoder[_Answer], text: str) -> _Answer:
+    # msgspec's messages may quote the answer, so they stay here.
+    try:
+        answer = decoder.decode(text)
+    except msgspec.ValidationError:
+        raise _invalid("not of the schema") from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise _invalid("not JSON") from None
+    if "\\u0000" in text:
+        raise _invalid("a NUL in the text")  # PostgreSQL keeps none
+    return answer
+
+
+def _is_learners(entry: Covered, messages: tuple[ChatMessage, ...]) -> bool:
+    return 2 <= entry.message <= len(messages) and messages[entry.message - 1].role == "user"
+
+
+def _check_numbers(evaluation: Evaluation, messages: tuple[ChatMessage, ...]) -> None:
+    entries = evaluation.learning_objectives_evaluation
+    scores = [evaluation.overall_score, *(entry.score for entry in entries)]
+    turns = [entry.met_at_turn for entry in entries if entry.met_at_turn is not None]
+    numbers = [moment.message_number for moment in evaluation.key_moments]
+    shown = messages[1:]
+    own = sum(message.role == "user" for message in shown)
+    for name, values, possible in (
+        ("score", scores, range(101)),
+        ("turn", turns, range(1, own + 1)),
+        ("message number", numbers, range(1, len(shown) + 1)),
+    ):
+        if not all(value in possible for value in values):
+            raise _invalid(f"a {name} out of range")
+
+
+def _invalid(detail: str) -> ModelFailure:
+    return ModelFailure(MODEL_INVALID, retryable=True, detail=detail)

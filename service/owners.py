@@ -1,0 +1,52 @@
+"""Who owns a turn, and whether anybody is left to end it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from eventstore.connections import Pool
+from eventstore.events import EvaluationRequested, MessagePosted, OpeningRequested
+from sql.loader import query
+
+_SECOND_LOOK = 2.0
+
+
+class Owners:
+    """Tells abandoned turns from those under way.
+
+    Args:
+        pool: For looking whether other owners still live.
+        this: This process's number.
+        clock: The present time.
+
+    `running` holds the ids of the turns that this process began; whoever ends one, or gives up
+    doing so, takes it out.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        this: int,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.running: set[str] = set()
+        self._pool = pool
+        self._this = this
+        self._clock = clock
+
+    async def is_abandoned(
+        self, asked: OpeningRequested | MessagePosted | EvaluationRequested
+    ) -> bool:
+        """Nobody will end the turn: its time is over, or its owner is gone."""
+        if asked.deadline_at <= self._clock():
+            return True
+        if asked.owner == self._this:
+            return asked.turn_id not in self.running
+        if not await self._is_gone(asked.owner):
+            return False
+        # A process that has just lost its connection looks the same for a moment.
+        await asyncio.sleep(_SECOND_LOOK)
+        return await self._is_gone(asked.owner)
+
+    async def _is_gone(self, owner: int) -> bool:
+        return bool(await self._pool.fetchval(query("is_owner_gone"), owner))

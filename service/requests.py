@@ -1,0 +1,111 @@
+"""What all handlers share: what they work with, who asks, and in which circumstances."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from aiohttp import web
+
+from eventstore.connections import Pool
+from eventstore.records import Actor, Metadata
+from service.access import Access, bearer_digest, check, path_id
+from service.dialogues import DialogueKey, Dialogues
+from service.errors import KeyMalformed, NotFound
+from service.evaluations import Evaluations
+from service.following import Following
+from service.keys import ACCESS, REQUEST_ID, SCOPE
+from service.turns import Turns
+from service.tutor import ModelChoice
+from sql.loader import query
+
+_GRACE = timedelta(seconds=45)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What the handlers work with; made in `service.app`.
+
+    Attributes:
+        models: Names of the models that are asked.
+        owner: This process's number, written into the turns that it owns.
+        budget: Time that an answer of a model may take.
+    """
+
+    pool: Pool
+    dialogues: Dialogues
+    turns: Turns
+    following: Following
+    evaluations: Evaluations
+    models: ModelChoice
+    owner: int
+    budget: timedelta
+
+    def deadline(self) -> datetime:
+        """When a turn that begins now counts as abandoned, whoever owns it."""
+        return datetime.now(UTC) + self.budget + _GRACE
+
+
+SERVICES = web.AppKey("services", Services)
+
+
+async def access_of(request: web.Request) -> Access:
+    """The caller, who may do what the path names.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    row = await request.app[SERVICES].pool.fetchrow(
+        query("get_access"),
+        bearer_digest(request),
+        path_id(request, "course_id"),
+        path_id(request, "ai_experience_id"),
+        path_id(request, "id"),
+    )
+    access = check(row, request[SCOPE])
+    note(request, access)
+    return access
+
+
+def note(request: web.Request, access: Access) -> None:
+    """Notes the caller for the request's log line."""
+    request[ACCESS] = access
+
+
+def conversation_id(request: web.Request) -> int:
+    """The path's conversation.
+
+    Raises:
+        NotFound: It cannot be an id.
+    """
+    number = path_id(request, "id")
+    if number is None:
+        raise NotFound
+    return number
+
+
+def own_dialogue(access: Access) -> DialogueKey:
+    """The caller's dialogue with the experience."""
+    return DialogueKey(access.account_id, access.experience_id, access.user_id)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The client's name for this request, by which a repetition is known.
+
+    Raises:
+        KeyMalformed: It is not 1 to 255 visible ASCII characters.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise KeyMalformed
+    return key
+
+
+def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Metadata:
+    """The circumstances of what the request leads to."""
+    return Metadata(
+        actor=Actor(access.user_id, access.role),
+        token_id=access.token_id,
+        request_id=request[REQUEST_ID],
+        correlation_id=turn_id,
+        idempotency_key=idempotency_key(request),
+    )

@@ -1,0 +1,57 @@
+"""The endpoints of a turn: reading along, and stopping it."""
+
+from functools import partial
+from uuid import UUID
+
+from aiohttp import web
+
+from eventstore.events import MessagePosted, OpeningRequested
+from eventstore.records import RecordedEvent
+from service.access import Access
+from service.answers import conversation_answer, raw_response, stream_ending
+from service.bodies import NoBody, read_body
+from service.errors import NotFound
+from service.event_stream import last_event_id, stream_turn
+from service.live_turn import Stop
+from service.requests import SERVICES, access_of, conversation_id, metadata_of
+
+
+async def get_turn_stream(request: web.Request) -> web.StreamResponse:
+    """GET …/turns/:turn_id/stream: what is missing after `Last-Event-ID`, and what comes."""
+    asked = await _asked(request, await access_of(request))
+    live = await request.app[SERVICES].following.follow(asked)
+    return await stream_turn(request, live, partial(stream_ending, request), last_event_id(request))
+
+
+async def cancel_turn(request: web.Request) -> web.Response:
+    """POST …/turns/:turn_id/cancel: the reply is stopped; the conversation as it is then."""
+    access = await access_of(request)
+    asked = await _asked(request, access)
+    await read_body(request, NoBody)
+    metadata = metadata_of(request, access, asked.metadata.correlation_id)
+    stop = Stop(reason="requested", metadata=metadata)
+    dialogue = await request.app[SERVICES].following.cancel(asked, stop)
+    if dialogue.active is None:
+        return raw_response(b"{}")
+    return conversation_answer(request, dialogue.active, 200)
+
+
+async def _asked(request: web.Request, access: Access) -> RecordedEvent:
+    """The event that began the path's turn, which must be the caller's or of their course."""
+    events = await request.app[SERVICES].dialogues.read_turn(
+        access.account_id, conversation_id(request), _turn_id(request)
+    )
+    if not events or not isinstance(asked := events[0].event, OpeningRequested | MessagePosted):
+        raise NotFound
+    if asked.experience_id != access.experience_id:
+        raise NotFound
+    if asked.user_id != access.user_id and not access.manages:
+        raise NotFound
+    return events[0]
+
+
+def _turn_id(request: web.Request) -> str:
+    try:
+        return str(UUID(request.match_info["turn_id"]))
+    except ValueError:
+        raise NotFound from None
