@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check soak bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -21,6 +21,9 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(VENV)/.dev ## minutes of faults, then the log is checked: make soak ARGS="--minutes 10 --seed 7"
+	$(BIN)/python -m tests.soak $(ARGS)
 
 bench: $(VENV)/.dev ## the benchmarks: ratios against peers and bare floors, in one run
 	$(BIN)/python -m tests.bench $(ARGS)

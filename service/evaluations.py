@@ -83,7 +83,7 @@ class Evaluations:
         self._models = models
         self._limits = limits
         self._stopping = False
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def evaluate(
         self, account_id: int, asked: EvaluationRequested, metadata: Metadata
@@ -139,7 +139,7 @@ class Evaluations:
         """Takes no more, waits `patience` seconds for those under way, ends the others."""
         self._stopping = True
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=patience)
+            _, late = await asyncio.wait(self._running.values(), timeout=patience)
             for task in late:
                 task.cancel()
             if late:
@@ -173,8 +173,8 @@ class Evaluations:
                 return first
             raise
         task = asyncio.create_task(self._own(recorded[0], asked))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[asked.turn_id] = task
+        task.add_done_callback(lambda _: self._running.pop(asked.turn_id))
         return recorded[0]
 
     async def _own(self, first: RecordedEvent, asked: EvaluationRequested) -> None:
@@ -261,7 +261,10 @@ class Evaluations:
 
     async def _end_in_log(self, first: RecordedEvent) -> RecordedEvent:
         """Waits for the end in the log; the sweeper sees to it that one comes."""
-        while not self._stopping or self._running:
+        assert isinstance(first.event, EvaluationRequested)
+        if task := self._running.get(first.event.turn_id):
+            await asyncio.wait((task,))
+        while True:
             bell = self._link.bell(first.account_id)
             with suppress(*DATABASE_ERRORS):
                 events = await self._log.read_stream(
@@ -269,11 +272,12 @@ class Evaluations:
                 )
                 if events:
                     return events[0]
+            if self._stopping:
+                raise Stopping
             await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
                     await bell.wait()
-        raise Stopping
 
 
 def _unanswered(asked: EvaluationRequested, failure: Failure) -> EvaluationFailed:

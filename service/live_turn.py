@@ -64,7 +64,8 @@ class LiveTurn:
         self._asked.set_result(None)
 
     def refuse(self, error: Exception) -> None:
-        """The question was not recorded."""
+        """The question was not recorded, as far as anybody knows."""
+        self.end(error)
         self._asked.set_exception(error)
         self._asked.exception()  # whoever asked may be gone; then the error is nobody's
 
@@ -155,7 +156,8 @@ class LiveTurns:
 
     def discard(self, live: LiveTurn) -> None:
         """The turn need not be known any more."""
-        self._turns.pop(live.turn_id, None)
+        if self._turns.get(live.turn_id) is live:
+            del self._turns[live.turn_id]
 
     def retire(self, live: LiveTurn) -> None:
         """The turn is over."""

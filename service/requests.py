@@ -89,11 +89,13 @@ def own_dialogue(access: Access) -> DialogueKey:
 
 
 def idempotency_key(request: web.Request) -> str | None:
-    """The client's name for this request, by which a repetition is known.
+    """The client's name for this POST, by which a repetition is known.
 
     Raises:
         KeyMalformed: It is not 1 to 255 visible ASCII characters.
     """
+    if request.method != "POST":
+        return None
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise KeyMalformed

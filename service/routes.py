@@ -13,7 +13,9 @@ ROUTES = (
     web.delete(DIALOGUE + "/{id}", handlers.delete_conversation),
     web.get(DIALOGUE + "/{id}/evaluation", evaluation_handlers.get_evaluation),
     web.post(DIALOGUE + "/{id}/evaluation", evaluation_handlers.post_evaluation),
-    web.get(DIALOGUE + "/{id}/turns/{turn_id}/stream", turn_handlers.get_turn_stream),
+    web.get(
+        DIALOGUE + "/{id}/turns/{turn_id}/stream", turn_handlers.get_turn_stream, allow_head=False
+    ),
     web.post(DIALOGUE + "/{id}/turns/{turn_id}/cancel", turn_handlers.cancel_turn),
     web.get("/healthz", handlers.healthz),
     web.get("/readyz", handlers.readyz),

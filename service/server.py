@@ -15,6 +15,7 @@ from service.settings import Settings
 
 BACKLOG = 1024
 _CLOSING = 5.0
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 _MAX_PARSED = 64 * 1024
 
 log = structlog.get_logger("colloquy")
@@ -53,13 +54,14 @@ def stop_event() -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def on_signal(number: signal.Signals) -> None:
+    def on_signal() -> None:
         stop.set()
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
+        for number in _STOPS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    for number in _STOPS:
+        loop.add_signal_handler(number, on_signal)
     return stop
 
 

@@ -77,6 +77,7 @@ class Turns:
         self._stopping = False
         self._owned: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()
+        self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
 
     async def begin(self, key: DialogueKey, command: Question, metadata: Metadata) -> LiveTurn:
         """Records the question and lets the model speak; returns when the question is on disk.
@@ -122,6 +123,8 @@ class Turns:
             _, late = await asyncio.wait(under_way, timeout=patience)
             for live in self._live.all():
                 live.halt(Stop(reason="service_stopping"))
+            for assessing in self._assessing:
+                assessing.cancel()
             if late:
                 await asyncio.wait(late, timeout=_LAST_WORDS)
 
@@ -147,15 +150,17 @@ class Turns:
         command: OpenConversation | PostMessage,
         metadata: Metadata,
     ) -> None:
+        # Whoever finds the question in the log finds the turn here, so it comes first.
+        self._live.add(live)
         try:
             executed = await self._dialogues.execute(key, command, metadata)
         except Exception as error:
+            self._live.discard(live)
             live.refuse(await self._why_refused(key, metadata, error))
             return
         turn = executed.dialogue.turn
         assert turn is not None, "a question begins a turn"
         started = Started(key, turn, executed.dialogue, executed.event)
-        self._live.add(live)
         live.accept()
         live.end(await self._outcome(live, started))
         self._live.retire(live)
@@ -191,7 +196,7 @@ class Turns:
 
     async def _answer(self, live: LiveTurn, started: Started) -> Outcome:
         effort = self._tutor.effort(live.add)
-        assessing = self._tutor.assessing(started)
+        assessing = self._assess(started)
         ending = await self._ask(live, started, effort)
         if assessing:
             ending = await _with_assessment(ending, assessing)
@@ -204,6 +209,13 @@ class Turns:
         if assessing and not assessing.done():
             _spawn(self._late, self._record_late(started, assessing))
         return failure_of(started.asked, executed.event) or executed.dialogue
+
+    def _assess(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
+        assessing = self._tutor.assessing(started)
+        if assessing:
+            self._assessing.add(assessing)
+            assessing.add_done_callback(self._assessing.discard)
+        return assessing
 
     async def _ask(self, live: LiveTurn, started: Started, effort: Effort) -> Ending:
         turn_id = started.turn.id

@@ -89,6 +89,7 @@ Chooser = Callable[[Received], Behaviour]
 BEHAVIOURS: dict[str, Behaviour] = {
     "good": Speech(),
     "slow": Speech(first_delay=0.3, delay=0.2),
+    "patient": Speech(pieces=("and ",) * 100, delay=2.0),
     "drip": Speech(pieces=("and ",) * 100_000, delay=0.02),
     "max_tokens": Speech(stop_reason="max_tokens"),
     "context_window": Speech(stop_reason="model_context_window_exceeded"),

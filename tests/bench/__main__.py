@@ -10,11 +10,13 @@ from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
 from tests.bench.rebuilding import bench_rebuild
 from tests.bench.starting import bench_start
+from tests.bench.streaming import bench_stream
 
 BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "append": bench_append,
     "get": bench_get,
     "post": bench_post,
+    "stream": bench_stream,
     "rebuild": bench_rebuild,
     "start": bench_start,
 }

@@ -9,7 +9,12 @@ from tests.bench.appending import METADATA, RECORD, TEXT, message, reply
 
 
 async def start_dialogue(
-    log: EventLog, *, conversation_id: int, user_id: int, exchanges: int
+    log: EventLog,
+    *,
+    conversation_id: int,
+    user_id: int,
+    exchanges: int,
+    objectives: tuple[str, ...] = ("Explain the tides", "Predict them"),
 ) -> None:
     """Starts a conversation with experience 1 and holds it for some exchanges."""
     turn_id = str(uuid7())
@@ -33,7 +38,7 @@ async def start_dialogue(
         experience_id=1,
         experience_version=1,
         user_id=user_id,
-        objectives=("Explain the tides", "Predict them"),
+        objectives=objectives,
         starting_prompt="Let us begin.",
         starting_message_id=str(uuid7()),
         message_id=str(uuid7()),

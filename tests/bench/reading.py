@@ -92,7 +92,14 @@ def _one(port: int, request: bytes) -> str:
 
 @contextmanager
 def server(module: str, url: str, **environment: str) -> Iterator[int]:
-    """A server process that prints its port; ended at the end."""
+    """The port of a server process that prints it; ended at the end."""
+    with server_process(module, url, **environment) as (port, _pid):
+        yield port
+
+
+@contextmanager
+def server_process(module: str, url: str, **environment: str) -> Iterator[tuple[int, int]]:
+    """Port and process id of a server process that prints its port; ended at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", module],
         env={**os.environ, "DATABASE_URL": url, **environment},
@@ -101,7 +108,7 @@ def server(module: str, url: str, **environment: str) -> Iterator[int]:
     )
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.terminate()
         process.wait(30)

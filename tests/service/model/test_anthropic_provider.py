@@ -449,7 +449,7 @@ async def test_a_request_beyond_the_connections_waits_and_then_finds_the_model_u
     await fake.wait_until(lambda: len(fake.requests) == 2)
     failure = await failure_of(model)
     assert (failure.code, failure.retryable) == ("model_unavailable", True)
-    assert "PoolTimeout" in failure.detail
+    assert "ConnectTimeout" in failure.detail
     assert len(fake.requests) == 2
     for task in open_ones:
         task.cancel()
