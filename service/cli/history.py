@@ -1,6 +1,6 @@
 """`colloquy log`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -100,11 +100,19 @@ def _for_people(line: LogLine) -> str:
     role, user = line.actor["role"], line.actor["id"]
     who = f"{role} {user}" if user else role
     where = f"conversation {line.conversation_id}" if line.conversation_id else line.stream
-    reply = line.data.get("reply")
-    extra = [reply["model"]] if reply else [line.data["code"]] if "code" in line.data else []
     text = [printable(line.content)[:_SHOWN]] if line.content else []
-    shown = "  ".join([*extra, *text])
+    shown = "  ".join([*_extras(line.data), *text])
     return (
         f"{line.position:>7}  {line.recorded_at:%Y-%m-%d %H:%M:%S}  {where:<16}  "
         f"{line.type:<27}{who:<14}{shown}"
     ).rstrip()
+
+
+def _extras(data: dict[str, Any]) -> Iterator[str]:
+    """Which model answered, what became of the turn, what was covered."""
+    if answer := data.get("reply") or data.get("judgement"):
+        yield answer["model"]
+    if why := data.get("code") or data.get("reason"):
+        yield why
+    if covered := data.get("covered"):
+        yield "covered " + ", ".join(str(entry["objective"]) for entry in covered)
