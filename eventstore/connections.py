@@ -1,8 +1,8 @@
 """Connections to Postgres in the roles that the rooms work in."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import asyncpg
 
@@ -17,6 +17,10 @@ else:
 CONNECT_TIMEOUT = 10.0
 STATEMENT_TIMEOUT = 30.0
 
+_RETRY = 0.1
+
+T = TypeVar("T")
+
 AWAY = (
     OSError,
     TimeoutError,
@@ -30,6 +34,18 @@ AWAY = (
 
 DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
 """All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
+
+
+async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T:
+    """What a read gives, tried again while the database is away, for so many seconds."""
+    give_up = asyncio.get_running_loop().time() + patience
+    while True:
+        try:
+            return await read()
+        except (*AWAY, asyncpg.InterfaceError):
+            if asyncio.get_running_loop().time() > give_up:
+                raise
+        await asyncio.sleep(_RETRY)
 
 
 async def connect(

@@ -10,7 +10,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Pool
+from eventstore.connections import DATABASE_ERRORS, Pool, outlast
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.link import Link
@@ -193,7 +193,7 @@ class Evaluations:
     ) -> tuple[EvaluationRecorded | EvaluationFailed, str | None]:
         effort = self._asker.effort()
         try:
-            request = await self._request(first.account_id, asked)
+            request = await outlast(lambda: self._request(first.account_id, asked))
             evaluation, record = await self._asker.ask(
                 request,
                 self._models.first_and_fallback(self._models.evaluation),

@@ -6,6 +6,7 @@ import msgspec
 import structlog
 from uuid_utils import uuid7
 
+from eventstore.connections import outlast
 from eventstore.events import ContextRecord, CoveredObjective, OpeningRequested, ReplyRecord
 from eventstore.records import RecordedEvent
 from service.commands import Assessed, Failure, RecordOpening, RecordReply, Spent
@@ -172,8 +173,9 @@ class Tutor:
             if isinstance(asked, OpeningRequested)
             else started.conversation.experience_version
         )
-        return await self._experiences.at_version(
-            started.key.account_id, asked.experience_id, version
+        account_id = started.key.account_id
+        return await outlast(
+            lambda: self._experiences.at_version(account_id, asked.experience_id, version)
         )
 
     def _fit(self, started: Started, scenario: Scenario) -> Fitted:
