@@ -27,7 +27,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     expected: int | None
     events: Sequence[NewEvent]
     metadata: Metadata
-    metadata_text: str
+    metadata_texts: Sequence[str]
     data_texts: Sequence[str]
     salts: Sequence[bytes | None]
     since: float
@@ -57,12 +57,17 @@ def new_item(
         expected=expected,
         events=events,
         metadata=metadata,
-        metadata_text=encode(metadata),
+        metadata_texts=_metadata_texts(events, metadata),
         data_texts=[encode(e.event) for e in events],
         salts=[None if e.content is None else os.urandom(16) for e in events],
         since=loop.time(),
         done=loop.create_future(),
     )
+
+
+def _metadata_texts(events: Sequence[NewEvent], metadata: Metadata) -> list[str]:
+    usual = encode(metadata)
+    return [encode(e.metadata) if e.metadata else usual for e in events]
 
 
 def take_batch(waiting: deque[Item]) -> list[Item]:
@@ -110,7 +115,7 @@ def arguments(batch: Sequence[Item]) -> tuple[Any, ...]:
         ],
         [event.event_id for event in events],
         [data for item in batch for data in item.data_texts],
-        [batch[number - 1].metadata_text for number in numbers],
+        [text for item in batch for text in item.metadata_texts],
         [event.subject_id for event in events],
         [salt for item in batch for salt in item.salts],
         [event.content for event in events],
@@ -145,7 +150,7 @@ def recorded(
             revision=revision + place,
             event_id=new.event_id,
             event=new.event,
-            metadata=item.metadata,
+            metadata=new.metadata or item.metadata,
             recorded_at=recorded_at,
             content=new.content,
             content_hash=_commitment(salt, new.content),

@@ -36,12 +36,14 @@ class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event to append.
 
     `content` is its personal text; `subject_id` the user whom that text is about, without
-    whom content is refused.
+    whom content is refused. `metadata` are its own circumstances where they are not those of the
+    append.
     """
 
     event: AnyEvent
     content: str | None = None
     subject_id: int | None = None
+    metadata: Metadata | None = None
     event_id: UUID = msgspec.field(default_factory=uuid7)
 
 

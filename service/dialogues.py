@@ -5,7 +5,7 @@ from contextlib import suppress
 import msgspec
 
 from eventstore.errors import WrongExpectedRevision
-from eventstore.events import ConversationStarted
+from eventstore.events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
@@ -17,6 +17,7 @@ from service.owners import Owners
 
 _TRIES = 20
 _REMEMBERED = 500
+JUDGED = (ObjectivesAssessed, AssessmentFailed)
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
 
@@ -156,7 +157,12 @@ class Dialogues:
             key.account_id,
             key.stream,
             [
-                NewEvent(event=fact.event, content=fact.content, subject_id=key.user_id)
+                NewEvent(
+                    event=fact.event,
+                    content=fact.content,
+                    subject_id=key.user_id,
+                    metadata=_of_model(metadata) if isinstance(fact.event, JUDGED) else None,
+                )
                 for fact in facts
             ],
             expected=state.revision,
@@ -176,3 +182,10 @@ class Dialogues:
         with suppress(WrongExpectedRevision, TurnIsOver):
             await self._record(key, state, decide(state, command), system)
         return True
+
+
+def _of_model(metadata: Metadata) -> Metadata:
+    """A model judges, whoever ended the turn beside it; and the request's key stands once."""
+    return msgspec.structs.replace(
+        metadata, actor=Actor(None, "model"), token_id=None, idempotency_key=None
+    )

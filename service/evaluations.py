@@ -132,7 +132,8 @@ class Evaluations:
         assert isinstance(asked, EvaluationRequested)
         if not await self._owners.is_abandoned(asked):
             return False
-        await self._record(events[0], _unanswered(asked, Failure(code=ABANDONED)), None)
+        abandoned = _unanswered(asked, Failure(code=ABANDONED))
+        await self._record(events[0], abandoned, None, by="system")
         return True
 
     async def drain(self, patience: float) -> None:
@@ -241,11 +242,12 @@ class Evaluations:
         first: RecordedEvent,
         event: EvaluationRecorded | EvaluationFailed,
         content: str | None,
+        by: str = "model",
     ) -> None:
         asked = first.event
         assert isinstance(asked, EvaluationRequested)
         metadata = Metadata(
-            actor=Actor(None, "model"),
+            actor=Actor(None, by),
             request_id=first.metadata.request_id,
             causation_id=str(first.event_id),
             correlation_id=asked.turn_id,

@@ -6,11 +6,12 @@ the HTML Living Standard, section "Server-sent events".
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
 
+from service.answers import wants_string_ids
 from service.dialogue import Dialogue
 from service.keys import REQUEST_ID
 from service.live_turn import LiveTurn
@@ -29,6 +30,8 @@ _HEADERS = {
     "X-Accel-Buffering": "no",
 }
 _ACCEPTED_ID = 1
+_WRITE_SIZE = 16 * 1024
+_WRITE_PIECES = 256
 _encoder = msgspec.json.Encoder()
 
 Ending = tuple[str, bytes]
@@ -65,7 +68,7 @@ async def stream_turn(
     response = web.StreamResponse(headers={**_HEADERS, "X-Request-Id": request[REQUEST_ID]})
     await response.prepare(request)
     try:
-        await _send(response, live, ending, after)
+        await _send(response, live, _accepted(request, live), ending, after)
     except (ConnectionError, TimeoutError):
         if request.transport:
             request.transport.abort()
@@ -75,11 +78,12 @@ async def stream_turn(
 async def _send(
     response: web.StreamResponse,
     live: LiveTurn,
+    accepted: bytes,
     ending: Callable[[Dialogue | Exception], Ending],
     after: int,
 ) -> None:
     if after < _ACCEPTED_ID:
-        await _write(response, _frame(_ACCEPTED_ID, "accepted", _accepted(live)))
+        await _write(response, _frame(_ACCEPTED_ID, "accepted", accepted))
         after = _ACCEPTED_ID
     if live.own:
         after = min(after, _last_id(live) - 1)
@@ -89,31 +93,44 @@ async def _send(
             await _write(response, b": keep-alive\n\n")
             continue
         if pieces := _missing(live, seen):
-            frames = (_delta(after + n, piece) for n, piece in enumerate(pieces, 1))
-            await _write(response, b"".join(frames))
-            after += len(pieces)
+            frames, number = _together(after, pieces)
+            await _write(response, frames)
+            after += number
         elif live.outcome is not None:
             await _write(response, _frame(after + 1, *ending(live.outcome)))
             await response.write_eof()
             return
 
 
-def _missing(live: LiveTurn, seen: int) -> list[str]:
+def _missing(live: LiveTurn, seen: int) -> Sequence[str]:
     # A reader who comes from the owner's process with a part of the reply gets the whole of it
     # in the last event: only the owner knows where the pieces were cut.
-    return live.pieces[seen:] if live.own or seen == 0 else []
+    return live.pieces[seen : seen + _WRITE_PIECES] if live.own or seen == 0 else []
+
+
+def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
+    """As many pieces as go into one write, and their number."""
+    frames: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        frames.append(_delta(after + len(frames) + 1, piece))
+        size += len(frames[-1])
+        if size >= _WRITE_SIZE:
+            break
+    return b"".join(frames), len(frames)
 
 
 def _last_id(live: LiveTurn) -> int:
     return _ACCEPTED_ID + len(live.pieces) + 1
 
 
-def _accepted(live: LiveTurn) -> bytes:
+def _accepted(request: web.Request, live: LiveTurn) -> bytes:
+    number = live.conversation_id
     return _encoder.encode(
         {
             "turn_id": live.turn_id,
             "message_id": live.message_id,
-            "conversation_id": live.conversation_id,
+            "conversation_id": str(number) if wants_string_ids(request) else number,
         }
     )
 

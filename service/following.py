@@ -170,7 +170,7 @@ class Following:
         assert stop.metadata is not None
         assert stop.reason != "service_stopping"
         command = CancelTurn(turn_id=turn.turn_id, reason=stop.reason)
-        with suppress(TurnIsOver):
+        with suppress(TurnIsOver, AlreadyAsked):
             await self._dialogues.execute(_key(asked), command, stop.metadata)
         return await self._end_in_log(asked)
 

@@ -10,6 +10,7 @@ from eventstore.records import RecordedEvent
 from service.access import Access
 from service.answers import conversation_answer, raw_response, stream_ending
 from service.bodies import NoBody, read_body
+from service.conditional import NOTHING
 from service.errors import NotFound
 from service.event_stream import last_event_id, stream_turn
 from service.live_turn import Stop
@@ -32,7 +33,7 @@ async def cancel_turn(request: web.Request) -> web.Response:
     stop = Stop(reason="requested", metadata=metadata)
     dialogue = await request.app[SERVICES].following.cancel(asked, stop)
     if dialogue.active is None:
-        return raw_response(b"{}")
+        return raw_response(b"{}", headers={"ETag": NOTHING})
     return conversation_answer(request, dialogue.active, 200)
 
 

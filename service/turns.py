@@ -91,14 +91,21 @@ class Turns:
             ServiceError: The question was refused.
             EventStoreError: The question could not be recorded.
         """
-        self.check_room()
-        live = LiveTurn(command.turn_id, command.conversation_id, _message_id(command), own=True)
-        _spawn(self._owned, self._own(live, key, command, metadata))
         try:
-            await live.accepted()
+            return await self._begin(key, command, metadata)
         except AlreadyAsked as repeat:
             check_repeat(repeat.asked, command)
             return await self._following.follow(repeat.asked)
+
+    async def _begin(self, key: DialogueKey, command: Question, metadata: Metadata) -> LiveTurn:
+        try:
+            self.check_room()
+        except TooManyReplies:
+            await self._dialogues.refuse_repeat(key.account_id, metadata)
+            raise
+        live = LiveTurn(command.turn_id, command.conversation_id, _message_id(command), own=True)
+        _spawn(self._owned, self._own(live, key, command, metadata))
+        await live.accepted()
         return live
 
     def check_room(self) -> None:
@@ -119,14 +126,21 @@ class Turns:
         All of them are recorded, and whoever reads along hears of the end.
         """
         self._stopping = True
-        if under_way := self._owned | self._late:
-            _, late = await asyncio.wait(under_way, timeout=patience)
-            for live in self._live.all():
-                live.halt(Stop(reason="service_stopping"))
-            for assessing in self._assessing:
-                assessing.cancel()
-            if late:
-                await asyncio.wait(late, timeout=_LAST_WORDS)
+        await self._all_done(patience)
+        for live in self._live.all():
+            live.halt(Stop(reason="service_stopping"))
+        for assessing in self._assessing:
+            assessing.cancel()
+        await self._all_done(_LAST_WORDS)
+
+    async def _all_done(self, patience: float) -> None:
+        """Waits for all turns, and for what they leave to be recorded later."""
+        give_up = asyncio.get_running_loop().time() + patience
+        while under_way := self._owned | self._late:
+            left = give_up - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await asyncio.wait(under_way, timeout=left)
 
     async def _own(
         self,
@@ -180,7 +194,7 @@ class Turns:
         """Nobody may be waiting for it, so an error is returned, not raised."""
         try:
             return await self._answer(live, started)
-        except TurnIsOver:
+        except (TurnIsOver, AlreadyAsked):  # the latter by a stop with a key, over our head
             log.warning("turn_ended_by_others")
             return await self._ended_by_others(started)
         except Exception as error:
@@ -196,8 +210,10 @@ class Turns:
 
     async def _answer(self, live: LiveTurn, started: Started) -> Outcome:
         effort = self._tutor.effort(live.add)
+        # The reply is asked for first: of a model that may be tried once, it gets the trial.
+        asking = asyncio.create_task(self._tutor.reply(started, effort))
         assessing = self._assess(started)
-        ending = await self._ask(live, started, effort)
+        ending = await self._ending(live, started, asking, effort)
         if assessing:
             ending = await _with_assessment(ending, assessing)
         try:
@@ -206,7 +222,7 @@ class Turns:
             if assessing:
                 assessing.cancel()
             raise
-        if assessing and not assessing.done():
+        if assessing and getattr(ending, "assessment", None) is None:
             _spawn(self._late, self._record_late(started, assessing))
         return failure_of(started.asked, executed.event) or executed.dialogue
 
@@ -217,9 +233,14 @@ class Turns:
             assessing.add_done_callback(self._assessing.discard)
         return assessing
 
-    async def _ask(self, live: LiveTurn, started: Started, effort: Effort) -> Ending:
+    async def _ending(
+        self,
+        live: LiveTurn,
+        started: Started,
+        asking: "asyncio.Task[RecordOpening | RecordReply]",
+        effort: Effort,
+    ) -> Ending:
         turn_id = started.turn.id
-        asking = asyncio.create_task(self._tutor.reply(started, effort))
         try:
             answer = await live.until_stopped(asking)
         except ModelFailure as failure:
@@ -244,7 +265,10 @@ class Turns:
     async def _record_late(
         self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
     ) -> None:
-        assessment = await assessing
+        await asyncio.wait((assessing,))
+        if assessing.cancelled():  # before it had begun
+            return
+        assessment = assessing.result()
         command = RecordAssessment(
             conversation_id=started.turn.request.conversation_id,
             turn_id=started.turn.id,

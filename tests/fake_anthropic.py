@@ -137,7 +137,7 @@ class FakeAnthropic:
         self._gate.set()
         self._gate = asyncio.Event()
 
-    async def wait_until(self, condition: Callable[[], bool], within: float = 5.0) -> None:
+    async def wait_until(self, condition: Callable[[], bool], within: float = 20.0) -> None:
         """Wait for a condition on this server's attributes, `within` seconds or `TimeoutError`."""
         async with asyncio.timeout(within):
             while not condition():
