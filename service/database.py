@@ -51,7 +51,7 @@ async def connect_owner(url: str) -> Connection:
         return await connect(url)
     except DATABASE_ERRORS as error:
         where = _without_password(url)
-        reason = str(error) or "no answer in time"
+        reason = str(error).partition("\n")[0] or "no answer in time"
         raise DatabaseUnreachable(f"cannot use the database at {where}: {reason}") from error
     except ValueError:  # its words may quote a part of the password
         raise DatabaseUnreachable("DATABASE_URL is not a connection URL that can be read") from None

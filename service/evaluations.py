@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from eventstore.connections import DATABASE_ERRORS, Pool, outlast
-from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.errors import AppendRefused, EventStoreError, WrongExpectedRevision
 from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.link import Link
 from eventstore.log import EventLog
@@ -168,9 +168,12 @@ class Evaluations:
                 expected=NO_STREAM,
                 metadata=metadata,
             )
-        except AppendRefused:  # the database lets one request with a key in
+        except EventStoreError as error:
             self._owners.running.discard(asked.turn_id)
-            if first := await self._find(account_id, metadata):
+            # The database lets one request with a key in.
+            if isinstance(error, AppendRefused) and (
+                first := await self._find(account_id, metadata)
+            ):
                 return first
             raise
         task = asyncio.create_task(self._own(recorded[0], asked))

@@ -89,7 +89,7 @@ async def _send(
         after = min(after, _last_id(live) - 1)
     while True:
         seen = after - _ACCEPTED_ID
-        if not await live.news(seen if live.own else len(live.pieces), KEEP_ALIVE):
+        if not await live.news(seen if live.own else 0, KEEP_ALIVE):
             await _write(response, b": keep-alive\n\n")
             continue
         if pieces := _missing(live, seen):
@@ -103,9 +103,9 @@ async def _send(
 
 
 def _missing(live: LiveTurn, seen: int) -> Sequence[str]:
-    # A reader who comes from the owner's process with a part of the reply gets the whole of it
-    # in the last event: only the owner knows where the pieces were cut.
-    return live.pieces[seen : seen + _WRITE_PIECES] if live.own or seen == 0 else []
+    # Only the owner knows where the pieces were cut; elsewhere the last event has the whole
+    # reply, so that who goes on at the owner's never gets a piece twice.
+    return live.pieces[seen : seen + _WRITE_PIECES]
 
 
 def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
@@ -144,5 +144,6 @@ def _frame(number: int, name: str, data: bytes) -> bytes:
 
 
 async def _write(response: web.StreamResponse, data: bytes) -> None:
-    async with asyncio.timeout(PATIENCE):
-        await response.write(data)
+    for start in range(0, len(data), _WRITE_SIZE):
+        async with asyncio.timeout(PATIENCE):
+            await response.write(data[start : start + _WRITE_SIZE])

@@ -63,7 +63,7 @@ class Following:
         )
         live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False)
         if end := await find_end(self._dialogues, asked):
-            _conclude(live, end)
+            live.end(end.outcome)
             return live
         if known := self._live.get(turn.turn_id):
             return known
@@ -143,7 +143,7 @@ class Following:
     async def _watch(self, live: LiveTurn, asked: RecordedEvent) -> None:
         """Waits for the end in the log; the sweeper sees to it that one comes."""
         try:
-            _conclude(live, await self._end_in_log(asked))
+            live.end((await self._end_in_log(asked)).outcome)
         finally:
             self._live.discard(live)
 
@@ -170,16 +170,14 @@ class Following:
         assert stop.metadata is not None
         assert stop.reason != "service_stopping"
         command = CancelTurn(turn_id=turn.turn_id, reason=stop.reason)
-        with suppress(TurnIsOver, AlreadyAsked):
-            await self._dialogues.execute(_key(asked), command, stop.metadata)
+        with suppress(TurnIsOver):
+            try:
+                await self._dialogues.execute(_key(asked), command, stop.metadata)
+            except AlreadyAsked:  # by the owner, which shows now, or with something else meanwhile
+                metadata = msgspec.structs.replace(stop.metadata, idempotency_key=None)
+                await self._dialogues.execute(_key(asked), command, metadata)
         return await self._end_in_log(asked)
 
 
 def _key(asked: RecordedEvent) -> DialogueKey:
     return DialogueKey.of_stream(asked.account_id, asked.stream)
-
-
-def _conclude(live: LiveTurn, end: TurnEnd) -> None:
-    if isinstance(end.outcome, Dialogue) and end.event.content:
-        live.add(end.event.content)
-    live.end(end.outcome)

@@ -27,6 +27,14 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata | None = None
 
 
+def without_key(stop: Stop | None) -> Stop | None:
+    """The same stop, but for the idempotency key that it came with."""
+    if stop is None or stop.metadata is None:
+        return stop
+    metadata = msgspec.structs.replace(stop.metadata, idempotency_key=None)
+    return msgspec.structs.replace(stop, metadata=metadata)
+
+
 class LiveTurn:
     """One turn. Readers keep a place of their own in `pieces`, so that none waits for another.
 
@@ -34,8 +42,8 @@ class LiveTurn:
         turn_id: A UUID.
         conversation_id: Of the conversation, in an opening of the one to come.
         message_id: Of the message that was asked with; None where the log does not have it.
-        own: It runs in this process; else it is only watched through the log, and `pieces` stays
-            empty until its end.
+        own: It runs in this process; else it is only watched through the log, and `pieces` stay
+            empty.
 
     `pieces` are what the model has said, as it came; `outcome` is None until the end.
     """

@@ -25,10 +25,19 @@ from service.commands import (
     RecordOpening,
     RecordReply,
 )
+from service.dialogue import Dialogue
 from service.dialogues import DialogueKey, Dialogues, Executed
-from service.errors import AlreadyAsked, ServiceError, Stopping, TooManyReplies, TurnIsOver
+from service.errors import (
+    AlreadyAsked,
+    ServiceError,
+    Stopping,
+    TooManyReplies,
+    TurnCancelled,
+    TurnFailed,
+    TurnIsOver,
+)
 from service.following import Following
-from service.live_turn import LiveTurn, LiveTurns, Outcome, Stop
+from service.live_turn import LiveTurn, LiveTurns, Outcome, Stop, without_key
 from service.model.asking import Effort
 from service.model.errors import INTERNAL_ERROR, SERVICE_STOPPING, ModelFailure
 from service.owners import Owners
@@ -176,8 +185,12 @@ class Turns:
         assert turn is not None, "a question begins a turn"
         started = Started(key, turn, executed.dialogue, executed.event)
         live.accept()
-        live.end(await self._outcome(live, started))
-        self._live.retire(live)
+        outcome = await self._outcome(live, started)
+        live.end(outcome)
+        if isinstance(outcome, Dialogue | TurnFailed | TurnCancelled):
+            self._live.retire(live)
+        else:  # how it ended is not on record yet; whoever comes later looks there
+            self._live.discard(live)
 
     async def _why_refused(
         self, key: DialogueKey, metadata: Metadata, error: Exception
@@ -186,15 +199,15 @@ class Turns:
         if isinstance(error, AppendRefused):
             try:
                 await self._dialogues.refuse_repeat(key.account_id, metadata)
-            except AlreadyAsked as repeat:
-                return repeat
+            except (AlreadyAsked, *DATABASE_ERRORS) as known:
+                return known
         return error
 
     async def _outcome(self, live: LiveTurn, started: Started) -> Outcome:
         """Nobody may be waiting for it, so an error is returned, not raised."""
         try:
             return await self._answer(live, started)
-        except (TurnIsOver, AlreadyAsked):  # the latter by a stop with a key, over our head
+        except TurnIsOver:
             log.warning("turn_ended_by_others")
             return await self._ended_by_others(started)
         except Exception as error:
@@ -254,6 +267,10 @@ class Turns:
     async def _record_end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
         try:
             return await self._record(started, ending, live.stop)
+        except AlreadyAsked:
+            # The stop's key is in the log: it was carried out over our head, which shows now, or
+            # it came with something else meanwhile.
+            return await self._record(started, ending, without_key(live.stop))
         except AppendRefused as error:
             if isinstance(ending, FailTurn):
                 raise

@@ -1,6 +1,7 @@
 """The command `colloquy`. Each module holds one group of commands."""
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -30,10 +31,16 @@ for command in (serve, migrate, token, roster, experience, log, projections, db,
 
 def main() -> None:
     """Runs the command; a foreseen error is one line on standard error and exit code 1."""
-    from service.cli.foreseen import FORESEEN
+    from service.cli.foreseen import FORESEEN, LOST
 
     try:
         colloquy()
     except FORESEEN as error:
-        click.echo(f"colloquy: {error}", err=True)
-        sys.exit(1)
+        _give_up(str(error))
+    except LOST as error:
+        _give_up(f"the connection to the database broke: {error}".partition("\n")[0])
+
+
+def _give_up(why: str) -> NoReturn:
+    click.echo(f"colloquy: {why}", err=True)
+    sys.exit(1)

@@ -1,15 +1,20 @@
 """What every log must be, told without the code that the service itself folds events with."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from eventstore.events import (
     AnyEvent,
+    AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
+    EvaluationFailed,
+    EvaluationRecorded,
+    EvaluationRequested,
     MessagePosted,
+    ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
@@ -19,6 +24,7 @@ from eventstore.events import (
 from eventstore.records import RecordedEvent
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
+EVALUATION_ENDS = (EvaluationRecorded, EvaluationFailed)
 
 
 def types_of(events: Iterable[RecordedEvent]) -> list[str]:
@@ -28,9 +34,18 @@ def types_of(events: Iterable[RecordedEvent]) -> list[str]:
 
 def dialogues_of(events: Iterable[RecordedEvent]) -> dict[str, list[RecordedEvent]]:
     """The events of learners' dialogues by stream."""
+    return _streams_of(events, "dialogue-")
+
+
+def evaluations_of(events: Iterable[RecordedEvent]) -> dict[str, list[RecordedEvent]]:
+    """The events of evaluations by stream."""
+    return _streams_of(events, "evaluation-")
+
+
+def _streams_of(events: Iterable[RecordedEvent], prefix: str) -> dict[str, list[RecordedEvent]]:
     streams: dict[str, list[RecordedEvent]] = defaultdict(list)
     for event in events:
-        if event.stream.startswith("dialogue-"):
+        if event.stream.startswith(prefix):
             streams[event.stream].append(event)
     return streams
 
@@ -48,16 +63,25 @@ def answered(events: Sequence[RecordedEvent]) -> list[str | None]:
 
 
 def assert_lawful(events: Sequence[RecordedEvent], *, ended: bool = True) -> None:
-    """Positions are dense and no stream ever has two active conversations or two open turns.
+    """Positions are dense and every stream is a lawful dialogue or evaluation.
 
     Args:
-        ended: The log must leave no turn open.
+        ended: The log must leave no turn and no evaluation open.
     """
     assert [e.position for e in events] == list(range(1, len(events) + 1))
-    for stream in dialogues_of(events).values():
+    for name, stream in dialogues_of(events).items():
         assert [e.revision for e in stream] == list(range(1, len(stream) + 1))
         left_open = assert_lawful_dialogue([e.event for e in stream])
-        assert not (ended and left_open), f"turn {left_open} was never ended"
+        assert not (ended and left_open), f"turn {left_open} of {name} was never ended"
+    started: dict[int, ConversationStarted] = {}
+    for event in events:
+        if isinstance(event.event, ConversationStarted):
+            started[event.event.conversation_id] = event.event
+        elif isinstance(event.event, EvaluationRequested):
+            assert_lawful_request(event, started)
+    for name, stream in evaluations_of(events).items():
+        over = assert_lawful_evaluation(stream)
+        assert over or not ended, f"{name} was never ended"
 
 
 def assert_lawful_dialogue(events: Iterable[AnyEvent]) -> str | None:
@@ -68,21 +92,67 @@ def assert_lawful_dialogue(events: Iterable[AnyEvent]) -> str | None:
     return rules.turn.turn_id if rules.turn else None
 
 
+def assert_lawful_request(asked: RecordedEvent, started: Mapping[int, ConversationStarted]) -> None:
+    """An evaluation is of a conversation that has started, and names it rightly."""
+    event = asked.event
+    assert isinstance(event, EvaluationRequested)
+    assert asked.stream == f"evaluation-{event.turn_id}"
+    of = started.get(event.conversation_id)
+    assert of is not None, f"{asked.stream} is of a conversation that had not started"
+    assert (event.experience_id, event.user_id) == (of.experience_id, of.user_id)
+
+
+def assert_lawful_evaluation(stream: Sequence[RecordedEvent]) -> bool:
+    """One evaluation's events: asked for once, ended at most once. Returns whether it has ended."""
+    first, *rest = stream
+    assert [e.revision for e in stream] == list(range(1, len(stream) + 1))
+    assert isinstance(first.event, EvaluationRequested), f"{first.stream} begins with {first.event}"
+    assert len(rest) <= 1, f"{first.stream} ended twice"
+    for end in rest:
+        assert isinstance(end.event, EVALUATION_ENDS), f"{first.stream} ends with {end.event}"
+        assert end.event.turn_id == first.event.turn_id
+        assert end.event.conversation_id == first.event.conversation_id
+        assert (end.content is not None) == isinstance(end.event, EvaluationRecorded)
+    return bool(rest)
+
+
 class _Rules(msgspec.Struct):
+    """What a dialogue's events have led to.
+
+    `shown` maps the messages that learners have said and that were not taken back to their turns.
+    `answered` are the turns of the active conversation that ended well, `assessed` those whose
+    objectives were judged, or were not for a recorded reason.
+    """
+
     active: int | None = None
+    objectives: int = 0
     turn: OpeningRequested | MessagePosted | None = None
+    shown: dict[str, str] = {}
+    answered: set[str] = set()
+    assessed: set[str] = set()
+    covered: dict[int, str] = {}
 
     def allow(self, event: AnyEvent) -> None:
         if isinstance(event, OpeningRequested | MessagePosted):
-            assert self.turn is None, f"two turns at once: {self.turn} and {event}"
-            if isinstance(event, MessagePosted):
-                assert event.conversation_id == self.active, "a message to another conversation"
-            self.turn = event
+            self._ask(event)
         elif isinstance(event, ENDS):
             self._end(event)
         elif isinstance(event, ConversationCompleted):
             assert event.conversation_id == self.active, "completed without being active"
+            assert not isinstance(self.turn, MessagePosted), "completed with a reply under way"
             self.active = None
+        elif isinstance(event, ObjectivesAssessed | AssessmentFailed):
+            self._assess(event)
+        else:
+            raise AssertionError(f"no event of a dialogue: {event}")
+
+    def _ask(self, event: OpeningRequested | MessagePosted) -> None:
+        assert self.turn is None, f"two turns at once: {self.turn} and {event}"
+        if isinstance(event, MessagePosted):
+            assert event.conversation_id == self.active, "a message to another conversation"
+            assert event.message_id not in self.shown, f"a message for the second time: {event}"
+            self.shown[event.message_id] = event.turn_id
+        self.turn = event
 
     def _end(self, event: AnyEvent) -> None:
         assert isinstance(event, ENDS)
@@ -92,6 +162,32 @@ class _Rules(msgspec.Struct):
         of_opening = isinstance(event, ConversationStarted | OpeningFailed)
         assert of_opening == isinstance(self.turn, OpeningRequested)
         if isinstance(event, ConversationStarted):
-            assert self.active is None, "two active conversations"
-            self.active = event.conversation_id
+            self._start(event)
+        elif isinstance(event, ReplyCompleted):
+            self.answered.add(event.turn_id)
+        elif isinstance(event, ReplyFailed | ReplyCancelled):
+            self._take_back(event.turn_id)
         self.turn = None
+
+    def _start(self, event: ConversationStarted) -> None:
+        assert self.active is None, "two active conversations"
+        self.active, self.objectives = event.conversation_id, len(event.objectives)
+        self.shown, self.answered, self.assessed, self.covered = {}, set(), set(), {}
+
+    def _take_back(self, turn_id: str) -> None:
+        self.shown = {message: turn for message, turn in self.shown.items() if turn != turn_id}
+        gone = set(self.covered.values()) - set(self.shown)
+        assert not gone, f"an objective is covered by a message that was taken back: {gone}"
+
+    def _assess(self, event: ObjectivesAssessed | AssessmentFailed) -> None:
+        assert event.conversation_id == self.active, "assessed without being active"
+        under_way = isinstance(self.turn, MessagePosted) and self.turn.turn_id == event.turn_id
+        assert under_way or event.turn_id in self.answered, f"assessed out of turn: {event}"
+        assert event.turn_id not in self.assessed, f"assessed for the second time: {event}"
+        self.assessed.add(event.turn_id)
+        if isinstance(event, ObjectivesAssessed):
+            for entry in event.covered:
+                assert 1 <= entry.objective <= self.objectives, f"no such objective: {entry}"
+                assert entry.objective not in self.covered, f"covered for the second time: {entry}"
+                assert entry.message_id in self.shown, f"covered by no message shown: {entry}"
+                self.covered[entry.objective] = entry.message_id

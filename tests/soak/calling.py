@@ -1,0 +1,241 @@
+"""Clients' requests over real sockets: plain or streamed, left early, cut and taken up again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from tests.soak.journal import Answer, Journal, Place, Request, Seen, Violation, canonical
+from tests.soak.processes import Slot
+
+PATIENCE = 120.0
+"""Seconds within which every request must be answered, whatever is done to the processes."""
+
+Accepted = Callable[[dict[str, Any]], None]
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request is sent.
+
+    Attributes:
+        streamed: With `Accept: text/event-stream`.
+        leave_after: Seconds after which the client goes away; None: it stays.
+        cut_after: Server-sent events after which it does.
+    """
+
+    streamed: bool = False
+    leave_after: float | None = None
+    cut_after: int | None = None
+
+
+PLAIN = Manner()
+
+
+class Sse(msgspec.Struct, frozen=True):
+    """A server-sent event."""
+
+    id: int
+    name: str
+    data: Any
+
+
+class Caller:
+    """Sends requests as any user to any service.
+
+    Args:
+        tokens: By user.
+        answers: Where answers are counted, by kind of request.
+    """
+
+    def __init__(
+        self, http: aiohttp.ClientSession, tokens: Mapping[int, str], journal: Journal
+    ) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._journal = journal
+
+    async def send(
+        self, request: Request, slot: Slot, manner: Manner = PLAIN, accepted: Accepted | None = None
+    ) -> Answer:
+        """Sends a request once, and tells what came of it.
+
+        Args:
+            accepted: Called with the data of the event `accepted` as soon as it is there.
+        """
+        answer = Answer(
+            began=self._journal.tick(),
+            request_id=self._journal.next_request_id(),
+            streamed=manner.streamed,
+        )
+        headers = self._headers(request.user) | {"X-Request-Id": answer.request_id}
+        if request.key is not None:
+            headers["Idempotency-Key"] = request.key
+        if request.if_match is not None:
+            headers["If-Match"] = request.if_match
+        if manner.streamed:
+            headers["Accept"] = "text/event-stream"
+        work = self._call(
+            answer, slot, request.method, request.path, headers, request.body, manner, accepted
+        )
+        await self._guarded(answer, work, manner.leave_after, request)
+        self._journal.answers[request.kind][answer.told] += 1
+        return answer
+
+    async def resume(
+        self, user: int, place: Place, asked: Mapping[str, Any], last_id: int, slot: Slot
+    ) -> Answer:
+        """Takes up the stream of a turn after the last event that came.
+
+        Args:
+            asked: Data of the turn's event `accepted`.
+        """
+        answer = Answer(
+            began=self._journal.tick(), streamed=True, first_id=last_id, last_id=last_id
+        )
+        path = f"{place.path}/{asked['conversation_id']}/turns/{asked['turn_id']}/stream"
+        headers = self._headers(user) | {"Last-Event-ID": str(last_id)}
+        work = self._call(answer, slot, "GET", path, headers, None, PLAIN, None)
+        await self._guarded(answer, work, None, path)
+        self._journal.answers["resume"][answer.told] += 1
+        return answer
+
+    async def look(
+        self, user: int, path: str, stream: str, slot: Slot, known: str | None = None
+    ) -> Answer:
+        """Reads a conversation or an evaluation, and notes what it showed.
+
+        Args:
+            stream: The name under which that is noted.
+            known: An ETag that the client has.
+        """
+        answer = Answer(began=self._journal.tick())
+        headers = self._headers(user) | ({"If-None-Match": known} if known else {})
+        work = self._call(answer, slot, "GET", path, headers, None, PLAIN, None)
+        await self._guarded(answer, work, None, path)
+        self._journal.answers["get"][answer.told] += 1
+        if not answer.lost:
+            self._note(answer, stream)
+        return answer
+
+    def _note(self, answer: Answer, stream: str) -> None:
+        if answer.code in ("database_unavailable", "service_stopping"):
+            return
+        if answer.status not in (200, 304):
+            raise Violation("a read is answered", f"{stream}: {answer}")
+        shown = "not changed" if answer.status == 304 else str(answer.body)[-400:]
+        self._journal.seen.append(
+            Seen(
+                stream=stream,
+                began=answer.began,
+                ended=answer.ended,
+                digest=canonical(answer.body) if answer.status == 200 else None,
+                etag=answer.etag,
+                shown=shown,
+            )
+        )
+
+    def _headers(self, user: int) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._tokens[user]}"}
+
+    async def _guarded(
+        self, answer: Answer, work: Any, leave_after: float | None, what: object
+    ) -> None:
+        """Waits for the answer, at most as long as the client or anybody's patience lasts."""
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=leave_after or PATIENCE)
+            if done:
+                task.result()
+            elif leave_after is None:
+                raise Violation("every request is answered", f"{what}\n{answer}")
+            else:
+                answer.lost = "left"
+        except (aiohttp.ClientError, ConnectionError) as error:
+            answer.lost = type(error).__name__
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        answer.ended = self._journal.tick()
+
+    async def _call(
+        self,
+        answer: Answer,
+        slot: Slot,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Any,
+        manner: Manner,
+        accepted: Accepted | None,
+    ) -> None:
+        async with self._http.request(
+            method, slot.url + path, json=body, headers=headers
+        ) as response:
+            if response.content_type == "text/event-stream":
+                await _read_stream(response, answer, manner, accepted)
+                return
+            raw = await response.read()
+            answer.body = msgspec.json.decode(raw) if raw else None
+            answer.etag = response.headers.get("ETag")
+            answer.streamed = False
+            answer.status = response.status
+
+
+async def _read_stream(
+    response: aiohttp.ClientResponse, answer: Answer, manner: Manner, accepted: Accepted | None
+) -> None:
+    number = 0
+    async for event in _events(response):
+        number += 1
+        _take(event, answer)
+        if event.name == "accepted" and accepted:
+            accepted(event.data)
+        if event.name in ("done", "error"):
+            return
+        if number == manner.cut_after:
+            answer.lost = "cut"
+            response.close()
+            return
+    raise Violation("a stream that ends in order ends with `done` or `error`", answer)
+
+
+def _take(event: Sse, answer: Answer) -> None:
+    if event.id != answer.last_id + 1:
+        raise Violation("ids of a stream rise by one", f"{event} after {answer}")
+    answer.last_id = event.id
+    match event.name:
+        case "accepted":
+            if event.id != 1:
+                raise Violation("`accepted` is the first event", event)
+            answer.accepted = event.data
+        case "delta":
+            answer.pieces.append(event.data["text"])
+        case "done":
+            answer.status, answer.body = 200, event.data
+        case "error":
+            answer.status, answer.body = _status_of(event.data), event.data
+        case _:
+            raise Violation("a stream has only the events of the contract", event)
+
+
+def _status_of(error: dict[str, Any]) -> int:
+    """The status that a plain answer has with this error."""
+    if "code" not in error:
+        raise Violation("a turn ends with an answer or an error with a code", error)
+    return 409 if error["code"] in ("turn_cancelled", "turn_is_over") else 503
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Sse]:
+    fields: dict[str, str] = {}
+    async for line in response.content:
+        text = line.decode().rstrip("\n")
+        if not text:
+            if fields:
+                data = msgspec.json.decode(fields["data"])
+                yield Sse(int(fields["id"]), fields["event"], data)
+            fields = {}
+        elif not text.startswith(":"):
+            name, _, value = text.partition(": ")
+            fields[name] = value

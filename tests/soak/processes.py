@@ -1,0 +1,162 @@
+"""The processes of a run: a PostgreSQL and two services, which can be killed and come back."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from service.database import prepare
+from service.embedded import EmbeddedPostgres
+from service.embedded.postmaster import live_postmaster
+from tests.running import ServiceProcess
+from tests.soak.journal import Violation
+
+STOPPING = 100.0
+"""Seconds within which a service that was told to stop must have ended, also without database."""
+
+_STARTING = 90.0
+_AWAY = re.compile(
+    r"cannot use the database at |(asyncpg\.exceptions\.\S+|ConnectionRefusedError|"
+    r"ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b.*(\n(DETAIL|HINT): .*)*$"
+)
+
+
+class Postgres:
+    """An embedded PostgreSQL under a folder of its own, and killing it."""
+
+    def __init__(self, home: Path) -> None:
+        self.url = ""
+        self._home = home
+        self._server = EmbeddedPostgres(home)
+
+    async def start(self) -> None:
+        """Makes it and starts it."""
+        self.url = await asyncio.to_thread(self._server.acquire)
+        await prepare(self.url)
+
+    async def kill(self, pause: float) -> None:
+        """`kill -9`, a pause, and a start, which ends when it has recovered."""
+        self.kill_now()
+        await asyncio.sleep(pause)
+        await self.bring_back()
+
+    async def bring_back(self) -> None:
+        """Starts it again if it is down."""
+        await asyncio.to_thread(self._server.ensure_running)
+
+    def kill_now(self) -> None:
+        """`kill -9` of the postmaster; its children see that and end."""
+        if postmaster := live_postmaster(self._home / "postgres"):
+            with suppress(ProcessLookupError):
+                os.kill(postmaster.pid, signal.SIGKILL)
+
+    async def close(self) -> None:
+        """Stops it, whatever state it is in."""
+        await asyncio.to_thread(self._server.release)
+
+
+@asynccontextmanager
+async def running_postgres() -> AsyncIterator[Postgres]:
+    """A PostgreSQL of which nothing is left afterwards."""
+    # Directly under the temporary folder: as root, the server's own user must get there.
+    home = Path(tempfile.mkdtemp(prefix="colloquy-soak-", dir="/tmp")).resolve()
+    postgres = Postgres(home)
+    try:
+        await postgres.start()
+        yield postgres
+    finally:
+        try:
+            await postgres.close()
+        finally:
+            postgres.kill_now()
+            shutil.rmtree(home)
+
+
+class Slot:
+    """One of the services. Its process may be another one every few seconds."""
+
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.url = ""
+        self.logs: list[str] = []
+        self._environment = environment
+        self._process: ServiceProcess | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether its process is there and was not told to stop."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Starts a process, again while the database is away.
+
+        Raises:
+            Violation: It does not start though the database is there.
+        """
+        async with asyncio.timeout(_STARTING):
+            while self._process is None:
+                try:
+                    self._process = await ServiceProcess.start(self._environment)
+                except RuntimeError as error:
+                    if not is_of_database(str(error)):
+                        raise Violation("a service starts", error) from error
+                    await asyncio.sleep(0.1)
+        self.url = self._process.url
+
+    async def kill(self) -> None:
+        """`kill -9`."""
+        if process := self._take():
+            await process.kill()
+            self.logs.append(process.log)
+
+    async def stop(self) -> None:
+        """SIGTERM, and waits for the end.
+
+        Raises:
+            Violation: It ends badly or not at all.
+        """
+        if not (process := self._take()):
+            return
+        process.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOPPING):
+                code = await process.process.wait()
+        except TimeoutError:
+            raise Violation("a service told to stop ends", _tail(process.log)) from None
+        finally:
+            await process.kill()
+            self.logs.append(process.log)
+        if code != 0:
+            raise Violation(f"a service told to stop ends with 0, not {code}", _tail(process.log))
+
+    def _take(self) -> ServiceProcess | None:
+        process, self._process = self._process, None
+        return process
+
+
+@asynccontextmanager
+async def running_slots(environment: Mapping[str, str]) -> AsyncIterator[list[Slot]]:
+    """Two services on one database, the second with another model to fall back on."""
+    slots = [
+        Slot("one", environment),
+        Slot("other", {**environment, "COLLOQUY_FALLBACK_MODEL": "claude-sonnet-5-5"}),
+    ]
+    try:
+        await asyncio.gather(*(slot.start() for slot in slots))
+        yield slots
+    finally:
+        await asyncio.gather(*(slot.kill() for slot in slots))
+
+
+def is_of_database(told: str) -> bool:
+    """Whether an error, as a process told of it, is that the database was killed under it."""
+    return _AWAY.search(told.rstrip()) is not None
+
+
+def _tail(text: str) -> str:
+    return text[-1_500:]

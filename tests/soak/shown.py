@@ -1,0 +1,218 @@
+"""What clients must be shown at each revision of a dialogue, told without the service's code."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from eventstore.events import (
+    ConversationCompleted,
+    ConversationStarted,
+    EvaluationRecorded,
+    MessagePosted,
+    ObjectivesAssessed,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+)
+from eventstore.records import RecordedEvent
+from tests.soak.journal import Journal, Seen, Violation, canonical
+
+NOTHING = '"none"'
+
+
+class State(msgspec.Struct, frozen=True):
+    """The answer of a GET right after `revision`."""
+
+    revision: int
+    digest: bytes
+    etag: str | None
+    text: str
+
+
+class States:
+    """All states of a dialogue, in order; also how far a client must have come to see one."""
+
+    def __init__(self, states: Sequence[State]) -> None:
+        self.all = states
+        self._revisions = [state.revision for state in states]
+        self._by_answer: dict[tuple[bytes | None, str | None], list[int]] = defaultdict(list)
+        for state in states:
+            for answer in ((state.digest, state.etag), (state.digest, None), (None, state.etag)):
+                self._by_answer[answer].append(state.revision)
+
+    def at(self, revision: int) -> State:
+        """The state after a revision."""
+        place = bisect_left(self._revisions, revision + 1) - 1
+        return self.all[place]
+
+    def first_since(self, revision: int, digest: bytes | None, etag: str | None) -> int | None:
+        """The earliest revision, from the one given on, of which this is the answer."""
+        floor = self.at(revision).revision
+        found = self._by_answer.get((digest, etag), [])
+        place = bisect_left(found, floor)
+        return found[place] if place < len(found) else None
+
+
+def states_of(events: Iterable[RecordedEvent]) -> States:
+    """The states of a dialogue, from its whole stream; before its first event there is nothing."""
+    shown = _Shown()
+    states = [State(0, canonical({}), NOTHING, "{}")]
+    states += [_state(event.revision, shown) for event in events if shown.take(event)]
+    return States(states)
+
+
+def evaluation_states(conversation_id: int, events: Iterable[RecordedEvent]) -> States:
+    """What GET …/evaluation answers after each position of the log."""
+    states = [_evaluation(conversation_id, 0, None)]
+    for event in events:
+        if isinstance(event.event, EvaluationRecorded):
+            content = msgspec.json.decode(event.content or "null")
+            states.append(_evaluation(conversation_id, event.position, content))
+    return States(states)
+
+
+def _evaluation(conversation_id: int, position: int, content: Any) -> State:
+    body = {"id": conversation_id, "evaluation": content, "stale": False}
+    return State(position, canonical(body), None, str(body))
+
+
+def _state(revision: int, shown: "_Shown") -> State:
+    body = shown.body()
+    etag = f'"{shown.conversation}-{shown.moved}"' if body else NOTHING
+    return State(revision, canonical(body), etag, str(body)[-400:])
+
+
+class _Shown(msgspec.Struct):
+    conversation: int | None = None
+    objectives: tuple[str, ...] = ()
+    covered: set[int] = set()
+    messages: list[tuple[int, str, dict[str, Any]]] = []
+    progressed: int = 0
+
+    @property
+    def moved(self) -> int:
+        return max(self.progressed, *(revision for revision, _, _ in self.messages))
+
+    def take(self, recorded: RecordedEvent) -> bool:
+        """Whether the event changes what is shown."""
+        event = recorded.event
+        match event:
+            case ConversationStarted():
+                self._start(event, recorded)
+            case MessagePosted():
+                self._say(event.message_id, event.turn_id, "User", recorded, recorded.content)
+            case ReplyCompleted():
+                self._say(event.message_id, event.turn_id, "Assistant", recorded, recorded.content)
+            case ReplyFailed() | ReplyCancelled():
+                self.messages = [m for m in self.messages if m[1] != event.turn_id]
+            case ObjectivesAssessed() if event.covered:
+                self.covered |= {entry.objective for entry in event.covered}
+                self.progressed = recorded.revision
+            case ConversationCompleted():
+                self.conversation = None
+            case _:
+                return False
+        return True
+
+    def body(self) -> dict[str, Any]:
+        if self.conversation is None:
+            return {}
+        return {
+            "id": self.conversation,
+            "messages": [message for _, _, message in self.messages],
+            "progress": self._progress(),
+        }
+
+    def _start(self, event: ConversationStarted, recorded: RecordedEvent) -> None:
+        self.conversation, self.objectives = event.conversation_id, event.objectives
+        self.covered, self.messages, self.progressed = set(), [], recorded.revision
+        prompt, opening = event.starting_prompt, recorded.content
+        self._say(event.starting_message_id, event.turn_id, "User", recorded, prompt)
+        self._say(event.message_id, event.turn_id, "Assistant", recorded, opening)
+
+    def _say(
+        self, message_id: str, turn_id: str, role: str, recorded: RecordedEvent, text: str | None
+    ) -> None:
+        message: dict[str, Any] = {
+            "id": message_id,
+            "role": role,
+            "text": text,
+            "created_at": recorded.recorded_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "feedback": [],
+        }
+        self.messages.append((recorded.revision, turn_id, message))
+
+    def _progress(self) -> dict[str, Any] | None:
+        if not (total := len(self.objectives)):
+            return None
+        return {
+            "current": len(self.covered),
+            "total": total,
+            "percentage": int(100 * len(self.covered) / total + 0.5),
+            "objectives": [
+                {"objective": text, "status": "covered" if number in self.covered else ""}
+                for number, text in enumerate(self.objectives, 1)
+            ],
+        }
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Something that a client learnt: from then on it must see at least this revision."""
+
+    stream: str
+    at: int
+    revision: int
+
+
+def check_reads(journal: Journal, states: dict[str, States], learnt: Iterable[Moment]) -> int:
+    """Every read shows the dialogue as it was at a moment that is not before what was known.
+
+    Known is what any client had been told, or had read, before the read began.
+
+    Returns:
+        How many reads were checked.
+
+    Raises:
+        Violation: One shows something else.
+    """
+    reads: dict[str, list[Seen]] = defaultdict(list)
+    for seen in journal.seen:
+        reads[seen.stream].append(seen)
+    known: dict[str, list[Moment]] = defaultdict(list)
+    for moment in learnt:
+        known[moment.stream].append(moment)
+    for stream, of_stream in reads.items():
+        _check_stream(states[stream], of_stream, known[stream])
+    return len(journal.seen)
+
+
+def _check_stream(states: States, reads: list[Seen], learnt: list[Moment]) -> None:
+    floor = 0
+    floors: dict[int, int] = {}
+    steps = [(moment.at, "learnt", moment) for moment in learnt]
+    happenings: list[tuple[int, str, Any]] = [*steps]
+    for seen in reads:
+        happenings += [(seen.began, "begins", seen), (seen.ended, "ends", seen)]
+    for _, what, of in sorted(happenings, key=lambda entry: entry[0]):
+        if what == "learnt":
+            floor = max(floor, of.revision)
+        elif what == "begins":
+            floors[of.began] = floor
+        else:
+            found = states.first_since(floors[of.began], of.digest, of.etag)
+            if found is None:
+                raise _stale(states, of, floors[of.began])
+            floor = max(floor, found)
+
+
+def _stale(states: States, seen: Seen, floor: int) -> Violation:
+    before = states.first_since(0, seen.digest, seen.etag)
+    when = "never" if before is None else f"last not later than revision {floor}, as at {before}"
+    return Violation(
+        "a read shows what was acknowledged before",
+        f"{seen.stream}: {seen}\nThat was so {when}.\nAt revision {floor}: {states.at(floor)}\n"
+        f"At the end: {states.all[-1]}",
+    )
