@@ -18,6 +18,7 @@ from eventstore.records import RecordedEvent
 from sql.loader import query
 
 _RETRY = 0.1
+_KEYS = "events_idempotency_key"
 # Planning would happen under the head row's lock, so plans are made once. They are made when
 # the tables are empty and kept while these grow: only plans by index stay right, and what is
 # looked up in a hash needs room for the planner's wrong guess of its size.
@@ -80,7 +81,7 @@ class Lane:
                 await self._commit(batch)
                 return
             except Exception as error:
-                late_commit = self._doubtful and isinstance(error, asyncpg.UniqueViolationError)
+                late_commit = self._doubtful and _is_twice(error)
                 if not late_commit and not self._is_away(error):
                     raise
                 log.warning("append_interrupted", error=repr(error), items=len(batch))
@@ -161,6 +162,11 @@ def fail(batch: Sequence[Item], error: EventStoreError) -> None:
         if not item.done.done():
             item.done.set_exception(error)
             item.done.exception()  # who waited may be gone; then the error is nobody's
+
+
+def _is_twice(error: Exception) -> bool:
+    """Whether an event is in the log already; a request's key that is there says nothing of it."""
+    return isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != _KEYS
 
 
 def _refused(item: Item, error: Exception) -> AppendRefused:

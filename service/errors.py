@@ -75,7 +75,7 @@ class TurnInProgress(ServiceError):
 
 
 class TurnIsOver(ServiceError):
-    """the turn was ended before the model had answered"""
+    """the turn is over"""
 
 
 class TurnCancelled(ServiceError):
