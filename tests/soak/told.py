@@ -145,12 +145,17 @@ def _check_deleted(log: Log, asked: Asked) -> bool:
 
 
 def check_heard(log: Log, heard: Heard) -> bool:
-    """What a client heard of a reply is the reply, or the beginning of it."""
+    """What a client heard of a reply is the reply, or the beginning of it.
+
+    A process that does not own the turn sends no deltas: its last event has the whole reply, and
+    is compared with the dialogue like any answer.
+    """
     end = log.ends[heard.turn_id][0]
     if end.content is None:
         return False
     answered = heard.whole and isinstance(end.event, ReplyCompleted | ConversationStarted)
-    fits = heard.text == end.content if answered else end.content.startswith(heard.text)
+    whole = heard.text in ("", end.content)
+    fits = whole if answered else end.content.startswith(heard.text)
     evidence = f"{heard}\n{end.content!r}\n{log.turn(heard.turn_id)}"
     hold("the deltas joined are the reply", fits, evidence)
     return True
