@@ -10,9 +10,11 @@ Role = Literal["colloquy_service", "colloquy_auditor", "colloquy_analyst"]
 if TYPE_CHECKING:  # asyncpg's classes are generic to type checkers only
     Connection = asyncpg.Connection[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
+    PoolConnection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
+    PoolConnection = asyncpg.pool.PoolConnectionProxy
 
 CONNECT_TIMEOUT = 10.0
 STATEMENT_TIMEOUT = 30.0

@@ -246,6 +246,49 @@ class ExperienceCreated(Event, frozen=True, kw_only=True, tag="experience_create
     workflow_state: Literal["published", "unpublished"]
 
 
+class ExperienceEdited(Event, frozen=True, kw_only=True, tag="experience_edited.v1"):
+    """A manager changed an AI experience: all its fields as they are from here on.
+
+    Conversations that have begun keep the version that they started with.
+    """
+
+    experience_id: int
+    course_id: int
+    title: str
+    description: str
+    facts: str
+    learning_objective: str
+    pedagogical_guidance: str
+    workflow_state: Literal["published", "unpublished"]
+
+
+class ExperienceDeleted(Event, frozen=True, kw_only=True, tag="experience_deleted.v1"):
+    """A manager took an AI experience away. Its conversations stay in the log."""
+
+    experience_id: int
+    course_id: int
+
+
+class FeedbackGiven(DialogueEvent, frozen=True, kw_only=True, tag="feedback_given.v1"):
+    """Somebody voted on a message of the model; it replaces their earlier vote on it.
+
+    Content: the words that they added, if any.
+    """
+
+    feedback_id: str
+    message_id: str
+    user_id: int
+    vote: Literal["liked", "disliked"]
+
+
+class FeedbackWithdrawn(DialogueEvent, frozen=True, kw_only=True, tag="feedback_withdrawn.v1"):
+    """A vote was taken back."""
+
+    feedback_id: str
+    message_id: str
+    user_id: int
+
+
 AnyDialogueEvent = (
     OpeningRequested
     | OpeningFailed
@@ -256,10 +299,12 @@ AnyDialogueEvent = (
     | ReplyCancelled
     | ObjectivesAssessed
     | AssessmentFailed
+    | FeedbackGiven
+    | FeedbackWithdrawn
     | ConversationCompleted
 )
 AnyEvaluationEvent = EvaluationRequested | EvaluationRecorded | EvaluationFailed
-AnyExperienceEvent = ExperienceCreated
+AnyExperienceEvent = ExperienceCreated | ExperienceEdited | ExperienceDeleted
 AnyEvent = AnyDialogueEvent | AnyEvaluationEvent | AnyExperienceEvent
 
 

@@ -25,7 +25,9 @@ _LARGEST_ID = 2**63 - 1
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """A caller who has passed the checks.
 
-    `conversation_*` are None where the path names no conversation or there is no such one.
+    `experience_*` are 0 where the path names no experience; `conversation_*` are None where it
+    names no conversation or there is no such one. `used` counts the caller's requests of today of
+    the kind that is limited.
     """
 
     account_id: int
@@ -37,6 +39,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     experience_version: int
     conversation_user_id: int | None
     conversation_state: Literal["active", "completed"] | None
+    used: int = 0
 
     @property
     def manages(self) -> bool:
@@ -65,11 +68,12 @@ def bearer_digest(request: web.Request) -> bytes:
     return digest(token.strip())
 
 
-def check(row: asyncpg.Record | None, scope: str) -> Access:
+def check(row: asyncpg.Record | None, scope: str, *, of_course: bool = False) -> Access:
     """The caller of whom `get_access.sql` (or its like) tells, if they may.
 
     Args:
         scope: The scope of the endpoint, as ``url:GET|/api/v1/…``.
+        of_course: The path names a course and nothing in it.
 
     Raises:
         ServiceError: The first check that fails.
@@ -82,17 +86,19 @@ def check(row: asyncpg.Record | None, scope: str) -> Access:
         raise NotFound
     if row["role"] is None:
         raise NotAuthorized
-    _check_experience(row)
+    if not of_course:
+        _check_experience(row)
     return Access(
         account_id=row["account_id"],
         user_id=row["user_id"],
         token_id=row["token_id"],
         role=row["role"],
         course_id=row["course_id"],
-        experience_id=row["experience_id"],
-        experience_version=row["experience_version"],
+        experience_id=row["experience_id"] or 0,
+        experience_version=row["experience_version"] or 0,
         conversation_user_id=row["conversation_user_id"],
         conversation_state=row["conversation_state"],
+        used=row.get("used") or 0,
     )
 
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from eventstore.connections import AWAY
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from service import errors
-from service.dialogue import Conversation, Dialogue
-from service.keys import REQUEST_ID
+from service.dialogue import Conversation, Dialogue, Feedback
+from service.keys import ACCESS, REQUEST_ID
 from service.model.errors import LEARNER_SENTENCES
 
 _JSON = "application/json; charset=utf-8"
@@ -23,6 +23,16 @@ _NO_HEADERS: Mapping[str, str] = {}
 _encoder = msgspec.json.Encoder()
 
 
+class FeedbackAnswer(msgspec.Struct, frozen=True):
+    """A vote as the contract has it."""
+
+    id: str
+    vote: str
+    user_id: int | str
+    feedback_message: str | None
+    created_at: str
+
+
 class MessageAnswer(msgspec.Struct, frozen=True):
     """A message as the contract has it."""
 
@@ -30,7 +40,7 @@ class MessageAnswer(msgspec.Struct, frozen=True):
     role: str
     text: str | None
     created_at: str
-    feedback: tuple[()] = ()
+    feedback: tuple[FeedbackAnswer, ...] = ()
 
 
 class ObjectiveAnswer(msgspec.Struct, frozen=True):
@@ -84,7 +94,13 @@ def _shown(request: web.Request, conversation: Conversation) -> bytes:
         ConversationAnswer(
             id=str(conversation.id) if wants_string_ids(request) else conversation.id,
             messages=tuple(
-                MessageAnswer(m.id, m.role, m.text, timestamp(m.created_at))
+                MessageAnswer(
+                    m.id,
+                    m.role,
+                    m.text,
+                    timestamp(m.created_at),
+                    _own_feedback(request, conversation, m.id),
+                )
                 for m in conversation.messages
             ),
             progress=_progress(conversation),
@@ -92,9 +108,31 @@ def _shown(request: web.Request, conversation: Conversation) -> bytes:
     )
 
 
-def json_response(answer: object, status: int = 200) -> web.Response:
+def _own_feedback(
+    request: web.Request, conversation: Conversation, message_id: str
+) -> tuple[FeedbackAnswer, ...]:
+    """The caller's own votes on a message."""
+    if not conversation.feedback:
+        return ()
+    user_id = request[ACCESS].user_id
+    return tuple(
+        feedback_answer(request, vote)
+        for vote in conversation.feedback
+        if (vote.message_id, vote.user_id) == (message_id, user_id)
+    )
+
+
+def feedback_answer(request: web.Request, vote: Feedback) -> FeedbackAnswer:
+    """A vote as this client reads it."""
+    user_id = str(vote.user_id) if wants_string_ids(request) else vote.user_id
+    return FeedbackAnswer(vote.id, vote.vote, user_id, vote.text, timestamp(vote.created_at))
+
+
+def json_response(
+    answer: object, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
+) -> web.Response:
     """An answer encoded as JSON."""
-    return raw_response(_encoder.encode(answer), status)
+    return raw_response(_encoder.encode(answer), status, headers)
 
 
 def raw_response(
@@ -147,7 +185,7 @@ _STATUS: dict[type[Exception], int] = {
     errors.BadRequest: 400,
     errors.UnsupportedBody: 415,
     errors.KeyMalformed: 400,
-    errors.MessageTooLong: 422,
+    errors.TextTooLong: 422,
     errors.KeyReused: 422,
     errors.ConversationMoved: 412,
     errors.HeadersTooLarge: 431,
@@ -176,6 +214,12 @@ def _describe(error: Exception) -> Described:
             wait = error.retry_after
             headers = {} if wait is None else {"Retry-After": str(math.ceil(wait))}
             return 503, _coded(sentence, error.code, error.retryable), headers
+        case errors.RateLimited():
+            pause = {"Retry-After": str(math.ceil(error.retry_after))}
+            return 429, _coded(str(error), "rate_limited", True), pause
+        case errors.FieldErrors():
+            fields = {name: [{"message": why}] for name, why in error.fields.items()}
+            return 400, {"errors": fields}, {}
         case web.HTTPException():
             return _http_error(error)
     if type(error) in _CODED:

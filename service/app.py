@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import structlog
 from aiohttp import web
+from yarl import URL
 
 from eventstore.connections import Pool, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.log import EventLog
 from projections.runner import Runner
+from service import quotas
+from service.browsers import cross_origin, response_headers
 from service.dialogues import Dialogues
 from service.evaluations import Evaluations
 from service.experiences import Experiences
@@ -24,6 +27,7 @@ from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
+from service.quotas import Quotas
 from service.requests import SERVICES, Services
 from service.routes import ROUTES
 from service.settings import Settings
@@ -58,7 +62,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         stack.push_async_callback(_drain, services, 0)
         for work in (_warm_up(model), sweeper.run(), Runner(pool, link).run()):
             await stack.enter_async_context(_background(work))
-        yield _application(services, settings.stop_timeout)
+        yield _application(services, settings)
 
 
 def _services(
@@ -75,6 +79,7 @@ def _services(
     return Services(
         pool=pool,
         dialogues=dialogues,
+        experiences=experiences,
         turns=Turns(dialogues, owners, tutor, live, following, limits.at_once),
         following=following,
         evaluations=Evaluations(
@@ -87,9 +92,11 @@ def _services(
             models=choice,
             limits=limits,
         ),
+        quotas=Quotas(events, pool, _quota(settings)),
         models=choice,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),
+        public_url=URL(settings.public_url) if settings.public_url else None,
     )
 
 
@@ -144,6 +151,14 @@ def _policy(settings: Settings) -> AskingPolicy:
     return AskingPolicy(attempts=settings.max_attempts, first_pause=settings.retry_pause)
 
 
+def _quota(settings: Settings) -> quotas.Limits:
+    return quotas.Limits(
+        create=settings.max_creates,
+        message=settings.max_messages,
+        evaluation=settings.max_evaluations,
+    )
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         budget=settings.reply_timeout,
@@ -153,13 +168,18 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _application(services: Services, stop_timeout: float) -> web.Application:
-    app = web.Application(middlewares=[identify_and_log, answer_errors], client_max_size=MAX_BODY)
+def _application(services: Services, settings: Settings) -> web.Application:
+    origins = frozenset(settings.cors_origins.replace(",", " ").split())
+    app = web.Application(
+        middlewares=[identify_and_log, cross_origin(origins), answer_errors],
+        client_max_size=MAX_BODY,
+    )
     app[SERVICES] = services
     app.add_routes(ROUTES)
+    app.on_response_prepare.append(response_headers(origins))
 
     async def drain(_app: web.Application) -> None:
-        await _drain(services, stop_timeout)
+        await _drain(services, settings.stop_timeout)
 
     app.on_shutdown.append(drain)
     return app

@@ -1,13 +1,13 @@
 """Reads request bodies: JSON and the form encoding of Canvas clients, into the same types."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
-from service.errors import BadRequest, MessageTooLong, UnsupportedBody
+from service.errors import BadRequest, TextTooLong, UnsupportedBody
 
 MAX_MESSAGE = 4000
 """Characters (code points) of one message."""
@@ -36,14 +36,45 @@ class MessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises:
             BadRequest: It is missing, blank, or cannot be stored.
-            MessageTooLong: It has more than `MAX_MESSAGE` characters.
+            TextTooLong: It has more than `MAX_MESSAGE` characters.
         """
         if self.message is None or not self.message.strip():
             raise BadRequest("message is required")
-        if len(self.message) > MAX_MESSAGE:
-            raise MessageTooLong
-        _check_storable(self.message)
+        _check_text("message", self.message)
         return self.message
+
+
+class FeedbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST …/feedback."""
+
+    vote: str | None = None
+    feedback_message: str | None = None
+
+    def checked_vote(self) -> Literal["liked", "disliked"]:
+        """The vote.
+
+        Raises:
+            BadRequest: It is missing or neither of the two.
+        """
+        match self.vote:
+            case "liked":
+                return "liked"
+            case "disliked":
+                return "disliked"
+            case _:
+                raise BadRequest("vote must be liked or disliked")
+
+    def checked_text(self) -> str | None:
+        """The words beside the vote; None where there are none.
+
+        Raises:
+            BadRequest: They cannot be stored.
+            TextTooLong: They have more than `MAX_MESSAGE` characters.
+        """
+        if not self.feedback_message:
+            return None
+        _check_text("feedback_message", self.feedback_message)
+        return self.feedback_message
 
 
 async def read_body(request: web.Request, kind: type[T]) -> T:
@@ -76,13 +107,22 @@ async def _read(request: web.Request) -> bytes:
         raise BadRequest("the body cannot be read") from error
 
 
-def _check_storable(text: str) -> None:
+def unstorable(text: str) -> str | None:
+    """Why the database cannot keep a text; None if it can."""
     if "\0" in text:
-        raise BadRequest("message must not contain the NUL character")
+        return "must not contain the NUL character"
     try:
         text.encode()
-    except UnicodeEncodeError as error:
-        raise BadRequest("message must not contain lone surrogates") from error
+    except UnicodeEncodeError:
+        return "must not contain lone surrogates"
+    return None
+
+
+def _check_text(name: str, text: str) -> None:
+    if len(text) > MAX_MESSAGE:
+        raise TextTooLong(f"{name} must be {MAX_MESSAGE} characters or fewer")
+    if reason := unstorable(text):
+        raise BadRequest(f"{name} {reason}")
 
 
 def _form(raw: bytes) -> dict[str, Any]:

@@ -19,6 +19,10 @@ from eventstore.events import (
     EvaluationRecorded,
     EvaluationRequested,
     ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    FeedbackGiven,
+    FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
@@ -41,10 +45,22 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
 
 
+class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's vote on a message. `text` is None where there was none or it was erased."""
+
+    id: str
+    message_id: str
+    user_id: int
+    vote: Literal["liked", "disliked"]
+    text: str | None
+    created_at: datetime
+
+
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """An active conversation. `messages[0]` is the starting prompt, `messages[1]` the opening.
 
-    `covered` grows only; `progress_revision` is that of the event that last made it grow.
+    `covered` grows only. `shown_revision` is that of the last event, other than a message, that
+    changed what clients see.
     """
 
     id: int
@@ -55,12 +71,13 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     objectives: tuple[str, ...]
     messages: tuple[Message, ...]
     covered: tuple[CoveredObjective, ...] = ()
-    progress_revision: int
+    feedback: tuple[Feedback, ...] = ()
+    shown_revision: int
 
     @property
     def revision(self) -> int:
         """Of the last event that changed what clients see; the same as before a failed turn."""
-        return max(self.progress_revision, max(message.revision for message in self.messages))
+        return max(self.shown_revision, max(message.revision for message in self.messages))
 
     @property
     def open_objectives(self) -> tuple[int, ...]:
@@ -108,9 +125,15 @@ def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 
             return msgspec.structs.replace(_without_turn(moved, event.turn_id), turn=None)
         case ConversationCompleted():
             return msgspec.structs.replace(moved, active=None)
-        case AssessmentFailed() | ExperienceCreated():
+        case FeedbackGiven():
+            return _with_feedback(moved, event, recorded)
+        case FeedbackWithdrawn():
+            return _without_feedback(moved, event)
+        case AssessmentFailed():
             return moved
         case EvaluationRequested() | EvaluationRecorded() | EvaluationFailed():
+            return moved
+        case ExperienceCreated() | ExperienceEdited() | ExperienceDeleted():
             return moved
         case _:
             assert_never(event)
@@ -151,7 +174,7 @@ def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversatio
         user_id=event.user_id,
         objectives=event.objectives,
         messages=(prompt, opening),
-        progress_revision=recorded.revision,
+        shown_revision=recorded.revision,
     )
 
 
@@ -182,9 +205,41 @@ def _with_covered(state: Dialogue, event: ObjectivesAssessed) -> Dialogue:
     if active is None or active.id != event.conversation_id or not event.covered:
         return state
     grown = msgspec.structs.replace(
-        active, covered=(*active.covered, *event.covered), progress_revision=state.revision
+        active, covered=(*active.covered, *event.covered), shown_revision=state.revision
     )
     return msgspec.structs.replace(state, active=grown)
+
+
+def _with_feedback(state: Dialogue, event: FeedbackGiven, recorded: RecordedEvent) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id:
+        return state
+    vote = Feedback(
+        id=event.feedback_id,
+        message_id=event.message_id,
+        user_id=event.user_id,
+        vote=event.vote,
+        text=recorded.content,
+        created_at=recorded.recorded_at,
+    )
+    return _showing(state, active, (*_others(active, event), vote))
+
+
+def _without_feedback(state: Dialogue, event: FeedbackWithdrawn) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id:
+        return state
+    return _showing(state, active, _others(active, event))
+
+
+def _others(active: Conversation, event: FeedbackGiven | FeedbackWithdrawn) -> tuple[Feedback, ...]:
+    mine = (event.message_id, event.user_id)
+    return tuple(vote for vote in active.feedback if (vote.message_id, vote.user_id) != mine)
+
+
+def _showing(state: Dialogue, active: Conversation, feedback: tuple[Feedback, ...]) -> Dialogue:
+    shown = msgspec.structs.replace(active, feedback=feedback, shown_revision=state.revision)
+    return msgspec.structs.replace(state, active=shown)
 
 
 def _without_turn(state: Dialogue, turn_id: str) -> Dialogue:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import msgspec
 
-from eventstore.errors import WrongExpectedRevision
+from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
@@ -110,6 +110,23 @@ class Dialogues:
         )
         if asked:
             raise AlreadyAsked(asked)
+
+    async def note(self, key: DialogueKey, event: NewEvent, metadata: Metadata) -> RecordedEvent:
+        """Records an event that is lawful wherever the dialogue stands.
+
+        Raises:
+            AlreadyAsked: An earlier request with the same idempotency key is in the log.
+            EventStoreError: It could not be recorded.
+        """
+        await self.refuse_repeat(key.account_id, metadata)
+        try:
+            recorded = await self._log.append(
+                key.account_id, key.stream, [event], expected=None, metadata=metadata
+            )
+        except AppendRefused:  # the database lets one request with a key in
+            await self.refuse_repeat(key.account_id, metadata)
+            raise
+        return recorded[0]
 
     async def read_turn(
         self, account_id: int, conversation_id: int, turn_id: str

@@ -42,12 +42,20 @@ class HeadersTooLarge(ServiceError):
     """the headers must be 16 KiB or smaller"""
 
 
-class MessageTooLong(ServiceError):
-    """message must be 4000 characters or fewer"""
+class TextTooLong(ServiceError):
+    """the text is too long"""
 
 
 class ConversationMoved(ServiceError):
     """the conversation has moved on; read it again"""
+
+
+class FieldErrors(ServiceError):
+    """some fields are wrong"""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__()
+        self.fields = fields
 
 
 class KeyMalformed(BadRequest):
@@ -105,6 +113,14 @@ class TurnFailed(ServiceError):
         self.retryable = retryable
         self.retry_after = retry_after
         self.reference_id = reference_id
+
+
+class RateLimited(ServiceError):
+    """You have asked very often today. Please go on tomorrow."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
 
 
 class TooManyReplies(ServiceError):

@@ -7,8 +7,9 @@ from eventstore.events import EvaluationRequested
 from service.access import Access
 from service.answers import raw_response, wants_string_ids
 from service.bodies import NoBody, read_body
-from service.errors import NotAuthorized, NotFound
-from service.requests import SERVICES, access_of, conversation_id, metadata_of
+from service.errors import NotFound
+from service.quotas import Kind
+from service.requests import SERVICES, conversation_id, manager_of, metadata_of
 
 
 async def get_evaluation(request: web.Request) -> web.Response:
@@ -24,7 +25,7 @@ async def get_evaluation(request: web.Request) -> web.Response:
 async def post_evaluation(request: web.Request) -> web.Response:
     """POST …/conversations/:id/evaluation: a model evaluates the conversation."""
     services = request.app[SERVICES]
-    access = await _manager(request)
+    access = await _manager(request, "evaluation")
     await read_body(request, NoBody)
     number, learner = conversation_id(request), access.conversation_user_id
     assert learner is not None, "who manages a conversation has found it"
@@ -39,16 +40,15 @@ async def post_evaluation(request: web.Request) -> web.Response:
         owner=services.owner,
         deadline_at=services.deadline(),
     )
-    evaluation = await services.evaluations.evaluate(
-        access.account_id, asked, metadata_of(request, access, asked.turn_id)
-    )
+    metadata = metadata_of(request, access, asked.turn_id)
+    async with services.quotas.admitted(access, "evaluation", metadata):
+        first = await services.evaluations.begin(access.account_id, asked, metadata)
+    evaluation = await services.evaluations.result(first)
     return _answer(request, number, evaluation)
 
 
-async def _manager(request: web.Request) -> Access:
-    access = await access_of(request)
-    if not access.manages:
-        raise NotAuthorized
+async def _manager(request: web.Request, limited: Kind | None = None) -> Access:
+    access = await manager_of(request, limited=limited)
     if access.conversation_user_id is None:
         raise NotFound
     return access

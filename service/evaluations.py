@@ -85,10 +85,10 @@ class Evaluations:
         self._stopping = False
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def evaluate(
+    async def begin(
         self, account_id: int, asked: EvaluationRequested, metadata: Metadata
-    ) -> str:
-        """Evaluates a conversation, and waits for it; the evaluation as JSON.
+    ) -> RecordedEvent:
+        """Has a conversation evaluated; the event that asks for it, when it is on disk.
 
         It goes on whatever becomes of the caller. A request that was made before, by its
         idempotency key, leads to the evaluation of that time.
@@ -96,7 +96,6 @@ class Evaluations:
         Raises:
             Stopping, TooManyReplies: Nothing was recorded.
             KeyReused: The key came with another request before.
-            TurnFailed: The model gave no evaluation that could be used; that is recorded.
             EventStoreError: The request could not be recorded.
         """
         first = await self._find(account_id, metadata)
@@ -107,8 +106,16 @@ class Evaluations:
             or first.event.conversation_id != asked.conversation_id
         ):
             raise KeyReused
-        end = await self._end_in_log(first)
-        return _result(first, end)
+        return first
+
+    async def result(self, first: RecordedEvent) -> str:
+        """Waits for the evaluation that was asked for with this event; the evaluation as JSON.
+
+        Raises:
+            TurnFailed: The model gave no evaluation that could be used; that is recorded.
+            Stopping: The service stops before another process is done.
+        """
+        return _result(first, await self._end_in_log(first))
 
     async def latest(
         self, account_id: int, conversation_id: int, experience_version: int

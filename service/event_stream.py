@@ -13,7 +13,6 @@ from aiohttp import web
 
 from service.answers import wants_string_ids
 from service.dialogue import Dialogue
-from service.keys import REQUEST_ID
 from service.live_turn import LiveTurn
 
 KEEP_ALIVE = 15.0
@@ -65,7 +64,7 @@ async def stream_turn(
     """
     if live.outcome is not None and live.own and after >= _last_id(live):
         return web.Response(status=204)  # by which event sources know not to come again
-    response = web.StreamResponse(headers={**_HEADERS, "X-Request-Id": request[REQUEST_ID]})
+    response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
     try:
         await _send(response, live, _accepted(request, live), ending, after)

@@ -1,18 +1,21 @@
 """AI experiences: what a course offers its learners to talk with."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
 
 from eventstore.connections import Pool
-from eventstore.events import ExperienceCreated
+from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, Metadata, NewEvent, RecordedEvent
-from service.errors import NotFound
+from service.errors import Busy, KeyReused, NotFound
 from service.model.interface import Scenario
 from sql.loader import query
 
 _REMEMBERED = 1_000
+_TRIES = 20
 
 Required = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
@@ -28,6 +31,17 @@ class ExperienceDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     workflow_state: Literal["published", "unpublished"] = "unpublished"
 
 
+class ExperienceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fields of a draft that are to change; the others are None."""
+
+    title: str | None = None
+    learning_objective: str | None = None
+    pedagogical_guidance: str | None = None
+    description: str | None = None
+    facts: str | None = None
+    workflow_state: Literal["published", "unpublished"] | None = None
+
+
 class Experience(msgspec.Struct, frozen=True, kw_only=True):
     """One version of an experience; `version` is the revision of its stream."""
 
@@ -37,8 +51,21 @@ class Experience(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
 
 
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """An experience as clients see it."""
+
+    id: int
+    course_id: int
+    title: str
+    description: str
+    facts: str
+    learning_objective: str
+    pedagogical_guidance: str
+    workflow_state: str
+
+
 class Experiences:
-    """Creates experiences, and reads any version of one.
+    """Creates and changes experiences, and reads any version of one.
 
     Args:
         log: Where they are recorded, each in a stream of its own.
@@ -52,24 +79,61 @@ class Experiences:
 
     async def create(
         self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
-    ) -> int:
-        """Records a new experience and returns its id.
+    ) -> Shown:
+        """Records a new experience; the one of the first time where the request was made before.
 
         Raises:
+            KeyReused: Its idempotency key came with another request before.
             AppendRefused: A text cannot be stored, for example for a NUL character.
         """
-        experience_id = await self._pool.fetchval(query("next_id"), account_id, "experience")
+        if first := await self._first_time(account_id, course_id, draft, metadata):
+            return first
+        experience_id = int(await self._pool.fetchval(query("next_id"), account_id, "experience"))
         created = ExperienceCreated(
             experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
         )
-        await self._log.append(
-            account_id,
-            stream_of(experience_id),
-            [NewEvent(event=created)],
-            expected=NO_STREAM,
-            metadata=metadata,
-        )
-        return int(experience_id)
+        try:
+            await self._append(account_id, created, NO_STREAM, metadata)
+        except AppendRefused:  # the database lets one request with a key in
+            if first := await self._first_time(account_id, course_id, draft, metadata):
+                return first
+            raise
+        return shown(created)
+
+    async def edit(
+        self, account_id: int, experience_id: int, changes: ExperienceChanges, metadata: Metadata
+    ) -> Shown:
+        """Records what is changed, if anything is; the experience after it.
+
+        Raises:
+            NotFound: There is none, or it was deleted.
+            Busy: It is changed by many at once.
+        """
+        wanted = {k: v for k, v in msgspec.structs.asdict(changes).items() if v is not None}
+        for _ in range(_TRIES):
+            now, revision = await self._now(account_id, experience_id)
+            after = msgspec.structs.replace(now, **wanted)
+            if after == now:
+                return now
+            with suppress(WrongExpectedRevision):
+                await self._append(account_id, _edited(after), revision, metadata)
+                return after
+        raise Busy
+
+    async def delete(self, account_id: int, experience_id: int, metadata: Metadata) -> Shown:
+        """Records that it is gone; the experience after that.
+
+        Raises:
+            NotFound: There is none, or it was deleted before.
+            Busy: It is changed by many at once.
+        """
+        for _ in range(_TRIES):
+            now, revision = await self._now(account_id, experience_id)
+            event = ExperienceDeleted(experience_id=experience_id, course_id=now.course_id)
+            with suppress(WrongExpectedRevision):
+                await self._append(account_id, event, revision, metadata)
+                return msgspec.structs.replace(now, workflow_state="deleted")
+        raise Busy
 
     async def at_version(self, account_id: int, experience_id: int, version: int) -> Experience:
         """The experience as it was at that revision of its stream, which never changes.
@@ -81,13 +145,52 @@ class Experiences:
         if key not in self._versions:
             if len(self._versions) >= _REMEMBERED:
                 self._versions.pop(next(iter(self._versions)))
-            self._versions[key] = await self._fold(key)
+            self._versions[key] = await self._version(key)
         return self._versions[key]
 
-    async def _fold(self, key: tuple[int, int, int]) -> Experience:
+    async def _first_time(
+        self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
+    ) -> Shown | None:
+        user_id, key = metadata.actor.id, metadata.idempotency_key
+        if user_id is None or key is None:
+            return None
+        asked = await self._log.find_request(account_id, user_id, key)
+        if asked is None:
+            return None
+        same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Shown(
+            id=asked.event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+        )
+        if not same:
+            raise KeyReused
+        return shown(asked.event)
+
+    async def _append(
+        self,
+        account_id: int,
+        event: ExperienceCreated | ExperienceEdited | ExperienceDeleted,
+        expected: int,
+        metadata: Metadata,
+    ) -> None:
+        await self._log.append(
+            account_id,
+            stream_of(event.experience_id),
+            [NewEvent(event=event)],
+            expected=expected,
+            metadata=metadata,
+        )
+
+    async def _now(self, account_id: int, experience_id: int) -> tuple[Shown, int]:
+        recorded = await self._log.read_stream(account_id, stream_of(experience_id))
+        if not recorded or isinstance(recorded[-1].event, ExperienceDeleted):
+            raise NotFound
+        return shown(recorded[-1].event), recorded[-1].revision
+
+    async def _version(self, key: tuple[int, int, int]) -> Experience:
         account_id, experience_id, version = key
-        for recorded in await self._log.read_stream(account_id, stream_of(experience_id)):
-            if recorded.revision == version:
+        for recorded in await self._log.read_stream(
+            account_id, stream_of(experience_id), after=version - 1, upto=version
+        ):
+            if not isinstance(recorded.event, ExperienceDeleted):
                 return _experience(recorded)
         raise NotFound
 
@@ -102,18 +205,37 @@ def objectives_of(learning_objective: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in learning_objective.splitlines() if line.strip())
 
 
-def _experience(recorded: RecordedEvent) -> Experience:
-    event = recorded.event
-    assert isinstance(event, ExperienceCreated)
-    return Experience(
+def shown(event: AnyEvent) -> Shown:
+    """The experience after an event that tells all its fields."""
+    assert isinstance(event, ExperienceCreated | ExperienceEdited)
+    return Shown(
         id=event.experience_id,
         course_id=event.course_id,
+        title=event.title,
+        description=event.description,
+        facts=event.facts,
+        learning_objective=event.learning_objective,
+        pedagogical_guidance=event.pedagogical_guidance,
+        workflow_state=event.workflow_state,
+    )
+
+
+def _edited(after: Shown) -> ExperienceEdited:
+    fields = msgspec.structs.asdict(after)
+    return ExperienceEdited(experience_id=fields.pop("id"), **fields)
+
+
+def _experience(recorded: RecordedEvent) -> Experience:
+    now = shown(recorded.event)
+    return Experience(
+        id=now.id,
+        course_id=now.course_id,
         version=recorded.revision,
         scenario=Scenario(
-            title=event.title,
-            description=event.description,
-            facts=event.facts,
-            objectives=objectives_of(event.learning_objective),
-            pedagogical_guidance=event.pedagogical_guidance,
+            title=now.title,
+            description=now.description,
+            facts=now.facts,
+            objectives=objectives_of(now.learning_objective),
+            pedagogical_guidance=now.pedagogical_guidance,
         ),
     )

@@ -45,6 +45,7 @@ async def get_active_conversation(request: web.Request) -> web.Response:
         bearer_digest(request),
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
+        wants_string_ids(request),
     )
     note(request, check(row, request[SCOPE]))
     assert row is not None
@@ -69,7 +70,7 @@ def _active(request: web.Request, row: asyncpg.Record) -> bytes:
 async def create_conversation(request: web.Request) -> web.StreamResponse:
     """POST …/conversations: the model opens a new conversation, which replaces the active one."""
     services = request.app[SERVICES]
-    access = await access_of(request)
+    access = await access_of(request, limited="create")
     await read_body(request, NoBody)
     turn_id = str(uuid7())
     metadata = metadata_of(request, access, turn_id)
@@ -87,14 +88,15 @@ async def create_conversation(request: web.Request) -> web.StreamResponse:
         deadline_at=services.deadline(),
         starting_message_id=str(uuid7()),
     )
-    live = await services.turns.begin(own_dialogue(access), command, metadata)
+    async with services.quotas.admitted(access, "create", metadata):
+        live = await services.turns.begin(own_dialogue(access), command, metadata)
     return await _answer(request, live, 201)
 
 
 async def post_message(request: web.Request) -> web.StreamResponse:
     """POST …/conversations/:id/messages: the caller says something and the model answers."""
     services = request.app[SERVICES]
-    access = await access_of(request)
+    access = await access_of(request, limited="message")
     turn_id = str(uuid7())
     metadata = metadata_of(request, access, turn_id)
     # A repeated request is answered also where the conversation is over by now.
@@ -113,7 +115,8 @@ async def post_message(request: web.Request) -> web.StreamResponse:
         deadline_at=services.deadline(),
         if_revision=wanted_revisions(request, number),
     )
-    live = await services.turns.begin(own_dialogue(access), command, metadata)
+    async with services.quotas.admitted(access, "message", metadata):
+        live = await services.turns.begin(own_dialogue(access), command, metadata)
     return await _answer(request, live, 200)
 
 

@@ -38,8 +38,6 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     # Not unbound afterwards: the connection's next request binds its own.
     structlog.contextvars.bind_contextvars(request_id=request_id)
     response = await handler(request)
-    if not response.prepared:  # a stream has sent its headers long ago
-        response.headers["X-Request-Id"] = request_id
     if request.path not in _QUIET:
         _log(request, response.status, began)
     return response

@@ -5,15 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from aiohttp import web
+from yarl import URL
 
 from eventstore.connections import Pool
 from eventstore.records import Actor, Metadata
 from service.access import Access, bearer_digest, check, path_id
 from service.dialogues import DialogueKey, Dialogues
-from service.errors import KeyMalformed, NotFound
+from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
+from service.experiences import Experiences
 from service.following import Following
 from service.keys import ACCESS, REQUEST_ID, SCOPE
+from service.quotas import Kind, Quotas
 from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query
@@ -33,12 +36,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: Pool
     dialogues: Dialogues
+    experiences: Experiences
     turns: Turns
     following: Following
     evaluations: Evaluations
+    quotas: Quotas
     models: ModelChoice
     owner: int
     budget: timedelta
+    public_url: URL | None
+
+    def base(self, request: web.Request) -> URL:
+        """Where clients reach the service: as the settings say, else as this client did."""
+        return self.public_url or request.url.origin()
 
     def deadline(self) -> datetime:
         """When a turn that begins now counts as abandoned, whoever owns it."""
@@ -48,8 +58,14 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 SERVICES = web.AppKey("services", Services)
 
 
-async def access_of(request: web.Request) -> Access:
+async def access_of(
+    request: web.Request, conversation: str = "id", limited: Kind | None = None
+) -> Access:
     """The caller, who may do what the path names.
+
+    Args:
+        conversation: The path's parameter that names the conversation.
+        limited: What is counted for the caller.
 
     Raises:
         ServiceError: The first check that fails.
@@ -59,10 +75,26 @@ async def access_of(request: web.Request) -> Access:
         bearer_digest(request),
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
-        path_id(request, "id"),
+        path_id(request, conversation),
+        limited,
     )
-    access = check(row, request[SCOPE])
+    access = check(row, request[SCOPE], of_course="ai_experience_id" not in request.match_info)
     note(request, access)
+    return access
+
+
+async def manager_of(
+    request: web.Request, conversation: str = "id", limited: Kind | None = None
+) -> Access:
+    """The caller, who must be a manager of the course.
+
+    Raises:
+        NotAuthorized: They are not.
+        ServiceError: The first check that fails.
+    """
+    access = await access_of(request, conversation, limited)
+    if not access.manages:
+        raise NotAuthorized
     return access
 
 
@@ -71,13 +103,13 @@ def note(request: web.Request, access: Access) -> None:
     request[ACCESS] = access
 
 
-def conversation_id(request: web.Request) -> int:
+def conversation_id(request: web.Request, name: str = "id") -> int:
     """The path's conversation.
 
     Raises:
         NotFound: It cannot be an id.
     """
-    number = path_id(request, "id")
+    number = path_id(request, name)
     if number is None:
         raise NotFound
     return number

@@ -2,15 +2,36 @@
 
 from aiohttp import web
 
-from service import evaluation_handlers, handlers, turn_handlers
+from service import (
+    evaluation_handlers,
+    experience_handlers,
+    feedback_handlers,
+    handlers,
+    teacher_handlers,
+    turn_handlers,
+)
 
-DIALOGUE = "/api/v1/courses/{course_id}/ai_experiences/{ai_experience_id}/conversations"
+EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
+EXPERIENCE = EXPERIENCES + "/{ai_experience_id}"
+DIALOGUE = EXPERIENCE + "/conversations"
+FEEDBACK = DIALOGUE + "/{id}/messages/{message_id}/feedback"
+STUDENTS = EXPERIENCE + "/ai_conversations"
 
 ROUTES = (
     web.get(DIALOGUE, handlers.get_active_conversation),
     web.post(DIALOGUE, handlers.create_conversation),
     web.post(DIALOGUE + "/{id}/messages", handlers.post_message),
     web.delete(DIALOGUE + "/{id}", handlers.delete_conversation),
+    web.get(DIALOGUE + "/{id}", teacher_handlers.get_conversation),
+    web.get(STUDENTS, teacher_handlers.list_student_conversations),
+    web.get(STUDENTS + "/{conversation_id}", teacher_handlers.get_student_conversation),
+    web.post(FEEDBACK, feedback_handlers.give_feedback),
+    web.delete(FEEDBACK + "/{feedback_id}", feedback_handlers.withdraw_feedback),
+    web.get(EXPERIENCES, experience_handlers.list_experiences),
+    web.post(EXPERIENCES, experience_handlers.create_experience),
+    web.get(EXPERIENCE, experience_handlers.get_experience),
+    web.put(EXPERIENCE, experience_handlers.update_experience),
+    web.delete(EXPERIENCE, experience_handlers.delete_experience),
     web.get(DIALOGUE + "/{id}/evaluation", evaluation_handlers.get_evaluation),
     web.post(DIALOGUE + "/{id}/evaluation", evaluation_handlers.post_evaluation),
     web.get(

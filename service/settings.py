@@ -16,11 +16,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings; the README's table says what each is for.
 
     Attributes:
+        public_url: Scheme and host under which clients reach the service, for links.
         fallback_model: Asked where `model` gives no answer.
         evaluation_model: `model` where it is not set.
         prices: A price table of one's own.
         max_context_tokens: Bound of what a model is given of a long conversation, as estimated.
         max_replies: Replies under way at most, in one process.
+        max_creates, max_messages, max_evaluations: Of one user in a day at most.
+        cors_origins: Sites whose pages may call the API, separated by spaces or commas.
         max_attempts: Requests to each model for one answer.
         retry_pause: Seconds before the second request; it doubles.
         reply_timeout: Seconds that a reply of the model may take, all in all.
@@ -30,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    public_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+$")] | None = None
     home: Path = Path("~/.colloquy")
     database_url: str | None = None
     keep_postgres: bool = False
@@ -42,6 +46,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices: Path | None = None
     max_context_tokens: Annotated[int, msgspec.Meta(ge=4_000)] = 100_000
     max_replies: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2_000
+    max_creates: Annotated[int, msgspec.Meta(ge=0)] = 100
+    max_messages: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    max_evaluations: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    cors_origins: str = ""
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
     retry_pause: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.5
     max_reply_tokens: Annotated[int, msgspec.Meta(ge=1, le=21_333)] = 1024
@@ -53,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _VARIABLES = {
     "host": "COLLOQUY_HOST",
     "port": "COLLOQUY_PORT",
+    "public_url": "COLLOQUY_PUBLIC_URL",
     "home": "COLLOQUY_HOME",
     "database_url": "DATABASE_URL",
     "keep_postgres": "COLLOQUY_KEEP_POSTGRES",
@@ -65,6 +74,10 @@ _VARIABLES = {
     "prices": "COLLOQUY_PRICES",
     "max_context_tokens": "COLLOQUY_MAX_CONTEXT_TOKENS",
     "max_replies": "COLLOQUY_MAX_REPLIES",
+    "max_creates": "COLLOQUY_MAX_CREATES",
+    "max_messages": "COLLOQUY_MAX_MESSAGES",
+    "max_evaluations": "COLLOQUY_MAX_EVALUATIONS",
+    "cors_origins": "COLLOQUY_CORS_ORIGINS",
     "max_attempts": "COLLOQUY_MAX_ATTEMPTS",
     "retry_pause": "COLLOQUY_RETRY_PAUSE",
     "max_reply_tokens": "COLLOQUY_MAX_REPLY_TOKENS",

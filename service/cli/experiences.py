@@ -40,7 +40,7 @@ def import_(course_id: int, file: Path) -> None:
         async with running_log(database.url) as (log, pool, _link):
             experiences = Experiences(log, pool)
             system = Metadata(actor=Actor(None, "system"))
-            return [await experiences.create(ACCOUNT, course_id, d, system) for d in drafts]
+            return [(await experiences.create(ACCOUNT, course_id, d, system)).id for d in drafts]
 
     for experience_id in with_database(create):
         click.echo(experience_id)

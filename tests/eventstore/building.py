@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import count
+from typing import Literal
 from uuid import uuid4
 
 import msgspec
@@ -17,6 +18,10 @@ from eventstore.events import (
     EvaluationRecorded,
     EvaluationRequested,
     ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    FeedbackGiven,
+    FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
@@ -66,6 +71,13 @@ class Step(msgspec.Struct, frozen=True):
     events: tuple[NewEvent, ...]
 
 
+class ModelMessage(msgspec.Struct, frozen=True):
+    """Something that the model said, in which conversation."""
+
+    conversation_id: int
+    message_id: str
+
+
 def message(text: str | None = "Hello", conversation_id: int = 1, user_id: int = 101) -> NewEvent:
     """Something that a learner said; without a text, one whose content nobody kept."""
     event = MessagePosted(
@@ -102,6 +114,32 @@ def experience_created(experience_id: int = 1, course_id: int = 1, title: str = 
     return Step(f"experience-{experience_id}", (NewEvent(event=event),))
 
 
+def experience_edited(
+    experience_id: int = 1,
+    course_id: int = 1,
+    title: str = "Winter",
+    workflow_state: Literal["published", "unpublished"] = "published",
+) -> Step:
+    """A manager changes an experience."""
+    event = ExperienceEdited(
+        experience_id=experience_id,
+        course_id=course_id,
+        title=title,
+        description="In a cabin.",
+        facts="The Sun stands low.",
+        learning_objective="Explain winter",
+        pedagogical_guidance="Begin at the window.",
+        workflow_state=workflow_state,
+    )
+    return Step(f"experience-{experience_id}", (NewEvent(event=event),))
+
+
+def experience_deleted(experience_id: int = 1, course_id: int = 1) -> Step:
+    """A manager takes an experience away."""
+    event = ExperienceDeleted(experience_id=experience_id, course_id=course_id)
+    return Step(f"experience-{experience_id}", (NewEvent(event=event),))
+
+
 class Learner:
     """One learner's dialogue with one experience; every method is the next step of it.
 
@@ -125,6 +163,8 @@ class Learner:
         self.opening: OpeningRequested | None = None
         self.turn: MessagePosted | None = None
         self.covered = 0
+        self.replies: list[ModelMessage] = []
+        self.votes: dict[tuple[str, int], FeedbackGiven] = {}
         self._ids = conversation_ids or count(1)
 
     def asks_to_open(self) -> Step:
@@ -172,6 +212,7 @@ class Learner:
             message_id=str(uuid4()),
             reply=reply,
         )
+        self.replies.append(ModelMessage(started.conversation_id, started.message_id))
         before, self.active = self.active, started.conversation_id
         self.covered = 0
         if before is None:
@@ -211,6 +252,7 @@ class Learner:
             message_id=str(uuid4()),
             reply=reply,
         )
+        self.replies.append(ModelMessage(answer.conversation_id, answer.message_id))
         if covers is None:
             return self._step((answer, text))
         assessed = ObjectivesAssessed(
@@ -282,6 +324,35 @@ class Learner:
         )
         return self._step((cancelled, None), (over, None))
 
+    def gets_feedback(
+        self,
+        message: "ModelMessage",
+        vote: Literal["liked", "disliked"] = "liked",
+        text: str | None = None,
+        voter: int | None = None,
+    ) -> Step:
+        """Somebody, the learner if nobody is named, votes on a message of the model."""
+        given = FeedbackGiven(
+            conversation_id=message.conversation_id,
+            feedback_id=str(uuid4()),
+            message_id=message.message_id,
+            user_id=voter or self.user_id,
+            vote=vote,
+        )
+        self.votes[given.message_id, given.user_id] = given
+        return self._step((given, text))
+
+    def loses_feedback(self, vote: FeedbackGiven) -> Step:
+        """A vote is taken back."""
+        del self.votes[vote.message_id, vote.user_id]
+        withdrawn = FeedbackWithdrawn(
+            conversation_id=vote.conversation_id,
+            feedback_id=vote.feedback_id,
+            message_id=vote.message_id,
+            user_id=vote.user_id,
+        )
+        return self._step((withdrawn, None))
+
     def possible_steps(self) -> list[Callable[[], Step]]:
         """What may come next."""
         if self.turn:
@@ -327,7 +398,11 @@ def dialogue(learner: Learner, exchanges: int = 2) -> list[Step]:
 
 
 def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
-    """A random history: failures, cancelled turns, conversations superseded and deleted, judged."""
+    """A random history.
+
+    Failures, cancelled turns, conversations superseded, deleted, judged and voted on, also when
+    they are over; experiences that are edited, and one that is deleted.
+    """
     chance = random.Random(seed)
     ids = count(seed * 1_000_000 + 1)
     people = [Learner(seed * 1000 + n, 1 + n % 3, 1 + n % 2, ids) for n in range(learners)]
@@ -338,7 +413,28 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
         said.append(chance.choice(person.possible_steps())())
         if person.active is not None and chance.random() < 0.1:
             said += person.is_evaluated()
+        if person.replies and chance.random() < 0.3:
+            said.append(_votes(chance, person))
+        if chance.random() < 0.1:
+            edited = seed * 1000 + chance.randrange(2)
+            state: Literal["published", "unpublished"] = chance.choice(["published", "unpublished"])
+            said.append(
+                experience_edited(edited, title=f"Edited {len(said)}", workflow_state=state)
+            )
+    said.insert(len(said) // 2, experience_edited(seed * 1000 + 2))
+    said.insert(len(said) // 2 + 1, experience_deleted(seed * 1000 + 2))
     return created + [_with_texts(chance, step) for step in said]
+
+
+def _votes(chance: random.Random, person: Learner) -> Step:
+    """A vote on one of a few messages, new or in place of another, or the withdrawal of one."""
+    if person.votes and chance.random() < 0.3:
+        return person.loses_feedback(chance.choice(list(person.votes.values())))
+    message = chance.choice(person.replies[-3:])
+    vote: Literal["liked", "disliked"] = chance.choice(["liked", "disliked"])
+    return person.gets_feedback(
+        message, vote, chance.choice([None, "Why?"]), chance.choice([None, 1])
+    )
 
 
 def _with_texts(chance: random.Random, step: Step) -> Step:

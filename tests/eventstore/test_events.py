@@ -24,6 +24,10 @@ from eventstore.events import (
     EvaluationRecorded,
     EvaluationRequested,
     ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    FeedbackGiven,
+    FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
@@ -41,6 +45,7 @@ GOLDEN = Path(__file__).parent / "golden"
 TURN = "0198c0de-0000-7000-8000-000000000001"
 MESSAGE = "0198c0de-0000-7000-8000-000000000002"
 PROMPT = "0198c0de-0000-7000-8000-000000000003"
+FEEDBACK = "0198c0de-0000-7000-8000-000000000004"
 DEADLINE = datetime(2026, 8, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 REPLY = ReplyRecord(
     model_requested="claude-sonnet",
@@ -189,6 +194,25 @@ EXAMPLES: tuple[AnyEvent, ...] = (
         pedagogical_guidance="Begin outside.",
         workflow_state="published",
     ),
+    ExperienceEdited(
+        experience_id=2,
+        course_id=1,
+        title="Seasons, north and south",
+        description="",
+        facts="The axis is tilted by 23.4 degrees – naïvely.",
+        learning_objective="Explain winter",
+        pedagogical_guidance="Begin outside.",
+        workflow_state="unpublished",
+    ),
+    ExperienceDeleted(experience_id=2, course_id=1),
+    FeedbackGiven(
+        conversation_id=16,
+        feedback_id=FEEDBACK,
+        message_id=MESSAGE,
+        user_id=101,
+        vote="disliked",
+    ),
+    FeedbackWithdrawn(conversation_id=16, feedback_id=FEEDBACK, message_id=MESSAGE, user_id=101),
 )
 
 

@@ -278,7 +278,7 @@ class TestProgress:
         await happened(log, learner.asks_to_open(), learner.opens(objectives=self.OBJECTIVES))
         _, assessed, _ = await happened(log, learner.says(), learner.is_answered(covers=[1]))
         await happened(log, learner.says(), learner.is_answered(covers=[]))
-        ((_, revision),) = await shown(owner, "conversations", "conversation_id, progress_revision")
+        ((_, revision),) = await shown(owner, "conversations", "conversation_id, shown_revision")
         assert revision == assessed.revision
 
     async def test_an_evaluation_is_kept_with_the_version_that_it_was_made_of(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bodies import MAX_MESSAGE, MessageBody, _form
-from service.errors import BadRequest, MessageTooLong
+from service.errors import BadRequest, TextTooLong
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="[]", exclude_categories=["Cs"]), min_size=1
@@ -95,7 +95,7 @@ def test_a_message_that_cannot_be_kept_is_refused(text: str | None, refusal: str
 
 
 def test_a_message_over_the_limit_is_too_long() -> None:
-    with pytest.raises(MessageTooLong):
+    with pytest.raises(TextTooLong):
         MessageBody("x" * (MAX_MESSAGE + 1)).text()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,10 @@ from eventstore.events import (
     EvaluationRecorded,
     EvaluationRequested,
     ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    FeedbackGiven,
+    FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
@@ -136,6 +140,24 @@ def completed(conversation: int = 1, reason: str = "deleted") -> ConversationCom
     return ConversationCompleted(conversation_id=conversation, reason=reason)  # type: ignore[arg-type]
 
 
+def voted(
+    message: str = "opening-1", vote: Literal["liked", "disliked"] = "liked", user: int = 9
+) -> FeedbackGiven:
+    return FeedbackGiven(
+        conversation_id=1,
+        feedback_id=f"{vote}-{message}-{user}",
+        message_id=message,
+        user_id=user,
+        vote=vote,
+    )
+
+
+def withdrawn(message: str = "opening-1", user: int = 9) -> FeedbackWithdrawn:
+    return FeedbackWithdrawn(
+        conversation_id=1, feedback_id=f"liked-{message}-{user}", message_id=message, user_id=user
+    )
+
+
 CREATED = ExperienceCreated(
     experience_id=8,
     course_id=7,
@@ -146,9 +168,11 @@ CREATED = ExperienceCreated(
     pedagogical_guidance="Be kind",
     workflow_state="published",
 )
+EDITED = ExperienceEdited(**msgspec.structs.asdict(CREATED))
 ONE_OF_EACH: tuple[AnyEvent, ...] = (
     *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
-    *(completed(), CREATED),
+    *(completed(), CREATED, EDITED, ExperienceDeleted(experience_id=8, course_id=7)),
+    *(voted(), withdrawn()),
     ObjectivesAssessed(
         conversation_id=1,
         turn_id="t2",
@@ -171,7 +195,7 @@ ONE_OF_EACH: tuple[AnyEvent, ...] = (
     EvaluationFailed(conversation_id=1, turn_id="t9", code="model_timeout"),
 )
 _UNMOVED = (
-    *(ExperienceCreated, AssessmentFailed),
+    *(ExperienceCreated, ExperienceEdited, ExperienceDeleted, AssessmentFailed),
     *(EvaluationRequested, EvaluationRecorded, EvaluationFailed),
 )
 
@@ -502,7 +526,7 @@ def test_an_active_conversation_shows_the_prompt_and_the_opening() -> None:
                     revision=2,
                 ),
             ),
-            progress_revision=2,
+            shown_revision=2,
         ),
         turn=None,
     )
@@ -572,6 +596,35 @@ def test_evolve_takes_any_event_in_any_state(name: str, event: AnyEvent) -> None
     assert isinstance(event, _UNMOVED) <= (
         msgspec.structs.replace(state, revision=len(history)) == after(history)
     )
+
+
+def votes_after(*events: AnyEvent) -> list[tuple[str, int, str]]:
+    conversation = active_in(after((*HISTORIES["answered"], *events)))
+    return [(f.message_id, f.user_id, f.vote) for f in conversation.feedback]
+
+
+def test_a_vote_replaces_the_voters_last_on_the_message_and_no_other() -> None:
+    first = (voted(), voted("reply-t2"), voted(user=5))
+    others = [("reply-t2", 9, "liked"), ("opening-1", 5, "liked")]
+    assert votes_after(*first) == [("opening-1", 9, "liked"), *others]
+    changed = votes_after(*first, voted(vote="disliked"))
+    assert changed == [*others, ("opening-1", 9, "disliked")]
+    assert votes_after(*first, withdrawn()) == others
+
+
+def test_a_vote_changes_what_is_shown_and_its_withdrawal_does_too() -> None:
+    revisions = [
+        active_in(after((*HISTORIES["answered"], *events))).revision
+        for events in ((), (voted(),), (voted(), withdrawn()))
+    ]
+    answered = len(HISTORIES["answered"])
+    assert revisions == [answered, answered + 1, answered + 2]
+
+
+def test_a_vote_on_an_earlier_conversation_does_not_touch_the_active_one() -> None:
+    history = HISTORIES["superseded"]
+    assert active_in(after((*history, voted()))) == active_in(after(history))
+    assert after((*HISTORIES["completed"], voted())).active is None
 
 
 CONVERSATION_IDS = st.integers(1, 4)
@@ -677,6 +730,7 @@ def test_the_random_sequences_get_far() -> None:
 
 
 def test_every_dialogue_event_can_come_from_a_command() -> None:
+    """Votes come from none: they are lawful wherever the dialogue stands."""
     aimed: list[tuple[Command | None, bool]] = [
         *((None, True), (fail(), True), (None, True), (record_opening(), True)),
         *((post(), True), (record_reply(), True), (post(1, "t4"), True), (fail(), True)),
@@ -686,4 +740,4 @@ def test_every_dialogue_event_can_come_from_a_command() -> None:
         (COMPLETE, True),
     ]
     made = {type(e.event) for e in played(aimed).log}
-    assert made == set(get_args(AnyDialogueEvent))
+    assert made == set(get_args(AnyDialogueEvent)) - {FeedbackGiven, FeedbackWithdrawn}

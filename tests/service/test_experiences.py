@@ -43,7 +43,7 @@ def test_objectives_stand_one_a_line(text: str, objectives: tuple[str, ...]) -> 
 async def test_an_experience_is_read_as_it_was_recorded(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     experiences = Experiences(log, pool)
-    experience_id = await experiences.create(1, 7, DRAFT, TEACHER)
+    experience_id = (await experiences.create(1, 7, DRAFT, TEACHER)).id
     experience = await experiences.at_version(1, experience_id, 1)
     assert (experience.id, experience.course_id, experience.version) == (experience_id, 7, 1)
     assert experience.scenario == Scenario(
@@ -61,8 +61,8 @@ async def test_an_experience_is_read_as_it_was_recorded(log_parts: Parts) -> Non
 async def test_experiences_made_at_once_get_ids_of_their_own(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     experiences = Experiences(log, pool)
-    ids = await asyncio.gather(*(experiences.create(1, 7, DRAFT, TEACHER) for _ in range(20)))
-    assert sorted(ids) == list(range(1, 21))
+    made = await asyncio.gather(*(experiences.create(1, 7, DRAFT, TEACHER) for _ in range(20)))
+    assert sorted(one.id for one in made) == list(range(1, 21))
 
 
 @pytest.mark.parametrize(("account", "number", "version"), [(1, 1, 2), (1, 2, 1), (2, 1, 1)])
@@ -88,9 +88,9 @@ async def test_a_version_is_read_from_the_log_once(
     reads: list[str] = []
     read_stream = log.read_stream
 
-    async def counted(account_id: int, stream: str) -> object:
+    async def counted(account_id: int, stream: str, *, after: int, upto: int) -> object:
         reads.append(stream)
-        return await read_stream(account_id, stream)
+        return await read_stream(account_id, stream, after=after, upto=upto)
 
     monkeypatch.setattr(log, "read_stream", counted)
     for number in (1, 2, 2, 3, 3, 1):

@@ -287,7 +287,7 @@ async def test_without_objectives_there_is_no_progress_and_no_judge(
     )
     async with running_log(service.database_url) as (log, pool, _link):
         teaching = Metadata(actor=Actor(TEACHER, "teacher"))
-        experience = await Experiences(log, pool).create(1, 1, draft, teaching)
+        experience = (await Experiences(log, pool).create(1, 1, draft, teaching)).id
     learner, asked = await service.enroll(), len(fake.judgements)
     path = f"/api/v1/courses/1/ai_experiences/{experience}/conversations"
     _, opened = await service.call("POST", path, user=learner)

@@ -1,6 +1,6 @@
 INSERT INTO conversations (account_id, conversation_id, course_id, experience_id,
                            experience_version, user_id, workflow_state, progress,
-                           progress_revision, created_at)
+                           shown_revision, created_at)
 SELECT e.account_id, e.conversation_id,
        (e.data->>'course_id')::bigint, (e.data->>'experience_id')::bigint,
        (e.data->>'experience_version')::bigint, (e.data->>'user_id')::bigint, 'active',

@@ -1,5 +1,5 @@
 UPDATE conversations c
-   SET (progress, all_objectives_met, progress_revision) = (
+   SET (progress, all_objectives_met, shown_revision) = (
        SELECT json_build_object(
                   'current', count(*) FILTER (WHERE o.covered),
                   'total', count(*),
@@ -7,7 +7,7 @@ UPDATE conversations c
                   'objectives', json_agg(json_build_object(
                       'objective', o.objective,
                       'status', CASE WHEN o.covered THEN 'covered' ELSE '' END) ORDER BY o.place)),
-              bool_and(o.covered), n.revision
+              bool_and(o.covered), greatest(c.shown_revision, n.revision)
          FROM (SELECT p.value->>'objective' AS objective, p.place,
                       p.value->>'status' = 'covered' OR p.place = ANY (n.objectives) AS covered
                  FROM json_array_elements(c.progress->'objectives')

@@ -7,13 +7,14 @@ CREATE TABLE conversations (
     user_id            bigint NOT NULL,
     workflow_state     text NOT NULL,
     progress           json,
-    progress_revision  bigint NOT NULL,
+    shown_revision     bigint NOT NULL,
     all_objectives_met boolean NOT NULL DEFAULT false,
     created_at         timestamptz NOT NULL,
     completed_at       timestamptz,
     PRIMARY KEY (account_id, conversation_id)
 ) WITH (fillfactor = 85);
+CREATE INDEX ON conversations (account_id, experience_id, user_id, conversation_id);
 COMMENT ON COLUMN conversations.experience_version IS 'Revision of the experience that the conversation started with and keeps.';
 COMMENT ON COLUMN conversations.progress IS 'As clients read it; null for an experience without objectives.';
-COMMENT ON COLUMN conversations.progress_revision IS 'Revision of the event that changed the progress last.';
+COMMENT ON COLUMN conversations.shown_revision IS 'Revision of the last event, other than a message, that changed what clients see.';
 COMMENT ON COLUMN conversations.all_objectives_met IS 'True once every objective was covered, and from then on.';

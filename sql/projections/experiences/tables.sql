@@ -13,5 +13,6 @@ CREATE TABLE experiences (
     updated_at           timestamptz NOT NULL,
     PRIMARY KEY (account_id, experience_id)
 );
-COMMENT ON COLUMN experiences.version IS 'Revision of the experience''s stream.';
+CREATE INDEX ON experiences (account_id, course_id, experience_id);
+COMMENT ON COLUMN experiences.version IS 'Revision of the experience''s stream that made its texts.';
 COMMENT ON COLUMN experiences.learning_objective IS 'One objective a line.';

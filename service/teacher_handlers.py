@@ -1,0 +1,142 @@
+"""The endpoints that show whole conversations: to a course's managers, and to their owners."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from service.access import Access
+from service.answers import entity_tag, json_response, timestamp, wants_string_ids
+from service.conditional import is_known
+from service.errors import NotFound
+from service.pagination import link_header, wanted_page
+from service.requests import (
+    SERVICES,
+    access_of,
+    conversation_id,
+    manager_of,
+)
+from sql.loader import query
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """A message as `get_conversation.sql` has it."""
+
+    id: str
+    role: str
+    text: str | None
+    created_at: datetime
+    feedback_id: str | None
+    vote: str | None
+    feedback_message: str | None
+    voted_at: datetime | None
+
+
+_messages = msgspec.json.Decoder(list[_Said])
+
+
+async def get_conversation(request: web.Request) -> web.Response:
+    """GET …/conversations/:id: for a manager of the course, and for the owner."""
+    access = await access_of(request)
+    owner = access.conversation_user_id
+    if owner is None or (owner != access.user_id and not access.manages):
+        raise NotFound
+    return await _show(request, access, conversation_id(request), with_student=False)
+
+
+async def get_student_conversation(request: web.Request) -> web.Response:
+    """GET …/ai_conversations/:conversation_id: for managers, with the student."""
+    access = await manager_of(request, "conversation_id")
+    if access.conversation_user_id is None:
+        raise NotFound
+    number = conversation_id(request, "conversation_id")
+    return await _show(request, access, number, with_student=True)
+
+
+async def list_student_conversations(request: web.Request) -> web.Response:
+    """GET …/ai_conversations: every student of the course with their latest conversation."""
+    services = request.app[SERVICES]
+    access = await manager_of(request)
+    page = wanted_page(request)
+    rows = await services.pool.fetch(
+        query("list_student_conversations"),
+        *(access.account_id, access.course_id, access.experience_id),
+        *(page.after, page.size + 1, page.skip),
+    )
+    last = rows[page.size - 1]["user_id"] if len(rows) > page.size else None
+    shown = [_listed(request, row) for row in rows[: page.size]]
+    links = link_header(request, services.base(request), page, last)
+    return json_response({"conversations": shown}, headers={"Link": links})
+
+
+async def _show(
+    request: web.Request, access: Access, number: int, *, with_student: bool
+) -> web.Response:
+    row = await request.app[SERVICES].pool.fetchrow(
+        query("get_conversation"), access.account_id, number, access.user_id
+    )
+    if row is None:
+        raise NotFound
+    tag = entity_tag(request, number, row["revision"])
+    if is_known(request, tag):
+        return web.Response(status=304, headers={"ETag": tag})
+    answer = _facts(request, row) | {
+        "messages": [_message(request, access, said) for said in _messages.decode(row["messages"])]
+    }
+    if with_student:
+        answer["student"] = _student(request, row)
+    return json_response(answer, headers={"ETag": tag})
+
+
+def _listed(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
+    if row["conversation_id"] is None:
+        return {
+            "id": None,
+            "user_id": str(row["user_id"]),
+            "student": _student(request, row),
+            "has_conversation": False,
+        }
+    student = {"student": _student(request, row), "has_conversation": True}
+    return _facts(request, row) | student
+
+
+def _facts(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
+    kind = str if wants_string_ids(request) else int
+    return {
+        "id": kind(row["conversation_id"]),
+        "user_id": str(row["user_id"]),
+        "workflow_state": row["workflow_state"],
+        "all_objectives_met": row["all_objectives_met"],
+        "created_at": timestamp(row["created_at"]),
+        "updated_at": timestamp(row["updated_at"]),
+        "progress": msgspec.Raw((row["progress"] or "null").encode()),
+    }
+
+
+def _student(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
+    kind = str if wants_string_ids(request) else int
+    return {"id": kind(row["user_id"]), "name": row["user_name"]}
+
+
+def _message(request: web.Request, access: Access, said: _Said) -> dict[str, Any]:
+    kind = str if wants_string_ids(request) else int
+    votes = []
+    if said.voted_at is not None:
+        votes.append(
+            {
+                "id": said.feedback_id,
+                "vote": said.vote,
+                "user_id": kind(access.user_id),
+                "feedback_message": said.feedback_message,
+                "created_at": timestamp(said.voted_at.astimezone(UTC)),
+            }
+        )
+    return {
+        "id": said.id,
+        "role": said.role,
+        "text": said.text,
+        "created_at": timestamp(said.created_at.astimezone(UTC)),
+        "feedback": votes,
+    }
