@@ -158,10 +158,6 @@ DECLARE
     log_head      bigint;
     target        bigint;
 BEGIN
-    -- Rows and checkpoint are lost together or not at all, and can be made again.
-    PERFORM set_config('synchronous_commit', 'off', true);
-    -- The tables grow between two steps: no plan is right for long.
-    PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
     SELECT p.schema_name INTO target_schema FROM projections p
      WHERE p.name = advance_projection_v1.name
        AND p.generation = advance_projection_v1.generation

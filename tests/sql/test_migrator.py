@@ -106,6 +106,17 @@ async def test_a_migration_recorded_with_other_contents_is_refused(
 
 
 @pytest.mark.parametrize("act", [migrate, check_schema])
+async def test_a_text_that_stood_under_a_number_for_a_while_is_known(
+    owner: Connection, act: Act
+) -> None:
+    ((number, digest),) = migrator._ALSO_KNOWN
+    await owner.execute(
+        "UPDATE schema_migrations SET digest = $2 WHERE number = $1", number, bytes.fromhex(digest)
+    )
+    await act(owner)
+
+
+@pytest.mark.parametrize("act", [migrate, check_schema])
 async def test_a_database_of_a_newer_program_is_refused(owner: Connection, act: Act) -> None:
     await owner.execute(
         "INSERT INTO schema_migrations VALUES ($1, '9999_from_the_future', '')", NEXT
