@@ -31,14 +31,20 @@ class ExperienceBody(ExperienceFields, frozen=True, kw_only=True, forbid_unknown
 
     ai_experience: ExperienceFields | None = None
 
-    def given(self) -> dict[str, Any]:
-        """The fields that were given; those of the group come first."""
-        flat = msgspec.structs.asdict(self)
-        group = flat.pop("ai_experience")
-        grouped = msgspec.structs.asdict(group) if group else {}
-        merged = {name: grouped.get(name, None) or value for name, value in flat.items()}
-        merged |= {name: value for name, value in grouped.items() if value is not None}
-        return {name: value for name, value in merged.items() if value is not None}
+    def checked(self, required: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The fields that were given; one that was given twice is as the group has it.
+
+        Raises:
+            FieldErrors: One is missing, or wrong in either place; each is named with the reason.
+        """
+        flat, grouped = _given(self), _given(self.ai_experience)
+        wrong = {name: "is required" for name in required if name not in flat | grouped}
+        for name, value in (*flat.items(), *grouped.items()):
+            if reason := _reason(name, value):
+                wrong[name] = reason
+        if wrong:
+            raise FieldErrors(wrong)
+        return flat | grouped
 
 
 async def read_draft(request: web.Request) -> ExperienceDraft:
@@ -48,10 +54,8 @@ async def read_draft(request: web.Request) -> ExperienceDraft:
         FieldErrors: Fields are missing or wrong; each is named with the reason.
         BadRequest, UnsupportedBody: As `read_body`.
     """
-    given = (await read_body(request, ExperienceBody)).given()
-    missing = {name: "is required" for name in _REQUIRED if name not in given}
-    _check(given, missing)
-    return ExperienceDraft(**given)
+    body = await read_body(request, ExperienceBody)
+    return ExperienceDraft(**body.checked(_REQUIRED))
 
 
 async def read_changes(request: web.Request) -> ExperienceChanges:
@@ -61,16 +65,14 @@ async def read_changes(request: web.Request) -> ExperienceChanges:
         FieldErrors: Fields are wrong; each is named with the reason.
         BadRequest, UnsupportedBody: As `read_body`.
     """
-    given = (await read_body(request, ExperienceBody)).given()
-    _check(given, {})
-    return ExperienceChanges(**given)
+    return ExperienceChanges(**(await read_body(request, ExperienceBody)).checked())
 
 
-def _check(given: dict[str, Any], wrong: dict[str, str]) -> None:
-    reasons = {name: _reason(name, value) for name, value in given.items()}
-    wrong |= {name: reason for name, reason in reasons.items() if reason}
-    if wrong:
-        raise FieldErrors(wrong)
+def _given(fields: ExperienceFields | None) -> dict[str, Any]:
+    if fields is None:
+        return {}
+    named = {name: getattr(fields, name) for name in ExperienceFields.__struct_fields__}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _reason(name: str, value: Any) -> str | None:
