@@ -1,20 +1,21 @@
 """Connections to Postgres in the roles that the rooms work in."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import asyncpg
 
-Role = Literal["colloquy_service", "colloquy_auditor", "colloquy_analyst"]
+from sql.loader import query
+
+Role = Literal["colloquy_service", "colloquy_worker", "colloquy_auditor", "colloquy_analyst"]
 if TYPE_CHECKING:  # asyncpg's classes are generic to type checkers only
     Connection = asyncpg.Connection[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
-    PoolConnection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
-    PoolConnection = asyncpg.pool.PoolConnectionProxy
 
 CONNECT_TIMEOUT = 10.0
 STATEMENT_TIMEOUT = 30.0
@@ -38,6 +39,56 @@ DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
 """All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
 
 
+class AccountConnection(Connection):
+    """A connection whose session sees the rows of one account at a time.
+
+    Row-level security holds it to that: a statement that names no account, or another one, finds
+    nothing of it. The first to look after that are the statements themselves.
+    """
+
+    _entered: int | None = None
+
+    async def enter(self, account_id: int) -> None:
+        """From here on the session sees this account's rows."""
+        if self._entered != account_id:
+            self._entered = None  # until it is known to be so
+            await self.execute(query("enter_account"), str(account_id))
+            self._entered = account_id
+
+
+class AccountPool:
+    """Connections each of whose statements sees the rows of one account.
+
+    Args:
+        pool: Of connections that may see one account at a time.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def acquire(self, account_id: int) -> AsyncIterator[AccountConnection]:
+        """A connection that sees the account's rows."""
+        async with self._pool.acquire() as connection:
+            await connection.enter(account_id)  # type: ignore[attr-defined]  # stands for one
+            yield connection  # type: ignore[misc]
+
+    async def fetch(self, account_id: int, statement: str, *args: Any) -> list[asyncpg.Record]:
+        """The rows of a statement."""
+        async with self.acquire(account_id) as connection:
+            return await connection.fetch(statement, *args)
+
+    async def fetchrow(self, account_id: int, statement: str, *args: Any) -> asyncpg.Record | None:
+        """The first row of a statement, if it has any."""
+        async with self.acquire(account_id) as connection:
+            return await connection.fetchrow(statement, *args)
+
+    async def fetchval(self, account_id: int, statement: str, *args: Any) -> Any:
+        """The first value of a statement's first row, None where it has none."""
+        async with self.acquire(account_id) as connection:
+            return await connection.fetchval(statement, *args)
+
+
 async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T:
     """What a read gives, tried again while the database is away, for so many seconds."""
     give_up = asyncio.get_running_loop().time() + patience
@@ -52,29 +103,32 @@ async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T
 
 async def connect(
     url: str, role: Role | None = None, settings: Mapping[str, str] | None = None
-) -> Connection:
+) -> AccountConnection:
     """A connection as `role`, or as the owner.
 
     Args:
         url: The owner's connection URL; it must be a member of the role.
         settings: Server settings for this session.
     """
-    return await asyncpg.connect(
+    connection: AccountConnection = await asyncpg.connect(
         url,
+        connection_class=AccountConnection,
         timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT,
         server_settings=_settings(role, settings),
     )
+    return connection
 
 
 async def open_pool(url: str, role: Role | None, size: int) -> Pool:
-    """A pool for short statements that leave no session state, as `role` or as the owner.
+    """A pool for short statements, as `role` or as the owner.
 
     Args:
         size: Connections at most.
     """
     return await asyncpg.create_pool(
         url,
+        connection_class=AccountConnection,
         min_size=1,
         max_size=size,
         timeout=CONNECT_TIMEOUT,
@@ -95,7 +149,7 @@ async def close_pool(pool: Pool) -> None:
 
 
 async def _keep_session(_connection: Connection) -> None:
-    """Saves the usual reset's round trip: no statement of a pool changes its session."""
+    """Saves the usual reset's round trip: no session state is left but the account."""
 
 
 def _settings(role: Role | None, settings: Mapping[str, str] | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import asyncpg
 import structlog
 
 from eventstore.batch import Item, arguments, offsets, recorded
-from eventstore.connections import AWAY, Connection, connect
+from eventstore.connections import AWAY, AccountConnection, connect
 from eventstore.errors import (
     AppendRefused,
     EventStoreError,
@@ -47,7 +47,7 @@ class Lane:
         self._url = url
         self._on_commit = on_commit
         self._patience = patience
-        self._connection: Connection | None = None
+        self._connection: AccountConnection | None = None
         self._doubtful: set[Item] = set()
 
     async def run(self, next_batch: Callable[[], Awaitable[list[Item]]]) -> None:
@@ -111,13 +111,14 @@ class Lane:
         """Resolves the items that the log has already; returns the others."""
         connection = await self._connected()
         left = {item.events[0].event_id: item for item in batch}
+        await connection.enter(batch[0].account_id)
         rows = await connection.fetch(query("find_appended"), batch[0].account_id, list(left))
         for row in rows:
             item = left.pop(row["event_id"])
             _resolve(item, recorded(item, row["position"], row["revision"], row["recorded_at"]))
         return list(left.values())
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> AccountConnection:
         if self._connection is None:
             self._connection = await connect(self._url, "colloquy_service", _SETTINGS)
         return self._connection

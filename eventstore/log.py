@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from eventstore.batch import new_item
 from eventstore.codec import decode_row
-from eventstore.connections import Pool
+from eventstore.connections import AccountPool
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.records import Metadata, NewEvent, RecordedEvent
@@ -28,7 +28,7 @@ class EventLog:
         link: Tells of new events.
     """
 
-    def __init__(self, pool: Pool, commits: GroupCommit, link: Link) -> None:
+    def __init__(self, pool: AccountPool, commits: GroupCommit, link: Link) -> None:
         self._pool = pool
         self._commits = commits
         self._link = link
@@ -78,7 +78,7 @@ class EventLog:
             since_last: An event type: start at its last event up to there, where there is one.
         """
         rows = await self._pool.fetch(
-            query("read_stream"), account_id, stream, after, since_last, upto
+            account_id, query("read_stream"), account_id, stream, after, since_last, upto
         )
         return [decode_row(row) for row in rows]
 
@@ -90,21 +90,24 @@ class EventLog:
         Args:
             turn_id: A UUID in its usual form, in lower case.
         """
-        rows = await self._pool.fetch(query("read_turn"), account_id, conversation_id, turn_id)
+        rows = await self._pool.fetch(
+            account_id, query("read_turn"), account_id, conversation_id, turn_id
+        )
         return [decode_row(row) for row in rows]
 
-    async def find_request(
-        self, account_id: int, user_id: int, idempotency_key: str
-    ) -> RecordedEvent | None:
-        """The event that a user's request with this key led to, if it led to one."""
-        row = await self._pool.fetchrow(query("find_request"), account_id, user_id, idempotency_key)
+    async def find_request(self, account_id: int, metadata: Metadata) -> RecordedEvent | None:
+        """The event that the actor's request with this idempotency key led to, if it led to one."""
+        user_id, key = metadata.actor.id, metadata.idempotency_key
+        if user_id is None or key is None:
+            return None
+        row = await self._pool.fetchrow(account_id, query("find_request"), account_id, user_id, key)
         return decode_row(row) if row else None
 
     async def read_all(
         self, account_id: int, *, after: int = 0, limit: int = PAGE
     ) -> list[RecordedEvent]:
         """At most `limit` events of an account's log with positions above `after`, in order."""
-        rows = await self._pool.fetch(query("read_all"), account_id, after, limit)
+        rows = await self._pool.fetch(account_id, query("read_all"), account_id, after, limit)
         return [decode_row(row) for row in rows]
 
     async def read_conversation(
@@ -112,7 +115,7 @@ class EventLog:
     ) -> list[RecordedEvent]:
         """At most `limit` events of one conversation with positions above `after`, in order."""
         rows = await self._pool.fetch(
-            query("read_conversation"), account_id, conversation_id, after, limit
+            account_id, query("read_conversation"), account_id, conversation_id, after, limit
         )
         return [decode_row(row) for row in rows]
 
@@ -133,4 +136,5 @@ class EventLog:
 
     async def head(self, account_id: int) -> int:
         """Position of the account's last event, 0 for an empty log."""
-        return int(await self._pool.fetchval(query("get_log_head"), account_id) or 0)
+        head = await self._pool.fetchval(account_id, query("get_log_head"), account_id)
+        return int(head or 0)

@@ -21,11 +21,14 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The circumstances of an event.
 
     `causation_id` is the id of the event that led to this one, `correlation_id` names all that
-    followed from one request.
+    followed from one request. `token_id` is None where no token of ours was shown: for the system
+    itself, and for users whom an identity provider vouches for. `real_user_id` is the
+    administrator who acted as the actor.
     """
 
     actor: Actor
     token_id: int | None = None
+    real_user_id: int | None = None
     request_id: str | None = None
     causation_id: str | None = None
     correlation_id: str | None = None

@@ -9,17 +9,10 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from service.errors import (
-    InsufficientScopes,
-    InvalidToken,
-    NotAuthorized,
-    NotFound,
-    Unauthenticated,
-)
-from service.tokens import digest
+from service.callers import Caller, read_id
+from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
 
 MANAGERS = frozenset({"teacher", "ta", "designer"})
-_LARGEST_ID = 2**63 - 1
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +20,13 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
     `experience_*` are 0 where the path names no experience; `conversation_*` are None where it
     names no conversation or there is no such one. `used` counts the caller's requests of today of
-    the kind that is limited.
+    the kind that is limited. `token_id` is None for a user whom an identity provider vouches for.
+    `real_user_id` is the administrator who acts as `user_id`; None where nobody does.
     """
 
     account_id: int
     user_id: int
-    token_id: int
+    token_id: int | None
     role: str
     course_id: int
     experience_id: int
@@ -40,6 +34,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     conversation_user_id: int | None
     conversation_state: Literal["active", "completed"] | None
     used: int = 0
+    real_user_id: int | None = None
 
     @property
     def manages(self) -> bool:
@@ -49,26 +44,12 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 def path_id(request: web.Request, name: str) -> int | None:
     """A numeric id of the path; None for what cannot be an id."""
-    text = request.match_info.get(name, "")
-    if not (text.isascii() and text.isdigit()):
-        return None
-    number = int(text) if len(text) <= 19 else 0
-    return number if 0 < number <= _LARGEST_ID else None
+    return read_id(request.match_info.get(name, ""))
 
 
-def bearer_digest(request: web.Request) -> bytes:
-    """Hash of the request's bearer token.
-
-    Raises:
-        Unauthenticated: There is none.
-    """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated
-    return digest(token.strip())
-
-
-def check(row: asyncpg.Record | None, scope: str, *, of_course: bool = False) -> Access:
+def check(
+    caller: Caller, row: asyncpg.Record | None, scope: str, *, of_course: bool = False
+) -> Access:
     """The caller of whom `get_access.sql` (or its like) tells, if they may.
 
     Args:
@@ -78,33 +59,54 @@ def check(row: asyncpg.Record | None, scope: str, *, of_course: bool = False) ->
     Raises:
         ServiceError: The first check that fails.
     """
-    if row is None or row["stale"]:
+    if row is None or row["real_user_id"] is None or row["stale"]:
         raise InvalidToken
-    if row["scopes"] and scope not in row["scopes"]:
+    scopes = caller.claimed.scopes if caller.claimed else row["scopes"]
+    if scopes and scope not in scopes:
         raise InsufficientScopes
+    _check_masquerade(caller, row)
     if not row["course_exists"]:
         raise NotFound
-    if row["role"] is None:
+    role = _role(caller, row)
+    if role is None:
         raise NotAuthorized
     if not of_course:
-        _check_experience(row)
+        _check_experience(row, role)
     return Access(
-        account_id=row["account_id"],
+        account_id=caller.account_id,
         user_id=row["user_id"],
         token_id=row["token_id"],
-        role=row["role"],
+        role=role,
         course_id=row["course_id"],
         experience_id=row["experience_id"] or 0,
         experience_version=row["experience_version"] or 0,
         conversation_user_id=row["conversation_user_id"],
         conversation_state=row["conversation_state"],
         used=row.get("used") or 0,
+        real_user_id=None if caller.as_user_id is None else row["real_user_id"],
     )
 
 
-def _check_experience(row: asyncpg.Record) -> None:
+def _check_masquerade(caller: Caller, row: asyncpg.Record) -> None:
+    if caller.as_user_id is None:
+        return
+    if not row["admin"]:
+        raise NotAuthorized
+    if row["user_id"] is None:
+        raise NotFound
+
+
+def _role(caller: Caller, row: asyncpg.Record) -> str | None:
+    """As the provider of the caller's account says; as the roster does where it says nothing."""
+    if caller.claimed and caller.claimed.roles is not None:
+        return caller.claimed.roles.get(row["course_id"])
+    role: str | None = row["role"]
+    return role
+
+
+def _check_experience(row: asyncpg.Record, role: str) -> None:
     state = row["experience_state"]
     if state is None or state == "deleted":
         raise NotFound
-    if state != "published" and row["role"] not in MANAGERS:
+    if state != "published" and role not in MANAGERS:
         raise NotFound

@@ -9,17 +9,20 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from eventstore.connections import Pool, close_pool, open_pool
+from eventstore.connections import AccountPool, Pool, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.log import EventLog
 from projections.runner import Runner
 from service import quotas
 from service.browsers import cross_origin, response_headers
+from service.callers import Callers, Identities
 from service.dialogues import Dialogues
+from service.errors import SettingsError
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import STOP, Following
+from service.identity.trust import Trust, read_trust
 from service.live_turn import LiveTurns
 from service.middlewares import answer_errors, identify_and_log
 from service.model.asking import Asker, AskingPolicy
@@ -34,8 +37,10 @@ from service.settings import Settings
 from service.sweeper import Sweeper
 from service.turns import Turns
 from service.tutor import Limits, ModelChoice, Tutor
+from sql.loader import query
 
 POOL_SIZE = 16
+WORKERS = 4
 MAX_BODY = 1024**2
 
 _CALLS_PER_REPLY = 2
@@ -51,24 +56,35 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     Args:
         url: The owner's connection URL.
     """
+    trust = read_trust(settings.jwt) if settings.jwt else None
     async with AsyncExitStack() as stack:
         events, pool, link = await stack.enter_async_context(running_log(url))
+        workers = await open_pool(url, "colloquy_worker", WORKERS)
+        stack.push_async_callback(close_pool, workers)
+        identities = await _identities(stack, workers, trust) if trust else None
         model, choice = make_model(settings)
         stack.push_async_callback(model.close)
-        services = _services(settings, model, choice, events, pool, link)
+        services = _services(settings, model, choice, events, pool, workers, identities, link)
         link.on(STOP, services.following.hear_stop)
-        sweeper = Sweeper(pool, services.dialogues, services.evaluations)
+        sweeper = Sweeper(workers, services.dialogues, services.evaluations)
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, services, 0)
-        for work in (_warm_up(model), sweeper.run(), Runner(pool, link).run()):
+        for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run()):
             await stack.enter_async_context(_background(work))
         yield _application(services, settings)
 
 
 def _services(
-    settings: Settings, model: Model, choice: ModelChoice, events: EventLog, pool: Pool, link: Link
+    settings: Settings,
+    model: Model,
+    choice: ModelChoice,
+    events: EventLog,
+    pool: AccountPool,
+    workers: Pool,
+    identities: Identities | None,
+    link: Link,
 ) -> Services:
-    owners = Owners(pool, link.owner)
+    owners = Owners(workers, link.owner)
     dialogues = Dialogues(events, owners)
     experiences = Experiences(events, pool)
     asker = Asker(model, read_prices(settings.prices), _policy(settings))
@@ -78,6 +94,8 @@ def _services(
     tutor = Tutor(asker, experiences, choice, limits)
     return Services(
         pool=pool,
+        workers=workers,
+        callers=Callers(workers, identities),
         dialogues=dialogues,
         experiences=experiences,
         turns=Turns(dialogues, owners, tutor, live, following, limits.at_once),
@@ -101,7 +119,7 @@ def _services(
 
 
 @asynccontextmanager
-async def running_log(url: str) -> AsyncIterator[tuple[EventLog, Pool, Link]]:
+async def running_log(url: str) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
     """The log, ready to append and read, with the pool and the link that it uses."""
     async with AsyncExitStack() as stack:
         pool = await open_pool(url, "colloquy_service", POOL_SIZE)
@@ -112,7 +130,19 @@ async def running_log(url: str) -> AsyncIterator[tuple[EventLog, Pool, Link]]:
         commits = GroupCommit(url, link.ring)
         commits.start()
         stack.push_async_callback(commits.close)
-        yield EventLog(pool, commits, link), pool, link
+        accounts = AccountPool(pool)
+        yield EventLog(accounts, commits, link), accounts, link
+
+
+async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Identities:
+    from service.identity.jwt import running_identities
+
+    accounts = {row["account_id"] for row in await workers.fetch(query("list_accounts"))}
+    for issuer in trust.issuer:
+        if issuer.account not in accounts:
+            reason = f"there is no account {issuer.account}"
+            raise SettingsError(f"COLLOQUY_JWT: issuer {issuer.issuer}: {reason}")
+    return await stack.enter_async_context(running_identities(trust))
 
 
 def make_model(settings: Settings) -> tuple[Model, ModelChoice]:

@@ -103,12 +103,7 @@ class Dialogues:
         Raises:
             AlreadyAsked: It was.
         """
-        if metadata.idempotency_key is None or metadata.actor.id is None:
-            return
-        asked = await self._log.find_request(
-            account_id, metadata.actor.id, metadata.idempotency_key
-        )
-        if asked:
+        if asked := await self._log.find_request(account_id, metadata):
             raise AlreadyAsked(asked)
 
     async def note(self, key: DialogueKey, event: NewEvent, metadata: Metadata) -> RecordedEvent:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Pool, outlast
+from eventstore.connections import DATABASE_ERRORS, AccountPool, outlast
 from eventstore.errors import AppendRefused, EventStoreError, WrongExpectedRevision
 from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.link import Link
@@ -66,7 +66,7 @@ class Evaluations:
         self,
         *,
         events: EventLog,
-        pool: Pool,
+        pool: AccountPool,
         link: Link,
         owners: Owners,
         experiences: Experiences,
@@ -98,7 +98,7 @@ class Evaluations:
             KeyReused: The key came with another request before.
             EventStoreError: The request could not be recorded.
         """
-        first = await self._find(account_id, metadata)
+        first = await self._log.find_request(account_id, metadata)
         if first is None:
             first = await self._begin(account_id, asked, metadata)
         if (
@@ -126,7 +126,7 @@ class Evaluations:
             experience_version: The experience as it is now.
         """
         row = await self._pool.fetchrow(
-            query("get_evaluation"), account_id, conversation_id, experience_version
+            account_id, query("get_evaluation"), account_id, conversation_id, experience_version
         )
         return (row["evaluation"], row["stale"]) if row else (None, False)
 
@@ -153,11 +153,6 @@ class Evaluations:
             if late:
                 await asyncio.wait(late)
 
-    async def _find(self, account_id: int, metadata: Metadata) -> RecordedEvent | None:
-        if metadata.idempotency_key is None or metadata.actor.id is None:
-            return None
-        return await self._log.find_request(account_id, metadata.actor.id, metadata.idempotency_key)
-
     async def _begin(
         self, account_id: int, asked: EvaluationRequested, metadata: Metadata
     ) -> RecordedEvent:
@@ -179,7 +174,7 @@ class Evaluations:
             self._owners.running.discard(asked.turn_id)
             # The database lets one request with a key in.
             if isinstance(error, AppendRefused) and (
-                first := await self._find(account_id, metadata)
+                first := await self._log.find_request(account_id, metadata)
             ):
                 return first
             raise
@@ -231,9 +226,10 @@ class Evaluations:
         return _unanswered(asked, failed(failure, effort, "")), None
 
     async def _request(self, account_id: int, asked: EvaluationRequested) -> EvaluationRequest:
-        rows = await self._pool.fetch(query("list_messages"), account_id, asked.conversation_id)
+        conversation = (account_id, asked.conversation_id)
+        rows = await self._pool.fetch(account_id, query("list_messages"), *conversation)
         version = await self._pool.fetchval(
-            query("get_experience_version"), account_id, asked.conversation_id
+            account_id, query("get_experience_version"), *conversation
         )
         if version is None:
             raise NotFound

@@ -30,6 +30,7 @@ async def list_experiences(request: web.Request) -> web.Response:
     wanted = request.query.get("workflow_state")
     states = [s for s in _STATES if wanted in (None, s) and (access.manages or s == "published")]
     rows = await services.pool.fetch(
+        access.account_id,
         query("list_experiences"),
         *(access.account_id, access.course_id, access.user_id, states),
         *(page.after, page.size + 1, page.skip),
@@ -44,6 +45,7 @@ async def get_experience(request: web.Request) -> web.Response:
     """GET …/ai_experiences/:id."""
     access = await access_of(request)
     rows = await request.app[SERVICES].pool.fetch(
+        access.account_id,
         query("list_experiences"),
         *(access.account_id, access.course_id, access.user_id, list(_STATES)),
         *(access.experience_id - 1, 1, 0),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from eventstore.connections import Pool
+from eventstore.connections import AccountPool
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.log import EventLog
@@ -72,7 +72,7 @@ class Experiences:
         pool: For giving out ids.
     """
 
-    def __init__(self, log: EventLog, pool: Pool) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool) -> None:
         self._log = log
         self._pool = pool
         self._versions: dict[tuple[int, int, int], Experience] = {}
@@ -88,7 +88,9 @@ class Experiences:
         """
         if first := await self._first_time(account_id, course_id, draft, metadata):
             return first
-        experience_id = int(await self._pool.fetchval(query("next_id"), account_id, "experience"))
+        experience_id = await self._pool.fetchval(
+            account_id, query("next_id"), account_id, "experience"
+        )
         created = ExperienceCreated(
             experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
         )
@@ -151,10 +153,7 @@ class Experiences:
     async def _first_time(
         self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
     ) -> Shown | None:
-        user_id, key = metadata.actor.id, metadata.idempotency_key
-        if user_id is None or key is None:
-            return None
-        asked = await self._log.find_request(account_id, user_id, key)
+        asked = await self._log.find_request(account_id, metadata)
         if asked is None:
             return None
         same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Shown(

@@ -24,7 +24,7 @@ async def give_feedback(request: web.Request) -> web.Response:
     body = await read_body(request, FeedbackBody)
     vote = body.checked_vote()
     role = await request.app[SERVICES].pool.fetchval(
-        query("get_message"), access.account_id, number, UUID(message_id)
+        access.account_id, query("get_message"), access.account_id, number, UUID(message_id)
     )
     if role is None:
         raise NotFound
@@ -47,7 +47,9 @@ async def withdraw_feedback(request: web.Request) -> web.Response:
     number = conversation_id(request)
     message_id, feedback_id = _uuid(request, "message_id"), _uuid(request, "feedback_id")
     voter = await request.app[SERVICES].pool.fetchval(
-        query("get_feedback"), access.account_id, number, UUID(message_id), UUID(feedback_id)
+        access.account_id,
+        query("get_feedback"),
+        *(access.account_id, number, UUID(message_id), UUID(feedback_id)),
     )
     if voter is None or (voter != access.user_id and not access.manages):
         raise NotFound

@@ -8,7 +8,7 @@ from aiohttp import web
 from uuid_utils import uuid7
 
 from eventstore.errors import LogUnavailable
-from service.access import bearer_digest, check, path_id
+from service.access import check, path_id
 from service.answers import (
     conversation_answer,
     entity_tag,
@@ -40,14 +40,17 @@ _COMPLETED = msgspec.json.encode({"message": "Conversation completed successfull
 
 async def get_active_conversation(request: web.Request) -> web.Response:
     """GET …/conversations: the caller's active conversation, or {}."""
-    row = await request.app[SERVICES].pool.fetchrow(
+    services = request.app[SERVICES]
+    caller = await services.callers.of(request)
+    row = await services.pool.fetchrow(
+        caller.account_id,
         query("get_active_conversation"),
-        bearer_digest(request),
+        *caller.arguments(),
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
         wants_string_ids(request),
     )
-    note(request, check(row, request[SCOPE]))
+    note(request, check(caller, row, request[SCOPE]))
     assert row is not None
     number = row["conversation_id"]
     tag = NOTHING if number is None else entity_tag(request, number, row["revision"])
@@ -76,7 +79,7 @@ async def create_conversation(request: web.Request) -> web.StreamResponse:
     metadata = metadata_of(request, access, turn_id)
     command = OpenConversation(
         conversation_id=await services.pool.fetchval(
-            query("next_id"), access.account_id, "conversation"
+            access.account_id, query("next_id"), access.account_id, "conversation"
         ),
         turn_id=turn_id,
         course_id=access.course_id,
@@ -143,7 +146,7 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: the database answers and has the views."""
     try:
-        await request.app[SERVICES].pool.fetchval(query("ready"), timeout=2)
+        await request.app[SERVICES].workers.fetchval(query("ready"), timeout=2)
     except asyncpg.PostgresError as error:  # such as a view that is not there
         raise LogUnavailable from error
     return json_response({"status": "ready"})

@@ -86,6 +86,7 @@ def scope_of(method: str, path: str) -> str:
 def _log(request: web.Request, status: int, began: float) -> None:
     access: Access | None = request.get(ACCESS)
     write = log.warning if status >= 500 else log.info
+    real = access.real_user_id if access else None
     write(
         "request",
         method=request.method,
@@ -95,4 +96,5 @@ def _log(request: web.Request, status: int, began: float) -> None:
         account_id=access.account_id if access else None,
         user_id=access.user_id if access else None,
         token_id=access.token_id if access else None,
+        **({} if real is None else {"real_user_id": real}),
     )

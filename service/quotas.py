@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from eventstore.connections import Pool, PoolConnection
+from eventstore.connections import AccountConnection, AccountPool
 from eventstore.log import EventLog
 from eventstore.records import Metadata
 from service.access import Access
@@ -57,7 +57,7 @@ class Quotas:
         limits: How many.
     """
 
-    def __init__(self, log: EventLog, pool: Pool, limits: Limits) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool, limits: Limits) -> None:
         self._log = log
         self._pool = pool
         self._limits = limits
@@ -75,27 +75,21 @@ class Quotas:
         if access.used + CLOSE < limit:
             yield
             return
-        async with self._places, self._pool.acquire() as connection:
+        async with self._places, self._pool.acquire(access.account_id) as connection:
             key = (str(access.account_id), str(access.user_id), kind)
             await _lock(connection, key)
             try:
                 used = await connection.fetchval(
                     query("get_request_count"), access.account_id, access.user_id, kind
                 )
-                if used >= limit and not await self._is_repeat(access, metadata):
+                if used >= limit and not await self._log.find_request(access.account_id, metadata):
                     raise RateLimited(_until_tomorrow())
                 yield
             finally:
                 await connection.fetchval(query("unlock_quota"), *key)
 
-    async def _is_repeat(self, access: Access, metadata: Metadata) -> bool:
-        key = metadata.idempotency_key
-        if key is None:
-            return False
-        return bool(await self._log.find_request(access.account_id, access.user_id, key))
 
-
-async def _lock(connection: PoolConnection, key: tuple[str, str, str]) -> None:
+async def _lock(connection: AccountConnection, key: tuple[str, str, str]) -> None:
     """Waits without holding up others, who may need the database to get done."""
     give_up = asyncio.get_running_loop().time() + _PATIENCE
     while not await connection.fetchval(query("try_lock_quota"), *key):

@@ -7,9 +7,10 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from eventstore.connections import Pool
+from eventstore.connections import AccountPool, Pool
 from eventstore.records import Actor, Metadata
-from service.access import Access, bearer_digest, check, path_id
+from service.access import Access, check, path_id
+from service.callers import Callers
 from service.dialogues import DialogueKey, Dialogues
 from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
@@ -29,12 +30,16 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What the handlers work with; made in `service.app`.
 
     Attributes:
+        pool: The service's own; a statement sees the rows of the account that it is given.
+        workers: For what is asked before an account is known, or of no account.
         models: Names of the models that are asked.
         owner: This process's number, written into the turns that it owns.
         budget: Time that an answer of a model may take.
     """
 
-    pool: Pool
+    pool: AccountPool
+    workers: Pool
+    callers: Callers
     dialogues: Dialogues
     experiences: Experiences
     turns: Turns
@@ -70,15 +75,20 @@ async def access_of(
     Raises:
         ServiceError: The first check that fails.
     """
-    row = await request.app[SERVICES].pool.fetchrow(
+    services = request.app[SERVICES]
+    caller = await services.callers.of(request)
+    row = await services.pool.fetchrow(
+        caller.account_id,
         query("get_access"),
-        bearer_digest(request),
+        *caller.arguments(),
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
         path_id(request, conversation),
         limited,
     )
-    access = check(row, request[SCOPE], of_course="ai_experience_id" not in request.match_info)
+    access = check(
+        caller, row, request[SCOPE], of_course="ai_experience_id" not in request.match_info
+    )
     note(request, access)
     return access
 
@@ -139,6 +149,7 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Me
     return Metadata(
         actor=Actor(access.user_id, access.role),
         token_id=access.token_id,
+        real_user_id=access.real_user_id,
         request_id=request[REQUEST_ID],
         correlation_id=turn_id,
         idempotency_key=idempotency_key(request),

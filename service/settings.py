@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_replies: Replies under way at most, in one process.
         max_creates, max_messages, max_evaluations: Of one user in a day at most.
         cors_origins: Sites whose pages may call the API, separated by spaces or commas.
+        jwt: A file that tells whose identity providers' tokens are taken.
         max_attempts: Requests to each model for one answer.
         retry_pause: Seconds before the second request; it doubles.
         reply_timeout: Seconds that a reply of the model may take, all in all.
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_messages: Annotated[int, msgspec.Meta(ge=0)] = 1_000
     max_evaluations: Annotated[int, msgspec.Meta(ge=0)] = 1_000
     cors_origins: str = ""
+    jwt: Path | None = None
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
     retry_pause: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.5
     max_reply_tokens: Annotated[int, msgspec.Meta(ge=1, le=21_333)] = 1024
@@ -78,6 +80,7 @@ _VARIABLES = {
     "max_messages": "COLLOQUY_MAX_MESSAGES",
     "max_evaluations": "COLLOQUY_MAX_EVALUATIONS",
     "cors_origins": "COLLOQUY_CORS_ORIGINS",
+    "jwt": "COLLOQUY_JWT",
     "max_attempts": "COLLOQUY_MAX_ATTEMPTS",
     "retry_pause": "COLLOQUY_RETRY_PAUSE",
     "max_reply_tokens": "COLLOQUY_MAX_REPLY_TOKENS",

@@ -61,6 +61,7 @@ async def list_student_conversations(request: web.Request) -> web.Response:
     access = await manager_of(request)
     page = wanted_page(request)
     rows = await services.pool.fetch(
+        access.account_id,
         query("list_student_conversations"),
         *(access.account_id, access.course_id, access.experience_id),
         *(page.after, page.size + 1, page.skip),
@@ -75,7 +76,7 @@ async def _show(
     request: web.Request, access: Access, number: int, *, with_student: bool
 ) -> web.Response:
     row = await request.app[SERVICES].pool.fetchrow(
-        query("get_conversation"), access.account_id, number, access.user_id
+        access.account_id, query("get_conversation"), access.account_id, number, access.user_id
     )
     if row is None:
         raise NotFound

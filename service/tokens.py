@@ -10,10 +10,11 @@ from eventstore.connections import Connection
 from service.errors import UnknownUser
 from sql.loader import query
 
-_PREFIX = "colloquy_"
+PREFIX = "colloquy_"
+"""What every token of ours begins with."""
 
 
-class TokenInfo(msgspec.Struct, frozen=True, kw_only=True):
+class TokenInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A token as it is listed; the token itself is known to nobody but who got it."""
 
     token_id: int
@@ -23,6 +24,7 @@ class TokenInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     state: str
+    admin: bool = False
 
 
 def digest(token: str) -> bytes:
@@ -36,19 +38,22 @@ async def create_token(
     user_id: int,
     scopes: tuple[str, ...] = (),
     days: int | None = None,
+    *,
+    admin: bool = False,
 ) -> str:
     """Makes a token for a user of the roster and returns it; it cannot be read again.
 
     Args:
         scopes: What it may do; none: all that its user may.
         days: After how many days it expires; None: never.
+        admin: It may act as any user of the account.
 
     Raises:
         UnknownUser: The account has no such user.
     """
-    token = _PREFIX + secrets.token_urlsafe(32)
+    token = PREFIX + secrets.token_urlsafe(32)
     made = await connection.fetchval(
-        query("create_token"), account_id, user_id, digest(token), list(scopes), days
+        query("create_token"), account_id, user_id, digest(token), list(scopes), days, admin
     )
     if made is None:
         raise UnknownUser(f"user {user_id} is not in the roster: import them first")

@@ -305,7 +305,11 @@ class Turns:
         )
         if not by_person:
             metadata = msgspec.structs.replace(
-                metadata, actor=Actor(None, "model"), token_id=None, idempotency_key=None
+                metadata,
+                actor=Actor(None, "model"),
+                token_id=None,
+                real_user_id=None,
+                idempotency_key=None,
             )
         return await self._dialogues.execute(started.key, command, metadata, known=started.dialogue)
 

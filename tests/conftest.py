@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from eventstore.connections import Connection, Pool, connect
+from eventstore.connections import AccountPool, Connection, Pool, close_pool, connect, open_pool
 from eventstore.link import Link
 from eventstore.log import EventLog
 from service.app import running_log
@@ -78,14 +78,22 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def log_parts(database_url: str) -> AsyncIterator[tuple[EventLog, Pool, Link]]:
+async def log_parts(database_url: str) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
     """A log on the test's database, with the pool and the link that it uses."""
     async with running_log(database_url) as parts:
         yield parts
 
 
 @pytest.fixture
-def log(log_parts: tuple[EventLog, Pool, Link]) -> EventLog:
+async def workers(database_url: str) -> AsyncIterator[Pool]:
+    """The pool of the service's own work over all accounts."""
+    pool = await open_pool(database_url, "colloquy_worker", 4)
+    yield pool
+    await close_pool(pool)
+
+
+@pytest.fixture
+def log(log_parts: tuple[EventLog, AccountPool, Link]) -> EventLog:
     """A log on the test's database."""
     return log_parts[0]
 

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import click
 
+from service.cli.accounts import account
 from service.cli.database import db, migrate
 from service.cli.doctor import doctor
 from service.cli.experiences import experience
@@ -25,7 +26,8 @@ def colloquy() -> None:
     """
 
 
-for command in (serve, migrate, token, roster, experience, log, projections, db, doctor):
+COMMANDS = (serve, migrate, account, roster, token, experience, log, projections, db, doctor)
+for command in COMMANDS:
     colloquy.add_command(command)
 
 

@@ -1,4 +1,4 @@
-SELECT t.token_id, t.user_id, u.name, t.scopes, t.created_at, t.expires_at,
+SELECT t.token_id, t.user_id, u.name, t.scopes, t.created_at, t.expires_at, t.admin,
        CASE WHEN t.revoked_at IS NOT NULL THEN 'revoked'
             WHEN t.expires_at <= now() THEN 'expired'
             ELSE 'active' END AS state

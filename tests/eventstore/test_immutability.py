@@ -27,7 +27,12 @@ WRITES = (
     "DELETE FROM {}",
     "TRUNCATE {}",
 )
-ROLES: tuple[Role, ...] = ("colloquy_service", "colloquy_auditor", "colloquy_analyst")
+ROLES: tuple[Role, ...] = (
+    "colloquy_service",
+    "colloquy_worker",
+    "colloquy_auditor",
+    "colloquy_analyst",
+)
 OURS = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
 EXECUTABLE = f"""
 SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -91,26 +96,32 @@ async def test_no_role_may_write_to_any_table(owner: Connection) -> None:
             assert await names(owner, of_tables, role, right) == set()
 
 
-async def test_the_service_executes_the_functions_made_for_it(owner: Connection) -> None:
+async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -> None:
     assert await names(owner, EXECUTABLE, "colloquy_service") == {
+        "current_account_v1",
         "append_events_v1",
         "next_id_v1",
+    }
+    assert await names(owner, EXECUTABLE, "colloquy_worker") == {
+        "current_account_v1",
+        "find_token_account_v1",
         "advance_projection_v1",
         "record_projection_error_v1",
     }
 
 
 @pytest.mark.parametrize("role", ["colloquy_auditor", "colloquy_analyst"])
-async def test_those_who_only_read_execute_no_function(owner: Connection, role: Role) -> None:
-    assert await names(owner, EXECUTABLE, role) == set()
+async def test_those_who_only_read_execute_nothing_else(owner: Connection, role: Role) -> None:
+    assert await names(owner, EXECUTABLE, role) == {"current_account_v1"}
 
 
 async def test_the_analyst_reads_the_views_made_for_analysts_and_nothing_else(
     owner: Connection,
 ) -> None:
     meant = {
-        f"read.{table}"
+        f"{schema}.{table}"
         for projection in definitions().values()
+        for schema in ("read", f"{projection.name}_v{projection.version}_1")
         for table in projection.tables
         if "colloquy_analyst" in projection.readers
     }

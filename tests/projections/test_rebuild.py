@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import Connection, Pool, connect
 from eventstore.log import EventLog
 from projections import rebuild as rebuild_module
 from projections.definitions import Definition, definition, definitions
@@ -83,6 +83,7 @@ async def append_in_batches(log: EventLog, steps: list[Step], seed: int, account
 @pytest.mark.parametrize(("seed", "step"), [(1, 50_000), (2, 13), (3, 7), (4, 3), (5, 1)])
 async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
     log_parts: Parts,
+    workers: Pool,
     database_url: str,
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,11 +91,11 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
     step: int,
 ) -> None:
     """… whatever the ranges are into which either of them cuts the log."""
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await add_account(owner, 2)
     for account_id in (1, 2):
         await append_in_batches(log, history(seed + account_id * 10, steps=70), seed, account_id)
-    await catch_up(pool, link)
+    await catch_up(workers, link)
     before = await all_rows(owner)
     monkeypatch.setattr(rebuild_module, "STEP", step)
     for known in definitions().values():
@@ -104,9 +105,13 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
 
 
 async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
-    log_parts: Parts, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log, pool, link = log_parts
+    log, _, link = log_parts
     monkeypatch.setattr(rebuild_module, "STEP", 20)
     rebuilt = asyncio.Event()
 
@@ -123,7 +128,7 @@ async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
         await eventually(lambda before=before: _has_grown(log, before))  # type: ignore[misc]
     rebuilt.set()
     await producing
-    await catch_up(pool, link)
+    await catch_up(workers, link)
     after = await all_rows(owner)
     for known in definitions().values():
         await rebuild(database_url, known)
@@ -176,7 +181,7 @@ async def test_a_handlers_read_goes_on_while_a_rebuild_takes_place(
     async def read() -> int:
         number = 0
         while not rebuilding.done() or number < 20:
-            row = await pool.fetchrow("SELECT * FROM read.active_conversations")
+            row = await pool.fetchrow(1, "SELECT * FROM read.active_conversations")
             assert row is not None
             number += 1
         return number

@@ -47,7 +47,7 @@ SELECT (SELECT count(*) FROM read.tally) AS rows,
 @pytest.fixture
 async def pools(database_url: str) -> AsyncIterator[list[Pool]]:
     """The pools of two processes."""
-    pools = [await open_pool(database_url, "colloquy_service", 4) for _ in range(2)]
+    pools = [await open_pool(database_url, "colloquy_worker", 4) for _ in range(2)]
     yield pools
     for pool in pools:
         await pool.close()
@@ -85,9 +85,11 @@ async def error_of(owner: Connection, name: str) -> str | None:
     return status.error
 
 
-async def test_turn_facts_follow_the_log(log_parts: Parts, owner: Connection) -> None:
-    log, pool, link = log_parts
-    async with running(Runner(pool, link)):
+async def test_turn_facts_follow_the_log(
+    log_parts: Parts, workers: Pool, owner: Connection
+) -> None:
+    log, _, link = log_parts
+    async with running(Runner(workers, link)):
         await append_steps(log, dialogue(Learner(), 3))
 
         async def all_there() -> bool:
@@ -98,37 +100,49 @@ async def test_turn_facts_follow_the_log(log_parts: Parts, owner: Connection) ->
 
 
 async def test_a_log_of_any_account_wakes_the_runner_at_once(
-    log_parts: Parts, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_POLL", 3600.0)
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await add_account(owner, 2)
     await install(database_url, TALLY)
-    async with running(Runner(pool, link)):
+    async with running(Runner(workers, link)):
         for number in range(1, 6):
             await append(log, "s", *messages(1), account_id=2)
             await eventually(tallied(owner, number, account_id=2))
 
 
 async def test_what_came_before_the_runner_is_caught_up_with(
-    log_parts: Parts, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "STEP", 7)
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(50))
-    async with running(Runner(pool, link)):
+    async with running(Runner(workers, link)):
         await eventually(tallied(owner, 50))
 
 
 async def test_one_step_covers_no_more_than_it_may(
-    log_parts: Parts, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "STEP", 7)
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(10))
-    runner = Runner(pool, link)
+    runner = Runner(workers, link)
     assert await runner.catch_up()
     assert await owner.fetchval(TALLIED, 1) == [1, 2, 3, 4, 5, 6, 7]
     assert await runner.catch_up()
@@ -137,6 +151,7 @@ async def test_one_step_covers_no_more_than_it_may(
 
 async def test_two_runners_apply_every_event_once(
     log_parts: Parts,
+    workers: Pool,
     database_url: str,
     owner: Connection,
     pools: list[Pool],
@@ -148,7 +163,7 @@ async def test_two_runners_apply_every_event_once(
     await install(database_url, TALLY)
     other_link = Link(database_url)
     await other_link.start()
-    runners = [Runner(pool, link) for pool in pools] + [Runner(pools[1], other_link)]
+    runners = [Runner(workers, link) for pool in pools] + [Runner(pools[1], other_link)]
     async with running(*runners):
         producing = asyncio.gather(*(append_many(log_parts, f"s{n}") for n in range(4)))
         while not producing.done():
@@ -200,11 +215,11 @@ async def test_one_runner_does_not_wait_for_another(
 
 
 async def test_an_event_that_cannot_be_applied_stops_its_projection_only_and_says_why(
-    log_parts: Parts, database_url: str, owner: Connection
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, POISONED, TALLY)
-    async with running(Runner(pool, link)):
+    async with running(Runner(workers, link)):
         await append(log, "s", *messages(3))
         await eventually(lambda: owner.fetchval("SELECT count(*) = 3 FROM read.poisoned"))
         await append(log, "s", *messages(1, conversation_id=666))
@@ -216,17 +231,21 @@ async def test_an_event_that_cannot_be_applied_stops_its_projection_only_and_say
 
 
 async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
-    log_parts: Parts, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_RETRY", 0.05)
     monkeypatch.setattr(runner_module, "_POLL", 0.05)
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(2))
-    await catch_up(pool, link)
+    await catch_up(workers, link)
     full = "ALTER TABLE tally_v1_1.tally ADD CONSTRAINT full_up CHECK (position < 3)"
     await owner.execute(full)
-    async with running(Runner(pool, link)):
+    async with running(Runner(workers, link)):
         await append(log, "s", *messages(2))
         assert "full_up" in str(await eventually(lambda: error_of(owner, "tally")))
         await owner.execute("ALTER TABLE tally_v1_1.tally DROP CONSTRAINT full_up")
@@ -235,12 +254,12 @@ async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
 
 
 async def test_a_projection_that_stopped_is_not_tried_again_at_every_append(
-    log_parts: Parts, database_url: str, owner: Connection
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, POISONED)
     await append(log, "s", *messages(1, conversation_id=666))
-    runner = Runner(pool, link)
+    runner = Runner(workers, link)
     await runner.catch_up()
     await owner.execute("UPDATE projection_checkpoints SET error = NULL")
     await append(log, "s", *messages(1))
@@ -249,16 +268,20 @@ async def test_a_projection_that_stopped_is_not_tried_again_at_every_append(
 
 
 async def test_the_runner_outlives_a_database_that_is_away(
-    log_parts: Parts, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_POLL", 0.05)
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, TALLY)
     kill = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid()
     """
-    async with running(Runner(pool, link)):
+    async with running(Runner(workers, link)):
         for number in range(1, 6):
             await owner.execute(kill)
             await append(log, "s", *messages(1))
@@ -276,6 +299,7 @@ async def test_the_runner_outlives_a_database_that_is_away(
 )
 async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
     log_parts: Parts,
+    workers: Pool,
     database_url: str,
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
@@ -283,9 +307,9 @@ async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
 ) -> None:
     """asyncpg has no base class for what a server that dies in mid-answer makes it raise."""
     monkeypatch.setattr(runner_module, "_POLL", 0.05)
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, TALLY)
-    runner = Runner(pool, link)
+    runner = Runner(workers, link)
     whole, broken = runner.catch_up, [error]
 
     async def catch_up() -> bool:
@@ -301,11 +325,11 @@ async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
 
 
 async def test_a_rebuild_does_not_disturb_the_runner(
-    log_parts: Parts, database_url: str, owner: Connection
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, pool, link = log_parts
+    log, _, link = log_parts
     await install(database_url, TALLY)
-    async with running(Runner(pool, link)):
+    async with running(Runner(workers, link)):
         producing = asyncio.gather(*(append_many(log_parts, f"s{n}") for n in range(2)))
         while not producing.done():
             await rebuild(database_url, TALLY)

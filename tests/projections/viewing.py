@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from eventstore.connections import Connection, Pool
+from eventstore.connections import AccountPool, Connection, Pool
 from eventstore.link import Link
 from eventstore.log import EventLog
 from projections.definitions import Definition, definitions
@@ -85,5 +85,5 @@ def with_version(definition: Definition, version: int) -> Definition:
     return msgspec.structs.replace(definition, version=version)
 
 
-Parts = tuple[EventLog, Pool, Link]
+Parts = tuple[EventLog, AccountPool, Link]
 Names = Iterable[str]

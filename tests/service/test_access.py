@@ -4,9 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from service.access import bearer_digest, path_id
-from service.errors import Unauthenticated
-from service.tokens import digest
+from service.access import path_id
 
 
 class Match(dict[str, str]):
@@ -15,9 +13,8 @@ class Match(dict[str, str]):
     def add_app(self, app: web.Application) -> None: ...
 
 
-def request_with(number: str | None = None, authorization: str | None = None) -> web.Request:
-    headers = {} if authorization is None else {"Authorization": authorization}
-    request = make_mocked_request("GET", "/", headers=headers)
+def request_with(number: str | None = None) -> web.Request:
+    request = make_mocked_request("GET", "/")
     request._match_info = Match({} if number is None else {"id": number})  # type: ignore[assignment]
     return request
 
@@ -44,16 +41,3 @@ def test_all_else_is_none(text: str) -> None:
 
 def test_a_path_without_the_name_has_no_id() -> None:
     assert path_id(request_with(), "id") is None
-
-
-@pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER  abc  "])
-def test_a_bearer_token_is_taken_as_its_hash(header: str) -> None:
-    assert bearer_digest(request_with(authorization=header)) == digest("abc")
-
-
-@pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer   ", "abc", "Basic abc", "Bearerabc"]
-)
-def test_all_else_is_no_token(header: str | None) -> None:
-    with pytest.raises(Unauthenticated):
-        bearer_digest(request_with(authorization=header))

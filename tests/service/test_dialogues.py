@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from eventstore.connections import Pool
+from eventstore.connections import AccountPool, Pool
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.events import ConversationCompleted, PromptVersion, ReplyRecord, Usage
 from eventstore.link import Link
@@ -28,7 +28,7 @@ from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsO
 from service.owners import Owners
 from tests.service.histories import types_of
 
-Parts = tuple[EventLog, Pool, Link]
+Parts = tuple[EventLog, AccountPool, Link]
 KEY = DialogueKey(1, 8, 9)
 LEARNER = Metadata(actor=Actor(9, "learner"))
 
@@ -114,9 +114,11 @@ def test_a_key_is_found_again_in_its_stream(key: DialogueKey, stream: str | None
     assert DialogueKey.of_stream(key.account_id, key.stream) == key
 
 
-async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(log_parts: Parts) -> None:
-    log, pool, link = log_parts
-    carried = dialogues_of(log, pool, link.owner)
+async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(
+    log_parts: Parts, workers: Pool
+) -> None:
+    log, _, link = log_parts
+    carried = dialogues_of(log, workers, link.owner)
     asked = opening(link.owner)
     executed = await carried.execute(KEY, asked, LEARNER)
     (recorded,) = await log.read_all(1)
@@ -129,18 +131,18 @@ async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(log_parts: P
     assert [e.content for e in await log.read_all(1)] == [None, "Half"]
 
 
-async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts) -> None:
-    log, pool, link = log_parts
-    carried = dialogues_of(log, pool, link.owner)
+async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts, workers: Pool) -> None:
+    log, _, link = log_parts
+    carried = dialogues_of(log, workers, link.owner)
     with pytest.raises(NotFound):
         await carried.execute(KEY, CompleteConversation(conversation_id=1), LEARNER)
     assert await log.head(1) == 0
 
 
-async def test_of_many_who_open_at_once_one_succeeds(log_parts: Parts) -> None:
+async def test_of_many_who_open_at_once_one_succeeds(log_parts: Parts, workers: Pool) -> None:
     """The others decide again on what they find then, and see its turn."""
-    log, pool, link = log_parts
-    carried = dialogues_of(log, pool, link.owner)
+    log, _, link = log_parts
+    carried = dialogues_of(log, workers, link.owner)
     outcomes = await asyncio.gather(
         *(carried.execute(KEY, opening(link.owner), LEARNER) for _ in range(30)),
         return_exceptions=True,
@@ -156,9 +158,10 @@ async def test_of_many_who_open_at_once_one_succeeds(log_parts: Parts) -> None:
 
 async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
     log_parts: Parts,
+    workers: Pool,
 ) -> None:
-    log, pool, link = log_parts
-    carried = dialogues_of(log, pool, link.owner)
+    log, _, link = log_parts
+    carried = dialogues_of(log, workers, link.owner)
     asked = opening(link.owner)
     known = (await carried.execute(KEY, asked, LEARNER)).dialogue
     await carried.execute(KEY, failure(asked.turn_id), LEARNER)
@@ -168,9 +171,9 @@ async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
 
 
 async def test_who_is_always_too_late_gives_up(
-    log_parts: Parts, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts, workers: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, pool, link = log_parts
+    log, _, link = log_parts
     tries = 0
 
     async def too_late(*_: object, **__: object) -> list[RecordedEvent]:
@@ -180,18 +183,20 @@ async def test_who_is_always_too_late_gives_up(
 
     monkeypatch.setattr(log, "append", too_late)
     with pytest.raises(Busy):
-        await dialogues_of(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
+        await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
     assert tries == dialogues._TRIES
 
 
-async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(log_parts: Parts) -> None:
-    log, pool, link = log_parts
+async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
+    log_parts: Parts, workers: Pool
+) -> None:
+    log, _, link = log_parts
     ahead = 59.0
 
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
-    carried = Dialogues(log, Owners(pool, link.owner, clock))
+    carried = Dialogues(log, Owners(workers, link.owner, clock))
     await carried.execute(KEY, opening(link.owner), LEARNER)
     with pytest.raises(TurnInProgress):
         await carried.execute(KEY, opening(link.owner), LEARNER)
@@ -204,10 +209,11 @@ async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(log_parts: Par
 
 async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
     log_parts: Parts,
+    workers: Pool,
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
-    log, pool, link = log_parts
-    owners = Owners(pool, link.owner)
+    log, _, link = log_parts
+    owners = Owners(workers, link.owner)
     carried = Dialogues(log, owners)
     asked = opening(link.owner)
     await carried.execute(KEY, asked, LEARNER)
@@ -220,29 +226,36 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
     ]
 
 
-async def test_closing_what_is_not_abandoned_changes_nothing(log_parts: Parts) -> None:
+async def test_closing_what_is_not_abandoned_changes_nothing(
+    log_parts: Parts, workers: Pool
+) -> None:
     """Not a dialogue without a turn, nor a turn whose owner lives."""
-    log, pool, link = log_parts
-    await dialogues_of(log, pool, 1).close_abandoned(KEY)
-    await dialogues_of(log, pool, link.owner).execute(KEY, opening(link.owner), LEARNER)
-    await dialogues_of(log, pool, 1).close_abandoned(KEY)
+    log, _, link = log_parts
+    await dialogues_of(log, workers, 1).close_abandoned(KEY)
+    await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
+    await dialogues_of(log, workers, 1).close_abandoned(KEY)
     assert await log.head(1) == 1
 
 
-async def test_many_who_close_an_abandoned_turn_close_it_once(log_parts: Parts) -> None:
-    log, pool, link = log_parts
-    await dialogues_of(log, pool, link.owner).execute(KEY, opening(owner=1), LEARNER)
-    ours = dialogues_of(log, pool, link.owner)
+async def test_many_who_close_an_abandoned_turn_close_it_once(
+    log_parts: Parts, workers: Pool
+) -> None:
+    log, _, link = log_parts
+    await dialogues_of(log, workers, link.owner).execute(KEY, opening(owner=1), LEARNER)
+    ours = dialogues_of(log, workers, link.owner)
     await asyncio.gather(*(ours.close_abandoned(KEY) for _ in range(10)))
     assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
-    log_parts: Parts, their_link: Link
+    log_parts: Parts, workers: Pool, their_link: Link
 ) -> None:
     """Two processes take turns on one dialogue; neither refuses nor accepts by memory alone."""
-    log, pool, link = log_parts
-    ours, theirs = dialogues_of(log, pool, link.owner), dialogues_of(log, pool, their_link.owner)
+    log, _, link = log_parts
+    ours, theirs = (
+        dialogues_of(log, workers, link.owner),
+        dialogues_of(log, workers, their_link.owner),
+    )
     asked = opening(link.owner)
     await ours.execute(KEY, asked, LEARNER)
     await ours.execute(KEY, failure(asked.turn_id), LEARNER)
@@ -255,10 +268,15 @@ async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
     assert executed.dialogue.revision == await log.head(1) == 5
 
 
-async def test_a_refusal_by_memory_alone_is_not_given(log_parts: Parts, their_link: Link) -> None:
+async def test_a_refusal_by_memory_alone_is_not_given(
+    log_parts: Parts, workers: Pool, their_link: Link
+) -> None:
     """We remember conversation 1, another process has begun conversation 2 since."""
-    log, pool, link = log_parts
-    ours, theirs = dialogues_of(log, pool, link.owner), dialogues_of(log, pool, their_link.owner)
+    log, _, link = log_parts
+    ours, theirs = (
+        dialogues_of(log, workers, link.owner),
+        dialogues_of(log, workers, their_link.owner),
+    )
     await begin(ours, link.owner, 1)
     await begin(theirs, their_link.owner, 2)
     with pytest.raises(NotFound):
@@ -270,12 +288,12 @@ async def test_a_refusal_by_memory_alone_is_not_given(log_parts: Parts, their_li
 
 
 async def test_what_is_remembered_is_bounded(
-    log_parts: Parts, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts, workers: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many dialogues the latest, and all of them go on."""
     monkeypatch.setattr(dialogues, "_REMEMBERED", 3)
-    log, pool, link = log_parts
-    carried = dialogues_of(log, pool, link.owner)
+    log, _, link = log_parts
+    carried = dialogues_of(log, workers, link.owner)
     keys = [DialogueKey(1, 8, user) for user in range(1, 9)]
     for _ in range(2):
         for key in keys:
@@ -287,12 +305,12 @@ async def test_what_is_remembered_is_bounded(
 
 
 async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
-    log_parts: Parts, their_link: Link
+    log_parts: Parts, workers: Pool, their_link: Link
 ) -> None:
     """However many come at once, to two processes; and long after its turn has ended."""
-    log, pool, link = log_parts
+    log, _, link = log_parts
     owners = (link.owner, their_link.owner)
-    both = [dialogues_of(log, pool, owner) for owner in owners]
+    both = [dialogues_of(log, workers, owner) for owner in owners]
     keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
     outcomes = await asyncio.gather(
         *(
@@ -314,10 +332,11 @@ async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
 
 async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_look(
     log_parts: Parts,
+    workers: Pool,
 ) -> None:
-    log, pool, link = log_parts
+    log, _, link = log_parts
     keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
-    await dialogues_of(log, pool, link.owner).execute(KEY, opening(link.owner), keyed)
+    await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), keyed)
     event = NewEvent(event=ConversationCompleted(conversation_id=1, reason="deleted"))
     with pytest.raises(AppendRefused, match="UniqueViolation"):
         await log.append(1, "elsewhere", [event], expected=None, metadata=keyed)
@@ -325,9 +344,11 @@ async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_
     await log.append(1, "elsewhere", [event], expected=None, metadata=other)
 
 
-async def test_a_dialogue_can_be_seen_as_it_was_at_any_revision(log_parts: Parts) -> None:
-    log, pool, link = log_parts
-    carried = dialogues_of(log, pool, link.owner)
+async def test_a_dialogue_can_be_seen_as_it_was_at_any_revision(
+    log_parts: Parts, workers: Pool
+) -> None:
+    log, _, link = log_parts
+    carried = dialogues_of(log, workers, link.owner)
     await begin(carried, link.owner, 1)
     await begin(carried, link.owner, 2)
     shown = [(await carried.at(KEY, revision)).active for revision in range(1, 6)]

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from eventstore.connections import Pool
+from eventstore.connections import AccountPool
 from eventstore.errors import AppendRefused
 from eventstore.link import Link
 from eventstore.log import EventLog
@@ -15,7 +15,7 @@ from service.errors import NotFound
 from service.experiences import ExperienceDraft, Experiences, objectives_of, stream_of
 from service.model.interface import Scenario
 
-Parts = tuple[EventLog, Pool, Link]
+Parts = tuple[EventLog, AccountPool, Link]
 TEACHER = Metadata(actor=Actor(1, "teacher"))
 DRAFT = ExperienceDraft(
     title="Tides",
@@ -55,7 +55,7 @@ async def test_an_experience_is_read_as_it_was_recorded(log_parts: Parts) -> Non
     )
     (recorded,) = await log.read_stream(1, stream_of(experience_id))
     assert recorded.metadata.actor == Actor(1, "teacher")
-    assert await pool.fetchval("SELECT workflow_state FROM read.experiences") == "unpublished"
+    assert await pool.fetchval(1, "SELECT workflow_state FROM read.experiences") == "unpublished"
 
 
 async def test_experiences_made_at_once_get_ids_of_their_own(log_parts: Parts) -> None:

@@ -174,7 +174,7 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str) -> None:
     made = "ADMIN TRUE, SET FALSE, INHERIT FALSE"
     how = made if admin.get_server_version().major >= 16 else "ADMIN OPTION"
     await admin.execute(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'secret'")
-    for role in ("colloquy_service", "colloquy_auditor", "colloquy_analyst"):
+    for role in ("colloquy_service", "colloquy_worker", "colloquy_auditor", "colloquy_analyst"):
         await admin.execute(f"GRANT {role} TO {name} WITH {how}")
     await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
     address = server_url.rpartition("@")[2].rpartition("/")[0]
@@ -182,6 +182,6 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str) -> None:
     await prepare(url)
     async with running_log(url) as (log, pool, _):
         await append(log, "s", message("Hello"))
-        assert await pool.fetchval("SELECT current_user") == "colloquy_service"
+        assert await pool.fetchval(1, "SELECT current_user") == "colloquy_service"
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()

@@ -1,0 +1,35 @@
+"""`colloquy account`."""
+
+import click
+
+from service.cli.session import printable, with_connection
+from service.identity import accounts
+
+
+@click.group()
+def account() -> None:
+    """Institutions, and what their identity providers call their users."""
+
+
+@account.command()
+@click.argument("name")
+def create(name: str) -> None:
+    """Add an institution, with a log of its own, and print its number."""
+    click.echo(with_connection(lambda c: accounts.create_account(c, name)))
+
+
+@account.command("list")
+def list_() -> None:
+    """List the institutions."""
+    for number, name in with_connection(accounts.list_accounts):
+        click.echo(f"{number:>6}  {printable(name)}")
+
+
+@account.command()
+@click.option("--account", "account_id", type=click.IntRange(1), required=True)
+@click.option("--user", "user_id", type=click.IntRange(1), required=True, help="Id of the user.")
+@click.argument("subject")
+def link(account_id: int, user_id: int, subject: str) -> None:
+    """Tell what the identity provider calls a user of the roster."""
+    with_connection(lambda c: accounts.link_identity(c, account_id, subject, user_id))
+    click.echo(f"{printable(subject)} is user {user_id}")

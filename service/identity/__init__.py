@@ -1,0 +1,1 @@
+"""Users whom an institution's identity provider vouches for: signed tokens (JWT, RFC 7519)."""

@@ -1,0 +1,95 @@
+"""What a provider's token says of who makes a request, by the mapping of the settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from service.identity.errors import TokenRefused
+from service.identity.trust import Issuer
+
+LARGEST_ID = 2**63 - 1
+_STRONGEST_FIRST = ("teacher", "ta", "designer", "observer", "learner")
+_MAX_SUBJECT = 255
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """Who makes a request, as the provider of an account has signed it.
+
+    Attributes:
+        user_id: The user's number; None where `subject` is looked up.
+        roles: By course; None: the roster says.
+    """
+
+    account_id: int
+    user_id: int | None = None
+    subject: str | None = None
+    scopes: tuple[str, ...] = ()
+    roles: Mapping[int, str] | None = None
+
+
+def read_claims(claims: Mapping[str, Any], issuer: Issuer) -> Claimed:
+    """Whom the claims of a token, whose signature holds, are about.
+
+    Raises:
+        TokenRefused: A claim that the settings name is missing or of another form.
+    """
+    names = issuer.claims
+    return Claimed(
+        account_id=issuer.account,
+        user_id=_user_id(claims.get(names.user_id)) if names.user_id else None,
+        subject=_subject(claims.get(names.subject)) if names.subject else None,
+        scopes=_scopes(claims.get(names.scopes)) if names.scopes else (),
+        roles=_roles(claims.get(names.courses), issuer.roles) if names.courses else None,
+    )
+
+
+def _user_id(value: Any) -> int:
+    number = _number(value)
+    if number is None:
+        raise TokenRefused("claims")
+    return number
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 < value <= LARGEST_ID else None
+
+
+def _subject(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_SUBJECT or not _storable(value):
+        raise TokenRefused("claims")
+    return value
+
+
+def _storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _scopes(value: Any) -> tuple[str, ...]:
+    """Never none: that would stand for all."""
+    listed = value.split() if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed:
+        raise TokenRefused("claims")
+    if not all(isinstance(scope, str) and _storable(scope) for scope in listed):
+        raise TokenRefused("claims")
+    return tuple(listed)
+
+
+def _roles(value: Any, mapping: Mapping[str, str]) -> dict[int, str]:
+    """The strongest of our roles in each course; names that are not mapped count for nothing."""
+    if not isinstance(value, dict):
+        raise TokenRefused("claims")
+    found: dict[int, str] = {}
+    for course, given in value.items():
+        number = _number(course)
+        names = [given] if isinstance(given, str) else given
+        if number is None or not isinstance(names, list):
+            raise TokenRefused("claims")
+        ours = {mapping.get(name) for name in names if isinstance(name, str)}
+        if role := next((role for role in _STRONGEST_FIRST if role in ours), None):
+            found[number] = role
+    return found

@@ -1,0 +1,25 @@
+"""Why a provider's token is refused: for the log line alone, clients are told nothing of it."""
+
+from typing import Literal
+
+Reason = Literal[
+    "too_large",
+    "malformed",
+    "unknown_issuer",
+    "algorithm",
+    "unknown_key",
+    "signature",
+    "audience",
+    "expired",
+    "not_yet_valid",
+    "claims",
+]
+
+
+class TokenRefused(Exception):
+    """The token proves nothing. `issuer` is set where it is one of the settings."""
+
+    def __init__(self, reason: Reason, issuer: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.issuer = issuer

@@ -1,0 +1,122 @@
+"""Checks the tokens of identity providers: form, issuer, key, signature, times, claims."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import jwt
+from jwt.exceptions import (
+    ExpiredSignatureError,
+    ImmatureSignatureError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    InvalidSignatureError,
+    InvalidTokenError,
+    PyJWTError,
+)
+
+from service.identity.claims import Claimed, read_claims
+from service.identity.errors import Reason, TokenRefused
+from service.identity.jwks import KeySet
+from service.identity.trust import Issuer, Trust
+
+MAX_TOKEN = 8 * 1024
+_ALGORITHMS = frozenset({"RS256", "ES256"})
+_ALWAYS_REQUIRED = ("iss", "aud", "exp")
+_MAX_KID = 200
+_REASONS: tuple[tuple[type[PyJWTError], Reason], ...] = (
+    (ExpiredSignatureError, "expired"),
+    (ImmatureSignatureError, "not_yet_valid"),
+    (InvalidAudienceError, "audience"),
+    (InvalidIssuerError, "unknown_issuer"),
+    (InvalidSignatureError, "signature"),
+)
+
+
+class Identities:
+    """Tells whom a provider's token is of.
+
+    Args:
+        trust: Whose tokens are taken.
+        keys: Each issuer's, by its name.
+    """
+
+    def __init__(self, trust: Trust, keys: dict[str, KeySet]) -> None:
+        self._issuers = {issuer.issuer: issuer for issuer in trust.issuer}
+        self._skew = trust.clock_skew
+        self._keys = keys
+
+    async def identify(self, token: str) -> Claimed:
+        """Whom the token is of.
+
+        Raises:
+            TokenRefused: It proves nothing; the reason is for the log alone.
+        """
+        if len(token) > MAX_TOKEN:
+            raise TokenRefused("too_large")
+        issuer, header = self._read(token)
+        try:
+            claims = await self._verified(token, header, issuer)
+            return read_claims(claims, issuer)
+        except TokenRefused as refused:
+            raise TokenRefused(refused.reason, issuer.issuer) from None
+
+    def _read(self, token: str) -> tuple[Issuer, dict[str, Any]]:
+        """The issuer whose the token says it is, not believed yet, and its header."""
+        try:
+            header = jwt.get_unverified_header(token)
+            claims = jwt.decode(token, options={"verify_signature": False})
+        except (PyJWTError, ValueError, RecursionError):
+            raise TokenRefused("malformed") from None
+        name = claims.get("iss")
+        issuer = self._issuers.get(name) if isinstance(name, str) else None
+        if issuer is None:
+            raise TokenRefused("unknown_issuer")
+        return issuer, header
+
+    async def _verified(self, token: str, header: dict[str, Any], issuer: Issuer) -> dict[str, Any]:
+        if header.get("alg") not in _ALGORITHMS or "crit" in header:
+            raise TokenRefused("algorithm")
+        kid = header.get("kid")
+        if kid is not None and not (isinstance(kid, str) and len(kid) <= _MAX_KID):
+            raise TokenRefused("unknown_key")
+        key = await self._keys[issuer.issuer].find(kid)
+        if key is None:
+            raise TokenRefused("unknown_key")
+        if key.algorithm_name != header["alg"]:  # the key says how it signs, not the token
+            raise TokenRefused("algorithm")
+        try:
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                audience=issuer.audience,
+                issuer=issuer.issuer,
+                leeway=self._skew,
+                options={"require": [*_ALWAYS_REQUIRED, *issuer.required]},
+            )
+        except (PyJWTError, ValueError, OverflowError) as error:
+            raise TokenRefused(_reason(error)) from None
+
+
+@asynccontextmanager
+async def running_identities(
+    trust: Trust, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Identities]:
+    """Identities whose keys are being fetched; a provider that is down delays nothing."""
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        keys = {issuer.issuer: KeySet(issuer.jwks_url, http, clock) for issuer in trust.issuer}
+        for key_set in keys.values():
+            stack.push_async_callback(key_set.close)
+            key_set.start()
+        yield Identities(trust, keys)
+
+
+def _reason(error: Exception) -> Reason:
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return "claims" if isinstance(error, InvalidTokenError) else "malformed"

@@ -1,0 +1,1 @@
+SELECT find_token_account_v1($1)

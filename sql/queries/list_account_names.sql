@@ -1,0 +1,1 @@
+SELECT account_id, name FROM accounts ORDER BY account_id

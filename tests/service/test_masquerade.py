@@ -1,0 +1,165 @@
+"""An administrator acts as another user (`as_user_id`), and the log says so."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from eventstore.connections import connect
+from service.identity.accounts import create_account
+from service.roster import Enrollment, import_roster
+from service.tokens import create_token
+from tests.running import (
+    CONVERSATIONS,
+    LEARNER,
+    OTHER_LEARNER,
+    TEACHER,
+    Service,
+    messages_of,
+    running_service,
+)
+
+ADMIN = 1
+FORBIDDEN = {
+    "status": "unauthorized",
+    "errors": [{"message": "user not authorized to perform that action"}],
+}
+MISSING = {"error": "Resource Not Found"}
+SCOPE = "url:GET|/api/v1/courses/:course_id/ai_experiences/:ai_experience_id/conversations"
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    """The token "admin" is an administrator's, "reader" as well but may only read."""
+    async with running_service(database_url) as running:
+        connection = await connect(database_url)
+        running.tokens["admin"] = await create_token(connection, 1, ADMIN, admin=True)
+        running.tokens["reader"] = await create_token(connection, 1, ADMIN, (SCOPE,), admin=True)
+        await connection.close()
+        yield running
+
+
+def by(service: Service, token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {service.tokens[token]}"}
+
+
+def acting_as(user: object) -> dict[str, str]:
+    return {"as_user_id": str(user)}
+
+
+async def test_an_administrator_sees_and_does_what_the_user_would(service: Service) -> None:
+    admin: dict[str, Any] = {
+        "user": None,
+        "headers": by(service, "admin"),
+        "params": acting_as(LEARNER),
+    }
+    status, opened = await service.call("POST", CONVERSATIONS, **admin)
+    assert status == 201
+    assert await service.active(LEARNER) == opened
+    assert await service.call("GET", CONVERSATIONS, **admin) == (200, opened)
+    status, _ = await service.call(
+        "POST", messages_of(opened["id"]), json={"message": "The Moon."}, **admin
+    )
+    assert status == 200
+    assert await service.active(OTHER_LEARNER) == {}
+
+
+async def test_the_log_has_both_who_acts_and_who_it_really_was(service: Service) -> None:
+    head = await service.head()
+    await service.call(
+        "POST",
+        CONVERSATIONS,
+        user=None,
+        headers=by(service, "admin"),
+        params=acting_as(LEARNER),
+    )
+    first = (await service.history(head))[0].metadata
+    assert (first.actor.id, first.actor.role, first.real_user_id) == (LEARNER, "learner", ADMIN)
+    assert first.token_id is not None
+
+
+async def test_the_log_line_has_both_and_others_have_no_such_field(service: Service) -> None:
+    with capture_logs() as lines:
+        await service.call(
+            "GET",
+            CONVERSATIONS,
+            user=None,
+            headers=by(service, "admin"),
+            params=acting_as(LEARNER),
+        )
+        await service.active(LEARNER)
+    masked, plain = (line for line in lines if line["event"] == "request")
+    assert (masked["user_id"], masked["real_user_id"]) == (LEARNER, ADMIN)
+    assert "real_user_id" not in plain
+
+
+async def test_without_as_user_id_an_administrator_is_who_they_are(service: Service) -> None:
+    head = await service.head()
+    for query in ("", "?as_user_id="):
+        status, _ = await service.call(
+            "POST", CONVERSATIONS + query, user=None, headers=by(service, "admin")
+        )
+        assert status == 201
+    metadata = [event.metadata for event in await service.history(head)]
+    assert {m.real_user_id for m in metadata} == {None}
+    assert {m.actor.id for m in metadata} == {ADMIN, None}
+
+
+@pytest.mark.parametrize("user", [LEARNER, TEACHER])
+@pytest.mark.parametrize("wanted", [LEARNER, TEACHER, OTHER_LEARNER, 424242, "x"])
+async def test_others_may_not_whomever_they_ask_for(
+    user: int, wanted: int | str, service: Service
+) -> None:
+    """Not even to ask whether there is such a user."""
+    for method in ("GET", "POST"):
+        await service.refused(
+            403, FORBIDDEN, method, CONVERSATIONS, user=user, params=acting_as(wanted)
+        )
+
+
+async def test_a_user_that_there_is_not_is_not_found(service: Service) -> None:
+    """One of another institution neither."""
+    connection = await connect(service.database_url)
+    account = await create_account(connection, "Another institution")
+    elsewhere = Enrollment(course_id=1, user_id=5005, name="E", role="learner", status="active")
+    await import_roster(connection, account, [elsewhere])
+    await connection.close()
+    for wanted in (424242, 5005, -1, 0, "x", "1e2", 2**63, "101 OR 1=1"):
+        for method in ("GET", "POST"):
+            await service.refused(
+                404,
+                MISSING,
+                method,
+                CONVERSATIONS,
+                user=None,
+                headers=by(service, "admin"),
+                params=acting_as(wanted),
+            )
+
+
+async def test_the_checks_of_the_user_hold_for_who_acts_as_them(service: Service) -> None:
+    """A learner's conversations list stays closed, and a user of no course gets nowhere."""
+    students = CONVERSATIONS.replace("conversations", "ai_conversations")
+    stranger = await service.enroll(course=2)
+    for wanted, path in ((LEARNER, students), (stranger, CONVERSATIONS)):
+        await service.refused(
+            403,
+            FORBIDDEN,
+            "GET",
+            path,
+            user=None,
+            headers=by(service, "admin"),
+            params=acting_as(wanted),
+        )
+
+
+async def test_a_tokens_scopes_hold_as_well(service: Service) -> None:
+    reader: dict[str, Any] = {
+        "user": None,
+        "headers": by(service, "reader"),
+        "params": acting_as(LEARNER),
+    }
+    assert await service.call("GET", CONVERSATIONS, **reader) == (200, {})
+    refusal = {"errors": [{"message": "Insufficient scopes on access token."}]}
+    await service.refused(401, refusal, "POST", CONVERSATIONS, **reader)
