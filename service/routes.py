@@ -10,6 +10,7 @@ from service import (
     teacher_handlers,
     turn_handlers,
 )
+from service.openapi import serving
 
 EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 EXPERIENCE = EXPERIENCES + "/{ai_experience_id}"
@@ -38,6 +39,8 @@ ROUTES = (
         DIALOGUE + "/{id}/turns/{turn_id}/stream", turn_handlers.get_turn_stream, allow_head=False
     ),
     web.post(DIALOGUE + "/{id}/turns/{turn_id}/cancel", turn_handlers.cancel_turn),
+    web.get("/api/v1/openapi.json", serving.get_description),
+    web.get("/docs", serving.get_page),
     web.get("/healthz", handlers.healthz),
     web.get("/readyz", handlers.readyz),
 )

@@ -1,0 +1,200 @@
+"""Puts the OpenAPI 3.1 document together from the table of operations and the types."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from service.answers import ConversationAnswer
+from service.bodies import NoBody
+from service.experience_bodies import ExperienceBody
+from service.middlewares import scope_of
+from service.openapi import shapes
+from service.openapi.examples import EXAMPLES, STREAM
+from service.openapi.operations import OPERATIONS, Kind, Operation
+from service.openapi.parameters import PARAMETERS, PATH_PARAMETERS, RESPONSE_HEADERS
+from service.openapi.schemas import FORMS, Schema, components, one_of, reference
+from service.openapi.texts import LINKS, REFUSALS, TEXT, TURN_LINKS
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_EVERYWHERE = (401, 403, 404, 431, 503)
+_JSON, _FORM, _EVENTS = (
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "text/event-stream",
+)
+_STRING: Schema = {"type": "string"}
+_PROBLEMS: dict[int, tuple[type[msgspec.Struct], ...]] = {
+    400: (shapes.Problem, shapes.FieldProblems),
+    401: (shapes.NoToken, shapes.BadToken),
+    403: (shapes.Forbidden,),
+    404: (shapes.Problem,),
+    409: (shapes.TurnProblem, shapes.CodedProblem),
+    412: (shapes.Problem,),
+    413: (shapes.Problem,),
+    415: (shapes.Problem,),
+    422: (shapes.Problem,),
+    429: (shapes.CodedProblem,),
+    431: (shapes.Problem,),
+    503: (shapes.CodedProblem,),
+}
+
+
+@lru_cache(maxsize=1)
+def document_bytes() -> bytes:
+    """The document as JSON; the same bytes in every process of a version."""
+    return msgspec.json.format(msgspec.json.encode(document()), indent=1)
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        item = paths.setdefault(operation.path, {"parameters": _path_parameters(operation.path)})
+        item[operation.method.lower()] = _operation(operation)
+    for path, own in (
+        ("/api/v1/openapi.json", _own("getDescription", "This document", _JSON)),
+        ("/docs", _own("getPage", "The same as a page to read", "text/html")),
+    ):
+        paths[path] = {"parameters": [], "get": own}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Colloquy", "version": "1", "description": TEXT},
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": name} for name in dict.fromkeys(o.tag for o in OPERATIONS)]
+        + [{"name": "Description"}],
+        "paths": paths,
+        "components": {
+            "schemas": components(),
+            "parameters": PARAMETERS,
+            "headers": RESPONSE_HEADERS,
+            "responses": {REFUSALS[s][0]: _refusal(s) for s in sorted(REFUSALS)},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    scope = scope_of(operation.method, operation.path)
+    described: dict[str, Any] = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": f"{operation.text}\n\nFor: {operation.who}.",
+        "security": [{"bearer": [scope]}],
+        "parameters": [
+            {"$ref": f"#/components/parameters/{name}"}
+            for name in (*operation.query, *operation.headers)
+        ],
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = _request_body(operation.body)
+    return described
+
+
+def _request_body(kind: Kind) -> dict[str, Any]:
+    as_form = FORMS.get(_name(kind), kind)
+    content = {
+        media: {"schema": reference(one), "examples": {_name(one): {"value": EXAMPLES[_name(one)]}}}
+        for media, one in ((_JSON, kind), (_FORM, as_form))
+    }
+    return {"required": kind not in (NoBody, ExperienceBody), "content": content}
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    responses: dict[int, Any] = {}
+    if operation.answers:
+        responses[operation.status] = _answer(operation)
+    if operation.streams:
+        response = responses.setdefault(200, {"description": "The turn, as it goes on."})
+        response.setdefault("content", {})[_EVENTS] = _stream()
+        response.setdefault("headers", _headers("X-Request-Id"))
+    if "If-None-Match" in operation.headers:
+        responses[304] = {
+            "description": "The client has this answer.",
+            "headers": _headers("ETag", "X-Request-Id"),
+        }
+    if "Last-Event-ID" in operation.headers:
+        responses[204] = {
+            "description": "The client has all of the turn.",
+            "headers": _headers("X-Request-Id"),
+        }
+    for status in (*_EVERYWHERE, *operation.refuses):
+        responses[status] = {"$ref": f"#/components/responses/{REFUSALS[status][0]}"}
+    if operation.name == "postMessage":
+        responses[409] = _refusal(409) | {"links": TURN_LINKS}
+    if links := LINKS.get(operation.name):
+        responses[operation.status]["links"] = links
+    return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    schema = one_of(operation.answers)
+    name = _name(operation.answers[0])
+    example = EXAMPLES[name]
+    if operation.many:
+        # All of one kind: a list is made for one reader.
+        schema = {"anyOf": [{"type": "array", "items": reference(k)} for k in operation.answers]}
+        example = [example]
+    tagged = "If-None-Match" in operation.headers or ConversationAnswer in operation.answers
+    names = (*(("ETag",) if tagged else ()), *(("Link",) if "page" in operation.query else ()))
+    return {
+        "description": operation.summary + ".",
+        "headers": _headers(*names, "X-Request-Id"),
+        "content": {_JSON: {"schema": schema, "examples": {name: {"value": example}}}},
+    }
+
+
+def _stream() -> dict[str, Any]:
+    return {"schema": _STRING, "examples": {"events": {"value": STREAM}}}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    kinds = _PROBLEMS[status]
+    names = ["X-Request-Id"]
+    names += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+    examples = {kind.__name__: {"value": EXAMPLES[kind.__name__]} for kind in kinds}
+    return {
+        "description": REFUSALS[status][1],
+        "headers": _headers(*names),
+        "content": {_JSON: {"schema": one_of(kinds), "examples": examples}},
+    }
+
+
+def _own(name: str, summary: str, media: str) -> dict[str, Any]:
+    schema: Schema = {"type": "object"} if media == _JSON else _STRING
+    return {
+        "operationId": name,
+        "tags": ["Description"],
+        "summary": summary,
+        "description": "For anybody; needs no token.",
+        "security": [],
+        "parameters": [{"$ref": "#/components/parameters/If-None-Match"}],
+        "responses": {
+            "200": {
+                "description": summary + ".",
+                "headers": _headers("ETag", "X-Request-Id"),
+                "content": {media: {"schema": schema}},
+            },
+            "304": {
+                "description": "The client has it.",
+                "headers": _headers("ETag", "X-Request-Id"),
+            },
+            "431": {"$ref": f"#/components/responses/{REFUSALS[431][0]}"},
+        },
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [PATH_PARAMETERS[name] for name in _PARAMETER.findall(path)]
+
+
+def _name(kind: Kind) -> str:
+    return kind if isinstance(kind, str) else kind.__name__

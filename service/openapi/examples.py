@@ -1,0 +1,156 @@
+"""Examples by the name of the schema that they must satisfy."""
+
+from typing import Any
+
+_TURN_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a01"
+_MESSAGE_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a02"
+_REFERENCE = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a03"
+_VOTE = {
+    "id": "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a04",
+    "vote": "liked",
+    "user_id": 101,
+    "feedback_message": "That question helped.",
+    "created_at": "2031-03-01T09:02:10Z",
+}
+_OBJECTIVE = "Explain why most coasts have two high tides a day"
+_PROGRESS = {
+    "current": 0,
+    "total": 1,
+    "percentage": 0,
+    "objectives": [{"objective": _OBJECTIVE, "status": ""}],
+}
+_MESSAGES = [
+    {
+        "id": "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a05",
+        "role": "User",
+        "text": "Please begin.",
+        "created_at": "2031-03-01T09:00:00Z",
+        "feedback": [],
+    },
+    {
+        "id": _MESSAGE_ID,
+        "role": "Assistant",
+        "text": "What have you seen the sea do in a day?",
+        "created_at": "2031-03-01T09:00:02Z",
+        "feedback": [],
+    },
+]
+_CONVERSATION = {"id": 17, "messages": _MESSAGES, "progress": _PROGRESS}
+_FACTS = {
+    "id": 17,
+    "user_id": "101",
+    "workflow_state": "active",
+    "all_objectives_met": False,
+    "created_at": "2031-03-01T09:00:00Z",
+    "updated_at": "2031-03-01T09:00:02Z",
+    "progress": _PROGRESS,
+}
+_STUDENT = {"id": 101, "name": "Ada Example"}
+_DRAFT = {
+    "title": "Why the tide comes back",
+    "description": "A walk along a harbour wall at low tide.",
+    "facts": "The Moon pulls more strongly on the near side of the Earth.",
+    "learning_objective": _OBJECTIVE,
+    "pedagogical_guidance": "Start from what the learner has seen.",
+    "workflow_state": "published",
+}
+_EXPERIENCE = {"id": 1, "course_id": 1, **_DRAFT}
+_EVALUATION = {
+    "summary": "Ada reasoned from what she had seen.",
+    "overall_assessment": "A good start.",
+    "overall_score": 70,
+    "learning_objectives_evaluation": [
+        {
+            "objective": _OBJECTIVE,
+            "met": True,
+            "score": 70,
+            "explanation": "She named both bulges.",
+            "met_at_turn": 2,
+        }
+    ],
+    "strengths": ["Observes closely"],
+    "areas_for_improvement": ["Say why, not only that"],
+    "key_moments": [
+        {
+            "learning_objective": _OBJECTIVE,
+            "evidence": "There is one on the far side too.",
+            "message_number": 4,
+        }
+    ],
+}
+
+EXAMPLES: dict[str, Any] = {
+    "NoBody": {},
+    "MessageBody": {"message": "The Moon pulls the water, I think."},
+    "FeedbackBody": {"vote": "liked", "feedback_message": "That question helped."},
+    "NewExperienceBody": {"ai_experience": _DRAFT},
+    "ExperienceBody": {"ai_experience": {"workflow_state": "published"}},
+    "NewExperienceForm": {f"ai_experience[{name}]": text for name, text in _DRAFT.items()},
+    "ExperienceForm": {"ai_experience[workflow_state]": "published"},
+    "ConversationAnswer": _CONVERSATION,
+    "NoConversation": {},
+    "CompletedAnswer": {"message": "Conversation completed successfully"},
+    "ConversationDetail": _FACTS | {"messages": _MESSAGES},
+    "StudentConversation": _FACTS | {"messages": _MESSAGES, "student": _STUDENT},
+    "StudentConversations": {
+        "conversations": [
+            _FACTS | {"student": _STUDENT, "has_conversation": True},
+            {
+                "id": None,
+                "user_id": "102",
+                "student": {"id": 102, "name": "Ben Example"},
+                "has_conversation": False,
+            },
+        ]
+    },
+    "FeedbackGivenAnswer": {"feedback": _VOTE},
+    "SuccessAnswer": {"success": True},
+    "LearnersExperience": {
+        name: value
+        for name, value in _EXPERIENCE.items()
+        if name not in ("facts", "pedagogical_guidance")
+    }
+    | {"submission_status": "in_progress"},
+    "ManagersExperience": _EXPERIENCE,
+    "EvaluationAnswer": {"id": 17, "evaluation": _EVALUATION},
+    "LatestEvaluation": {"id": 17, "evaluation": _EVALUATION, "stale": False},
+    "Problem": {"error": "Resource Not Found", "reference_id": _REFERENCE},
+    "FieldProblems": {
+        "errors": {"title": [{"message": "is required"}]},
+        "reference_id": _REFERENCE,
+    },
+    "CodedProblem": {
+        "error": "The tutor is very busy right now. Please try again in a moment.",
+        "code": "model_overloaded",
+        "retryable": True,
+        "reference_id": _REFERENCE,
+    },
+    "TurnProblem": {
+        "error": "a reply is under way",
+        "code": "turn_in_progress",
+        "retryable": True,
+        "turn_id": _TURN_ID,
+        "reference_id": _REFERENCE,
+    },
+    "NoToken": {
+        "status": "unauthenticated",
+        "errors": [{"message": "user authorization required"}],
+        "reference_id": _REFERENCE,
+    },
+    "BadToken": {"errors": [{"message": "Invalid access token."}], "reference_id": _REFERENCE},
+    "Forbidden": {
+        "status": "unauthorized",
+        "errors": [{"message": "user not authorized to perform that action"}],
+        "reference_id": _REFERENCE,
+    },
+}
+"""All bodies that the document names."""
+
+STREAM = (
+    f'id: 1\nevent: accepted\ndata: {{"turn_id":"{_TURN_ID}","message_id":"{_MESSAGE_ID}",'
+    '"conversation_id":17}\n\n'
+    'id: 2\nevent: delta\ndata: {"text":"And what "}\n\n'
+    'id: 3\nevent: delta\ndata: {"text":"pulls it?"}\n\n'
+    'id: 4\nevent: done\ndata: {"id":17,"messages":[],"progress":null}\n\n'
+)
+"""A turn as server-sent events."""

@@ -1,0 +1,282 @@
+"""The table of operations: what each endpoint takes, answers and refuses."""
+
+from typing import Literal
+
+import msgspec
+
+from service.answers import ConversationAnswer
+from service.bodies import FeedbackBody, MessageBody, NoBody
+from service.experience_bodies import ExperienceBody
+from service.openapi import shapes
+
+Kind = type[msgspec.Struct] | str
+"""A type, or the name of a schema that is made of one."""
+
+_EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
+_EXPERIENCE = _EXPERIENCES + "/{ai_experience_id}"
+_DIALOGUE = _EXPERIENCE + "/conversations"
+_CONVERSATION = _DIALOGUE + "/{id}"
+_FEEDBACK = _CONVERSATION + "/messages/{message_id}/feedback"
+_STUDENTS = _EXPERIENCE + "/ai_conversations"
+_TURN = _CONVERSATION + "/turns/{turn_id}"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint.
+
+    Attributes:
+        name: Unique, for generated clients.
+        who: Who may call it.
+        body: What it takes; None where it reads no body.
+        answers: What it answers with, by status; more than one where it depends.
+        many: The answer is a list, page by page.
+        streams: It can answer with server-sent events, with this status.
+        headers: Request headers that it obeys.
+        query: Parameters of the query that it obeys.
+        refuses: Statuses that it can refuse with, beside those of all endpoints.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str
+    name: str
+    tag: str
+    summary: str
+    text: str
+    who: str
+    body: Kind | None = None
+    status: int = 200
+    answers: tuple[Kind, ...]
+    many: bool = False
+    streams: bool = False
+    headers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
+    refuses: tuple[int, ...] = ()
+
+
+_TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "Evaluations", "Experiences"
+_OWNER = "the conversation's owner, or a manager of the course"
+_MANAGER = "a manager of the course: teacher, ta or designer"
+_MEMBER = "a member of the course"
+_POST = ("Idempotency-Key",)
+_POSTED = (400, 413, 415, 422)
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        method="GET",
+        path=_DIALOGUE,
+        name="getActiveConversation",
+        tag=_TALK,
+        summary="The caller's active conversation",
+        text="An empty object where there is none.",
+        who=_MEMBER,
+        answers=(ConversationAnswer, shapes.NoConversation),
+        headers=("If-None-Match",),
+    ),
+    Operation(
+        method="POST",
+        path=_DIALOGUE,
+        name="createConversation",
+        tag=_TALK,
+        summary="Open a new conversation",
+        text="The model speaks first. The caller's active conversation, if any, is completed. "
+        "When the model fails, the old conversation is still the active one.",
+        who=_MEMBER,
+        body=NoBody,
+        status=201,
+        answers=(ConversationAnswer,),
+        streams=True,
+        headers=_POST,
+        refuses=(*_POSTED, 409, 429),
+    ),
+    Operation(
+        method="POST",
+        path=_CONVERSATION + "/messages",
+        name="postMessage",
+        tag=_TALK,
+        summary="Say something and get the model's reply",
+        text="Answers with all messages so far, the reply last. While a reply is under way, "
+        "a second message is refused with 409 and the `turn_id` of that reply.",
+        who="the conversation's owner, while it is active",
+        body=MessageBody,
+        answers=(ConversationAnswer,),
+        streams=True,
+        headers=(*_POST, "If-Match"),
+        refuses=(*_POSTED, 409, 412, 429),
+    ),
+    Operation(
+        method="DELETE",
+        path=_CONVERSATION,
+        name="completeConversation",
+        tag=_TALK,
+        summary="Complete a conversation",
+        text="A reply under way is stopped first. The history stays. Once more: 404.",
+        who=_OWNER,
+        answers=(shapes.CompletedAnswer,),
+    ),
+    Operation(
+        method="GET",
+        path=_CONVERSATION,
+        name="getConversation",
+        tag=_TALK,
+        summary="One conversation, active or completed",
+        text="With all messages; each with the caller's own votes.",
+        who=_OWNER,
+        answers=(shapes.ConversationDetail,),
+        headers=("If-None-Match",),
+    ),
+    Operation(
+        method="GET",
+        path=_TURN + "/stream",
+        name="streamTurn",
+        tag=_TALK,
+        summary="Read along with a reply, or take it up again",
+        text="The turn as server-sent events after `Last-Event-ID`, those to come included, up "
+        "to its end. Who has all of it gets 204.",
+        who=_OWNER,
+        answers=(),
+        streams=True,
+        headers=("Last-Event-ID",),
+    ),
+    Operation(
+        method="POST",
+        path=_TURN + "/cancel",
+        name="cancelTurn",
+        tag=_TALK,
+        summary="Stop a reply",
+        text="Answers with the conversation as it is then. Once more: the same. A turn that "
+        "ended otherwise: 409.",
+        who=_OWNER,
+        body=NoBody,
+        answers=(ConversationAnswer, shapes.NoConversation),
+        headers=_POST,
+        refuses=(*_POSTED, 409),
+    ),
+    Operation(
+        method="POST",
+        path=_FEEDBACK,
+        name="giveFeedback",
+        tag=_TALK,
+        summary="Vote on one of the model's messages",
+        text="One vote a user and message: a new one replaces the last.",
+        who=_OWNER,
+        body=FeedbackBody,
+        answers=(shapes.FeedbackGivenAnswer,),
+        headers=_POST,
+        refuses=_POSTED,
+    ),
+    Operation(
+        method="DELETE",
+        path=_FEEDBACK + "/{feedback_id}",
+        name="withdrawFeedback",
+        tag=_TALK,
+        summary="Take a vote back",
+        text="Once more: 404.",
+        who="who gave it, or a manager of the course",
+        answers=(shapes.SuccessAnswer,),
+    ),
+    Operation(
+        method="GET",
+        path=_STUDENTS,
+        name="listStudentConversations",
+        tag=_LOOK,
+        summary="Every student with their latest conversation",
+        text="Students without one are listed too, with `has_conversation` false.",
+        who=_MANAGER,
+        answers=(shapes.StudentConversations,),
+        query=("page", "per_page"),
+        refuses=(400,),
+    ),
+    Operation(
+        method="GET",
+        path=_STUDENTS + "/{conversation_id}",
+        name="getStudentConversation",
+        tag=_LOOK,
+        summary="A student's conversation",
+        text="With the student and all messages.",
+        who=_MANAGER,
+        answers=(shapes.StudentConversation,),
+        headers=("If-None-Match",),
+    ),
+    Operation(
+        method="GET",
+        path=_CONVERSATION + "/evaluation",
+        name="getEvaluation",
+        tag=_JUDGE,
+        summary="The latest evaluation",
+        text="`null` where there is none. Never asks a model.",
+        who=_MANAGER,
+        answers=(shapes.LatestEvaluation,),
+    ),
+    Operation(
+        method="POST",
+        path=_CONVERSATION + "/evaluation",
+        name="evaluateConversation",
+        tag=_JUDGE,
+        summary="Have a model evaluate the conversation",
+        text="The evaluation is kept, and counts against the caller's daily limit.",
+        who=_MANAGER,
+        body=NoBody,
+        answers=(shapes.EvaluationAnswer,),
+        headers=_POST,
+        refuses=(*_POSTED, 429),
+    ),
+    Operation(
+        method="GET",
+        path=_EXPERIENCES,
+        name="listExperiences",
+        tag=_OFFER,
+        summary="The course's experiences",
+        text="Learners see the published ones, each with how far they have come.",
+        who=_MEMBER,
+        answers=(shapes.LearnersExperience, shapes.ManagersExperience),
+        many=True,
+        query=("workflow_state", "page", "per_page"),
+        refuses=(400,),
+    ),
+    Operation(
+        method="POST",
+        path=_EXPERIENCES,
+        name="createExperience",
+        tag=_OFFER,
+        summary="Create an experience",
+        text="Unpublished unless it says otherwise.",
+        who=_MANAGER,
+        body="NewExperienceBody",
+        status=201,
+        answers=(shapes.ManagersExperience,),
+        headers=_POST,
+        refuses=_POSTED,
+    ),
+    Operation(
+        method="GET",
+        path=_EXPERIENCE,
+        name="getExperience",
+        tag=_OFFER,
+        summary="One experience",
+        text="`facts` and `pedagogical_guidance` are for managers only.",
+        who=_MEMBER,
+        answers=(shapes.LearnersExperience, shapes.ManagersExperience),
+    ),
+    Operation(
+        method="PUT",
+        path=_EXPERIENCE,
+        name="updateExperience",
+        tag=_OFFER,
+        summary="Change an experience",
+        text="Holds for new conversations; running ones keep the version they started with.",
+        who=_MANAGER,
+        body=ExperienceBody,
+        answers=(shapes.ManagersExperience,),
+        refuses=(400, 413, 415),
+    ),
+    Operation(
+        method="DELETE",
+        path=_EXPERIENCE,
+        name="deleteExperience",
+        tag=_OFFER,
+        summary="Delete an experience",
+        text="Answers with it, its state `deleted`. Conversations stay in the log.",
+        who=_MANAGER,
+        answers=(shapes.ManagersExperience,),
+    ),
+)

@@ -1,0 +1,97 @@
+"""Parameters of paths, queries and headers, and the headers of answers."""
+
+from typing import Any
+
+from service.openapi.schemas import ID, UUID, Schema
+from service.pagination import DEFAULT_SIZE, LARGEST_SIZE
+
+_STRING: Schema = {"type": "string"}
+
+
+def _path(name: str, text: str, schema: Schema, example: object) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": text,
+        "schema": schema,
+        "example": example,
+    }
+
+
+def _optional(place: str, name: str, text: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": place, "description": text, "schema": schema}
+
+
+_UUID_EXAMPLE = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a02"
+_NUMBER: Schema = {"type": "integer", "minimum": 1, "maximum": 1_000_000}
+
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "course_id": _path("course_id", "The course.", ID, 1),
+    "ai_experience_id": _path("ai_experience_id", "The experience.", ID, 1),
+    "id": _path("id", "The conversation.", ID, 17),
+    "conversation_id": _path("conversation_id", "The conversation.", ID, 17),
+    "message_id": _path("message_id", "The message.", UUID, _UUID_EXAMPLE),
+    "feedback_id": _path("feedback_id", "The vote.", UUID, _UUID_EXAMPLE),
+    "turn_id": _path("turn_id", "The turn, as `accepted` named it.", UUID, _UUID_EXAMPLE),
+}
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "page": _optional(
+        "query",
+        "page",
+        "The page, from 1. Better follow the `Link` headers, whose values of `page` are opaque "
+        "and may be used as they are.",
+        {**_NUMBER, "default": 1},
+    ),
+    "per_page": _optional(
+        "query",
+        "per_page",
+        f"Items on a page; more than {LARGEST_SIZE} counts as {LARGEST_SIZE}.",
+        {**_NUMBER, "default": DEFAULT_SIZE},
+    ),
+    "workflow_state": _optional(
+        "query",
+        "workflow_state",
+        "`published` or `unpublished`; any other state has no experiences.",
+        _STRING,
+    ),
+    "Idempotency-Key": _optional(
+        "header",
+        "Idempotency-Key",
+        "The client's name for this request. Repeated with the same request, it gives the same "
+        "status and body and nothing happens twice; with another request: 422.",
+        {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    ),
+    "If-Match": _optional(
+        "header",
+        "If-Match",
+        "An `ETag`: 412 where the conversation has moved on since.",
+        _STRING,
+    ),
+    "If-None-Match": _optional(
+        "header", "If-None-Match", "An `ETag`: 304 where nothing has changed since.", _STRING
+    ),
+    "Last-Event-ID": _optional(
+        "header",
+        "Last-Event-ID",
+        "The last event that the client got; what is no number counts as none.",
+        _STRING,
+    ),
+}
+
+
+def _sent(text: str, **more: object) -> dict[str, Any]:
+    return {"description": text, "schema": _STRING, **more}
+
+
+RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
+    "ETag": _sent("Stands for exactly this answer, for `If-None-Match` and `If-Match`."),
+    "Link": _sent("Absolute links: `current`, `first`, and `next` where there is more."),
+    "Retry-After": {
+        "description": "Seconds after which to try again, where that is known.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "WWW-Authenticate": _sent("Where the token is missing or wrong; not for a missing scope."),
+    "X-Request-Id": _sent("The exchange's id, also the `reference_id` of errors.", required=True),
+}

@@ -1,0 +1,124 @@
+"""The document's prose, its refusals in words, and the links from answer to request."""
+
+from typing import Any
+
+TEXT = """\
+Conversations between learners and AI experiences. A client written for the Canvas LMS
+AI Conversations API works unchanged.
+
+**Tokens.** `Authorization: Bearer TOKEN`. A token acts for one user. One that has scopes may
+call only the endpoints they name, each as Canvas writes it; the scope stands with every
+operation. A token without scopes may do all that its user may. HEAD is answered wherever GET
+is, with the same scope, but for the stream of a turn.
+
+**Bodies.** `application/json` or `application/x-www-form-urlencoded`, nested fields as
+`ai_experience[title]=…`; up to 1 MiB. Unknown fields are refused. Answers are JSON in UTF-8.
+
+**Ids** are integers, and strings under `Accept: application/json+canvas-string-ids` (the
+answer's type stays `application/json`). Ids of messages, turns and votes are UUIDs. What cannot
+be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
+
+**Order of checks.** Token, scope, course, experience, conversation, then the request itself.
+Somebody else's conversation is not found.
+
+**Request ids.** `X-Request-Id` of a request is taken over where it is 1 to 128 letters, digits
+or any of `._:/+=@-`; else the service makes one. Every answer has it.
+
+**Errors** carry the request's id as `reference_id`. Codes of a 503:
+`model_overloaded`, `model_rate_limited`, `model_unavailable`, `model_timeout`,
+`model_interrupted`, `model_refused`, `model_empty`, `model_invalid`, `model_misconfigured`,
+`service_stopping`, `internal_error`, `abandoned`, `database_unavailable`, `busy`. Of a 409:
+`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`. Of a 429:
+`rate_limited`. A method that a path does not have: 405 with `Allow`. A fault of ours: 500
+`{"error":"internal server error"}`.
+
+**Streaming.** Creating a conversation and posting a message with `Accept: text/event-stream`
+answer 200 with server-sent events: `accepted` (`turn_id`, `message_id`, `conversation_id`),
+`delta` (`text`; all of them joined are the reply), then `done` with the JSON of the plain answer
+or `error` with that of the error. Ids rise by one; comments keep the connection alive. A client
+that goes away stops nothing: the stream of the turn gives what is missing after `Last-Event-ID`.
+"""
+
+REFUSALS: dict[int, tuple[str, str]] = {
+    400: ("BadRequest", "The request cannot be read, or fields are missing or wrong."),
+    401: ("Unauthenticated", "There is no token, or it is wrong, expired, or without the scope."),
+    403: ("Forbidden", "The token's user is no member of the course, or may not do that."),
+    404: ("NotFound", "There is no such thing for this caller."),
+    409: ("Conflict", "A reply is under way, was stopped, or is over."),
+    412: ("PreconditionFailed", "The conversation has moved on since the ETag of `If-Match`."),
+    413: ("TooLarge", "The body is over 1 MiB."),
+    415: ("UnsupportedMediaType", "The body is neither JSON nor a form."),
+    422: ("Unprocessable", "A text is too long, or the Idempotency-Key had another request."),
+    429: ("RateLimited", "The user's limit for today is used up."),
+    431: ("HeadersTooLarge", "The headers are over 16 KiB."),
+    503: ("Unavailable", "The model gave no answer, or the service cannot answer now."),
+}
+"""Name and description by status."""
+
+_SAME = {
+    "course_id": "$request.path.course_id",
+    "ai_experience_id": "$request.path.ai_experience_id",
+}
+
+
+def _link(operation: str, text: str, **parameters: str) -> dict[str, Any]:
+    return {"operationId": operation, "description": text, "parameters": _SAME | parameters}
+
+
+_ID = "$response.body#/id"
+_WITH_ID = {
+    "say": _link("postMessage", "Say something in it.", id=_ID),
+    "read": _link("getConversation", "Read it again.", id=_ID),
+    "complete": _link("completeConversation", "Complete it.", id=_ID),
+    "evaluate": _link("evaluateConversation", "Have it evaluated.", id=_ID),
+    "evaluation": _link("getEvaluation", "Read its evaluation.", id=_ID),
+    "student": _link("getStudentConversation", "Read it as a teacher.", conversation_id=_ID),
+    "vote": _link(
+        "giveFeedback",
+        "Vote on the model's opening.",
+        id=_ID,
+        message_id="$response.body#/messages/1/id",
+    ),
+}
+_EXPERIENCE = {
+    name: {
+        "operationId": operation,
+        "parameters": {
+            "course_id": "$request.path.course_id",
+            "ai_experience_id": "$response.body#/id",
+        },
+    }
+    for name, operation in (
+        ("read", "getExperience"),
+        ("change", "updateExperience"),
+        ("delete", "deleteExperience"),
+        ("open", "createConversation"),
+    )
+}
+
+LINKS: dict[str, dict[str, Any]] = {
+    "getActiveConversation": {"say": _WITH_ID["say"]},
+    "createConversation": _WITH_ID,
+    "postMessage": _WITH_ID,
+    "giveFeedback": {
+        "withdraw": _link(
+            "withdrawFeedback",
+            "Take the vote back.",
+            id="$request.path.id",
+            message_id="$request.path.message_id",
+            feedback_id="$response.body#/feedback/id",
+        )
+    },
+    "createExperience": _EXPERIENCE,
+}
+"""Links of the answers of success, by operation."""
+
+TURN_LINKS = {
+    "stream": _link(
+        "streamTurn", "Read along.", id="$request.path.id", turn_id="$response.body#/turn_id"
+    ),
+    "cancel": _link(
+        "cancelTurn", "Stop it.", id="$request.path.id", turn_id="$response.body#/turn_id"
+    ),
+}
+"""Links of a 409 that names the turn under way."""
