@@ -32,8 +32,13 @@ class Caller(NamedTuple):
     claimed: Claimed | None = None
     as_user_id: int | None = None
 
+    @property
+    def plain_token(self) -> bytes | None:
+        """The hash of a token of ours whose bearer acts as themself."""
+        return self.token_hash if self.as_user_id is None else None
+
     def arguments(self) -> tuple[int, bytes | None, int | None, str | None, int | None]:
-        """The first five arguments of `get_access.sql` and its like."""
+        """The first five arguments of `get_access.sql`."""
         user_id = self.claimed.user_id if self.claimed else None
         subject = self.claimed.subject if self.claimed else None
         return self.account_id, self.token_hash, user_id, subject, self.as_user_id

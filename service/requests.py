@@ -10,7 +10,7 @@ from yarl import URL
 from eventstore.connections import AccountPool, Pool
 from eventstore.records import Actor, Metadata
 from service.access import Access, check, path_id
-from service.callers import Callers
+from service.callers import Caller, Callers
 from service.dialogues import DialogueKey, Dialogues
 from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
@@ -64,19 +64,23 @@ SERVICES = web.AppKey("services", Services)
 
 
 async def access_of(
-    request: web.Request, conversation: str = "id", limited: Kind | None = None
+    request: web.Request,
+    conversation: str = "id",
+    limited: Kind | None = None,
+    caller: Caller | None = None,
 ) -> Access:
     """The caller, who may do what the path names.
 
     Args:
         conversation: The path's parameter that names the conversation.
         limited: What is counted for the caller.
+        caller: Whose request it is, where that is known already.
 
     Raises:
         ServiceError: The first check that fails.
     """
     services = request.app[SERVICES]
-    caller = await services.callers.of(request)
+    caller = caller or await services.callers.of(request)
     row = await services.pool.fetchrow(
         caller.account_id,
         query("get_access"),
