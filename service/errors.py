@@ -147,5 +147,9 @@ class ExperienceError(ServiceError):
     """The experience file cannot be imported."""
 
 
+class UnknownAccount(ServiceError):
+    """there is no such account"""
+
+
 class UnknownUser(ServiceError):
     """There is no such user."""

@@ -7,7 +7,7 @@ import msgspec
 
 from eventstore.records import Actor, Metadata
 from service.app import running_log
-from service.cli.session import ACCOUNT, owner, with_database
+from service.cli.session import check_account, in_account, owner, with_database
 from service.database import Database
 from service.errors import ExperienceError
 from service.experiences import ExperienceDraft, Experiences
@@ -25,7 +25,8 @@ def experience() -> None:
 @experience.command("import")
 @click.option("--course", "course_id", type=click.IntRange(1), required=True, help="Its course.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_(course_id: int, file: Path) -> None:
+@in_account
+def import_(course_id: int, file: Path, account: int) -> None:
     """Create the experience in a JSON FILE and print its id; a list creates several.
 
     Fields: title, learning_objective (one objective a line) and pedagogical_guidance are
@@ -35,12 +36,13 @@ def import_(course_id: int, file: Path) -> None:
 
     async def create(_settings: Settings, database: Database) -> list[int]:
         async with owner(database.url) as connection:
-            if not await connection.fetchval(query("has_course"), ACCOUNT, course_id):
+            await check_account(connection, account)
+            if not await connection.fetchval(query("has_course"), account, course_id):
                 raise ExperienceError(f"there is no course {course_id}: import its roster first")
         async with running_log(database.url) as (log, pool, _link):
             experiences = Experiences(log, pool)
             system = Metadata(actor=Actor(None, "system"))
-            return [(await experiences.create(ACCOUNT, course_id, d, system)).id for d in drafts]
+            return [(await experiences.create(account, course_id, d, system)).id for d in drafts]
 
     for experience_id in with_database(create):
         click.echo(experience_id)

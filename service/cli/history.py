@@ -10,7 +10,7 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.log import PAGE
-from service.cli.session import ACCOUNT, printable, with_database
+from service.cli.session import check_account, in_account, printable, with_database
 from service.database import Database
 from service.settings import Settings
 from sql.loader import query
@@ -42,7 +42,10 @@ def log() -> None:
 @click.option("--stream", help="Only this stream, such as dialogue-1-101 or experience-1.")
 @click.option("--after", type=click.IntRange(0), help="Only positions above this one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, texts in full.")
-def show(conversation_id: int | None, stream: str | None, after: int | None, as_json: bool) -> None:
+@in_account
+def show(
+    conversation_id: int | None, stream: str | None, after: int | None, as_json: bool, account: int
+) -> None:
     """Show events in the order in which they happened."""
     if sum(given is not None for given in (conversation_id, stream, after)) > 1:
         raise click.UsageError("give one of --conversation, --stream and --after")
@@ -50,7 +53,8 @@ def show(conversation_id: int | None, stream: str | None, after: int | None, as_
     async def print_all(_settings: Settings, database: Database) -> None:
         connection = await connect(database.url, "colloquy_auditor")
         try:
-            async for row in _chosen(connection, conversation_id, stream, after or 0):
+            await check_account(connection, account)
+            async for row in _chosen(connection, account, conversation_id, stream, after or 0):
                 line = _line(row)
                 click.echo(msgspec.json.encode(line) if as_json else _for_people(line))
         finally:
@@ -60,18 +64,22 @@ def show(conversation_id: int | None, stream: str | None, after: int | None, as_
 
 
 async def _chosen(
-    connection: Connection, conversation_id: int | None, stream: str | None, after: int
+    connection: Connection,
+    account: int,
+    conversation_id: int | None,
+    stream: str | None,
+    after: int,
 ) -> AsyncIterator[asyncpg.Record]:
     if stream is not None:
-        for row in await connection.fetch(query("read_stream"), ACCOUNT, stream, 0, None, None):
+        for row in await connection.fetch(query("read_stream"), account, stream, 0, None, None):
             yield row
         return
     while True:
         if conversation_id is None:
-            page = await connection.fetch(query("read_all"), ACCOUNT, after, PAGE)
+            page = await connection.fetch(query("read_all"), account, after, PAGE)
         else:
             page = await connection.fetch(
-                query("read_conversation"), ACCOUNT, conversation_id, after, PAGE
+                query("read_conversation"), account, conversation_id, after, PAGE
             )
         for row in page:
             yield row

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from service.cli.session import ACCOUNT, with_connection
+from service.cli.session import in_account, with_account
 from service.roster import import_roster, parse_roster
 
 
@@ -15,7 +15,8 @@ def roster() -> None:
 
 @roster.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def import_(file: Path) -> None:
+@in_account
+def import_(file: Path, account: int) -> None:
     """Add or change the users and enrollments in a CSV FILE.
 
     Columns: course_id,user_id,name,role,status. Roles: learner (or student), observer, teacher,
@@ -24,6 +25,6 @@ def import_(file: Path) -> None:
     """
     with file.open(encoding="utf-8-sig", newline="") as lines:
         rows = parse_roster(lines)
-    with_connection(lambda c: import_roster(c, ACCOUNT, rows))
+    with_account(account, lambda c: import_roster(c, account, rows))
     courses = len({row.course_id for row in rows})
     click.echo(f"imported {len(rows)} enrollments in {courses} courses")

@@ -5,14 +5,26 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import click
+
 from eventstore.connections import Connection
 from service.cli.progress import progress_bar
 from service.database import Database, check_ready, connect_owner, open_database, prepare
+from service.errors import UnknownAccount
 from service.logs import configure_logging
 from service.server import run
 from service.settings import Settings, read_settings
+from sql.loader import query
 
-ACCOUNT = 1
+_DEFAULT_ACCOUNT = 1
+
+in_account = click.option(
+    "--account",
+    type=click.IntRange(1, 2**63 - 1),
+    default=_DEFAULT_ACCOUNT,
+    show_default=True,
+    help="Institution, by its number in `colloquy account list`.",
+)
 
 T = TypeVar("T")
 
@@ -37,6 +49,22 @@ def with_connection(work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
             return await work(connection)
 
     return with_database(connected)
+
+
+def with_account(account_id: int, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    """Runs `work` with a connection of the owner, for an institution that there is."""
+
+    async def checked(connection: Connection) -> T:
+        await check_account(connection, account_id)
+        return await work(connection)
+
+    return with_connection(checked)
+
+
+async def check_account(connection: Connection, account_id: int) -> None:
+    """Raises UnknownAccount unless there is such an institution."""
+    if await connection.fetchval(query("get_log_head"), account_id) is None:
+        raise UnknownAccount(f"there is no account {account_id}: see `colloquy account list`")
 
 
 def printable(text: str) -> str:

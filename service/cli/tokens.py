@@ -6,12 +6,8 @@ import click
 import msgspec
 
 from service import tokens
-from service.cli.session import ACCOUNT, printable, with_connection
+from service.cli.session import in_account, printable, with_account
 from service.errors import ServiceError
-
-in_account = click.option(
-    "--account", type=click.IntRange(1), default=ACCOUNT, show_default=True, help="Institution."
-)
 
 _SCOPE = re.compile(r"url:[A-Z]+\|/\S+|colloquy:[a-z]+")
 
@@ -44,8 +40,9 @@ def create(
         if not _SCOPE.fullmatch(scope):
             raise click.BadParameter(f"{scope!r} is no scope", param_hint="--scope")
     click.echo(
-        with_connection(
-            lambda c: tokens.create_token(c, account, user_id, scopes, days, admin=admin)
+        with_account(
+            account,
+            lambda c: tokens.create_token(c, account, user_id, scopes, days, admin=admin),
         )
     )
 
@@ -55,7 +52,7 @@ def create(
 @in_account
 def list_(account: int, as_json: bool) -> None:
     """List all tokens, without what they are."""
-    for info in with_connection(lambda c: tokens.list_tokens(c, account)):
+    for info in with_account(account, lambda c: tokens.list_tokens(c, account)):
         if as_json:
             click.echo(msgspec.json.encode(info))
         else:
@@ -74,6 +71,6 @@ def list_(account: int, as_json: bool) -> None:
 @in_account
 def revoke(account: int, token_id: int) -> None:
     """End a token, by its number in `colloquy token list`."""
-    if not with_connection(lambda c: tokens.revoke_token(c, account, token_id)):
+    if not with_account(account, lambda c: tokens.revoke_token(c, account, token_id)):
         raise ServiceError(f"there is no working token {token_id}")
     click.echo(f"token {token_id} is revoked")

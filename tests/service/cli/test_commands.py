@@ -1,12 +1,10 @@
 """Every command as people run it: in this process through `main`, a few as processes."""
 
-import asyncio
-import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -16,7 +14,6 @@ import pytest
 from eventstore.connections import connect
 from projections.definitions import definitions
 from service.cli import colloquy as group
-from service.cli import main
 from service.cli.session import printable
 from service.tokens import digest
 from sql.loader import migrations
@@ -26,98 +23,21 @@ from tests.running import (
     LEARNER,
     colloquy,
     demo_tokens,
-    environment_of,
     fetch_value,
     running_service,
     service_process,
 )
+from tests.service.cli.commanding import (
+    EXPERIENCE,
+    HEAD,
+    Ended,
+    Run,
+    ask,
+    file_with,
+    refused,
+)
 
-T = TypeVar("T")
-HEAD = "course_id,user_id,name,role,status"
 PASSWORD = "s3cret-of-the-owner"
-EXPERIENCE = {
-    "title": "Tides",
-    "learning_objective": "Ask\nListen",
-    "pedagogical_guidance": "Be kind",
-}
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> list[dict[str, Any]]:
-        """Its output, one JSON object a line."""
-        return [msgspec.json.decode(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process with these settings, and no others."""
-    monkeypatch.setattr("structlog.configure", lambda **_: None)  # it would outlive the test
-
-    def run(*arguments: object, **settings: str) -> Ended:
-        with monkeypatch.context() as patch:
-            for name in set(os.environ) - set(environment_of({})):
-                patch.delenv(name)
-            for name, value in settings.items():
-                patch.setenv(name, value)
-            patch.setattr("sys.argv", ["colloquy", *map(str, arguments)])
-            capfd.readouterr()
-            with pytest.raises(SystemExit) as ended:
-                main()
-        out, err = capfd.readouterr()
-        code = ended.value.code
-        return Ended(code if isinstance(code, int) else int(code is not None), out, err)
-
-    return run
-
-
-@pytest.fixture
-def on_database(run: Run, database_url: str) -> Run:
-    """Runs a command on the test's database."""
-    return lambda *arguments: run(*arguments, DATABASE_URL=database_url)
-
-
-@pytest.fixture
-def ada(on_database: Run, tmp_path: Path) -> int:
-    """A user of course 1."""
-    file = file_with(tmp_path, f"{HEAD}\n1,5,Ada,learner,active\n", "ada")
-    assert on_database("roster", "import", file).code == 0
-    return 5
-
-
-def file_with(folder: Path, text: str, name: str = "file") -> Path:
-    file = folder / name
-    file.write_text(text)
-    return file
-
-
-def ask(database_url: str, statement: str, *arguments: object) -> Any:
-    """One value, for tests that are not async because the commands bring their own loop."""
-    return now(lambda: fetch_value(database_url, statement, *arguments))
-
-
-def now(work: Callable[[], Awaitable[T]]) -> T:
-    async def done() -> T:
-        return await work()
-
-    return asyncio.run(done())
-
-
-def refused(ended: Ended) -> str:
-    """The one line in which a command says why it did nothing."""
-    assert (ended.code, ended.out) == (1, ""), ended
-    assert ended.err.startswith("colloquy: ")
-    assert ended.err.count("\n") == 1, ended.err
-    return ended.err.removeprefix("colloquy: ").rstrip("\n")
 
 
 def all_commands(command: click.Command = group, path: tuple[str, ...] = ()) -> Iterator[Any]:

@@ -1,0 +1,60 @@
+"""Commands as tests run them, and what they look at."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from tests.running import fetch_value
+
+T = TypeVar("T")
+HEAD = "course_id,user_id,name,role,status"
+EXPERIENCE = {
+    "title": "Tides",
+    "learning_objective": "Ask\nListen",
+    "pedagogical_guidance": "Be kind",
+}
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> list[dict[str, Any]]:
+        """Its output, one JSON object a line."""
+        return [msgspec.json.decode(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ended]
+
+
+def file_with(folder: Path, text: str, name: str = "file") -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def ask(database_url: str, statement: str, *arguments: object) -> Any:
+    """One value, for tests that are not async because the commands bring their own loop."""
+    return now(lambda: fetch_value(database_url, statement, *arguments))
+
+
+def now(work: Callable[[], Awaitable[T]]) -> T:
+    async def done() -> T:
+        return await work()
+
+    return asyncio.run(done())
+
+
+def refused(ended: Ended) -> str:
+    """The one line in which a command says why it did nothing."""
+    assert (ended.code, ended.out) == (1, ""), ended
+    assert ended.err.startswith("colloquy: ")
+    assert ended.err.count("\n") == 1, ended.err
+    return ended.err.removeprefix("colloquy: ").rstrip("\n")
