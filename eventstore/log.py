@@ -9,7 +9,7 @@ from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
-from eventstore.records import Metadata, NewEvent, RecordedEvent
+from eventstore.records import NO_END, Metadata, NewEvent, RecordedEvent
 from sql.loader import query
 
 PAGE = 500
@@ -67,7 +67,7 @@ class EventLog:
         stream: str,
         *,
         after: int = 0,
-        upto: int | None = None,
+        upto: int = NO_END,
         since_last: str | None = None,
     ) -> list[RecordedEvent]:
         """A stream's events in order.
@@ -78,7 +78,9 @@ class EventLog:
             since_last: An event type: start at its last event up to there, where there is one.
         """
         rows = await self._pool.fetch(
-            account_id, query("read_stream"), account_id, stream, after, since_last, upto
+            account_id,
+            query("read_stream"),
+            *(account_id, stream, after, since_last, upto),
         )
         return [decode_row(row) for row in rows]
 

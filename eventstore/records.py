@@ -71,3 +71,6 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 NO_STREAM: Literal[0] = 0
 """Expected revision of a stream that has no event yet."""
+
+NO_END = 2**63 - 1
+"""The revision to read up to where there is no bound."""

@@ -10,6 +10,7 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.log import PAGE
+from eventstore.records import NO_END
 from service.cli.session import check_account, in_account, printable, with_database
 from service.database import Database
 from service.settings import Settings
@@ -71,7 +72,7 @@ async def _chosen(
     after: int,
 ) -> AsyncIterator[asyncpg.Record]:
     if stream is not None:
-        for row in await connection.fetch(query("read_stream"), account, stream, 0, None, None):
+        for row in await connection.fetch(query("read_stream"), account, stream, 0, None, NO_END):
             yield row
         return
     while True:

@@ -46,6 +46,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT t.account_id FROM tokens t WHERE t.token_hash = find_token_account_v1.token_hash
 $$;
 
+-- Position of the event that a request with an idempotency key led to. Row-level security keeps
+-- conditions on what is inside JSON from using an index; here the account is checked by itself.
+CREATE FUNCTION find_request_v1(account bigint, user_id bigint, idempotency_key text) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT e.position FROM events e
+     WHERE e.account_id = find_request_v1.account AND e.account_id = current_account_v1()
+       AND (e.metadata->'actor'->>'id')::bigint = find_request_v1.user_id
+       AND e.metadata->>'idempotency_key' = find_request_v1.idempotency_key
+       AND e.metadata ? 'idempotency_key'
+$$;
+
 -- Lets each role see what it may of a table: the service its session's account, the others all.
 CREATE FUNCTION guard_table_v1(guarded regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -139,6 +150,7 @@ GRANT SELECT ON identities TO colloquy_service;
 GRANT EXECUTE ON FUNCTION current_account_v1
     TO colloquy_service, colloquy_worker, colloquy_auditor, colloquy_analyst;
 GRANT EXECUTE ON FUNCTION find_token_account_v1 TO colloquy_worker;
+GRANT EXECUTE ON FUNCTION find_request_v1 TO colloquy_service;
 
 GRANT USAGE ON SCHEMA read TO colloquy_worker;
 GRANT SELECT ON accounts, log_heads, projections, projection_checkpoints TO colloquy_worker;

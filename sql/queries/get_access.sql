@@ -1,5 +1,6 @@
 -- All that the checks of a request need, in one row. Of $1, an account: who shows the token $2,
 -- or is called $4 by its identity provider, or is user $3, and acts as user $5 where that is given.
+-- CASE, because row-level security lets no condition with COALESCE look into an index.
 SELECT t.token_id, w.real_user_id, w.user_id, t.scopes, t.admin,
        coalesce(t.revoked_at IS NOT NULL OR t.expires_at <= now(), false) AS stale,
        c.course_id IS NOT NULL AS course_exists, c.course_id, m.role,
@@ -11,9 +12,11 @@ SELECT t.token_id, w.real_user_id, w.user_id, t.scopes, t.admin,
   LEFT JOIN identities i ON i.account_id = $1 AND i.subject = $4
   LEFT JOIN users o ON o.account_id = $1 AND o.user_id = $5
  CROSS JOIN LATERAL (
-       SELECT coalesce(t.user_id, $3, i.user_id) AS real_user_id,
-              CASE WHEN $5 IS NULL THEN coalesce(t.user_id, $3, i.user_id) ELSE o.user_id END
-                  AS user_id) w
+       SELECT CASE WHEN t.user_id IS NOT NULL THEN t.user_id
+                   WHEN $3::bigint IS NOT NULL THEN $3 ELSE i.user_id END AS real_user_id,
+              CASE WHEN $5::bigint IS NOT NULL THEN o.user_id
+                   WHEN t.user_id IS NOT NULL THEN t.user_id
+                   WHEN $3 IS NOT NULL THEN $3 ELSE i.user_id END AS user_id) w
   LEFT JOIN courses c ON c.account_id = $1 AND c.course_id = $6
   LEFT JOIN enrollments m ON m.account_id = $1 AND m.course_id = $6
        AND m.user_id = w.user_id AND m.status = 'active'

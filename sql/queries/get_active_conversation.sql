@@ -10,7 +10,7 @@ SELECT t.token_id, t.user_id AS real_user_id, w.user_id, t.scopes,
        greatest(v.shown_revision, said.revision) AS revision
   FROM (VALUES (1)) one
   LEFT JOIN tokens t ON t.token_hash = $2 AND t.account_id = $1
- CROSS JOIN LATERAL (SELECT coalesce(t.user_id, $3) AS user_id) w
+ CROSS JOIN LATERAL (SELECT CASE WHEN $3::bigint IS NULL THEN t.user_id ELSE $3 END AS user_id) w
   LEFT JOIN enrollments m ON m.account_id = $1 AND m.course_id = $4
        AND m.user_id = w.user_id AND m.status = 'active'
   LEFT JOIN read.experiences x ON x.account_id = $1 AND x.experience_id = $5 AND x.course_id = $4

@@ -3,10 +3,9 @@ SELECT e.account_id, e.position, e.stream, e.revision, e.event_id, e.data, e.met
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
  WHERE e.account_id = $1 AND e.stream = $2 AND e.revision > $3
-   AND e.revision <= coalesce($5::bigint, 9223372036854775807)
-   AND e.revision >= CASE WHEN $4::text IS NULL THEN 0 ELSE coalesce(
-       (SELECT l.revision FROM events l
-         WHERE l.account_id = $1 AND l.stream = $2 AND l.type = $4
-           AND l.revision <= coalesce($5::bigint, 9223372036854775807)
-         ORDER BY l.revision DESC LIMIT 1), 0) END
+   AND e.revision <= $5
+   AND e.revision >= (SELECT coalesce((
+       SELECT l.revision FROM events l
+        WHERE l.account_id = $1 AND l.stream = $2 AND l.type = $4 AND l.revision <= $5
+        ORDER BY l.revision DESC LIMIT 1), 0))
  ORDER BY e.revision

@@ -99,6 +99,7 @@ async def test_no_role_may_write_to_any_table(owner: Connection) -> None:
 async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -> None:
     assert await names(owner, EXECUTABLE, "colloquy_service") == {
         "current_account_v1",
+        "find_request_v1",
         "append_events_v1",
         "next_id_v1",
     }

@@ -26,11 +26,14 @@ STREAM_KEY = "events_account_id_stream_revision_key"
 READS = {
     "read_all": ("1, 0, 500", {"events_pkey"}),
     "read_all, late": ("1, 19000, 500", {"events_pkey"}),
-    "read_stream": ("1, 'dialogue-1-7', 0, NULL, NULL", {STREAM_KEY}),
-    "read_stream, since": ("1, 'dialogue-1-7', 0, 'conversation_started.v1', NULL", {STREAM_KEY}),
+    "read_stream": ("1, 'dialogue-1-7', 0, NULL, 9223372036854775807", {STREAM_KEY}),
+    "read_stream, since": (
+        "1, 'dialogue-1-7', 0, 'conversation_started.v1', 9223372036854775807",
+        {STREAM_KEY},
+    ),
     "read_stream, upto": ("1, 'dialogue-1-7', 0, 'conversation_started.v1', 20", {STREAM_KEY}),
     "read_turn": ("1, 7, 'no-such-turn'", {"events_conversation"}),
-    "find_request": ("1, 101, 'no-such-key'", {"events_idempotency_key"}),
+    "find_request": ("1, 101, 'no-such-key'", {"events_pkey"}),
     "read_conversation": ("1, 7, 0, 500", {"events_conversation"}),
     "find_appended": (
         "1, ARRAY[gen_random_uuid(), gen_random_uuid()]",
@@ -68,6 +71,7 @@ async def sized_log(owner: Connection, request: pytest.FixtureRequest) -> Connec
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
 async def test_every_read_uses_its_index(sized_log: Connection, plans: str) -> None:
     await sized_log.execute(f"SET plan_cache_mode = {plans}")
+    await sized_log.execute("SET ROLE colloquy_service; SET colloquy.account = '1'")
     for read, (_, index) in READS.items():
         found = await plan_of(sized_log, read)
         assert not any("Seq Scan" in node["Node Type"] for node in found), read

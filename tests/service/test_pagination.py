@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator
 from itertools import chain
 from typing import Any
 
-import msgspec
 import pytest
 import pytest_asyncio
 from yarl import URL
 
 from eventstore.connections import Connection
-from sql.loader import query
 from tests.running import TEACHER, Service, cloned_database, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -219,51 +217,3 @@ async def test_without_one_links_name_the_address_that_was_called(service: Servi
     response = await service.request("GET", EXPERIENCES, user=TEACHER, headers=headers)
     links = LINK.findall(response.headers["Link"])
     assert {URL(link).authority for link, _ in links} == {"canvas.test:8080"}
-
-
-FILL = (
-    "INSERT INTO courses VALUES (1, 9)",
-    f"INSERT INTO users SELECT 1, n, 'Student' FROM generate_series(1, {MANY}) n",
-    "INSERT INTO enrollments"
-    f" SELECT 1, 9, n, 'learner', 'active' FROM generate_series(1, {MANY}) n",
-    "INSERT INTO read.experiences"
-    " SELECT 1, n, 9, 1, 'x', '', '', 'x', 'x', 'published', now(), now()"
-    f" FROM generate_series(1, {MANY}) n",
-    "INSERT INTO read.conversations (account_id, conversation_id, course_id, experience_id,"
-    " experience_version, user_id, workflow_state, shown_revision, all_objectives_met, created_at)"
-    " SELECT 1, n, 9, 1 + n / 10000 % 2, 1, 1 + n % 10000, 'completed', 1, false, now()"
-    f" FROM generate_series(1, {2 * MANY}) n",
-    "INSERT INTO read.conversation_messages"
-    " SELECT 1, n / 4, n, 1, gen_random_uuid(), gen_random_uuid(), 'User', 'Hello', now(), 1"
-    f" FROM generate_series(1, {4 * MANY}) n",
-)
-PAGES = {
-    "list_student_conversations": "1, 9, 1, {after}, 11, 0",
-    "list_experiences": "1, 9, 77, ARRAY['published', 'unpublished'], {after}, 11, 0",
-}
-
-
-async def buffers_of(connection: Connection, name: str, after: int) -> int:
-    """Pages of tables and indexes that a page of the list touches."""
-    arguments = PAGES[name].format(after=after)
-    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE listing({arguments})"
-    plan = msgspec.json.decode(await connection.fetchval(explain))[0]["Plan"]
-    assert plan["Actual Rows"] == 11
-    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
-
-
-@pytest.mark.asyncio(loop_scope="function")
-@pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
-async def test_the_last_page_costs_what_the_first_does(plans: str, owner: Connection) -> None:
-    """With 10,000 students, experiences and conversations, counted in what is read."""
-    for statement in FILL:
-        await owner.execute(statement)
-    await owner.execute("VACUUM ANALYZE")
-    await owner.execute(f"SET plan_cache_mode = {plans}")
-    for name in PAGES:
-        await owner.execute(f"PREPARE listing AS {query(name)}")
-        first = await buffers_of(owner, name, 0)
-        last = await buffers_of(owner, name, MANY - 11)
-        await owner.execute("DEALLOCATE listing")
-        assert last <= first + 20, (name, first, last)
-        assert max(first, last) <= 200, (name, first, last)
