@@ -1,23 +1,17 @@
 """Reads request bodies: JSON and the form encoding of Canvas clients, into the same types."""
 
-import re
 from typing import Any, Literal, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
 from service.errors import BadRequest, TextTooLong, UnsupportedBody
+from service.forms import AS_USER, FORM, parse_form, read_bytes
 
 MAX_MESSAGE = 4000
 """Characters (code points) of one message."""
 
 _JSON = "application/json"
-_MAX_FIELDS = 1000
-_MAX_DEPTH = 10
-_SHOWN = 100
-_KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]+\])*)")
-_SUBKEY = re.compile(r"\[([^\[\]]+)\]")
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -84,27 +78,20 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
         UnsupportedBody: It is neither JSON nor a form.
         BadRequest: It is broken, or its fields are not those of `kind`; the message names which.
     """
-    raw = await _read(request)
+    raw = await read_bytes(request)
     declared = request.content_type if "Content-Type" in request.headers else None
     media = declared if raw else _JSON  # nothing has no type, though some clients name one
     raw = raw or b"{}"
     try:
         if media == _JSON:
             return msgspec.json.decode(raw, type=kind)
-        if media == "application/x-www-form-urlencoded":
-            return msgspec.convert(_form(raw), kind, strict=False)
+        if media == FORM:
+            return msgspec.convert(_fields(raw), kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest(_sentence(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not valid JSON in UTF-8: {error}") from error
     raise UnsupportedBody
-
-
-async def _read(request: web.Request) -> bytes:
-    try:
-        return await request.read()
-    except (web.RequestPayloadError, ConnectionError) as error:  # broken gzip; a client gone
-        raise BadRequest("the body cannot be read") from error
 
 
 def unstorable(text: str) -> str | None:
@@ -125,32 +112,9 @@ def _check_text(name: str, text: str) -> None:
         raise BadRequest(f"{name} {reason}")
 
 
-def _form(raw: bytes) -> dict[str, Any]:
-    try:
-        pairs = parse_qsl(
-            raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
-        )
-    except ValueError as error:
-        raise BadRequest(f"the form cannot be read: {error}") from error
-    form: dict[str, Any] = {}
-    for key, value in pairs:
-        _put(form, key, value)
-    return form
-
-
-def _put(form: dict[str, Any], key: str, value: str) -> None:
-    """Puts ``a[b][c]=value`` where nested JSON would have it."""
-    match = _KEY.fullmatch(key) if key.count("[") <= _MAX_DEPTH else None
-    if match is None:
-        raise BadRequest(f"the form key {key[:_SHOWN]!r} cannot be read")
-    *groups, last = [match[1], *_SUBKEY.findall(match[2])]
-    for name in groups:
-        form = form.setdefault(name, {})
-        if not isinstance(form, dict):
-            raise BadRequest(f"the form key {key!r} stands for a value and for a group")
-    if isinstance(form.get(last), dict):
-        raise BadRequest(f"the form key {key!r} stands for a value and for a group")
-    form[last] = value
+def _fields(raw: bytes) -> dict[str, Any]:
+    """What a form says of the endpoint's matter, not of who asks."""
+    return {name: value for name, value in parse_form(raw).items() if name != AS_USER}
 
 
 def _sentence(error: msgspec.ValidationError) -> str:

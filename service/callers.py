@@ -7,6 +7,7 @@ from aiohttp import web
 
 from eventstore.connections import Pool
 from service.errors import InvalidToken, Unauthenticated
+from service.forms import named_user
 from service.identity.claims import Claimed
 from service.identity.errors import TokenRefused
 from service.tokens import PREFIX, digest
@@ -73,12 +74,13 @@ class Callers:
             InvalidToken: It is of no account.
         """
         token = bearer_token(request)
-        as_user_id = _as_user(request)
         if self._identities and not token.startswith(PREFIX) and token.count(".") == 2:
             claimed = await _identify(self._identities, token)
+            as_user_id = await _as_user(request)
             return Caller(claimed.account_id, claimed=claimed, as_user_id=as_user_id)
         token_hash = digest(token)
-        return Caller(await self._account(token_hash), token_hash, as_user_id=as_user_id)
+        account_id = await self._account(token_hash)
+        return Caller(account_id, token_hash, as_user_id=await _as_user(request))
 
     async def _account(self, token_hash: bytes) -> int:
         known = self._accounts.get(token_hash)
@@ -121,6 +123,6 @@ async def _identify(identities: Identities, token: str) -> Claimed:
         raise InvalidToken from None
 
 
-def _as_user(request: web.Request) -> int | None:
-    text = request.query.get("as_user_id")
+async def _as_user(request: web.Request) -> int | None:
+    text = await named_user(request)
     return (read_id(text) or 0) if text else None

@@ -16,6 +16,7 @@ from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
+from service.forms import read_form
 from service.keys import ACCESS, REQUEST_ID, SCOPE
 from service.quotas import Kind, Quotas
 from service.turns import Turns
@@ -94,6 +95,8 @@ async def access_of(
         caller, row, request[SCOPE], of_course="ai_experience_id" not in request.match_info
     )
     note(request, access)
+    if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
+        await read_form(request)
     return access
 
 

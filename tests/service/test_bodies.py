@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bodies import MAX_MESSAGE, MessageBody, _form
+from service.bodies import MAX_MESSAGE, MessageBody
 from service.errors import BadRequest, TextTooLong
+from service.forms import parse_form
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="[]", exclude_categories=["Cs"]), min_size=1
@@ -49,20 +50,20 @@ def flattened(value: Any, key: str) -> list[tuple[str, str]]:
     ],
 )
 def test_form_keys_nest(form: str, fields: dict[str, Any]) -> None:
-    assert _form(form.encode()) == fields
+    assert parse_form(form.encode()) == fields
 
 
 @given(st.dictionaries(NAMES, NESTED, max_size=4))
 def test_a_nested_form_is_read_as_it_was_written(fields: dict[str, Any]) -> None:
     pairs = [pair for name, value in fields.items() for pair in flattened(value, name)]
-    assert _form(urlencode(pairs).encode()) == fields
+    assert parse_form(urlencode(pairs).encode()) == fields
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_reading_of_a_form(raw: bytes) -> None:
+def test_no_bytes_break_the_reading_of_aparse_form(raw: bytes) -> None:
     """A dictionary comes out of it, or a refusal."""
     with suppress(BadRequest):
-        assert isinstance(_form(raw), dict)
+        assert isinstance(parse_form(raw), dict)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_no_bytes_break_the_reading_of_a_form(raw: bytes) -> None:
 )
 def test_a_key_is_a_value_or_a_group(form: str) -> None:
     with pytest.raises(BadRequest, match="stands for a value and for a group"):
-        _form(form.encode())
+        parse_form(form.encode())
 
 
 @pytest.mark.parametrize("text", ["x", " x ", "x" * MAX_MESSAGE, "🌊" * MAX_MESSAGE, "\ufeff"])
@@ -101,4 +102,4 @@ def test_a_message_over_the_limit_is_too_long() -> None:
 
 def test_a_form_key_that_goes_too_deep_is_refused_at_once() -> None:
     with pytest.raises(BadRequest, match="cannot be read"):
-        _form(urlencode({"a" + "[b]" * 100_000: "c"}).encode())
+        parse_form(urlencode({"a" + "[b]" * 100_000: "c"}).encode())

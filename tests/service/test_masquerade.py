@@ -1,5 +1,6 @@
 """An administrator acts as another user (`as_user_id`), and the log says so."""
 
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from tests.running import (
 )
 
 ADMIN = 1
+FORM = "application/x-www-form-urlencoded"
+TOO_MUCH = b"x" * (1024**2 + 1024)
 FORBIDDEN = {
     "status": "unauthorized",
     "errors": [{"message": "user not authorized to perform that action"}],
@@ -163,3 +166,61 @@ async def test_a_tokens_scopes_hold_as_well(service: Service) -> None:
     assert await service.call("GET", CONVERSATIONS, **reader) == (200, {})
     refusal = {"errors": [{"message": "Insufficient scopes on access token."}]}
     await service.refused(401, refusal, "POST", CONVERSATIONS, **reader)
+
+
+async def test_a_form_names_the_user_as_well(service: Service) -> None:
+    """So Canvas clients send it with whatever is no GET."""
+    admin: dict[str, Any] = {"user": None, "headers": by(service, "admin")}
+    head = await service.head()
+    status, opened = await service.call("POST", CONVERSATIONS, data=acting_as(LEARNER), **admin)
+    assert status == 201
+    words = {"message": "The Moon.", **acting_as(LEARNER)}
+    status, _ = await service.call("POST", messages_of(opened["id"]), data=words, **admin)
+    assert status == 200
+    whole = f"{CONVERSATIONS}/{opened['id']}"
+    status, _ = await service.call("DELETE", whole, data=acting_as(LEARNER), **admin)
+    assert status == 200
+    asked = [e.metadata for e in await service.history(head) if e.metadata.actor.id is not None]
+    assert {(m.actor.id, m.real_user_id) for m in asked} == {(LEARNER, ADMIN)}
+
+
+async def test_a_blank_user_in_a_form_is_nobody_else(service: Service) -> None:
+    head = await service.head()
+    status, _ = await service.call(
+        "POST", CONVERSATIONS, user=None, headers=by(service, "admin"), data={"as_user_id": ""}
+    )
+    assert status == 201
+    first = (await service.history(head))[0].metadata
+    assert (first.actor.id, first.real_user_id) == (ADMIN, None)
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_a_form_is_held_to_the_same_checks(method: str, service: Service) -> None:
+    opened = await service.open(LEARNER)
+    path = CONVERSATIONS if method == "POST" else f"{CONVERSATIONS}/{opened['id']}"
+    wanted = acting_as(OTHER_LEARNER)
+    await service.refused(403, FORBIDDEN, method, path, user=LEARNER, data=wanted)
+    for form in (acting_as(424242), acting_as("x"), {"as_user_id[id]": "101"}):
+        await service.refused(
+            404, MISSING, method, path, user=None, headers=by(service, "admin"), data=form
+        )
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_a_form_that_cannot_be_read_names_nobody_and_is_refused(
+    method: str, service: Service
+) -> None:
+    """After the checks, as what the administrator sent it as."""
+    opened = await service.open(ADMIN)
+    path = CONVERSATIONS if method == "POST" else f"{CONVERSATIONS}/{opened['id']}"
+    for form, status in ((b"as_user_id=101&a[=x", 400), (b"as_user_id=101&a=" + TOO_MUCH, 413)):
+        head = await service.head()
+        headers = by(service, "admin") | {"Content-Type": FORM, "Connection": "close"}
+        response = await service.request(
+            method, path, user=None, headers=headers, data=io.BytesIO(form)
+        )
+        assert response.status == status
+        assert await service.head() == head, "something was appended"
+    headers = {"Authorization": "Bearer nobody's", "Content-Type": FORM}
+    response = await service.request(method, path, user=None, headers=headers, data=b"a[=x")
+    assert response.status == 401

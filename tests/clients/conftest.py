@@ -1,0 +1,41 @@
+"""A service whose model can be made to wait, for clients that block."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from eventstore.connections import connect
+from service.tokens import create_token
+from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Speech, Stall
+from tests.running import TEACHER, Service, cloned_database, running_service
+
+LIMIT = 5
+"""Conversations that a user may create in a day."""
+
+SCOPE = "url:GET|/api/v1/courses/:course_id/ai_experiences/:ai_experience_id/conversations"
+
+
+def reply_to(received: Received) -> Behaviour:
+    """A reply, which stays unfinished where the learner asks for that."""
+    asked = str(received.body["messages"][-1])
+    return Stall(after=1) if "Hold on" in asked else Speech()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fake() -> AsyncIterator[FakeAnthropic]:
+    async with FakeAnthropic(default=reply_to) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
+    """The token "admin" is an administrator's; "reader" may only read conversations."""
+    async with (
+        cloned_database(server_url) as database_url,
+        running_service(database_url, anthropic_base_url=fake.url, max_creates=LIMIT) as running,
+    ):
+        connection = await connect(database_url)
+        running.tokens["admin"] = await create_token(connection, 1, TEACHER, admin=True)
+        running.tokens["reader"] = await create_token(connection, 1, TEACHER, (SCOPE,))
+        await connection.close()
+        yield running

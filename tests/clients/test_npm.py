@@ -1,0 +1,89 @@
+"""A Canvas client from npm drives the API: JSON, its pages, its errors, and a stream."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.clients.conftest import LIMIT
+from tests.clients.endpoints import undriven
+from tests.conftest import HOME
+from tests.running import TEACHER, Service, environment_of
+
+SOURCES = Path(__file__).parent / "npm"
+MISSING = "{} is not there: install Node.js 18.17 or newer with npm (Debian: nodejs and npm)"
+
+
+def program(name: str) -> str:
+    """The path of a program; without it the test fails, for nobody notices what is skipped."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.fail(MISSING.format(name))
+    return path
+
+
+async def run(*command: str, folder: Path, environment: dict[str, str]) -> str:
+    """What a program writes, which must end well."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(240):
+            out, _ = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    """The client as its lock file has it, installed once for all processes of the run."""
+    npm, folder = program("npm"), Path(os.environ[HOME]) / "npm"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "node_modules").exists():
+            draft = shutil.copytree(SOURCES, folder.with_suffix(".draft"), dirs_exist_ok=True)
+            install = (npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+            asyncio.run(run(*install, folder=draft, environment=dict(os.environ)))
+            draft.rename(folder)
+    return folder
+
+
+@pytest.mark.node
+@pytest.mark.timeout(300)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_client_from_npm_drives_every_endpoint(service: Service, installed: Path) -> None:
+    learner, busy = await service.enroll(), await service.enroll()
+    users = {"learner": learner, "busy": busy, "teacher": TEACHER}
+    tokens = {name: service.tokens[str(user)] for name, user in users.items()}
+    told = {
+        "url": service.url,
+        "learner_id": learner,
+        "limit": LIMIT,
+        "tokens": service.tokens | tokens,
+    }
+    environment = environment_of({"COLLOQUY_CLIENT": msgspec.json.encode(told).decode()})
+    out = await run(program("node"), "drive.mjs", folder=installed, environment=environment)
+    made = msgspec.json.decode(out.splitlines()[-1], type=list[tuple[str, str]])
+    assert undriven(made) == set()
+
+
+@pytest.mark.parametrize("name", ["node", "npm"])
+def test_a_program_that_is_missing_is_a_failure_that_says_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(pytest.fail.Exception, match=f"{name} is not there: install Node"):
+        program(name)
