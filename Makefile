@@ -3,8 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
-# Where CI asks for it, the test that needs Node.js fails without it; elsewhere it is left out.
-WITH_NODE := $(COLLOQUY_REQUIRE_NODE)$(shell command -v node >/dev/null && command -v npm >/dev/null && echo 1)
+# What a few tests need besides Python. Where CI asks for it, they fail without it; elsewhere they
+# are left out.
+MISSING := $(if $(COLLOQUY_REQUIRE_TOOLS),,$(strip \
+	$(shell command -v node >/dev/null && command -v npm >/dev/null || echo node) \
+	$(shell command -v chromium >/dev/null || echo chromium)))
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check soak bench lock clean
@@ -16,8 +21,8 @@ run: $(VENV)/.run ## install, start Postgres, create the schema and a demo cours
 	@exec $(BIN)/colloquy serve --demo
 
 test: $(VENV)/.dev ## the whole suite, against a real PostgreSQL
-	$(if $(WITH_NODE),,@echo "node or npm is not installed: the one test that needs them, of a client from npm, is left out")
-	$(BIN)/pytest -n $(JOBS) $(if $(WITH_NODE),,-m "not node") $(ARGS)
+	$(if $(MISSING),@echo "not installed: $(MISSING). The few tests that need it are left out (node: with npm)")
+	$(BIN)/pytest -n $(JOBS) $(if $(MISSING),-m "not $(subst $(SPACE), and not ,$(MISSING))") $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""`make test` on a machine without Node.js: it says what it leaves out."""
+"""`make test` on a machine without Node.js or a browser: it says what it leaves out."""
 
 import shutil
 import subprocess
@@ -8,24 +8,19 @@ import pytest
 
 from tests.running import ROOT
 
-LEFT_OUT = "node or npm is not installed: the one test that needs them"
+TOOLS = ("node", "npm", "chromium")
 
 
-@pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    """A folder of programs that has node, as far as anybody can tell, and no npm."""
-    (tmp_path / "node").symlink_to("/bin/true")
-    return tmp_path
-
-
-def planned(path: Path, **environment: str) -> str:
-    """What `make test` would do with the programs of this folder."""
+def planned(folder: Path, *there: str, **environment: str) -> str:
+    """What `make test` would do where no more than these programs are there."""
+    for name in there:
+        (folder / name).symlink_to("/bin/true")
     make = shutil.which("make")
     assert make is not None, "make is not there: install it"
     done = subprocess.run(
         (make, "-n", "test"),
         cwd=ROOT,
-        env={"PATH": str(path), **environment},
+        env={"PATH": str(folder), **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -33,20 +28,30 @@ def planned(path: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_without_npm_its_test_is_left_out_with_a_word(bare: Path) -> None:
-    plan = planned(bare)
-    assert LEFT_OUT in plan
-    assert '-m "not node"' in plan
+@pytest.mark.parametrize(
+    ("there", "named", "left_out"),
+    [
+        ((), "node chromium", '-m "not node and not chromium"'),
+        (("node", "chromium"), "node", '-m "not node"'),
+        (("npm", "chromium"), "node", '-m "not node"'),
+        (("node", "npm"), "chromium", '-m "not chromium"'),
+    ],
+)
+def test_what_is_missing_is_named_and_its_tests_are_left_out(
+    there: tuple[str, ...], named: str, left_out: str, tmp_path: Path
+) -> None:
+    plan = planned(tmp_path, *there)
+    assert f"not installed: {named}." in plan
+    assert left_out in plan
 
 
-def test_with_both_nothing_is_left_out(bare: Path) -> None:
-    (bare / "npm").symlink_to("/bin/true")
-    plan = planned(bare)
+def test_where_all_is_there_nothing_is_left_out(tmp_path: Path) -> None:
+    plan = planned(tmp_path, *TOOLS)
     assert "pytest -n auto" in plan
-    assert "node" not in plan
+    assert '-m "' not in plan
 
 
-def test_where_they_are_required_nothing_is_left_out(bare: Path) -> None:
-    plan = planned(bare, COLLOQUY_REQUIRE_NODE="1")
+def test_where_all_is_required_nothing_is_left_out(tmp_path: Path) -> None:
+    plan = planned(tmp_path, COLLOQUY_REQUIRE_TOOLS="1")
     assert "pytest -n auto" in plan
-    assert "node" not in plan
+    assert '-m "' not in plan

@@ -8,7 +8,9 @@ AI Conversations API works unchanged.
 
 **Tokens.** `Authorization: Bearer TOKEN`. A token acts for one user. One that has scopes may
 call only the endpoints they name, each as Canvas writes it; the scope stands with every
-operation. A token without scopes may do all that its user may. HEAD is answered wherever GET
+operation. A token without scopes may do all that its user may. Tokens are the service's own, or
+those of an institution's identity provider (JWT) where the service is set up for them. With an
+administrator's token, `as_user_id` in the query (or a form) acts as another user. HEAD is answered wherever GET
 is, with the same scope, but for the stream of a turn.
 
 **Bodies.** `application/json` or `application/x-www-form-urlencoded`, nested fields as

@@ -11,40 +11,11 @@ import pytest
 
 from tests.clients.conftest import LIMIT
 from tests.clients.endpoints import undriven
+from tests.clients.programs import PACKAGES, program, run
 from tests.conftest import HOME
 from tests.running import TEACHER, Service, environment_of
 
 SOURCES = Path(__file__).parent / "npm"
-MISSING = "{} is not there: install Node.js 18.17 or newer with npm (Debian: nodejs and npm)"
-
-
-def program(name: str) -> str:
-    """The path of a program; without it the test fails, for nobody notices what is skipped."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.fail(MISSING.format(name))
-    return path
-
-
-async def run(*command: str, folder: Path, environment: dict[str, str]) -> str:
-    """What a program writes, which must end well."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(240):
-            out, _ = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode == 0, out.decode()
-    return out.decode()
 
 
 @pytest.fixture(scope="session")
@@ -80,10 +51,10 @@ async def test_a_client_from_npm_drives_every_endpoint(service: Service, install
     assert undriven(made) == set()
 
 
-@pytest.mark.parametrize("name", ["node", "npm"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_a_program_that_is_missing_is_a_failure_that_says_what_to_install(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(pytest.fail.Exception, match=f"{name} is not there: install Node"):
+    with pytest.raises(pytest.fail.Exception, match=f"{name} is not there: install "):
         program(name)
