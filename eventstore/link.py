@@ -9,8 +9,9 @@ database at commit.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import structlog
 
@@ -22,7 +23,13 @@ LETTERS = "colloquy_letters"
 EVERY_ACCOUNT = 0
 """The bell of this account rings for all."""
 
+POLL = 1.0
+"""Seconds after which whoever waits for events looks without having been told."""
+
+T = TypeVar("T")
+
 _COALESCE = 0.005
+_PAUSE = 0.05
 _RETRY = 0.25
 _CHECK = 15.0
 _MAX_LETTERS = 1_000
@@ -30,6 +37,13 @@ _MAX_LETTERS = 1_000
 _SETTINGS = {"synchronous_commit": "off"}
 
 log = structlog.get_logger("colloquy.link")
+
+
+async def rung(bell: asyncio.Event) -> None:
+    """Waits until a bell rings, and no longer than `POLL`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(POLL):
+            await bell.wait()
 
 
 class Link:
@@ -75,6 +89,19 @@ class Link:
     def bell(self, account_id: int) -> asyncio.Event:
         """Set at the next append to the account's log. Take it before you look for events."""
         return self._bells.setdefault(account_id, asyncio.Event())
+
+    async def until(self, account_id: int, look: Callable[[], Awaitable[T | None]]) -> T:
+        """What a look at the account's log gives, as soon as it gives something.
+
+        A database that is away is waited for.
+        """
+        while True:
+            bell = self.bell(account_id)
+            with suppress(*DATABASE_ERRORS):
+                if (found := await look()) is not None:
+                    return found
+            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
+            await rung(bell)
 
     def send(self, topic: str, text: str) -> None:
         """Tells every process, this one included, and promises nothing: some may not hear it.

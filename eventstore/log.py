@@ -1,22 +1,17 @@
 """The log: append events, read a stream or everything, follow what comes."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 
 from eventstore.batch import new_item
 from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.group_commit import GroupCommit
-from eventstore.link import Link
+from eventstore.link import Link, rung
 from eventstore.records import NO_END, Metadata, NewEvent, RecordedEvent
 from sql.loader import query
 
 PAGE = 500
 """Events that one read of the whole log returns at most."""
-
-POLL = 1.0
-"""Seconds after which a follower looks for events without having been told."""
 
 
 class EventLog:
@@ -132,9 +127,7 @@ class EventLog:
                 after = batch[-1].position
                 yield batch
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL):
-                    await bell.wait()
+            await rung(bell)
 
     async def head(self, account_id: int) -> int:
         """Position of the account's last event, 0 for an empty log."""

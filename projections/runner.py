@@ -5,19 +5,17 @@ projection at a time, so that one that dies is replaced by the next who looks.
 """
 
 import asyncio
-from contextlib import suppress
 
 import asyncpg
 import structlog
 
 from eventstore.connections import AWAY, DATABASE_ERRORS, Pool
-from eventstore.link import EVERY_ACCOUNT, Link
+from eventstore.link import EVERY_ACCOUNT, Link, rung
 from sql.loader import query
 
 STEP = 5_000
 """Positions that one transaction covers at most."""
 
-_POLL = 1.0
 _RETRY = 5.0
 
 log = structlog.get_logger("colloquy.projections")
@@ -48,11 +46,8 @@ class Runner:
             except DATABASE_ERRORS as error:
                 log.warning("projections_waiting", error=repr(error))
                 moved = False
-                await asyncio.sleep(_POLL)
             if not moved:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_POLL):
-                        await bell.wait()
+                await rung(bell)
 
     async def catch_up(self) -> bool:
         """One step for each follower that is behind; whether any of them moved."""

@@ -20,6 +20,7 @@ from service.callers import Callers, Identities
 from service.dialogues import Dialogues
 from service.errors import SettingsError
 from service.evaluations import Evaluations
+from service.evaluator import Evaluator
 from service.experiences import Experiences
 from service.following import STOP, Following
 from service.identity.trust import Trust, read_trust
@@ -105,10 +106,14 @@ def _services(
             pool=pool,
             link=link,
             owners=owners,
-            experiences=experiences,
-            asker=asker,
-            models=choice,
-            limits=limits,
+            evaluator=Evaluator(
+                pool=pool,
+                experiences=experiences,
+                asker=asker,
+                models=choice,
+                budget=limits.budget,
+            ),
+            at_once=limits.at_once,
         ),
         quotas=Quotas(events, pool, _quota(settings)),
         models=choice,

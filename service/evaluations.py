@@ -7,33 +7,23 @@ gets in the learner's way.
 import asyncio
 from contextlib import suppress
 
-import msgspec
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, AccountPool, outlast
+from eventstore.connections import AccountPool
 from eventstore.errors import AppendRefused, EventStoreError, WrongExpectedRevision
 from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, Actor, Metadata, NewEvent, RecordedEvent
 from service.commands import Failure
-from service.errors import KeyReused, NotFound, Stopping, TooManyReplies, TurnFailed
-from service.experiences import Experiences
-from service.model.asking import Asker
-from service.model.errors import ABANDONED, SERVICE_STOPPING, ModelFailure
-from service.model.interface import ChatMessage, EvaluationRequest
-from service.model.judgements import read_evaluation
+from service.errors import KeyReused, Stopping, TooManyReplies, TurnFailed
+from service.evaluator import Evaluator, unanswered
+from service.model.errors import ABANDONED
 from service.owners import Owners
-from service.tutor import Limits, ModelChoice, broken, failed, storable
 from sql.loader import query
-
-EVALUATION_TOKENS = 8_192
 
 _PREFIX = "evaluation-"
 _ENDED = 2
-_PAUSE = 0.05
-_POLL = 1.0
-_encoder = msgspec.json.Encoder()
 
 log = structlog.get_logger("colloquy.evaluations")
 
@@ -53,13 +43,11 @@ class Evaluations:
 
     Args:
         events: Where that is recorded.
-        pool: For reading the conversations.
+        pool: For reading the latest.
         link: Wakes those who wait for other processes.
         owners: Tells which evaluations nobody will end.
-        experiences: Gives the scenarios.
-        asker: Puts the question to the model.
-        models: Whom to ask.
-        limits: How long, and how many at once.
+        evaluator: Asks the model.
+        at_once: Evaluations under way at most.
     """
 
     def __init__(
@@ -69,19 +57,15 @@ class Evaluations:
         pool: AccountPool,
         link: Link,
         owners: Owners,
-        experiences: Experiences,
-        asker: Asker,
-        models: ModelChoice,
-        limits: Limits,
+        evaluator: Evaluator,
+        at_once: int,
     ) -> None:
         self._log = events
         self._pool = pool
         self._link = link
         self._owners = owners
-        self._experiences = experiences
-        self._asker = asker
-        self._models = models
-        self._limits = limits
+        self._evaluator = evaluator
+        self._at_once = at_once
         self._stopping = False
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -139,7 +123,7 @@ class Evaluations:
         assert isinstance(asked, EvaluationRequested)
         if not await self._owners.is_abandoned(asked):
             return False
-        abandoned = _unanswered(asked, Failure(code=ABANDONED))
+        abandoned = unanswered(asked, Failure(code=ABANDONED))
         await self._record(events[0], abandoned, None, by="system")
         return True
 
@@ -158,7 +142,7 @@ class Evaluations:
     ) -> RecordedEvent:
         if self._stopping:
             raise Stopping
-        if len(self._running) >= self._limits.at_once:
+        if len(self._running) >= self._at_once:
             raise TooManyReplies
         self._owners.running.add(asked.turn_id)
         new = NewEvent(event=asked)
@@ -188,60 +172,11 @@ class Evaluations:
             turn_id=asked.turn_id, conversation_id=asked.conversation_id
         )
         try:
-            await self._record(first, *await self._judge(first, asked))
+            await self._record(first, *await self._evaluator.judge(first.account_id, asked))
         except Exception as error:
             log.warning("evaluation_ended_badly", kind=type(error).__name__, error=str(error))
         finally:
             self._owners.running.discard(asked.turn_id)
-
-    async def _judge(
-        self, first: RecordedEvent, asked: EvaluationRequested
-    ) -> tuple[EvaluationRecorded | EvaluationFailed, str | None]:
-        effort = self._asker.effort()
-        try:
-            request = await outlast(lambda: self._request(first.account_id, asked))
-            evaluation, record = await self._asker.ask(
-                request,
-                self._models.first_and_fallback(self._models.evaluation),
-                self._limits.budget,
-                effort,
-                lambda text: read_evaluation(text, request),
-            )
-        except asyncio.CancelledError:  # by `drain`, which waits for what we record now
-            failure = ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
-        except ModelFailure as error:
-            failure = error
-        except Exception as error:
-            log.exception("evaluation_broke")
-            failure = broken(error)
-        else:
-            judged = EvaluationRecorded(
-                conversation_id=asked.conversation_id,
-                turn_id=asked.turn_id,
-                experience_version=asked.experience_version,
-                judgement=record,
-            )
-            return judged, storable(_encoder.encode(evaluation).decode())
-        log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
-        return _unanswered(asked, failed(failure, effort, "")), None
-
-    async def _request(self, account_id: int, asked: EvaluationRequested) -> EvaluationRequest:
-        conversation = (account_id, asked.conversation_id)
-        rows = await self._pool.fetch(account_id, query("list_messages"), *conversation)
-        version = await self._pool.fetchval(
-            account_id, query("get_experience_version"), *conversation
-        )
-        if version is None:
-            raise NotFound
-        experience = await self._experiences.at_version(account_id, asked.experience_id, version)
-        return EvaluationRequest(
-            scenario=experience.scenario,
-            messages=tuple(
-                ChatMessage("user" if row["role"] == "User" else "assistant", row["text"] or "…")
-                for row in rows
-            ),
-            max_tokens=EVALUATION_TOKENS,
-        )
 
     async def _record(
         self,
@@ -272,32 +207,16 @@ class Evaluations:
         assert isinstance(first.event, EvaluationRequested)
         if task := self._running.get(first.event.turn_id):
             await asyncio.wait((task,))
-        while True:
-            bell = self._link.bell(first.account_id)
-            with suppress(*DATABASE_ERRORS):
-                events = await self._log.read_stream(
-                    first.account_id, first.stream, after=first.revision
-                )
-                if events:
-                    return events[0]
-            if self._stopping:
+
+        async def look() -> RecordedEvent | None:
+            events = await self._log.read_stream(
+                first.account_id, first.stream, after=first.revision
+            )
+            if not events and self._stopping:
                 raise Stopping
-            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL):
-                    await bell.wait()
+            return events[0] if events else None
 
-
-def _unanswered(asked: EvaluationRequested, failure: Failure) -> EvaluationFailed:
-    return EvaluationFailed(
-        conversation_id=asked.conversation_id,
-        turn_id=asked.turn_id,
-        code=failure.code,
-        detail=failure.detail,
-        retryable=failure.retryable,
-        retry_after=failure.retry_after,
-        **msgspec.structs.asdict(failure.spent),
-    )
+        return await self._link.until(first.account_id, look)
 
 
 def _result(first: RecordedEvent, end: RecordedEvent) -> str:

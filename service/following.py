@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import msgspec
 
-from eventstore.connections import DATABASE_ERRORS
 from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.link import Link
 from eventstore.records import Metadata, RecordedEvent
@@ -23,8 +22,6 @@ STOP_PATIENCE = 3.0
 """Seconds that the owner of a turn has to stop it, before others do it over its head."""
 
 _TRIES = 20
-_PAUSE = 0.05
-_POLL = 1.0
 
 
 class StopLetter(msgspec.Struct, frozen=True):
@@ -148,15 +145,7 @@ class Following:
             self._live.discard(live)
 
     async def _end_in_log(self, asked: RecordedEvent) -> TurnEnd:
-        while True:
-            bell = self._link.bell(asked.account_id)
-            with suppress(*DATABASE_ERRORS):
-                if end := await find_end(self._dialogues, asked):
-                    return end
-            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL):
-                    await bell.wait()
+        return await self._link.until(asked.account_id, lambda: find_end(self._dialogues, asked))
 
     async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnEnd:
         """Tells the owner to stop; ends the turn over its head if it does not."""

@@ -10,8 +10,8 @@ AI Conversations API works unchanged.
 call only the endpoints they name, each as Canvas writes it; the scope stands with every
 operation. A token without scopes may do all that its user may. Tokens are the service's own, or
 those of an institution's identity provider (JWT) where the service is set up for them. With an
-administrator's token, `as_user_id` in the query (or a form) acts as another user. HEAD is answered wherever GET
-is, with the same scope, but for the stream of a turn.
+administrator's token, `as_user_id` in the query (or a form) acts as another user. HEAD is answered
+wherever GET is, with the same scope, but for the stream of a turn.
 
 **Bodies.** `application/json` or `application/x-www-form-urlencoded`, nested fields as
 `ai_experience[title]=…`; up to 1 MiB. Unknown fields are refused. Answers are JSON in UTF-8.

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore import log as log_module
+from eventstore import link as link_module
 from eventstore.connections import Connection, Pool, connect
 from eventstore.link import Link
 from eventstore.log import EventLog
@@ -51,7 +51,7 @@ async def slow(database_url: str) -> AsyncIterator[Connection]:
 @pytest.fixture
 def never_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Followers that hear nothing look for nothing."""
-    monkeypatch.setattr(log_module, "POLL", 3600.0)
+    monkeypatch.setattr(link_module, "POLL", 3600.0)
 
 
 async def test_a_follower_catches_up_and_then_gets_what_comes(log: EventLog) -> None:
@@ -141,7 +141,7 @@ async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed
 async def test_a_follower_whose_link_is_broken_looks_for_itself(
     log_parts: tuple[EventLog, Pool, Link], other_log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_module, "POLL", 0.05)
+    monkeypatch.setattr(link_module, "POLL", 0.05)
     log, _, link = log_parts
     await link.close()
     coming = asyncio.create_task(take(log.follow(1), 1))

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from eventstore import link as link_module
 from eventstore.connections import Connection, Pool, open_pool
 from eventstore.link import Link
 from projections import runner as runner_module
@@ -106,7 +107,7 @@ async def test_a_log_of_any_account_wakes_the_runner_at_once(
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "_POLL", 3600.0)
+    monkeypatch.setattr(link_module, "POLL", 3600.0)
     log, _, link = log_parts
     await add_account(owner, 2)
     await install(database_url, TALLY)
@@ -238,7 +239,7 @@ async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_RETRY", 0.05)
-    monkeypatch.setattr(runner_module, "_POLL", 0.05)
+    monkeypatch.setattr(link_module, "POLL", 0.05)
     log, _, link = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(2))
@@ -274,7 +275,7 @@ async def test_the_runner_outlives_a_database_that_is_away(
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "_POLL", 0.05)
+    monkeypatch.setattr(link_module, "POLL", 0.05)
     log, _, link = log_parts
     await install(database_url, TALLY)
     kill = """
@@ -306,7 +307,7 @@ async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
     error: Exception,
 ) -> None:
     """asyncpg has no base class for what a server that dies in mid-answer makes it raise."""
-    monkeypatch.setattr(runner_module, "_POLL", 0.05)
+    monkeypatch.setattr(link_module, "POLL", 0.05)
     log, _, link = log_parts
     await install(database_url, TALLY)
     runner = Runner(workers, link)
