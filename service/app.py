@@ -144,8 +144,8 @@ async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Ide
 
     accounts = {row["account_id"] for row in await workers.fetch(query("list_accounts"))}
     for issuer in trust.issuer:
-        if issuer.account not in accounts:
-            reason = f"there is no account {issuer.account}"
+        for missing in sorted(issuer.speaks_for - accounts):
+            reason = f"there is no account {missing}"
             raise SettingsError(f"COLLOQUY_JWT: issuer {issuer.issuer}: {reason}")
     return await stack.enter_async_context(running_identities(trust))
 

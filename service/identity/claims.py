@@ -36,12 +36,22 @@ def read_claims(claims: Mapping[str, Any], issuer: Issuer) -> Claimed:
     """
     names = issuer.claims
     return Claimed(
-        account_id=issuer.account,
+        account_id=_account(claims, issuer),
         user_id=_user_id(claims.get(names.user_id)) if names.user_id else None,
         subject=_subject(claims.get(names.subject)) if names.subject else None,
         scopes=_scopes(claims.get(names.scopes)) if names.scopes else (),
         roles=_roles(claims.get(names.courses), issuer.roles) if names.courses else None,
     )
+
+
+def _account(claims: Mapping[str, Any], issuer: Issuer) -> int:
+    if issuer.account is not None:
+        return issuer.account
+    name = claims.get(str(issuer.claims.account))
+    account = issuer.accounts.get(name) if isinstance(name, str) else None
+    if account is None:
+        raise TokenRefused("claims")
+    return account
 
 
 def _user_id(value: Any) -> int:

@@ -12,6 +12,7 @@ from service.roster import Role
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+AccountId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
@@ -24,18 +25,22 @@ class ClaimNames(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         courses: An object of course ids, each with a role or a list of them; without it the
             roster says who is what.
         scopes: What the token may do; without it, all that its user may.
+        account: Which institution, by the names in the issuer's `accounts`.
     """
 
     user_id: Text | None = None
     subject: Text | None = None
     courses: Text | None = None
     scopes: Text | None = None
+    account: Text | None = None
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An identity provider, which speaks for one account and for no other.
+    """An identity provider, which speaks for one account, or for those that it names.
 
     Attributes:
+        account: The one account; or
+        accounts: our number for each value of the claim that tells the account.
         roles: Our role for each of the provider's.
         required: Claims that a token must have beside those that are always needed.
     """
@@ -43,10 +48,16 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     issuer: Text
     audience: Text
     jwks_url: Text
-    account: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+    account: AccountId | None = None
+    accounts: dict[str, AccountId] = {}
     claims: ClaimNames
     roles: dict[str, Role] = {}
     required: tuple[Text, ...] = ()
+
+    @property
+    def speaks_for(self) -> frozenset[int]:
+        """All accounts whose users its tokens can be."""
+        return frozenset(self.accounts.values() if self.account is None else [self.account])
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,8 +85,16 @@ def _check(trust: Trust) -> None:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"issuer {twice} is there twice")
     for issuer in trust.issuer:
+        _check_account(issuer)
         _check_claims(issuer)
         _check_url(issuer)
+
+
+def _check_account(issuer: Issuer) -> None:
+    if (issuer.account is None) == (issuer.claims.account is None):
+        raise ValueError(f"issuer {issuer.issuer}: needs either account or claims.account")
+    if (issuer.claims.account is None) != (not issuer.accounts):
+        raise ValueError(f"issuer {issuer.issuer}: claims.account and accounts belong together")
 
 
 def _check_claims(issuer: Issuer) -> None:

@@ -26,6 +26,7 @@ from service.identity.errors import TokenRefused
 from service.identity.jwks import PAUSE, KeySet
 from service.identity.jwt import Identities
 from service.identity.trust import read_trust
+from service.roster import Enrollment, import_roster
 from tests.running import CONVERSATIONS, LEARNER, TEACHER, Service, eventually, running_service
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -314,6 +315,32 @@ async def test_roles_of_the_claim_replace_those_of_the_roster(
         assert await service.call("GET", CONVERSATIONS, user=None, headers=newcomer) == (200, {})
 
 
+async def test_a_claim_tells_the_institution_where_a_provider_has_several(
+    database_url: str, provider: Provider, tmp_path: Path
+) -> None:
+    """The same user id in each, and nothing shared; a value without a number is refused."""
+    connection = await connect(database_url)
+    second = await create_account(connection, "Another institution")
+    rows = [Enrollment(course_id=1, user_id=LEARNER, name="X", role="learner", status="active")]
+    await import_roster(connection, second, rows)
+    await connection.close()
+    file = trust_file(tmp_path, provider, 'user_id = "user"\naccount = "tenant"')
+    text = file.read_text().replace("account = 1\n", "")
+    file.write_text(f"{text}[issuer.accounts]\nfirst = 1\nsecond = {second}\n")
+    async with running_service(database_url, jwt=file) as service:
+        ours, theirs = bearer(token(tenant="first")), bearer(token(tenant="second"))
+        opened = await service.call("POST", CONVERSATIONS, user=None, headers=ours)
+        assert await service.call("GET", CONVERSATIONS, user=None, headers=ours) == (
+            200,
+            opened[1],
+        )
+        status, answer = await service.call("GET", CONVERSATIONS, user=None, headers=theirs)
+        assert (status, answer["error"]) == (404, "Resource Not Found")  # its experience 1
+        for wrong in ("third", "1", "", 1, None, ["first"]):
+            headers = bearer(token(tenant=wrong))
+            await service.refused(401, INVALID, "GET", CONVERSATIONS, user=None, headers=headers)
+
+
 async def test_a_subject_is_looked_up_among_the_accounts_identities(
     database_url: str, provider: Provider, tmp_path: Path
 ) -> None:
@@ -448,6 +475,8 @@ WRONG_FILES = {
     "names the user twice": 'claims = {user_id = "u", subject = "s"}',
     "has roles that nothing names": 'claims = {user_id = "u"}\nroles = {A = "teacher"}',
     "has a role that we do not have": 'claims = {user_id = "u", courses = "c"}\nroles = {A = "x"}',
+    "tells the account twice": 'claims = {user_id = "u", account = "t"}\naccounts = {a = 2}',
+    "has accounts that nothing names": 'claims = {user_id = "u"}\naccounts = {a = 2}',
     "fetches keys in the clear": 'claims = {user_id = "u"}\njwks_url = "http://idp.example.edu/k"',
 }
 HEAD = '[[issuer]]\nissuer = "https://a"\naudience = "c"\naccount = 1\n'
