@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from eventstore.events import (
     AssessmentFailed,
@@ -29,7 +28,6 @@ from tests.running import (
     TEACHER,
     Service,
     client,
-    cloned_database,
     running_service,
     service_process,
 )
@@ -55,30 +53,6 @@ STOPPED = {"error": "the reply was stopped", "code": "turn_cancelled", "retryabl
 COMPLETED = (200, {"message": "Conversation completed successfully"})
 either = pytest.mark.parametrize("opening", [False, True], ids=["message", "opening"])
 everywhere = pytest.mark.parametrize("far", [False, True], ids=["here", "another process"])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
-    """A service that asks the fake provider; every test brings a learner of its own."""
-    async with (
-        cloned_database(server_url) as database_url,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
-    ):
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def other(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
-    """Another process on the same database, as far as turns can tell."""
-    async with running_service(service.database_url, anthropic_base_url=fake.url) as running:
-        running.tokens = service.tokens  # those of later learners too
-        yield running
 
 
 class Turn:

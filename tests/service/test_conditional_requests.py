@@ -14,10 +14,8 @@ from tests.running import (
     CONVERSATIONS,
     TEACHER,
     Service,
-    cloned_database,
     eventually,
     messages_of,
-    running_service,
 )
 from tests.service.histories import assert_lawful, types_of
 from tests.service.reading_streams import reading, turn_path
@@ -28,28 +26,6 @@ MOVED = {"error": "the conversation has moved on; read it again"}
 NOTHING = '"none"'
 STRINGS = {"Accept": "application/json+canvas-string-ids"}
 HELLO = {"json": {"message": "Hello"}}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
-    """A service that asks the fake provider; every test brings a learner of its own."""
-    async with (
-        cloned_database(server_url) as database_url,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
-    ):
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def learner(service: Service) -> int:
-    """A learner whose dialogue is empty."""
-    return await service.enroll()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -48,12 +48,6 @@ class Played(msgspec.Struct, frozen=True):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service that sends little of a long conversation."""
     settings = {"anthropic_base_url": fake.url, "max_context_tokens": LIMIT}

@@ -62,12 +62,6 @@ async def service(server_url: str) -> AsyncIterator[Service]:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def learner(service: Service) -> int:
-    """A learner whose dialogue is empty."""
-    return await service.enroll()
-
-
 def at(course: int, experience: int) -> str:
     return f"/api/v1/courses/{course}/ai_experiences/{experience}/conversations"
 

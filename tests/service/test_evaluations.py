@@ -106,12 +106,6 @@ class Talk(msgspec.Struct, frozen=True):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service that asks the fake provider twice at most, and sweeps without pause."""
     with pytest.MonkeyPatch.context() as patch:

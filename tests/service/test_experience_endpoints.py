@@ -1,15 +1,13 @@
 """The endpoints of AI experiences, end to end, with a provider that shows what it was told."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from eventstore.events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from tests.fake_anthropic import FakeAnthropic
-from tests.running import LEARNER, TEACHER, Service, cloned_database, running_service
+from tests.running import LEARNER, TEACHER, Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,21 +26,6 @@ WHOLE = {
     "workflow_state": "published",
 }
 REQUIRED = ("title", "learning_objective", "pedagogical_guidance")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
-    async with (
-        cloned_database(server_url) as database_url,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
-    ):
-        yield running
 
 
 def at(experience_id: int, more: str = "") -> str:

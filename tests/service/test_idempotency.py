@@ -70,12 +70,6 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service that asks the fake provider; every test brings people of its own."""
     async with cloned_database(server_url) as url, asking(fake, url) as running:

@@ -49,11 +49,6 @@ async def service(server_url: str) -> AsyncIterator[Service]:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def learner(service: Service) -> int:
-    return await service.enroll()
-
-
 async def use_up_creates(service: Service, user: int) -> None:
     for _ in range(LIMIT):
         await service.open(user)

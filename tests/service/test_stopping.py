@@ -67,12 +67,6 @@ class UnderWay(msgspec.Struct, frozen=True):
     before: dict[int, Any]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def url(server_url: str) -> AsyncIterator[str]:
     """A database with the demo, for a service that will be stopped."""

@@ -60,24 +60,6 @@ async def fake() -> AsyncIterator[FakeAnthropic]:
         yield server
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
-    """A service that asks the fake provider; every test brings a learner of its own."""
-    async with (
-        cloned_database(server_url) as database_url,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
-    ):
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def other(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
-    """Another process on the same database, as far as turns can tell."""
-    async with running_service(service.database_url, anthropic_base_url=fake.url) as running:
-        running.tokens = service.tokens  # those of later learners too
-        yield running
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def talk(service: Service) -> Talk:
     """A learner who has a conversation and something to say."""

@@ -1,13 +1,11 @@
 """Whole conversations, as managers of a course read them, and learners their own."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.fake_anthropic import FakeAnthropic, covering
-from tests.running import API, CONVERSATIONS, TEACHER, Service, cloned_database, running_service
+from tests.running import API, CONVERSATIONS, TEACHER, Service
 from tests.service.test_core_endpoints import MOMENT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -15,26 +13,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STUDENTS = f"{API}/ai_conversations"
 NOT_FOUND = {"error": "Resource Not Found"}
 STRING_IDS = {"Accept": "application/json+canvas-string-ids"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
-    async with (
-        cloned_database(server_url) as database_url,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
-    ):
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def learner(service: Service) -> int:
-    return await service.enroll()
 
 
 async def read(

@@ -48,28 +48,6 @@ SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic() as server:
-        yield server
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
-    """A service that asks the fake provider; every test brings a learner of its own."""
-    async with (
-        cloned_database(server_url) as database_url,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
-    ):
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def learner(service: Service) -> int:
-    """A learner whose dialogue is empty."""
-    return await service.enroll()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def fresh_url(server_url: str) -> AsyncIterator[str]:
     """A database for a service of the test's own."""
