@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
@@ -40,16 +41,15 @@ class CheckpointFiles:
             OSError: They cannot be read.
         """
         latest = self.folder / "latest"
-        try:
-            notes = [self._last(), latest.read_text("utf-8") if latest.exists() else ""]
-            return [read_note(note) for note in notes if note]
-        except (NoteInvalid, UnicodeDecodeError) as error:
-            raise CheckpointFilesDamaged(f"{self.folder}: {error}") from error
+        last = self._last()
+        return ([last] if last else []) + (
+            [_read(latest, latest.read_bytes())[1]] if latest.exists() else []
+        )
 
     def size(self) -> int:
         """Size of the last checkpoint of the newest file, 0 where there is none."""
-        note = self._last()
-        return read_note(note).size if note else 0
+        last = self._last()
+        return last.size if last else 0
 
     def append(self, notes: Sequence[str]) -> None:
         """Adds those of the notes that are newer than what the files hold, in the order given.
@@ -66,17 +66,17 @@ class CheckpointFiles:
         with self._alone():
             size = self.size()
             newer = [(note, c) for note in notes if (c := read_note(note)).size > size]
-            for note, checkpoint in newer:
-                _add(self.folder / f"{checkpoint.time:%Y-%m-%d}.checkpoints", note)
+            for day, of_day in groupby(newer, lambda pair: pair[1].time.date()):
+                _add(self.folder / f"{day}.checkpoints", [note for note, _ in of_day])
             if newer:
                 _replace(self.folder / "latest", newer[-1][0])
             _sync(self.folder)
 
-    def _last(self) -> str:
+    def _last(self) -> Checkpoint | None:
         for path in sorted(self.folder.glob("*.checkpoints"), reverse=True):
-            if note := _last_note(path)[0]:
-                return note
-        return ""
+            if checkpoint := _last_of(path)[0]:
+                return checkpoint
+        return None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -95,43 +95,41 @@ def read_notes(path: Path) -> list[str]:
     Raises:
         CheckpointFilesDamaged: It holds something else than notes.
     """
-    try:
-        parts = path.read_text("utf-8").split("\n\n")[:-1]
-        notes = [
-            f"{text}\n\n{signatures}\n"
-            for text, signatures in zip(parts[::2], parts[1::2], strict=False)
-        ]
-        for note in notes:
-            read_note(note)
-    except (NoteInvalid, UnicodeDecodeError) as error:
-        raise CheckpointFilesDamaged(f"{path}: {error}") from error
-    return notes
+    parts = path.read_bytes().split(b"\n\n")
+    whole = (len(parts) - 1) // 2
+    if len(b"\n\n".join(parts[2 * whole :])) > _TORN:
+        raise CheckpointFilesDamaged(f"{path} does not end in a checkpoint")
+    pairs = zip(parts[: 2 * whole : 2], parts[1 : 2 * whole : 2], strict=True)
+    return [_read(path, b"\n\n".join(pair) + b"\n")[0] for pair in pairs]
 
 
-def _last_note(path: Path) -> tuple[str, int]:
-    """The last whole note of a file, and where it ends; empty and 0 where there is none."""
+def _last_of(path: Path) -> tuple[Checkpoint | None, int]:
+    """The last whole note of a file, and where it ends; None and 0 where there is none."""
     with path.open("rb") as file:
         length = file.seek(0, os.SEEK_END)
-        start = file.seek(max(0, length - _TAIL))
+        file.seek(max(0, length - _TAIL))
         parts = file.read().split(b"\n\n")
-    note, end = b"", 0
-    for n in range(len(parts) - 2, 0, -1):
-        if parts[n].startswith("— ".encode()):
-            end = start + sum(len(part) + 2 for part in parts[: n + 1])
-            note = parts[n - 1] + b"\n\n" + parts[n] + b"\n"
-            break
-    if length - end > _TORN:
+    signatures = [n for n in range(1, len(parts) - 1) if parts[n].startswith("— ".encode())]
+    last = signatures[-1] if signatures else -1
+    torn = len(b"\n\n".join(parts[last + 1 :]))
+    if torn > _TORN:
         raise CheckpointFilesDamaged(f"{path} does not end in a checkpoint")
+    if not signatures:
+        return None, 0
+    return _read(path, b"\n\n".join(parts[last - 1 : last + 1]) + b"\n")[1], length - torn
+
+
+def _read(path: Path, note: bytes) -> tuple[str, Checkpoint]:
     try:
-        return note.decode(), end
-    except UnicodeDecodeError as error:
+        return note.decode(), read_note(note.decode())
+    except (NoteInvalid, UnicodeDecodeError) as error:
         raise CheckpointFilesDamaged(f"{path}: {error}") from error
 
 
-def _add(path: Path, note: str) -> None:
+def _add(path: Path, notes: Sequence[str]) -> None:
     with path.open("ab") as file:
-        file.truncate(_last_note(path)[1])
-        file.write(f"{note}\n".encode())
+        file.truncate(_last_of(path)[1])
+        file.write("".join(f"{note}\n" for note in notes).encode())
         file.flush()
         os.fsync(file.fileno())
 
