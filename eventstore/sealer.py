@@ -19,7 +19,7 @@ from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
 from eventstore.errors import EventStoreError, LogDamaged
 from eventstore.keys import KeyPlace, read_signer
 from eventstore.notes import Checkpoint, sign
-from eventstore.tiles import HEIGHT, StoredTiles, Tree, edge_keys, entries, grow
+from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
 from sql.loader import query
 
 STEP = 50_000
@@ -145,10 +145,11 @@ class Sealer:
                 )
         await self._grow(connection, state, tiles)
         tree = Tree(tiles, self._height)
+        claims = {(c.size, c.root): "the checkpoint files" for c in known}
         if state.root:
-            await _compare(tree, state.sealed, state.root, "the last checkpoint of the database")
-        for checkpoint in known:
-            await _compare(tree, checkpoint.size, checkpoint.root, "the checkpoint files")
+            claims[state.sealed, state.root] = "the last checkpoint of the database"
+        for (size, root), source in claims.items():
+            await _compare(tree, size, root, source)
         if state.head > state.sealed:
             await self._publish(connection, state, await tree.root(state.head))
         if await self._write(connection, files):
@@ -180,9 +181,11 @@ class Sealer:
             size = upto
 
     async def _add(self, tiles: StoredTiles, size: int, leaves: list[bytes]) -> None:
-        changed = dict(await tiles.read(edge_keys(size, self._height)))
+        edge = await tiles.read(edge_keys(size, self._height))
+        changed: dict[Key, bytes] = {}
         for first in range(0, len(leaves), _SLICE):
-            changed |= grow(size + first, changed, leaves[first : first + _SLICE], self._height)
+            part = leaves[first : first + _SLICE]
+            changed |= grow(size + first, {**edge, **changed}, part, self._height)
             await asyncio.sleep(0)
         await tiles.store(changed)
 

@@ -1,0 +1,477 @@
+"""Logs are sealed as they are on disk, by one process at a time, and never against the files."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from eventstore import sealer as sealer_module
+from eventstore.batch import arguments, new_item
+from eventstore.checkpoint_files import CheckpointFiles, read_notes
+from eventstore.connections import Connection, Pool
+from eventstore.keys import KeyPlace, list_keys, open_signer, rotate
+from eventstore.log import EventLog
+from eventstore.notes import verify
+from eventstore.sealer import Sealer
+from eventstore.tiles import HEIGHT, Key, StoredTiles, Tiles, Tree
+from sql.loader import query
+from tests.eventstore.building import BY_LEARNER, add_account, append, messages
+from tests.eventstore.trees import leaves_of_log, naive_root
+from tests.eventstore.waiting import eventually
+
+FILL = """
+INSERT INTO events (account_id, position, stream, revision, event_id, type, data, metadata,
+                    recorded_at)
+SELECT $1, n, 's', n, gen_random_uuid(), 'x.v1', jsonb_build_object('n', n), '{}', now()
+  FROM generate_series($2::bigint, $3::bigint) AS n
+"""
+SET_HEAD = "UPDATE log_heads SET position = $2 WHERE account_id = $1"
+HEADS = "SELECT size, root, note FROM tree_heads WHERE account_id = $1 ORDER BY size"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> KeyPlace:
+    place = KeyPlace(tmp_path / "keys")
+    open_signer(place)
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def sealer(database_url: str, place: KeyPlace, folder: Path) -> Sealer:
+    return Sealer(database_url, place, folder, 0.02)
+
+
+async def fill(owner: Connection, first: int, last: int, account_id: int = 1) -> None:
+    """Events of a log made at once."""
+    await owner.execute(FILL, account_id, first, last)
+    await owner.execute(SET_HEAD, account_id, last)
+
+
+async def forget(owner: Connection, after: int, account_id: int = 1) -> None:
+    """What a backup that is older does to a log."""
+    for table in ("events", "tree_heads", "tree_tiles"):
+        await owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+    await owner.execute(
+        "DELETE FROM events WHERE account_id = $1 AND position > $2", account_id, after
+    )
+    await owner.execute(
+        "DELETE FROM tree_heads WHERE account_id = $1 AND size > $2", account_id, after
+    )
+    await owner.execute("DELETE FROM tree_tiles WHERE account_id = $1", account_id)
+    await owner.execute(SET_HEAD, account_id, after)
+
+
+async def seal(sealer: Sealer, rounds: int = 1) -> list[str]:
+    """Rounds of one leadership; the names of what was logged as an error."""
+    with capture_logs() as logs:
+        async with sealer.leading() as connection:
+            for _ in range(rounds):
+                await sealer.seal(connection)
+    return [entry["event"] for entry in logs if entry["log_level"] == "error"]
+
+
+@asynccontextmanager
+async def running(*sealers: Sealer) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(sealer.run()) for sealer in sealers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def sealed(owner: Connection, account_id: int = 1) -> int:
+    """Size of the last checkpoint."""
+    heads = await owner.fetch(HEADS, account_id)
+    return heads[-1]["size"] if heads else 0
+
+
+async def is_sealed_well(
+    owner: Connection, place: KeyPlace, folder: Path, account_id: int = 1
+) -> bool:
+    """The whole log is sealed, and every checkpoint is of it, signed, and in the files."""
+    leaves = await leaves_of_log(owner, account_id)
+    heads = await owner.fetch(HEADS, account_id)
+    if not heads or heads[-1]["size"] != len(leaves):
+        return False
+    for head in heads:
+        checkpoint = verify(head["note"], list_keys(place))
+        assert checkpoint.origin == f"{list_keys(place)[0].name}/{account_id}"
+        assert (checkpoint.size, checkpoint.root) == (head["size"], head["root"])
+        assert checkpoint.root == naive_root(leaves[: checkpoint.size])
+    in_files = [
+        note
+        for path in sorted((folder / str(account_id)).glob("*.checkpoints"))
+        for note in read_notes(path)
+    ]
+    return in_files == [head["note"] for head in heads]
+
+
+async def test_a_log_is_sealed_up_to_its_head_round_by_round(
+    log: EventLog, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    assert await seal(sealer) == []
+    assert await sealed(owner) == 0
+    for _ in range(3):
+        await append(log, "s", *messages(3))
+        assert await seal(sealer, rounds=2) == []
+    assert [head["size"] for head in await owner.fetch(HEADS, 1)] == [3, 6, 9]
+    assert await is_sealed_well(owner, place, folder)
+
+
+async def test_every_account_has_a_tree_of_its_own(
+    log: EventLog, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await add_account(owner, 2)
+    await append(log, "s", *messages(3))
+    await append(log, "s", *messages(5), account_id=2)
+    assert await seal(sealer) == []
+    for account_id in (1, 2):
+        assert await is_sealed_well(owner, place, folder, account_id)
+
+
+async def test_a_leaf_is_this_line_for_ever(owner: Connection) -> None:
+    await owner.execute(
+        """
+        INSERT INTO events VALUES
+            (1, 1, 'dialogue-1-101', 7, '00000000-0000-7000-8000-00000000000a',
+             'message_posted.v1', 16, '{"type": "message_posted.v1", "b": [1, null], "a": "é\\n"}',
+             '{"actor": {"id": 101, "role": "learner"}}', sha256('x'),
+             '2026-01-02 04:04:05.000070+01'),
+            (1, 2, 'a "quoted"\\stream', 1, '00000000-0000-7000-8000-00000000000b', 'x.v1', NULL,
+             '{}', '{}', NULL, '2026-12-31 23:59:59.999999+00')
+        """
+    )
+    await owner.execute("SET timezone = 'Asia/Tokyo'; SET datestyle = 'German'")
+    rows = await owner.fetch("SELECT event_line_v1(e) FROM events e ORDER BY position")
+    assert [row[0] for row in rows] == [
+        '{"account_id":1,"position":1,"stream":"dialogue-1-101","revision":7,'
+        '"event_id":"00000000-0000-7000-8000-00000000000a","type":"message_posted.v1",'
+        '"conversation_id":16,"recorded_at":"2026-01-02T03:04:05.000070Z",'
+        '"content_hash":"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",'
+        '"data":{"a": "é\\n", "b": [1, null], "type": "message_posted.v1"},'
+        '"metadata":{"actor": {"id": 101, "role": "learner"}}}',
+        '{"account_id":1,"position":2,"stream":"a \\"quoted\\"\\\\stream","revision":1,'
+        '"event_id":"00000000-0000-7000-8000-00000000000b","type":"x.v1","conversation_id":null,'
+        '"recorded_at":"2026-12-31T23:59:59.999999Z","content_hash":null,"data":{},"metadata":{}}',
+    ]
+
+
+async def test_seventy_thousand_events_are_sealed_in_two_steps(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await fill(owner, 1, 70_000)
+    assert await seal(sealer) == []
+    await fill(owner, 70_001, 70_003)
+    assert await seal(sealer) == []
+    assert [head["size"] for head in await owner.fetch(HEADS, 1)] == [70_000, 70_003]
+    assert await is_sealed_well(owner, place, folder)
+
+
+class CountedTiles(StoredTiles):
+    """Counts the tiles that are read."""
+
+    reads = 0
+
+    async def read(self, keys: Collection[Key]) -> Tiles:
+        tiles = await super().read(keys)
+        CountedTiles.reads += len(tiles)
+        return tiles
+
+
+async def test_a_new_leader_reads_the_edge_of_the_tree_and_no_more(
+    database_url: str,
+    owner: Connection,
+    place: KeyPlace,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With tiles of four hashes, 4,000 leaves make a tree of six levels of tiles."""
+    await fill(owner, 1, 3_999)
+    await seal(Sealer(database_url, place, folder, 1, height=2))
+    await fill(owner, 4_000, 4_001)
+    monkeypatch.setattr(sealer_module, "StoredTiles", CountedTiles)
+    monkeypatch.setattr(CountedTiles, "reads", 0)
+    await seal(Sealer(database_url, place, folder, 1, height=2))
+    assert await is_sealed_well(owner, place, folder)
+    assert await owner.fetchval("SELECT count(*) FROM tree_tiles") > 1_300
+    levels = 6
+    old_edge, old_root, new_root = levels, levels, levels
+    assert 0 < CountedTiles.reads <= old_edge + old_root + new_root
+
+
+async def test_what_was_grown_before_a_crash_is_not_grown_again(
+    database_url: str,
+    owner: Connection,
+    place: KeyPlace,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sealer_module, "STEP", 100)
+    await fill(owner, 1, 350)
+    dying = Sealer(database_url, place, folder, 1)
+    whole = StoredTiles.store
+
+    async def store(self: StoredTiles, tiles: Tiles) -> None:
+        if await self.size() == 200:
+            raise ConnectionResetError("killed")
+        await whole(self, tiles)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredTiles, "store", store)
+        with pytest.raises(ConnectionResetError):
+            await seal(dying)
+    assert await sealed(owner) == 0
+    assert not folder.exists()
+    assert await seal(Sealer(database_url, place, folder, 1)) == []
+    assert [head["size"] for head in await owner.fetch(HEADS, 1)] == [350]
+    assert await is_sealed_well(owner, place, folder)
+
+
+async def test_an_append_under_way_is_not_sealed(
+    log: EventLog, owner: Connection, sealer: Sealer
+) -> None:
+    await append(log, "s", *messages(3))
+    item = new_item(1, "t", None, messages(2), BY_LEARNER)
+    transaction = owner.transaction()
+    await transaction.start()
+    await owner.fetchrow(query("append_events"), *arguments([item]))
+    assert await owner.fetchval("SELECT max(position) FROM events") == 5
+    await seal(sealer)
+    assert await sealed(owner) == 3
+    await transaction.commit()
+    await seal(sealer)
+    assert await sealed(owner) == 5
+
+
+async def test_the_database_itself_takes_no_checkpoint_beyond_the_head_and_none_twice(
+    owner: Connection, workers: Pool
+) -> None:
+    await fill(owner, 1, 5)
+    record = query("record_tree_head")
+    moment = await owner.fetchval("SELECT now()")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await workers.execute(record, 1, 6, bytes(32), "note", moment)
+    await workers.execute(record, 1, 4, bytes(32), "note", moment)
+    for size in (3, 4):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await workers.execute(record, 1, size, bytes(32), "note", moment)
+
+
+async def test_a_replaced_key_signs_the_next_checkpoint(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await fill(owner, 1, 1)
+    await seal(sealer)
+    new = rotate(place)
+    await fill(owner, 2, 2)
+    await seal(sealer)
+    heads = await owner.fetch(HEADS, 1)
+    assert verify(heads[1]["note"], [new.public]).size == 2
+    assert await is_sealed_well(owner, place, folder)
+
+
+async def test_a_key_that_became_readable_to_others_stops_the_sealing_until_it_is_mended(
+    owner: Connection, sealer: Sealer, place: KeyPlace
+) -> None:
+    await fill(owner, 1, 1)
+    place.key.chmod(0o644)
+    assert await seal(sealer, rounds=2) == ["sealing_stopped"]
+    place.key.chmod(0o600)
+    assert await seal(sealer) == []
+    assert await sealed(owner) == 1
+
+
+async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    folder.write_text("in the way")
+    for head in (1, 2, 3):
+        await fill(owner, head, head)
+        errors = await seal(sealer)
+        assert errors == (["checkpoint_files_failed"] if head == 1 else [])
+    assert await sealed(owner) == 3
+    folder.unlink()
+    assert await seal(sealer) == []
+    assert await is_sealed_well(owner, place, folder)
+
+
+async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader(
+    database_url: str, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await fill(owner, 1, 1)
+    await seal(sealer)
+    before = {path: path.read_bytes() for path in (folder / "1").iterdir()}
+    for head in (2, 3):
+        await fill(owner, head, head)
+        await seal(sealer)
+    for path in (folder / "1").iterdir():
+        path.write_bytes(before[path])
+    assert await seal(Sealer(database_url, place, folder, 1)) == []
+    assert await is_sealed_well(owner, place, folder)
+
+
+@pytest.mark.parametrize("refilled_to", [5, 10, 12])
+async def test_a_log_that_went_back_is_told_of_and_not_sealed(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path, refilled_to: int
+) -> None:
+    """Shorter than what the files know, as long with another root, and longer."""
+    await add_account(owner, 2)
+    await fill(owner, 1, 5)
+    await seal(sealer)
+    await fill(owner, 6, 10)
+    await seal(sealer)
+    in_files = {path: path.read_bytes() for path in (folder / "1").iterdir()}
+    await forget(owner, 5)
+    await fill(owner, 6, refilled_to)
+    await fill(owner, 1, 3, account_id=2)
+    assert await seal(sealer, rounds=3) == ["log_went_back"]
+    assert await sealed(owner) == 5
+    assert {path: path.read_bytes() for path in (folder / "1").iterdir()} == in_files
+    assert await is_sealed_well(owner, place, folder, 2)
+
+
+async def test_what_is_wrong_names_both_sizes(owner: Connection, sealer: Sealer) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    await forget(owner, 5)
+    with capture_logs() as logs:
+        async with sealer.leading() as connection:
+            await sealer.seal(connection)
+    (entry,) = [entry for entry in logs if entry["event"] == "log_went_back"]
+    assert entry["account_id"] == 1
+    assert entry["error"] == "the checkpoint files know 10 events, the log ends at 5"
+
+
+async def test_it_is_told_again_as_long_as_it_lasts_and_ends_when_it_is_mended(
+    owner: Connection, sealer: Sealer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    await forget(owner, 5)
+    monkeypatch.setattr(sealer_module, "_SAY_AGAIN", 0.0)
+    assert await seal(sealer, rounds=3) == ["log_went_back"] * 3
+    folder.rename(folder.with_name("elsewhere"))
+    assert await seal(sealer) == []
+    assert await sealed(owner) == 5
+
+
+async def test_a_log_without_its_tail_is_told_of_where_there_are_no_files(
+    owner: Connection, sealer: Sealer, folder: Path
+) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    folder.rename(folder.with_name("elsewhere"))
+    await owner.execute(SET_HEAD, 1, 8)
+    assert await seal(sealer) == ["log_went_back"]
+
+
+async def test_a_log_with_a_hole_is_not_sealed(owner: Connection, sealer: Sealer) -> None:
+    await fill(owner, 1, 4)
+    await fill(owner, 6, 10)
+    assert await seal(sealer) == ["log_went_back"]
+    assert await sealed(owner) == 0
+
+
+async def test_a_tile_that_was_tampered_with_is_noticed_at_the_next_checkpoint(
+    owner: Connection, sealer: Sealer
+) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    await owner.execute("ALTER TABLE tree_tiles DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE tree_tiles SET hashes = sha256('') || substr(hashes, 33)")
+    await fill(owner, 11, 12)
+    assert await seal(sealer) == ["log_went_back"]
+    assert await sealed(owner) == 10
+
+
+async def test_files_of_something_else_stop_the_sealing_of_that_account(
+    owner: Connection, sealer: Sealer, folder: Path
+) -> None:
+    await fill(owner, 1, 1)
+    await seal(sealer)
+    (folder / "1" / "latest").write_text("something else")
+    await fill(owner, 2, 2)
+    assert await seal(sealer) == ["sealing_stopped"]
+    assert await sealed(owner) == 1
+
+
+async def test_one_leads_and_the_next_takes_over_when_its_session_ends(
+    database_url: str, log: EventLog, owner: Connection, place: KeyPlace, folder: Path
+) -> None:
+    kill = """
+    SELECT pg_terminate_backend(l.pid) FROM pg_locks l
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (l.classid::bigint << 32 | l.objid::bigint) = $1
+    """
+    sealers = [Sealer(database_url, place, folder, 0.02) for _ in range(2)]
+    with capture_logs() as logs:
+        async with running(*sealers):
+            for number in range(1, 4):
+                await append(log, "s", *messages(2))
+                await eventually(lambda: is_sealed_well(owner, place, folder))
+                leads = [entry for entry in logs if entry["event"] == "sealing_leads"]
+                assert len(leads) == number
+                assert len(await owner.fetch(kill, sealer_module._LOCK)) == 1
+                await eventually(lambda: leads_again(logs, number + 1))  # noqa: B023
+    assert await is_sealed_well(owner, place, folder)
+
+
+async def leads_again(logs: Sequence[Mapping[str, object]], number: int) -> bool:
+    return len([entry for entry in logs if entry["event"] == "sealing_leads"]) == number
+
+
+async def test_sealing_goes_on_while_events_are_appended(
+    database_url: str, log: EventLog, owner: Connection, place: KeyPlace, folder: Path
+) -> None:
+    async def produce(stream: str) -> None:
+        for _ in range(30):
+            await append(log, stream, *messages(2))
+
+    async with running(*(Sealer(database_url, place, folder, 0.001) for _ in range(2))):
+        await asyncio.gather(*(produce(f"s{n}") for n in range(4)))
+        await eventually(lambda: is_sealed_well(owner, place, folder))
+    assert await sealed(owner) == 240
+    assert len(await owner.fetch(HEADS, 1)) > 1
+
+
+async def test_proofs_come_out_of_what_the_sealer_stored(
+    owner: Connection, sealer: Sealer, workers: Pool
+) -> None:
+    from eventstore.merkle import is_consistent, is_included
+
+    await fill(owner, 1, 600)
+    await seal(sealer)
+    await fill(owner, 601, 1_000)
+    await seal(sealer)
+    first, second = await owner.fetch(HEADS, 1)
+    tree = Tree(StoredTiles(workers, 1), HEIGHT)
+    leaves = await leaves_of_log(owner)
+    for index in (0, 255, 256, 599, 999):
+        proof = await tree.prove_inclusion(index, 1_000)
+        assert is_included(index, 1_000, leaves[index], proof, second["root"])
+    proof = await tree.prove_consistency(600, 1_000)
+    assert is_consistent(600, 1_000, first["root"], second["root"], proof)
+
+
+async def test_the_files_alone_tell_what_was_sealed(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await fill(owner, 1, 7)
+    await seal(sealer)
+    (day,) = (folder / "1").glob("*.checkpoints")
+    (note,) = read_notes(day)
+    assert verify(note, list_keys(place)).root == naive_root(await leaves_of_log(owner))
+    assert CheckpointFiles(folder, 1).size() == 7
