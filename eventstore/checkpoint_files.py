@@ -89,6 +89,11 @@ class CheckpointFiles:
             os.close(lock)
 
 
+def accounts_with_files(folder: Path) -> list[int]:
+    """The accounts that have files in the folder for all of them."""
+    return sorted(int(path.name) for path in folder.glob("*/") if path.name.isdecimal())
+
+
 def read_notes(path: Path) -> list[str]:
     """All notes in a file, in order; what a crash left of one at its end is passed over.
 

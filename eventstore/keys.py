@@ -64,14 +64,17 @@ class Signer(msgspec.Struct, frozen=True):
         return verifier_key(self.name, self.private)
 
 
-def open_signer(place: KeyPlace) -> Signer:
-    """The key, made at the first call; its public half is in the list of keys from here on.
+def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
+    """The key; its public half is in the list of keys from here on.
+
+    Args:
+        make: Make one where there is none, unless it is a key of one's own.
 
     Raises:
         KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
     """
     with _changing(place):
-        if place.file is None and not place.key.exists():
+        if make and place.file is None and not place.key.exists():
             _write(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
         signer = read_signer(place)
         _list(place, signer.public)

@@ -14,10 +14,10 @@ import asyncpg
 import msgspec
 import structlog
 
-from eventstore.checkpoint_files import CheckpointFiles
+from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
 from eventstore.errors import EventStoreError, LogDamaged
-from eventstore.keys import KeyPlace, read_signer
+from eventstore.keys import KeyPlace, open_signer
 from eventstore.notes import Checkpoint, sign
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
 from sql.loader import query
@@ -62,7 +62,7 @@ class Sealer:
 
     Args:
         url: The owner's connection URL.
-        place: Where the key is. It is read anew for every round, so that it can be replaced.
+        place: Where the key is. It is read anew for each checkpoint, so that it can be replaced.
         folder: For the files of checkpoints.
         seconds: Pause between two rounds.
         height: Levels of the tree that one tile spans.
@@ -115,7 +115,9 @@ class Sealer:
         An account with which something is wrong is left as it is and told of, in this round and
         those to come, and the others are sealed.
         """
-        for state in await sealing_states(connection):
+        states = await sealing_states(connection)
+        await self._look_for_lost({state.account_id for state in states})
+        for state in states:
             account_id = state.account_id
             if account_id in self._sound and state.head == state.sealed:
                 continue
@@ -155,6 +157,13 @@ class Sealer:
         if await self._write(connection, files):
             self._sound.add(state.account_id)
 
+    async def _look_for_lost(self, accounts: set[int]) -> None:
+        """A database that is older than an account has forgotten the whole of its log."""
+        for account_id in await asyncio.to_thread(accounts_with_files, self._folder):
+            if account_id not in accounts:
+                known = f"the checkpoint files know account {account_id}, the database does not"
+                self._say("log_went_back", account_id, LogDamaged(known))
+
     async def _known(self, files: CheckpointFiles, state: SealingState) -> list[Checkpoint]:
         try:
             return await asyncio.to_thread(files.known)
@@ -190,7 +199,7 @@ class Sealer:
         await tiles.store(changed)
 
     async def _publish(self, connection: Connection, state: SealingState, root: bytes) -> None:
-        signer = await asyncio.to_thread(read_signer, self._place)
+        signer = await asyncio.to_thread(open_signer, self._place, make=False)
         now = datetime.now(UTC).replace(microsecond=0)
         time = max(now, state.sealed_at or now)
         origin = f"{signer.name}/{state.account_id}"

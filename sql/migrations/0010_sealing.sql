@@ -4,19 +4,20 @@
 -- bytes are for ever: whoever reads an export hashes its lines and makes none of his own.
 CREATE FUNCTION event_line_v1(e events) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN '{"account_id":' || (e).account_id
-    || ',"position":' || (e).position
-    || ',"stream":' || to_json((e).stream)
-    || ',"revision":' || (e).revision
-    || ',"event_id":"' || (e).event_id
-    || '","type":' || to_json((e).type)
-    || ',"conversation_id":' || coalesce((e).conversation_id::text, 'null')
-    || ',"recorded_at":"'
-    || to_char((e).recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-    || '","content_hash":' || coalesce('"' || encode((e).content_hash, 'hex') || '"', 'null')
-    || ',"data":' || (e).data
-    || ',"metadata":' || (e).metadata
-    || '}';
+RETURN concat(
+    '{"account_id":', (e).account_id,
+    ',"position":', (e).position,
+    ',"stream":', to_json((e).stream),
+    ',"revision":', (e).revision,
+    ',"event_id":"', (e).event_id,
+    '","type":', to_json((e).type),
+    ',"conversation_id":', coalesce((e).conversation_id::text, 'null'),
+    ',"recorded_at":"',
+    to_char((e).recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    '","content_hash":', coalesce('"' || encode((e).content_hash, 'hex') || '"', 'null'),
+    ',"data":', (e).data,
+    ',"metadata":', (e).metadata,
+    '}');
 COMMENT ON FUNCTION event_line_v1 IS
     'The leaf of an event in its account''s Merkle tree, as one line of JSON.';
 

@@ -15,7 +15,7 @@ from service.app import running_log
 from tests.bench.appending import produce
 from tests.bench.measuring import Row, fresh_database
 
-EVENTS = 200_000
+EVENTS = 1_000_000
 PRODUCERS = 128
 SECONDS = 8.0
 
@@ -75,13 +75,13 @@ async def _fill(url: str) -> None:
 async def _read_and_hash(url: str) -> float:
     connection = await connect(url)
     began = time.perf_counter()
-    hashes = set()
+    number = 0
     for first in range(0, EVENTS, STEP):
         rows = await connection.fetch(_LINES, first, first + STEP)
-        hashes |= {hashlib.sha256(row[0].encode()).digest() for row in rows}
+        number += len([hashlib.sha256(row[0].encode()).digest() for row in rows])
     elapsed = time.perf_counter() - began
     await connection.close()
-    assert len(hashes) == EVENTS
+    assert number == EVENTS
     return elapsed
 
 

@@ -377,6 +377,27 @@ async def test_a_log_without_its_tail_is_told_of_where_there_are_no_files(
     assert await seal(sealer) == ["log_went_back"]
 
 
+async def test_an_account_that_only_the_files_know_is_told_of(
+    owner: Connection, sealer: Sealer
+) -> None:
+    await add_account(owner, 2)
+    await fill(owner, 1, 1, account_id=2)
+    await seal(sealer)
+    await owner.execute("DELETE FROM log_heads WHERE account_id = 2")
+    await fill(owner, 1, 1)
+    assert await seal(sealer) == ["log_went_back"]
+    assert await sealed(owner) == 1
+
+
+async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
+    owner: Connection, sealer: Sealer, place: KeyPlace
+) -> None:
+    await fill(owner, 1, 1)
+    place.key.unlink()
+    assert await seal(sealer) == ["sealing_stopped"]
+    assert not place.key.exists()
+
+
 async def test_a_log_with_a_hole_is_not_sealed(owner: Connection, sealer: Sealer) -> None:
     await fill(owner, 1, 4)
     await fill(owner, 6, 10)

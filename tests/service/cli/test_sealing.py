@@ -100,9 +100,10 @@ async def test_a_key_that_others_can_read_stops_the_start_with_one_line(
 ) -> None:
     await sealed_to(environment, owner, log)
     (Path(environment["COLLOQUY_HOME"]) / "keys" / "seal.key").chmod(0o644)
-    with pytest.raises(RuntimeError, match="chmod 600"):
-        async with service_process(environment):
-            pass
+    for arguments in ((), ("--workers", "2")):
+        with pytest.raises(RuntimeError, match=r"code 1: colloquy: others .* chmod 600 it\n$"):
+            async with service_process(environment, *arguments):
+                pass
     code, out, _ = await colloquy(environment, "doctor")
     assert code == 1
     assert "WRONG  sealing key: others than its owner can use" in out
