@@ -11,72 +11,17 @@ from structlog.testing import capture_logs
 
 from eventstore import sealer as sealer_module
 from eventstore.batch import arguments, new_item
-from eventstore.checkpoint_files import CheckpointFiles, read_notes
 from eventstore.connections import Connection, Pool
-from eventstore.keys import KeyPlace, list_keys, open_signer, rotate
+from eventstore.keys import KeyPlace, rotate
 from eventstore.log import EventLog
 from eventstore.notes import verify
 from eventstore.sealer import Sealer
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tiles, Tree
 from sql.loader import query
 from tests.eventstore.building import BY_LEARNER, add_account, append, messages
-from tests.eventstore.trees import leaves_of_log, naive_root
+from tests.eventstore.sealing import HEADS, fill, is_sealed_well, seal, sealed
+from tests.eventstore.trees import leaves_of_log
 from tests.eventstore.waiting import eventually
-
-FILL = """
-INSERT INTO events (account_id, position, stream, revision, event_id, type, data, metadata,
-                    recorded_at)
-SELECT $1, n, 's', n, gen_random_uuid(), 'x.v1', jsonb_build_object('n', n), '{}', now()
-  FROM generate_series($2::bigint, $3::bigint) AS n
-"""
-SET_HEAD = "UPDATE log_heads SET position = $2 WHERE account_id = $1"
-HEADS = "SELECT size, root, note FROM tree_heads WHERE account_id = $1 ORDER BY size"
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> KeyPlace:
-    place = KeyPlace(tmp_path / "keys")
-    open_signer(place)
-    return place
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoints"
-
-
-@pytest.fixture
-def sealer(database_url: str, place: KeyPlace, folder: Path) -> Sealer:
-    return Sealer(database_url, place, folder, 0.02)
-
-
-async def fill(owner: Connection, first: int, last: int, account_id: int = 1) -> None:
-    """Events of a log made at once."""
-    await owner.execute(FILL, account_id, first, last)
-    await owner.execute(SET_HEAD, account_id, last)
-
-
-async def forget(owner: Connection, after: int, account_id: int = 1) -> None:
-    """What a backup that is older does to a log."""
-    for table in ("events", "tree_heads", "tree_tiles"):
-        await owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-    await owner.execute(
-        "DELETE FROM events WHERE account_id = $1 AND position > $2", account_id, after
-    )
-    await owner.execute(
-        "DELETE FROM tree_heads WHERE account_id = $1 AND size > $2", account_id, after
-    )
-    await owner.execute("DELETE FROM tree_tiles WHERE account_id = $1", account_id)
-    await owner.execute(SET_HEAD, account_id, after)
-
-
-async def seal(sealer: Sealer, rounds: int = 1) -> list[str]:
-    """Rounds of one leadership; the names of what was logged as an error."""
-    with capture_logs() as logs:
-        async with sealer.leading() as connection:
-            for _ in range(rounds):
-                await sealer.seal(connection)
-    return [entry["event"] for entry in logs if entry["log_level"] == "error"]
 
 
 @asynccontextmanager
@@ -89,33 +34,6 @@ async def running(*sealers: Sealer) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-
-async def sealed(owner: Connection, account_id: int = 1) -> int:
-    """Size of the last checkpoint."""
-    heads = await owner.fetch(HEADS, account_id)
-    return heads[-1]["size"] if heads else 0
-
-
-async def is_sealed_well(
-    owner: Connection, place: KeyPlace, folder: Path, account_id: int = 1
-) -> bool:
-    """The whole log is sealed, and every checkpoint is of it, signed, and in the files."""
-    leaves = await leaves_of_log(owner, account_id)
-    heads = await owner.fetch(HEADS, account_id)
-    if not heads or heads[-1]["size"] != len(leaves):
-        return False
-    for head in heads:
-        checkpoint = verify(head["note"], list_keys(place))
-        assert checkpoint.origin == f"{list_keys(place)[0].name}/{account_id}"
-        assert (checkpoint.size, checkpoint.root) == (head["size"], head["root"])
-        assert checkpoint.root == naive_root(leaves[: checkpoint.size])
-    in_files = [
-        note
-        for path in sorted((folder / str(account_id)).glob("*.checkpoints"))
-        for note in read_notes(path)
-    ]
-    return in_files == [head["note"] for head in heads]
 
 
 async def test_a_log_is_sealed_up_to_its_head_round_by_round(
@@ -293,102 +211,6 @@ async def test_a_key_that_became_readable_to_others_stops_the_sealing_until_it_i
     assert await sealed(owner) == 1
 
 
-async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
-) -> None:
-    folder.write_text("in the way")
-    for head in (1, 2, 3):
-        await fill(owner, head, head)
-        errors = await seal(sealer)
-        assert errors == (["checkpoint_files_failed"] if head == 1 else [])
-    assert await sealed(owner) == 3
-    folder.unlink()
-    assert await seal(sealer) == []
-    assert await is_sealed_well(owner, place, folder)
-
-
-async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader(
-    database_url: str, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
-) -> None:
-    await fill(owner, 1, 1)
-    await seal(sealer)
-    before = {path: path.read_bytes() for path in (folder / "1").iterdir()}
-    for head in (2, 3):
-        await fill(owner, head, head)
-        await seal(sealer)
-    for path in (folder / "1").iterdir():
-        path.write_bytes(before[path])
-    assert await seal(Sealer(database_url, place, folder, 1)) == []
-    assert await is_sealed_well(owner, place, folder)
-
-
-@pytest.mark.parametrize("refilled_to", [5, 10, 12])
-async def test_a_log_that_went_back_is_told_of_and_not_sealed(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path, refilled_to: int
-) -> None:
-    """Shorter than what the files know, as long with another root, and longer."""
-    await add_account(owner, 2)
-    await fill(owner, 1, 5)
-    await seal(sealer)
-    await fill(owner, 6, 10)
-    await seal(sealer)
-    in_files = {path: path.read_bytes() for path in (folder / "1").iterdir()}
-    await forget(owner, 5)
-    await fill(owner, 6, refilled_to)
-    await fill(owner, 1, 3, account_id=2)
-    assert await seal(sealer, rounds=3) == ["log_went_back"]
-    assert await sealed(owner) == 5
-    assert {path: path.read_bytes() for path in (folder / "1").iterdir()} == in_files
-    assert await is_sealed_well(owner, place, folder, 2)
-
-
-async def test_what_is_wrong_names_both_sizes(owner: Connection, sealer: Sealer) -> None:
-    await fill(owner, 1, 10)
-    await seal(sealer)
-    await forget(owner, 5)
-    with capture_logs() as logs:
-        async with sealer.leading() as connection:
-            await sealer.seal(connection)
-    (entry,) = [entry for entry in logs if entry["event"] == "log_went_back"]
-    assert entry["account_id"] == 1
-    assert entry["error"] == "the checkpoint files know 10 events, the log ends at 5"
-
-
-async def test_it_is_told_again_as_long_as_it_lasts_and_ends_when_it_is_mended(
-    owner: Connection, sealer: Sealer, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await fill(owner, 1, 10)
-    await seal(sealer)
-    await forget(owner, 5)
-    monkeypatch.setattr(sealer_module, "_SAY_AGAIN", 0.0)
-    assert await seal(sealer, rounds=3) == ["log_went_back"] * 3
-    folder.rename(folder.with_name("elsewhere"))
-    assert await seal(sealer) == []
-    assert await sealed(owner) == 5
-
-
-async def test_a_log_without_its_tail_is_told_of_where_there_are_no_files(
-    owner: Connection, sealer: Sealer, folder: Path
-) -> None:
-    await fill(owner, 1, 10)
-    await seal(sealer)
-    folder.rename(folder.with_name("elsewhere"))
-    await owner.execute(SET_HEAD, 1, 8)
-    assert await seal(sealer) == ["log_went_back"]
-
-
-async def test_an_account_that_only_the_files_know_is_told_of(
-    owner: Connection, sealer: Sealer
-) -> None:
-    await add_account(owner, 2)
-    await fill(owner, 1, 1, account_id=2)
-    await seal(sealer)
-    await owner.execute("DELETE FROM log_heads WHERE account_id = 2")
-    await fill(owner, 1, 1)
-    assert await seal(sealer) == ["log_went_back"]
-    assert await sealed(owner) == 1
-
-
 async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
     owner: Connection, sealer: Sealer, place: KeyPlace
 ) -> None:
@@ -396,36 +218,6 @@ async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
     place.key.unlink()
     assert await seal(sealer) == ["sealing_stopped"]
     assert not place.key.exists()
-
-
-async def test_a_log_with_a_hole_is_not_sealed(owner: Connection, sealer: Sealer) -> None:
-    await fill(owner, 1, 4)
-    await fill(owner, 6, 10)
-    assert await seal(sealer) == ["log_went_back"]
-    assert await sealed(owner) == 0
-
-
-async def test_a_tile_that_was_tampered_with_is_noticed_at_the_next_checkpoint(
-    owner: Connection, sealer: Sealer
-) -> None:
-    await fill(owner, 1, 10)
-    await seal(sealer)
-    await owner.execute("ALTER TABLE tree_tiles DISABLE TRIGGER ALL")
-    await owner.execute("UPDATE tree_tiles SET hashes = sha256('') || substr(hashes, 33)")
-    await fill(owner, 11, 12)
-    assert await seal(sealer) == ["log_went_back"]
-    assert await sealed(owner) == 10
-
-
-async def test_files_of_something_else_stop_the_sealing_of_that_account(
-    owner: Connection, sealer: Sealer, folder: Path
-) -> None:
-    await fill(owner, 1, 1)
-    await seal(sealer)
-    (folder / "1" / "latest").write_text("something else")
-    await fill(owner, 2, 2)
-    assert await seal(sealer) == ["sealing_stopped"]
-    assert await sealed(owner) == 1
 
 
 async def test_one_leads_and_the_next_takes_over_when_its_session_ends(
@@ -485,14 +277,3 @@ async def test_proofs_come_out_of_what_the_sealer_stored(
         assert is_included(index, 1_000, leaves[index], proof, second["root"])
     proof = await tree.prove_consistency(600, 1_000)
     assert is_consistent(600, 1_000, first["root"], second["root"], proof)
-
-
-async def test_the_files_alone_tell_what_was_sealed(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
-) -> None:
-    await fill(owner, 1, 7)
-    await seal(sealer)
-    (day,) = (folder / "1").glob("*.checkpoints")
-    (note,) = read_notes(day)
-    assert verify(note, list_keys(place)).root == naive_root(await leaves_of_log(owner))
-    assert CheckpointFiles(folder, 1).size() == 7
