@@ -54,5 +54,9 @@ class CheckpointFilesDamaged(EventStoreError):
     """A file of checkpoints holds something else."""
 
 
+class CheckpointFilesFailed(EventStoreError):
+    """The files of checkpoints cannot be read or written."""
+
+
 class LogDamaged(EventStoreError):
     """The log is not what was sealed of it."""

@@ -5,10 +5,11 @@ for the lock every second, so that one that dies is replaced.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import msgspec
@@ -16,7 +17,7 @@ import structlog
 
 from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
-from eventstore.errors import EventStoreError, LogDamaged
+from eventstore.errors import CheckpointFilesFailed, EventStoreError, LogDamaged
 from eventstore.keys import KeyPlace, open_signer
 from eventstore.notes import Checkpoint, sign
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
@@ -32,14 +33,18 @@ _SLICE = 2_048
 """Leaves after which a process with other things to do gets to them."""
 
 _SAY_AGAIN = 60.0
-# A machine that is gone without a word holds the lock until the server notices.
 _SESSION = {
+    # What the files know must not be lost by the database.
+    "synchronous_commit": "on",
+    # A machine that is gone without a word holds the lock until the server notices.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
 
 log = structlog.get_logger("colloquy.sealer")
+
+T = TypeVar("T")
 
 
 class SealingState(msgspec.Struct, frozen=True):
@@ -52,9 +57,11 @@ class SealingState(msgspec.Struct, frozen=True):
     sealed_at: datetime | None
 
 
-async def sealing_states(connection: Connection) -> list[SealingState]:
-    """How far each account's log is sealed."""
-    return [SealingState(*row) for row in await connection.fetch(query("list_sealing"))]
+async def sealing_states(
+    connection: Connection, account_id: int | None = None
+) -> list[SealingState]:
+    """How far each account's log is sealed, or that of one."""
+    return [SealingState(*row) for row in await connection.fetch(query("list_sealing"), account_id)]
 
 
 class Sealer:
@@ -123,7 +130,10 @@ class Sealer:
                 continue
             self._sound.discard(account_id)
             try:
-                await self._seal_account(connection, state)
+                await self._seal_account(connection, account_id)
+                self._sound.add(account_id)
+            except CheckpointFilesFailed as error:
+                self._say("checkpoint_files_failed", account_id, error)
             except LogDamaged as error:
                 self._say("log_went_back", account_id, error)
             except EventStoreError as error:
@@ -133,10 +143,12 @@ class Sealer:
                     raise
                 self._say("sealing_stopped", account_id, error)
 
-    async def _seal_account(self, connection: Connection, state: SealingState) -> None:
-        files = CheckpointFiles(self._folder, state.account_id)
-        tiles = StoredTiles(connection, state.account_id, self._height)
-        known = await self._known(files, state)
+    async def _seal_account(self, connection: Connection, account_id: int) -> None:
+        files = CheckpointFiles(self._folder, account_id)
+        tiles = StoredTiles(connection, account_id, self._height)
+        known = await self._known(files, account_id)
+        # Read after the files: then the log has whatever they rightly know.
+        (state,) = await sealing_states(connection, account_id)
         if state.sealed > state.head:
             raise LogDamaged(f"{state.sealed} events are sealed, the log ends at {state.head}")
         for checkpoint in known:
@@ -154,8 +166,7 @@ class Sealer:
             await _compare(tree, size, root, source)
         if state.head > state.sealed:
             await self._publish(connection, state, await tree.root(state.head))
-        if await self._write(connection, files):
-            self._sound.add(state.account_id)
+        await self._write(connection, files, account_id)
 
     async def _look_for_lost(self, accounts: set[int]) -> None:
         """A database that is older than an account has forgotten the whole of its log."""
@@ -164,11 +175,12 @@ class Sealer:
                 known = f"the checkpoint files know account {account_id}, the database does not"
                 self._say("log_went_back", account_id, LogDamaged(known))
 
-    async def _known(self, files: CheckpointFiles, state: SealingState) -> list[Checkpoint]:
+    async def _known(self, files: CheckpointFiles, account_id: int) -> list[Checkpoint]:
+        """What the files know. Files that cannot be read do not keep the database from sealing."""
         try:
-            return await asyncio.to_thread(files.known)
-        except OSError as error:
-            self._say("checkpoint_files_failed", state.account_id, error)
+            return await _in_files(files.known)
+        except CheckpointFilesFailed as error:
+            self._say("checkpoint_files_failed", account_id, error)
             return []
 
     async def _grow(self, connection: Connection, state: SealingState, tiles: StoredTiles) -> None:
@@ -208,20 +220,12 @@ class Sealer:
             query("record_tree_head"), state.account_id, state.head, root, note, time
         )
 
-    async def _write(self, connection: Connection, files: CheckpointFiles) -> bool:
-        """Brings the files up to the table; whether that worked."""
-        account_id = int(files.folder.name)
-        try:
-            size = await asyncio.to_thread(files.size)
-            while notes := await connection.fetch(
-                query("list_tree_heads"), account_id, size, _PAGE
-            ):
-                await asyncio.to_thread(files.append, [row["note"] for row in notes])
-                size = notes[-1]["size"]
-        except OSError as error:
-            self._say("checkpoint_files_failed", account_id, error)
-            return False
-        return True
+    async def _write(self, connection: Connection, files: CheckpointFiles, account_id: int) -> None:
+        """Brings the files up to the table."""
+        size = await _in_files(files.size)
+        while heads := await connection.fetch(query("list_tree_heads"), account_id, size, _PAGE):
+            await _in_files(files.append, [head["note"] for head in heads])
+            size = heads[-1]["size"]
 
     def _say(self, event: str, account_id: int, error: Exception) -> None:
         """Logs an error once, and again as long as it lasts, but not at every round."""
@@ -237,3 +241,11 @@ async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
         raise LogDamaged(
             f"of {size} events {source} says root {root.hex()}, the log's tree {found.hex()}"
         )
+
+
+async def _in_files(work: Callable[..., T], *args: object) -> T:
+    """What is done with files; their errors must not pass for the database's."""
+    try:
+        return await asyncio.to_thread(work, *args)
+    except OSError as error:
+        raise CheckpointFilesFailed(str(error)) from error

@@ -1,3 +1,4 @@
+-- $1: an account, or null for all.
 SELECT h.account_id, h.position AS head, coalesce(t.size, 0) AS sealed, t.root, t.sealed_at
   FROM log_heads h
   LEFT JOIN LATERAL (SELECT s.size, s.root, s.sealed_at
@@ -5,4 +6,5 @@ SELECT h.account_id, h.position AS head, coalesce(t.size, 0) AS sealed, t.root, 
                       WHERE s.account_id = h.account_id
                       ORDER BY s.size DESC
                       LIMIT 1) t ON true
+ WHERE $1::bigint IS NULL OR h.account_id = $1
  ORDER BY h.account_id
