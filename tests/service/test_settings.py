@@ -105,7 +105,7 @@ def test_other_variables_are_nobodys_business() -> None:
         *(("COLLOQUY_STALL_TIMEOUT", value) for value in ("0", "soon")),
         *(("COLLOQUY_STOP_TIMEOUT", value) for value in ("-0.1", "nan")),
         *(("COLLOQUY_SEAL_SECONDS", value) for value in ("-1", "3601", "often")),
-        *(("COLLOQUY_LOG_NAME", value) for value in ("a b", "a+b", "a\n", "é", "x" * 101)),
+        *(("COLLOQUY_LOG_NAME", value) for value in ("a b", "a+b", "é", "x" * 101)),
         *(("COLLOQUY_MAX_CREATES", value) for value in ("-1", "many", "1.5")),
         *(("COLLOQUY_MAX_MESSAGES", value) for value in ("-1", "many")),
         *(("COLLOQUY_MAX_EVALUATIONS", value) for value in ("-1", "many")),
