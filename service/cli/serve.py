@@ -62,6 +62,10 @@ async def _serve(
 ) -> None:
     stop = stop_event()
     await prepare(database.url, progress_bar("building views"))
+    if settings.seal_seconds:
+        from service.sealing import make_sealer
+
+        make_sealer(settings, database.url)  # refuses a wrong key here, and not in each worker
     address = _address(settings.host, sock)
     greeting = await _demo(settings, database, address) if wishes.demo else ""
 

@@ -9,6 +9,7 @@ from tests.bench.measuring import Row, benchmark_server, print_table
 from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
 from tests.bench.rebuilding import bench_rebuild
+from tests.bench.sealing import bench_seal
 from tests.bench.starting import bench_start
 from tests.bench.streaming import bench_stream
 
@@ -18,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "post": bench_post,
     "stream": bench_stream,
     "rebuild": bench_rebuild,
+    "seal": bench_seal,
     "start": bench_start,
 }
 

@@ -134,6 +134,11 @@ def experience_edited(
     return Step(f"experience-{experience_id}", (NewEvent(event=event),))
 
 
+def edits(number: int) -> list[NewEvent]:
+    """So many changes of an experience: events that leave no turn open."""
+    return [experience_edited(title=f"Title {n}").events[0] for n in range(number)]
+
+
 def experience_deleted(experience_id: int = 1, course_id: int = 1) -> Step:
     """A manager takes an experience away."""
     event = ExperienceDeleted(experience_id=experience_id, course_id=course_id)

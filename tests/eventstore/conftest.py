@@ -1,0 +1,28 @@
+"""What tests of sealing begin with."""
+
+from pathlib import Path
+
+import pytest
+
+from eventstore.keys import KeyPlace, open_signer
+from eventstore.sealer import Sealer
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> KeyPlace:
+    """A place with a key in it."""
+    place = KeyPlace(tmp_path / "keys")
+    open_signer(place)
+    return place
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """For the files of checkpoints."""
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture
+def sealer(database_url: str, place: KeyPlace, folder: Path) -> Sealer:
+    """A sealer, one of any number, with pauses of 20 ms."""
+    return Sealer(database_url, place, folder, 0.02)
