@@ -5,7 +5,6 @@ import asyncio
 import structlog
 
 from eventstore.connections import DATABASE_ERRORS, Pool
-from eventstore.errors import EventStoreError
 from service.dialogues import DialogueKey, Dialogues
 from service.evaluations import Evaluations, is_evaluation
 from sql.loader import query
@@ -42,8 +41,10 @@ class Sweeper:
                 try:
                     if await self._close(account_id, stream):
                         log.warning("turn_abandoned", account_id=account_id, stream=stream)
-                except EventStoreError as error:
-                    log.error("turn_not_closed", stream=stream, error=repr(error))
+                except DATABASE_ERRORS:
+                    raise
+                except Exception:  # whatever is wrong with one, the others are to be closed
+                    log.exception("turn_not_closed", account_id=account_id, stream=stream)
 
         async with asyncio.TaskGroup() as group:
             for row in abandoned:
