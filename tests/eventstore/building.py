@@ -34,6 +34,7 @@ from eventstore.events import (
     Usage,
 )
 from eventstore.log import EventLog
+from eventstore.protection import TextExpired
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 
 ACCOUNT = 1
@@ -353,6 +354,13 @@ class Learner:
         )
         return self._step((withdrawn, None))
 
+    def loses_texts(self, conversation_id: int) -> Step:
+        """What was said in a conversation is deleted, as far as the views can tell."""
+        expired = TextExpired(
+            conversation_id=conversation_id, user_id=self.user_id, texts=2, rule="account", days=30
+        )
+        return self._step((expired, None))
+
     def possible_steps(self) -> list[Callable[[], Step]]:
         """What may come next."""
         if self.turn:
@@ -401,7 +409,7 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
     """A random history.
 
     Failures, cancelled turns, conversations superseded, deleted, judged and voted on, also when
-    they are over; experiences that are edited, and one that is deleted.
+    they are over; texts that are deleted; experiences that are edited, and one that is deleted.
     """
     chance = random.Random(seed)
     ids = count(seed * 1_000_000 + 1)
@@ -415,6 +423,8 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
             said += person.is_evaluated()
         if person.replies and chance.random() < 0.3:
             said.append(_votes(chance, person))
+        if person.replies and chance.random() < 0.1:
+            said.append(person.loses_texts(chance.choice(person.replies).conversation_id))
         if chance.random() < 0.1:
             edited = seed * 1000 + chance.randrange(2)
             state: Literal["published", "unpublished"] = chance.choice(["published", "unpublished"])
