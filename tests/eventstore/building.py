@@ -34,7 +34,7 @@ from eventstore.events import (
     Usage,
 )
 from eventstore.log import EventLog
-from eventstore.protection import TextExpired
+from eventstore.protection import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 
 ACCOUNT = 1
@@ -431,9 +431,26 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
             said.append(
                 experience_edited(edited, title=f"Edited {len(said)}", workflow_state=state)
             )
+    said += _protected(seed * 1000)
     said.insert(len(said) // 2, experience_edited(seed * 1000 + 2))
     said.insert(len(said) // 2 + 1, experience_deleted(seed * 1000 + 2))
     return created + [_with_texts(chance, step) for step in said]
+
+
+def _protected(user_id: int) -> list[Step]:
+    """Holds on a learner, one of them released; rules that are set, and set anew."""
+    events = [
+        *(HoldPlaced(hold_id=user_id + n, user_id=user_id, reason="A case") for n in range(2)),
+        HoldReleased(hold_id=user_id, user_id=user_id, reason="It is closed"),
+    ]
+    rules = [(0, 365), (user_id, 30), (user_id, None)]
+    return [Step(f"learner-{user_id}", (NewEvent(event=event),)) for event in events] + [
+        Step(
+            f"retention-{course}",
+            (NewEvent(event=RetentionRuleSet(course_id=course, days=days)),),
+        )
+        for course, days in rules
+    ]
 
 
 def _votes(chance: random.Random, person: Learner) -> Step:
