@@ -9,13 +9,15 @@ from yarl import URL
 
 from eventstore.connections import AccountPool, Pool
 from eventstore.records import Actor, Metadata
-from service.access import Access, check, path_id
+from service.access import Access, check, check_account, path_id
 from service.callers import Callers
 from service.dialogues import DialogueKey, Dialogues
 from service.errors import KeyMalformed, NotAuthorized, NotFound
+from service.erasure import Erasure
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
+from service.holds import Holds
 from service.keys import ACCESS, REQUEST_ID, SCOPE
 from service.quotas import Kind, Quotas
 from service.turns import Turns
@@ -46,6 +48,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     following: Following
     evaluations: Evaluations
     quotas: Quotas
+    erasure: Erasure
+    holds: Holds
     models: ModelChoice
     owner: int
     budget: timedelta
@@ -89,6 +93,22 @@ async def access_of(
     access = check(
         caller, row, request[SCOPE], of_course="ai_experience_id" not in request.match_info
     )
+    note(request, access)
+    return access
+
+
+async def account_access_of(request: web.Request) -> Access:
+    """The caller of an endpoint that is of no course.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    services = request.app[SERVICES]
+    caller = await services.callers.of(request)
+    row = await services.pool.fetchrow(
+        caller.account_id, query("get_access"), *caller.arguments(), None, None, None, None
+    )
+    access = check_account(caller, row, request[SCOPE])
     note(request, access)
     return access
 
