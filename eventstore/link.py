@@ -25,6 +25,7 @@ EVERY_ACCOUNT = 0
 _COALESCE = 0.005
 _RETRY = 0.25
 _CHECK = 15.0
+_FLUSH = 2.0
 _MAX_LETTERS = 1_000
 # A notification is a commit; nobody needs to wait for it to be on disk.
 _SETTINGS = {"synchronous_commit": "off"}
@@ -85,6 +86,13 @@ class Link:
         """
         self._letters.append(f"{topic} {text}")
         self._stirred.set()
+
+    async def flush(self) -> None:
+        """Waits until what was sent is on its way, for as long as that can be expected to take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH):
+                while self._letters:
+                    await asyncio.sleep(_COALESCE)
 
     def on(self, topic: str, reader: Callable[[str], None]) -> None:
         """Calls the reader with whatever is sent under a topic."""

@@ -81,12 +81,7 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history_read.v1"):
 
 
 AnyProtectionEvent = (
-    TextExpired
-    | LearnerErased
-    | HoldPlaced
-    | HoldReleased
-    | RetentionRuleSet
-    | HistoryRead
+    TextExpired | LearnerErased | HoldPlaced | HoldReleased | RetentionRuleSet | HistoryRead
 )
 
 

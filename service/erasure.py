@@ -97,9 +97,7 @@ class Erasure:
         holds = await self._pool.fetch(account_id, query("list_open_holds"), account_id, user_id)
         return Inventory(user_id=user_id, holds=tuple(h["hold_id"] for h in holds), **dict(row))
 
-    async def erase(
-        self, account_id: int, user_id: int, reason: str, metadata: Metadata
-    ) -> Erased:
+    async def erase(self, account_id: int, user_id: int, reason: str, metadata: Metadata) -> Erased:
         """Erases a learner; when it returns, that is on disk and this process has forgotten them.
 
         Args:

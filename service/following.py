@@ -61,9 +61,7 @@ class Following:
         message_id = (
             turn.message_id if isinstance(turn, MessagePosted) else turn.starting_message_id
         )
-        live = LiveTurn(
-            turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked)
-        )
+        live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked))
         if end := await find_end(self._dialogues, asked):
             live.end(end.outcome)
             return live

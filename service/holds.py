@@ -50,14 +50,10 @@ class Holds:
         Raises:
             UnknownUser: The account has no such user.
         """
-        name = await self._pool.fetchval(
-            account_id, query("get_user_name"), account_id, user_id
-        )
+        name = await self._pool.fetchval(account_id, query("get_user_name"), account_id, user_id)
         if name is None:
             raise UnknownUser(f"there is no user {user_id}")
-        hold_id = int(
-            await self._pool.fetchval(account_id, query("next_id"), account_id, "hold")
-        )
+        hold_id = int(await self._pool.fetchval(account_id, query("next_id"), account_id, "hold"))
         placed = HoldPlaced(hold_id=hold_id, user_id=user_id, reason=reason)
         await self._log.append(
             account_id,
@@ -68,18 +64,14 @@ class Holds:
         )
         return hold_id
 
-    async def release(
-        self, account_id: int, hold_id: int, reason: str, metadata: Metadata
-    ) -> int:
+    async def release(self, account_id: int, hold_id: int, reason: str, metadata: Metadata) -> int:
         """Ends a hold, once; the learner whom it covered.
 
         Raises:
             UnknownHold: There is none with this number that stands.
             Busy: Much happens to the learner at once.
         """
-        user_id = await self._pool.fetchval(
-            account_id, query("get_hold"), account_id, hold_id
-        )
+        user_id = await self._pool.fetchval(account_id, query("get_hold"), account_id, hold_id)
         if user_id is None:
             raise UnknownHold(f"there is no hold {hold_id}")
         stream = stream_of_learner(user_id)

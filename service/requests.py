@@ -12,8 +12,8 @@ from eventstore.records import Actor, Metadata
 from service.access import Access, check, check_account, path_id
 from service.callers import Callers
 from service.dialogues import DialogueKey, Dialogues
-from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.erasure import Erasure
+from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following

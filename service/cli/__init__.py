@@ -10,6 +10,8 @@ from service.cli.database import db, migrate
 from service.cli.doctor import doctor
 from service.cli.experiences import experience
 from service.cli.history import log
+from service.cli.holds import hold
+from service.cli.learners import learner
 from service.cli.roster import roster
 from service.cli.serve import serve
 from service.cli.tokens import token
@@ -26,7 +28,10 @@ def colloquy() -> None:
     """
 
 
-COMMANDS = (serve, migrate, account, roster, token, experience, log, projections, db, doctor)
+COMMANDS = (
+    *(serve, migrate, account, roster, token, experience, log, learner, hold),
+    *(projections, db, doctor),
+)
 for command in COMMANDS:
     colloquy.add_command(command)
 
