@@ -48,6 +48,8 @@ class Link:
         self._bells: dict[int, asyncio.Event] = {}
         self._to_tell: set[int] = set()
         self._letters: deque[str] = deque(maxlen=_MAX_LETTERS)
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
         self._readers: dict[str, Callable[[str], None]] = {}
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -85,14 +87,14 @@ class Link:
             text: With the topic under 8000 bytes, PostgreSQL's bound for a notification.
         """
         self._letters.append(f"{topic} {text}")
+        self._all_sent.clear()
         self._stirred.set()
 
     async def flush(self) -> None:
         """Waits until what was sent is on its way, for as long as that can be expected to take."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH):
-                while self._letters:
-                    await asyncio.sleep(_COALESCE)
+                await self._all_sent.wait()
 
     def on(self, topic: str, reader: Callable[[str], None]) -> None:
         """Calls the reader with whatever is sent under a topic."""
@@ -148,5 +150,6 @@ class Link:
             while self._letters:
                 await connection.execute(query("notify"), LETTERS, self._letters[0])
                 self._letters.popleft()
+            self._all_sent.set()
             accounts, self._to_tell = self._to_tell, set()
             await connection.execute(query("ring"), list(accounts))

@@ -35,6 +35,8 @@ from service.model.prices import read_prices
 from service.owners import Owners
 from service.quotas import Quotas
 from service.requests import SERVICES, Services
+from service.retention import Retention
+from service.retention_job import RetentionJob
 from service.routes import ROUTES
 from service.settings import Settings
 from service.sweeper import Sweeper
@@ -72,7 +74,8 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         sweeper = Sweeper(workers, services.dialogues, services.evaluations)
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, services, 0)
-        for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run()):
+        job = RetentionJob(workers, Retention(events, pool, link))
+        for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run(), job.run()):
             await stack.enter_async_context(_background(work))
         yield _application(services, settings)
 

@@ -12,6 +12,7 @@ from service.cli.experiences import experience
 from service.cli.history import log
 from service.cli.holds import hold
 from service.cli.learners import learner
+from service.cli.retention import retention
 from service.cli.roster import roster
 from service.cli.serve import serve
 from service.cli.tokens import token
@@ -29,7 +30,7 @@ def colloquy() -> None:
 
 
 COMMANDS = (
-    *(serve, migrate, account, roster, token, experience, log, learner, hold),
+    *(serve, migrate, account, roster, token, experience, log, learner, hold, retention),
     *(projections, db, doctor),
 )
 for command in COMMANDS:

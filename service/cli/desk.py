@@ -18,6 +18,7 @@ from service.forgetting import Forgetting
 from service.holds import Holds
 from service.live_turn import LiveTurns
 from service.owners import Owners
+from service.retention import Retention
 
 OPERATOR = Metadata(actor=Actor(None, "operator"))
 """Who runs a command: whoever may reach the database as its owner."""
@@ -32,6 +33,7 @@ class Desk(msgspec.Struct, frozen=True):
     pool: AccountPool
     erasure: Erasure
     holds: Holds
+    retention: Retention
 
 
 @asynccontextmanager
@@ -53,6 +55,7 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
                 pool,
                 Erasure(log, pool, dialogues, following, forgetting, link),
                 Holds(log, pool),
+                Retention(log, pool, link),
             )
             await link.flush()
         finally:
