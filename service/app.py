@@ -26,6 +26,7 @@ from service.following import STOP, Following
 from service.forgetting import FORGET, Forgetting
 from service.holds import Holds
 from service.identity.trust import Trust, read_trust
+from service.learner_records import LearnerRecords
 from service.live_turn import LiveTurns
 from service.middlewares import answer_errors, identify_and_log
 from service.model.asking import Asker, AskingPolicy
@@ -34,6 +35,7 @@ from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
 from service.quotas import Quotas
+from service.reads import Reads
 from service.requests import SERVICES, Services
 from service.retention import Retention
 from service.retention_job import RetentionJob
@@ -120,7 +122,8 @@ def _services(
         ),
         quotas=Quotas(events, pool, _quota(settings)),
         erasure=Erasure(events, pool, dialogues, following, forgetting, link),
-        holds=Holds(events, pool),
+        records=LearnerRecords(events, pool, Holds(events, pool)),
+        reads=Reads(events),
         models=choice,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),

@@ -8,6 +8,7 @@ from aiohttp import web
 from yarl import URL
 
 from eventstore.connections import AccountPool, Pool
+from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
 from service.access import Access, check, check_account, path_id
 from service.callers import Callers
@@ -17,9 +18,10 @@ from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
-from service.holds import Holds
 from service.keys import ACCESS, REQUEST_ID, SCOPE
+from service.learner_records import LearnerRecords
 from service.quotas import Kind, Quotas
+from service.reads import Reads
 from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query
@@ -49,7 +51,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     evaluations: Evaluations
     quotas: Quotas
     erasure: Erasure
-    holds: Holds
+    records: LearnerRecords
+    reads: Reads
     models: ModelChoice
     owner: int
     budget: timedelta
@@ -173,4 +176,19 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Me
         request_id=request[REQUEST_ID],
         correlation_id=turn_id,
         idempotency_key=idempotency_key(request),
+    )
+
+
+async def record_read(request: web.Request, access: Access, what: str, number: int) -> None:
+    """Records that the caller reads a conversation, unless it is their own.
+
+    Args:
+        what: What of it.
+    """
+    learner = access.conversation_user_id
+    if learner == (access.real_user_id or access.user_id):
+        return
+    read = HistoryRead(what=what, learner_id=learner, conversation_id=number)
+    await request.app[SERVICES].reads.note(
+        access.account_id, read, metadata_of(request, access, None)
     )

@@ -18,6 +18,7 @@ EXPERIENCE = EXPERIENCES + "/{ai_experience_id}"
 DIALOGUE = EXPERIENCE + "/conversations"
 FEEDBACK = DIALOGUE + "/{id}/messages/{message_id}/feedback"
 LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
+LEARNER_RECORD = "/api/v1/users/{user_id}/learner_record"
 STUDENTS = EXPERIENCE + "/ai_conversations"
 
 ROUTES = (
@@ -42,6 +43,7 @@ ROUTES = (
     ),
     web.post(DIALOGUE + "/{id}/turns/{turn_id}/cancel", turn_handlers.cancel_turn),
     web.delete(LEARNER_DATA, learner_handlers.erase_learner),
+    web.get(LEARNER_RECORD, learner_handlers.get_learner_record),
     web.get("/api/v1/openapi.json", serving.get_description),
     web.get("/docs", serving.get_page),
     web.get("/healthz", handlers.healthz),
