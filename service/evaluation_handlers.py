@@ -20,7 +20,7 @@ async def get_evaluation(request: web.Request) -> web.Response:
         access.account_id, number, access.experience_version
     )
     if evaluation is not None:
-        await record_read(request, access, "evaluation", number)
+        await record_read(request, access, "evaluation", number, access.conversation_user_id)
     return _answer(request, number, evaluation, f',"stale":{"true" if stale else "false"}')
 
 
@@ -46,7 +46,7 @@ async def post_evaluation(request: web.Request) -> web.Response:
     async with services.quotas.admitted(access, "evaluation", metadata):
         first = await services.evaluations.begin(access.account_id, asked, metadata)
     evaluation = await services.evaluations.result(first)
-    await record_read(request, access, "evaluation", number)
+    await record_read(request, access, "evaluation", number, access.conversation_user_id)
     return _answer(request, number, evaluation)
 
 

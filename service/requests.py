@@ -179,13 +179,15 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Me
     )
 
 
-async def record_read(request: web.Request, access: Access, what: str, number: int) -> None:
+async def record_read(
+    request: web.Request, access: Access, what: str, number: int, learner: int | None
+) -> None:
     """Records that the caller reads a conversation, unless it is their own.
 
     Args:
         what: What of it.
+        learner: Whose it is.
     """
-    learner = access.conversation_user_id
     if learner == (access.real_user_id or access.user_id):
         return
     read = HistoryRead(what=what, learner_id=learner, conversation_id=number)

@@ -5,8 +5,9 @@ from typing import Literal
 import msgspec
 
 from service.answers import ConversationAnswer
-from service.bodies import FeedbackBody, MessageBody, NoBody
+from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
+from service.learner_records import LearnerRecord
 from service.openapi import shapes
 
 Kind = type[msgspec.Struct] | str
@@ -30,6 +31,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         body: What it takes; None where it reads no body.
         answers: What it answers with, by status; more than one where it depends.
         many: The answer is a list, page by page.
+        pages: With `Accept: text/html` it answers with a page to read.
         streams: It can answer with server-sent events, with this status.
         headers: Request headers that it obeys.
         query: Parameters of the query that it obeys.
@@ -47,6 +49,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     answers: tuple[Kind, ...]
     many: bool = False
+    pages: bool = False
     streams: bool = False
     headers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
@@ -54,6 +57,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "Evaluations", "Experiences"
+_PROTECT = "Data protection"
 _OWNER = "the conversation's owner, or a manager of the course"
 _MANAGER = "a manager of the course: teacher, ta or designer"
 _MEMBER = "a member of the course"
@@ -278,5 +282,31 @@ OPERATIONS: tuple[Operation, ...] = (
         text="Answers with it, its state `deleted`. Conversations stay in the log.",
         who=_MANAGER,
         answers=(shapes.ManagersExperience,),
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/accounts/self/users/{user_id}/learner_data",
+        name="eraseLearner",
+        tag=_PROTECT,
+        summary="Erase a learner",
+        text="Deletes all their words and those about them, their name and their ways in, for "
+        "ever. What is under way is stopped, conversations are completed. While a legal hold "
+        "covers them: 409 with the numbers of the holds. Once more: 200, and nothing removed.",
+        who="an administrator of the account, acting as nobody else",
+        body=ErasureBody,
+        answers=(shapes.ErasedAnswer,),
+        refuses=(400, 409, 413, 415, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/users/{user_id}/learner_record",
+        name="getLearnerRecord",
+        tag=_PROTECT,
+        summary="What is kept about a learner, and who has read it",
+        text="With `Accept: text/html` as a page to read and print. `self` stands for the "
+        "caller. The reasons of holds are for administrators.",
+        who="the learner, or an administrator of the account",
+        answers=(LearnerRecord,),
+        pages=True,
     ),
 )
