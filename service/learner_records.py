@@ -155,7 +155,7 @@ class LearnerRecords:
 
 def with_string_ids(value: Any) -> Any:
     """The record as plain data, with the ids as strings."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [with_string_ids(item) for item in value]
     if not isinstance(value, dict):
         return value

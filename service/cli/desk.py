@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 import click
 import msgspec
 
-from eventstore.connections import AccountPool, close_pool, open_pool
-from eventstore.log import EventLog
+from eventstore.connections import close_pool, open_pool
 from eventstore.protection import MAX_REASON
 from eventstore.records import Actor, Metadata
 from service.app import running_log
@@ -16,8 +15,10 @@ from service.erasure import Erasure
 from service.following import Following
 from service.forgetting import Forgetting
 from service.holds import Holds
+from service.learner_records import LearnerRecords
 from service.live_turn import LiveTurns
 from service.owners import Owners
+from service.reads import Reads
 from service.retention import Retention
 
 OPERATOR = Metadata(actor=Actor(None, "operator"))
@@ -29,11 +30,11 @@ _WORKERS = 2
 class Desk(msgspec.Struct, frozen=True):
     """The parts."""
 
-    log: EventLog
-    pool: AccountPool
     erasure: Erasure
     holds: Holds
     retention: Retention
+    records: LearnerRecords
+    reads: Reads
 
 
 @asynccontextmanager
@@ -50,12 +51,13 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
             live = LiveTurns()
             following = Following(dialogues, link, live)
             forgetting = Forgetting(dialogues, live, link)
+            holds = Holds(log, pool)
             yield Desk(
-                log,
-                pool,
                 Erasure(log, pool, dialogues, following, forgetting, link),
-                Holds(log, pool),
+                holds,
                 Retention(log, pool, link),
+                LearnerRecords(log, pool, holds),
+                Reads(log),
             )
             await link.flush()
         finally:

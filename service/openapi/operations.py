@@ -289,9 +289,8 @@ OPERATIONS: tuple[Operation, ...] = (
         name="eraseLearner",
         tag=_PROTECT,
         summary="Erase a learner",
-        text="Deletes all their words and those about them, their name and their ways in, for "
-        "ever. What is under way is stopped, conversations are completed. While a legal hold "
-        "covers them: 409 with the numbers of the holds. Once more: 200, and nothing removed.",
+        text="Deletes all words of and about them, their name and ways in. What is under way is "
+        "stopped. While legal holds cover them: 409. Once more: 200, and nothing removed.",
         who="an administrator of the account, acting as nobody else",
         body=ErasureBody,
         answers=(shapes.ErasedAnswer,),
@@ -303,8 +302,7 @@ OPERATIONS: tuple[Operation, ...] = (
         name="getLearnerRecord",
         tag=_PROTECT,
         summary="What is kept about a learner, and who has read it",
-        text="With `Accept: text/html` as a page to read and print. `self` stands for the "
-        "caller. The reasons of holds are for administrators.",
+        text="With `Accept: text/html` as a page. Reasons of holds are for administrators.",
         who="the learner, or an administrator of the account",
         answers=(LearnerRecord,),
         pages=True,

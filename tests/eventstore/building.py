@@ -439,7 +439,7 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
 
 def _protected(user_id: int) -> list[Step]:
     """Holds on a learner, one of them released; rules that are set, and set anew."""
-    events = [
+    events: list[AnyEvent] = [
         *(HoldPlaced(hold_id=user_id + n, user_id=user_id, reason="A case") for n in range(2)),
         HoldReleased(hold_id=user_id, user_id=user_id, reason="It is closed"),
     ]

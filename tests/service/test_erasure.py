@@ -8,11 +8,13 @@ from uuid import uuid4
 import pytest
 
 from eventstore.connections import Connection, connect
-from eventstore.events import ReplyCancelled
+from eventstore.events import EvaluationFailed, MessagePosted, ReplyCancelled
 from eventstore.protection import LearnerErased, TextExpired
-from projections.definitions import definitions
-from projections.rebuild import rebuild_all
+from eventstore.records import RecordedEvent
+from projections.definitions import definition, definitions
+from projections.rebuild import _create, rebuild_all
 from service.tokens import create_token
+from sql.loader import query
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.projections.viewing import all_rows
 from tests.running import (
@@ -81,6 +83,14 @@ async def talk(service: Service, user: int, *texts: str) -> Any:
     return opened
 
 
+def turn_of(log: list[RecordedEvent], text: str) -> str:
+    """The turn in which a learner said this."""
+    (turn,) = [
+        e.event.turn_id for e in log if isinstance(e.event, MessagePosted) and e.content == text
+    ]
+    return turn
+
+
 async def speak_everywhere(service: Service) -> Any:
     """The learner's words, and words about them, wherever such can be; the conversation."""
     shown = await talk(service, LEARNER, f"It is {MARKER} one", f"It is {MARKER} two")
@@ -116,11 +126,12 @@ async def test_no_word_of_an_erased_learner_is_left_in_any_table(
     assert await owner.fetchval("SELECT name FROM users WHERE user_id = $1", LEARNER) == "[erased]"
     assert (await service.active(OTHER_LEARNER)) == others
     log = await service.history()
-    (erased,) = [e for e in log if isinstance(e.event, LearnerErased)]
-    expired = [e for e in log if isinstance(e.event, TextExpired)]
-    assert [e.event.conversation_id for e in expired] == [first["id"], shown["id"]]
-    assert sum(e.event.texts for e in expired) == erased.event.texts == report["erased"]["texts"]
-    assert (erased.event.reason, erased.metadata.actor.id) == ("letter of 3 May", 900)
+    events = [e.event for e in log]
+    (erased,) = [event for event in events if isinstance(event, LearnerErased)]
+    expired = [event for event in events if isinstance(event, TextExpired)]
+    assert [event.conversation_id for event in expired] == [first["id"], shown["id"]]
+    assert sum(e.texts for e in expired) == erased.texts == report["erased"]["texts"]
+    assert (erased.reason, log[-1].metadata.actor.id) == ("letter of 3 May", 900)
     assert [e for e in log if e.erased and e.stream.endswith(f"-{OTHER_LEARNER}")] == []
 
 
@@ -236,10 +247,10 @@ async def test_a_process_that_was_told_nothing_gives_away_no_word(
 ) -> None:
     key = {"Idempotency-Key": str(uuid4())}
     opened = await service.open()
-    post = messages_of(opened["id"]), f"It is {MARKER}"
+    post = (messages_of(opened["id"]), f"It is {MARKER}")
     answer = await service.call("POST", post[0], json={"message": post[1]}, headers=key)
     assert answer[0] == 200
-    (turn,) = {e.event.turn_id for e in await service.history() if e.content == post[1]}
+    turn = turn_of(await service.history(), post[1])
     await erase_behind_its_back(owner)
     await service.enroll(user=LEARNER)
     stream = await service.request("GET", f"{CONVERSATIONS}/{opened['id']}/turns/{turn}/stream")
@@ -318,3 +329,55 @@ async def test_another_institutions_administrator_reaches_nobody_here(service: S
     there = {"user": None, "headers": {"Authorization": f"Bearer {token}"}}
     missing = {"error": "Resource Not Found"}
     await service.refused(404, missing, "DELETE", erasing(LEARNER), json=REASON, **there)
+
+
+async def test_an_evaluation_under_way_is_ended_and_records_nothing(
+    database_url: str, owner: Connection
+) -> None:
+    async with (
+        FakeAnthropic() as fake,
+        running_service(database_url, anthropic_base_url=fake.url) as service,
+    ):
+        await let_in_admin(service)
+        opened = await service.open()
+        fake.script(Stall(after=0))
+        path = f"{CONVERSATIONS}/{opened['id']}/evaluation"
+        waiting = asyncio.create_task(service.call("POST", path, user=TEACHER))
+        await fake.wait_until(lambda: fake.stalled == 1)
+        assert (await erase(service))[0] == 200
+        log = await service.history()
+        (ended,) = [e for e in log if isinstance(e.event, EvaluationFailed)]
+        fake.release()
+        status, body = await waiting
+    assert ended.metadata.actor.id == 900
+    assert (status, body["code"]) == (503, "cancelled")
+    assert await owner.fetchval("SELECT count(*) FROM event_content") == 0
+
+
+async def test_an_erasure_waits_for_no_rebuild_that_died_and_drops_what_it_left(
+    service: Service, owner: Connection
+) -> None:
+    """It may have copied words into tables that nobody reads."""
+    await talk(service, LEARNER, f"It is {MARKER}")
+    name = "conversation_messages"
+    generation = await _create(owner, definition(name))
+    await owner.execute(query("advance_projection"), name, generation, 1, 50_000)
+    assert len([t for t in await tables_with(owner, MARKER) if name in t]) == 2
+    assert (await erase(service))[0] == 200
+    assert await tables_with(owner, MARKER) == []
+
+
+async def test_an_erasure_is_refused_while_a_view_of_texts_is_being_rebuilt(
+    service: Service, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.erasure._TRIES", 2)
+    await talk(service, LEARNER, f"It is {MARKER}")
+    name = "conversation_messages"
+    await owner.fetchval(query("lock_rebuild"), name)
+    await _create(owner, definition(name))
+    status, body = await erase(service)
+    assert (status, body["code"], body["retryable"]) == (503, "busy", True)
+    assert "event_content" in await tables_with(owner, MARKER)
+    await owner.execute(query("unlock_rebuild"), name)
+    assert (await erase(service))[0] == 200
+    assert await tables_with(owner, MARKER) == []

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from eventstore.connections import Connection
 from tests.running import (
@@ -18,7 +19,7 @@ from tests.running import (
     service_process,
 )
 from tests.service.histories import assert_lawful
-from tests.service.test_erasure import MARKER, erase, let_in_admin, tables_with
+from tests.service.test_erasure import MARKER, erase, let_in_admin, tables_with, turn_of
 
 OTHERS = 6
 ENOUGH = 4
@@ -81,7 +82,7 @@ async def test_a_learner_is_erased_while_the_course_goes_on(
     database_url: str, owner: Connection, tmp_path: Path
 ) -> None:
     async with two_processes(database_url) as (one, other):
-        others = {await one.enroll(): [] for _ in range(OTHERS)}
+        others: dict[int, list[str]] = {await one.enroll(): [] for _ in range(OTHERS)}
         other.tokens.update(one.tokens)
         own: list[str] = []
         talking = [asyncio.create_task(chatter(one, LEARNER, MARKER, own))] + [
@@ -116,11 +117,11 @@ async def test_no_process_shows_a_word_after_another_has_erased_the_learner(
     async with two_processes(database_url) as (one, other):
         opened = await one.open()
         key = {"Idempotency-Key": "first"}
-        post = {"json": {"message": f"It is {MARKER}"}, "headers": key}
+        post: dict[str, Any] = {"json": {"message": f"It is {MARKER}"}, "headers": key}
         status, answer = await one.call("POST", messages_of(opened["id"]), **post)
         assert status == 200
         reply = answer["messages"][-1]["text"]
-        (turn,) = {e.event.turn_id for e in await one.history() if MARKER in (e.content or "")}
+        turn = turn_of(await one.history(), f"It is {MARKER}")
         assert (await erase(other))[0] == 200
         await one.enroll(user=LEARNER)
         path = f"{CONVERSATIONS}/{opened['id']}"

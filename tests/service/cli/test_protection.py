@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from eventstore.connections import Connection
+from service.learner_records import LearnerRecord
 from tests.running import CONVERSATIONS, LEARNER, Service, colloquy, running_service
 from tests.service.test_erasure import MARKER, tables_with, talk
 
@@ -105,3 +107,24 @@ async def test_a_rule_needs_its_course_and_its_days(
     service: Service, words: tuple[str, ...]
 ) -> None:
     assert (await command(service, "retention", "set", *words))[0] == 2
+
+
+async def test_a_record_is_told_in_lines_as_json_and_as_a_page(
+    service: Service, tmp_path: Path
+) -> None:
+    said = await talk(service, LEARNER, "Hello")
+    _, told, _ = await command(service, "learner", "record", LEARNER)
+    assert f"conversation {said['id']} (course 1, " in told
+    assert "1+2 messages, 0 evaluations, 0 votes, words kept" in told
+    _, out, _ = await command(service, "learner", "record", LEARNER, "--json")
+    record = msgspec.json.decode(out, type=LearnerRecord)
+    assert [(read.role, read.reader_id) for read in record.reads] == [("operator", None)]
+    file = tmp_path / "record.html"
+    code, out, _ = await command(service, "learner", "record", LEARNER, "--html", file)
+    assert (code, out) == (0, f"written to {file}\n")
+    assert file.read_text("utf-8").startswith("<!doctype html>")
+    nowhere = tmp_path / "no" / "record.html"
+    code, _, err = await command(service, "learner", "record", LEARNER, "--html", nowhere)
+    assert (code, err) == (1, f"colloquy: {nowhere}: No such file or directory\n")
+    code, _, err = await command(service, "learner", "record", 4040)
+    assert (code, err) == (1, "colloquy: there is no user 4040\n")
