@@ -15,7 +15,7 @@ from projections.definitions import definition, definitions
 from projections.rebuild import _create, rebuild_all
 from service.tokens import create_token
 from sql.loader import query
-from tests.fake_anthropic import FakeAnthropic, Stall
+from tests.fake_anthropic import FakeAnthropic, Stall, evaluation_speech
 from tests.projections.viewing import all_rows
 from tests.running import (
     CONVERSATIONS,
@@ -340,10 +340,10 @@ async def test_an_evaluation_under_way_is_ended_and_records_nothing(
     ):
         await let_in_admin(service)
         opened = await service.open()
-        fake.script(Stall(after=0))
+        fake.script_judgements(Stall(after=1, speech=evaluation_speech(1)))
         path = f"{CONVERSATIONS}/{opened['id']}/evaluation"
         waiting = asyncio.create_task(service.call("POST", path, user=TEACHER))
-        await fake.wait_until(lambda: fake.stalled == 1)
+        await fake.wait_until(lambda: fake.stalled_judgements == 1)
         assert (await erase(service))[0] == 200
         log = await service.history()
         (ended,) = [e for e in log if isinstance(e.event, EvaluationFailed)]
