@@ -12,7 +12,8 @@ from service.experience_bodies import ExperienceBody
 from service.middlewares import scope_of
 from service.openapi import shapes
 from service.openapi.examples import EXAMPLES, STREAM
-from service.openapi.operations import OPERATIONS, Kind, Operation
+from service.openapi.operation import Kind, Operation
+from service.openapi.operations import OPERATIONS
 from service.openapi.parameters import PARAMETERS, PATH_PARAMETERS, RESPONSE_HEADERS
 from service.openapi.schemas import FORMS, Schema, components, one_of, reference
 from service.openapi.texts import LINKS, REFUSALS, TEXT, TURN_LINKS

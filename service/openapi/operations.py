@@ -1,17 +1,11 @@
 """The table of operations: what each endpoint takes, answers and refuses."""
 
-from typing import Literal
-
-import msgspec
-
 from service.answers import ConversationAnswer
 from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
 from service.learner_records import LearnerRecord
 from service.openapi import shapes
-
-Kind = type[msgspec.Struct] | str
-"""A type, or the name of a schema that is made of one."""
+from service.openapi.operation import Operation
 
 _EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 _EXPERIENCE = _EXPERIENCES + "/{ai_experience_id}"
@@ -20,41 +14,6 @@ _CONVERSATION = _DIALOGUE + "/{id}"
 _FEEDBACK = _CONVERSATION + "/messages/{message_id}/feedback"
 _STUDENTS = _EXPERIENCE + "/ai_conversations"
 _TURN = _CONVERSATION + "/turns/{turn_id}"
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint.
-
-    Attributes:
-        name: Unique, for generated clients.
-        who: Who may call it.
-        body: What it takes; None where it reads no body.
-        answers: What it answers with, by status; more than one where it depends.
-        many: The answer is a list, page by page.
-        pages: With `Accept: text/html` it answers with a page to read.
-        streams: It can answer with server-sent events, with this status.
-        headers: Request headers that it obeys.
-        query: Parameters of the query that it obeys.
-        refuses: Statuses that it can refuse with, beside those of all endpoints.
-    """
-
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    name: str
-    tag: str
-    summary: str
-    text: str
-    who: str
-    body: Kind | None = None
-    status: int = 200
-    answers: tuple[Kind, ...]
-    many: bool = False
-    pages: bool = False
-    streams: bool = False
-    headers: tuple[str, ...] = ()
-    query: tuple[str, ...] = ()
-    refuses: tuple[int, ...] = ()
-
 
 _TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "Evaluations", "Experiences"
 _PROTECT = "Data protection"
