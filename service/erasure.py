@@ -8,6 +8,7 @@ nothing of the learner can come in between. Then every process is told to forget
 import asyncio
 from contextlib import suppress
 
+import asyncpg
 import msgspec
 
 from eventstore.codec import encode
@@ -126,20 +127,8 @@ class Erasure:
     async def _try_erase(
         self, account_id: int, user_id: int, reason: str, metadata: Metadata
     ) -> Erased | None:
-        give_up = asyncio.get_running_loop().time() + _PAUSE * _TRIES
-        while True:
-            async with self._pool.acquire(account_id) as connection:
-                row = await connection.fetchrow(
-                    query("erase_learner"),
-                    *(account_id, user_id, reason, encode(metadata)),
-                    timeout=_PATIENCE,
-                )
-            assert row is not None
-            if row["outcome"] != "rebuilding":
-                break
-            if asyncio.get_running_loop().time() > give_up:
-                raise ViewsBeingRebuilt
-            await asyncio.sleep(_PAUSE)
+        """None where somebody is being answered again."""
+        row = await self._once_rebuilt(account_id, user_id, reason, encode(metadata))
         match row["outcome"]:
             case "unknown":
                 raise UnknownUser(f"there is no user {user_id}")
@@ -151,6 +140,25 @@ class Erasure:
         self._forgetting.tell(account_id, user_id)
         counts = {name: row[name] for name in Erased.__struct_fields__ if name != "user_id"}
         return Erased(user_id=user_id, **counts)
+
+    async def _once_rebuilt(
+        self, account_id: int, user_id: int, reason: str, metadata: str
+    ) -> asyncpg.Record:
+        """What the database says; a rebuild of a view is waited for, though not for long."""
+        give_up = asyncio.get_running_loop().time() + _PAUSE * _TRIES
+        while True:
+            async with self._pool.acquire(account_id) as connection:
+                row = await connection.fetchrow(
+                    query("erase_learner"),
+                    *(account_id, user_id, reason, metadata),
+                    timeout=_PATIENCE,
+                )
+            assert row is not None
+            if row["outcome"] != "rebuilding":
+                return row
+            if asyncio.get_running_loop().time() > give_up:
+                raise ViewsBeingRebuilt
+            await asyncio.sleep(_PAUSE)
 
     async def _end_all(self, account_id: int, user_id: int, metadata: Metadata) -> None:
         """Ends what is under way for a learner, and completes their conversations."""
