@@ -32,6 +32,7 @@ _COALESCE = 0.005
 _PAUSE = 0.05
 _RETRY = 0.25
 _CHECK = 15.0
+_FLUSH = 2.0
 _MAX_LETTERS = 1_000
 # A notification is a commit; nobody needs to wait for it to be on disk.
 _SETTINGS = {"synchronous_commit": "off"}
@@ -61,6 +62,8 @@ class Link:
         self._bells: dict[int, asyncio.Event] = {}
         self._to_tell: set[int] = set()
         self._letters: deque[str] = deque(maxlen=_MAX_LETTERS)
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
         self._readers: dict[str, Callable[[str], None]] = {}
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -111,7 +114,14 @@ class Link:
             text: With the topic under 8000 bytes, PostgreSQL's bound for a notification.
         """
         self._letters.append(f"{topic} {text}")
+        self._all_sent.clear()
         self._stirred.set()
+
+    async def flush(self) -> None:
+        """Waits until what was sent is on its way, for as long as that can be expected to take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH):
+                await self._all_sent.wait()
 
     def on(self, topic: str, reader: Callable[[str], None]) -> None:
         """Calls the reader with whatever is sent under a topic."""
@@ -167,5 +177,6 @@ class Link:
             while self._letters:
                 await connection.execute(query("notify"), LETTERS, self._letters[0])
                 self._letters.popleft()
+            self._all_sent.set()
             accounts, self._to_tell = self._to_tell, set()
             await connection.execute(query("ring"), list(accounts))

@@ -18,12 +18,16 @@ from service import quotas
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
 from service.dialogues import Dialogues
+from service.erasure import Erasure
 from service.errors import SettingsError
 from service.evaluations import Evaluations
 from service.evaluator import Evaluator
 from service.experiences import Experiences
 from service.following import STOP, Following
+from service.forgetting import FORGET, Forgetting
+from service.holds import Holds
 from service.identity.trust import Trust, read_trust
+from service.learner_records import LearnerRecords
 from service.live_turn import LiveTurns
 from service.middlewares import answer_errors, identify_and_log
 from service.model.asking import Asker, AskingPolicy
@@ -32,7 +36,10 @@ from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
 from service.quotas import Quotas
+from service.reads import Reads
 from service.requests import SERVICES, Services
+from service.retention import Retention
+from service.retention_job import RetentionJob
 from service.routes import ROUTES
 from service.settings import Settings
 from service.sweeper import Sweeper
@@ -70,7 +77,8 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         sweeper = Sweeper(workers, services.dialogues, services.evaluations)
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, services, 0)
-        for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run()):
+        job = RetentionJob(workers, Retention(events, pool, link))
+        for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run(), job.run()):
             await stack.enter_async_context(_background(work))
         if settings.seal_seconds:
             from service.sealing import make_sealer
@@ -97,6 +105,8 @@ def _services(
     limits = _limits(settings)
     live = LiveTurns()
     following = Following(dialogues, link, live)
+    forgetting = Forgetting(dialogues, live, link)
+    link.on(FORGET, forgetting.hear)
     tutor = Tutor(asker, experiences, choice, limits)
     return Services(
         pool=pool,
@@ -121,6 +131,9 @@ def _services(
             at_once=limits.at_once,
         ),
         quotas=Quotas(events, pool, _quota(settings)),
+        erasure=Erasure(events, pool, dialogues, following, forgetting, link),
+        records=LearnerRecords(events, pool, Holds(events, pool)),
+        reads=Reads(events),
         models=choice,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),

@@ -9,7 +9,7 @@ from service.answers import raw_response, wants_string_ids
 from service.bodies import NoBody, read_body
 from service.errors import NotFound
 from service.quotas import Kind
-from service.requests import SERVICES, conversation_id, manager_of, metadata_of
+from service.requests import SERVICES, conversation_id, manager_of, metadata_of, record_read
 
 
 async def get_evaluation(request: web.Request) -> web.Response:
@@ -19,6 +19,8 @@ async def get_evaluation(request: web.Request) -> web.Response:
     evaluation, stale = await request.app[SERVICES].evaluations.latest(
         access.account_id, number, access.experience_version
     )
+    if evaluation is not None:
+        await record_read(request, access, "evaluation", number, access.conversation_user_id)
     return _answer(request, number, evaluation, f',"stale":{"true" if stale else "false"}')
 
 
@@ -44,6 +46,7 @@ async def post_evaluation(request: web.Request) -> web.Response:
     async with services.quotas.admitted(access, "evaluation", metadata):
         first = await services.evaluations.begin(access.account_id, asked, metadata)
     evaluation = await services.evaluations.result(first)
+    await record_read(request, access, "evaluation", number, access.conversation_user_id)
     return _answer(request, number, evaluation)
 
 

@@ -32,6 +32,7 @@ from service.requests import (
     metadata_of,
     note,
     own_dialogue,
+    record_read,
 )
 from sql.loader import query
 
@@ -47,11 +48,14 @@ async def get_active_conversation(request: web.Request) -> web.Response:
         access = await access_of(request, caller=caller)
         row = await _active_row(request, caller.account_id, None, access.user_id)
     else:
-        note(request, check(caller, row, request[SCOPE]))
+        access = check(caller, row, request[SCOPE])
+        note(request, access)
     number = row["conversation_id"]
     tag = NOTHING if number is None else entity_tag(request, number, row["revision"])
     if is_known(request, tag):
         return web.Response(status=304, headers={"ETag": tag})
+    if number is not None and access.real_user_id is not None:
+        await record_read(request, access, "conversation", number, access.user_id)
     return raw_response(_active(request, row), headers={"ETag": tag})
 
 

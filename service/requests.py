@@ -8,17 +8,21 @@ from aiohttp import web
 from yarl import URL
 
 from eventstore.connections import AccountPool, Pool
+from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
-from service.access import Access, check, path_id
+from service.access import Access, check, check_account, path_id
 from service.callers import Caller, Callers
 from service.dialogues import DialogueKey, Dialogues
+from service.erasure import Erasure
 from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
 from service.forms import read_form
 from service.keys import ACCESS, REQUEST_ID, SCOPE
+from service.learner_records import LearnerRecords
 from service.quotas import Kind, Quotas
+from service.reads import Reads
 from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query
@@ -47,6 +51,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     following: Following
     evaluations: Evaluations
     quotas: Quotas
+    erasure: Erasure
+    records: LearnerRecords
+    reads: Reads
     models: ModelChoice
     owner: int
     budget: timedelta
@@ -97,6 +104,22 @@ async def access_of(
     note(request, access)
     if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
         await read_form(request)
+    return access
+
+
+async def account_access_of(request: web.Request) -> Access:
+    """The caller of an endpoint that is of no course.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    services = request.app[SERVICES]
+    caller = await services.callers.of(request)
+    row = await services.pool.fetchrow(
+        caller.account_id, query("get_access"), *caller.arguments(), None, None, None, None
+    )
+    access = check_account(caller, row, request[SCOPE])
+    note(request, access)
     return access
 
 
@@ -160,4 +183,21 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Me
         request_id=request[REQUEST_ID],
         correlation_id=turn_id,
         idempotency_key=idempotency_key(request),
+    )
+
+
+async def record_read(
+    request: web.Request, access: Access, what: str, number: int, learner: int | None
+) -> None:
+    """Records that the caller reads a conversation, unless it is their own.
+
+    Args:
+        what: What of it.
+        learner: Whose it is.
+    """
+    if learner == (access.real_user_id or access.user_id):
+        return
+    read = HistoryRead(what=what, learner_id=learner, conversation_id=number)
+    await request.app[SERVICES].reads.note(
+        access.account_id, read, metadata_of(request, access, None)
     )

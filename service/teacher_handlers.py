@@ -17,6 +17,7 @@ from service.requests import (
     access_of,
     conversation_id,
     manager_of,
+    record_read,
 )
 from sql.loader import query
 
@@ -83,6 +84,7 @@ async def _show(
     tag = entity_tag(request, number, row["revision"])
     if is_known(request, tag):
         return web.Response(status=304, headers={"ETag": tag})
+    await record_read(request, access, "conversation", number, access.conversation_user_id)
     answer = _facts(request, row) | {
         "messages": [_message(request, access, said) for said in _messages.decode(row["messages"])]
     }

@@ -14,7 +14,7 @@ from service.conditional import NOTHING
 from service.errors import NotFound
 from service.event_stream import last_event_id, stream_turn
 from service.live_turn import Stop
-from service.requests import SERVICES, access_of, conversation_id, metadata_of
+from service.requests import SERVICES, access_of, conversation_id, metadata_of, record_read
 
 
 async def get_turn_stream(request: web.Request) -> web.StreamResponse:
@@ -48,6 +48,7 @@ async def _asked(request: web.Request, access: Access) -> RecordedEvent:
         raise NotFound
     if asked.user_id != access.user_id and not access.manages:
         raise NotFound
+    await record_read(request, access, "turn", asked.conversation_id, asked.user_id)
     return events[0]
 
 

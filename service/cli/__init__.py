@@ -10,6 +10,9 @@ from service.cli.database import db, migrate
 from service.cli.doctor import doctor
 from service.cli.experiences import experience
 from service.cli.history import log
+from service.cli.holds import hold
+from service.cli.learners import learner
+from service.cli.retention import retention
 from service.cli.roster import roster
 from service.cli.sealing import seal
 from service.cli.serve import serve
@@ -27,7 +30,10 @@ def colloquy() -> None:
     """
 
 
-COMMANDS = (serve, migrate, account, roster, token, experience, log, projections, seal, db, doctor)
+COMMANDS = (
+    *(serve, migrate, account, roster, token, experience, log, learner, hold, retention),
+    *(projections, seal, db, doctor),
+)
 for command in COMMANDS:
     colloquy.add_command(command)
 

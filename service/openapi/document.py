@@ -12,7 +12,8 @@ from service.experience_bodies import ExperienceBody
 from service.middlewares import scope_of
 from service.openapi import shapes
 from service.openapi.examples import EXAMPLES, STREAM
-from service.openapi.operations import OPERATIONS, Kind, Operation
+from service.openapi.operation import Kind, Operation
+from service.openapi.operations import OPERATIONS
 from service.openapi.parameters import PARAMETERS, PATH_PARAMETERS, RESPONSE_HEADERS
 from service.openapi.schemas import FORMS, Schema, components, one_of, reference
 from service.openapi.texts import LINKS, REFUSALS, TEXT, TURN_LINKS
@@ -24,13 +25,14 @@ _JSON, _FORM, _EVENTS = (
     "application/x-www-form-urlencoded",
     "text/event-stream",
 )
+_PAGE = "text/html"
 _STRING: Schema = {"type": "string"}
 _PROBLEMS: dict[int, tuple[type[msgspec.Struct], ...]] = {
     400: (shapes.Problem, shapes.FieldProblems),
     401: (shapes.NoToken, shapes.BadToken),
     403: (shapes.Forbidden,),
     404: (shapes.Problem,),
-    409: (shapes.TurnProblem, shapes.CodedProblem),
+    409: (shapes.TurnProblem, shapes.HoldProblem, shapes.CodedProblem),
     412: (shapes.Problem,),
     413: (shapes.Problem,),
     415: (shapes.Problem,),
@@ -55,7 +57,7 @@ def document() -> dict[str, Any]:
         item[operation.method.lower()] = _operation(operation)
     for path, own in (
         ("/api/v1/openapi.json", _own("getDescription", "This document", _JSON)),
-        ("/docs", _own("getPage", "The same as a page to read", "text/html")),
+        ("/docs", _own("getPage", "The same as a page to read", _PAGE)),
     ):
         paths[path] = {"parameters": [], "get": own}
     return {
@@ -141,10 +143,13 @@ def _answer(operation: Operation) -> dict[str, Any]:
         example = [example]
     tagged = "If-None-Match" in operation.headers or ConversationAnswer in operation.answers
     names = (*(("ETag",) if tagged else ()), *(("Link",) if "page" in operation.query else ()))
+    content: dict[str, Any] = {_JSON: {"schema": schema, "examples": {name: {"value": example}}}}
+    if operation.pages:
+        content[_PAGE] = {"schema": _STRING}
     return {
         "description": operation.summary + ".",
         "headers": _headers(*names, "X-Request-Id"),
-        "content": {_JSON: {"schema": schema, "examples": {name: {"value": example}}}},
+        "content": content,
     }
 
 

@@ -114,6 +114,69 @@ EXAMPLES: dict[str, Any] = {
     "ManagersExperience": _EXPERIENCE,
     "EvaluationAnswer": {"id": 17, "evaluation": _EVALUATION},
     "LatestEvaluation": {"id": 17, "evaluation": _EVALUATION, "stale": False},
+    "ErasureBody": {"reason": "Asked by the learner, letter of 3 May."},
+    "ErasedAnswer": {
+        "erased": {
+            "user_id": 101,
+            "texts": 240,
+            "conversations": 16,
+            "names": 1,
+            "identities": 1,
+            "tokens": 2,
+        }
+    },
+    "LearnerRecord": {
+        "user_id": 101,
+        "name": "Ada Example",
+        "made_at": "2031-05-04T08:00:00Z",
+        "conversations": [
+            {
+                "id": 17,
+                "course_id": 1,
+                "experience_id": 1,
+                "experience_title": "Why the tide comes back",
+                "workflow_state": "completed",
+                "all_objectives_met": False,
+                "created_at": "2031-03-01T09:00:00Z",
+                "completed_at": "2031-03-01T09:20:00Z",
+                "messages_by_learner": 6,
+                "messages_by_model": 7,
+                "evaluations": ["2031-03-01T10:00:00Z"],
+                "votes": [
+                    {
+                        "vote": "liked",
+                        "voter_id": 101,
+                        "words": "That question helped.",
+                        "voted_at": "2031-03-01T09:02:10Z",
+                    }
+                ],
+                "text_kept": True,
+                "text_removed_at": None,
+            }
+        ],
+        "holds": [],
+        "erasures": [],
+        "reads": [
+            {
+                "read_at": "2031-03-02T07:30:00Z",
+                "reader_id": 1,
+                "reader_name": "Ben Example",
+                "role": "teacher",
+                "acting_user_id": None,
+                "what": "conversation",
+                "conversation_id": 17,
+                "reason": None,
+            }
+        ],
+    },
+    "HoldProblem": {
+        "error": "user 101 is under legal hold 3: nothing of theirs may be deleted until it is "
+        "released",
+        "code": "legal_hold",
+        "retryable": False,
+        "holds": [3],
+        "reference_id": _REFERENCE,
+    },
     "Problem": {"error": "Resource Not Found", "reference_id": _REFERENCE},
     "FieldProblems": {
         "errors": {"title": [{"message": "is required"}]},

@@ -1,16 +1,11 @@
 """The table of operations: what each endpoint takes, answers and refuses."""
 
-from typing import Literal
-
-import msgspec
-
 from service.answers import ConversationAnswer
-from service.bodies import FeedbackBody, MessageBody, NoBody
+from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
+from service.learner_records import LearnerRecord
 from service.openapi import shapes
-
-Kind = type[msgspec.Struct] | str
-"""A type, or the name of a schema that is made of one."""
+from service.openapi.operation import Operation
 
 _EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 _EXPERIENCE = _EXPERIENCES + "/{ai_experience_id}"
@@ -20,40 +15,8 @@ _FEEDBACK = _CONVERSATION + "/messages/{message_id}/feedback"
 _STUDENTS = _EXPERIENCE + "/ai_conversations"
 _TURN = _CONVERSATION + "/turns/{turn_id}"
 
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint.
-
-    Attributes:
-        name: Unique, for generated clients.
-        who: Who may call it.
-        body: What it takes; None where it reads no body.
-        answers: What it answers with, by status; more than one where it depends.
-        many: The answer is a list, page by page.
-        streams: It can answer with server-sent events, with this status.
-        headers: Request headers that it obeys.
-        query: Parameters of the query that it obeys.
-        refuses: Statuses that it can refuse with, beside those of all endpoints.
-    """
-
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    name: str
-    tag: str
-    summary: str
-    text: str
-    who: str
-    body: Kind | None = None
-    status: int = 200
-    answers: tuple[Kind, ...]
-    many: bool = False
-    streams: bool = False
-    headers: tuple[str, ...] = ()
-    query: tuple[str, ...] = ()
-    refuses: tuple[int, ...] = ()
-
-
 _TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "Evaluations", "Experiences"
+_PROTECT = "Data protection"
 _OWNER = "the conversation's owner, or a manager of the course"
 _MANAGER = "a manager of the course: teacher, ta or designer"
 _MEMBER = "a member of the course"
@@ -278,5 +241,29 @@ OPERATIONS: tuple[Operation, ...] = (
         text="Answers with it, its state `deleted`. Conversations stay in the log.",
         who=_MANAGER,
         answers=(shapes.ManagersExperience,),
+    ),
+    Operation(
+        method="DELETE",
+        path="/api/v1/accounts/self/users/{user_id}/learner_data",
+        name="eraseLearner",
+        tag=_PROTECT,
+        summary="Erase a learner",
+        text="Deletes all words of and about them, their name and ways in. What is under way is "
+        "stopped. While legal holds cover them: 409. Once more: 200, and nothing removed.",
+        who="an administrator of the account, acting as nobody else",
+        body=ErasureBody,
+        answers=(shapes.ErasedAnswer,),
+        refuses=(400, 409, 413, 415, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/api/v1/users/{user_id}/learner_record",
+        name="getLearnerRecord",
+        tag=_PROTECT,
+        summary="What is kept about a learner, and who has read it",
+        text="With `Accept: text/html` as a page. Reasons of holds are for administrators.",
+        who="the learner, or an administrator of the account",
+        answers=(LearnerRecord,),
+        pages=True,
     ),
 )

@@ -31,6 +31,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "ai_experience_id": _path("ai_experience_id", "The experience.", ID, 1),
     "id": _path("id", "The conversation.", ID, 17),
     "conversation_id": _path("conversation_id", "The conversation.", ID, 17),
+    "user_id": _path("user_id", "The user; `self` stands for the caller in their record.", ID, 101),
     "message_id": _path("message_id", "The message.", UUID, _UUID_EXAMPLE),
     "feedback_id": _path("feedback_id", "The vote.", UUID, _UUID_EXAMPLE),
     "turn_id": _path("turn_id", "The turn, as `accepted` named it.", UUID, _UUID_EXAMPLE),

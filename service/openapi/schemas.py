@@ -5,9 +5,11 @@ from typing import Any
 
 import msgspec
 
+from eventstore.protection import MAX_REASON
 from service.answers import ConversationAnswer
-from service.bodies import MAX_MESSAGE, FeedbackBody, MessageBody, NoBody
+from service.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import MAX_TITLE, ExperienceBody
+from service.learner_records import LearnerRecord
 from service.openapi import shapes
 
 Schema = dict[str, Any]
@@ -22,7 +24,9 @@ _UUID: Schema = {"type": "string", "format": "uuid"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _STATE: Schema = {"enum": ["published", "unpublished", None]}
 
-REQUESTS: tuple[type[msgspec.Struct], ...] = (NoBody, MessageBody, FeedbackBody, ExperienceBody)
+REQUESTS: tuple[type[msgspec.Struct], ...] = (
+    *(NoBody, MessageBody, FeedbackBody, ExperienceBody, ErasureBody),
+)
 
 ANSWERS: tuple[type[msgspec.Struct], ...] = (
     ConversationAnswer,
@@ -31,7 +35,9 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     *(shapes.StudentConversations, shapes.FeedbackGivenAnswer, shapes.SuccessAnswer),
     *(shapes.LearnersExperience, shapes.ManagersExperience),
     *(shapes.EvaluationAnswer, shapes.LatestEvaluation),
+    *(shapes.ErasedAnswer, LearnerRecord),
     *(shapes.Problem, shapes.FieldProblems, shapes.CodedProblem, shapes.TurnProblem),
+    shapes.HoldProblem,
     *(shapes.NoToken, shapes.BadToken, shapes.Forbidden),
 )
 
@@ -71,10 +77,12 @@ _SHARPER: dict[str, dict[str, Schema]] = {
             },
         }
     },
+    "ErasureBody": {"reason": {**_TEXT, "minLength": 1, "maxLength": MAX_REASON}},
+    "HoldProblem": {"code": {"const": "legal_hold"}},
     "TurnProblem": {"turn_id": _UUID, "code": {"const": "turn_in_progress"}},
 }
 _EITHER = "The fields flat or, as Canvas clients send them, below `ai_experience`."
-_NEEDED = {"MessageBody": ["message"], "FeedbackBody": ["vote"]}
+_NEEDED = {"MessageBody": ["message"], "FeedbackBody": ["vote"], "ErasureBody": ["reason"]}
 _NEEDED_EXPERIENCE = ("title", "learning_objective", "pedagogical_guidance")
 
 FORMS = {

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.answers import FeedbackAnswer, MessageAnswer, ProgressAnswer
+from service.erasure import Erased
 from service.model.judgements import Evaluation
 
 Id = int | str
@@ -128,6 +129,12 @@ class LatestEvaluation(msgspec.Struct, frozen=True):
     stale: bool
 
 
+class ErasedAnswer(msgspec.Struct, frozen=True):
+    """How much was removed of the learner; all 0 where there was nothing left."""
+
+    erased: Erased
+
+
 class Said(msgspec.Struct, frozen=True):
     """One sentence about what is wrong."""
 
@@ -161,6 +168,12 @@ class TurnProblem(CodedProblem, frozen=True, kw_only=True):
     """A reply is under way; `turn_id` names its turn."""
 
     turn_id: str
+
+
+class HoldProblem(CodedProblem, frozen=True, kw_only=True):
+    """Legal holds cover the learner; `holds` are their numbers."""
+
+    holds: tuple[int, ...]
 
 
 class NoToken(msgspec.Struct, frozen=True, kw_only=True):

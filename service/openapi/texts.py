@@ -30,7 +30,8 @@ or any of `._:/+=@-`; else the service makes one. Every answer has it.
 `model_overloaded`, `model_rate_limited`, `model_unavailable`, `model_timeout`,
 `model_interrupted`, `model_refused`, `model_empty`, `model_invalid`, `model_misconfigured`,
 `service_stopping`, `internal_error`, `abandoned`, `database_unavailable`, `busy`. Of a 409:
-`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`. Of a 429:
+`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`, `legal_hold` (with
+its `holds`). Of a 429:
 `rate_limited`. A method that a path does not have: 405 with `Allow`. A fault of ours: 500
 `{"error":"internal server error"}`.
 
@@ -46,7 +47,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     401: ("Unauthenticated", "There is no token, or it is wrong, expired, or without the scope."),
     403: ("Forbidden", "The token's user is no member of the course, or may not do that."),
     404: ("NotFound", "There is no such thing for this caller."),
-    409: ("Conflict", "A reply is under way, was stopped, or is over."),
+    409: ("Conflict", "A reply is under way, was stopped, or is over; or a hold forbids it."),
     412: ("PreconditionFailed", "The conversation has moved on since the ETag of `If-Match`."),
     413: ("TooLarge", "The body is over 1 MiB."),
     415: ("UnsupportedMediaType", "The body is neither JSON nor a form."),

@@ -21,6 +21,7 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.protection import TextExpired
 from eventstore.records import RecordedEvent
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
@@ -112,7 +113,7 @@ def assert_lawful_evaluation(stream: Sequence[RecordedEvent]) -> bool:
         assert isinstance(end.event, EVALUATION_ENDS), f"{first.stream} ends with {end.event}"
         assert end.event.turn_id == first.event.turn_id
         assert end.event.conversation_id == first.event.conversation_id
-        assert (end.content is not None) == isinstance(end.event, EvaluationRecorded)
+        assert (end.content_hash is not None) == isinstance(end.event, EvaluationRecorded)
     return bool(rest)
 
 
@@ -143,7 +144,7 @@ class _Rules(msgspec.Struct):
             self.active = None
         elif isinstance(event, ObjectivesAssessed | AssessmentFailed):
             self._assess(event)
-        else:
+        elif not isinstance(event, TextExpired):
             raise AssertionError(f"no event of a dialogue: {event}")
 
     def _ask(self, event: OpeningRequested | MessagePosted) -> None:

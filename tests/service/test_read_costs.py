@@ -30,7 +30,7 @@ FILL = (
     "INSERT INTO read.active_conversations SELECT 1, 1, 1 + n % 10000, n"
     f" FROM generate_series(1, {MANY}) n",
     "INSERT INTO read.message_feedback"
-    " SELECT 1, n, 1 + n % 10000, gen_random_uuid(), gen_random_uuid(), 'liked', NULL, now()"
+    " SELECT 1, n, 1 + n % 10000, gen_random_uuid(), n, gen_random_uuid(), 'liked', NULL, now()"
     f" FROM generate_series(1, {MANY}) n",
     "INSERT INTO read.evaluations SELECT 1, n, n, gen_random_uuid(), 1, '{}', now()"
     f" FROM generate_series(1, {MANY}) n",
@@ -67,6 +67,9 @@ READS = {
     "read_stream": f"1, 'dialogue-1-10', 0, 'conversation_started.v1', {WHOLE}",
     "read_stream, upto": "1, 'dialogue-1-7', 20, NULL, 21",
     "read_turn": "1, 7, 'no-such-turn'",
+    "list_reads": "1, 'access-7'",
+    "list_learners_conversations": "1, {user}",
+    "list_open_holds": "1, {user}",
     "list_student_conversations": "1, 9, 1, {user}, 11, 0",
     "list_experiences": "1, 9, 77, ARRAY['published', 'unpublished'], {user}, 11, 0",
 }

@@ -1,0 +1,79 @@
+"""What the commands for data protection work with: the service's own parts, without serving."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+import msgspec
+
+from eventstore.connections import close_pool, open_pool
+from eventstore.protection import MAX_REASON
+from eventstore.records import Actor, Metadata
+from service.app import running_log
+from service.dialogues import Dialogues
+from service.erasure import Erasure
+from service.following import Following
+from service.forgetting import Forgetting
+from service.holds import Holds
+from service.learner_records import LearnerRecords
+from service.live_turn import LiveTurns
+from service.owners import Owners
+from service.reads import Reads
+from service.retention import Retention
+
+OPERATOR = Metadata(actor=Actor(None, "operator"))
+"""Who runs a command: whoever may reach the database as its owner."""
+
+_WORKERS = 2
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """The parts."""
+
+    erasure: Erasure
+    holds: Holds
+    retention: Retention
+    records: LearnerRecords
+    reads: Reads
+
+
+@asynccontextmanager
+async def open_desk(url: str) -> AsyncIterator[Desk]:
+    """The parts on a database that is ready.
+
+    Args:
+        url: The owner's connection URL.
+    """
+    async with running_log(url) as (log, pool, link):
+        workers = await open_pool(url, "colloquy_worker", _WORKERS)
+        try:
+            dialogues = Dialogues(log, Owners(workers, link.owner))
+            live = LiveTurns()
+            following = Following(dialogues, link, live)
+            forgetting = Forgetting(dialogues, live, link)
+            holds = Holds(log, pool)
+            yield Desk(
+                Erasure(log, pool, dialogues, following, forgetting, link),
+                holds,
+                Retention(log, pool, link),
+                LearnerRecords(log, pool, holds),
+                Reads(log),
+            )
+            await link.flush()
+        finally:
+            await close_pool(workers)
+
+
+def read_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """A reason as it goes into the log; a usage error for one that cannot."""
+    if not text.strip() or "\0" in text or len(text) > MAX_REASON:
+        raise click.BadParameter(f"must be 1 to {MAX_REASON} characters", param=parameter)
+    return text.strip()
+
+
+with_reason = click.option(
+    "--reason",
+    required=True,
+    callback=read_reason,
+    help="Why, for the log; it is kept for ever, so name nobody.",
+)

@@ -1,0 +1,68 @@
+"""`colloquy hold`."""
+
+import click
+import msgspec
+
+from service.cli.desk import OPERATOR, open_desk, with_reason
+from service.cli.session import in_account, printable, with_database
+from service.database import Database
+from service.holds import Hold
+from service.settings import Settings
+
+
+@click.group()
+def hold() -> None:
+    """Legal holds: nothing of a learner under one can be deleted."""
+
+
+@hold.command()
+@click.argument("user_id", metavar="USER", type=click.IntRange(1))
+@with_reason
+@in_account
+def place(account: int, user_id: int, reason: str) -> None:
+    """Place a hold on a learner and print its number."""
+
+    async def work(_settings: Settings, database: Database) -> int:
+        async with open_desk(database.url) as desk:
+            return await desk.holds.place(account, user_id, reason, OPERATOR)
+
+    click.echo(with_database(work))
+
+
+@hold.command()
+@click.argument("hold_id", type=click.IntRange(1))
+@with_reason
+@in_account
+def release(account: int, hold_id: int, reason: str) -> None:
+    """End a hold, by its number."""
+
+    async def work(_settings: Settings, database: Database) -> int:
+        async with open_desk(database.url) as desk:
+            return await desk.holds.release(account, hold_id, reason, OPERATOR)
+
+    click.echo(f"hold {hold_id} on user {with_database(work)} is released")
+
+
+@hold.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@in_account
+def list_(account: int, as_json: bool) -> None:
+    """List all holds, released ones included."""
+
+    async def work(_settings: Settings, database: Database) -> list[Hold]:
+        async with open_desk(database.url) as desk:
+            return await desk.holds.list(account)
+
+    for one in with_database(work):
+        click.echo(msgspec.json.encode(one) if as_json else _for_people(one))
+
+
+def _for_people(one: Hold) -> str:
+    ended = ""
+    if one.released_at:
+        ended = f", released {one.released_at:%Y-%m-%d}: {printable(one.release_reason or '')}"
+    return (
+        f"{one.hold_id:>6}  {'stands' if one.released_at is None else 'over':<6}  "
+        f"user {one.user_id} ({printable(one.user_name or '')})  "
+        f"placed {one.placed_at:%Y-%m-%d}: {printable(one.reason)}{ended}"
+    )

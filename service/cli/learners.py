@@ -1,0 +1,118 @@
+"""`colloquy learner`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from eventstore.protection import HistoryRead
+from service.cli.desk import OPERATOR, Desk, open_desk, with_reason
+from service.cli.session import in_account, printable, with_database
+from service.database import Database
+from service.erasure import Erased, Inventory
+from service.errors import LegalHold, ServiceError
+from service.learner_page import record_page
+from service.learner_records import LearnerRecord
+from service.settings import Settings
+
+
+@click.group()
+def learner() -> None:
+    """What is kept about a learner, and its erasure."""
+
+
+@learner.command()
+@click.argument("user_id", metavar="USER", type=click.IntRange(1))
+@with_reason
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@in_account
+def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
+    """Delete all words of a learner, their name and their ways in, for ever.
+
+    Shows first what will be removed. Refused while a legal hold covers the learner.
+    """
+
+    async def work(_settings: Settings, database: Database) -> Erased:
+        async with open_desk(database.url) as desk:
+            await _ask(desk, account, user_id, yes)
+            click.echo("stopping what is under way, then erasing …", err=True)
+            return await desk.erasure.erase(account, user_id, reason, OPERATOR)
+
+    done = with_database(work)
+    click.echo(
+        f"user {user_id} is erased: {done.texts} texts of {done.conversations} conversations, "
+        f"{done.names} names and {done.identities} identities are deleted, "
+        f"{done.tokens} tokens revoked"
+    )
+
+
+async def _ask(desk: Desk, account: int, user_id: int, yes: bool) -> None:
+    found = await desk.erasure.inventory(account, user_id)
+    if found.holds:
+        raise LegalHold(user_id, found.holds)
+    click.echo(_sentence(found), err=True)
+    if not yes:
+        click.confirm("This cannot be undone. Go on?", abort=True, err=True)
+
+
+def _sentence(found: Inventory) -> str:
+    return (
+        f"user {found.user_id} ({printable(found.name)}): {found.texts} texts, "
+        f"{found.conversations} conversations, {found.identities} identities, "
+        f"{found.tokens} working tokens"
+    )
+
+
+@learner.command()
+@click.argument("user_id", metavar="USER", type=click.IntRange(1))
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="As a page, here.")
+@in_account
+def record(account: int, user_id: int, as_json: bool, html: Path | None) -> None:
+    """Tell what is kept about a learner, and who has read it; that is recorded too."""
+    if as_json and html:
+        raise click.UsageError("give one of --json and --html")
+
+    async def work(_settings: Settings, database: Database) -> LearnerRecord:
+        async with open_desk(database.url) as desk:
+            found = await desk.records.of(account, user_id, reasons=True)
+            read = HistoryRead(what="learner record", learner_id=user_id)
+            await desk.reads.note(account, read, OPERATOR)
+            return found
+
+    found = with_database(work)
+    if html:
+        _write(html, record_page(found))
+    elif as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        click.echo("\n".join(_lines(found)))
+
+
+def _write(file: Path, page: str) -> None:
+    try:
+        file.write_text(page, "utf-8")
+    except OSError as error:
+        raise ServiceError(f"{file}: {error.strerror}") from error
+    click.echo(f"written to {file}")
+
+
+def _lines(found: LearnerRecord) -> Iterator[str]:
+    yield f"user {found.user_id} ({printable(found.name)})"
+    for one in found.conversations:
+        words = "words kept" if one.text_kept else "words deleted"
+        yield (
+            f"  conversation {one.id} (course {one.course_id}, "
+            f"{printable(one.experience_title or '')}): began {one.created_at}, "
+            f"{one.messages_by_learner}+{one.messages_by_model} messages, "
+            f"{len(one.evaluations)} evaluations, {len(one.votes)} votes, {words}"
+        )
+    for hold in found.holds:
+        yield f"  hold {hold.id}: {hold.placed_at} to {hold.released_at or 'now'}"
+    for erasure in found.erasures:
+        yield f"  erased {erasure.erased_at}: {erasure.texts} texts"
+    for read in found.reads:
+        who = "no user" if read.reader_id is None else f"user {read.reader_id}"
+        of = "" if read.conversation_id is None else f" {read.conversation_id}"
+        yield f"  read {read.read_at} by {who} ({read.role}): {printable(read.what)}{of}"

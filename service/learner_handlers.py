@@ -1,0 +1,56 @@
+"""The endpoints for data protection: erasing a learner, and what is kept about one."""
+
+import msgspec
+from aiohttp import web
+
+from eventstore.protection import HistoryRead
+from service.access import path_id
+from service.answers import json_response, wants_string_ids
+from service.bodies import ErasureBody, read_body
+from service.errors import NotAuthorized, NotFound, UnknownUser
+from service.learner_page import SECURITY_POLICY, record_page
+from service.learner_records import with_string_ids
+from service.requests import SERVICES, account_access_of, metadata_of
+
+
+async def erase_learner(request: web.Request) -> web.Response:
+    """DELETE /api/v1/accounts/self/users/:user_id/learner_data: for administrators."""
+    access = await account_access_of(request)
+    if not access.admin:
+        raise NotAuthorized
+    user_id = path_id(request, "user_id")
+    if user_id is None:
+        raise NotFound
+    reason = (await read_body(request, ErasureBody)).checked_reason()
+    metadata = metadata_of(request, access, None)
+    try:
+        erased = await request.app[SERVICES].erasure.erase(
+            access.account_id, user_id, reason, metadata
+        )
+    except UnknownUser:
+        raise NotFound from None
+    return json_response({"erased": msgspec.structs.asdict(erased)})
+
+
+async def get_learner_record(request: web.Request) -> web.Response:
+    """GET /api/v1/users/:user_id/learner_record: for the learner, and for administrators."""
+    services = request.app[SERVICES]
+    access = await account_access_of(request)
+    own = request.match_info["user_id"] == "self"
+    user_id = access.user_id if own else path_id(request, "user_id")
+    if not access.admin and user_id != access.user_id:
+        raise NotAuthorized
+    if user_id is None:
+        raise NotFound
+    try:
+        record = await services.records.of(access.account_id, user_id, reasons=access.admin)
+    except UnknownUser:
+        raise NotFound from None
+    if (access.real_user_id or access.user_id) != user_id:
+        read = HistoryRead(what="learner_record", learner_id=user_id)
+        await services.reads.note(access.account_id, read, metadata_of(request, access, None))
+    if "text/html" in request.headers.get("Accept", ""):
+        headers = {"Content-Security-Policy": SECURITY_POLICY}
+        return web.Response(text=record_page(record), content_type="text/html", headers=headers)
+    plain = msgspec.to_builtins(record)
+    return json_response(with_string_ids(plain) if wants_string_ids(request) else plain)

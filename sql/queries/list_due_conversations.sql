@@ -1,0 +1,24 @@
+-- Conversations that a rule wants without their texts and that have some, after one of them ($2).
+-- A course's own rule goes before that of the account (course 0).
+SELECT v.conversation_id, v.user_id, due.days,
+       CASE WHEN own.course_id IS NULL THEN 'account' ELSE 'course' END AS rule,
+       kept.texts,
+       EXISTS (SELECT FROM read.legal_holds h
+                WHERE h.account_id = $1 AND h.user_id = v.user_id
+                  AND h.released_at IS NULL) AS held
+  FROM read.conversations v
+  LEFT JOIN read.retention_rules own ON own.account_id = $1 AND own.course_id = v.course_id
+  LEFT JOIN read.retention_rules common ON common.account_id = $1 AND common.course_id = 0
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN own.course_id IS NULL THEN common.days ELSE own.days END AS days) due
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS texts
+         FROM events e
+         JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
+        WHERE e.account_id = $1 AND e.conversation_id = v.conversation_id
+          AND e.position > coalesce(v.text_removed_upto, 0)) kept
+ WHERE v.account_id = $1 AND v.conversation_id > $2 AND v.workflow_state = 'completed'
+   AND v.completed_at <= $3::timestamptz - make_interval(days => due.days::int)
+   AND kept.texts > 0
+ ORDER BY v.conversation_id
+ LIMIT $4

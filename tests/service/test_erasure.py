@@ -1,0 +1,383 @@
+"""A learner is erased in the middle of things, and nothing of their words is left anywhere."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from eventstore.connections import Connection, connect
+from eventstore.events import EvaluationFailed, MessagePosted, ReplyCancelled
+from eventstore.protection import LearnerErased, TextExpired
+from eventstore.records import RecordedEvent
+from projections.definitions import definition, definitions
+from projections.rebuild import _create, rebuild_all
+from service.tokens import create_token
+from sql.loader import query
+from tests.fake_anthropic import FakeAnthropic, Stall, evaluation_speech
+from tests.projections.viewing import all_rows
+from tests.running import (
+    CONVERSATIONS,
+    LEARNER,
+    OTHER_LEARNER,
+    TEACHER,
+    Service,
+    eventually,
+    messages_of,
+    running_service,
+)
+
+MARKER = "zanzibarquince"
+REASON = {"reason": "letter of 3 May"}
+TABLES = """
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+
+def erasing(user: int) -> str:
+    return f"/api/v1/accounts/self/users/{user}/learner_data"
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    async with running_service(database_url) as running:
+        await let_in_admin(running)
+        yield running
+
+
+async def let_in_admin(service: Service) -> None:
+    """The token "900" of the demo's auditor becomes an administrator's."""
+    connection = await connect(service.database_url)
+    service.tokens["admin"] = await create_token(connection, 1, 900, admin=True)
+    await connection.close()
+
+
+def by(service: Service, user: object) -> dict[str, Any]:
+    return {"user": None, "headers": {"Authorization": f"Bearer {service.tokens[str(user)]}"}}
+
+
+async def erase(service: Service, user: int = LEARNER) -> tuple[int, Any]:
+    return await service.call("DELETE", erasing(user), json=REASON, **by(service, "admin"))
+
+
+async def tables_with(connection: Connection, words: str) -> list[str]:
+    """All tables of the database that have these words in some row, as text."""
+    names = [row[0] for row in await connection.fetch(TABLES)]
+    assert {"event_content", "events", "users"} <= set(names)
+    return [
+        name
+        for name in names
+        if await connection.fetchval(
+            f"SELECT EXISTS (SELECT FROM {name} t WHERE position($1 in t::text) > 0)", words
+        )
+    ]
+
+
+async def talk(service: Service, user: int, *texts: str) -> Any:
+    opened = await service.open(user)
+    for text in texts:
+        status, opened = await service.say(opened["id"], text, user)
+        assert status == 200, opened
+    return opened
+
+
+def turn_of(log: list[RecordedEvent], text: str) -> str:
+    """The turn in which a learner said this."""
+    (turn,) = [
+        e.event.turn_id for e in log if isinstance(e.event, MessagePosted) and e.content == text
+    ]
+    return turn
+
+
+async def speak_everywhere(service: Service) -> Any:
+    """The learner's words, and words about them, wherever such can be; the conversation."""
+    shown = await talk(service, LEARNER, f"It is {MARKER} one", f"It is {MARKER} two")
+    path = f"{CONVERSATIONS}/{shown['id']}"
+    for voter in (LEARNER, TEACHER):
+        vote = {"vote": "liked", "feedback_message": f"Very {MARKER}"}
+        feedback = f"{path}/messages/{shown['messages'][-1]['id']}/feedback"
+        assert (await service.call("POST", feedback, user=voter, json=vote))[0] == 200
+    assert (await service.call("POST", f"{path}/evaluation", user=TEACHER))[0] == 200
+    return shown
+
+
+async def test_no_word_of_an_erased_learner_is_left_in_any_table(
+    service: Service, owner: Connection
+) -> None:
+    await owner.execute("UPDATE users SET name = $1 WHERE user_id = $2", MARKER, LEARNER)
+    await owner.execute("INSERT INTO identities VALUES (1, $1, $2)", MARKER, LEARNER)
+    first = await talk(service, LEARNER, f"An earlier {MARKER}")
+    shown = await speak_everywhere(service)
+    others = await talk(service, OTHER_LEARNER, "Words that stay")
+    assert set(await tables_with(owner, MARKER)) >= {"event_content", "users", "identities"}
+    status, report = await erase(service)
+    assert await tables_with(owner, MARKER) == []
+    assert status == 200
+    assert report["erased"] | {"texts": 0} == {
+        "user_id": LEARNER,
+        "texts": 0,
+        "conversations": 2,
+        "names": 1,
+        "identities": 1,
+        "tokens": 1,
+    }
+    assert await owner.fetchval("SELECT name FROM users WHERE user_id = $1", LEARNER) == "[erased]"
+    assert (await service.active(OTHER_LEARNER)) == others
+    log = await service.history()
+    events = [e.event for e in log]
+    (erased,) = [event for event in events if isinstance(event, LearnerErased)]
+    expired = [event for event in events if isinstance(event, TextExpired)]
+    assert [event.conversation_id for event in expired] == [first["id"], shown["id"]]
+    assert sum(e.texts for e in expired) == erased.texts == report["erased"]["texts"]
+    assert (erased.reason, log[-1].metadata.actor.id) == ("letter of 3 May", 900)
+    assert [e for e in log if e.erased and e.stream.endswith(f"-{OTHER_LEARNER}")] == []
+
+
+async def test_a_rebuild_afterwards_makes_the_same_rows(
+    service: Service, owner: Connection
+) -> None:
+    await speak_everywhere(service)
+    await talk(service, OTHER_LEARNER, "Words that stay")
+    assert (await erase(service))[0] == 200
+    await followed_views_are_fresh(service, owner)
+    before = await all_rows(owner)
+    assert [n async for n, _ in rebuild_all(service.database_url, definitions().values())]
+    assert await all_rows(owner) == before
+    assert await tables_with(owner, MARKER) == []
+
+
+async def followed_views_are_fresh(service: Service, owner: Connection) -> None:
+    async def fresh() -> bool:
+        behind = "SELECT min(position) FROM projection_checkpoints WHERE name = 'turn_facts'"
+        return bool(await owner.fetchval(behind) == await service.head())
+
+    await eventually(fresh)
+
+
+async def test_the_rest_of_the_course_is_unchanged_row_by_row(
+    service: Service, owner: Connection
+) -> None:
+    await speak_everywhere(service)
+    kept = await talk(service, OTHER_LEARNER, "Words that stay")
+    await followed_views_are_fresh(service, owner)
+    of_others = "SELECT * FROM {} WHERE {} ORDER BY 1, 2, 3"
+    rows = {
+        "events": f"stream NOT LIKE '%-{LEARNER}' AND position <= {await service.head()}",
+        "event_content": f"subject_id <> {LEARNER}",
+        "users": f"user_id <> {LEARNER}",
+        "tokens": f"user_id <> {LEARNER}",
+        "enrollments": "true",
+        "read.conversations": f"user_id <> {LEARNER}",
+        "read.conversation_messages": f"conversation_id = {kept['id']}",
+        "read.turn_facts": "true",
+    }
+    statements = [of_others.format(table, condition) for table, condition in rows.items()]
+    before = [await owner.fetch(statement) for statement in statements]
+    assert all(before)
+    assert (await erase(service))[0] == 200
+    await followed_views_are_fresh(service, owner)
+    assert [await owner.fetch(statement) for statement in statements] == before
+
+
+async def test_what_the_teacher_sees_afterwards_has_no_words(service: Service) -> None:
+    shown = await speak_everywhere(service)
+    path = f"{CONVERSATIONS}/{shown['id']}"
+    tag = (await service.request("GET", path, user=TEACHER)).headers["ETag"]
+    await erase(service)
+    again = await service.request("GET", path, user=TEACHER, headers={"If-None-Match": tag})
+    assert again.status == 200, "what changed is not said to be unchanged"
+    seen = await again.json()
+    assert seen["workflow_state"] == "completed"
+    assert [m["text"] for m in seen["messages"][1:]] == [None] * (len(shown["messages"]) - 1)
+    student = await service.call(
+        "GET", path.replace("conversations", "ai_conversations"), user=TEACHER
+    )
+    assert student[1]["student"] == {"id": LEARNER, "name": "[erased]"}
+    judged = await service.call("GET", f"{path}/evaluation", user=TEACHER)
+    assert judged == (200, {"id": shown["id"], "evaluation": None, "stale": False})
+
+
+async def test_an_erased_learner_is_not_let_in_any_more_and_a_roster_does_not_name_them(
+    service: Service, owner: Connection
+) -> None:
+    await service.open()
+    await erase(service)
+    assert (await service.call("GET", CONVERSATIONS))[0] == 401
+    await service.enroll(user=LEARNER)
+    assert await owner.fetchval("SELECT name FROM users WHERE user_id = $1", LEARNER) == "[erased]"
+
+
+async def test_erasing_again_removes_nothing_and_records_nothing(service: Service) -> None:
+    await talk(service, LEARNER, "Once")
+    await erase(service)
+    head = await service.head()
+    status, report = await erase(service)
+    assert (status, await service.head()) == (200, head)
+    nothing = dict.fromkeys(("texts", "conversations", "names", "identities", "tokens"), 0)
+    assert report["erased"] == {"user_id": LEARNER} | nothing
+
+
+async def test_who_comes_back_after_an_erasure_is_heard_again_and_can_be_erased_again(
+    service: Service, owner: Connection
+) -> None:
+    await talk(service, LEARNER, "Before")
+    await erase(service)
+    await service.enroll(user=LEARNER)
+    said = await talk(service, LEARNER, f"After {MARKER}")
+    assert said["messages"][2]["text"] == f"After {MARKER}"
+    assert [n async for n, _ in rebuild_all(service.database_url, definitions().values())]
+    assert await service.active() == said
+    assert (await erase(service))[0] == 200
+    assert await tables_with(owner, MARKER) == []
+
+
+async def erase_behind_its_back(owner: Connection) -> None:
+    """As another process would whose letter gets lost: the service here is told nothing."""
+    actor = '{"actor": {"id": null, "role": "operator"}}'
+    outcome = await owner.fetchval(
+        "SELECT outcome FROM erase_learner_v1(1, $1, 'asked', $2)", LEARNER, actor
+    )
+    assert outcome == "erased"
+
+
+async def test_a_process_that_was_told_nothing_gives_away_no_word(
+    service: Service, owner: Connection
+) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    opened = await service.open()
+    post = (messages_of(opened["id"]), f"It is {MARKER}")
+    answer = await service.call("POST", post[0], json={"message": post[1]}, headers=key)
+    assert answer[0] == 200
+    turn = turn_of(await service.history(), post[1])
+    await erase_behind_its_back(owner)
+    await service.enroll(user=LEARNER)
+    stream = await service.request("GET", f"{CONVERSATIONS}/{opened['id']}/turns/{turn}/stream")
+    texts = [stream.status, await stream.text()]
+    repeated = await service.call("POST", post[0], json={"message": post[1]}, headers=key)
+    assert repeated[0] == 200
+    assert [m["text"] for m in repeated[1]["messages"][1:]] == [None] * 3
+    status, said = await service.say(opened["id"], "Something new")
+    assert status == 200
+    assert [m["text"] for m in said["messages"][1:5]] == [None] * 3 + ["Something new"]
+    for seen in (texts, repeated, said, await service.active()):
+        assert MARKER not in str(seen)
+        assert answer[1]["messages"][-1]["text"] not in str(seen)
+
+
+async def test_a_reply_under_way_is_stopped_and_none_of_it_is_kept(
+    database_url: str, owner: Connection
+) -> None:
+    async with (
+        FakeAnthropic() as fake,
+        running_service(database_url, anthropic_base_url=fake.url) as service,
+    ):
+        await let_in_admin(service)
+        opened = await service.open()
+        fake.script(Stall(after=1))
+        waiting = asyncio.create_task(service.say(opened["id"], f"It is {MARKER}"))
+        await fake.wait_until(lambda: fake.stalled == 1)
+        assert (await erase(service))[0] == 200
+        status, body = await waiting
+        log = await service.history()
+    assert (status, body["code"]) == (409, "turn_cancelled")
+    (cancelled,) = [e for e in log if isinstance(e.event, ReplyCancelled)]
+    assert cancelled.metadata.actor.id == 900
+    assert await tables_with(owner, MARKER) == []
+    assert [e for e in log if e.content is not None] == []
+
+
+@pytest.mark.parametrize("user", [LEARNER, TEACHER])
+async def test_only_an_administrator_erases(service: Service, user: int) -> None:
+    forbidden = {
+        "status": "unauthorized",
+        "errors": [{"message": "user not authorized to perform that action"}],
+    }
+    await service.refused(403, forbidden, "DELETE", erasing(LEARNER), user=user, json=REASON)
+    acting = {"as_user_id": str(user)}
+    options = {"json": REASON, "params": acting, **by(service, "admin")}
+    await service.refused(403, forbidden, "DELETE", erasing(LEARNER), **options)
+
+
+async def test_an_erasure_names_a_user_and_a_reason(service: Service) -> None:
+    admin = by(service, "admin")
+    missing = {"error": "Resource Not Found"}
+    for user in ("404", "0", "x"):
+        path = erasing(0).replace("/0/", f"/{user}/")
+        await service.refused(404, missing, "DELETE", path, json=REASON, **admin)
+    for body in ({}, {"reason": " "}):
+        wrong = {"error": "reason is required"}
+        await service.refused(400, wrong, "DELETE", erasing(LEARNER), json=body, **admin)
+    long = {"error": "reason must be 500 characters or fewer"}
+    body = {"reason": "x" * 501}
+    await service.refused(422, long, "DELETE", erasing(LEARNER), json=body, **admin)
+    form = await service.call("DELETE", erasing(LEARNER), data=REASON, **admin)
+    assert form[0] == 200
+
+
+async def test_another_institutions_administrator_reaches_nobody_here(service: Service) -> None:
+    from service.identity.accounts import create_account
+    from service.roster import Enrollment, import_roster
+
+    connection = await connect(service.database_url)
+    account = await create_account(connection, "Elsewhere")
+    row = Enrollment(course_id=1, user_id=5, name="Eve", role="teacher", status="active")
+    await import_roster(connection, account, [row])
+    token = await create_token(connection, account, 5, admin=True)
+    await connection.close()
+    there = {"user": None, "headers": {"Authorization": f"Bearer {token}"}}
+    missing = {"error": "Resource Not Found"}
+    await service.refused(404, missing, "DELETE", erasing(LEARNER), json=REASON, **there)
+
+
+async def test_an_evaluation_under_way_is_ended_and_records_nothing(
+    database_url: str, owner: Connection
+) -> None:
+    async with (
+        FakeAnthropic() as fake,
+        running_service(database_url, anthropic_base_url=fake.url) as service,
+    ):
+        await let_in_admin(service)
+        opened = await service.open()
+        fake.script_judgements(Stall(after=1, speech=evaluation_speech(1)))
+        path = f"{CONVERSATIONS}/{opened['id']}/evaluation"
+        waiting = asyncio.create_task(service.call("POST", path, user=TEACHER))
+        await fake.wait_until(lambda: fake.stalled_judgements == 1)
+        assert (await erase(service))[0] == 200
+        log = await service.history()
+        (ended,) = [e for e in log if isinstance(e.event, EvaluationFailed)]
+        fake.release()
+        status, body = await waiting
+    assert ended.metadata.actor.id == 900
+    assert (status, body["code"]) == (503, "cancelled")
+    assert await owner.fetchval("SELECT count(*) FROM event_content") == 0
+
+
+async def test_an_erasure_waits_for_no_rebuild_that_died_and_drops_what_it_left(
+    service: Service, owner: Connection
+) -> None:
+    """It may have copied words into tables that nobody reads."""
+    await talk(service, LEARNER, f"It is {MARKER}")
+    name = "conversation_messages"
+    generation = await _create(owner, definition(name))
+    await owner.execute(query("advance_projection"), name, generation, 1, 50_000)
+    assert len([t for t in await tables_with(owner, MARKER) if name in t]) == 2
+    assert (await erase(service))[0] == 200
+    assert await tables_with(owner, MARKER) == []
+
+
+async def test_an_erasure_is_refused_while_a_view_of_texts_is_being_rebuilt(
+    service: Service, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.erasure._TRIES", 2)
+    await talk(service, LEARNER, f"It is {MARKER}")
+    name = "conversation_messages"
+    await owner.fetchval(query("lock_rebuild"), name)
+    await _create(owner, definition(name))
+    status, body = await erase(service)
+    assert (status, body["code"], body["retryable"]) == (503, "busy", True)
+    assert "event_content" in await tables_with(owner, MARKER)
+    await owner.execute(query("unlock_rebuild"), name)
+    assert (await erase(service))[0] == 200
+    assert await tables_with(owner, MARKER) == []

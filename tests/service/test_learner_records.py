@@ -1,0 +1,232 @@
+"""What is kept about a learner, and who has read it: for the learner, and for administrators."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from typing import Any
+
+import msgspec
+import pytest
+
+from eventstore.connections import Connection
+from eventstore.events import ConversationStarted
+from eventstore.protection import HistoryRead
+from eventstore.records import Actor, Metadata, RecordedEvent
+from service.app import running_log
+from service.holds import Holds
+from service.learner_records import LearnerRecord
+from tests.running import (
+    CONVERSATIONS,
+    LEARNER,
+    OTHER_LEARNER,
+    TEACHER,
+    Service,
+    running_service,
+)
+from tests.service.test_erasure import (
+    by,
+    erase,
+    let_in_admin,
+    speak_everywhere,
+    talk,
+    turn_of,
+)
+
+RECORD = "/api/v1/users/{}/learner_record"
+FORBIDDEN = {
+    "status": "unauthorized",
+    "errors": [{"message": "user not authorized to perform that action"}],
+}
+HOSTILE = "<script>alert('read me')</script><img src=x>"
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    async with running_service(database_url) as running:
+        await let_in_admin(running)
+        yield running
+
+
+async def record(service: Service, whose: object = LEARNER, **options: Any) -> Any:
+    status, body = await service.call("GET", RECORD.format(whose), **options)
+    assert status == 200, body
+    again = msgspec.json.encode(msgspec.convert(body, LearnerRecord))
+    assert msgspec.json.decode(again) == body, "not as it is described"
+    return body
+
+
+async def reads(service: Service) -> list[RecordedEvent]:
+    return [e for e in await service.history() if isinstance(e.event, HistoryRead)]
+
+
+async def what_was_read(service: Service) -> list[str]:
+    history = [e.event for e in await service.history()]
+    return [event.what for event in history if isinstance(event, HistoryRead)]
+
+
+async def test_a_learner_sees_what_is_kept_of_their_conversations(service: Service) -> None:
+    shown = await speak_everywhere(service)
+    own = await record(service, "self")
+    (kept,) = own["conversations"]
+    (started,) = [
+        e.recorded_at for e in await service.history() if isinstance(e.event, ConversationStarted)
+    ]
+    assert kept["created_at"] == f"{started.isoformat()[:19]}Z"
+    assert (kept["id"], kept["course_id"], kept["experience_id"]) == (shown["id"], 1, 1)
+    assert (kept["messages_by_learner"], kept["messages_by_model"]) == (2, 3)
+    assert (len(kept["evaluations"]), kept["text_kept"]) == (1, True)
+    assert [(v["voter_id"], v["vote"]) for v in kept["votes"]] == [
+        (LEARNER, "liked"),
+        (TEACHER, "liked"),
+    ]
+    assert (own["user_id"], own["holds"], own["erasures"]) == (LEARNER, [], [])
+    assert await record(service, LEARNER) | {"made_at": 0} == own | {"made_at": 0}
+
+
+async def test_nobody_sees_the_record_of_somebody_else_but_an_administrator(
+    service: Service,
+) -> None:
+    for user in (OTHER_LEARNER, TEACHER):
+        await service.refused(403, FORBIDDEN, "GET", RECORD.format(LEARNER), user=user)
+        await service.refused(403, FORBIDDEN, "GET", RECORD.format(4040), user=user)
+    admin = by(service, "admin")
+    assert (await record(service, LEARNER, **admin))["user_id"] == LEARNER
+    missing = {"error": "Resource Not Found"}
+    for nobody in ("4040", "x", "0"):
+        await service.refused(404, missing, "GET", RECORD.format(nobody), **admin)
+
+
+async def test_an_administrators_look_at_a_record_is_in_the_record(service: Service) -> None:
+    await record(service, LEARNER, **by(service, "admin"))
+    (read,) = (await record(service))["reads"]
+    assert (read["reader_id"], read["role"], read["what"]) == (900, "admin", "learner_record")
+    acting = {"params": {"as_user_id": str(LEARNER)}, **by(service, "admin")}
+    assert (await record(service, "self", **acting))["user_id"] == LEARNER
+    assert [r["acting_user_id"] for r in (await record(service))["reads"]] == [900, None]
+
+
+async def test_who_reads_a_conversation_is_recorded_and_its_owner_is_not(
+    service: Service,
+) -> None:
+    shown = await talk(service, LEARNER, "Hello")
+    path = f"{CONVERSATIONS}/{shown['id']}"
+    assert (await service.call("GET", path))[0] == 200
+    assert await reads(service) == []
+    assert (await service.call("GET", path, user=TEACHER))[0] == 200
+    (read,) = await reads(service)
+    assert read.stream == f"access-{LEARNER}"
+    assert read.metadata.actor == Actor(TEACHER, "teacher")
+    assert read.event == HistoryRead(
+        what="conversation", learner_id=LEARNER, conversation_id=shown["id"]
+    )
+    (told,) = (await record(service))["reads"]
+    assert (told["reader_id"], told["role"], told["conversation_id"]) == (
+        TEACHER,
+        "teacher",
+        shown["id"],
+    )
+    assert told["reader_name"]
+
+
+async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
+    service: Service,
+) -> None:
+    shown = await talk(service, LEARNER, "Hello")
+    paths = [f"{CONVERSATIONS}/{shown['id']}"] * 10
+    paths += [path.replace("conversations", "ai_conversations") for path in paths]
+    answers = await asyncio.gather(*(service.call("GET", path, user=TEACHER) for path in paths))
+    assert {status for status, _ in answers} == {200}
+    assert len(await reads(service)) == 1
+    assert (await service.call("POST", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
+    assert (await service.call("GET", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
+    assert await what_was_read(service) == ["conversation", "evaluation"]
+
+
+async def test_what_a_client_has_already_is_not_read_again(service: Service) -> None:
+    shown = await talk(service, LEARNER, "Hello")
+    path = f"{CONVERSATIONS}/{shown['id']}"
+    tag = (await service.request("GET", path)).headers["ETag"]
+    unchanged = {"If-None-Match": tag}
+    assert (await service.request("GET", path, user=TEACHER, headers=unchanged)).status == 304
+    assert await reads(service) == []
+
+
+async def test_a_manager_who_reads_along_with_a_turn_is_recorded(service: Service) -> None:
+    shown = await talk(service, LEARNER, "Hello")
+    turn = turn_of(await service.history(), "Hello")
+    stream = f"{CONVERSATIONS}/{shown['id']}/turns/{turn}/stream"
+    assert (await service.request("GET", stream)).status == 200
+    assert await reads(service) == []
+    assert (await service.request("GET", stream, user=TEACHER)).status == 200
+    assert await what_was_read(service) == ["turn"]
+
+
+async def test_the_record_tells_of_holds_and_erasures_and_outlives_them(
+    service: Service,
+) -> None:
+    await speak_everywhere(service)
+    async with running_log(service.database_url) as (log, pool, _link):
+        holds = Holds(log, pool)
+        number = await holds.place(1, LEARNER, "case 12", Metadata(actor=Actor(None, "operator")))
+        admin = by(service, "admin")
+        (seen,) = (await record(service, LEARNER, **admin))["holds"]
+        assert (seen["id"], seen["reason"], seen["released_at"]) == (number, "case 12", None)
+        assert [hold["reason"] for hold in (await record(service))["holds"]] == [None]
+        await holds.release(1, number, "closed", Metadata(actor=Actor(None, "operator")))
+    _, report = await erase(service)
+    after = await record(service, LEARNER, **by(service, "admin"))
+    assert after["name"] == "[erased]"
+    (kept,) = after["conversations"]
+    assert (kept["text_kept"], kept["text_removed_at"] is None) == (False, False)
+    assert {vote["words"] for vote in kept["votes"]} == {None}
+    assert (kept["messages_by_learner"], kept["messages_by_model"]) == (2, 3)
+    (erasure,) = after["erasures"]
+    assert (erasure["texts"], erasure["reason"]) == (report["erased"]["texts"], "letter of 3 May")
+
+
+async def test_ids_are_strings_for_who_wants_them(service: Service) -> None:
+    shown = await talk(service, LEARNER, "Hello")
+    headers = {"Accept": "application/json+canvas-string-ids"}
+    _, body = await service.call("GET", RECORD.format("self"), headers=headers)
+    assert (body["user_id"], body["conversations"][0]["id"]) == (str(LEARNER), str(shown["id"]))
+
+
+class Page(HTMLParser):
+    """Which elements a page has, with which attributes, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+async def test_the_page_shows_hostile_words_as_words_and_loads_nothing(
+    service: Service, owner: Connection
+) -> None:
+    await owner.execute("UPDATE users SET name = $1 WHERE user_id = $2", HOSTILE, LEARNER)
+    shown = await talk(service, LEARNER, HOSTILE)
+    vote = {"vote": "liked", "feedback_message": HOSTILE}
+    path = f"{CONVERSATIONS}/{shown['id']}/messages/{shown['messages'][-1]['id']}/feedback"
+    assert (await service.call("POST", path, json=vote))[0] == 200
+    await record(service, LEARNER, **by(service, "admin"))
+    headers = {"Accept": "text/html,application/xhtml+xml"}
+    response = await service.request("GET", RECORD.format("self"), headers=headers)
+    assert response.content_type == "text/html"
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    page = Page()
+    page.feed(await response.text())
+    assert page.text.count(HOSTILE) == 2, "the name and the vote"
+    assert not page.elements & {"script", "img", "link", "iframe", "form", "a"}
+    assert not {name for name in page.attributes if name.startswith("on")} | (
+        page.attributes & {"src", "href", "style"}
+    )
+    for words in ("Conversations", "Who has read it", "learner_record", "kept"):
+        assert words in page.text
