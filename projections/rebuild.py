@@ -3,11 +3,11 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
-from eventstore.connections import Connection, connect
+from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay, SwapTimedOut
 from sql.loader import query
@@ -54,7 +54,10 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
             await _swap(connection, definition, generation)
             return done
     finally:
+        broken = connection.is_closed()
         await connection.close()
+        if broken:
+            await _clear(url, definition.name)
 
 
 async def rebuild_all(
@@ -100,6 +103,18 @@ async def _only_rebuild(connection: Connection, name: str) -> AsyncIterator[None
         if not connection.is_closed():
             await _drop_unfinished(connection, name)
             await connection.execute(query("unlock_rebuild"), name)
+
+
+async def _clear(url: str, name: str) -> None:
+    """Drops what a rebuild has left whose connection broke, unless somebody rebuilds it now."""
+    with suppress(*DATABASE_ERRORS):
+        connection = await connect(url)
+        try:
+            with suppress(RebuildUnderWay):
+                async with _only_rebuild(connection, name):
+                    pass
+        finally:
+            await connection.close()
 
 
 async def _drop_unfinished(connection: Connection, name: str) -> None:

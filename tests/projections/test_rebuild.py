@@ -272,7 +272,7 @@ async def test_a_rebuild_that_is_cancelled_while_it_commits_leaves_one_whole_gen
     assert len(await rows_of(owner, MESSAGES)) == len(before) + 1
 
 
-async def test_a_rebuild_that_was_killed_is_cleaned_up_by_the_next(
+async def test_a_rebuild_whose_connection_breaks_leaves_nothing_behind(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await rebuild(database_url, GATED)
@@ -283,6 +283,16 @@ async def test_a_rebuild_that_was_killed_is_cleaned_up_by_the_next(
         await owner.execute("SELECT pg_terminate_backend($1)", pid)
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
             await task
+    assert [state for _, state in await generations(owner, "tally")] == ["live"]
+    assert len(await schemas(owner, "tally")) == 1
+
+
+async def test_what_a_killed_process_has_left_is_cleaned_up_by_the_next_rebuild(
+    log: EventLog, database_url: str, owner: Connection
+) -> None:
+    await rebuild(database_url, GATED)
+    await append(log, "s", *messages(3))
+    await rebuild_module._create(owner, GATED)
     assert [state for _, state in await generations(owner, "tally")] == ["live", "building"]
     await rebuild(database_url, GATED)
     assert [state for _, state in await generations(owner, "tally")] == ["live"]
