@@ -36,3 +36,23 @@ class LogBusy(EventStoreError):
 
 class LogClosed(EventStoreError):
     """The service is stopping; try again in a moment."""
+
+
+class TilesMissing(EventStoreError):
+    """The Merkle tree has fewer leaves than it was asked about."""
+
+
+class NoteInvalid(EventStoreError):
+    """This is no checkpoint, or none that one of the keys has signed."""
+
+
+class KeyRefused(EventStoreError):
+    """The key that signs checkpoints cannot be used."""
+
+
+class CheckpointFilesDamaged(EventStoreError):
+    """A file of checkpoints holds something else."""
+
+
+class LogDamaged(EventStoreError):
+    """The log is not what was sealed of it."""

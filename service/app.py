@@ -71,6 +71,11 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         stack.push_async_callback(_drain, services, 0)
         for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run()):
             await stack.enter_async_context(_background(work))
+        if settings.seal_seconds:
+            from service.sealing import make_sealer
+
+            sealer = make_sealer(settings, url)
+            await stack.enter_async_context(_background(sealer.run()))
         yield _application(services, settings)
 
 

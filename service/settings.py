@@ -30,6 +30,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         reply_timeout: Seconds that a reply of the model may take, all in all.
         stall_timeout: Seconds that the model may be silent.
         stop_timeout: Seconds that running turns get to end when the service stops.
+        seal_seconds: Pause between two checkpoints, 0 for none.
+        seal_key: A key of one's own, in place of the one in the home.
+        log_name: What checkpoints call the log, in place of the name in the home.
+        checkpoints: Folder for checkpoints, in place of the one in the home.
     """
 
     host: str = "127.0.0.1"
@@ -58,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reply_timeout: Seconds = 60.0
     stall_timeout: Seconds = 20.0
     stop_timeout: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 20.0
+    seal_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
+    seal_key: Path | None = None
+    log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}\Z")] | None = None
+    checkpoints: Path | None = None
 
 
 _VARIABLES = {
@@ -87,6 +95,10 @@ _VARIABLES = {
     "reply_timeout": "COLLOQUY_REPLY_TIMEOUT",
     "stall_timeout": "COLLOQUY_STALL_TIMEOUT",
     "stop_timeout": "COLLOQUY_STOP_TIMEOUT",
+    "seal_seconds": "COLLOQUY_SEAL_SECONDS",
+    "seal_key": "COLLOQUY_SEAL_KEY",
+    "log_name": "COLLOQUY_LOG_NAME",
+    "checkpoints": "COLLOQUY_CHECKPOINTS",
 }
 
 

@@ -139,9 +139,9 @@ async def running_service(database_url: str, **settings: Any) -> AsyncIterator[S
     """The service in this process, on a free port."""
     tokens = await demo_tokens(database_url)
     stop, ready = asyncio.Event(), asyncio.Event()
-    with listen("127.0.0.1", 0) as sock:
+    with listen("127.0.0.1", 0) as sock, TemporaryDirectory() as home:
         sock.setblocking(False)
-        chosen = Settings(**{"stop_timeout": 5.0, **settings})
+        chosen = Settings(**{"stop_timeout": 5.0, "home": Path(home), **settings})
         task = asyncio.create_task(serve(chosen, database_url, sock, stop, ready.set))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -274,9 +274,14 @@ async def colloquy(environment: Mapping[str, str], *arguments: str) -> tuple[int
 
 
 def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with these settings of the service and no others."""
+    """This process's environment with these settings of the service and no others.
+
+    Without a home of its own a process seals nothing: it would keep its key among the user's.
+    """
     ours = ("COLLOQUY_", "ANTHROPIC", "DATABASE_URL", "PG")
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours)} | dict(settings)
+    chosen = {} if "COLLOQUY_HOME" in settings else {"COLLOQUY_SEAL_SECONDS": "0"}
+    others = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return others | chosen | dict(settings)
 
 
 async def eventually(

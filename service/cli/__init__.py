@@ -11,6 +11,7 @@ from service.cli.doctor import doctor
 from service.cli.experiences import experience
 from service.cli.history import log
 from service.cli.roster import roster
+from service.cli.sealing import seal
 from service.cli.serve import serve
 from service.cli.tokens import token
 from service.cli.views import projections
@@ -26,7 +27,7 @@ def colloquy() -> None:
     """
 
 
-COMMANDS = (serve, migrate, account, roster, token, experience, log, projections, db, doctor)
+COMMANDS = (serve, migrate, account, roster, token, experience, log, projections, seal, db, doctor)
 for command in COMMANDS:
     colloquy.add_command(command)
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from eventstore.connections import Connection
 from projections.install import check_projections
 from projections.status import projection_status
 from service.app import make_model, uses_provider
@@ -54,9 +55,23 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             yield True, "schema: up to date"
             for row in await projection_status(connection):
                 yield row.error is None, f"projection {row.name}: {row.lag_events} events behind"
+            for finding in await _sealing(settings, connection):
+                yield finding
     except DatabaseUnfit as error:
         yield False, f"database: {error}"
     yield await _model(settings)
+
+
+async def _sealing(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
+    from service.sealing import key_finding, sealing_reports
+
+    findings = [key_finding(settings)]
+    for report in await sealing_reports(settings, connection):
+        last = f"last checkpoint {report.sealed_at:%Y-%m-%d %H:%M:%S}" if report.sealed_at else ""
+        told = [f"{report.head - report.sealed} events behind", last, report.files]
+        shown = ", ".join(filter(None, told))
+        findings.append((report.sound, f"sealing of account {report.account_id}: {shown}"))
+    return findings
 
 
 async def _model(settings: Settings) -> tuple[bool, str]:

@@ -47,6 +47,10 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         "COLLOQUY_REPLY_TIMEOUT": "1.5",
         "COLLOQUY_STALL_TIMEOUT": "2",
         "COLLOQUY_STOP_TIMEOUT": "0",
+        "COLLOQUY_SEAL_SECONDS": "0",
+        "COLLOQUY_SEAL_KEY": "/run/secrets/seal.key",
+        "COLLOQUY_LOG_NAME": "log.example.edu/talks",
+        "COLLOQUY_CHECKPOINTS": "/mnt/checkpoints",
     }
     assert set(given) == set(_VARIABLES.values())
     assert read_settings(given) == Settings(
@@ -76,6 +80,10 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         reply_timeout=1.5,
         stall_timeout=2.0,
         stop_timeout=0.0,
+        seal_seconds=0.0,
+        seal_key=Path("/run/secrets/seal.key"),
+        log_name="log.example.edu/talks",
+        checkpoints=Path("/mnt/checkpoints"),
     )
 
 
@@ -96,6 +104,8 @@ def test_other_variables_are_nobodys_business() -> None:
         *(("COLLOQUY_REPLY_TIMEOUT", value) for value in ("0", "-1", "nan", "inf", "3601", "1 s")),
         *(("COLLOQUY_STALL_TIMEOUT", value) for value in ("0", "soon")),
         *(("COLLOQUY_STOP_TIMEOUT", value) for value in ("-0.1", "nan")),
+        *(("COLLOQUY_SEAL_SECONDS", value) for value in ("-1", "3601", "often")),
+        *(("COLLOQUY_LOG_NAME", value) for value in ("a b", "a+b", "a\n", "é", "x" * 101)),
         *(("COLLOQUY_MAX_CREATES", value) for value in ("-1", "many", "1.5")),
         *(("COLLOQUY_MAX_MESSAGES", value) for value in ("-1", "many")),
         *(("COLLOQUY_MAX_EVALUATIONS", value) for value in ("-1", "many")),

@@ -1,0 +1,184 @@
+"""The key that signs checkpoints: a file that only its owner reads, never in the database.
+
+Beside it are the name under which it signs (`log-name`) and every key that ever signed
+(`vkeys`, one a line, each below a comment that says since when).
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from eventstore.errors import KeyRefused
+from eventstore.notes import VerifierKey, parse_verifier_key, verifier_key
+
+_OTHERS = 0o077
+
+
+class KeyPlace(msgspec.Struct, frozen=True):
+    """Where the key and what belongs to it are kept.
+
+    Attributes:
+        folder: For the key, its name and the list of all keys.
+        file: A key of one's own elsewhere, which several machines may share.
+        name: What the log is called, in place of the name in the folder.
+    """
+
+    folder: Path
+    file: Path | None = None
+    name: str | None = None
+
+    @property
+    def key(self) -> Path:
+        """The file of the private key."""
+        return self.file or self.folder / "seal.key"
+
+    @property
+    def vkeys(self) -> Path:
+        """The file of all public keys."""
+        return self.folder / "vkeys"
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """A private key and the name under which it signs."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @property
+    def public(self) -> VerifierKey:
+        """What it takes to check its signatures."""
+        return verifier_key(self.name, self.private)
+
+
+def open_signer(place: KeyPlace) -> Signer:
+    """The key, made at the first call; its public half is in the list of keys from here on.
+
+    Raises:
+        KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
+    """
+    with _changing(place):
+        if place.file is None and not place.key.exists():
+            _write(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
+        signer = read_signer(place)
+        _list(place, signer.public)
+    return signer
+
+
+def read_signer(place: KeyPlace) -> Signer:
+    """The key as it is in its file now.
+
+    Raises:
+        KeyRefused: It is not there, or others than its owner may read it.
+    """
+    try:
+        private = _read(place.key)
+        return Signer(place.name or _name(place, private), private)
+    except OSError as error:
+        raise KeyRefused(f"cannot read the sealing key {place.key}: {error.strerror}") from error
+
+
+def rotate(place: KeyPlace) -> Signer:
+    """Puts a new key in the place of the old one, which is gone; its public half stays listed.
+
+    Raises:
+        KeyRefused: There is no key yet, or it cannot be replaced.
+    """
+    with _changing(place):
+        name = read_signer(place).name
+        signer = Signer(name, Ed25519PrivateKey.generate())
+        _list(place, signer.public)  # first, so that no key ever signs that is not listed
+        _write(place.key, _encode(signer.private), 0o600)
+    return signer
+
+
+def list_keys(place: KeyPlace) -> list[VerifierKey]:
+    """All keys that ever signed, the oldest first; none before the first start.
+
+    Raises:
+        NoteInvalid: The list holds something else.
+    """
+    if not place.vkeys.exists():
+        return []
+    lines = place.vkeys.read_text("utf-8").splitlines()
+    return [parse_verifier_key(line) for line in lines if line and not line.startswith("#")]
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & _OTHERS:
+                raise KeyRefused(f"others than its owner can use {path}: chmod 600 it")
+            key = load_pem_private_key(file.read(), None)
+    except (ValueError, TypeError) as error:
+        raise KeyRefused(f"{path} holds no Ed25519 key in PEM form") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyRefused(f"{path} holds no Ed25519 key in PEM form")
+    return key
+
+
+def _encode(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
+    """The name made of the first key; it stays when the key is replaced."""
+    path = place.folder / "log-name"
+    if not path.exists():
+        digest = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()
+        _write(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
+    return path.read_text("utf-8").strip()
+
+
+def _list(place: KeyPlace, key: VerifierKey) -> None:
+    listed = list_keys(place)
+    if key in listed:
+        return
+    before = place.vkeys.read_text("utf-8") if listed else ""
+    since = f"# since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    _write(place.vkeys, f"{before}{since}\n{key}\n".encode(), 0o644)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Replaces a file as a whole, on disk before anybody sees it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+@contextmanager
+def _changing(place: KeyPlace) -> Iterator[None]:
+    """One process at a time; what the file system refuses becomes a `KeyRefused`."""
+    try:
+        place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(place.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise KeyRefused(
+            f"cannot keep the sealing key in {place.folder}: {error.strerror}"
+        ) from error

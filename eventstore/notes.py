@@ -1,0 +1,159 @@
+"""Checkpoints as signed notes (C2SP signed-note and tlog-checkpoint), by Ed25519."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from eventstore.errors import NoteInvalid
+from eventstore.merkle import HASH
+
+_ED25519 = b"\x01"
+_ID = 4
+_SIGNATURE = 64
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """What a tree was at a size.
+
+    `origin` names the tree for ever, `time` is in UTC and of whole seconds.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    time: datetime
+
+
+class VerifierKey(msgspec.Struct, frozen=True):
+    """What it takes to check a signature: a name, and 32 bytes of an Ed25519 public key."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        """Four bytes by which a signature names its key."""
+        named = self.name.encode() + b"\n" + _ED25519 + self.public
+        return hashlib.sha256(named).digest()[:_ID]
+
+    def __str__(self) -> str:
+        """The key as one line, as auditors keep it."""
+        return f"{self.name}+{self.id.hex()}+{_base64(_ED25519 + self.public)}"
+
+
+def parse_verifier_key(line: str) -> VerifierKey:
+    """The key in one line.
+
+    Raises:
+        NoteInvalid: It is none, or not one for Ed25519.
+    """
+    name, _, rest = line.partition("+")
+    _, _, encoded = rest.partition("+")
+    key = VerifierKey(name, _unbase64(encoded)[1:])
+    if len(key.public) != HASH or str(key) != line:
+        raise NoteInvalid(f"this is no key for checkpoints: {line[:100]!r}")
+    return key
+
+
+def verifier_key(name: str, private: Ed25519PrivateKey) -> VerifierKey:
+    """The public half of a key that signs under a name."""
+    return VerifierKey(name, private.public_key().public_bytes_raw())
+
+
+def sign(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKey) -> str:
+    """The checkpoint as a note with one signature, its last line feed included."""
+    text = _text(checkpoint)
+    signature = private.sign(text.encode())
+    return f"{text}\n— {name} {_base64(verifier_key(name, private).id + signature)}\n"
+
+
+def read_note(note: str) -> Checkpoint:
+    """The checkpoint in a note, whoever has signed it.
+
+    Raises:
+        NoteInvalid: The note holds no checkpoint as `sign` writes it.
+    """
+    text, signatures = _halves(note)
+    try:
+        origin, size, root, time = text[:-1].split("\n")
+        moment = datetime.strptime(time, f"time {_TIME}").replace(tzinfo=UTC)
+        checkpoint = Checkpoint(origin, int(size), _unbase64(root), moment)
+    except ValueError as error:
+        raise NoteInvalid(f"this is no checkpoint: {text[:200]!r}") from error
+    if _text(checkpoint) != text or len(checkpoint.root) != HASH or not signatures:
+        raise NoteInvalid(f"this is no checkpoint: {text[:200]!r}")
+    return checkpoint
+
+
+def verify(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
+    """The checkpoint in a note that one of the keys has signed.
+
+    Raises:
+        NoteInvalid: It is none, or `check_signatures` refuses it.
+    """
+    check_signatures(note, keys)
+    return read_note(note)
+
+
+def check_signatures(note: str, keys: Iterable[VerifierKey]) -> None:
+    """Raises NoteInvalid unless one of the keys has signed the note, whatever is in it.
+
+    Signatures of other keys are passed over; one that names a key of ours and is not by it makes
+    the note invalid.
+    """
+    text, lines = _halves(note)
+    known = {(key.name, key.id): key for key in keys}
+    found = False
+    for name, key_id, signature in map(_signature, lines):
+        if key := known.get((name, key_id)):
+            found = True
+            try:
+                Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
+            except InvalidSignature as error:
+                raise NoteInvalid(f"the signature of {name} is not by that key") from error
+    if not found:
+        raise NoteInvalid("none of the keys has signed this checkpoint")
+
+
+def _text(checkpoint: Checkpoint) -> str:
+    return (
+        f"{checkpoint.origin}\n{checkpoint.size}\n{_base64(checkpoint.root)}\n"
+        f"time {checkpoint.time:{_TIME}}\n"
+    )
+
+
+def _halves(note: str) -> tuple[str, list[str]]:
+    text, found, signatures = note.partition("\n\n")
+    if not found or not signatures.endswith("\n"):
+        raise NoteInvalid("the note has no text and signatures, with an empty line between")
+    return text + "\n", signatures[:-1].split("\n")
+
+
+def _signature(line: str) -> tuple[str, bytes, bytes]:
+    dash, name, encoded = [*line.split(" "), "", ""][:3]
+    value = _unbase64(encoded)
+    if line != f"— {name} {encoded}" or dash != "—" or len(value) < _ID + _SIGNATURE:
+        raise NoteInvalid(f"this is no signature: {line[:200]!r}")
+    return name, value[:_ID], value[_ID:]
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _unbase64(text: str) -> bytes:
+    """The bytes of the one text that encodes them."""
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise NoteInvalid(f"this is not base64: {text[:100]!r}") from error
+    if _base64(value) != text:
+        raise NoteInvalid(f"this is not base64: {text[:100]!r}")
+    return value

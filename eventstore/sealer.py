@@ -1,0 +1,227 @@
+"""Seals the logs: grows their Merkle trees and publishes signed checkpoints of them.
+
+Every service process has a sealer. A lock of its session lets one at a time lead; the others ask
+for the lock every second, so that one that dies is replaced.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import structlog
+
+from eventstore.checkpoint_files import CheckpointFiles
+from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
+from eventstore.errors import EventStoreError, LogDamaged
+from eventstore.keys import KeyPlace, read_signer
+from eventstore.notes import Checkpoint, sign
+from eventstore.tiles import HEIGHT, StoredTiles, Tree, edge_keys, entries, grow
+from sql.loader import query
+
+STEP = 50_000
+"""Leaves that one transaction adds at most."""
+
+_LOCK = 0x636F6C6C7365616C  # "collseal"
+_LOOK = 1.0
+_PAGE = 1_000
+_SLICE = 2_048
+"""Leaves after which a process with other things to do gets to them."""
+
+_SAY_AGAIN = 60.0
+# A machine that is gone without a word holds the lock until the server notices.
+_SESSION = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+log = structlog.get_logger("colloquy.sealer")
+
+
+class SealingState(msgspec.Struct, frozen=True):
+    """How far an account's log is sealed. `root` and `sealed_at` are the last checkpoint's."""
+
+    account_id: int
+    head: int
+    sealed: int
+    root: bytes | None
+    sealed_at: datetime | None
+
+
+async def sealing_states(connection: Connection) -> list[SealingState]:
+    """How far each account's log is sealed."""
+    return [SealingState(*row) for row in await connection.fetch(query("list_sealing"))]
+
+
+class Sealer:
+    """Seals all logs for as long as it leads.
+
+    Args:
+        url: The owner's connection URL.
+        place: Where the key is. It is read anew for every round, so that it can be replaced.
+        folder: For the files of checkpoints.
+        seconds: Pause between two rounds.
+        height: Levels of the tree that one tile spans.
+    """
+
+    def __init__(
+        self, url: str, place: KeyPlace, folder: Path, seconds: float, height: int = HEIGHT
+    ) -> None:
+        self._url = url
+        self._place = place
+        self._folder = folder
+        self._seconds = seconds
+        self._height = height
+        self._sound: set[int] = set()
+        self._said: dict[tuple[str, int], float] = {}
+
+    async def run(self) -> None:
+        """Runs until it is cancelled; a database that is away is waited for."""
+        while True:
+            try:
+                async with self.leading() as connection:
+                    while True:
+                        await self.seal(connection)
+                        await asyncio.sleep(self._seconds)
+            except DATABASE_ERRORS as error:
+                log.warning("sealer_waiting", error=repr(error))
+                await asyncio.sleep(_LOOK)
+
+    @asynccontextmanager
+    async def leading(self) -> AsyncIterator[Connection]:
+        """The connection whose session leads; waits for the one before it to end.
+
+        All that a leader writes goes over this connection. So when its session is lost, and with
+        it the lead, it writes no more.
+        """
+        connection = await connect(self._url, "colloquy_worker", _SESSION)
+        try:
+            # Waiting inside the server would hold a snapshot, and with it the vacuum, back.
+            while not await connection.fetchval(query("try_lock_sealing"), _LOCK):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK)
+            self._sound.clear()
+            log.info("sealing_leads")
+            yield connection
+        finally:
+            connection.terminate()
+
+    async def seal(self, connection: Connection) -> None:
+        """One round: each log up to the head that it has now.
+
+        An account with which something is wrong is left as it is and told of, in this round and
+        those to come, and the others are sealed.
+        """
+        for state in await sealing_states(connection):
+            account_id = state.account_id
+            if account_id in self._sound and state.head == state.sealed:
+                continue
+            self._sound.discard(account_id)
+            try:
+                await self._seal_account(connection, state)
+            except LogDamaged as error:
+                self._say("log_went_back", account_id, error)
+            except EventStoreError as error:
+                self._say("sealing_stopped", account_id, error)
+            except asyncpg.PostgresError as error:
+                if isinstance(error, AWAY):
+                    raise
+                self._say("sealing_stopped", account_id, error)
+
+    async def _seal_account(self, connection: Connection, state: SealingState) -> None:
+        files = CheckpointFiles(self._folder, state.account_id)
+        tiles = StoredTiles(connection, state.account_id, self._height)
+        known = await self._known(files, state)
+        if state.sealed > state.head:
+            raise LogDamaged(f"{state.sealed} events are sealed, the log ends at {state.head}")
+        for checkpoint in known:
+            if checkpoint.size > state.head:
+                raise LogDamaged(
+                    f"the checkpoint files know {checkpoint.size} events, "
+                    f"the log ends at {state.head}"
+                )
+        await self._grow(connection, state, tiles)
+        tree = Tree(tiles, self._height)
+        if state.root:
+            await _compare(tree, state.sealed, state.root, "the last checkpoint of the database")
+        for checkpoint in known:
+            await _compare(tree, checkpoint.size, checkpoint.root, "the checkpoint files")
+        if state.head > state.sealed:
+            await self._publish(connection, state, await tree.root(state.head))
+        if await self._write(connection, files):
+            self._sound.add(state.account_id)
+
+    async def _known(self, files: CheckpointFiles, state: SealingState) -> list[Checkpoint]:
+        try:
+            return await asyncio.to_thread(files.known)
+        except OSError as error:
+            self._say("checkpoint_files_failed", state.account_id, error)
+            return []
+
+    async def _grow(self, connection: Connection, state: SealingState, tiles: StoredTiles) -> None:
+        """Adds the leaves that the tree lacks, reading nothing of it but its right edge."""
+        size = await tiles.size()
+        if size > state.head:
+            raise LogDamaged(f"the tree has {size} leaves, the log ends at {state.head}")
+        while size < state.head:
+            upto = min(size + STEP, state.head)
+            joined = await connection.fetchval(
+                query("get_leaf_hashes"), state.account_id, size, upto
+            )
+            leaves = entries(joined)
+            if len(leaves) != upto - size:
+                raise LogDamaged(
+                    f"the log has {len(leaves)} of the {upto - size} events above {size}"
+                )
+            await self._add(tiles, size, leaves)
+            size = upto
+
+    async def _add(self, tiles: StoredTiles, size: int, leaves: list[bytes]) -> None:
+        changed = dict(await tiles.read(edge_keys(size, self._height)))
+        for first in range(0, len(leaves), _SLICE):
+            changed |= grow(size + first, changed, leaves[first : first + _SLICE], self._height)
+            await asyncio.sleep(0)
+        await tiles.store(changed)
+
+    async def _publish(self, connection: Connection, state: SealingState, root: bytes) -> None:
+        signer = await asyncio.to_thread(read_signer, self._place)
+        now = datetime.now(UTC).replace(microsecond=0)
+        time = max(now, state.sealed_at or now)
+        origin = f"{signer.name}/{state.account_id}"
+        note = sign(Checkpoint(origin, state.head, root, time), signer.name, signer.private)
+        await connection.execute(
+            query("record_tree_head"), state.account_id, state.head, root, note, time
+        )
+
+    async def _write(self, connection: Connection, files: CheckpointFiles) -> bool:
+        """Brings the files up to the table; whether that worked."""
+        account_id = int(files.folder.name)
+        try:
+            size = await asyncio.to_thread(files.size)
+            while notes := await connection.fetch(
+                query("list_tree_heads"), account_id, size, _PAGE
+            ):
+                await asyncio.to_thread(files.append, [row["note"] for row in notes])
+                size = notes[-1]["size"]
+        except OSError as error:
+            self._say("checkpoint_files_failed", account_id, error)
+            return False
+        return True
+
+    def _say(self, event: str, account_id: int, error: Exception) -> None:
+        """Logs an error once, and again as long as it lasts, but not at every round."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._said.get((event, account_id), now):
+            log.error(event, account_id=account_id, error=str(error))
+            self._said[event, account_id] = now + _SAY_AGAIN
+
+
+async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
+    found = await tree.root(size)
+    if found != root:
+        raise LogDamaged(
+            f"of {size} events {source} says root {root.hex()}, the log's tree {found.hex()}"
+        )

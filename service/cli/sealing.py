@@ -1,0 +1,67 @@
+"""`colloquy seal`."""
+
+import os
+
+import click
+import msgspec
+
+from service.cli.session import with_database
+from service.database import Database
+from service.settings import Settings, read_settings
+
+
+@click.group()
+def seal() -> None:
+    """The sealing of the logs: how far it is, and the key that signs."""
+
+
+@seal.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def status(as_json: bool) -> None:
+    """Show how far each account is sealed, and whether the files agree; exit code 1 if not."""
+    from service.cli.session import owner
+    from service.sealing import SealingReport, sealing_reports
+
+    async def read(settings: Settings, database: Database) -> list[SealingReport]:
+        async with owner(database.url) as connection:
+            return await sealing_reports(settings, connection)
+
+    reports = with_database(read)
+    for report in reports:
+        if as_json:
+            click.echo(msgspec.json.encode(report))
+            continue
+        when = f"{report.sealed_at:%Y-%m-%d %H:%M:%S}" if report.sealed_at else "never"
+        click.echo(
+            f"account {report.account_id}  {report.sealed}/{report.head} sealed  {when}  "
+            f"{report.files}"
+        )
+    if not all(report.sound for report in reports):
+        raise SystemExit(1)
+
+
+@seal.command()
+def key() -> None:
+    """Print every key that ever signed a checkpoint, the oldest first, for auditors to keep."""
+    from eventstore.errors import KeyRefused
+    from eventstore.keys import list_keys
+    from service.sealing import key_place
+
+    keys = list_keys(key_place(read_settings(os.environ)))
+    if not keys:
+        raise KeyRefused("there is no key yet: `colloquy serve` makes it at its first start")
+    for listed in keys:
+        click.echo(str(listed))
+
+
+@seal.command("rotate-key")
+def rotate_key() -> None:
+    """Put a new key in the place of the one that signs; running services take it up.
+
+    Checkpoints of the old key stay valid: its public half stays in the list of keys. The old
+    private key is gone.
+    """
+    from eventstore.keys import rotate
+    from service.sealing import key_place
+
+    click.echo(str(rotate(key_place(read_settings(os.environ))).public))

@@ -1,0 +1,1 @@
+SELECT leaf_hashes_v1($1, $2, $3)

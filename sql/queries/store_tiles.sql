@@ -1,0 +1,1 @@
+SELECT store_tiles_v1($1, $2, $3, $4)
