@@ -13,15 +13,8 @@ from typing import Literal
 
 import msgspec
 
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """A fact: something that happened, in the past tense."""
-
-
-class DialogueEvent(Event, frozen=True, kw_only=True):
-    """An event of a learner's dialogue with an experience."""
-
-    conversation_id: int
+from eventstore.event import DialogueEvent, Event
+from eventstore.protection import AnyProtectionEvent
 
 
 class TurnEvent(DialogueEvent, frozen=True, kw_only=True):
@@ -305,7 +298,7 @@ AnyDialogueEvent = (
 )
 AnyEvaluationEvent = EvaluationRequested | EvaluationRecorded | EvaluationFailed
 AnyExperienceEvent = ExperienceCreated | ExperienceEdited | ExperienceDeleted
-AnyEvent = AnyDialogueEvent | AnyEvaluationEvent | AnyExperienceEvent
+AnyEvent = AnyDialogueEvent | AnyEvaluationEvent | AnyExperienceEvent | AnyProtectionEvent
 
 
 def type_name(event: AnyEvent) -> str:

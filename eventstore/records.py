@@ -68,6 +68,11 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     content: str | None = None
     content_hash: bytes | None = None
 
+    @property
+    def erased(self) -> bool:
+        """There was content, and it was deleted."""
+        return self.content is None and self.content_hash is not None
+
 
 NO_STREAM: Literal[0] = 0
 """Expected revision of a stream that has no event yet."""

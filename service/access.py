@@ -21,7 +21,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     `experience_*` are 0 where the path names no experience; `conversation_*` are None where it
     names no conversation or there is no such one. `used` counts the caller's requests of today of
     the kind that is limited. `token_id` is None for a user whom an identity provider vouches for.
-    `real_user_id` is the administrator who acts as `user_id`; None where nobody does.
+    `real_user_id` is the administrator who acts as `user_id`; None where nobody does. `admin`: the
+    token is an administrator's, who acts as nobody else.
     """
 
     account_id: int
@@ -35,6 +36,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     conversation_state: Literal["active", "completed"] | None
     used: int = 0
     real_user_id: int | None = None
+    admin: bool = False
 
     @property
     def manages(self) -> bool:
@@ -59,12 +61,7 @@ def check(
     Raises:
         ServiceError: The first check that fails.
     """
-    if row is None or row["real_user_id"] is None or row["stale"]:
-        raise InvalidToken
-    scopes = caller.claimed.scopes if caller.claimed else row["scopes"]
-    if scopes and scope not in scopes:
-        raise InsufficientScopes
-    _check_masquerade(caller, row)
+    row = _check_token(caller, row, scope)
     if not row["course_exists"]:
         raise NotFound
     role = _role(caller, row)
@@ -85,6 +82,39 @@ def check(
         used=row.get("used") or 0,
         real_user_id=None if caller.as_user_id is None else row["real_user_id"],
     )
+
+
+def check_account(caller: Caller, row: asyncpg.Record | None, scope: str) -> Access:
+    """The caller of an endpoint that is of no course.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    row = _check_token(caller, row, scope)
+    admin = caller.as_user_id is None and bool(row["admin"])
+    return Access(
+        account_id=caller.account_id,
+        user_id=row["user_id"],
+        token_id=row["token_id"],
+        role="admin" if admin else "user",
+        course_id=0,
+        experience_id=0,
+        experience_version=0,
+        conversation_user_id=None,
+        conversation_state=None,
+        real_user_id=None if caller.as_user_id is None else row["real_user_id"],
+        admin=admin,
+    )
+
+
+def _check_token(caller: Caller, row: asyncpg.Record | None, scope: str) -> asyncpg.Record:
+    if row is None or row["real_user_id"] is None or row["stale"]:
+        raise InvalidToken
+    scopes = caller.claimed.scopes if caller.claimed else row["scopes"]
+    if scopes and scope not in scopes:
+        raise InsufficientScopes
+    _check_masquerade(caller, row)
+    return row
 
 
 def _check_masquerade(caller: Caller, row: asyncpg.Record) -> None:

@@ -194,6 +194,8 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnInProgress: (409, "turn_in_progress", True, {}),
     errors.TurnIsOver: (409, "turn_is_over", False, {}),
     errors.TurnCancelled: (409, "turn_cancelled", True, {}),
+    errors.LegalHold: (409, "legal_hold", False, {}),
+    errors.ViewsBeingRebuilt: (503, "busy", True, {"Retry-After": "10"}),
     errors.TooManyReplies: (503, "busy", True, {"Retry-After": "2"}),
     errors.Stopping: (503, "service_stopping", True, {"Retry-After": "1"}),
     errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
@@ -224,10 +226,19 @@ def _describe(error: Exception) -> Described:
             return _http_error(error)
     if type(error) in _CODED:
         status, code, retryable, headers = _CODED[type(error)]
-        turn = {"turn_id": error.turn_id} if isinstance(error, errors.TurnInProgress) else {}
-        return status, _coded(str(error), code, retryable) | turn, headers
+        return status, _coded(str(error), code, retryable) | _more(error), headers
     status = _STATUS.get(type(error), 500)
     return status, {"error": str(error) if status < 500 else "internal server error"}, {}
+
+
+def _more(error: Exception) -> dict[str, Any]:
+    match error:
+        case errors.TurnInProgress():
+            return {"turn_id": error.turn_id}
+        case errors.LegalHold():
+            return {"holds": list(error.holds)}
+        case _:
+            return {}
 
 
 def _unauthenticated(error: errors.ServiceError) -> Described:

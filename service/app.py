@@ -18,10 +18,13 @@ from service import quotas
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
 from service.dialogues import Dialogues
+from service.erasure import Erasure
 from service.errors import SettingsError
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import STOP, Following
+from service.forgetting import FORGET, Forgetting
+from service.holds import Holds
 from service.identity.trust import Trust, read_trust
 from service.live_turn import LiveTurns
 from service.middlewares import answer_errors, identify_and_log
@@ -96,6 +99,8 @@ def _services(
     limits = _limits(settings)
     live = LiveTurns()
     following = Following(dialogues, link, live)
+    forgetting = Forgetting(dialogues, live, link)
+    link.on(FORGET, forgetting.hear)
     tutor = Tutor(asker, experiences, choice, limits)
     return Services(
         pool=pool,
@@ -116,6 +121,8 @@ def _services(
             limits=limits,
         ),
         quotas=Quotas(events, pool, _quota(settings)),
+        erasure=Erasure(events, pool, dialogues, following, forgetting, link),
+        holds=Holds(events, pool),
         models=choice,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),

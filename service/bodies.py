@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
+from eventstore.protection import MAX_REASON
 from service.errors import BadRequest, TextTooLong, UnsupportedBody
 from service.forms import AS_USER, FORM, parse_form, read_bytes
 
@@ -69,6 +70,37 @@ class FeedbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return None
         _check_text("feedback_message", self.feedback_message)
         return self.feedback_message
+
+
+class ErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of DELETE …/learner_data."""
+
+    reason: str | None = None
+
+    def checked_reason(self) -> str:
+        """Why the learner is erased.
+
+        Raises:
+            BadRequest: It is missing, blank, or cannot be stored.
+            TextTooLong: It has more than `MAX_REASON` characters.
+        """
+        if self.reason is None or not self.reason.strip():
+            raise BadRequest("reason is required")
+        return checked_reason(self.reason)
+
+
+def checked_reason(reason: str) -> str:
+    """A reason as it goes into the log.
+
+    Raises:
+        BadRequest: It cannot be stored.
+        TextTooLong: It has more than `MAX_REASON` characters.
+    """
+    if len(reason) > MAX_REASON:
+        raise TextTooLong(f"reason must be {MAX_REASON} characters or fewer")
+    if why := unstorable(reason):
+        raise BadRequest(f"reason {why}")
+    return reason.strip()
 
 
 async def read_body(request: web.Request, kind: type[T]) -> T:

@@ -31,6 +31,14 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.protection import (
+    HistoryRead,
+    HoldPlaced,
+    HoldReleased,
+    LearnerErased,
+    RetentionRuleSet,
+    TextExpired,
+)
 from eventstore.records import RecordedEvent
 
 
@@ -134,6 +142,10 @@ def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 
         case EvaluationRequested() | EvaluationRecorded() | EvaluationFailed():
             return moved
         case ExperienceCreated() | ExperienceEdited() | ExperienceDeleted():
+            return moved
+        case TextExpired():
+            return _without_texts(moved, event)
+        case LearnerErased() | HoldPlaced() | HoldReleased() | RetentionRuleSet() | HistoryRead():
             return moved
         case _:
             assert_never(event)
@@ -249,3 +261,17 @@ def _without_turn(state: Dialogue, turn_id: str) -> Dialogue:
     return msgspec.structs.replace(
         state, active=msgspec.structs.replace(state.active, messages=messages)
     )
+
+
+def _without_texts(state: Dialogue, event: TextExpired) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id:
+        return state
+    prompt, *said = active.messages
+    silent = msgspec.structs.replace(
+        active,
+        messages=(prompt, *(msgspec.structs.replace(m, text=None) for m in said)),
+        feedback=tuple(msgspec.structs.replace(vote, text=None) for vote in active.feedback),
+        shown_revision=state.revision,
+    )
+    return msgspec.structs.replace(state, active=silent)

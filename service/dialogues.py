@@ -136,6 +136,19 @@ class Dialogues:
         )
         return fold(events)
 
+    async def asked(self, key: DialogueKey) -> RecordedEvent | None:
+        """The event that began the dialogue's turn under way, if there is one."""
+        turn = (await self._read(key)).turn
+        if turn is None:
+            return None
+        events = await self.read_turn(key.account_id, turn.request.conversation_id, turn.id)
+        return events[0]
+
+    def forget(self, account_id: int, user_id: int) -> None:
+        """Remembers nothing any more of a learner's dialogues."""
+        for key in [k for k in self._recent if (k.account_id, k.user_id) == (account_id, user_id)]:
+            del self._recent[key]
+
     async def close_abandoned(self, key: DialogueKey) -> bool:
         """Ends the dialogue's turn if nobody is left to end it; whether that was so."""
         return await self._close_abandoned(key, await self._read(key))

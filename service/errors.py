@@ -1,5 +1,7 @@
 """What can go wrong in the service. The docstring is the message that a client gets."""
 
+from collections.abc import Sequence
+
 from eventstore.records import RecordedEvent
 
 
@@ -133,6 +135,26 @@ class Stopping(ServiceError):
 
 class Busy(ServiceError):
     """this conversation is changed by many requests at once; try again"""
+
+
+class LegalHold(ServiceError):
+    """a legal hold covers the learner; `holds` are their numbers"""
+
+    def __init__(self, user_id: int, holds: Sequence[int]) -> None:
+        numbers = ", ".join(str(hold) for hold in holds)
+        super().__init__(
+            f"user {user_id} is under legal hold {numbers}: nothing of theirs may be deleted "
+            "until it is released"
+        )
+        self.holds = tuple(holds)
+
+
+class ViewsBeingRebuilt(ServiceError):
+    """a view that has texts is being rebuilt; try again when that is done"""
+
+
+class UnknownHold(ServiceError):
+    """There is no such hold."""
 
 
 class SettingsError(ServiceError):

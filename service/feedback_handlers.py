@@ -94,12 +94,11 @@ def _same(asked: RecordedEvent, event: FeedbackGiven | FeedbackWithdrawn, text: 
     first = asked.event
     if not (isinstance(first, FeedbackGiven) and isinstance(event, FeedbackGiven)):
         return False
-    return (first.conversation_id, first.message_id, first.vote, asked.content) == (
+    return (first.conversation_id, first.message_id, first.vote) == (
         event.conversation_id,
         event.message_id,
         event.vote,
-        text,
-    )
+    ) and (asked.erased or asked.content == text)
 
 
 def _shown(recorded: RecordedEvent) -> Feedback:

@@ -56,12 +56,12 @@ class Following:
             asked: The event that began it.
         """
         turn = turn_of(asked)
-        if live := self._live.get(turn.turn_id):
+        if (live := self._live.get(turn.turn_id)) and await self._may_show(live, asked):
             return live
         message_id = (
             turn.message_id if isinstance(turn, MessagePosted) else turn.starting_message_id
         )
-        live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False)
+        live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked))
         if end := await find_end(self._dialogues, asked):
             live.end(end.outcome)
             return live
@@ -127,6 +127,20 @@ class Following:
             task.cancel()
         for live in self._live.all():
             live.end(Stopping())
+
+    async def _may_show(self, live: LiveTurn, asked: RecordedEvent) -> bool:
+        """What is over may have been erased since; what is under way was not."""
+        if live.outcome is None:
+            return True
+        turn = turn_of(asked)
+        events = await self._dialogues.read_turn(
+            asked.account_id, turn.conversation_id, turn.turn_id
+        )
+        if any(event.erased for event in events):
+            live.forget()
+            self._live.discard(live)
+            return False
+        return True
 
     async def _check_repeat(self, asked: RecordedEvent, stop: Stop) -> None:
         assert stop.metadata is not None

@@ -10,6 +10,8 @@ import msgspec
 
 from eventstore.records import Metadata
 from service.dialogue import Dialogue
+from service.dialogues import DialogueKey
+from service.errors import NotFound
 
 RETAINED = 60.0
 MAX_RETAINED = 1_000
@@ -44,17 +46,25 @@ class LiveTurn:
         message_id: Of the message that was asked with; None where the log does not have it.
         own: It runs in this process; else it is only watched through the log, and `pieces` stay
             empty.
+        key: Of the dialogue, by which it is forgotten.
 
     `pieces` are what the model has said, as it came; `outcome` is None until the end.
     """
 
     def __init__(
-        self, turn_id: str, conversation_id: int, message_id: str | None, *, own: bool
+        self,
+        turn_id: str,
+        conversation_id: int,
+        message_id: str | None,
+        *,
+        own: bool,
+        key: DialogueKey | None = None,
     ) -> None:
         self.turn_id = turn_id
         self.conversation_id = conversation_id
         self.message_id = message_id
         self.own = own
+        self.key = key
         self.pieces: list[str] = []
         self.outcome: Outcome | None = None
         self.stop: Stop | None = None
@@ -91,6 +101,12 @@ class LiveTurn:
         if self.outcome is None:
             self.outcome = outcome
             self._ring()
+
+    def forget(self) -> None:
+        """Nothing of what was said is to be had here any more."""
+        self.pieces.clear()
+        if self.outcome is not None:
+            self.outcome = NotFound()
 
     async def dialogue(self) -> Dialogue:
         """Waits for the end; the dialogue right after it.
@@ -166,6 +182,13 @@ class LiveTurns:
         """The turn need not be known any more."""
         if self._turns.get(live.turn_id) is live:
             del self._turns[live.turn_id]
+
+    def forget(self, account_id: int, user_id: int) -> None:
+        """Drops a learner's turns, also for who reads along."""
+        for live in [t for _, t in self._over] + self.all():
+            if live.key and (live.key.account_id, live.key.user_id) == (account_id, user_id):
+                live.forget()
+                self.discard(live)
 
     def retire(self, live: LiveTurn) -> None:
         """The turn is over."""

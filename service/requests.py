@@ -9,14 +9,16 @@ from yarl import URL
 
 from eventstore.connections import AccountPool, Pool
 from eventstore.records import Actor, Metadata
-from service.access import Access, check, path_id
+from service.access import Access, check, check_account, path_id
 from service.callers import Caller, Callers
 from service.dialogues import DialogueKey, Dialogues
+from service.erasure import Erasure
 from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
 from service.forms import read_form
+from service.holds import Holds
 from service.keys import ACCESS, REQUEST_ID, SCOPE
 from service.quotas import Kind, Quotas
 from service.turns import Turns
@@ -47,6 +49,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     following: Following
     evaluations: Evaluations
     quotas: Quotas
+    erasure: Erasure
+    holds: Holds
     models: ModelChoice
     owner: int
     budget: timedelta
@@ -97,6 +101,22 @@ async def access_of(
     note(request, access)
     if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
         await read_form(request)
+    return access
+
+
+async def account_access_of(request: web.Request) -> Access:
+    """The caller of an endpoint that is of no course.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    services = request.app[SERVICES]
+    caller = await services.callers.of(request)
+    row = await services.pool.fetchrow(
+        caller.account_id, query("get_access"), *caller.arguments(), None, None, None, None
+    )
+    access = check_account(caller, row, request[SCOPE])
+    note(request, access)
     return access
 
 

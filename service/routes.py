@@ -7,6 +7,7 @@ from service import (
     experience_handlers,
     feedback_handlers,
     handlers,
+    learner_handlers,
     teacher_handlers,
     turn_handlers,
 )
@@ -16,6 +17,7 @@ EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 EXPERIENCE = EXPERIENCES + "/{ai_experience_id}"
 DIALOGUE = EXPERIENCE + "/conversations"
 FEEDBACK = DIALOGUE + "/{id}/messages/{message_id}/feedback"
+LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
 STUDENTS = EXPERIENCE + "/ai_conversations"
 
 ROUTES = (
@@ -39,6 +41,7 @@ ROUTES = (
         DIALOGUE + "/{id}/turns/{turn_id}/stream", turn_handlers.get_turn_stream, allow_head=False
     ),
     web.post(DIALOGUE + "/{id}/turns/{turn_id}/cancel", turn_handlers.cancel_turn),
+    web.delete(LEARNER_DATA, learner_handlers.erase_learner),
     web.get("/api/v1/openapi.json", serving.get_description),
     web.get("/docs", serving.get_page),
     web.get("/healthz", handlers.healthz),

@@ -112,7 +112,13 @@ class Turns:
         except TooManyReplies:
             await self._dialogues.refuse_repeat(key.account_id, metadata)
             raise
-        live = LiveTurn(command.turn_id, command.conversation_id, _message_id(command), own=True)
+        live = LiveTurn(
+            command.turn_id,
+            command.conversation_id,
+            _message_id(command),
+            own=True,
+            key=key,
+        )
         _spawn(self._owned, self._own(live, key, command, metadata))
         await live.accepted()
         return live

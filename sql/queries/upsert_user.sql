@@ -1,2 +1,4 @@
-INSERT INTO users (account_id, user_id, name) VALUES ($1, $2, $3)
-    ON CONFLICT (account_id, user_id) DO UPDATE SET name = excluded.name
+-- A name that was erased does not come back with the next roster.
+INSERT INTO users AS u (account_id, user_id, name) VALUES ($1, $2, $3)
+    ON CONFLICT (account_id, user_id) DO UPDATE
+   SET name = CASE u.name WHEN '[erased]' THEN u.name ELSE excluded.name END

@@ -34,6 +34,7 @@ from eventstore.events import (
     Usage,
 )
 from eventstore.log import EventLog
+from eventstore.protection import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 
 ACCOUNT = 1
@@ -353,6 +354,13 @@ class Learner:
         )
         return self._step((withdrawn, None))
 
+    def loses_texts(self, conversation_id: int) -> Step:
+        """What was said in a conversation is deleted, as far as the views can tell."""
+        expired = TextExpired(
+            conversation_id=conversation_id, user_id=self.user_id, texts=2, rule="account", days=30
+        )
+        return self._step((expired, None))
+
     def possible_steps(self) -> list[Callable[[], Step]]:
         """What may come next."""
         if self.turn:
@@ -401,7 +409,7 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
     """A random history.
 
     Failures, cancelled turns, conversations superseded, deleted, judged and voted on, also when
-    they are over; experiences that are edited, and one that is deleted.
+    they are over; texts that are deleted; experiences that are edited, and one that is deleted.
     """
     chance = random.Random(seed)
     ids = count(seed * 1_000_000 + 1)
@@ -415,15 +423,34 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
             said += person.is_evaluated()
         if person.replies and chance.random() < 0.3:
             said.append(_votes(chance, person))
+        if person.replies and chance.random() < 0.1:
+            said.append(person.loses_texts(chance.choice(person.replies).conversation_id))
         if chance.random() < 0.1:
             edited = seed * 1000 + chance.randrange(2)
             state: Literal["published", "unpublished"] = chance.choice(["published", "unpublished"])
             said.append(
                 experience_edited(edited, title=f"Edited {len(said)}", workflow_state=state)
             )
+    said += _protected(seed * 1000)
     said.insert(len(said) // 2, experience_edited(seed * 1000 + 2))
     said.insert(len(said) // 2 + 1, experience_deleted(seed * 1000 + 2))
     return created + [_with_texts(chance, step) for step in said]
+
+
+def _protected(user_id: int) -> list[Step]:
+    """Holds on a learner, one of them released; rules that are set, and set anew."""
+    events = [
+        *(HoldPlaced(hold_id=user_id + n, user_id=user_id, reason="A case") for n in range(2)),
+        HoldReleased(hold_id=user_id, user_id=user_id, reason="It is closed"),
+    ]
+    rules = [(0, 365), (user_id, 30), (user_id, None)]
+    return [Step(f"learner-{user_id}", (NewEvent(event=event),)) for event in events] + [
+        Step(
+            f"retention-{course}",
+            (NewEvent(event=RetentionRuleSet(course_id=course, days=days)),),
+        )
+        for course, days in rules
+    ]
 
 
 def _votes(chance: random.Random, person: Learner) -> Step:

@@ -40,6 +40,14 @@ from eventstore.events import (
     Usage,
     type_name,
 )
+from eventstore.protection import (
+    HistoryRead,
+    HoldPlaced,
+    HoldReleased,
+    LearnerErased,
+    RetentionRuleSet,
+    TextExpired,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 TURN = "0198c0de-0000-7000-8000-000000000001"
@@ -209,6 +217,20 @@ EXAMPLES: tuple[AnyEvent, ...] = (
         vote="disliked",
     ),
     FeedbackWithdrawn(conversation_id=16, feedback_id=FEEDBACK, message_id=MESSAGE, user_id=101),
+    TextExpired(conversation_id=16, user_id=101, texts=12, rule="course", days=30),
+    LearnerErased(
+        user_id=101,
+        reason="asked by the learner, letter 12",
+        texts=240,
+        conversations=16,
+        names=1,
+        identities=1,
+        tokens=2,
+    ),
+    HoldPlaced(hold_id=3, user_id=101, reason="case 12/2026 – naïvely"),
+    HoldReleased(hold_id=3, user_id=101, reason="case closed"),
+    RetentionRuleSet(course_id=0, days=365),
+    HistoryRead(what="conversation", learner_id=101, conversation_id=16, reason="complaint 7"),
 )
 
 

@@ -102,6 +102,8 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "find_request_v1",
         "append_events_v1",
         "event_line_v1",
+        "erase_learner_v1",
+        "expire_texts_v1",
         "next_id_v1",
     }
     assert await names(owner, EXECUTABLE, "colloquy_worker") == {

@@ -122,7 +122,7 @@ class TestConversations:
         objectives = ("Explain winter", "Compare the hemispheres")
         events = await happened(log, learner.asks_to_open(), learner.opens(objectives=objectives))
         at = events[-1].recorded_at
-        ((*facts, progress, revision, met, created, completed),) = await shown(
+        ((*facts, progress, revision, met, created, completed, removed, _),) = await shown(
             owner, "conversations"
         )
         assert facts == [1, 1, 3, 2, 1, 101, "active"]
@@ -133,7 +133,7 @@ class TestConversations:
             "percentage": 0,
             "objectives": [{"objective": text, "status": ""} for text in objectives],
         }
-        assert (created, completed) == (at, None)
+        assert (created, completed, removed) == (at, None, None)
 
     async def test_without_objectives_there_is_no_progress(
         self, log: EventLog, owner: Connection

@@ -36,6 +36,14 @@ from eventstore.events import (
     ReplyRecord,
     Usage,
 )
+from eventstore.protection import (
+    HistoryRead,
+    HoldPlaced,
+    HoldReleased,
+    LearnerErased,
+    RetentionRuleSet,
+    TextExpired,
+)
 from eventstore.records import Actor, Metadata, RecordedEvent
 from service.commands import (
     Assessed,
@@ -173,6 +181,13 @@ ONE_OF_EACH: tuple[AnyEvent, ...] = (
     *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
     *(completed(), CREATED, EDITED, ExperienceDeleted(experience_id=8, course_id=7)),
     *(voted(), withdrawn()),
+    TextExpired(conversation_id=1, user_id=9, texts=3, rule="erasure"),
+    LearnerErased(
+        user_id=9, reason="asked", texts=3, conversations=1, names=1, identities=0, tokens=1
+    ),
+    *(HoldPlaced(hold_id=1, user_id=9, reason="a case"), RetentionRuleSet(course_id=7, days=30)),
+    HoldReleased(hold_id=1, user_id=9, reason="it is closed"),
+    HistoryRead(what="conversation", learner_id=9, conversation_id=1),
     ObjectivesAssessed(
         conversation_id=1,
         turn_id="t2",

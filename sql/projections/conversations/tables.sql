@@ -11,6 +11,8 @@ CREATE TABLE conversations (
     all_objectives_met boolean NOT NULL DEFAULT false,
     created_at         timestamptz NOT NULL,
     completed_at       timestamptz,
+    text_removed_at    timestamptz,
+    text_removed_upto  bigint,
     PRIMARY KEY (account_id, conversation_id)
 ) WITH (fillfactor = 85);
 CREATE INDEX ON conversations (account_id, experience_id, user_id, conversation_id);
@@ -18,3 +20,5 @@ COMMENT ON COLUMN conversations.experience_version IS 'Revision of the experienc
 COMMENT ON COLUMN conversations.progress IS 'As clients read it; null for an experience without objectives.';
 COMMENT ON COLUMN conversations.shown_revision IS 'Revision of the last event, other than a message, that changed what clients see.';
 COMMENT ON COLUMN conversations.all_objectives_met IS 'True once every objective was covered, and from then on.';
+COMMENT ON COLUMN conversations.text_removed_at IS 'When its texts were last deleted, by an erasure or a retention rule.';
+COMMENT ON COLUMN conversations.text_removed_upto IS 'Position of the event that recorded it: texts after it are kept.';

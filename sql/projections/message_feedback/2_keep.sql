@@ -1,7 +1,7 @@
-INSERT INTO message_feedback (account_id, conversation_id, user_id, message_id, feedback_id,
-                              vote, feedback_message, created_at)
+INSERT INTO message_feedback (account_id, conversation_id, user_id, message_id, position,
+                              feedback_id, vote, feedback_message, created_at)
 SELECT apply.account, l.conversation_id, (l.data->>'user_id')::bigint,
-       (l.data->>'message_id')::uuid, (l.data->>'feedback_id')::uuid, l.data->>'vote',
+       (l.data->>'message_id')::uuid, l.position, (l.data->>'feedback_id')::uuid, l.data->>'vote',
        c.content, l.recorded_at
   FROM (SELECT DISTINCT ON (e.data->>'user_id', e.data->>'message_id')
                e.type, e.position, e.conversation_id, e.data, e.recorded_at

@@ -3,6 +3,7 @@ CREATE TABLE message_feedback (
     conversation_id  bigint NOT NULL,
     user_id          bigint NOT NULL,
     message_id       uuid NOT NULL,
+    position         bigint NOT NULL,
     feedback_id      uuid NOT NULL,
     vote             text NOT NULL,
     feedback_message text,

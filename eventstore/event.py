@@ -1,0 +1,13 @@
+"""What all events have in common."""
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A fact: something that happened, in the past tense."""
+
+
+class DialogueEvent(Event, frozen=True, kw_only=True):
+    """An event of a learner's dialogue with an experience."""
+
+    conversation_id: int

@@ -1,0 +1,2 @@
+SELECT outcome, holds, texts, conversations, names, identities, tokens
+  FROM erase_learner_v1($1, $2, $3, $4)

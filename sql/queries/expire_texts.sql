@@ -1,0 +1,1 @@
+SELECT outcome, texts, conversations, held FROM expire_texts_v1($1, $2, $3)

@@ -1,0 +1,1 @@
+SELECT name FROM users WHERE account_id = $1 AND user_id = $2
