@@ -225,10 +225,11 @@ class _Work:
             witnesses = sorted(found, key=lambda witness: witness.checkpoint.size)
             compare(witnesses, self._roots, self._tree.size, self._findings)
         compare_outside(self._outside, stored, self._tree.size, self._findings)
-        if stored and stored[-1].checkpoint.size > self._in_tiles:
+        last = stored[-1].checkpoint.size if stored else 0
+        if last > self._in_tiles:
             self._findings.add(
                 self._in_tiles + 1,
-                f"the stored tree ends before the checkpoint of {stored[-1].checkpoint.size} events",
+                f"the stored tree ends before the checkpoint of {last} events",
             )
         if not self._outside and (stored or self._trusted.required):
             self._findings.add_general(

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from service.server import run
 from tests.bench.appending import bench_append
+from tests.bench.auditing import bench_audit
 from tests.bench.measuring import Row, benchmark_server, print_table
 from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "stream": bench_stream,
     "rebuild": bench_rebuild,
     "start": bench_start,
+    "audit": bench_audit,
 }
 
 
