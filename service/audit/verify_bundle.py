@@ -30,7 +30,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Dict, Iterator, Tuple
 
 FORMAT = "colloquy-bundle/1"
 MANIFEST = "manifest.json"
@@ -42,12 +42,25 @@ MANIFEST_FIELDS = (
     *("account_id", "created_at", "digest", "events", "files", "format", "program"),
     *("root", "selection", "texts", "tree_size"),
 )
-EVENT_FIELDS = (
-    *("account_id", "position", "stream", "revision", "event_id", "type", "conversation_id"),
-    *("recorded_at", "content_hash", "data", "metadata"),
-)
+EVENT: Dict[str, Tuple[type, ...]] = {
+    "account_id": (int,),
+    "position": (int,),
+    "stream": (str,),
+    "revision": (int,),
+    "event_id": (str,),
+    "type": (str,),
+    "conversation_id": (int, type(None)),
+    "recorded_at": (str,),
+    "content_hash": (str, type(None)),
+    "data": (dict,),
+    "metadata": (dict,),
+}
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 HASH = re.compile(r"[0-9a-f]{64}")
+Keys = Dict[Tuple[str, bytes], bytes]
+"""Public keys by name and id, as signatures name them."""
+Point = Tuple[int, int, int, int]
+"""x, y, z, t: extended coordinates."""
 
 
 class Wrong(Exception):
@@ -63,31 +76,28 @@ def check(sound: bool, problem: str) -> None:
         raise Wrong(problem)
 
 
-# --- 1. The manifest and the files ---------------------------------------------------------------
-
-
 def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
-    if not path.is_file() or path.is_symlink():
+    if not path.is_file():
         raise NoBundle(f"{folder} is no bundle, or an unfinished one: it has no {MANIFEST}")
     content = path.read_bytes()
-    manifest = parse(content, MANIFEST)
-    check(isinstance(manifest, dict), f"{MANIFEST} is no object")
+    manifest: dict[str, Any] = parse(content, MANIFEST, dict)
     check(tuple(sorted(manifest)) == MANIFEST_FIELDS, f"{MANIFEST} has other fields than it must")
     check(dump(manifest) == content, f"{MANIFEST} is not written as it must be")
     digest = manifest.pop("digest")
     check(sha256(dump(manifest)) == digest, f"{MANIFEST} was changed: its digest is another")
     check(manifest["format"] == FORMAT, f"this program reads {FORMAT}, not {manifest['format']!r}")
-    for field in ("account_id", "events", "texts", "tree_size"):
-        check(is_number(manifest[field]), f"{MANIFEST}: {field} is no number")
     selection = manifest["selection"]
-    check(isinstance(selection, dict) and sorted(selection) == ["id", "kind"], "bad selection")
-    check(selection["kind"] in ("all", "conversation", "course", "user"), "bad selection")
+    sound = isinstance(selection, dict) and sorted(selection) == ["id", "kind"]
+    sound = sound and selection["kind"] in ("all", "conversation", "course", "user")
+    check(sound, f"{MANIFEST}: this is no selection: {selection!r}")
     return manifest
 
 
 def check_files(folder: Path, files: Any) -> None:
-    check(isinstance(files, dict) and tuple(sorted(files)) == FILES, f"{MANIFEST}: bad files")
+    check(
+        isinstance(files, dict) and tuple(sorted(files)) == FILES, f"{MANIFEST} lists other files"
+    )
     for path in sorted(folder.iterdir()):
         known = path.name in (*FILES, MANIFEST) and path.is_file() and not path.is_symlink()
         check(known, f"{path.name} does not belong to the bundle")
@@ -103,7 +113,7 @@ def check_files(folder: Path, files: Any) -> None:
         check(files[name] == said, f"{name} was changed: it is not what {MANIFEST} says")
 
 
-def parse(text: bytes, where: str) -> Any:
+def parse(text: bytes, where: str, kind: type) -> Any:
     """JSON as strictly as it goes: UTF-8, no key twice, no NaN."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -115,9 +125,11 @@ def parse(text: bytes, where: str) -> Any:
         raise Wrong(f"{where}: {constant} is not JSON")
 
     try:
-        return json.loads(text.decode(), object_pairs_hook=once, parse_constant=refuse)
+        value = json.loads(text.decode(), object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise Wrong(f"{where}: this is not JSON: {error}") from error
+    check(isinstance(value, kind), f"{where}: this is no {kind.__name__}")
+    return value
 
 
 def dump(manifest: dict[str, Any]) -> bytes:
@@ -128,19 +140,12 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def is_number(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
 def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:
     """Where each line is, and the line without its line feed."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             check(line.endswith(b"\n"), f"{path.name}: its last line is cut off")
             yield f"{path.name} line {number}", line[:-1]
-
-
-# --- 2. Events -----------------------------------------------------------------------------------
 
 
 class Events:
@@ -156,30 +161,23 @@ class Events:
         self.revisions: dict[str, int] = {}
 
     def read(self, where: str, line: bytes) -> dict[str, Any]:
-        event = parse(line, where)
-        fits = isinstance(event, dict) and tuple(event) == EVENT_FIELDS
-        check(fits, f"{where}: an event has other fields")
-        for field in ("position", "revision"):
-            check(is_number(event[field]), f"{where}: {field} is no number")
-        for field in ("stream", "type", "recorded_at", "event_id"):
-            check(isinstance(event[field], str), f"{where}: {field} is no text")
-        for field in ("data", "metadata"):
-            check(isinstance(event[field], dict), f"{where}: {field} is no object")
-        self.check_facts(where, event)
-        self.check_order(where, event)
-        return event
-
-    def check_facts(self, where: str, event: dict[str, Any]) -> None:
+        event: dict[str, Any] = parse(line, where, dict)
+        check(list(event) == list(EVENT), f"{where}: an event has other fields")
+        for field, types in EVENT.items():
+            check(type(event[field]) in types, f"{where}: {field} is of another type")
         data, committed = event["data"], event["content_hash"]
         check(event["account_id"] == self.account_id, f"{where}: the event is of another account")
         check(data.get("type") == event["type"], f"{where}: two types in one event")
-        same = data.get("conversation_id") == event["conversation_id"]
+        conversation = event["conversation_id"]
+        same = data.get("conversation_id") == conversation
         check(same, f"{where}: two conversations in one event")
-        if self.kind == "conversation":
-            check(event["conversation_id"] == self.chosen, f"{where}: of another conversation")
+        chosen = self.kind != "conversation" or conversation == self.chosen
+        check(chosen, f"{where}: the event is of another conversation")
         check(TIME.fullmatch(event["recorded_at"]) is not None, f"{where}: this is no time")
-        is_hash = isinstance(committed, str) and HASH.fullmatch(committed) is not None
-        check(committed is None or is_hash, f"{where}: content_hash is no hash")
+        sound = committed is None or HASH.fullmatch(committed) is not None
+        check(sound, f"{where}: content_hash is no hash")
+        self.check_order(where, event)
+        return event
 
     def check_order(self, where: str, event: dict[str, Any]) -> None:
         position, stream, whole = event["position"], event["stream"], self.kind == "all"
@@ -194,9 +192,6 @@ class Events:
         check(not falls, f"{where}: recorded before the event that it follows")
         self.position, self.recorded_at = position, event["recorded_at"]
         self.revisions[stream] = event["revision"]
-
-
-# --- 3. The tree ---------------------------------------------------------------------------------
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -272,14 +267,10 @@ def begins_with(old: int, old_root: bytes, new: int, root: bytes, proof: list[by
     return last == 0 and (of_old, of_new) == (old_root, root)
 
 
-# --- 4. Signatures -------------------------------------------------------------------------------
-
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
-Point = tuple  # x, y, z, t: extended coordinates
-ZERO = (0, 1, 1, 0)
 
 
 def add_points(a: Point, b: Point) -> Point:
@@ -291,7 +282,7 @@ def add_points(a: Point, b: Point) -> Point:
 
 
 def multiply(number: int, point: Point) -> Point:
-    product = ZERO
+    product: Point = (0, 1, 1, 0)
     while number:
         if number & 1:
             product = add_points(product, point)
@@ -319,7 +310,7 @@ def decode_point(encoded: bytes) -> Point | None:
 def encode_point(point: Point) -> bytes:
     inverse = pow(point[2], P - 2, P)
     x, y = point[0] * inverse % P, point[1] * inverse % P
-    return (y | (x & 1) << 255).to_bytes(32, "little")
+    return int(y | (x & 1) << 255).to_bytes(32, "little")
 
 
 BASE = decode_point(bytes([0x58]) + bytes([0x66]) * 31)
@@ -346,8 +337,7 @@ def unbase64(text: str) -> bytes:
     return value
 
 
-def read_keys(path: Path) -> dict[tuple[str, bytes], bytes]:
-    """Public keys by name and id, as signatures name them."""
+def read_keys(path: Path) -> Keys:
     keys = {}
     for line in path.read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
@@ -362,7 +352,7 @@ def read_keys(path: Path) -> dict[tuple[str, bytes], bytes]:
     return keys
 
 
-def open_note(note: str, keys: dict[tuple[str, bytes], bytes], log: int) -> tuple[int, bytes]:
+def open_note(note: str, keys: Keys, log: int) -> tuple[int, bytes]:
     """Size and root in a checkpoint that one of the keys has signed for this account's log."""
     text, _, signatures = note.partition("\n\n")
     check(signatures.endswith("\n"), "the checkpoint is cut off")
@@ -384,9 +374,6 @@ def open_note(note: str, keys: dict[tuple[str, bytes], bytes], log: int) -> tupl
     return int(parts[1]), unbase64(parts[2])
 
 
-# --- 5. All of it --------------------------------------------------------------------------------
-
-
 class Texts:
     """Goes through content.ndjson beside the events, since both rise."""
 
@@ -401,11 +388,10 @@ class Texts:
         where, line = next(self.lines, ("", b""))
         if not where:
             return None
-        text = parse(line, where)
-        sound = isinstance(text, dict) and tuple(text) == ("position", "salt", "content")
-        check(sound and is_number(text["position"]), f"{where}: other fields than a text has")
+        text: dict[str, Any] = parse(line, where, dict)
+        sound = list(text) == ["position", "salt", "content"] and type(text["position"]) is int
+        check(sound and isinstance(text["content"], str), f"{where}: this is no text of an event")
         check(re.fullmatch("([0-9a-f]{2})*", str(text["salt"])) is not None, f"{where}: no salt")
-        check(isinstance(text["content"], str), f"{where}: the content is no text")
         return text
 
     def of(self, event: dict[str, Any]) -> None:
@@ -436,7 +422,7 @@ def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
     size, root = open_note((folder / "checkpoint").read_bytes().decode(), keys, log)
     said = (manifest["tree_size"], manifest["root"])
     check((size, root.hex()) == said, "the checkpoint is not the one that the manifest says")
-    events, texts, tree = Events(manifest), Texts(folder / "content.ndjson"), None
+    events, texts = Events(manifest), Texts(folder / "content.ndjson")
     tree, number = Tree(folder / "proof.txt"), 0
     for where, line in lines_of(folder / "events.ndjson"):
         event = events.read(where, line)
@@ -452,7 +438,11 @@ def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
     check(counts, f"{MANIFEST} says other counts")
     before = 0
     for where, line in lines_of(folder / "checkpoints.ndjson"):
-        before = check_earlier(where, parse(line, where), keys, log, before, size, root)
+        old, old_root, proof = read_earlier(where, line, keys, log)
+        check(before < old < size, f"{where}: the checkpoint of {old} events is out of order")
+        sound = begins_with(old, old_root, size, root, proof)
+        check(sound, f"{where}: the log does not begin with the {old} events sealed then")
+        before = old
     return {
         "verified": True,
         "account_id": log,
@@ -467,17 +457,12 @@ def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
     }
 
 
-def check_earlier(
-    where: str, entry: Any, keys: Any, log: int, before: int, size: int, root: bytes
-) -> int:
-    check(isinstance(entry, dict) and tuple(entry) == ("note", "proof"), f"{where}: bad fields")
-    old, old_root = open_note(str(entry["note"]), keys, log)
-    check(before < old < size, f"{where}: the checkpoint of {old} events is out of order")
-    check(isinstance(entry["proof"], list), f"{where}: there is no proof")
+def read_earlier(where: str, line: bytes, keys: Keys, log: int) -> tuple[int, bytes, list[bytes]]:
+    entry = parse(line, where, dict)
+    sound = list(entry) == ["note", "proof"] and isinstance(entry["proof"], list)
+    check(sound, f"{where}: this is no checkpoint with a proof")
     proof = [unhex(where, str(element).encode()) for element in entry["proof"]]
-    sound = begins_with(old, old_root, size, root, proof)
-    check(sound, f"{where}: the log does not begin with the {old} events that were sealed then")
-    return old
+    return (*open_note(str(entry["note"]), keys, log), proof)
 
 
 def report(proved: dict[str, Any]) -> str:

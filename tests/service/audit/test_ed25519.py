@@ -74,7 +74,9 @@ def test_a_point_has_one_encoding() -> None:
     assert BASE is not None
     for number in (1, 2, 3, 1000, L - 1, L + 5):
         encoded = encode_point(multiply(number, BASE))
-        assert encode_point(decode_point(encoded) or ()) == encoded
+        decoded = decode_point(encoded)
+        assert decoded is not None
+        assert encode_point(decoded) == encoded
     minus_zero = (1 | 1 << 255).to_bytes(32, "little")
     for wrong in (
         P.to_bytes(32, "little"),
