@@ -108,7 +108,7 @@ async def test_the_only_keys_of_a_bundle_are_told_to_prove_little(
     out, _ = await process.communicate()
     assert process.returncode == 0
     assert "WARNING: the only keys were those in the bundle itself" in out.decode()
-    assert out.decode().endswith("\nverified\n")
+    assert out.decode().endswith("proves little.\nverified\n")
 
 
 async def test_what_is_no_bundle_is_wrong_usage(tmp_path: Path) -> None:
