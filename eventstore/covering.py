@@ -4,7 +4,7 @@ A verifier goes from left to right over the leaves that it has and takes the nex
 proof for every subtree between them; of all leaves, the proof is empty.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from eventstore.errors import TilesMissing
 from eventstore.merkle import Node, full_root, join, node_hash
@@ -35,6 +35,11 @@ class CoveredTree:
             node = node_hash(self.stack.pop()[1], node)
             level += 1
         self.stack.append((level, node))
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Adds the next leaves, given their hashes."""
+        for leaf in leaves:
+            self.push(0, leaf)
 
     def root(self) -> bytes:
         """The root of what is covered."""

@@ -55,15 +55,25 @@ class LineChecks:
 
     def take(self, rows: Sequence[Row]) -> None:
         """Checks the next lines."""
-        for row in rows:
+        decode = self._decoder.decode
+        for position, text, salt, content in rows:
             try:
-                line = self._decoder.decode(row[1])
+                line = decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self._findings.add(row[0], f"the event is not of the form of all events: {error}")
-                self.position = row[0]
+                self._findings.add(position, f"the event is not of the form of all events: {error}")
+                self.position = position
                 continue
-            self._check_order(line)
-            self._check_text(line, row[2], row[3])
+            stream, revision = line.stream, line.revision
+            if (
+                line.position != self.position + 1
+                or revision != self._revisions.get(stream, 0) + 1
+                or line.recorded_at < self._recorded_at
+            ):
+                self._report_order(line)
+            self.position = line.position
+            self._revisions[stream] = revision
+            self._recorded_at = line.recorded_at
+            self._check_text(line, salt, content)
 
     def end(self) -> None:
         """All lines were there: what is missing is missing for good."""
@@ -74,7 +84,7 @@ class LineChecks:
                     "the event's text is missing, and no erasure or expiry in the log says so",
                 )
 
-    def _check_order(self, line: Line) -> None:
+    def _report_order(self, line: Line) -> None:
         expected = self.position + 1
         if line.position > expected:
             self._findings.add(
@@ -82,41 +92,43 @@ class LineChecks:
             )
         elif line.position < expected:
             self._findings.add(line.position, "two events have this position")
-        self.position = max(line.position, self.position)
         revision = self._revisions.get(line.stream, 0) + 1
         if line.revision != revision:
             self._findings.add(
                 line.position,
                 f"the event has revision {line.revision} of {line.stream}, not {revision}",
             )
-        self._revisions[line.stream] = line.revision
         if line.recorded_at < self._recorded_at:
             self._findings.add(
                 line.position,
                 f"the event was recorded at {line.recorded_at}, before the one that it follows",
             )
-        self._recorded_at = line.recorded_at
 
-    def _check_text(self, line: Line, salt: bytes | None, text: bytes | None) -> None:
+    def _check_text(self, line: Line, salt: bytes | None, content: bytes | None) -> None:
         conversation, learner = line.conversation_id, line.data.user_id
-        if conversation is not None and learner is not None:
-            self._learners.setdefault(conversation, learner)
-        if line.type == "text_expired.v1" and conversation is not None:
-            self._bare.pop(conversation, None)
-        elif line.type == "learner_erased.v1" and learner is not None:
-            self._erased[learner] = line.position
+        if learner is not None:
+            self._follow(line, conversation, learner)
         if line.content_hash is None:
-            if text is not None:
+            if content is not None:
                 self._findings.add(line.position, "there is a text, but the event never had one")
-        elif salt is None or text is None:
+        elif salt is None or content is None:
             self.removed += 1
             self._miss(line)
         else:
             self.texts += 1
-            if sha256(salt + text).hexdigest() != line.content_hash:
+            if sha256(salt + content).hexdigest() != line.content_hash:
                 self._findings.add(
                     line.position, "the event's text or salt is not what the event commits to"
                 )
+
+    def _follow(self, line: Line, conversation: int | None, learner: int) -> None:
+        """Keeps whose conversation it is, and what was removed; each such event names both."""
+        if line.type == "learner_erased.v1":
+            self._erased[learner] = line.position
+        if conversation is not None:
+            self._learners.setdefault(conversation, learner)
+            if line.type == "text_expired.v1":
+                self._bare.pop(conversation, None)
 
     def _miss(self, line: Line) -> None:
         # A text of no conversation can only be covered by its learner's erasure.

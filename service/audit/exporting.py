@@ -230,6 +230,9 @@ class _Export:
 
     async def _cover(self, rows: Sequence[Row], upto: int) -> None:
         """Adds leaves to the tree, and to the proof what it takes to come to each of them."""
+        if rows and rows[-1][0] - self._tree.size == len(rows):  # there is nothing between
+            self._tree.extend([leaf_hash(row[1]) for row in rows])
+            return
         gaps, size = [], self._tree.size
         for row in rows:
             gaps.append(gap_nodes(size, row[0] - 1) if size < row[0] - 1 else [])
