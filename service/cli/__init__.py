@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 
 from service.cli.accounts import account
+from service.cli.audit import audit
 from service.cli.database import db, migrate
 from service.cli.doctor import doctor
 from service.cli.experiences import experience
@@ -32,7 +33,7 @@ def colloquy() -> None:
 
 COMMANDS = (
     *(serve, migrate, account, roster, token, experience, log, learner, hold, retention),
-    *(projections, seal, db, doctor),
+    *(projections, seal, audit, db, doctor),
 )
 for command in COMMANDS:
     colloquy.add_command(command)

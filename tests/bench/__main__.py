@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from service.server import run
 from tests.bench.appending import bench_append
+from tests.bench.auditing import bench_audit
 from tests.bench.measuring import Row, benchmark_server, print_table
 from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "rebuild": bench_rebuild,
     "seal": bench_seal,
     "start": bench_start,
+    "audit": bench_audit,
 }
 
 

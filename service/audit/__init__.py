@@ -1,0 +1,1 @@
+"""Proofs for auditors: bundles, and what records that somebody read."""

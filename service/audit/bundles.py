@@ -1,0 +1,172 @@
+"""The folder of a bundle: what belongs in it, how far an unfinished one is, when it is whole."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from service.errors import ServiceError
+
+GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
+"""Files that an export adds to as it goes."""
+
+FILES = (*GROWING, "README.txt", "checkpoint", "checkpoints.ndjson", "verify_bundle.py", "vkeys")
+MANIFEST = "manifest.json"
+_STATE = ".partial"
+_DRAFTS = (".partial.draft", ".manifest.draft")
+_BLOCK = 1 << 20
+
+
+class BundleRefused(ServiceError):
+    """The folder holds something else."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """What is exported: `all` of the log, or a `conversation`, a `course` or a `user` by id."""
+
+    kind: str
+    id: int | None = None
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export is of. `head` is where the log ended when it began."""
+
+    account_id: int
+    selection: Selection
+    tree_size: int
+    note: str
+    head: int
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an export is: the last position, counts, lengths of files, and the tree so far."""
+
+    position: int = 0
+    events: int = 0
+    texts: int = 0
+    lengths: tuple[int, ...] = (0, 0, 0)
+    covered: int = 0
+    stack: tuple[tuple[int, bytes], ...] = ()
+
+
+class State(msgspec.Struct, frozen=True):
+    """What an unfinished bundle keeps beside its files."""
+
+    cut: Cut
+    reached: Reached
+
+
+class Bundle:
+    """A bundle that is being made.
+
+    Args:
+        folder: Where it is; made if need be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: list[IO[bytes]] = []
+
+    @contextmanager
+    def opened(self) -> Iterator["Bundle"]:
+        """Keeps other exports out of the folder.
+
+        Raises:
+            BundleRefused: It holds something else, a finished bundle, or is in use.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._refuse_others()
+            lock = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise BundleRefused(f"cannot write to {self.folder}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield self
+        except BlockingIOError as error:
+            raise BundleRefused(f"another export is writing to {self.folder}") from error
+        finally:
+            for file in self._files:
+                file.close()
+            os.close(lock)
+
+    def state(self) -> State | None:
+        """How far the folder's export was when it ended before its time."""
+        path = self.folder / _STATE
+        if not path.exists():
+            return None
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=State)
+        except msgspec.DecodeError as error:
+            raise BundleRefused(f"{path} is of another version: remove {self.folder}") from error
+
+    def resume(self, reached: Reached) -> tuple[IO[bytes], ...]:
+        """The growing files, as they were at that state."""
+        for name, length in zip(GROWING, reached.lengths, strict=True):
+            file = (self.folder / name).open("ab")
+            file.truncate(length)
+            self._files.append(file)
+        return tuple(self._files)
+
+    def keep(self, state: State) -> None:
+        """From here an export that is interrupted goes on."""
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        self._replace(_STATE, _DRAFTS[0], msgspec.json.encode(state))
+
+    def lengths(self) -> tuple[int, ...]:
+        """How long the growing files are."""
+        return tuple(file.tell() for file in self._files)
+
+    def write(self, name: str, content: bytes) -> None:
+        """One of the other files, as a whole."""
+        with (self.folder / name).open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Writes the manifest, with which the bundle is whole."""
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+        manifest = {**facts, "files": {name: _fact(self.folder / name) for name in FILES}}
+        digest = hashlib.sha256(_dump(manifest)).hexdigest()
+        self._replace(MANIFEST, _DRAFTS[1], _dump({**manifest, "digest": digest}))
+        (self.folder / _STATE).unlink(missing_ok=True)
+
+    def _refuse_others(self) -> None:
+        there = {path.name for path in self.folder.iterdir()}
+        if MANIFEST in there:
+            raise BundleRefused(f"{self.folder} holds a finished bundle")
+        if there and (_STATE not in there or there - {*FILES, *_DRAFTS, _STATE}):
+            raise BundleRefused(f"{self.folder} holds something else than an unfinished bundle")
+
+    def _replace(self, name: str, draft: str, content: bytes) -> None:
+        self.write(draft, content)
+        (self.folder / draft).replace(self.folder / name)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _dump(manifest: Mapping[str, Any]) -> bytes:
+    """The one way to write a manifest, which its verifier insists on."""
+    return (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _fact(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}

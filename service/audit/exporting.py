@@ -1,0 +1,271 @@
+"""Exports a part of a log, or all of it, as a bundle that proves itself."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from eventstore.connections import Connection, connect
+from eventstore.copying import Row, copy_rows
+from eventstore.covering import CoveredTree, gap_nodes, read_nodes
+from eventstore.errors import LogDamaged
+from eventstore.merkle import leaf_hash
+from eventstore.notes import VerifierKey, read_note
+from eventstore.tiles import StoredTiles, Tree
+from eventstore.verifying import Progress
+from service.audit.bundles import Bundle, BundleRefused, Cut, Reached, Selection, State
+from service.errors import NotFound
+from sql.loader import query
+
+_KEEP_EVERY = 20_000
+"""Events after which an interrupted export need not begin anew."""
+
+_QUERIES = {
+    "all": "copy_lines",
+    "conversation": "copy_conversation",
+    "course": "copy_course",
+    "user": "copy_learner",
+}
+
+_README = """\
+A part of a log of conversations, or all of it, with what proves it.
+
+    python3 verify_bundle.py . --vkey FILE
+
+FILE holds the log's public keys, which whoever runs the log has given to you apart from this
+bundle. The program needs Python 3.9 or newer and nothing else; take it, too, from elsewhere if
+you do not trust where the bundle comes from. It says in its first lines what it checks.
+
+events.ndjson       the events, a line each: exactly the bytes that were sealed
+content.ndjson      their texts with the salts that they were sealed with, erased ones left out
+proof.txt           hashes that stand for the events that are not here
+checkpoint          what was signed: how many events there were, and the root of their tree
+checkpoints.ndjson  earlier checkpoints, and proofs that the log has only grown since
+vkeys               the public keys, as the log's operator lists them
+manifest.json       what this is, and the SHA-256 of every other file
+
+Events after the checkpoint are not here.
+"""
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle holds. `unsealed` events were in the log after the checkpoint."""
+
+    folder: str
+    events: int
+    texts: int
+    tree_size: int
+    unsealed: int
+    resumed: bool
+
+
+class _Text(msgspec.Struct, frozen=True):
+    position: int
+    salt: str
+    content: str
+
+
+async def export_bundle(
+    url: str,
+    keys: Sequence[VerifierKey],
+    account_id: int,
+    selection: Selection,
+    folder: Path,
+    *,
+    size: int | None,
+    progress: Progress,
+) -> Exported:
+    """Makes a bundle, or goes on with one that was interrupted.
+
+    Args:
+        url: The owner's connection URL.
+        keys: All that ever signed.
+        size: Of the checkpoint at which to cut; None for the last.
+
+    Raises:
+        BundleRefused: The folder holds something else.
+        NotFound: There is no such checkpoint, or the selection is of nothing.
+        LogDamaged: The events are not what was sealed.
+    """
+    reader = await connect(url, "colloquy_auditor")
+    looker = await connect(url, "colloquy_auditor")
+    try:
+        with Bundle(folder).opened() as bundle:
+            state = await _state(looker, bundle, account_id, selection, size)
+            export = _Export(bundle, state, StoredTiles(looker, account_id), progress)
+            await export.run(reader)
+            await export.finish(looker, keys)
+            return export.done()
+    finally:
+        await reader.close()
+        await looker.close()
+
+
+async def _state(
+    connection: Connection,
+    bundle: Bundle,
+    account_id: int,
+    selection: Selection,
+    size: int | None,
+) -> State:
+    """Where the export begins, or goes on."""
+    kept = bundle.state()
+    if kept is None:
+        return await _begin(connection, account_id, selection, size)
+    cut = kept.cut
+    if (cut.account_id, cut.selection) != (account_id, selection) or size not in (
+        None,
+        cut.tree_size,
+    ):
+        raise BundleRefused(f"{bundle.folder} holds an unfinished bundle of something else")
+    if await connection.fetchval(query("has_removed_since"), account_id, cut.head):
+        # What it holds may have been erased meanwhile.
+        return await _begin(connection, account_id, selection, cut.tree_size)
+    return kept
+
+
+async def _begin(
+    connection: Connection, account_id: int, selection: Selection, size: int | None
+) -> State:
+    head = await connection.fetchval(query("get_log_head"), account_id)
+    if head is None:
+        raise NotFound(f"there is no account {account_id}: see `colloquy account list`")
+    row = await connection.fetchrow(query("get_tree_head"), account_id, size)
+    if row is None:
+        which = "" if size is None else f" of {size} events"
+        raise NotFound(f"account {account_id} has no checkpoint{which}: see `colloquy seal status`")
+    cut = Cut(
+        account_id=account_id,
+        selection=selection,
+        tree_size=row["size"],
+        note=row["note"],
+        head=head,
+    )
+    return State(cut, Reached())
+
+
+class _Export:
+    def __init__(
+        self, bundle: Bundle, state: State, tiles: StoredTiles, progress: Progress
+    ) -> None:
+        self._bundle = bundle
+        self._cut = state.cut
+        self._from = self._kept = state.reached
+        self._tiles = tiles
+        self._progress = progress
+        self._tree = CoveredTree(state.reached.covered, list(state.reached.stack))
+        self._position = state.reached.position
+        self._events, self._texts = state.reached.events, state.reached.texts
+        self._encoder = msgspec.json.Encoder()
+        self._files = bundle.resume(state.reached)
+        bundle.keep(state)
+
+    async def run(self, connection: Connection) -> None:
+        """Writes the events, their texts and the hashes for what lies between."""
+        chosen = self._cut.selection
+        await copy_rows(
+            connection,
+            _QUERIES[chosen.kind],
+            *(self._cut.account_id, self._position, self._cut.tree_size),
+            *(() if chosen.id is None else (chosen.id,)),
+            take=self._take,
+        )
+        await self._cover([], self._cut.tree_size)
+        if self._tree.root() != read_note(self._cut.note).root:
+            raise LogDamaged("the events are not what was sealed: run `colloquy audit verify`")
+        if not self._events:
+            raise NotFound(f"nothing up to {self._cut.tree_size} is of {chosen.kind} {chosen.id}")
+
+    async def finish(self, connection: Connection, keys: Sequence[VerifierKey]) -> None:
+        """Writes all that is small, the manifest last."""
+        bundle, cut = self._bundle, self._cut
+        bundle.write("checkpoint", cut.note.encode())
+        bundle.write("vkeys", "".join(f"{key}\n" for key in keys).encode())
+        bundle.write("README.txt", _README.encode())
+        program = files("service.audit") / "verify_bundle.py"
+        bundle.write("verify_bundle.py", program.read_bytes())
+        heads = await connection.fetch(query("list_days_last_heads"), cut.account_id, cut.tree_size)
+        bundle.write("checkpoints.ndjson", b"".join([await self._earlier(row) for row in heads]))
+        bundle.finish(
+            {
+                "format": "colloquy-bundle/1",
+                "account_id": cut.account_id,
+                "selection": {"kind": cut.selection.kind, "id": cut.selection.id},
+                "tree_size": cut.tree_size,
+                "root": self._tree.root().hex(),
+                "events": self._events,
+                "texts": self._texts,
+                "program": f"colloquy {version('colloquy')}",
+                "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            }
+        )
+
+    def done(self) -> Exported:
+        """What came of it."""
+        return Exported(
+            folder=str(self._bundle.folder),
+            events=self._events,
+            texts=self._texts,
+            tree_size=self._cut.tree_size,
+            unsealed=self._cut.head - self._cut.tree_size,
+            resumed=self._from.position > 0,
+        )
+
+    async def _take(self, rows: Sequence[Row]) -> None:
+        await self._cover(rows, 0)
+        events, texts, _ = self._files
+        events.write(b"".join([row[1] + b"\n" for row in rows]))
+        written = [self._text(row) for row in rows if row[2] is not None]
+        texts.write(b"".join(written))
+        self._events += len(rows)
+        self._texts += len(written)
+        self._position = rows[-1][0]
+        self._progress(self._position, self._cut.tree_size)
+        if self._events - self._kept.events >= _KEEP_EVERY:
+            self._keep()
+
+    async def _cover(self, rows: Sequence[Row], upto: int) -> None:
+        """Adds leaves to the tree, and to the proof what it takes to come to each of them."""
+        if rows and rows[-1][0] - self._tree.size == len(rows):  # there is nothing between
+            self._tree.extend([leaf_hash(row[1]) for row in rows])
+            return
+        gaps, size = [], self._tree.size
+        for row in rows:
+            gaps.append(gap_nodes(size, row[0] - 1) if size < row[0] - 1 else [])
+            size = row[0]
+        gaps.append(gap_nodes(size, upto))
+        nodes = [node for gap in gaps for node in gap]
+        hashes = await read_nodes(self._tiles, nodes) if nodes else {}
+        for row, gap in zip(rows, gaps, strict=False):
+            for node in gap:
+                self._tree.push(node[0], hashes[node])
+            self._tree.push(0, leaf_hash(row[1]))
+        for node in gaps[-1]:
+            self._tree.push(node[0], hashes[node])
+        self._files[2].write(b"".join([hashes[node].hex().encode() + b"\n" for node in nodes]))
+
+    def _text(self, row: Row) -> bytes:
+        position, _, salt, text = row
+        assert salt is not None
+        assert text is not None
+        return self._encoder.encode(_Text(position, salt.hex(), text.decode())) + b"\n"
+
+    def _keep(self) -> None:
+        self._kept = Reached(
+            position=self._position,
+            events=self._events,
+            texts=self._texts,
+            lengths=self._bundle.lengths(),
+            covered=self._tree.size,
+            stack=tuple(self._tree.stack),
+        )
+        self._bundle.keep(State(self._cut, self._kept))
+
+    async def _earlier(self, head: asyncpg.Record) -> bytes:
+        proof = await Tree(self._tiles).prove_consistency(head["size"], self._cut.tree_size)
+        entry = {"note": head["note"], "proof": [element.hex() for element in proof]}
+        return self._encoder.encode(entry) + b"\n"

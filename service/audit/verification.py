@@ -1,0 +1,60 @@
+"""A verification with the keys and files that the settings, or an auditor, name."""
+
+from pathlib import Path
+
+from eventstore.connections import connect
+from eventstore.errors import NoteInvalid
+from eventstore.keys import list_keys
+from eventstore.notes import VerifierKey, parse_verifier_key
+from eventstore.verifying import Progress, Trusted, Verification, verify_log
+from projections.rebuild import silent
+from service.errors import BadRequest, UnknownAccount
+from service.sealing import checkpoint_folder, key_place
+from service.settings import Settings
+from sql.loader import query
+
+
+async def verify_account(
+    settings: Settings,
+    url: str,
+    account_id: int,
+    vkey: Path | None = None,
+    checkpoints: Path | None = None,
+    progress: Progress = silent,
+) -> Verification:
+    """Verifies an account's log as the auditor's role sees it.
+
+    Args:
+        vkey: A file of public keys, in place of the list beside the key.
+        checkpoints: A folder as the sealer keeps it, in place of the one of the settings.
+
+    Raises:
+        BadRequest: The file holds something else than keys.
+        UnknownAccount: There is no such account.
+    """
+    folder = checkpoints or checkpoint_folder(settings)
+    keys = read_keys(vkey) if vkey else list_keys(key_place(settings))
+    trusted = Trusted(keys, folder / str(account_id), required=checkpoints is not None)
+    connection = await connect(url, "colloquy_auditor")
+    try:
+        if await connection.fetchval(query("get_log_head"), account_id) is None:
+            raise UnknownAccount(f"there is no account {account_id}: see `colloquy account list`")
+        return await verify_log(connection, account_id, trusted, progress)
+    finally:
+        await connection.close()
+
+
+def read_keys(path: Path) -> list[VerifierKey]:
+    """The public keys in a file, one a line; lines with # are comments.
+
+    Raises:
+        BadRequest: It holds something else, or none.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        keys = [parse_verifier_key(line) for line in lines if line and not line.startswith("#")]
+    except (OSError, UnicodeDecodeError, NoteInvalid) as error:
+        raise BadRequest(f"{path}: {error}") from error
+    if not keys:
+        raise BadRequest(f"{path} holds no key")
+    return keys

@@ -1,0 +1,486 @@
+"""Verifies a bundle that `colloquy audit export` made. Usage:
+
+    python3 verify_bundle.py DIR [--vkey FILE] [--json]
+
+DIR is the bundle. FILE holds the public keys of the log, one a line, as you got them from whoever
+runs it, and not with the bundle: without it only the keys in the bundle are there, and whoever
+forged all of it could have put theirs in. Exit code 0: verified. 1: something is wrong, and a
+sentence says what and where. 2: wrong usage, or no bundle.
+
+One file, for any Python from 3.9 on, that needs nothing but the standard library. What it checks:
+
+1. The files are those that manifest.json lists, with the length and SHA-256 that it says.
+2. Each line of events.ndjson is an event: of the account, positions and revisions rising.
+3. The tree of all events (RFC 9162), made of the lines here and, for events that are not here,
+   of the hashes in proof.txt, has the root that the checkpoint says.
+4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys, for this log. So are the
+   earlier ones in checkpoints.ndjson, and the tree begins with the tree of each of them.
+5. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt, then text).
+
+It proves that what is here was in the log, in this order, when the checkpoint was signed. It does
+not prove that a selection left nothing out; a bundle of the whole log does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, Tuple
+
+FORMAT = "colloquy-bundle/1"
+MANIFEST = "manifest.json"
+FILES = (
+    *("README.txt", "checkpoint", "checkpoints.ndjson", "content.ndjson", "events.ndjson"),
+    *("proof.txt", "verify_bundle.py", "vkeys"),
+)
+MANIFEST_FIELDS = (
+    *("account_id", "created_at", "digest", "events", "files", "format", "program"),
+    *("root", "selection", "texts", "tree_size"),
+)
+EVENT_FIELDS = (
+    *("account_id", "position", "stream", "revision", "event_id", "type", "conversation_id"),
+    *("recorded_at", "content_hash", "data", "metadata"),
+)
+EVENT_TYPES = {"position": int, "stream": str, "revision": int, "recorded_at": str, "data": dict}
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+HASH = re.compile(r"[0-9a-f]{64}")
+Keys = Dict[Tuple[str, bytes], bytes]
+"""Public keys by name and id, as signatures name them."""
+Point = Tuple[int, int, int, int]
+"""x, y, z, t: extended coordinates."""
+
+
+class Wrong(Exception):
+    """The bundle does not prove what it says."""
+
+
+class NoBundle(Exception):
+    """There is nothing to verify."""
+
+
+def check(sound: bool, problem: str) -> None:
+    if not sound:
+        raise Wrong(problem)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NoBundle(f"{folder} is no bundle, or an unfinished one: it has no {MANIFEST}")
+    content = path.read_bytes()
+    manifest: dict[str, Any] = parse(content, MANIFEST, dict)
+    check(tuple(sorted(manifest)) == MANIFEST_FIELDS, f"{MANIFEST} has other fields than it must")
+    check(dump(manifest) == content, f"{MANIFEST} is not written as it must be")
+    digest = manifest.pop("digest")
+    check(sha256(dump(manifest)) == digest, f"{MANIFEST} was changed: its digest is another")
+    check(manifest["format"] == FORMAT, f"this program reads {FORMAT}, not {manifest['format']!r}")
+    selection = manifest["selection"]
+    sound = isinstance(selection, dict) and sorted(selection) == ["id", "kind"]
+    sound = sound and selection["kind"] in ("all", "conversation", "course", "user")
+    check(sound, f"{MANIFEST}: this is no selection: {selection!r}")
+    return manifest
+
+
+def check_files(folder: Path, files: Any) -> None:
+    check(
+        isinstance(files, dict) and tuple(sorted(files)) == FILES, f"{MANIFEST} lists other files"
+    )
+    for path in sorted(folder.iterdir()):
+        known = path.name in (*FILES, MANIFEST) and path.is_file() and not path.is_symlink()
+        check(known, f"{path.name} does not belong to the bundle")
+    for name in FILES:
+        path = folder / name
+        check(path.is_file(), f"{name} is missing")
+        digest, length = hashlib.sha256(), 0
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                length += len(block)
+        said = {"bytes": length, "sha256": digest.hexdigest()}
+        check(files[name] == said, f"{name} was changed: it is not what {MANIFEST} says")
+
+
+def parse(text: bytes, where: str, kind: type) -> Any:
+    """JSON as strictly as it goes: UTF-8, no key twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        check(len(found) == len(pairs), f"{where}: a key stands there twice")
+        return found
+
+    try:
+        value = json.loads(text.decode(), object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
+        raise Wrong(f"{where}: this is not JSON: {error}") from error
+    check(isinstance(value, kind), f"{where}: this is no {kind.__name__}")
+    return value
+
+
+def dump(manifest: dict[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Where each line is, and the line without its line feed."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            check(line.endswith(b"\n"), f"{path.name}: its last line is cut off")
+            yield f"{path.name} line {number}", line[:-1]
+
+
+class Events:
+    """Checks each event by itself and after those before it."""
+
+    def __init__(self, manifest: dict[str, Any]) -> None:
+        self.account_id = manifest["account_id"]
+        self.tree_size = manifest["tree_size"]
+        self.kind = manifest["selection"]["kind"]
+        self.chosen = manifest["selection"]["id"]
+        self.position = 0
+        self.recorded_at = ""
+        self.revisions: dict[str, int] = {}
+
+    def read(self, where: str, line: bytes) -> dict[str, Any]:
+        event: dict[str, Any] = parse(line, where, dict)
+        check(tuple(event) == EVENT_FIELDS, f"{where}: an event has other fields")
+        for field, kind in EVENT_TYPES.items():
+            check(type(event[field]) is kind, f"{where}: {field} is no {kind.__name__}")
+        data, committed = event["data"], event["content_hash"]
+        check(event["account_id"] == self.account_id, f"{where}: the event is of another account")
+        check(data.get("type") == event["type"], f"{where}: two types in one event")
+        conversation = event["conversation_id"]
+        same = conversation == data.get("conversation_id")
+        check(same, f"{where}: two conversations in one event")
+        chosen = self.kind != "conversation" or conversation == self.chosen
+        check(chosen, f"{where}: the event is of another conversation")
+        check(TIME.fullmatch(event["recorded_at"]) is not None, f"{where}: this is no time")
+        sound = committed is None or HASH.fullmatch(str(committed)) is not None
+        check(sound, f"{where}: content_hash is no hash")
+        self.check_order(where, event)
+        return event
+
+    def check_order(self, where: str, event: dict[str, Any]) -> None:
+        position, stream, whole = event["position"], event["stream"], self.kind == "all"
+        rises = self.position < position <= self.tree_size
+        check(rises, f"{where}: position {position} after {self.position}")
+        missing = whole and position != self.position + 1
+        check(not missing, f"{where}: the events from {self.position + 1} on are missing")
+        before = self.revisions.get(stream, 0)
+        rises = event["revision"] == before + 1 if whole else event["revision"] > before
+        check(rises, f"{where}: revision {event['revision']} of {stream} after {before}")
+        falls = event["recorded_at"] < self.recorded_at
+        check(not falls, f"{where}: recorded before the event that it follows")
+        self.position, self.recorded_at = position, event["recorded_at"]
+        self.revisions[stream] = event["revision"]
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """Grows from left to right: leaves that are here, and hashes for all between them.
+
+    What is between two leaves is covered by the largest subtrees that fit, from left to right;
+    so there is one way to write a proof, and none of it is superfluous.
+    """
+
+    def __init__(self, proof: Path) -> None:
+        self.size = 0
+        self.stack: list[tuple[int, bytes]] = []
+        self.proof = lines_of(proof)
+
+    def leaf(self, position: int, line: bytes) -> None:
+        self.fill(position - 1)
+        self.push(0, hashlib.sha256(b"\x00" + line).digest())
+
+    def fill(self, size: int) -> None:
+        """Covers what is between here and a size by the proof."""
+        while self.size < size:
+            level = (size - self.size).bit_length() - 1
+            if self.size:
+                level = min(level, (self.size & -self.size).bit_length() - 1)
+            self.push(level, unhex(*next(self.proof, ("proof.txt: its end", b""))))
+
+    def push(self, level: int, node: bytes) -> None:
+        self.size += 1 << level
+        while self.stack and self.stack[-1][0] == level:
+            node = node_hash(self.stack.pop()[1], node)
+            level += 1
+        self.stack.append((level, node))
+
+    def root(self, size: int) -> bytes:
+        self.fill(size)
+        check(next(self.proof, None) is None, "proof.txt: there is more than is needed")
+        root = self.stack[-1][1] if self.stack else hashlib.sha256(b"").digest()
+        for _, left in reversed(self.stack[:-1]):
+            root = node_hash(left, root)
+        return root
+
+
+def unhex(where: str, text: bytes) -> bytes:
+    decoded = text.decode("ascii", "replace")
+    check(HASH.fullmatch(decoded) is not None, f"{where}: there is no hash")
+    return bytes.fromhex(decoded)
+
+
+def begins_with(old: int, old_root: bytes, new: int, root: bytes, proof: list[bytes]) -> bool:
+    """Whether the tree of size `new` begins with that of size `old` (RFC 9162, 2.1.4.2)."""
+    elements = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    if not elements:
+        return False
+    node, last = old - 1, new - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    of_old = of_new = elements[0]
+    for element in elements[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            of_old, of_new = node_hash(element, of_old), node_hash(element, of_new)
+            while not node & 1 and node:
+                node, last = node >> 1, last >> 1
+        else:
+            of_new = node_hash(of_new, element)
+        node, last = node >> 1, last >> 1
+    return last == 0 and (of_old, of_new) == (old_root, root)
+
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
+
+
+def add_points(a: Point, b: Point) -> Point:
+    e = (a[1] - a[0]) * (b[1] - b[0]) % P
+    f = (a[1] + a[0]) * (b[1] + b[0]) % P
+    g, h = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = f - e, h - g, h + g, f + e
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def multiply(number: int, point: Point) -> Point:
+    product: Point = (0, 1, 1, 0)
+    while number:
+        if number & 1:
+            product = add_points(product, point)
+        point = add_points(point, point)
+        number >>= 1
+    return product
+
+
+def decode_point(encoded: bytes) -> Point | None:
+    """The point, or None where the bytes are not the one encoding of one."""
+    y = int.from_bytes(encoded, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    if len(encoded) != 32 or y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if x * x % P != square:
+        x = x * ROOT_OF_MINUS_ONE % P
+    if x * x % P != square or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return (x, y, 1, x * y % P)
+
+
+def encode_point(point: Point) -> bytes:
+    inverse = pow(point[2], P - 2, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return int(y | (x & 1) << 255).to_bytes(32, "little")
+
+
+BASE = decode_point(bytes([0x58]) + bytes([0x66]) * 31)
+
+
+def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Ed25519 (RFC 8032, 5.1.7), without the cofactor; only one encoding of each is taken."""
+    key, scalar = decode_point(public), int.from_bytes(signature[32:], "little")
+    if key is None or BASE is None or len(signature) != 64 or scalar >= L:
+        return False
+    hashed = hashlib.sha512(signature[:32] + public + message).digest()
+    k = int.from_bytes(hashed, "little") % L
+    minus_key = (P - key[0], key[1], 1, P - key[3])
+    found = add_points(multiply(scalar, BASE), multiply(k, minus_key))
+    return encode_point(found) == signature[:32]
+
+
+def unbase64(text: str) -> bytes:
+    try:
+        value = base64.b64decode(text, validate=True)
+    except ValueError:
+        value = b""
+    check(base64.b64encode(value).decode() == text, f"this is not base64: {text[:80]!r}")
+    return value
+
+
+def read_keys(path: Path) -> Keys:
+    keys = {}
+    for line in path.read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, _, rest = line.partition("+")
+            key_id, _, encoded = rest.partition("+")
+            public = unbase64(encoded)
+            digest = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+            sound = len(public) == 33 and public[0] == 1 and key_id == digest.hex()
+            check(sound, f"{path.name}: this is no key: {line[:80]!r}")
+            keys[name, digest] = public[1:]
+    check(bool(keys), f"{path.name} holds no key")
+    return keys
+
+
+def open_note(note: str, keys: Keys, log: int) -> tuple[int, bytes]:
+    """Size and root in a checkpoint that one of the keys has signed for this account's log."""
+    text, _, signatures = note.partition("\n\n")
+    check(signatures.endswith("\n"), "the checkpoint is cut off")
+    signers = set()
+    for line in signatures[:-1].split("\n"):
+        dash, name, encoded = [*line.split(" "), "", ""][:3]
+        check(line == f"\u2014 {name} {encoded}" and dash != "", "this is no signature line")
+        value = unbase64(encoded)
+        public = keys.get((name, value[:4]))
+        if public is not None:
+            genuine = is_signed(public, (text + "\n").encode(), value[4:])
+            check(genuine, f"the checkpoint's signature is not by the key of {name}")
+            signers.add(name)
+    check(bool(signers), "none of the keys has signed the checkpoint")
+    parts = text.split("\n")
+    sound = len(parts) == 4 and re.fullmatch("[1-9][0-9]*", parts[1]) is not None
+    check(sound and parts[3].startswith("time "), "this is no checkpoint of a log")
+    check(parts[0] in {f"{name}/{log}" for name in signers}, f"it is of another log: {parts[0]}")
+    return int(parts[1]), unbase64(parts[2])
+
+
+class Texts:
+    """Goes through content.ndjson beside the events, since both rise."""
+
+    def __init__(self, path: Path) -> None:
+        self.lines = lines_of(path)
+        self.number = 0
+        self.bare: dict[Any, list[int]] = {}
+        self.removed = 0
+        self.next = self.read()
+
+    def read(self) -> dict[str, Any] | None:
+        where, line = next(self.lines, ("", b""))
+        if not where:
+            return None
+        text: dict[str, Any] = parse(line, where, dict)
+        sound = list(text) == ["position", "salt", "content"] and type(text["position"]) is int
+        check(sound and isinstance(text["content"], str), f"{where}: this is no text of an event")
+        check(re.fullmatch("([0-9a-f]{2})*", str(text["salt"])) is not None, f"{where}: no salt")
+        return text
+
+    def of(self, event: dict[str, Any]) -> None:
+        """Checks the text of an event, or notes that it is not there."""
+        position, committed = event["position"], event["content_hash"]
+        conversation = event["conversation_id"]
+        if event["type"] == "text_expired.v1":
+            self.removed += len(self.bare.pop(conversation, ()))
+        text = self.next
+        if text is None or text["position"] != position:
+            early = text is not None and text["position"] < position
+            check(not early, f"content.ndjson: a text of no event, before position {position}")
+            if committed is not None:
+                self.bare.setdefault(conversation, []).append(position)
+            return
+        salted = bytes.fromhex(text["salt"]) + text["content"].encode("utf-8", "surrogatepass")
+        check(sha256(salted) == committed, f"position {position}: not the text that was recorded")
+        self.number += 1
+        self.next = self.read()
+
+
+def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
+    """What the bundle proves. Raises Wrong if it does not, NoBundle if there is none."""
+    manifest = read_manifest(folder)
+    check_files(folder, manifest["files"])
+    keys = read_keys(own_keys or folder / "vkeys")
+    log = manifest["account_id"]
+    size, root = open_note((folder / "checkpoint").read_bytes().decode(), keys, log)
+    said = (manifest["tree_size"], manifest["root"])
+    check((size, root.hex()) == said, "the checkpoint is not the one that the manifest says")
+    events, texts = Events(manifest), Texts(folder / "content.ndjson")
+    tree, number = Tree(folder / "proof.txt"), 0
+    for where, line in lines_of(folder / "events.ndjson"):
+        event = events.read(where, line)
+        texts.of(event)
+        tree.leaf(event["position"], line)
+        number += 1
+    check(texts.next is None, "content.ndjson: a text of no event, after all of them")
+    check(tree.root(size) == root, "the events are not those of the checkpoint: another root")
+    whole = manifest["selection"]["kind"] != "all" or number == size
+    check(whole, "the log's last events are missing")
+    counts = (manifest["events"], manifest["texts"]) == (number, texts.number)
+    check(counts, f"{MANIFEST} says other counts")
+    before = 0
+    for where, line in lines_of(folder / "checkpoints.ndjson"):
+        old, old_root, proof = read_earlier(where, line, keys, log)
+        check(before < old < size, f"{where}: the checkpoint of {old} events is out of order")
+        sound = begins_with(old, old_root, size, root, proof)
+        check(sound, f"{where}: the log does not begin with the {old} events sealed then")
+        before = old
+    return {
+        "account_id": log,
+        "selection": manifest["selection"],
+        "tree_size": size,
+        "root": root.hex(),
+        "events": number,
+        "texts": texts.number,
+        "texts_removed": texts.removed,
+        "texts_not_here": sum(map(len, texts.bare.values())),
+        "own_keys": own_keys is not None,
+        "verified": True,
+    }
+
+
+def read_earlier(where: str, line: bytes, keys: Keys, log: int) -> tuple[int, bytes, list[bytes]]:
+    entry = parse(line, where, dict)
+    sound = list(entry) == ["note", "proof"] and isinstance(entry["proof"], list)
+    check(sound, f"{where}: this is no checkpoint with a proof")
+    proof = [unhex(where, str(element).encode()) for element in entry["proof"]]
+    return (*open_note(str(entry["note"]), keys, log), proof)
+
+
+def report(proved: dict[str, Any]) -> str:
+    lines = ["".join(f"{name}: {value}\n" for name, value in proved.items())]
+    if proved["texts_not_here"]:
+        lines.append("NOTE: texts are not here, and no event here says that they were removed.\n")
+    if not proved["own_keys"]:
+        lines.append("WARNING: the only keys were those in the bundle itself. Get the log's keys\n")
+        lines.append("from elsewhere, and give them with --vkey, or this proves little.\n")
+    return "".join([*lines, "verified"])
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="Verifies a bundle of events.")
+    parser.add_argument("folder", metavar="DIR", type=Path)
+    parser.add_argument("--vkey", metavar="FILE", type=Path, help="public keys of your own")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    given = parser.parse_args(arguments)
+    code, told = 0, {}
+    try:
+        told = verify(given.folder, given.vkey)
+        words = report(told)
+    except (Wrong, UnicodeDecodeError) as error:
+        code, told = 1, {"verified": False, "problem": str(error)}
+        words = f"NOT VERIFIED: {error}"
+    except (NoBundle, OSError) as error:
+        code, told = 2, {"verified": False, "problem": str(error)}
+        words = f"cannot verify: {error}"
+    sys.stdout.write((json.dumps(told) if given.json else words) + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

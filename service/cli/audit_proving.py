@@ -1,0 +1,159 @@
+"""`colloquy audit verify` and `colloquy audit export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from service.cli.progress import progress_bar
+from service.cli.session import check_account, in_account, owner, with_database
+from service.database import Database
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from eventstore.verifying import Verification
+    from service.audit.bundles import Selection
+    from service.audit.exporting import Exported
+
+_a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_a_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_for_reason = click.option("--reason", help="Why, for the record; a setting can require it.")
+
+
+@click.command()
+@in_account
+@click.option("--vkey", type=_a_file, help="Public keys of your own keeping, one a line.")
+@click.option("--checkpoints", type=_a_folder, help="Checkpoint files of your own keeping.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_for_reason
+def verify(
+    account: int, vkey: Path | None, checkpoints: Path | None, as_json: bool, reason: str | None
+) -> None:
+    """Recompute the whole log's proofs; exit code 1 and the first bad position if one fails.
+
+    Every line is hashed here, and held to the stored tree, to all checkpoints in the database
+    and to those in the files outside it. Texts are held to what their events commit to.
+    """
+
+    async def work(settings: Settings, database: Database) -> "Verification":
+        from service.audit.recording import check_reason
+        from service.audit.verification import verify_account
+
+        check_reason(settings, reason)
+        bar = progress_bar("verifying")
+        report = await verify_account(settings, database.url, account, vkey, checkpoints, bar)
+        await _record_verification(database.url, account, reason)
+        return report
+
+    report = with_database(work)
+    if as_json:
+        click.echo(msgspec.json.encode(report))
+    else:
+        click.echo("\n".join(_in_words(report)))
+    if report.problem is not None:
+        raise SystemExit(1)
+
+
+async def _record_verification(url: str, account: int, reason: str | None) -> None:
+    """Afterwards, since a damaged log is to be looked at as it is; it may not take the record."""
+    from eventstore.errors import EventStoreError
+    from service.audit.recording import record_reading
+
+    try:
+        await record_reading(url, account, "audit verify", reason=reason)
+    except EventStoreError as error:
+        click.echo(f"colloquy: this verification could not be recorded: {error}", err=True)
+
+
+def _in_words(report: "Verification") -> list[str]:
+    sealed = f"sealed up to {report.sealed}"
+    if report.sealed_at:
+        sealed += f" at {report.sealed_at:%Y-%m-%d %H:%M:%S} UTC"
+    lines = [
+        f"account {report.account_id}: {report.events} events, {report.texts} texts, "
+        f"{report.removed} removed as the log says",
+        f"{sealed}; not sealed yet: {report.unsealed} events",
+        f"checkpoints: {report.checkpoints} in the database, {report.outside} outside it",
+    ]
+    if report.problem is None:
+        return [*lines, "verified: nothing is wrong"]
+    where = "" if report.position is None else f"position {report.position}: "
+    return [*lines, f"NOT VERIFIED ({report.findings} findings). First: {where}{report.problem}"]
+
+
+@click.command()
+@click.argument("conversation", type=click.IntRange(1), required=False)
+@click.option("--course", type=click.IntRange(1), help="All of a course, by its number.")
+@click.option("--user", type=click.IntRange(1), help="All of a learner, by their number.")
+@click.option("--all", "everything", is_flag=True, help="The whole log.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@click.option("--size", type=click.IntRange(1), help="Cut at the checkpoint of so many events.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@in_account
+@_for_reason
+def export(
+    conversation: int | None,
+    course: int | None,
+    user: int | None,
+    everything: bool,
+    out: Path,
+    size: int | None,
+    as_json: bool,
+    account: int,
+    reason: str | None,
+) -> None:
+    """Export a CONVERSATION, a course, a learner or all as a bundle that proves itself.
+
+    The bundle is cut at a checkpoint, the last one by default. An export that was interrupted
+    goes on where it stopped when it is run again. The bundle's verify_bundle.py verifies it
+    wherever there is Python.
+    """
+    selection = _selection(conversation, course, user, everything)
+
+    async def work(settings: Settings, database: Database) -> "Exported":
+        from eventstore.keys import list_keys
+        from service.audit.exporting import export_bundle
+        from service.audit.recording import check_reason, record_reading
+        from service.sealing import key_place
+
+        check_reason(settings, reason)
+        async with owner(database.url) as connection:
+            await check_account(connection, account)
+        words = f"audit export {selection.kind}" + (f" {selection.id}" if selection.id else "")
+        await record_reading(
+            database.url,
+            account,
+            words,
+            reason=reason,
+            learner_id=user,
+            conversation_id=conversation,
+        )
+        keys = list_keys(key_place(settings))
+        bar = progress_bar("exporting")
+        return await export_bundle(
+            database.url, keys, account, selection, out, size=size, progress=bar
+        )
+
+    done = with_database(work)
+    if as_json:
+        click.echo(msgspec.json.encode(done))
+        return
+    click.echo(
+        f"{done.folder}: {done.events} events and {done.texts} texts, at {done.tree_size} events"
+        + (", finished after an interruption" if done.resumed else "")
+        + f"; not sealed then and so not exported: {done.unsealed} events"
+    )
+
+
+def _selection(
+    conversation: int | None, course: int | None, user: int | None, everything: bool
+) -> "Selection":
+    from service.audit.bundles import Selection
+
+    chosen = {"conversation": conversation, "course": course, "user": user}
+    given = [Selection(kind, id) for kind, id in chosen.items() if id is not None]
+    given += [Selection("all")] if everything else []
+    if len(given) != 1:
+        raise click.UsageError("give one of CONVERSATION, --course, --user and --all")
+    return given[0]

@@ -1,0 +1,11 @@
+-- Lines of positions ($2, $3] that are about a course: its experiences, all of its conversations.
+SELECT e.position, event_line_v1(e), c.salt, c.content
+  FROM events e
+  LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
+ WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3
+   AND (e.data->'course_id' = to_jsonb($4::bigint)
+        OR e.conversation_id IN (SELECT s.conversation_id FROM events s
+                                  WHERE s.account_id = $1 AND s.position <= $3
+                                    AND s.conversation_id IS NOT NULL
+                                    AND s.data->'course_id' = to_jsonb($4::bigint)))
+ ORDER BY e.position

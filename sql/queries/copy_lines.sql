@@ -1,0 +1,22 @@
+-- The lines of positions ($2, $3], with what each commits to. The expression is that of
+-- event_line_v1, spelled out: a function can be replaced by who owns the database, this text
+-- cannot.
+SELECT e.position,
+       '{"account_id":' || e.account_id
+           || ',"position":' || e.position
+           || ',"stream":' || to_json(e.stream)
+           || ',"revision":' || e.revision
+           || ',"event_id":"' || e.event_id
+           || '","type":' || to_json(e.type)
+           || ',"conversation_id":' || coalesce(e.conversation_id::text, 'null')
+           || ',"recorded_at":"'
+           || to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+           || '","content_hash":' || coalesce('"' || encode(e.content_hash, 'hex') || '"', 'null')
+           || ',"data":' || e.data
+           || ',"metadata":' || e.metadata
+           || '}',
+       c.salt, c.content
+  FROM events e
+  LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
+ WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3
+ ORDER BY e.position

@@ -1,0 +1,6 @@
+-- The first position that has a text and no event.
+SELECT min(c.position)
+  FROM event_content c
+ WHERE c.account_id = $1
+   AND NOT EXISTS (SELECT FROM events e
+                    WHERE e.account_id = c.account_id AND e.position = c.position)

@@ -1,0 +1,1 @@
+SELECT size FROM tree_heads WHERE account_id = $1 ORDER BY size

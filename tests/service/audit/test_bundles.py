@@ -1,0 +1,390 @@
+"""A bundle proves itself on a machine without this project, and no changed one does."""
+
+import asyncio
+import json
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventstore.keys import KeyPlace, open_signer, read_signer
+from eventstore.log import EventLog
+from eventstore.notes import Checkpoint, read_note, sign
+from service.audit.bundles import GROWING, MANIFEST, BundleRefused, Selection
+from service.audit.exporting import export_bundle
+from service.errors import NotFound
+from tests.eventstore.building import ACCOUNT, append_steps, experience_created
+from tests.eventstore.sealed import Sealed, owning, tamper
+from tests.running import ROOT
+from tests.service.audit.bundling import (
+    ALL,
+    contents,
+    erase,
+    export,
+    make_anew,
+    problem,
+    verify_alone,
+    vkey_of,
+)
+
+FIRST = Selection("conversation", 1)
+
+
+@pytest.fixture
+async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
+    """Three conversations, one after another and a bit of the first, and three checkpoints."""
+    made = Sealed(database_url, tmp_path / "home", log)
+    (tmp_path / "home").mkdir()
+    await append_steps(log, [experience_created()])
+    await made.say(3)
+    await made.seal()
+    await made.say(5, conversation_id=2)
+    await made.seal()
+    await made.say(2, conversation_id=3)
+    await made.say(1)
+    await made.seal()
+    await made.say(1)
+    return made
+
+
+@pytest.fixture
+async def bundle(sealed: Sealed, tmp_path: Path) -> Path:
+    """A bundle of the first conversation, with an earlier checkpoint of another day."""
+    await tamper(
+        sealed.url, "UPDATE tree_heads SET sealed_at = sealed_at - interval '2 days' WHERE size < 9"
+    )
+    await export(sealed, tmp_path / "bundle", FIRST)
+    return tmp_path / "bundle"
+
+
+SELECTIONS = {
+    "all": (ALL, 12),
+    "conversation": (FIRST, 4),
+    "another": (Selection("conversation", 2), 5),
+    "course": (Selection("course", 1), 12),
+    "user": (Selection("user", 101), 12),
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+async def test_a_bundle_verifies_alone(sealed: Sealed, tmp_path: Path, name: str) -> None:
+    selection, events = SELECTIONS[name]
+    done = await export(sealed, tmp_path / "bundle", selection)
+    code, proved = await verify_alone(
+        tmp_path / "bundle", tmp_path / "bare", "--vkey", str(vkey_of(sealed, tmp_path))
+    )
+    assert (code, proved["verified"], proved["own_keys"]) == (0, True, True), proved
+    assert (proved["events"], proved["tree_size"]) == (done.events, 12)
+    assert done.unsealed == 1
+    if name != "user":
+        assert done.events == events
+    proof = (tmp_path / "bundle" / "proof.txt").read_text()
+    assert (proof == "") == (done.events == 12)
+
+
+async def test_a_bundle_is_cut_at_the_stated_checkpoint(sealed: Sealed, tmp_path: Path) -> None:
+    await export(sealed, tmp_path / "old", ALL, size=4)
+    code, proved = await verify_alone(tmp_path / "old", tmp_path / "bare")
+    assert (code, proved["events"], proved["tree_size"]) == (0, 4, 4)
+    with pytest.raises(NotFound, match="no checkpoint of 5 events"):
+        await export(sealed, tmp_path / "none", ALL, size=5)
+    with pytest.raises(NotFound, match="nothing up to 12 is of conversation 99"):
+        await export(sealed, tmp_path / "nothing", Selection("conversation", 99))
+
+
+async def test_the_only_keys_of_a_bundle_are_told_to_prove_little(
+    bundle: Path, tmp_path: Path
+) -> None:
+    code, proved = await verify_alone(bundle, tmp_path / "bare")
+    assert (code, proved["own_keys"]) == (0, False)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", bundle / "verify_bundle.py", bundle),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert "WARNING: the only keys were those in the bundle itself" in out.decode()
+    assert out.decode().endswith("proves little.\nverified\n")
+
+
+async def test_what_is_no_bundle_is_wrong_usage(tmp_path: Path) -> None:
+    code, answer = await verify_alone(tmp_path / "nothing", tmp_path / "bare")
+    assert (code, answer["verified"]) == (2, False)
+
+
+async def test_the_same_selection_gives_the_same_bytes(sealed: Sealed, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        await export(sealed, tmp_path / name, FIRST)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+async def test_a_folder_with_something_else_is_left_alone(
+    sealed: Sealed, bundle: Path, tmp_path: Path
+) -> None:
+    before = contents(bundle)
+    with pytest.raises(BundleRefused, match="holds a finished bundle"):
+        await export(sealed, bundle, FIRST)
+    assert contents(bundle) == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter").write_text("Dear Ada")
+    with pytest.raises(BundleRefused, match="holds something else"):
+        await export(sealed, other, FIRST)
+    assert [path.name for path in other.iterdir()] == ["letter"]
+
+
+def flips(content: bytes, number: int) -> Iterator[bytes]:
+    """The content with one bit of one byte changed: of each byte so many bits in turn."""
+    changed = bytearray(content)
+    for at in range(len(content)):
+        for bit in range(at, at + 8, 8 // number):
+            changed[at] ^= 1 << bit % 8
+            yield bytes(changed)
+            changed[at] ^= 1 << bit % 8
+
+
+@pytest.mark.timeout(600)
+async def test_no_byte_of_any_file_can_be_changed(bundle: Path, sealed: Sealed) -> None:
+    """There is no exception: every byte of every file has a meaning, or a digest."""
+    vkey = vkey_of(sealed, bundle.parent)
+    assert problem(bundle, vkey) == ""
+    tried = 0
+    for path in sorted(bundle.iterdir()):
+        content = path.read_bytes()
+        number = {"verify_bundle.py": 1, MANIFEST: 8}.get(path.name, 2)
+        for changed in flips(content, number):
+            path.write_bytes(changed)
+            assert problem(bundle, vkey), f"{path.name} can be changed unseen"
+            tried += 1
+        path.write_bytes(content)
+    assert tried > 10_000
+    assert problem(bundle, vkey) == ""
+
+
+async def test_no_file_can_be_cut_lengthened_left_out_or_added(
+    bundle: Path, sealed: Sealed
+) -> None:
+    vkey = vkey_of(sealed, bundle.parent)
+    for path in sorted(bundle.iterdir()):
+        content = path.read_bytes()
+        for changed in (content[:-1], content[: len(content) // 2], b"", content + b"\n"):
+            path.write_bytes(changed)
+            assert (changed == content) or problem(bundle, vkey), path.name
+        path.unlink()
+        assert problem(bundle, vkey)
+        path.mkdir()
+        assert problem(bundle, vkey)
+        path.rmdir()
+        path.write_bytes(content)
+    for name in (".hidden", "events.ndjson~", "verify_bundle.pyc"):
+        (bundle / name).write_text("x")
+        assert "does not belong to the bundle" in problem(bundle, vkey)
+        (bundle / name).unlink()
+    assert problem(bundle, vkey) == ""
+
+
+PROOFS = (*GROWING, "checkpoint", "checkpoints.ndjson")
+
+
+async def test_a_forger_who_makes_the_manifest_anew_gains_nothing(
+    bundle: Path, sealed: Sealed
+) -> None:
+    """Bytes of what is signed, or leads to it, cannot be changed whatever the manifest says.
+
+    The time of a checkpoint is signed too. Left are what nobody signs: the README, the copy of
+    the program, the list of keys where the auditor has their own, and in the manifest its time
+    and the program's version.
+    """
+    vkey = vkey_of(sealed, bundle.parent)
+    chance = random.Random(6962)
+    for name in PROOFS:
+        path = bundle / name
+        content = path.read_bytes()
+        assert content, f"{name} is empty, and so not tried"
+        for _ in range(60):
+            changed = bytearray(content)
+            changed[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+            path.write_bytes(changed)
+            make_anew(bundle)
+            assert problem(bundle, vkey), f"{name}: {bytes(changed)!r}"
+        path.write_bytes(content)
+    make_anew(bundle)
+    assert problem(bundle, vkey) == ""
+
+
+@pytest.mark.parametrize("name", GROWING)
+async def test_lines_cannot_be_reordered_left_out_or_doubled(
+    bundle: Path, sealed: Sealed, name: str
+) -> None:
+    vkey = vkey_of(sealed, bundle.parent)
+    path = bundle / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) > 1
+    swapped = [lines[1], lines[0], *lines[2:]]
+    for changed in (swapped, lines[1:], lines[:-1], [lines[0], *lines], [*lines, lines[-1]]):
+        path.write_bytes(b"".join(changed))
+        make_anew(bundle)
+        found = problem(bundle, vkey)
+        if name == "content.ndjson" and len(changed) < len(lines):
+            assert found == "manifest.json says other counts"
+        else:
+            assert found
+
+
+async def test_a_text_that_was_withheld_is_told(bundle: Path, sealed: Sealed) -> None:
+    """Whether it was erased after the checkpoint, a bundle cannot know; it says that it lacks."""
+    path = bundle / "content.ndjson"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[1:]))
+    make_anew(bundle, texts=len(lines) - 1)
+    code, proved = await verify_alone(bundle, bundle.parent / "bare")
+    assert (code, proved["texts_not_here"]) == (0, 1)
+
+
+async def test_a_bundle_of_another_key_is_refused(bundle: Path, sealed: Sealed) -> None:
+    """A forger signs all of it with a key of their own, and puts it into the bundle."""
+    place = KeyPlace(bundle.parent / "forger", name="colloquy-test")
+    open_signer(place)
+    signer = read_signer(place)
+    said = read_note((bundle / "checkpoint").read_text())
+    (bundle / "checkpoint").write_text(sign(said, signer.name, signer.private))
+    (bundle / "checkpoints.ndjson").write_text("")
+    (bundle / "vkeys").write_text(f"{signer.public}\n")
+    make_anew(bundle)
+    assert problem(bundle) == ""
+    assert problem(bundle, vkey_of(sealed, bundle.parent)).startswith("none of the keys has signed")
+
+
+async def test_a_checkpoint_of_another_log_is_refused(bundle: Path, sealed: Sealed) -> None:
+    signer = read_signer(sealed.place)
+    said = read_note((bundle / "checkpoint").read_text())
+    other = Checkpoint("colloquy-test/2", said.size, said.root, said.time)
+    (bundle / "checkpoint").write_text(sign(other, signer.name, signer.private))
+    make_anew(bundle)
+    assert problem(bundle, vkey_of(sealed, bundle.parent)) == (
+        "it is of another log: colloquy-test/2"
+    )
+
+
+async def test_a_key_in_json_stands_once(bundle: Path) -> None:
+    path = bundle / "events.ndjson"
+    path.write_bytes(path.read_bytes().replace(b'"data":{', b'"data":{"x": 1, "x": 2, ', 1))
+    make_anew(bundle)
+    assert "a key stands there twice" in problem(bundle)
+
+
+async def test_a_learner_erased_between_two_exports_spoils_neither(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    vkey = vkey_of(sealed, tmp_path)
+    await export(sealed, tmp_path / "before")
+    await erase(sealed.url, 101)
+    await export(sealed, tmp_path / "between", size=12)
+    await sealed.seal()
+    assert (await sealed.verify()).problem is None
+    await export(sealed, tmp_path / "after")
+    told = {}
+    for name in ("before", "between", "after"):
+        code, told[name] = await verify_alone(
+            tmp_path / name, tmp_path / "bare", "--vkey", str(vkey)
+        )
+        assert code == 0, told[name]
+    assert [told[n]["texts"] for n in told] == [11, 0, 0]
+    assert (told["between"]["texts_removed"], told["between"]["texts_not_here"]) == (0, 11)
+    assert (told["after"]["texts_removed"], told["after"]["texts_not_here"]) == (12, 0)
+
+
+INTERRUPTED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+import service.audit.exporting as exporting
+from service.audit.bundles import Selection
+exporting._KEEP_EVERY = 100
+def told(done, total):
+    if done > total * 2 // 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(exporting.export_bundle(
+    sys.argv[1], [], 1, Selection("all"), Path(sys.argv[2]), size=None, progress=told))
+"""
+
+
+async def many(sealed: Sealed) -> None:
+    """Some thousand events more, and a checkpoint."""
+    async with owning(sealed.url) as connection:
+        await connection.execute(
+            "INSERT INTO events SELECT account_id, 13 + n, stream, revision + n, "
+            "gen_random_uuid(), type, conversation_id, data, metadata, NULL, recorded_at "
+            "FROM events, generate_series(1, 5000) n WHERE position = 13"
+        )
+        await connection.execute("UPDATE log_heads SET position = 5013 WHERE account_id = 1")
+    await sealed.seal()
+
+
+async def killed_export(sealed: Sealed, folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", INTERRUPTED, sealed.url, str(folder)), cwd=ROOT
+    )
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert not (folder / MANIFEST).exists()
+    assert json.loads((folder / ".partial").read_text())["reached"]["position"] > 1000
+
+
+async def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    await many(sealed)
+    await killed_export(sealed, tmp_path / "killed")
+    shutil.copytree(tmp_path / "killed", tmp_path / "copy")
+    assert "unfinished" in problem(tmp_path / "killed")
+    with pytest.raises(BundleRefused, match="unfinished bundle of something else"):
+        await export(sealed, tmp_path / "copy", FIRST)
+    await sealed.say(1)
+    await sealed.seal()
+    done = await export(sealed, tmp_path / "killed")
+    assert (done.resumed, done.tree_size) == (True, 5013)
+    await export(sealed, tmp_path / "whole", size=5013)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert problem(tmp_path / "killed", vkey_of(sealed, tmp_path)) == ""
+
+
+async def test_an_export_begins_anew_where_a_text_was_erased_meanwhile(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """What the unfinished bundle held of the learner is gone from it."""
+    await many(sealed)
+    await killed_export(sealed, tmp_path / "killed")
+    assert b"Message 0" in (tmp_path / "killed" / "content.ndjson").read_bytes()
+    await erase(sealed.url, 101)
+    done = await export(sealed, tmp_path / "killed")
+    assert (done.resumed, done.tree_size, done.texts) == (False, 5013, 0)
+    assert (tmp_path / "killed" / "content.ndjson").read_bytes() == b""
+    assert problem(tmp_path / "killed", vkey_of(sealed, tmp_path)) == ""
+
+
+async def test_a_log_that_was_tampered_with_is_not_exported(sealed: Sealed, tmp_path: Path) -> None:
+    from eventstore.errors import LogDamaged
+
+    await tamper(sealed.url, "UPDATE events SET data = data || '{\"x\": 1}' WHERE position = 2")
+    with pytest.raises(LogDamaged, match="run `colloquy audit verify`"):
+        await export(sealed, tmp_path / "bundle", FIRST)
+    assert not (tmp_path / "bundle" / MANIFEST).exists()
+
+
+async def test_another_export_into_the_same_folder_is_refused(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    from service.audit.bundles import Bundle
+
+    with (
+        Bundle(tmp_path / "bundle").opened(),
+        pytest.raises(BundleRefused, match="another export is writing"),
+    ):
+        await export_bundle(
+            *(sealed.url, [], ACCOUNT, ALL, tmp_path / "bundle"),
+            size=None,
+            progress=lambda _done, _total: None,
+        )
