@@ -33,6 +33,7 @@ from service.requests import (
     note,
     own_dialogue,
 )
+from service.shown import shown_active
 from sql.loader import query
 
 _COMPLETED = msgspec.json.encode({"message": "Conversation completed successfully"})
@@ -52,7 +53,9 @@ async def get_active_conversation(request: web.Request) -> web.Response:
     tag = NOTHING if number is None else entity_tag(request, number, row["revision"])
     if is_known(request, tag):
         return web.Response(status=304, headers={"ETag": tag})
-    return raw_response(_active(request, row), headers={"ETag": tag})
+    return raw_response(
+        shown_active(row, string_ids=wants_string_ids(request)), headers={"ETag": tag}
+    )
 
 
 async def _active_row(
@@ -68,17 +71,6 @@ async def _active_row(
     )
     assert row is not None, "the statement gives one row"
     return row
-
-
-def _active(request: web.Request, row: asyncpg.Record) -> bytes:
-    if row["conversation_id"] is None:
-        return b"{}"
-    quote = '"' if wants_string_ids(request) else ""
-    body = (
-        f'{{"id":{quote}{row["conversation_id"]}{quote},'
-        f'"messages":[{row["messages"]}],"progress":{row["progress"] or "null"}}}'
-    )
-    return body.encode()
 
 
 async def create_conversation(request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,1 @@
+"""What auditors read: the log's events, and conversations as they were."""
