@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         seal_key: A key of one's own, in place of the one in the home.
         log_name: What checkpoints call the log, in place of the name in the home.
         checkpoints: Folder for checkpoints, in place of the one in the home.
+        audit_reason: Whether auditors must say why they read.
     """
 
     host: str = "127.0.0.1"
@@ -66,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seal_key: Path | None = None
     log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}\Z")] | None = None
     checkpoints: Path | None = None
+    audit_reason: Literal["required", "optional"] = "optional"
 
 
 _VARIABLES = {
@@ -99,6 +101,7 @@ _VARIABLES = {
     "seal_key": "COLLOQUY_SEAL_KEY",
     "log_name": "COLLOQUY_LOG_NAME",
     "checkpoints": "COLLOQUY_CHECKPOINTS",
+    "audit_reason": "COLLOQUY_AUDIT_REASON",
 }
 
 

@@ -107,7 +107,7 @@ class AuditedLog:
     async def page(
         self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
     ) -> Found:
-        """As many events as make a page, where there are and not too much must be looked through."""
+        """Enough events for a page, unless too much must be looked through for them."""
         events: list[AuditedEvent] = []
         for _ in range(_WINDOWS):
             found = await self.look(account_id, wanted, after, upto, size - len(events))

@@ -39,9 +39,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 _opened = msgspec.json.Decoder(dict[str, Any])
 
 
-async def find_opening(
-    pool: AccountPool, account_id: int, conversation_id: int
-) -> Opened | None:
+async def find_opening(pool: AccountPool, account_id: int, conversation_id: int) -> Opened | None:
     """How a conversation began; None where there is no such."""
     row = await pool.fetchrow(account_id, query("find_opening"), account_id, conversation_id)
     if row is None:

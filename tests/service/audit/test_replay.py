@@ -1,19 +1,16 @@
 """A replay is what the learner was answered at that moment, recorded while it happened."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 
-from eventstore.connections import AccountPool, Connection, close_pool, open_pool
+from eventstore.connections import AccountPool
 from eventstore.log import EventLog
 from service.audit.replay import Seen, find_opening, replay
 from service.shown import shown_active, shown_conversation
 from sql.loader import query
-from tests.eventstore.building import append, history, whole_log
-
-import msgspec
+from tests.eventstore.building import append, history
 
 ACCOUNT = 1
 
