@@ -39,9 +39,9 @@ async def replay_conversation(request: web.Request) -> web.Response:
     access = await auditor_of(request)
     desk = request.app[SERVICES].audit
     number = path_id(request, "id")
-    if number is None:
+    opened = await desk.replays.find(access.account_id, number) if number else None
+    if number is None or opened is None:
         raise NotFound
-    opened = await desk.replays.find(access.account_id, number)
     at = await _position(request, access)
     reason = reason_of(request)
     await record(request, access, reason, learner_id=opened.user_id, conversation_id=number)
@@ -69,7 +69,8 @@ async def _record_events(request: web.Request, access: Access, wanted: Wanted) -
     reason = reason_of(request)
     learner, number = wanted.user_id, wanted.conversation_id
     if learner is None and number is not None:
-        learner = await request.app[SERVICES].audit.replays.learner_of(access.account_id, number)
+        opened = await request.app[SERVICES].audit.replays.find(access.account_id, number)
+        learner = opened.user_id if opened else None
     await record(request, access, reason, learner_id=learner, conversation_id=number)
 
 

@@ -12,7 +12,6 @@ from eventstore.records import NO_END
 from service.audit.events import AuditedEvent, audited
 from service.audit.replay import Opened, find_opening, replay
 from service.audit.steps import Step, Texts, make_steps
-from service.errors import NotFound
 from sql.loader import query
 
 
@@ -52,21 +51,9 @@ class Replays:
     def __init__(self, pool: AccountPool) -> None:
         self._pool = pool
 
-    async def find(self, account_id: int, conversation_id: int) -> Opened:
-        """How a conversation began.
-
-        Raises:
-            NotFound: The account has no such conversation.
-        """
-        opened = await find_opening(self._pool, account_id, conversation_id)
-        if opened is None:
-            raise NotFound(f"there is no conversation {conversation_id}")
-        return opened
-
-    async def learner_of(self, account_id: int, conversation_id: int) -> int | None:
-        """Whose conversation it is; None where there is no such."""
-        opened = await find_opening(self._pool, account_id, conversation_id)
-        return opened.user_id if opened else None
+    async def find(self, account_id: int, conversation_id: int) -> Opened | None:
+        """How a conversation began; None where the account has no such."""
+        return await find_opening(self._pool, account_id, conversation_id)
 
     async def make(
         self, account_id: int, conversation_id: int, opened: Opened, at: int
