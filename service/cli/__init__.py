@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 
 from service.cli.accounts import account
+from service.cli.audit import audit
 from service.cli.database import db, migrate
 from service.cli.doctor import doctor
 from service.cli.experiences import experience
@@ -27,7 +28,10 @@ def colloquy() -> None:
     """
 
 
-COMMANDS = (serve, migrate, account, roster, token, experience, log, projections, seal, db, doctor)
+COMMANDS = (
+    *(serve, migrate, account, roster, token, experience),
+    *(log, audit, projections, seal, db, doctor),
+)
 for command in COMMANDS:
     colloquy.add_command(command)
 

@@ -12,7 +12,8 @@ from service.experience_bodies import ExperienceBody
 from service.middlewares import scope_of
 from service.openapi import shapes
 from service.openapi.examples import EXAMPLES, STREAM
-from service.openapi.operations import OPERATIONS, Kind, Operation
+from service.openapi.operation import Kind, Operation
+from service.openapi.operations import OPERATIONS
 from service.openapi.parameters import PARAMETERS, PATH_PARAMETERS, RESPONSE_HEADERS
 from service.openapi.schemas import FORMS, Schema, components, one_of, reference
 from service.openapi.texts import LINKS, REFUSALS, TEXT, TURN_LINKS
@@ -77,7 +78,7 @@ def document() -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    scope = scope_of(operation.method, operation.path)
+    scope = operation.scope or scope_of(operation.method, operation.path)
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
@@ -117,7 +118,9 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "description": "The client has this answer.",
             "headers": _headers("ETag", "X-Request-Id"),
         }
-    if "Last-Event-ID" in operation.headers:
+    for media in operation.media:
+        responses[200]["content"][media] = {"schema": _STRING}
+    if "Last-Event-ID" in operation.headers and not operation.answers:
         responses[204] = {
             "description": "The client has all of the turn.",
             "headers": _headers("X-Request-Id"),
@@ -140,7 +143,7 @@ def _answer(operation: Operation) -> dict[str, Any]:
         schema = {"anyOf": [{"type": "array", "items": reference(k)} for k in operation.answers]}
         example = [example]
     tagged = "If-None-Match" in operation.headers or ConversationAnswer in operation.answers
-    names = (*(("ETag",) if tagged else ()), *(("Link",) if "page" in operation.query else ()))
+    names = (*(("ETag",) if tagged else ()), *(("Link",) if "per_page" in operation.query else ()))
     return {
         "description": operation.summary + ".",
         "headers": _headers(*names, "X-Request-Id"),

@@ -1,16 +1,11 @@
 """The table of operations: what each endpoint takes, answers and refuses."""
 
-from typing import Literal
-
-import msgspec
-
 from service.answers import ConversationAnswer
 from service.bodies import FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
 from service.openapi import shapes
-
-Kind = type[msgspec.Struct] | str
-"""A type, or the name of a schema that is made of one."""
+from service.openapi.auditing import AUDITING
+from service.openapi.operation import Operation
 
 _EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 _EXPERIENCE = _EXPERIENCES + "/{ai_experience_id}"
@@ -19,38 +14,6 @@ _CONVERSATION = _DIALOGUE + "/{id}"
 _FEEDBACK = _CONVERSATION + "/messages/{message_id}/feedback"
 _STUDENTS = _EXPERIENCE + "/ai_conversations"
 _TURN = _CONVERSATION + "/turns/{turn_id}"
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint.
-
-    Attributes:
-        name: Unique, for generated clients.
-        who: Who may call it.
-        body: What it takes; None where it reads no body.
-        answers: What it answers with, by status; more than one where it depends.
-        many: The answer is a list, page by page.
-        streams: It can answer with server-sent events, with this status.
-        headers: Request headers that it obeys.
-        query: Parameters of the query that it obeys.
-        refuses: Statuses that it can refuse with, beside those of all endpoints.
-    """
-
-    method: Literal["GET", "POST", "PUT", "DELETE"]
-    path: str
-    name: str
-    tag: str
-    summary: str
-    text: str
-    who: str
-    body: Kind | None = None
-    status: int = 200
-    answers: tuple[Kind, ...]
-    many: bool = False
-    streams: bool = False
-    headers: tuple[str, ...] = ()
-    query: tuple[str, ...] = ()
-    refuses: tuple[int, ...] = ()
 
 
 _TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "Evaluations", "Experiences"
@@ -279,4 +242,5 @@ OPERATIONS: tuple[Operation, ...] = (
         who=_MANAGER,
         answers=(shapes.ManagersExperience,),
     ),
+    *AUDITING,
 )

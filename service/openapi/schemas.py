@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 
 from service.answers import ConversationAnswer
+from service.audit.events import AuditedEvent
+from service.audit.replays import Replayed
 from service.bodies import MAX_MESSAGE, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import MAX_TITLE, ExperienceBody
 from service.openapi import shapes
@@ -33,6 +35,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     *(shapes.EvaluationAnswer, shapes.LatestEvaluation),
     *(shapes.Problem, shapes.FieldProblems, shapes.CodedProblem, shapes.TurnProblem),
     *(shapes.NoToken, shapes.BadToken, shapes.Forbidden),
+    *(AuditedEvent, Replayed),
 )
 
 _EXPERIENCE: dict[str, Schema] = {
@@ -85,6 +88,9 @@ FORMS = {
 
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": _LARGEST_ID}
 """An id in a path."""
+
+TIME: Schema = _TIME
+"""A moment in a query."""
 
 UUID: Schema = _UUID
 """An id of a message, a turn or feedback in a path."""

@@ -14,7 +14,7 @@ from yarl import URL
 
 from eventstore.codec import decode_event
 from eventstore.connections import connect
-from eventstore.events import OpeningRequested, type_name
+from eventstore.events import ExperienceCreated, OpeningRequested, type_name
 from eventstore.protection import HoldPlaced, RetentionRuleSet
 from eventstore.records import NewEvent, RecordedEvent
 from service.app import running_log
@@ -61,7 +61,7 @@ class Owners:
         self.courses = {
             e.event.experience_id: e.event.course_id
             for e in events
-            if e.stream.startswith("experience-") and hasattr(e.event, "course_id")
+            if isinstance(e.event, ExperienceCreated)
         }
 
     def of(self, event: RecordedEvent, field: str) -> object:
