@@ -23,7 +23,6 @@ AUDITING: tuple[Operation, ...] = (
         who=_WHO,
         answers=(AuditedEvent,),
         many=True,
-        streams=True,
         headers=("X-Audit-Reason", "Last-Event-ID"),
         query=(
             *("filter_course_id", "filter_experience_id", "filter_user_id"),
@@ -32,7 +31,7 @@ AUDITING: tuple[Operation, ...] = (
         ),
         refuses=_REFUSES,
         scope="colloquy:audit",
-        media=("application/x-ndjson",),
+        media=("application/x-ndjson", "text/event-stream"),
     ),
     Operation(
         method="GET",

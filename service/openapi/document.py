@@ -118,9 +118,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "description": "The client has this answer.",
             "headers": _headers("ETag", "X-Request-Id"),
         }
-    for media in operation.media:
-        responses[200]["content"][media] = {"schema": _STRING}
-    if "Last-Event-ID" in operation.headers and not operation.answers:
+    if operation.name == "streamTurn":
         responses[204] = {
             "description": "The client has all of the turn.",
             "headers": _headers("X-Request-Id"),
@@ -147,7 +145,10 @@ def _answer(operation: Operation) -> dict[str, Any]:
     return {
         "description": operation.summary + ".",
         "headers": _headers(*names, "X-Request-Id"),
-        "content": {_JSON: {"schema": schema, "examples": {name: {"value": example}}}},
+        "content": {
+            _JSON: {"schema": schema, "examples": {name: {"value": example}}},
+            **{media: {"schema": _STRING} for media in operation.media},
+        },
     }
 
 

@@ -51,6 +51,7 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         "COLLOQUY_SEAL_KEY": "/run/secrets/seal.key",
         "COLLOQUY_LOG_NAME": "log.example.edu/talks",
         "COLLOQUY_CHECKPOINTS": "/mnt/checkpoints",
+        "COLLOQUY_AUDIT_REASON": "required",
     }
     assert set(given) == set(_VARIABLES.values())
     assert read_settings(given) == Settings(
@@ -84,6 +85,7 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         seal_key=Path("/run/secrets/seal.key"),
         log_name="log.example.edu/talks",
         checkpoints=Path("/mnt/checkpoints"),
+        audit_reason="required",
     )
 
 
