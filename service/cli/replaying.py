@@ -13,7 +13,7 @@ from service.audit.steps import Step
 from service.cli.session import printable
 
 _WIDTH = 96
-_LABEL = 24
+_LABEL = 27
 
 
 def show(replayed: Replayed, *, step: bool) -> None:

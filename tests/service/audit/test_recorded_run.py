@@ -99,7 +99,7 @@ async def drive(recorder: Recorder, fake: FakeAnthropic) -> tuple[int, int]:
     number = (await service.open())["id"]
     await recorder.note(number)
     async with recorder.scripted:
-        fake.script_judgements(covering((1, 2)))
+        fake.script_judgements(covering((1, 3)))
         await service.say(number, "The Moon pulls the water.")
     await recorder.note(number)
     async with recorder.scripted:
@@ -153,6 +153,9 @@ async def test_every_recorded_answer_comes_again_at_its_position_and_up_to_the_n
     changes = {number: await changed_at(service, number)}
     changes[following] = await changed_at(service, following)
     assert len(recorder.moments[number]) > 8
+    first, second, *_ = recorder.moments[number]
+    covered = [m.conversation["progress"]["current"] for m in (first, second)]
+    assert covered == [0, 1], "the run has progress in it"
     for conversation, moments in recorder.moments.items():
         for moment in moments:
             body = await replayed(service, conversation, moment.head)
