@@ -15,8 +15,8 @@ is, with the same scope, but for the stream of a turn and the audit.
 `ai_experience[title]=…`; up to 1 MiB. Unknown fields are refused. Answers are JSON in UTF-8.
 
 **Ids** are integers, and strings under `Accept: application/json+canvas-string-ids` (the
-answer's type stays `application/json`), but in the audit. Ids of messages, turns and votes are UUIDs. What cannot
-be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
+answer's type stays `application/json`), but in the audit. Ids of messages, turns and votes are
+UUIDs. What cannot be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
 
 **Order of checks.** Token, scope, course, experience, conversation, then the request itself.
 Somebody else's conversation is not found.
