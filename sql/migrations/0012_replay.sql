@@ -60,6 +60,9 @@ BEGIN
     INSERT INTO pg_temp.event_content
     SELECT c.* FROM pg_temp.events e
       JOIN public.event_content c ON c.account_id = e.account_id AND c.position = e.position;
+    -- Without it long conversations are joined row by row. Not of texts and facts: what is known
+    -- of a column has values of it, and stands in the catalog.
+    ANALYZE pg_temp.events (account_id, position, type), pg_temp.event_content (account_id, position);
 
     -- Locked, since a rebuild that goes live drops the tables of the one before.
     FOR live IN SELECT p.* FROM public.projections p
