@@ -84,13 +84,18 @@ def check(
     )
 
 
-def check_account(caller: Caller, row: asyncpg.Record | None, scope: str) -> Access:
+def check_account(
+    caller: Caller, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
+) -> Access:
     """The caller of an endpoint that is of no course.
+
+    Args:
+        explicit: A token without scopes does not have this one.
 
     Raises:
         ServiceError: The first check that fails.
     """
-    row = _check_token(caller, row, scope)
+    row = _check_token(caller, row, scope, explicit=explicit)
     admin = caller.as_user_id is None and bool(row["admin"])
     return Access(
         account_id=caller.account_id,
@@ -107,11 +112,13 @@ def check_account(caller: Caller, row: asyncpg.Record | None, scope: str) -> Acc
     )
 
 
-def _check_token(caller: Caller, row: asyncpg.Record | None, scope: str) -> asyncpg.Record:
+def _check_token(
+    caller: Caller, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
+) -> asyncpg.Record:
     if row is None or row["real_user_id"] is None or row["stale"]:
         raise InvalidToken
     scopes = caller.claimed.scopes if caller.claimed else row["scopes"]
-    if scopes and scope not in scopes:
+    if (scopes or explicit) and scope not in (scopes or ()):
         raise InsufficientScopes
     _check_masquerade(caller, row)
     return row

@@ -15,6 +15,7 @@ from eventstore.link import Link
 from eventstore.log import EventLog
 from projections.runner import Runner
 from service import quotas
+from service.audit.desk import make_desk
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
 from service.dialogues import Dialogues
@@ -134,6 +135,7 @@ def _services(
         erasure=Erasure(events, pool, dialogues, following, forgetting, link),
         records=LearnerRecords(events, pool, Holds(events, pool)),
         reads=Reads(events),
+        audit=make_desk(events, pool, link, reason_required=settings.audit_reason == "required"),
         models=choice,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),
@@ -232,6 +234,7 @@ def _application(services: Services, settings: Settings) -> web.Application:
     app.on_response_prepare.append(response_headers(origins))
 
     async def drain(_app: web.Application) -> None:
+        services.audit.tails.close()
         await _drain(services, settings.stop_timeout)
 
     app.on_shutdown.append(drain)

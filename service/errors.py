@@ -173,5 +173,9 @@ class UnknownAccount(ServiceError):
     """there is no such account"""
 
 
+class UnknownConversation(ServiceError):
+    """There is no such conversation."""
+
+
 class UnknownUser(ServiceError):
     """There is no such user."""

@@ -23,7 +23,7 @@ PATIENCE = 30.0
 
 MEDIA_TYPE = "text/event-stream"
 
-_HEADERS = {
+STREAM_HEADERS = {
     "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
@@ -64,7 +64,7 @@ async def stream_turn(
     """
     if live.outcome is not None and live.own and after >= _last_id(live):
         return web.Response(status=204)  # by which event sources know not to come again
-    response = web.StreamResponse(headers=_HEADERS)
+    response = web.StreamResponse(headers=STREAM_HEADERS)
     await response.prepare(request)
     try:
         await _send(response, live, _accepted(request, live), ending, after)
@@ -82,21 +82,21 @@ async def _send(
     after: int,
 ) -> None:
     if after < _ACCEPTED_ID:
-        await _write(response, _frame(_ACCEPTED_ID, "accepted", accepted))
+        await write_patiently(response, _frame(_ACCEPTED_ID, "accepted", accepted))
         after = _ACCEPTED_ID
     if live.own:
         after = min(after, _last_id(live) - 1)
     while True:
         seen = after - _ACCEPTED_ID
         if not await live.news(seen if live.own else 0, KEEP_ALIVE):
-            await _write(response, b": keep-alive\n\n")
+            await write_patiently(response, b": keep-alive\n\n")
             continue
         if pieces := _missing(live, seen):
             frames, number = _together(after, pieces)
-            await _write(response, frames)
+            await write_patiently(response, frames)
             after += number
         elif live.outcome is not None:
-            await _write(response, _frame(after + 1, *ending(live.outcome)))
+            await write_patiently(response, _frame(after + 1, *ending(live.outcome)))
             await response.write_eof()
             return
 
@@ -142,7 +142,12 @@ def _frame(number: int, name: str, data: bytes) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), data)
 
 
-async def _write(response: web.StreamResponse, data: bytes) -> None:
+async def write_patiently(response: web.StreamResponse, data: bytes) -> None:
+    """Writes as much at a time as a slow reader can take.
+
+    Raises:
+        TimeoutError: It takes nothing for as long as `PATIENCE`.
+    """
     for start in range(0, len(data), _WRITE_SIZE):
         async with asyncio.timeout(PATIENCE):
             await response.write(data[start : start + _WRITE_SIZE])

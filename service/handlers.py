@@ -34,6 +34,7 @@ from service.requests import (
     own_dialogue,
     record_read,
 )
+from service.shown import shown_active
 from sql.loader import query
 
 _COMPLETED = msgspec.json.encode({"message": "Conversation completed successfully"})
@@ -56,7 +57,9 @@ async def get_active_conversation(request: web.Request) -> web.Response:
         return web.Response(status=304, headers={"ETag": tag})
     if number is not None and access.real_user_id is not None:
         await record_read(request, access, "conversation", number, access.user_id)
-    return raw_response(_active(request, row), headers={"ETag": tag})
+    return raw_response(
+        shown_active(row, string_ids=wants_string_ids(request)), headers={"ETag": tag}
+    )
 
 
 async def _active_row(
@@ -72,17 +75,6 @@ async def _active_row(
     )
     assert row is not None, "the statement gives one row"
     return row
-
-
-def _active(request: web.Request, row: asyncpg.Record) -> bytes:
-    if row["conversation_id"] is None:
-        return b"{}"
-    quote = '"' if wants_string_ids(request) else ""
-    body = (
-        f'{{"id":{quote}{row["conversation_id"]}{quote},'
-        f'"messages":[{row["messages"]}],"progress":{row["progress"] or "null"}}}'
-    )
-    return body.encode()
 
 
 async def create_conversation(request: web.Request) -> web.StreamResponse:

@@ -12,7 +12,10 @@ import msgspec
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
 from eventstore.protection import HistoryRead, stream_of_reads
-from eventstore.records import Metadata, NewEvent
+from eventstore.records import Actor, Metadata, NewEvent
+
+OPERATOR = Metadata(actor=Actor(None, "operator"))
+"""Who runs a command: whoever may reach the database as its owner."""
 
 
 class Reads:

@@ -11,6 +11,7 @@ from eventstore.connections import AccountPool, Pool
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
 from service.access import Access, check, check_account, path_id
+from service.audit.desk import Desk
 from service.callers import Caller, Callers
 from service.dialogues import DialogueKey, Dialogues
 from service.erasure import Erasure
@@ -54,6 +55,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     erasure: Erasure
     records: LearnerRecords
     reads: Reads
+    audit: Desk
     models: ModelChoice
     owner: int
     budget: timedelta
@@ -107,8 +109,11 @@ async def access_of(
     return access
 
 
-async def account_access_of(request: web.Request) -> Access:
+async def account_access_of(request: web.Request, scope: str | None = None) -> Access:
     """The caller of an endpoint that is of no course.
+
+    Args:
+        scope: What the token must carry, in place of the endpoint's own scope.
 
     Raises:
         ServiceError: The first check that fails.
@@ -118,7 +123,7 @@ async def account_access_of(request: web.Request) -> Access:
     row = await services.pool.fetchrow(
         caller.account_id, query("get_access"), *caller.arguments(), None, None, None, None
     )
-    access = check_account(caller, row, request[SCOPE])
+    access = check_account(caller, row, scope or request[SCOPE], explicit=scope is not None)
     note(request, access)
     return access
 

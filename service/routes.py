@@ -11,6 +11,7 @@ from service import (
     teacher_handlers,
     turn_handlers,
 )
+from service.audit import handlers as audit_handlers
 from service.openapi import serving
 
 EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
@@ -20,6 +21,7 @@ FEEDBACK = DIALOGUE + "/{id}/messages/{message_id}/feedback"
 LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
 LEARNER_RECORD = "/api/v1/users/{user_id}/learner_record"
 STUDENTS = EXPERIENCE + "/ai_conversations"
+AUDIT = "/api/v1/audit"
 
 ROUTES = (
     web.get(DIALOGUE, handlers.get_active_conversation),
@@ -44,6 +46,10 @@ ROUTES = (
     web.post(DIALOGUE + "/{id}/turns/{turn_id}/cancel", turn_handlers.cancel_turn),
     web.delete(LEARNER_DATA, learner_handlers.erase_learner),
     web.get(LEARNER_RECORD, learner_handlers.get_learner_record),
+    web.get(AUDIT + "/events", audit_handlers.list_events, allow_head=False),
+    web.get(
+        AUDIT + "/conversations/{id}/replay", audit_handlers.replay_conversation, allow_head=False
+    ),
     web.get("/api/v1/openapi.json", serving.get_description),
     web.get("/docs", serving.get_page),
     web.get("/healthz", handlers.healthz),

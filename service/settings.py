@@ -34,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         seal_key: A key of one's own, in place of the one in the home.
         log_name: What checkpoints call the log, in place of the name in the home.
         checkpoints: Folder for checkpoints, in place of the one in the home.
-        audit_reason: Whether whoever reads as an auditor must say why.
+        audit_reason: Whether auditors must say why they read.
     """
 
     host: str = "127.0.0.1"

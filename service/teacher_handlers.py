@@ -1,14 +1,12 @@
 """The endpoints that show whole conversations: to a course's managers, and to their owners."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
-import msgspec
 from aiohttp import web
 
 from service.access import Access
-from service.answers import entity_tag, json_response, timestamp, wants_string_ids
+from service.answers import entity_tag, json_response, wants_string_ids
 from service.conditional import is_known
 from service.errors import NotFound
 from service.pagination import link_header, wanted_page
@@ -19,23 +17,8 @@ from service.requests import (
     manager_of,
     record_read,
 )
+from service.shown import shown_conversation, shown_facts
 from sql.loader import query
-
-
-class _Said(msgspec.Struct, frozen=True):
-    """A message as `get_conversation.sql` has it."""
-
-    id: str
-    role: str
-    text: str | None
-    created_at: datetime
-    feedback_id: str | None
-    vote: str | None
-    feedback_message: str | None
-    voted_at: datetime | None
-
-
-_messages = msgspec.json.Decoder(list[_Said])
 
 
 async def get_conversation(request: web.Request) -> web.Response:
@@ -85,9 +68,7 @@ async def _show(
     if is_known(request, tag):
         return web.Response(status=304, headers={"ETag": tag})
     await record_read(request, access, "conversation", number, access.conversation_user_id)
-    answer = _facts(request, row) | {
-        "messages": [_message(request, access, said) for said in _messages.decode(row["messages"])]
-    }
+    answer = shown_conversation(row, access.user_id, string_ids=wants_string_ids(request))
     if with_student:
         answer["student"] = _student(request, row)
     return json_response(answer, headers={"ETag": tag})
@@ -102,44 +83,9 @@ def _listed(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
             "has_conversation": False,
         }
     student = {"student": _student(request, row), "has_conversation": True}
-    return _facts(request, row) | student
-
-
-def _facts(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
-    kind = str if wants_string_ids(request) else int
-    return {
-        "id": kind(row["conversation_id"]),
-        "user_id": str(row["user_id"]),
-        "workflow_state": row["workflow_state"],
-        "all_objectives_met": row["all_objectives_met"],
-        "created_at": timestamp(row["created_at"]),
-        "updated_at": timestamp(row["updated_at"]),
-        "progress": msgspec.Raw((row["progress"] or "null").encode()),
-    }
+    return shown_facts(row, string_ids=wants_string_ids(request)) | student
 
 
 def _student(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
     kind = str if wants_string_ids(request) else int
     return {"id": kind(row["user_id"]), "name": row["user_name"]}
-
-
-def _message(request: web.Request, access: Access, said: _Said) -> dict[str, Any]:
-    kind = str if wants_string_ids(request) else int
-    votes = []
-    if said.voted_at is not None:
-        votes.append(
-            {
-                "id": said.feedback_id,
-                "vote": said.vote,
-                "user_id": kind(access.user_id),
-                "feedback_message": said.feedback_message,
-                "created_at": timestamp(said.voted_at.astimezone(UTC)),
-            }
-        )
-    return {
-        "id": said.id,
-        "role": said.role,
-        "text": said.text,
-        "created_at": timestamp(said.created_at.astimezone(UTC)),
-        "feedback": votes,
-    }

@@ -1,5 +1,6 @@
 """Finds SQL texts by name, so that no other module holds SQL."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -10,6 +11,9 @@ from typing import Any
 import msgspec
 
 _ROOT = files("sql")
+_REPLAYED = re.compile(
+    r"\bread\.(active_conversations|conversations|conversation_messages|message_feedback)\b"
+)
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -33,6 +37,12 @@ class ProjectionFiles(msgspec.Struct, frozen=True):
 def query(name: str) -> str:
     """The statement in ``sql/queries/<name>.sql``."""
     return (_ROOT / "queries" / f"{name}.sql").read_text("utf-8")
+
+
+@cache
+def replayed_query(name: str) -> str:
+    """The same statement on the views that `replay_conversation_v1` has made."""
+    return _REPLAYED.sub(r"pg_temp.\1", query(name))
 
 
 def migrations() -> list[Migration]:

@@ -1,1 +1,1 @@
-"""Proofs for auditors: bundles, and what records that somebody read."""
+"""The auditors' desk: events, conversations as they were, proofs to take away."""

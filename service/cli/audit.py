@@ -3,12 +3,13 @@
 import click
 
 from service.cli.audit_proving import export, verify
+from service.cli.auditing import events, replay
 
 
 @click.group()
 def audit() -> None:
-    """What auditors do: prove the log, and take proofs away. Each use is itself recorded."""
+    """What auditors do: read, replay, prove, take away. Each use is itself recorded."""
 
 
-for command in (verify, export):
+for command in (events, replay, verify, export):
     audit.add_command(command)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _a_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_HOW = "give --reason"
 _for_reason = click.option("--reason", help="Why, for the record; a setting can require it.")
 
 
@@ -37,13 +38,13 @@ def verify(
     """
 
     async def work(settings: Settings, database: Database) -> "Verification":
-        from service.audit.recording import check_reason
+        from service.audit.reads import check_reason
         from service.audit.verification import verify_account
 
-        check_reason(settings, reason)
+        why = check_reason(reason, _HOW, required=settings.audit_reason == "required")
         bar = progress_bar("verifying")
         report = await verify_account(settings, database.url, account, vkey, checkpoints, bar)
-        await _record_verification(database.url, account, reason)
+        await _record_verification(database.url, account, why)
         return report
 
     report = with_database(work)
@@ -114,10 +115,11 @@ def export(
     async def work(settings: Settings, database: Database) -> "Exported":
         from eventstore.keys import list_keys
         from service.audit.exporting import export_bundle
-        from service.audit.recording import check_reason, record_reading
+        from service.audit.reads import check_reason
+        from service.audit.recording import record_reading
         from service.sealing import key_place
 
-        check_reason(settings, reason)
+        why = check_reason(reason, _HOW, required=settings.audit_reason == "required")
         async with owner(database.url) as connection:
             await check_account(connection, account)
         words = f"audit export {selection.kind}" + (f" {selection.id}" if selection.id else "")
@@ -125,7 +127,7 @@ def export(
             database.url,
             account,
             words,
-            reason=reason,
+            reason=why,
             learner_id=user,
             conversation_id=conversation,
         )

@@ -8,7 +8,6 @@ import msgspec
 
 from eventstore.connections import close_pool, open_pool
 from eventstore.protection import MAX_REASON
-from eventstore.records import Actor, Metadata
 from service.app import running_log
 from service.dialogues import Dialogues
 from service.erasure import Erasure
@@ -20,9 +19,6 @@ from service.live_turn import LiveTurns
 from service.owners import Owners
 from service.reads import Reads
 from service.retention import Retention
-
-OPERATOR = Metadata(actor=Actor(None, "operator"))
-"""Who runs a command: whoever may reach the database as its owner."""
 
 _WORKERS = 2
 

@@ -1,6 +1,6 @@
 """`colloquy log`."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +11,12 @@ import msgspec
 from eventstore.connections import Connection, connect
 from eventstore.log import PAGE
 from eventstore.records import NO_END
-from service.cli.session import check_account, in_account, printable, with_database
+from service.audit.events import AuditedEvent, audited
+from service.cli.lines import line_of
+from service.cli.session import check_account, in_account, with_database
 from service.database import Database
 from service.settings import Settings
 from sql.loader import query
-
-_SHOWN = 100
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +56,8 @@ def show(
         try:
             await check_account(connection, account)
             async for row in _chosen(connection, account, conversation_id, stream, after or 0):
-                line = _line(row)
-                click.echo(msgspec.json.encode(line) if as_json else _for_people(line))
+                event = audited(row)
+                click.echo(msgspec.json.encode(_line(event)) if as_json else line_of(event))
         finally:
             await connection.close()
 
@@ -89,39 +89,15 @@ async def _chosen(
         after = page[-1]["position"]
 
 
-def _line(row: asyncpg.Record) -> LogLine:
-    """The row as it is stored, whether or not this program knows the event's type."""
-    data = msgspec.json.decode(row["data"])
+def _line(event: AuditedEvent) -> LogLine:
     return LogLine(
-        position=row["position"],
-        recorded_at=row["recorded_at"],
-        stream=row["stream"],
-        revision=row["revision"],
-        type=data.pop("type"),
-        conversation_id=data.get("conversation_id"),
-        actor=msgspec.json.decode(row["metadata"])["actor"],
-        data=data,
-        content=row["content"],
+        position=event.position,
+        recorded_at=event.recorded_at,
+        stream=event.stream,
+        revision=event.revision,
+        type=event.type,
+        conversation_id=event.conversation_id,
+        actor=event.metadata["actor"],
+        data={name: value for name, value in event.data.items() if name != "type"},
+        content=event.content,
     )
-
-
-def _for_people(line: LogLine) -> str:
-    role, user = line.actor["role"], line.actor["id"]
-    who = f"{role} {user}" if user else role
-    where = f"conversation {line.conversation_id}" if line.conversation_id else line.stream
-    text = [printable(line.content)[:_SHOWN]] if line.content else []
-    shown = "  ".join([*_extras(line.data), *text])
-    return (
-        f"{line.position:>7}  {line.recorded_at:%Y-%m-%d %H:%M:%S}  {where:<16}  "
-        f"{line.type:<27}{who:<14}{shown}"
-    ).rstrip()
-
-
-def _extras(data: dict[str, Any]) -> Iterator[str]:
-    """Which model answered, what became of the turn, what was covered."""
-    if answer := data.get("reply") or data.get("judgement"):
-        yield answer["model"]
-    if why := data.get("code") or data.get("reason"):
-        yield why
-    if covered := data.get("covered"):
-        yield "covered " + ", ".join(str(entry["objective"]) for entry in covered)

@@ -3,9 +3,10 @@
 import click
 import msgspec
 
-from service.cli.desk import OPERATOR, open_desk
+from service.cli.desk import open_desk
 from service.cli.session import in_account, with_database
 from service.database import Database
+from service.reads import OPERATOR
 from service.retention import ACCOUNT_WIDE, Due, Expired, Rule
 from service.settings import Settings
 

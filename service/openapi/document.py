@@ -79,7 +79,7 @@ def document() -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    scope = scope_of(operation.method, operation.path)
+    scope = operation.scope or scope_of(operation.method, operation.path)
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
@@ -119,7 +119,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "description": "The client has this answer.",
             "headers": _headers("ETag", "X-Request-Id"),
         }
-    if "Last-Event-ID" in operation.headers:
+    if operation.name == "streamTurn":
         responses[204] = {
             "description": "The client has all of the turn.",
             "headers": _headers("X-Request-Id"),
@@ -142,14 +142,14 @@ def _answer(operation: Operation) -> dict[str, Any]:
         schema = {"anyOf": [{"type": "array", "items": reference(k)} for k in operation.answers]}
         example = [example]
     tagged = "If-None-Match" in operation.headers or ConversationAnswer in operation.answers
-    names = (*(("ETag",) if tagged else ()), *(("Link",) if "page" in operation.query else ()))
-    content: dict[str, Any] = {_JSON: {"schema": schema, "examples": {name: {"value": example}}}}
-    if operation.pages:
-        content[_PAGE] = {"schema": _STRING}
+    names = (*(("ETag",) if tagged else ()), *(("Link",) if "per_page" in operation.query else ()))
     return {
         "description": operation.summary + ".",
         "headers": _headers(*names, "X-Request-Id"),
-        "content": content,
+        "content": {
+            _JSON: {"schema": schema, "examples": {name: {"value": example}}},
+            **{media: {"schema": _STRING} for media in operation.media},
+        },
     }
 
 

@@ -79,6 +79,21 @@ _EVALUATION = {
     ],
 }
 
+_EVENT: dict[str, Any] = {
+    "position": 42,
+    "recorded_at": "2031-03-01T09:02:10.123456Z",
+    "stream": "dialogue-1-101",
+    "revision": 7,
+    "event_id": _TURN_ID,
+    "type": "conversation_completed.v1",
+    "conversation_id": 17,
+    "content_hash": None,
+    "data": {"type": "conversation_completed.v1", "conversation_id": 17, "reason": "deleted"},
+    "metadata": {"actor": {"id": 101, "role": "learner"}},
+    "content": None,
+    "erased": False,
+}
+
 EXAMPLES: dict[str, Any] = {
     "NoBody": {},
     "MessageBody": {"message": "The Moon pulls the water, I think."},
@@ -176,6 +191,33 @@ EXAMPLES: dict[str, Any] = {
         "retryable": False,
         "holds": [3],
         "reference_id": _REFERENCE,
+    },
+    "AuditedEvent": _EVENT,
+    "Replayed": {
+        "conversation_id": 17,
+        "at": 42,
+        "recorded_at": "2031-03-01T09:02:10.123456Z",
+        "course_id": 1,
+        "experience_id": 1,
+        "experience_version": 1,
+        "experience": {"title": "Why the tide comes back"},
+        "user_id": 101,
+        "user_name": "Ada Example",
+        "seen": _FACTS | {"messages": _MESSAGES},
+        "active": _CONVERSATION,
+        "steps": [
+            {
+                "position": 42,
+                "recorded_at": "2031-03-01T09:02:10.123456Z",
+                "type": "conversation_completed.v1",
+                "title": "The conversation was completed",
+                "actor": {"id": 101, "role": "learner"},
+                "shown": False,
+                "text": None,
+                "erased": False,
+                "data": _EVENT["data"],
+            }
+        ],
     },
     "Problem": {"error": "Resource Not Found", "reference_id": _REFERENCE},
     "FieldProblems": {

@@ -1,4 +1,4 @@
-"""What the table of operations is made of."""
+"""What an endpoint takes, answers and refuses."""
 
 from typing import Literal
 
@@ -17,11 +17,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         body: What it takes; None where it reads no body.
         answers: What it answers with, by status; more than one where it depends.
         many: The answer is a list, page by page.
-        pages: With `Accept: text/html` it answers with a page to read.
         streams: It can answer with server-sent events, with this status.
         headers: Request headers that it obeys.
         query: Parameters of the query that it obeys.
         refuses: Statuses that it can refuse with, beside those of all endpoints.
+        scope: What a token must name; where it is None, the endpoint, if the token names any.
+        media: Other media types that it can answer with.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -35,8 +36,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     answers: tuple[Kind, ...]
     many: bool = False
-    pages: bool = False
     streams: bool = False
     headers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
     refuses: tuple[int, ...] = ()
+    scope: str | None = None
+    media: tuple[str, ...] = ()

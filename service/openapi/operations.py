@@ -5,6 +5,7 @@ from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
 from service.learner_records import LearnerRecord
 from service.openapi import shapes
+from service.openapi.auditing import AUDITING
 from service.openapi.operation import Operation
 
 _EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
@@ -264,6 +265,7 @@ OPERATIONS: tuple[Operation, ...] = (
         text="With `Accept: text/html` as a page. Reasons of holds are for administrators.",
         who="the learner, or an administrator of the account",
         answers=(LearnerRecord,),
-        pages=True,
+        media=("text/html",),
     ),
+    *AUDITING,
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.openapi.schemas import ID, UUID, Schema
+from service.openapi.schemas import ID, TIME, UUID, Schema
 from service.pagination import DEFAULT_SIZE, LARGEST_SIZE
 
 _STRING: Schema = {"type": "string"}
@@ -56,6 +56,42 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "workflow_state",
         "`published` or `unpublished`; any other state has no experiences.",
         _STRING,
+    ),
+    **{
+        f"filter_{name}": _optional("query", name, text, ID)
+        for name, text in (
+            ("course_id", "Only of this course."),
+            ("experience_id", "Only of this experience."),
+            ("user_id", "Only of this learner."),
+            ("conversation_id", "Only this conversation."),
+            ("actor_id", "Only what this user did."),
+        )
+    },
+    "filter_type": _optional(
+        "query",
+        "type",
+        "Only events of this type, such as `message_posted.v1`; can be given again.",
+        {"type": "array", "items": {"type": "string", "pattern": "^[ -~]+$"}},
+    ),
+    "from": _optional("query", "from", "Only from this time on.", TIME),
+    "to": _optional("query", "to", "Only up to this time; not with events to come.", TIME),
+    "after": _optional(
+        "query", "after", "Only positions above this one.", {**ID, "minimum": 0, "default": 0}
+    ),
+    "at": _optional(
+        "query",
+        "at",
+        "The position, or the time, to replay; without it the log's end.",
+        {"anyOf": [{**ID, "minimum": 0}, TIME]},
+    ),
+    "reason": _optional(
+        "query", "reason", "As the header `X-Audit-Reason`.", {"type": "string", "maxLength": 500}
+    ),
+    "X-Audit-Reason": _optional(
+        "header",
+        "X-Audit-Reason",
+        "Why the auditor reads; recorded with the read. A setting can require it.",
+        {"type": "string", "maxLength": 500},
     ),
     "Idempotency-Key": _optional(
         "header",

@@ -7,6 +7,8 @@ import msgspec
 
 from eventstore.protection import MAX_REASON
 from service.answers import ConversationAnswer
+from service.audit.events import AuditedEvent
+from service.audit.replays import Replayed
 from service.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import MAX_TITLE, ExperienceBody
 from service.learner_records import LearnerRecord
@@ -39,6 +41,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     *(shapes.Problem, shapes.FieldProblems, shapes.CodedProblem, shapes.TurnProblem),
     shapes.HoldProblem,
     *(shapes.NoToken, shapes.BadToken, shapes.Forbidden),
+    *(AuditedEvent, Replayed),
 )
 
 _EXPERIENCE: dict[str, Schema] = {
@@ -93,6 +96,9 @@ FORMS = {
 
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": _LARGEST_ID}
 """An id in a path."""
+
+TIME: Schema = _TIME
+"""A moment in a query."""
 
 UUID: Schema = _UUID
 """An id of a message, a turn or feedback in a path."""

@@ -11,14 +11,14 @@ call only the endpoints they name, each as Canvas writes it; the scope stands wi
 operation. A token without scopes may do all that its user may. Tokens are the service's own, or
 those of an institution's identity provider (JWT) where the service is set up for them. With an
 administrator's token, `as_user_id` in the query (or a form) acts as another user. HEAD is answered
-wherever GET is, with the same scope, but for the stream of a turn.
+wherever GET is, with the same scope, but for the stream of a turn and the audit.
 
 **Bodies.** `application/json` or `application/x-www-form-urlencoded`, nested fields as
 `ai_experience[title]=…`; up to 1 MiB. Unknown fields are refused. Answers are JSON in UTF-8.
 
 **Ids** are integers, and strings under `Accept: application/json+canvas-string-ids` (the
-answer's type stays `application/json`). Ids of messages, turns and votes are UUIDs. What cannot
-be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
+answer's type stays `application/json`), but in the audit. Ids of messages, turns and votes are
+UUIDs. What cannot be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
 
 **Order of checks.** Token, scope, course, experience, conversation, then the request itself.
 Somebody else's conversation is not found.

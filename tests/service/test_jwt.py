@@ -286,6 +286,22 @@ async def test_scopes_of_the_claim_are_the_tokens_scopes(
             assert (await service.call("GET", CONVERSATIONS, user=None, headers=headers))[0] == 401
 
 
+async def test_the_auditors_scope_must_be_in_the_claim(
+    database_url: str, provider: Provider, tmp_path: Path
+) -> None:
+    """Who may do all that their user may is no auditor for that."""
+    path = "/api/v1/audit/events"
+    without = trust_file(tmp_path, provider, 'user_id = "user"')
+    async with running_service(database_url, jwt=without) as service:
+        headers = bearer(token(scope="colloquy:audit"))
+        assert (await service.call("GET", path, user=None, headers=headers))[0] == 401
+    claimed = trust_file(tmp_path, provider, 'user_id = "user"\nscopes = "scope"')
+    async with running_service(database_url, jwt=claimed) as service:
+        for scope, status in (("colloquy:audit", 200), ("", 401), (COLLOQUY_SCOPE, 401)):
+            headers = bearer(token(scope=scope))
+            assert (await service.call("GET", path, user=None, headers=headers))[0] == status
+
+
 async def test_roles_of_the_claim_replace_those_of_the_roster(
     database_url: str, provider: Provider, tmp_path: Path
 ) -> None:

@@ -59,7 +59,8 @@ def media_types(part: Any) -> list[dict[str, Any]]:
         return [found for item in part for found in media_types(item)]
     if not isinstance(part, dict):
         return []
-    own = list(part["content"].values()) if isinstance(part.get("content"), dict) else []
+    content = part["content"].values() if isinstance(part.get("content"), dict) else []
+    own = [one for one in content if isinstance(one, dict)]  # a field can have this name too
     return own + [found for item in part.values() for found in media_types(item)]
 
 
@@ -142,7 +143,8 @@ def test_every_type_has_all_its_fields_in_its_schema() -> None:
 def test_every_operation_but_those_of_the_description_needs_its_scope() -> None:
     for method, path, operation in operations():
         own = path in (DESCRIPTION, "/docs")
-        expected = [] if own else [{"bearer": [scope_of(method, path)]}]
+        scope = "colloquy:audit" if "/audit/" in path else scope_of(method, path)
+        expected = [] if own else [{"bearer": [scope]}]
         assert operation["security"] == expected
 
 

@@ -1,0 +1,107 @@
+"""What an auditor's request asks for, who asks, and the record of it."""
+
+import msgspec
+from aiohttp import web
+
+from eventstore.records import Actor
+from service.access import Access
+from service.audit.moments import moment, number, position
+from service.audit.reading import Wanted
+from service.callers import read_id
+from service.errors import BadRequest
+from service.requests import SERVICES, account_access_of, metadata_of
+
+SCOPE = "colloquy:audit"
+"""What a token must carry; one without scopes does not."""
+
+_HOW = "send the header X-Audit-Reason, or reason in the query"
+_ONCE = frozenset(
+    {
+        *("course_id", "experience_id", "user_id", "conversation_id", "actor_id"),
+        *("from", "to", "after", "per_page", "reason", "as_user_id", "at"),
+    }
+)
+
+
+async def auditor_of(request: web.Request) -> Access:
+    """The caller, who must be let in to audit.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    return await account_access_of(request, SCOPE)
+
+
+def reason_of(request: web.Request) -> str | None:
+    """Why the auditor reads, as it goes into the log.
+
+    Raises:
+        BadRequest: It is missing where one is required, or cannot be stored.
+    """
+    reason = request.headers.get("X-Audit-Reason") or request.query.get("reason")
+    return request.app[SERVICES].audit.reads.checked(reason, _HOW)
+
+
+async def record(
+    request: web.Request,
+    access: Access,
+    reason: str | None,
+    *,
+    learner_id: int | None = None,
+    conversation_id: int | None = None,
+) -> None:
+    """Records the read that a request is."""
+    metadata = metadata_of(request, access, None)
+    auditor = Actor(metadata.actor.id, "auditor")
+    asked = request.rel_url.without_query_params("reason")
+    await request.app[SERVICES].audit.reads.record(
+        access.account_id,
+        msgspec.structs.replace(metadata, actor=auditor),
+        f"{request.method} {asked.raw_path_qs}",
+        reason,
+        learner_id=learner_id,
+        conversation_id=conversation_id,
+    )
+
+
+def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wanted:
+    """The events that a request asks for.
+
+    Args:
+        last_event_id: It may name the last event that the client got.
+
+    Raises:
+        BadRequest: A parameter cannot be read; the message names it.
+    """
+    query = request.query
+    for name in set(query):
+        if name != "type" and name not in _ONCE:
+            raise BadRequest(f"there is no parameter {name}")
+        if name != "type" and len(query.getall(name)) > 1:
+            raise BadRequest(f"{name} is given more than once")
+    after = position("after", query.get("after", "0"))
+    if last_event_id:
+        after = max(after, read_id(request.headers.get("Last-Event-ID", "")) or 0)
+    return Wanted(
+        course_id=_id(request, "course_id"),
+        experience_id=_id(request, "experience_id"),
+        user_id=_id(request, "user_id"),
+        conversation_id=_id(request, "conversation_id"),
+        actor_id=_id(request, "actor_id"),
+        types=tuple(_types(query.getall("type", []))),
+        since=moment("from", query["from"]) if "from" in query else None,
+        until=moment("to", query["to"]) if "to" in query else None,
+        after=after,
+    )
+
+
+def _id(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    return None if text is None else number(name, text)
+
+
+def _types(given: list[str]) -> list[str]:
+    for text in given:
+        if not (text.isascii() and text.isprintable()):
+            raise BadRequest("type must be the name of an event, such as message_posted.v1")
+    return given

@@ -1,0 +1,87 @@
+"""The auditors' endpoints. Each records the read before a byte of it goes out."""
+
+from datetime import datetime
+
+from aiohttp import web
+
+from service.access import Access, path_id
+from service.answers import json_response
+from service.audit.asking import auditor_of, reason_of, record, wanted_events
+from service.audit.moments import position_or_moment
+from service.audit.page import PAGE_HEADERS, page_of
+from service.audit.reading import Wanted
+from service.audit.streams import LINES, send_lines, send_tail
+from service.errors import BadRequest, NotFound
+from service.event_stream import wants_stream
+from service.pagination import wanted_page
+from service.requests import SERVICES
+
+
+async def list_events(request: web.Request) -> web.StreamResponse:
+    """GET /api/v1/audit/events: a page of the log, all of it as lines, or as it goes on."""
+    access = await auditor_of(request)
+    tail = wants_stream(request)
+    wanted = wanted_events(request, last_event_id=tail)
+    if tail and wanted.until is not None:
+        raise BadRequest("to cannot be given where events to come are asked for")
+    size = wanted_page(request).size
+    await _record_events(request, access, wanted)
+    after, upto = await request.app[SERVICES].audit.log.bounds(access.account_id, wanted)
+    if tail:
+        return await send_tail(request, access.account_id, wanted, after)
+    if LINES in request.headers.get("Accept", ""):
+        return await send_lines(request, access.account_id, wanted, after, upto)
+    return await _page(request, access, wanted, after, upto, size)
+
+
+async def replay_conversation(request: web.Request) -> web.Response:
+    """GET /api/v1/audit/conversations/:id/replay: a conversation as it was."""
+    access = await auditor_of(request)
+    desk = request.app[SERVICES].audit
+    number = path_id(request, "id")
+    opened = await desk.replays.find(access.account_id, number) if number else None
+    if number is None or opened is None:
+        raise NotFound
+    at = await _position(request, access)
+    reason = reason_of(request)
+    await record(request, access, reason, learner_id=opened.user_id, conversation_id=number)
+    replayed = await desk.replays.make(access.account_id, number, opened, at)
+    if "text/html" in request.headers.get("Accept", ""):
+        return web.Response(body=page_of(replayed), headers=PAGE_HEADERS)
+    return json_response(replayed)
+
+
+async def _position(request: web.Request, access: Access) -> int:
+    """The position that `at` names; the log's last where there is none."""
+    log = request.app[SERVICES].audit.log
+    head = await log.head(access.account_id)
+    text = request.query.get("at")
+    at = head if text is None else position_or_moment("at", text)
+    if isinstance(at, datetime):
+        return await log.position_at(access.account_id, at)
+    if at > head:
+        raise BadRequest(f"at is beyond the log, which ends at position {head}")
+    return at
+
+
+async def _record_events(request: web.Request, access: Access, wanted: Wanted) -> None:
+    """With the learner, also where only a conversation of theirs is named."""
+    reason = reason_of(request)
+    learner, number = wanted.user_id, wanted.conversation_id
+    if learner is None and number is not None:
+        opened = await request.app[SERVICES].audit.replays.find(access.account_id, number)
+        learner = opened.user_id if opened else None
+    await record(request, access, reason, learner_id=learner, conversation_id=number)
+
+
+async def _page(
+    request: web.Request, access: Access, wanted: Wanted, after: int, upto: int, size: int
+) -> web.Response:
+    services = request.app[SERVICES]
+    found = await services.audit.log.page(access.account_id, wanted, after, upto, size)
+    here = services.base(request).join(request.rel_url.without_query_params("reason"))
+    links = [f'<{here}>; rel="current"']
+    if found.reached < upto:
+        following = here.update_query(after=str(found.reached), per_page=str(size))
+        links.append(f'<{following}>; rel="next"')
+    return json_response(found.events, headers={"Link": ",".join(links)})

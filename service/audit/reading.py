@@ -1,0 +1,127 @@
+"""Finds the events that an auditor asks for, in steps that are bounded however few there are."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import msgspec
+
+from eventstore.connections import AccountPool
+from service.audit.events import AuditedEvent, audited
+from sql.loader import query
+
+WINDOW = 5_000
+"""Positions that one statement looks through at most where no index leads to the events."""
+
+_WINDOWS = 40
+"""Statements for one page at most: a page may be short, and the next go on."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events; all that is given must hold.
+
+    Attributes:
+        user_id: The learner whose data it is.
+        actor_id: Who did it.
+        since, until: When it was recorded; both included.
+        after: Position above which to begin.
+    """
+
+    course_id: int | None = None
+    experience_id: int | None = None
+    user_id: int | None = None
+    conversation_id: int | None = None
+    types: tuple[str, ...] = ()
+    actor_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int = 0
+
+    @property
+    def _scans(self) -> bool:
+        """Whether it takes looking through the log to find the events."""
+        others = (self.course_id, self.experience_id, self.user_id, self.actor_id)
+        narrow = bool(self.types) or any(one is not None for one in others)
+        return narrow and self.conversation_id is None
+
+    def edge(self, after: int, upto: int) -> int:
+        """Up to which position one statement may look."""
+        return min(upto, after + WINDOW) if self._scans else upto
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Some events in order; all that match up to the position `reached` are there."""
+
+    events: list[AuditedEvent]
+    reached: int
+
+
+class AuditedLog:
+    """The log, for auditors.
+
+    Args:
+        pool: Its role needs SELECT on the log and on the views.
+    """
+
+    def __init__(self, pool: AccountPool) -> None:
+        self._pool = pool
+
+    async def head(self, account_id: int) -> int:
+        """Position of the account's last event, 0 for an empty log."""
+        return int(await self._pool.fetchval(account_id, query("get_log_head"), account_id) or 0)
+
+    async def position_at(
+        self, account_id: int, moment: datetime, *, inclusive: bool = True
+    ) -> int:
+        """Position of the last event up to a moment, or before it; 0 for none."""
+        found = await self._pool.fetchval(
+            account_id, query("find_position"), account_id, moment, inclusive
+        )
+        return int(found)
+
+    async def bounds(self, account_id: int, wanted: Wanted) -> tuple[int, int]:
+        """The positions above and up to which the wanted events are, as the log is now."""
+        after, upto = wanted.after, await self.head(account_id)
+        if wanted.since is not None:
+            before = await self.position_at(account_id, wanted.since, inclusive=False)
+            after = max(after, before)
+        if wanted.until is not None:
+            upto = min(upto, await self.position_at(account_id, wanted.until))
+        return after, upto
+
+    async def look(
+        self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
+    ) -> Found:
+        """One step: at most so many events above `after`."""
+        edge = wanted.edge(after, upto)
+        async with self._pool.acquire(account_id) as connection, connection.transaction():
+            await connection.execute(query("plan_anew"))
+            rows = await connection.fetch(
+                query("read_audited"),
+                *(account_id, after, edge, size, wanted.conversation_id),
+                *(list(wanted.types) or None, wanted.actor_id),
+                *(wanted.user_id, wanted.experience_id, wanted.course_id),
+            )
+        reached = rows[-1]["position"] if len(rows) == size else max(after, edge)
+        return Found([audited(row) for row in rows], reached)
+
+    async def page(
+        self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
+    ) -> Found:
+        """Enough events for a page, unless too much must be looked through for them."""
+        events: list[AuditedEvent] = []
+        for _ in range(_WINDOWS):
+            found = await self.look(account_id, wanted, after, upto, size - len(events))
+            events += found.events
+            after = found.reached
+            if len(events) == size or after >= upto:
+                break
+        return Found(events, after)
+
+    async def steps(
+        self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
+    ) -> AsyncIterator[Found]:
+        """All events up to there, step by step; a step may have none."""
+        while after < upto:
+            found = await self.look(account_id, wanted, after, upto, size)
+            after = found.reached
+            yield found

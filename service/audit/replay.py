@@ -1,0 +1,79 @@
+"""A conversation as its learner saw it at a position of the log.
+
+The views are made by the live projections' own statements, in tables of a transaction, and read
+by the statements that answer the learner. So what comes out is what they got.
+"""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from eventstore.connections import AccountPool
+from service.shown import shown_active, shown_conversation
+from sql.loader import query, replayed_query
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose conversation it is and of what; `position` is where it began."""
+
+    position: int
+    course_id: int
+    experience_id: int
+    experience_version: int
+    user_id: int
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the learner's requests were answered at a position.
+
+    `conversation` is None where it had not begun (they got a 404), `active` None where it was not
+    their active one.
+    """
+
+    conversation: dict[str, Any] | None
+    active: dict[str, Any] | None
+    user_name: str | None
+
+
+_opened = msgspec.json.Decoder(dict[str, Any])
+
+
+async def find_opening(pool: AccountPool, account_id: int, conversation_id: int) -> Opened | None:
+    """How a conversation began; None where there is no such."""
+    row = await pool.fetchrow(account_id, query("find_opening"), account_id, conversation_id)
+    if row is None:
+        return None
+    stored = _opened.decode(row["data"]) | {"position": row["position"]}
+    return msgspec.convert(stored, Opened)
+
+
+async def replay(
+    pool: AccountPool, account_id: int, conversation_id: int, opened: Opened, upto: int
+) -> Seen:
+    """What the learner saw at position `upto`.
+
+    Raises:
+        asyncpg.SerializationError: A view is just being exchanged; try again.
+    """
+    async with pool.acquire(account_id) as connection, connection.transaction():
+        await connection.execute(query("replay_conversation"), account_id, conversation_id, upto)
+        row = await connection.fetchrow(
+            replayed_query("get_conversation"), account_id, conversation_id, opened.user_id
+        )
+        active = await connection.fetchrow(
+            replayed_query("get_active_conversation"),
+            *(account_id, None, opened.user_id, opened.course_id, opened.experience_id, False),
+        )
+    assert active is not None, "the statement gives one row"
+    return Seen(
+        conversation=_conversation(row, opened.user_id) if row else None,
+        active=msgspec.json.decode(shown_active(active, string_ids=False)) or None,
+        user_name=row["user_name"] if row else None,
+    )
+
+
+def _conversation(row: asyncpg.Record, viewer: int) -> dict[str, Any]:
+    shown = shown_conversation(row, viewer, string_ids=False)
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(shown))
+    return plain

@@ -1,0 +1,134 @@
+"""What happened to a conversation, step by step, with what its learner did not see."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from service.audit.events import AuditedEvent
+
+TITLES = {
+    "opening_requested.v1": "Asked for a new conversation",
+    "conversation_started.v1": "The model opened the conversation",
+    "opening_failed.v1": "The model did not open the conversation",
+    "message_posted.v1": "The learner said something",
+    "reply_completed.v1": "The model replied",
+    "reply_failed.v1": "No reply came of it",
+    "reply_cancelled.v1": "The reply was stopped",
+    "objectives_assessed.v1": "The objectives were judged",
+    "assessment_failed.v1": "Nobody judged the objectives",
+    "evaluation_requested.v1": "Asked for an evaluation",
+    "evaluation_recorded.v1": "The conversation was evaluated",
+    "evaluation_failed.v1": "No evaluation came of it",
+    "feedback_given.v1": "Voted on a message",
+    "feedback_withdrawn.v1": "Took a vote back",
+    "conversation_completed.v1": "The conversation was completed",
+    "experience_created.v1": "The experience was created",
+    "experience_edited.v1": "The experience was edited",
+    "experience_deleted.v1": "The experience was deleted",
+    "history_read.v1": "Somebody read it",
+    "text_expired.v1": "Its texts were deleted",
+    "learner_erased.v1": "The learner was erased",
+    "hold_placed.v1": "A legal hold was placed",
+    "hold_released.v1": "A legal hold was released",
+}
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `shown`: its text stands in what the learner sees at the replay's position.
+
+    `text` is what was said, or had arrived when it broke off; where it was deleted it says when.
+    `actor` has the `id`, `role` and, where somebody acted as them, the `real_user_id`.
+    """
+
+    position: int
+    recorded_at: datetime
+    type: str
+    title: str
+    actor: dict[str, Any]
+    shown: bool
+    text: str | None
+    erased: bool
+    data: dict[str, Any]
+
+
+class Texts:
+    """Words in place of texts that were deleted.
+
+    Args:
+        events: All events of the conversation, those after the replay's position too.
+    """
+
+    def __init__(self, events: Iterable[AuditedEvent]) -> None:
+        self._deletions: list[AuditedEvent] = []
+        self._gone: dict[str, str] = {}
+        events = list(events)
+        self._deletions = [e for e in events if e.type == "text_expired.v1"]
+        for event in events:
+            if event.erased and (name := _name(event)):
+                self._gone[name] = self.of(event) or ""
+
+    def of(self, event: AuditedEvent) -> str | None:
+        """An event's text, or that it was deleted and when."""
+        if not event.erased:
+            return event.content
+        later = (d for d in self._deletions if d.position > event.position)
+        deletion = next(later, None)
+        return f"[erased on {deletion.recorded_at:%Y-%m-%d}]" if deletion else "[erased]"
+
+    def mark(self, shown: dict[str, Any] | None) -> dict[str, Any] | None:
+        """An answer to the learner with these words where it has no text any more."""
+        if shown is None:
+            return None
+        return shown | {"messages": [self._marked(one) for one in shown["messages"]]}
+
+    def _marked(self, message: dict[str, Any]) -> dict[str, Any]:
+        text = message["text"]
+        votes = [
+            vote | {"feedback_message": vote["feedback_message"] or self._gone.get(vote["id"])}
+            for vote in message["feedback"]
+        ]
+        said = self._gone.get(message["id"]) if text is None else text
+        return message | {"text": said, "feedback": votes}
+
+
+def make_steps(
+    events: Sequence[AuditedEvent], texts: Texts, shown: dict[str, Any] | None
+) -> list[Step]:
+    """The steps of these events, in their order.
+
+    Args:
+        shown: What the learner sees, as they are answered.
+    """
+    visible = _visible(shown)
+    return [
+        Step(
+            position=event.position,
+            recorded_at=event.recorded_at,
+            type=event.type,
+            title=TITLES.get(event.type, event.type),
+            actor=event.metadata["actor"]
+            | {k: v for k, v in event.metadata.items() if k == "real_user_id"},
+            shown=_name(event) in visible,
+            text=texts.of(event),
+            erased=event.erased,
+            data=event.data,
+        )
+        for event in events
+    ]
+
+
+def _name(event: AuditedEvent) -> str | None:
+    """The id under which clients are shown the event's text."""
+    if event.type == "feedback_given.v1":
+        return str(event.data["feedback_id"])
+    if event.type in ("conversation_started.v1", "message_posted.v1", "reply_completed.v1"):
+        return str(event.data["message_id"])
+    return None
+
+
+def _visible(shown: dict[str, Any] | None) -> set[str]:
+    messages = shown["messages"] if shown else []
+    votes = [vote["id"] for message in messages for vote in message["feedback"]]
+    return {*votes, *(message["id"] for message in messages)}

@@ -1,0 +1,67 @@
+"""Events without an end to their number: as lines of JSON, and as server-sent events."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from eventstore.connections import DATABASE_ERRORS
+from eventstore.log import PAGE
+from service.audit.reading import Found, Wanted
+from service.event_stream import STREAM_HEADERS, write_patiently
+from service.requests import SERVICES
+
+LINES = "application/x-ndjson"
+"""The media type for all that matches, an event a line."""
+
+_LINES_HEADERS = {"Content-Type": LINES, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_encoder = msgspec.json.Encoder()
+
+log = structlog.get_logger("colloquy.audit")
+
+
+async def send_lines(
+    request: web.Request, account_id: int, wanted: Wanted, after: int, upto: int
+) -> web.StreamResponse:
+    """Sends all events up to there, as fast as the client takes them."""
+    found = request.app[SERVICES].audit.log.steps(account_id, wanted, after, upto, PAGE)
+    return await _send(request, (_lines(one) async for one in found), _LINES_HEADERS)
+
+
+async def send_tail(
+    request: web.Request, account_id: int, wanted: Wanted, after: int
+) -> web.StreamResponse:
+    """Sends events, those to come included, until the client goes away or the service stops."""
+    found = request.app[SERVICES].audit.tails.follow(account_id, wanted, after)
+    return await _send(request, (_frames(one) async for one in found), STREAM_HEADERS)
+
+
+async def _send(
+    request: web.Request, pieces: AsyncIterator[bytes], headers: dict[str, str]
+) -> web.StreamResponse:
+    """A stream that ends in order only where all of it was sent."""
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    try:
+        async for piece in pieces:
+            await write_patiently(response, piece)
+        await response.write_eof()
+    except (*DATABASE_ERRORS, ConnectionError, TimeoutError) as error:
+        log.info("audit_stream_cut", error=repr(error))
+        if request.transport:
+            request.transport.abort()
+    return response
+
+
+def _lines(found: Found) -> bytes:
+    return b"".join(_encoder.encode(event) + b"\n" for event in found.events)
+
+
+def _frames(found: Found) -> bytes:
+    """The events; or a comment, and where to go on from, which dispatches nothing."""
+    if not found.events:
+        return b": keep-alive\nid: %d\n\n" % found.reached
+    return b"".join(
+        b"id: %d\ndata: %b\n\n" % (event.position, _encoder.encode(event)) for event in found.events
+    )

@@ -1,0 +1,53 @@
+"""The auditors' operations."""
+
+from service.audit.events import AuditedEvent
+from service.audit.replays import Replayed
+from service.openapi.operation import Operation
+
+_AUDIT = "/api/v1/audit"
+_WHO = "a token with the scope `colloquy:audit`"
+_RECORDED = "The read is recorded as an event before anything is answered."
+_REFUSES = (400, 422)
+
+AUDITING: tuple[Operation, ...] = (
+    Operation(
+        method="GET",
+        path=_AUDIT + "/events",
+        name="listAuditedEvents",
+        tag="Audit",
+        summary="Events of the log",
+        text="All filters that are given must hold. A page may be short, or empty, while its "
+        "`Link` still leads on. With `Accept: application/x-ndjson` all that match, an event a "
+        "line; with `text/event-stream` those and the ones to come, each with its position as "
+        f"id, until the service stops. {_RECORDED}",
+        who=_WHO,
+        answers=(AuditedEvent,),
+        many=True,
+        headers=("X-Audit-Reason", "Last-Event-ID"),
+        query=(
+            *("filter_course_id", "filter_experience_id", "filter_user_id"),
+            *("filter_conversation_id", "filter_type", "filter_actor_id"),
+            *("from", "to", "after", "per_page", "reason"),
+        ),
+        refuses=_REFUSES,
+        scope="colloquy:audit",
+        media=("application/x-ndjson", "text/event-stream"),
+    ),
+    Operation(
+        method="GET",
+        path=_AUDIT + "/conversations/{id}/replay",
+        name="replayConversation",
+        tag="Audit",
+        summary="A conversation as its learner saw it at a moment",
+        text="`seen` is what the learner was answered then, made by the same statements; `steps` "
+        "are all that happened, also what they did not see. Texts that were deleted since read "
+        f"`[erased on …]`. With `Accept: text/html` a page to print. {_RECORDED}",
+        who=_WHO,
+        answers=(Replayed,),
+        headers=("X-Audit-Reason",),
+        query=("at", "reason"),
+        refuses=_REFUSES,
+        scope="colloquy:audit",
+        media=("text/html",),
+    ),
+)

@@ -1,0 +1,1 @@
+SELECT find_position_v1($1, $2, $3)

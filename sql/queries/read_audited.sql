@@ -1,0 +1,30 @@
+-- Events of account $1 with positions above $2 and up to $3, at most $4 of them, for an auditor who
+-- may narrow it: to a conversation $5, types $6, an actor $7; to what is of learner $8, experience
+-- $9, course $10. Whose and of what an event is its conversation tells, else it does so itself, or
+-- its stream by its name; of a conversation that never opened, the request for it. Planned anew each
+-- time, for what is not asked for to go.
+SELECT e.account_id, e.position, e.stream, e.revision, e.event_id, e.type, e.conversation_id,
+       e.data, e.metadata, e.recorded_at, e.content_hash, c.content
+  FROM events e
+  LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
+  LEFT JOIN read.conversations v
+         ON v.account_id = e.account_id AND v.conversation_id = e.conversation_id
+ WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3
+   AND ($5::bigint IS NULL OR e.conversation_id = $5)
+   AND ($6::text[] IS NULL OR e.type = ANY ($6))
+   AND ($7::bigint IS NULL OR (e.metadata->'actor'->>'id')::bigint = $7)
+   AND ($8::bigint IS NULL OR $8 = coalesce(
+        v.user_id,
+        substring(e.stream FROM '^dialogue-[0-9]+-([0-9]+)$')::bigint,
+        substring(e.stream FROM '^(?:learner|access)-([0-9]+)$')::bigint))
+   AND ($9::bigint IS NULL OR $9 = coalesce(
+        v.experience_id,
+        (e.data->>'experience_id')::bigint,
+        substring(e.stream FROM '^dialogue-([0-9]+)-[0-9]+$')::bigint))
+   AND ($10::bigint IS NULL OR $10 = coalesce(v.course_id, (e.data->>'course_id')::bigint)
+        OR (v.course_id IS NULL AND NOT e.data ? 'course_id' AND EXISTS (
+            SELECT FROM events o
+             WHERE o.account_id = $1 AND o.conversation_id = e.conversation_id
+               AND o.type = 'opening_requested.v1' AND (o.data->>'course_id')::bigint = $10)))
+ ORDER BY e.position
+ LIMIT $4

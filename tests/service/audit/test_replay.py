@@ -1,0 +1,124 @@
+"""A replay is what the learner was answered at that moment, recorded while it happened."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from eventstore.connections import AccountPool, Connection
+from eventstore.events import OpeningRequested
+from eventstore.log import EventLog
+from service.audit.replay import Opened, Seen, find_opening, replay
+from service.shown import shown_active, shown_conversation
+from sql.loader import query, replayed_query
+from tests.eventstore.building import append, history
+
+ACCOUNT = 1
+
+
+@pytest.fixture
+def pool(log_parts: tuple[EventLog, AccountPool, Any]) -> AccountPool:
+    return log_parts[1]
+
+
+async def seen_at(pool: AccountPool, conversation_id: int, position: int) -> Seen:
+    opened = await find_opening(pool, ACCOUNT, conversation_id)
+    assert opened is not None
+    return await replay(pool, ACCOUNT, conversation_id, opened, position)
+
+
+async def answered_now(pool: AccountPool, number: int, opened: OpeningRequested) -> Seen:
+    """What the handlers' statements answer at this moment, on the views that everybody reads."""
+    user = opened.user_id
+    row = await pool.fetchrow(ACCOUNT, query("get_conversation"), ACCOUNT, number, user)
+    active = await pool.fetchrow(
+        ACCOUNT,
+        query("get_active_conversation"),
+        *(ACCOUNT, None, user, opened.course_id, opened.experience_id, False),
+    )
+    assert active is not None
+    found = msgspec.json.decode(shown_active(active, string_ids=False))
+    shown = shown_conversation(row, user, string_ids=False) if row else None
+    return Seen(
+        conversation=msgspec.json.decode(msgspec.json.encode(shown)),
+        active=found if found.get("id") == number else None,
+        user_name=None,
+    )
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+async def test_any_history_replays_at_each_position_as_it_was_read_there(
+    log: EventLog, pool: AccountPool, seed: int
+) -> None:
+    read: dict[tuple[int, int], Seen] = {}
+    known: dict[int, OpeningRequested] = {}
+    for step in history(seed, steps=60):
+        await append(log, step.stream, *step.events)
+        head = await log.head(ACCOUNT)
+        for event in (new.event for new in step.events):
+            if isinstance(event, OpeningRequested):
+                known[event.conversation_id] = event
+            if (number := getattr(event, "conversation_id", None)) in known:
+                assert isinstance(number, int)
+                read[number, head] = await answered_now(pool, number, known[number])
+    assert len(read) > 40
+    for (number, position), answer in read.items():
+        seen = await seen_at(pool, number, position)
+        assert (seen.conversation, seen.active) == (answer.conversation, answer.active)
+
+
+async def test_nothing_of_a_replay_stays_after_its_transaction(
+    log: EventLog, pool: AccountPool, owner: Connection
+) -> None:
+    for step in history(7, steps=20):
+        await append(log, step.stream, *step.events)
+    [number, *_] = [
+        e.event.conversation_id
+        for e in await log.read_all(ACCOUNT)
+        if isinstance(e.event, OpeningRequested)
+    ]
+    for _ in range(3):
+        await seen_at(pool, number, await log.head(ACCOUNT))
+    left = "SELECT count(*) FROM pg_class WHERE relnamespace IN (SELECT oid FROM pg_namespace"
+    assert await owner.fetchval(f"{left} WHERE nspname LIKE 'pg_temp%')") == 0
+    assert await owner.fetchval(f"{left} WHERE nspname LIKE 'pg_toast_temp%')") == 0
+
+
+async def test_a_replay_of_another_account_is_refused(pool: AccountPool) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="has not entered account 2"):
+        await pool.fetch(1, query("replay_conversation"), 2, 1, 1)
+
+
+async def test_a_table_that_the_session_made_before_stops_a_replay(
+    database_url: str, log: EventLog, pool: AccountPool
+) -> None:
+    """Else the owner would run what the table's maker wants."""
+    async with pool.acquire(ACCOUNT) as connection, connection.transaction():
+        await connection.execute("CREATE TEMPORARY TABLE events (n int) ON COMMIT DROP")
+        with pytest.raises(asyncpg.DuplicateTableError):
+            await connection.execute(query("replay_conversation"), ACCOUNT, 1, 1)
+
+
+async def test_appends_go_on_while_a_replay_is_open(log: EventLog, pool: AccountPool) -> None:
+    steps = history(8, steps=30)
+    for step in steps[:20]:
+        await append(log, step.stream, *step.events)
+    async with pool.acquire(ACCOUNT) as connection, connection.transaction():
+        await connection.execute(query("replay_conversation"), ACCOUNT, 8_000_001, 20)
+        for step in steps[20:]:
+            await append(log, step.stream, *step.events)
+        row = await connection.fetchrow(
+            replayed_query("get_conversation"), ACCOUNT, 8_000_001, 8000
+        )
+    assert row is None or row["conversation_id"] == 8_000_001
+
+
+def test_the_replayed_statements_read_no_view_that_was_not_replayed() -> None:
+    assert "read." not in replayed_query("get_conversation")
+    assert replayed_query("get_active_conversation").count("read.") == 1, "read.experiences"
+
+
+def test_a_conversation_s_opening_says_whose_it_is() -> None:
+    fields = {name for name in Opened.__struct_fields__ if name != "position"}
+    assert fields <= set(OpeningRequested.__struct_fields__)
