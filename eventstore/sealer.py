@@ -244,8 +244,15 @@ async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
 
 
 async def _in_files(work: Callable[..., T], *args: object) -> T:
-    """What is done with files; their errors must not pass for the database's."""
+    """What is done with files; their errors must not pass for the database's.
+
+    Whoever is cancelled waits for what is being done: afterwards nobody writes any more.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:
-        return await asyncio.to_thread(work, *args)
+        return await asyncio.shield(working)
     except OSError as error:
         raise CheckpointFilesFailed(str(error)) from error
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        raise

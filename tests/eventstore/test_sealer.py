@@ -86,6 +86,20 @@ async def test_a_leaf_is_this_line_for_ever(owner: Connection) -> None:
     ]
 
 
+async def test_a_log_is_sealed_across_the_ends_of_tiles(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    """The full tile before, and the part of the level above, are not written again."""
+    sizes = (255, 256, 257, 300, 301, 512, 513)
+    before = 0
+    for size in sizes:
+        await fill(owner, before + 1, size)
+        assert await seal(sealer) == []
+        before = size
+    assert [head["size"] for head in await owner.fetch(HEADS, 1)] == list(sizes)
+    assert await is_sealed_well(owner, place, folder)
+
+
 async def test_seventy_thousand_events_are_sealed_in_two_steps(
     owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
 ) -> None:
