@@ -19,16 +19,19 @@ from service.audit.desk import make_desk
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
 from service.dialogues import Dialogues
-from service.erasure import Erasure
 from service.errors import SettingsError
 from service.evaluations import Evaluations
 from service.evaluator import Evaluator
 from service.experiences import Experiences
 from service.following import STOP, Following
-from service.forgetting import FORGET, Forgetting
-from service.holds import Holds
 from service.identity.trust import Trust, read_trust
-from service.learner_records import LearnerRecords
+from service.learners.erasure import Erasure
+from service.learners.forgetting import FORGET, Forgetting
+from service.learners.holds import Holds
+from service.learners.reads import Reads
+from service.learners.records import LearnerRecords
+from service.learners.retention import Retention
+from service.learners.retention_job import RetentionJob
 from service.live_turn import LiveTurns
 from service.middlewares import answer_errors, identify_and_log
 from service.model.asking import Asker, AskingPolicy
@@ -37,10 +40,7 @@ from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
 from service.quotas import Quotas
-from service.reads import Reads
 from service.requests import SERVICES, Services
-from service.retention import Retention
-from service.retention_job import RetentionJob
 from service.routes import ROUTES
 from service.settings import Settings
 from service.sweeper import Sweeper

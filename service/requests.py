@@ -14,16 +14,16 @@ from service.access import Access, check, check_account, path_id
 from service.audit.desk import Desk
 from service.callers import Caller, Callers
 from service.dialogues import DialogueKey, Dialogues
-from service.erasure import Erasure
 from service.errors import KeyMalformed, NotAuthorized, NotFound
 from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
 from service.forms import read_form
 from service.keys import ACCESS, REQUEST_ID, SCOPE
-from service.learner_records import LearnerRecords
+from service.learners.erasure import Erasure
+from service.learners.reads import Reads
+from service.learners.records import LearnerRecords
 from service.quotas import Kind, Quotas
-from service.reads import Reads
 from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query

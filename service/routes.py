@@ -7,11 +7,11 @@ from service import (
     experience_handlers,
     feedback_handlers,
     handlers,
-    learner_handlers,
     teacher_handlers,
     turn_handlers,
 )
 from service.audit import handlers as audit_handlers
+from service.learners import handlers as learners_handlers
 from service.openapi import serving
 
 EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
@@ -44,8 +44,8 @@ ROUTES = (
         DIALOGUE + "/{id}/turns/{turn_id}/stream", turn_handlers.get_turn_stream, allow_head=False
     ),
     web.post(DIALOGUE + "/{id}/turns/{turn_id}/cancel", turn_handlers.cancel_turn),
-    web.delete(LEARNER_DATA, learner_handlers.erase_learner),
-    web.get(LEARNER_RECORD, learner_handlers.get_learner_record),
+    web.delete(LEARNER_DATA, learners_handlers.erase_learner),
+    web.get(LEARNER_RECORD, learners_handlers.get_learner_record),
     web.get(AUDIT + "/events", audit_handlers.list_events, allow_head=False),
     web.get(
         AUDIT + "/conversations/{id}/replay", audit_handlers.replay_conversation, allow_head=False

@@ -2,7 +2,7 @@
 
 from service.app import running_log
 from service.audit.reads import AuditReads
-from service.reads import OPERATOR
+from service.learners.reads import OPERATOR
 
 
 async def record_reading(

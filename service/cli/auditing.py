@@ -22,7 +22,7 @@ from service.cli.replaying import show
 from service.cli.session import check_account, in_account, owner, with_database
 from service.database import Database
 from service.errors import UnknownConversation
-from service.reads import OPERATOR
+from service.learners.reads import OPERATOR
 from service.settings import Settings
 
 _ID = click.IntRange(1, 2**63 - 1)

@@ -10,15 +10,15 @@ from eventstore.connections import close_pool, open_pool
 from eventstore.protection import MAX_REASON
 from service.app import running_log
 from service.dialogues import Dialogues
-from service.erasure import Erasure
 from service.following import Following
-from service.forgetting import Forgetting
-from service.holds import Holds
-from service.learner_records import LearnerRecords
+from service.learners.erasure import Erasure
+from service.learners.forgetting import Forgetting
+from service.learners.holds import Holds
+from service.learners.reads import Reads
+from service.learners.records import LearnerRecords
+from service.learners.retention import Retention
 from service.live_turn import LiveTurns
 from service.owners import Owners
-from service.reads import Reads
-from service.retention import Retention
 
 _WORKERS = 2
 

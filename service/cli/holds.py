@@ -6,8 +6,8 @@ import msgspec
 from service.cli.desk import open_desk, with_reason
 from service.cli.session import in_account, printable, with_database
 from service.database import Database
-from service.holds import Hold
-from service.reads import OPERATOR
+from service.learners.holds import Hold
+from service.learners.reads import OPERATOR
 from service.settings import Settings
 
 

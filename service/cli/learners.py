@@ -10,11 +10,11 @@ from eventstore.protection import HistoryRead
 from service.cli.desk import Desk, open_desk, with_reason
 from service.cli.session import in_account, printable, with_database
 from service.database import Database
-from service.erasure import Erased, Inventory
 from service.errors import LegalHold, ServiceError
-from service.learner_page import record_page
-from service.learner_records import LearnerRecord
-from service.reads import OPERATOR
+from service.learners.erasure import Erased, Inventory
+from service.learners.page import record_page
+from service.learners.reads import OPERATOR
+from service.learners.records import LearnerRecord
 from service.settings import Settings
 
 

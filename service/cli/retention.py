@@ -6,8 +6,8 @@ import msgspec
 from service.cli.desk import open_desk
 from service.cli.session import in_account, with_database
 from service.database import Database
-from service.reads import OPERATOR
-from service.retention import ACCOUNT_WIDE, Due, Expired, Rule
+from service.learners.reads import OPERATOR
+from service.learners.retention import ACCOUNT_WIDE, Due, Expired, Rule
 from service.settings import Settings
 
 _MOST_DAYS = 36_500

@@ -3,7 +3,7 @@
 from service.answers import ConversationAnswer
 from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
-from service.learner_records import LearnerRecord
+from service.learners.records import LearnerRecord
 from service.openapi import shapes
 from service.openapi.auditing import AUDITING
 from service.openapi.operation import Operation

@@ -11,7 +11,7 @@ from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
 from service.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import MAX_TITLE, ExperienceBody
-from service.learner_records import LearnerRecord
+from service.learners.records import LearnerRecord
 from service.openapi import shapes
 
 Schema = dict[str, Any]

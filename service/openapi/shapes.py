@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from service.answers import FeedbackAnswer, MessageAnswer, ProgressAnswer
-from service.erasure import Erased
+from service.learners.erasure import Erased
 from service.model.judgements import Evaluation
 
 Id = int | str

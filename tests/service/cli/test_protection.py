@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
-from service.learner_records import LearnerRecord
+from service.learners.records import LearnerRecord
 from tests.running import CONVERSATIONS, LEARNER, Service, colloquy, running_service
-from tests.service.test_erasure import MARKER, tables_with, talk
+from tests.service.learners.erasing import MARKER, tables_with, talk
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.app import running_log
 from service.errors import NotFound
-from service.holds import Holds
-from service.retention import ACCOUNT_WIDE, Due, Expired, Retention
-from service.retention_job import RetentionJob
+from service.learners.holds import Holds
+from service.learners.retention import ACCOUNT_WIDE, Due, Expired, Retention
+from service.learners.retention_job import RetentionJob
 from tests.projections.viewing import all_rows
 from tests.running import CONVERSATIONS, LEARNER, OTHER_LEARNER, TEACHER, Service, running_service
-from tests.service.test_erasure import (
+from tests.service.learners.erasing import (
     MARKER,
     followed_views_are_fresh,
     speak_everywhere,
@@ -176,7 +176,7 @@ async def test_learners_under_hold_are_left_out_and_named(
 async def test_more_conversations_than_a_transaction_takes_are_all_gone_through(
     service: Service, retention: Retention, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.retention._PAGE", 2)
+    monkeypatch.setattr("service.learners.retention._PAGE", 2)
     await retention.set_rule(1, ACCOUNT_WIDE, 30, OPERATOR)
     for _ in range(5):
         await complete(service, (await service.open())["id"])

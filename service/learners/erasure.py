@@ -22,7 +22,7 @@ from service.dialogues import DialogueKey, Dialogues
 from service.errors import Busy, LegalHold, NotFound, TurnIsOver, UnknownUser, ViewsBeingRebuilt
 from service.evaluations import is_evaluation
 from service.following import Following
-from service.forgetting import Forgetting
+from service.learners.forgetting import Forgetting
 from service.live_turn import Stop
 from service.model.errors import CANCELLED
 from sql.loader import query

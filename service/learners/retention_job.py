@@ -8,7 +8,7 @@ from eventstore.connections import DATABASE_ERRORS, Pool
 from eventstore.errors import EventStoreError
 from eventstore.records import Actor, Metadata
 from service.errors import ServiceError
-from service.retention import Retention
+from service.learners.retention import Retention
 from sql.loader import query
 
 FIRST = 60.0

@@ -11,7 +11,7 @@ from eventstore.log import EventLog
 from eventstore.protection import LearnerErased, stream_of_learner, stream_of_reads
 from service.answers import timestamp
 from service.errors import UnknownUser
-from service.holds import Holds
+from service.learners.holds import Holds
 from sql.loader import query
 
 

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from service.learner_records import LearnerRecord, RecordedConversation, RecordedRead
+from service.learners.records import LearnerRecord, RecordedConversation, RecordedRead
 
 SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """The page runs no script and loads nothing, whatever is written in it."""
@@ -47,7 +47,7 @@ def record_page(record: LearnerRecord) -> str:
 
 @cache
 def _template() -> Template:
-    return Template((files("service") / "learner_page.html").read_text("utf-8"))
+    return Template((files("service.learners") / "page.html").read_text("utf-8"))
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

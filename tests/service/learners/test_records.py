@@ -13,8 +13,8 @@ from eventstore.events import ConversationStarted
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata, RecordedEvent
 from service.app import running_log
-from service.holds import Holds
-from service.learner_records import LearnerRecord
+from service.learners.holds import Holds
+from service.learners.records import LearnerRecord
 from tests.running import (
     CONVERSATIONS,
     LEARNER,
@@ -23,7 +23,7 @@ from tests.running import (
     Service,
     running_service,
 )
-from tests.service.test_erasure import (
+from tests.service.learners.erasing import (
     by,
     erase,
     let_in_admin,

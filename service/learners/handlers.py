@@ -8,8 +8,8 @@ from service.access import path_id
 from service.answers import json_response, wants_string_ids
 from service.bodies import ErasureBody, read_body
 from service.errors import NotAuthorized, NotFound, UnknownUser
-from service.learner_page import SECURITY_POLICY, record_page
-from service.learner_records import with_string_ids
+from service.learners.page import SECURITY_POLICY, record_page
+from service.learners.records import with_string_ids
 from service.requests import SERVICES, account_access_of, metadata_of
 
 

@@ -19,7 +19,7 @@ from tests.running import (
     service_process,
 )
 from tests.service.histories import assert_lawful
-from tests.service.test_erasure import MARKER, erase, let_in_admin, tables_with, turn_of
+from tests.service.learners.erasing import MARKER, erase, let_in_admin, tables_with, turn_of
 
 OTHERS = 6
 ENOUGH = 4

@@ -11,9 +11,9 @@ from eventstore.protection import HoldPlaced, LearnerErased
 from eventstore.records import Actor, Metadata
 from service.app import running_log
 from service.errors import UnknownHold, UnknownUser
-from service.holds import Holds
+from service.learners.holds import Holds
 from tests.running import LEARNER, OTHER_LEARNER, Service, running_service
-from tests.service.test_erasure import (
+from tests.service.learners.erasing import (
     REASON,
     by,
     erase,
