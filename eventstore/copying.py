@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from eventstore.connections import Connection
-from sql.loader import query
 
 Row = tuple[int, bytes, bytes | None, bytes | None]
 """Position, line, and salt and text where the event has a text that is still there."""
@@ -20,13 +19,12 @@ _FIRST = struct.Struct("!hiqi")
 _LENGTH = struct.Struct("!i")
 
 
-async def copy_rows(connection: Connection, name: str, *args: Any, take: Take) -> None:
-    """Hands on all rows of a query with the columns of `Row`, some at a time, in order.
+async def copy_rows(connection: Connection, statement: str, *args: Any, take: Take) -> None:
+    """Hands on all rows of a statement with the columns of `Row`, some at a time, in order.
 
     The server waits while `take` works, so that memory stays flat.
 
     Args:
-        name: Of the query.
         take: Gets the next rows.
     """
     rows = _Rows()
@@ -36,7 +34,7 @@ async def copy_rows(connection: Connection, name: str, *args: Any, take: Take) -
             await take(some)
 
     await connection.copy_from_query(
-        query(name), *args, output=arrived, format="binary", timeout=FOR_EVER
+        statement, *args, output=arrived, format="binary", timeout=FOR_EVER
     )
 
 

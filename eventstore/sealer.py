@@ -129,19 +129,24 @@ class Sealer:
             if account_id in self._sound and state.head == state.sealed:
                 continue
             self._sound.discard(account_id)
-            try:
-                await self._seal_account(connection, account_id)
-                self._sound.add(account_id)
-            except CheckpointFilesFailed as error:
-                self._say("checkpoint_files_failed", account_id, error)
-            except LogDamaged as error:
-                self._say("log_went_back", account_id, error)
-            except EventStoreError as error:
-                self._say("sealing_stopped", account_id, error)
-            except asyncpg.PostgresError as error:
-                if isinstance(error, AWAY):
-                    raise
-                self._say("sealing_stopped", account_id, error)
+            await self._try_seal(connection, account_id)
+
+    async def _try_seal(self, connection: Connection, account_id: int) -> None:
+        try:
+            await self._seal_account(connection, account_id)
+            self._sound.add(account_id)
+        except CheckpointFilesFailed as error:
+            self._say("checkpoint_files_failed", account_id, error)
+        except LogDamaged as error:
+            self._say("log_went_back", account_id, error)
+        except EventStoreError as error:
+            self._say("sealing_stopped", account_id, error)
+        except (*AWAY, asyncpg.InterfaceError):
+            raise
+        except asyncpg.PostgresError as error:
+            self._say("sealing_stopped", account_id, error)
+        except Exception as error:  # whatever is wrong with one log, the others are sealed
+            self._say("sealing_broke", account_id, error)
 
     async def _seal_account(self, connection: Connection, account_id: int) -> None:
         files = CheckpointFiles(self._folder, account_id)

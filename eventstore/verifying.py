@@ -128,7 +128,7 @@ class _Work:
         self._marks = sorted(marks | {self._in_tiles}, reverse=True)
         self._mark()
         await copy_rows(
-            self._connection, "copy_lines", self._account_id, 0, NO_END, take=self._take
+            self._connection, query("copy_lines"), self._account_id, 0, NO_END, take=self._take
         )
         self._lines.end()
         await self._check_ends()
@@ -211,7 +211,9 @@ class _Work:
             now.extend(rows)
 
         upto = first + len(hashes) // HASH
-        await copy_rows(self._connection, "copy_lines", self._account_id, first, upto, take=take)
+        await copy_rows(
+            self._connection, query("copy_lines"), self._account_id, first, upto, take=take
+        )
         lines = {row[0]: leaf_hash(row[1]) for row in now}
         for position, stored in enumerate(entries(hashes), first + 1):
             if lines.get(position) != stored:

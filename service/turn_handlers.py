@@ -19,7 +19,9 @@ from service.requests import SERVICES, access_of, conversation_id, metadata_of, 
 
 async def get_turn_stream(request: web.Request) -> web.StreamResponse:
     """GET …/turns/:turn_id/stream: what is missing after `Last-Event-ID`, and what comes."""
-    asked = await _asked(request, await access_of(request))
+    access = await access_of(request)
+    asked = await _asked(request, access)
+    await _record(request, access, asked)
     live = await request.app[SERVICES].following.follow(asked)
     return await stream_turn(request, live, partial(stream_ending, request), last_event_id(request))
 
@@ -32,6 +34,7 @@ async def cancel_turn(request: web.Request) -> web.Response:
     metadata = metadata_of(request, access, asked.metadata.correlation_id)
     stop = Stop(reason="requested", metadata=metadata)
     dialogue = await request.app[SERVICES].following.cancel(asked, stop)
+    await _record(request, access, asked)
     if dialogue.active is None:
         return raw_response(b"{}", headers={"ETag": NOTHING})
     return conversation_answer(request, dialogue.active, 200)
@@ -48,8 +51,14 @@ async def _asked(request: web.Request, access: Access) -> RecordedEvent:
         raise NotFound
     if asked.user_id != access.user_id and not access.manages:
         raise NotFound
-    await record_read(request, access, "turn", asked.conversation_id, asked.user_id)
     return events[0]
+
+
+async def _record(request: web.Request, access: Access, asked: RecordedEvent) -> None:
+    """Records that the caller is about to read of the learner whose turn it is."""
+    turn = asked.event
+    assert isinstance(turn, OpeningRequested | MessagePosted)
+    await record_read(request, access, "turn", turn.conversation_id, turn.user_id)
 
 
 def _turn_id(request: web.Request) -> str:

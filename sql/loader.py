@@ -40,9 +40,9 @@ def query(name: str) -> str:
 
 
 @cache
-def replayed_query(name: str) -> str:
+def in_replay(statement: str) -> str:
     """The same statement on the views that `replay_conversation_v1` has made."""
-    return _REPLAYED.sub(r"pg_temp.\1", query(name))
+    return _REPLAYED.sub(r"pg_temp.\1", statement)
 
 
 def migrations() -> list[Migration]:

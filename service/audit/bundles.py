@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ class BundleRefused(ServiceError):
 class Selection(msgspec.Struct, frozen=True):
     """What is exported: `all` of the log, or a `conversation`, a `course` or a `user` by id."""
 
-    kind: str
+    kind: Literal["all", "conversation", "course", "user"]
     id: int | None = None
 
 

@@ -24,13 +24,6 @@ from sql.loader import query
 _KEEP_EVERY = 20_000
 """Events after which an interrupted export need not begin anew."""
 
-_QUERIES = {
-    "all": "copy_lines",
-    "conversation": "copy_conversation",
-    "course": "copy_course",
-    "user": "copy_learner",
-}
-
 _README = """\
 A part of a log of conversations, or all of it, with what proves it.
 
@@ -148,6 +141,19 @@ async def _begin(
     return State(cut, Reached())
 
 
+def _rows_of(chosen: Selection) -> str:
+    """The statement that gives a selection's events and texts."""
+    match chosen.kind:
+        case "all":
+            return query("copy_lines")
+        case "conversation":
+            return query("copy_conversation")
+        case "course":
+            return query("copy_course")
+        case "user":
+            return query("copy_learner")
+
+
 class _Export:
     def __init__(
         self, bundle: Bundle, state: State, tiles: StoredTiles, progress: Progress
@@ -169,7 +175,7 @@ class _Export:
         chosen = self._cut.selection
         await copy_rows(
             connection,
-            _QUERIES[chosen.kind],
+            _rows_of(chosen),
             *(self._cut.account_id, self._position, self._cut.tree_size),
             *(() if chosen.id is None else (chosen.id,)),
             take=self._take,

@@ -11,7 +11,7 @@ import msgspec
 
 from eventstore.connections import AccountPool
 from service.shown import shown_active, shown_conversation
-from sql.loader import query, replayed_query
+from sql.loader import in_replay, query
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +59,10 @@ async def replay(
     async with pool.acquire(account_id) as connection, connection.transaction():
         await connection.execute(query("replay_conversation"), account_id, conversation_id, upto)
         row = await connection.fetchrow(
-            replayed_query("get_conversation"), account_id, conversation_id, opened.user_id
+            in_replay(query("get_conversation")), account_id, conversation_id, opened.user_id
         )
         active = await connection.fetchrow(
-            replayed_query("get_active_conversation"),
+            in_replay(query("get_active_conversation")),
             *(account_id, None, opened.user_id, opened.course_id, opened.experience_id, False),
         )
     assert active is not None, "the statement gives one row"

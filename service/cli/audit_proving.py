@@ -153,8 +153,12 @@ def _selection(
 ) -> "Selection":
     from service.audit.bundles import Selection
 
-    chosen = {"conversation": conversation, "course": course, "user": user}
-    given = [Selection(kind, id) for kind, id in chosen.items() if id is not None]
+    chosen = (
+        Selection("conversation", conversation),
+        Selection("course", course),
+        Selection("user", user),
+    )
+    given = [selection for selection in chosen if selection.id is not None]
     given += [Selection("all")] if everything else []
     if len(given) != 1:
         raise click.UsageError("give one of CONVERSATION, --course, --user and --all")

@@ -19,6 +19,7 @@ from projections.rebuild import silent
 from service.app import running_log
 from service.audit.bundles import Selection
 from service.audit.exporting import export_bundle
+from sql.loader import query
 from tests.bench.dialogues import start_dialogue
 from tests.bench.measuring import Row, fresh_database
 
@@ -95,7 +96,7 @@ async def _floor(url: str) -> float:
         read += len(rows)
 
     began = time.perf_counter()
-    await copy_rows(connection, "copy_lines", 1, 0, NO_END, take=take)
+    await copy_rows(connection, query("copy_lines"), 1, 0, NO_END, take=take)
     elapsed = time.perf_counter() - began
     await connection.close()
     assert read == EVENTS

@@ -68,7 +68,7 @@ def forgetful_queries(
 
 @pytest.fixture
 async def service(database_url: str, forgetful_queries: None) -> AsyncIterator[Service]:
-    async with running_service(database_url) as running:
+    async with running_service(database_url, seal_seconds=0) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from eventstore.events import OpeningRequested
 from eventstore.log import EventLog
 from service.audit.replay import Opened, Seen, find_opening, replay
 from service.shown import shown_active, shown_conversation
-from sql.loader import query, replayed_query
+from sql.loader import in_replay, query
 from tests.eventstore.building import append, history
 
 ACCOUNT = 1
@@ -109,14 +109,14 @@ async def test_appends_go_on_while_a_replay_is_open(log: EventLog, pool: Account
         for step in steps[20:]:
             await append(log, step.stream, *step.events)
         row = await connection.fetchrow(
-            replayed_query("get_conversation"), ACCOUNT, 8_000_001, 8000
+            in_replay(query("get_conversation")), ACCOUNT, 8_000_001, 8000
         )
     assert row is None or row["conversation_id"] == 8_000_001
 
 
 def test_the_replayed_statements_read_no_view_that_was_not_replayed() -> None:
-    assert "read." not in replayed_query("get_conversation")
-    assert replayed_query("get_active_conversation").count("read.") == 1, "read.experiences"
+    assert "read." not in in_replay(query("get_conversation"))
+    assert in_replay(query("get_active_conversation")).count("read.") == 1, "read.experiences"
 
 
 def test_a_conversation_s_opening_says_whose_it_is() -> None:

@@ -111,7 +111,7 @@ def test_a_reason_can_be_required(run: Run, sealed: Sealed, tmp_path: Path) -> N
         why = ("--reason", "complaint 7")
         assert audit(run, sealed, *words, *why, COLLOQUY_AUDIT_REASON="required").code == 0
     told = refused(audit(run, sealed, "verify", "--reason", "x" * 501))
-    assert told == "a reason has at most 500 characters"
+    assert told == "reason must be 500 characters or fewer"
 
 
 def test_export_wants_one_selection_and_an_account_that_there_is(
