@@ -194,6 +194,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnInProgress: (409, "turn_in_progress", True, {}),
     errors.TurnIsOver: (409, "turn_is_over", False, {}),
     errors.TurnCancelled: (409, "turn_cancelled", True, {}),
+    errors.TextRemoved: (409, "text_removed", False, {}),
     errors.LegalHold: (409, "legal_hold", False, {}),
     errors.ViewsBeingRebuilt: (503, "busy", True, {"Retry-After": "10"}),
     errors.TooManyReplies: (503, "busy", True, {"Retry-After": "2"}),

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import structlog
 from aiohttp import web
 
-from eventstore.connections import Pool
+from eventstore.connections import AccountPool, Pool
 from service.errors import InvalidToken, Unauthenticated
 from service.forms import named_user
 from service.identity.claims import Claimed
@@ -65,6 +65,7 @@ class Callers:
         self._identities = identities
         # A token never changes its account; whether it still works is asked each time.
         self._accounts: dict[bytes, int] = {}
+        self._admitted: set[tuple[int, int]] = set()
 
     async def of(self, request: web.Request) -> Caller:
         """Who makes the request; what they may do is not checked yet.
@@ -81,6 +82,16 @@ class Callers:
         token_hash = digest(token)
         account_id = await self._account(token_hash)
         return Caller(account_id, token_hash, as_user_id=await _as_user(request))
+
+    async def admit(self, pool: AccountPool, caller: Caller, user_id: int) -> None:
+        """Makes a user known for whom only their identity provider vouches."""
+        known = (caller.account_id, user_id)
+        if caller.claimed is None or known in self._admitted:
+            return
+        await pool.fetchval(caller.account_id, query("admit_user"), *known)
+        if len(self._admitted) >= _REMEMBERED:
+            self._admitted.clear()
+        self._admitted.add(known)
 
     async def _account(self, token_hash: bytes) -> int:
         known = self._accounts.get(token_hash)

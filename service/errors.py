@@ -88,6 +88,10 @@ class TurnIsOver(ServiceError):
     """the turn is over"""
 
 
+class TextRemoved(ServiceError):
+    """the words of this conversation were deleted"""
+
+
 class TurnCancelled(ServiceError):
     """the reply was stopped"""
 

@@ -78,7 +78,7 @@ class Evaluations:
         idempotency key, leads to the evaluation of that time.
 
         Raises:
-            Stopping, TooManyReplies: Nothing was recorded.
+            Stopping, TooManyReplies, TextRemoved: Nothing was recorded.
             KeyReused: The key came with another request before.
             EventStoreError: The request could not be recorded.
         """
@@ -144,6 +144,7 @@ class Evaluations:
             raise Stopping
         if len(self._running) >= self._at_once:
             raise TooManyReplies
+        await self._evaluator.refuse_removed(account_id, asked.conversation_id)
         self._owners.running.add(asked.turn_id)
         new = NewEvent(event=asked)
         try:

@@ -8,10 +8,10 @@ import structlog
 from eventstore.connections import AccountPool, outlast
 from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from service.commands import Failure
-from service.errors import NotFound
+from service.errors import NotFound, TextRemoved
 from service.experiences import Experiences
 from service.model.asking import Asker
-from service.model.errors import SERVICE_STOPPING, ModelFailure
+from service.model.errors import CANCELLED, SERVICE_STOPPING, ModelFailure
 from service.model.interface import ChatMessage, EvaluationRequest
 from service.model.judgements import read_evaluation
 from service.tutor import ModelChoice, broken, failed, storable
@@ -50,6 +50,11 @@ class Evaluator:
         self._models = models
         self._budget = budget
 
+    async def refuse_removed(self, account_id: int, conversation_id: int) -> None:
+        """Raises TextRemoved where words were deleted: nobody could judge the rest fairly."""
+        if await self._is_removed(account_id, conversation_id):
+            raise TextRemoved
+
     async def judge(
         self, account_id: int, asked: EvaluationRequested
     ) -> tuple[EvaluationRecorded | EvaluationFailed, str | None]:
@@ -67,8 +72,11 @@ class Evaluator:
                 effort,
                 lambda text: read_evaluation(text, request),
             )
+            await self.refuse_removed(account_id, asked.conversation_id)
         except asyncio.CancelledError:
             failure = ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
+        except TextRemoved:
+            failure = ModelFailure(CANCELLED, retryable=False, detail="the words were deleted")
         except ModelFailure as error:
             failure = error
         except Exception as error:
@@ -84,6 +92,10 @@ class Evaluator:
             return judged, storable(_encoder.encode(evaluation).decode())
         log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
         return unanswered(asked, failed(failure, effort, "")), None
+
+    async def _is_removed(self, account_id: int, conversation_id: int) -> bool:
+        conversation = (account_id, conversation_id)
+        return bool(await self._pool.fetchval(account_id, query("has_removed_text"), *conversation))
 
     async def _request(self, account_id: int, asked: EvaluationRequested) -> EvaluationRequest:
         conversation = (account_id, asked.conversation_id)

@@ -103,6 +103,7 @@ async def access_of(
     access = check(
         caller, row, request[SCOPE], of_course="ai_experience_id" not in request.match_info
     )
+    await services.callers.admit(services.pool, caller, access.user_id)
     note(request, access)
     if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
         await read_form(request)
@@ -124,6 +125,7 @@ async def account_access_of(request: web.Request, scope: str | None = None) -> A
         caller.account_id, query("get_access"), *caller.arguments(), None, None, None, None
     )
     access = check_account(caller, row, scope or request[SCOPE], explicit=scope is not None)
+    await services.callers.admit(services.pool, caller, access.user_id)
     note(request, access)
     return access
 

@@ -30,10 +30,9 @@ or any of `._:/+=@-`; else the service makes one. Every answer has it.
 `model_overloaded`, `model_rate_limited`, `model_unavailable`, `model_timeout`,
 `model_interrupted`, `model_refused`, `model_empty`, `model_invalid`, `model_misconfigured`,
 `service_stopping`, `internal_error`, `abandoned`, `database_unavailable`, `busy`. Of a 409:
-`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`, `legal_hold` (with
-its `holds`). Of a 429:
-`rate_limited`. A method that a path does not have: 405 with `Allow`. A fault of ours: 500
-`{"error":"internal server error"}`.
+`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`, `text_removed`,
+`legal_hold` (with its `holds`). Of a 429: `rate_limited`. A method that a path does not have:
+405 with `Allow`. A fault of ours: 500 `{"error":"internal server error"}`.
 
 **Streaming.** Creating a conversation and posting a message with `Accept: text/event-stream`
 answer 200 with server-sent events: `accepted` (`turn_id`, `message_id`, `conversation_id`),

@@ -57,6 +57,16 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
        AND e.metadata ? 'idempotency_key'
 $$;
 
+-- A user for whom an identity provider vouches becomes known, though no roster names them: else
+-- nobody could find, hold or erase what they say.
+CREATE FUNCTION admit_user_v1(account bigint, user_id bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO users (account_id, user_id, name)
+    SELECT admit_user_v1.account, admit_user_v1.user_id, 'User ' || admit_user_v1.user_id
+     WHERE admit_user_v1.account = current_account_v1()
+        ON CONFLICT DO NOTHING
+$$;
+
 -- Lets each role see what it may of a table: the service its session's account, the others all.
 CREATE FUNCTION guard_table_v1(guarded regclass) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
@@ -150,7 +160,7 @@ GRANT SELECT ON identities TO colloquy_service;
 GRANT EXECUTE ON FUNCTION current_account_v1
     TO colloquy_service, colloquy_worker, colloquy_auditor, colloquy_analyst;
 GRANT EXECUTE ON FUNCTION find_token_account_v1 TO colloquy_worker;
-GRANT EXECUTE ON FUNCTION find_request_v1 TO colloquy_service;
+GRANT EXECUTE ON FUNCTION find_request_v1, admit_user_v1 TO colloquy_service;
 
 GRANT USAGE ON SCHEMA read TO colloquy_worker;
 GRANT SELECT ON accounts, log_heads, projections, projection_checkpoints TO colloquy_worker;

@@ -100,6 +100,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
     assert await names(owner, EXECUTABLE, "colloquy_service") == {
         "current_account_v1",
         "find_request_v1",
+        "admit_user_v1",
         "find_position_v1",
         "replay_conversation_v1",
         "append_events_v1",

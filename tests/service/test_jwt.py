@@ -27,6 +27,7 @@ from service.identity.jwks import PAUSE, KeySet
 from service.identity.jwt import Identities
 from service.identity.trust import read_trust
 from service.roster import Enrollment, import_roster
+from service.tokens import create_token
 from tests.running import CONVERSATIONS, LEARNER, TEACHER, Service, eventually, running_service
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -329,6 +330,33 @@ async def test_roles_of_the_claim_replace_those_of_the_roster(
             assert status == expected, courses
         newcomer = bearer(token(user=7_007, courses={"1": "Pupil"}))
         assert await service.call("GET", CONVERSATIONS, user=None, headers=newcomer) == (200, {})
+
+
+async def test_a_user_whom_no_roster_names_can_be_found_held_and_erased(
+    database_url: str, provider: Provider, tmp_path: Path
+) -> None:
+    """Their provider vouches for them and for their courses; that is enough to speak."""
+    file = trust_file(tmp_path, provider, 'user_id = "user"\ncourses = "courses"')
+    file.write_text(file.read_text() + '[issuer.roles]\nPupil = "learner"\n')
+    async with running_service(database_url, jwt=file) as service:
+        learner = bearer(token(user=7_777, courses={"1": "Pupil"}))
+        status, _ = await service.call("POST", CONVERSATIONS, user=None, headers=learner)
+        assert status == 201
+        connection = await connect(database_url)
+        admin = bearer(await create_token(connection, 1, TEACHER, admin=True))
+        await connection.close()
+        record = "/api/v1/users/{}/learner_record"
+        for user, headers in (("self", learner), ("7777", admin)):
+            status, kept = await service.call(
+                "GET", record.format(user), user=None, headers=headers
+            )
+            assert (status, len(kept["conversations"])) == (200, 1)
+        path = "/api/v1/accounts/self/users/7777/learner_data"
+        status, report = await service.call(
+            "DELETE", path, user=None, headers=admin, json={"reason": "asked"}
+        )
+        assert (status, report["erased"]["texts"]) == (200, 1)
+        assert (await service.history())[-1].event.__struct_config__.tag == "learner_erased.v1"
 
 
 async def test_a_claim_tells_the_institution_where_a_provider_has_several(

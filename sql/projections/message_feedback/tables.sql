@@ -10,5 +10,7 @@ CREATE TABLE message_feedback (
     created_at       timestamptz NOT NULL,
     PRIMARY KEY (account_id, conversation_id, user_id, message_id)
 );
+-- Else ANALYZE would keep words in the catalog, where no erasure reaches them.
+ALTER TABLE message_feedback ALTER COLUMN feedback_message SET STATISTICS 0;
 COMMENT ON COLUMN message_feedback.user_id IS 'Who voted.';
 COMMENT ON COLUMN message_feedback.feedback_message IS 'Null where nothing was said, or it was erased.';

@@ -55,6 +55,7 @@ async def test_no_word_of_an_erased_learner_is_left_in_any_table(
     shown = await speak_everywhere(service)
     others = await talk(service, OTHER_LEARNER, "Words that stay")
     assert set(await tables_with(owner, MARKER)) >= {"event_content", "users", "identities"}
+    await owner.execute("ANALYZE")
     status, report = await erase(service)
     assert await tables_with(owner, MARKER) == []
     assert status == 200
@@ -76,6 +77,20 @@ async def test_no_word_of_an_erased_learner_is_left_in_any_table(
     assert sum(e.texts for e in expired) == erased.texts == report["erased"]["texts"]
     assert (erased.reason, log[-1].metadata.actor.id) == ("letter of 3 May", 900)
     assert [e for e in log if e.erased and e.stream.endswith(f"-{OTHER_LEARNER}")] == []
+
+
+async def test_a_conversation_without_its_words_is_not_evaluated(
+    service: Service, owner: Connection
+) -> None:
+    """A model would grade what it cannot see, in new words about the learner."""
+    shown = await speak_everywhere(service)
+    assert (await erase(service))[0] == 200
+    head = await service.head()
+    path = f"{CONVERSATIONS}/{shown['id']}/evaluation"
+    status, refused = await service.call("POST", path, user=TEACHER)
+    assert (status, refused["code"]) == (409, "text_removed")
+    assert await owner.fetchval("SELECT count(*) FROM event_content") == 0
+    assert await service.head() == head
 
 
 async def test_a_rebuild_afterwards_makes_the_same_rows(
@@ -171,6 +186,7 @@ async def test_who_comes_back_after_an_erasure_is_heard_again_and_can_be_erased_
 async def erase_behind_its_back(owner: Connection) -> None:
     """As another process would whose letter gets lost: the service here is told nothing."""
     actor = '{"actor": {"id": null, "role": "operator"}}'
+    await owner.execute("SET colloquy.account = '1'")
     outcome = await owner.fetchval(
         "SELECT outcome FROM erase_learner_v1(1, $1, 'asked', $2)", LEARNER, actor
     )

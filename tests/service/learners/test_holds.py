@@ -105,6 +105,7 @@ async def test_of_a_hold_and_an_erasure_at_once_one_comes_first_and_the_other_se
     metadata = '{"actor": {"id": null, "role": "operator"}}'
     erasures = "SELECT outcome FROM erase_learner_v1(1, $1, 'asked', $2)"
     orders = set()
+    await owner.execute("SET colloquy.account = '1'")
     for _ in range(30):
         learner = await service.enroll()
         await talk(service, learner, "Words")

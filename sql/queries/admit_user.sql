@@ -1,0 +1,1 @@
+SELECT admit_user_v1($1, $2)
