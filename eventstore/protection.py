@@ -71,12 +71,13 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history_read.v1"):
     """Somebody read what a learner said, or what is kept about them; the actor is who did.
 
     `what` is the endpoint or command. `learner_id` and `conversation_id` are None where the
-    reading was not of one of them.
+    reading was not of one of them; `course_id` is set only where it was of a whole course.
     """
 
     what: str
     learner_id: int | None = None
     conversation_id: int | None = None
+    course_id: int | None = None
     reason: str | None = None
 
 

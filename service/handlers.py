@@ -8,7 +8,7 @@ from aiohttp import web
 from uuid_utils import uuid7
 
 from eventstore.errors import LogUnavailable
-from service.access import check, path_id
+from service.access import Access, check, path_id
 from service.answers import (
     conversation_answer,
     entity_tag,
@@ -100,7 +100,7 @@ async def create_conversation(request: web.Request) -> web.StreamResponse:
     )
     async with services.quotas.admitted(access, "create", metadata):
         live = await services.turns.begin(own_dialogue(access), command, metadata)
-    return await _answer(request, live, 201)
+    return await _answer(request, access, live, 201)
 
 
 async def post_message(request: web.Request) -> web.StreamResponse:
@@ -127,7 +127,7 @@ async def post_message(request: web.Request) -> web.StreamResponse:
     )
     async with services.quotas.admitted(access, "message", metadata):
         live = await services.turns.begin(own_dialogue(access), command, metadata)
-    return await _answer(request, live, 200)
+    return await _answer(request, access, live, 200)
 
 
 async def delete_conversation(request: web.Request) -> web.Response:
@@ -159,8 +159,15 @@ async def readyz(request: web.Request) -> web.Response:
     return json_response({"status": "ready"})
 
 
-async def _answer(request: web.Request, live: LiveTurn, status: int) -> web.StreamResponse:
-    """The turn as it goes on, or the conversation after it, whichever the client asked for."""
+async def _answer(
+    request: web.Request, access: Access, live: LiveTurn, status: int
+) -> web.StreamResponse:
+    """The turn as it goes on, or the conversation after it, whichever the client asked for.
+
+    Either shows the whole conversation, also to who only acts as its learner.
+    """
+    if access.real_user_id is not None:
+        await record_read(request, access, "conversation", live.conversation_id, access.user_id)
     if wants_stream(request):
         return await stream_turn(request, live, partial(stream_ending, request))
     return conversation_answer(request, (await live.dialogue()).active, status)

@@ -49,6 +49,7 @@ async def record(
     *,
     learner_id: int | None = None,
     conversation_id: int | None = None,
+    course_id: int | None = None,
 ) -> None:
     """Records the read that a request is."""
     metadata = metadata_of(request, access, None)
@@ -61,6 +62,7 @@ async def record(
         reason,
         learner_id=learner_id,
         conversation_id=conversation_id,
+        course_id=course_id,
     )
 
 

@@ -71,7 +71,14 @@ async def _record_events(request: web.Request, access: Access, wanted: Wanted) -
     if learner is None and number is not None:
         opened = await request.app[SERVICES].audit.replays.find(access.account_id, number)
         learner = opened.user_id if opened else None
-    await record(request, access, reason, learner_id=learner, conversation_id=number)
+    await record(
+        request,
+        access,
+        reason,
+        learner_id=learner,
+        conversation_id=number,
+        course_id=wanted.course_id,
+    )
 
 
 async def _page(

@@ -60,11 +60,14 @@ class AuditReads:
         *,
         learner_id: int | None = None,
         conversation_id: int | None = None,
+        course_id: int | None = None,
     ) -> None:
         """Records a read; when it returns, that is on disk.
 
         Args:
             what: The endpoint or the command, with what it was asked for.
+            course_id: Counts only where no learner and no conversation is named: else the read is
+                not of the course, nor what was read necessarily in it.
 
         Raises:
             EventStoreError: It could not be recorded: nothing may be read.
@@ -73,6 +76,7 @@ class AuditReads:
             what=what[:MAX_WHAT],
             learner_id=learner_id,
             conversation_id=conversation_id,
+            course_id=course_id if learner_id is None and conversation_id is None else None,
             reason=reason,
         )
         try:

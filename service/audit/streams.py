@@ -8,7 +8,9 @@ from aiohttp import web
 
 from eventstore.connections import DATABASE_ERRORS
 from eventstore.log import PAGE
+from service.audit.asking import auditor_of
 from service.audit.reading import Found, Wanted
+from service.errors import ServiceError
 from service.event_stream import STREAM_HEADERS, write_patiently
 from service.requests import SERVICES
 
@@ -32,9 +34,26 @@ async def send_lines(
 async def send_tail(
     request: web.Request, account_id: int, wanted: Wanted, after: int
 ) -> web.StreamResponse:
-    """Sends events, those to come included, until the client goes away or the service stops."""
-    found = request.app[SERVICES].audit.tails.follow(account_id, wanted, after)
+    """Sends events, those to come included, as long as the caller may read them.
+
+    It ends before that where the client goes away or the service stops.
+    """
+
+    async def may_read() -> bool:
+        return await _may_read(request)
+
+    found = request.app[SERVICES].audit.tails.follow(account_id, wanted, after, may_read)
     return await _send(request, (_frames(one) async for one in found), STREAM_HEADERS)
+
+
+async def _may_read(request: web.Request) -> bool:
+    """Whether the caller would be let in now: a token is revoked, or expires."""
+    try:
+        await auditor_of(request)
+    except ServiceError as refusal:
+        log.info("audit_tail_refused", error=repr(refusal))
+        return False
+    return True
 
 
 async def _send(

@@ -130,6 +130,7 @@ def export(
             reason=why,
             learner_id=user,
             conversation_id=conversation,
+            course_id=course,
         )
         keys = list_keys(key_place(settings))
         bar = progress_bar("exporting")

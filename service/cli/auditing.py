@@ -67,7 +67,9 @@ def events(
 
     async def print_all(desk: Desk) -> None:
         learner = await _learner_of(desk, account, wanted)
-        await _record(desk, account, reason, learner, wanted.conversation_id)
+        await _record(
+            desk, account, reason, learner, wanted.conversation_id, course=wanted.course_id
+        )
         await print_events(desk, account, wanted, as_json=as_json, follow=follow)
 
     _at_desk(account, print_all)
@@ -126,7 +128,13 @@ def _at_desk(account: int, work: Callable[[Desk], Awaitable[T]]) -> T:
 
 
 async def _record(
-    desk: Desk, account: int, reason: str | None, learner: int | None, conversation: int | None
+    desk: Desk,
+    account: int,
+    reason: str | None,
+    learner: int | None,
+    conversation: int | None,
+    *,
+    course: int | None = None,
 ) -> None:
     await desk.reads.record(
         account,
@@ -135,6 +143,7 @@ async def _record(
         desk.reads.checked(reason, _HOW),
         learner_id=learner,
         conversation_id=conversation,
+        course_id=course,
     )
 
 

@@ -61,7 +61,11 @@ class RecordedErasure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody read of the learner. `acting_user_id` is who acted as the reader."""
+    """Somebody read of the learner. `acting_user_id` is who acted as the reader.
+
+    `course_id` is set where all of a course was read. Where no conversation is either, `what` tells
+    of what it was: of the learner, or of all.
+    """
 
     read_at: str
     reader_id: int | str | None
@@ -70,6 +74,7 @@ class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
     acting_user_id: int | str | None
     what: str
     conversation_id: int | str | None
+    course_id: int | str | None
     reason: str | None
 
 
@@ -115,7 +120,7 @@ class LearnerRecords:
             account_id, query("list_learners_conversations"), account_id, user_id
         )
         reads = await self._pool.fetch(
-            account_id, query("list_reads"), account_id, stream_of_reads(user_id)
+            account_id, query("list_reads"), account_id, stream_of_reads(user_id), user_id
         )
         return LearnerRecord(
             user_id=user_id,

@@ -180,6 +180,7 @@ EXAMPLES: dict[str, Any] = {
                 "acting_user_id": None,
                 "what": "conversation",
                 "conversation_id": 17,
+                "course_id": None,
                 "reason": None,
             }
         ],

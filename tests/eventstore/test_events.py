@@ -230,7 +230,13 @@ EXAMPLES: tuple[AnyEvent, ...] = (
     HoldPlaced(hold_id=3, user_id=101, reason="case 12/2026 – naïvely"),
     HoldReleased(hold_id=3, user_id=101, reason="case closed"),
     RetentionRuleSet(course_id=0, days=365),
-    HistoryRead(what="conversation", learner_id=101, conversation_id=16, reason="complaint 7"),
+    HistoryRead(
+        what="conversation",
+        learner_id=101,
+        conversation_id=16,
+        course_id=9,
+        reason="complaint 7",
+    ),
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.connections import connect
+from eventstore.protection import HistoryRead
 from service.identity.accounts import create_account
 from service.roster import Enrollment, import_roster
 from service.tokens import create_token
@@ -224,3 +225,32 @@ async def test_a_form_that_cannot_be_read_names_nobody_and_is_refused(
     headers = {"Authorization": "Bearer nobody's", "Content-Type": FORM}
     response = await service.request(method, path, user=None, headers=headers, data=b"a[=x")
     assert response.status == 401
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_an_answer_with_the_users_messages_is_recorded_before_it_is_given(
+    accept: str, service: Service
+) -> None:
+    admin: dict[str, Any] = {
+        "user": None,
+        "headers": by(service, "admin") | {"Accept": accept},
+        "params": acting_as(LEARNER),
+    }
+    number = (await service.open(LEARNER))["id"]
+    said = await service.request("POST", messages_of(number), json={"message": "No."}, **admin)
+    assert said.status == 200
+    assert (await service.request("POST", CONVERSATIONS, **admin)).status in (200, 201)
+    reads = [e for e in await service.history() if isinstance(e.event, HistoryRead)]
+    assert [(e.stream, e.metadata.real_user_id) for e in reads] == [
+        (f"access-{LEARNER}", ADMIN)
+    ] * 2
+    first, second = (e.event for e in reads)
+    assert first == HistoryRead(what="conversation", learner_id=LEARNER, conversation_id=number)
+    active = (await service.active(LEARNER))["id"]
+    assert second == HistoryRead(what="conversation", learner_id=LEARNER, conversation_id=active)
+
+
+async def test_who_speaks_for_themself_leaves_no_read(service: Service) -> None:
+    opened = await service.open(LEARNER)
+    assert (await service.say(opened["id"], "Yes."))[0] == 200
+    assert not [e for e in await service.history() if isinstance(e.event, HistoryRead)]

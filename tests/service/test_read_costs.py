@@ -45,6 +45,10 @@ FILL = (
     " CASE n % 10 WHEN 0 THEN 'conversation_started.v1' ELSE 'message_posted.v1' END, n % 800,"
     """ '{}', format('{"actor": {"id": %s}, "idempotency_key": "k%s"}', n % 400, n)::jsonb, now()"""
     f" FROM generate_series(1, {2 * MANY}) n",
+    "INSERT INTO events"
+    " (account_id, position, stream, revision, event_id, type, data, metadata, recorded_at)"
+    f" SELECT 1, {2 * MANY} + n, 'access', n, gen_random_uuid(), 'history_read.v1',"
+    """ '{"course_id": 9}', '{"actor": {"id": 7}}', now() FROM generate_series(1, 20) n""",
     "INSERT INTO event_content SELECT 1, n, n % 400, '', 'Hello'"
     f" FROM generate_series(1, {2 * MANY}) n",
 )
@@ -67,7 +71,7 @@ READS = {
     "read_stream": f"1, 'dialogue-1-10', 0, 'conversation_started.v1', {WHOLE}",
     "read_stream, upto": "1, 'dialogue-1-7', 20, NULL, 21",
     "read_turn": "1, 7, 'no-such-turn'",
-    "list_reads": "1, 'access-7'",
+    "list_reads": "1, 'access-7', {user}",
     "list_learners_conversations": "1, {user}",
     "list_open_holds": "1, {user}",
     "list_student_conversations": "1, 9, 1, {user}, 11, 0",

@@ -92,6 +92,20 @@ async def test_each_way_of_reading_is_recorded_once(service: Service) -> None:
     assert streams == ["access", "access", mine, mine, mine]
 
 
+@pytest.mark.parametrize("headers", [{}, LINES])
+async def test_a_read_of_a_course_names_it_unless_it_is_of_somebody(
+    service: Service, headers: dict[str, str]
+) -> None:
+    """A conversation's read must not make the conversation one of the course that was named."""
+    number = (await service.open())["id"]
+    of_somebody = (f"conversation_id={number}&course_id=7", f"user_id={LEARNER}&course_id=7")
+    for asked in ("course_id=1", *of_somebody):
+        path = f"{EVENTS}?{asked}"
+        assert (await service.request("GET", path, user=AUDITOR, headers=headers)).status == 200
+    events = [read.event for read in await reads(service)]
+    assert [getattr(event, "course_id", 0) for event in events] == [1, None, None]
+
+
 async def test_a_read_does_not_show_itself_in_a_replay_but_does_in_the_log(
     service: Service,
 ) -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from eventstore.connections import connect
 from eventstore.keys import list_keys
 from service.app import running_log
+from service.roster import Enrollment, import_roster
+from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.eventstore.sealed import Sealed, tamper
 from tests.service.audit.bundling import problem
 from tests.service.cli.commanding import Ended, Run, ask, now, refused
@@ -125,3 +128,39 @@ def test_export_wants_one_selection_and_an_account_that_there_is(
         assert told == "there is no account 9: see `colloquy account list`"
     told = refused(audit(run, sealed, "export", "--all", "--size", 3, *out))
     assert told == "account 1 has no checkpoint of 3 events: see `colloquy seal status`"
+
+
+def test_an_export_that_reads_a_learners_words_is_in_their_record(
+    run: Run, database_url: str, tmp_path: Path
+) -> None:
+    async def talk() -> None:
+        learner = Learner(101)
+        steps = [experience_created(), learner.asks_to_open(), learner.opens("What do you see?")]
+        async with running_log(database_url) as (log, _pool, _link):
+            await append_steps(log, steps)
+            sealed = Sealed(database_url, tmp_path, log)
+            await sealed.seal()
+        connection = await connect(database_url)
+        row = Enrollment(course_id=1, user_id=101, name="L", role="learner", status="active")
+        await import_roster(connection, 1, [row])
+        await connection.close()
+
+    now(talk)
+    settings = {"DATABASE_URL": database_url, "COLLOQUY_HOME": str(tmp_path)}
+    for number, words in enumerate(((1,), ("--course", 1), ("--all",))):
+        out = tmp_path / f"bundle-{number}"
+        assert run("audit", "export", *words, "--out", out, **settings).code == 0
+    for course in (2, 1):
+        assert run("audit", "events", "--course", course, **settings).code == 0
+    streams = "SELECT string_agg(stream, ',' ORDER BY position) FROM events WHERE type = $1"
+    assert ask(database_url, streams, "history_read.v1") == "access-101" + 4 * ",access"
+    told = run("learner", "record", 101, "--json", **settings).json[0]["reads"]
+    assert [(read["what"], read["conversation_id"], read["course_id"]) for read in told] == [
+        (told[0]["what"], None, 1),
+        ("audit export all", None, None),
+        ("audit export course 1", None, 1),
+        ("audit export conversation 1", 1, None),
+    ]
+    shown = run("learner", "record", 101, **settings).out
+    for what in ("audit events --course 1", "audit export all", "audit export course 1"):
+        assert what in shown

@@ -37,6 +37,8 @@ FORBIDDEN = {
     "status": "unauthorized",
     "errors": [{"message": "user not authorized to perform that action"}],
 }
+AUDITOR = 900
+EVENTS = "/api/v1/audit/events"
 HOSTILE = "<script>alert('read me')</script><img src=x>"
 
 
@@ -140,6 +142,41 @@ async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
     assert (await service.call("POST", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
     assert (await service.call("GET", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
     assert await what_was_read(service) == ["conversation", "evaluation"]
+
+
+async def test_reads_of_all_and_of_a_course_of_the_learner_are_in_the_record(
+    service: Service,
+) -> None:
+    """Not those of courses in which they said nothing, or of what somebody else said."""
+    await talk(service, LEARNER, "Hello")
+    asked = ("", "?course_id=1", "?course_id=2", "?conversation_id=4040", "?user_id=102")
+    for query in asked:
+        response = await service.request("GET", EVENTS + query, user=AUDITOR)
+        assert response.status == 200
+    told = (await record(service))["reads"]
+    assert [(read["what"], read["course_id"]) for read in told] == [
+        (f"GET {EVENTS}?course_id=1", 1),
+        (f"GET {EVENTS}", None),
+    ]
+    assert {read["reader_id"] for read in told} == {AUDITOR}
+    headers = {"Accept": "text/html"}
+    page = Page()
+    page.feed(await (await service.request("GET", RECORD.format("self"), headers=headers)).text())
+    assert f"GET {EVENTS}?course_id=1" in page.text
+    other = (await record(service, "self", user=OTHER_LEARNER))["reads"]
+    assert [read["what"] for read in other] == [f"GET {EVENTS}?user_id=102", f"GET {EVENTS}"]
+
+
+async def test_reads_of_both_kinds_come_latest_first(service: Service) -> None:
+    shown = await talk(service, LEARNER, "Hello")
+    for path, user in (
+        (EVENTS, AUDITOR),
+        (f"{CONVERSATIONS}/{shown['id']}", TEACHER),
+        (EVENTS, AUDITOR),
+    ):
+        assert (await service.request("GET", path, user=user)).status == 200
+    told = (await record(service))["reads"]
+    assert [read["reader_id"] for read in told] == [AUDITOR, TEACHER, AUDITOR]
 
 
 async def test_what_a_client_has_already_is_not_read_again(service: Service) -> None:

@@ -1,0 +1,75 @@
+"""A tail lasts no longer than its reader's leave, and tells how far it is while it looks."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventstore.connections import Connection
+from service.app import running_log
+from service.audit.desk import make_desk
+from service.audit.reading import Wanted
+from tests.eventstore.building import append, append_steps, history
+from tests.running import Service, eventually, running_service
+from tests.service.audit.test_events import AUDITOR, EVENTS, Tail, hold
+
+REVOKE = "UPDATE tokens SET revoked_at = now() WHERE user_id = $1"
+
+
+@pytest.fixture
+async def service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    """A service whose tails are never silent for long, with a random history."""
+    monkeypatch.setattr("service.audit.tails.SILENCE", 0.0)
+    async with running_service(database_url) as running:
+        async with running_log(database_url) as (log, _, _):
+            await append_steps(log, history(3))
+        yield running
+
+
+async def test_a_tail_ends_when_its_token_is_revoked(service: Service, owner: Connection) -> None:
+    tail = Tail(service, 0)
+    try:
+        await eventually(lambda: bool(tail.frames))
+        await owner.execute(REVOKE, AUDITOR)
+        await eventually(lambda: tail.ended)
+        last = tail.frames[-1][0]
+        async with running_log(service.database_url) as (log, _, _):
+            await append(log, "learner-4444", hold(4444))
+        assert last < await service.head()
+        again = await service.request("GET", EVENTS, user=AUDITOR)
+        assert again.status == 401
+    finally:
+        await tail.close()
+
+
+async def test_nothing_that_was_found_is_handed_to_who_may_not_read_any_more(
+    service: Service,
+) -> None:
+    answers = [True, False]
+
+    async def ask() -> bool:
+        return answers.pop(0)
+
+    async with running_log(service.database_url) as (log, pool, link):
+        tails = make_desk(log, pool, link, reason_required=False).tails
+        assert [found async for found in tails.follow(1, Wanted(), 0, ask)] == []
+    assert answers == []
+
+
+async def test_a_tail_that_finds_nothing_for_long_tells_where_to_go_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.audit.reading.WINDOW", 10)
+    head = await service.head()
+    assert head > 30
+    headers = {
+        "Accept": "text/event-stream",
+        "Authorization": f"Bearer {service.tokens[str(AUDITOR)]}",
+    }
+    url = f"{service.url}{EVENTS}?type=none.v1"
+    async with service._http.get(url, headers=headers) as response:
+        lines = [(await response.content.readline()).decode().strip() for _ in range(9)]
+    assert lines == [
+        *(": keep-alive", "id: 10", ""),
+        *(": keep-alive", "id: 20", ""),
+        *(": keep-alive", "id: 30", ""),
+    ]
