@@ -74,6 +74,16 @@ CHANGES = {
         5,
         "before the one that it follows",
     ),
+    "timestamp without end": (
+        "UPDATE events SET recorded_at = 'infinity' WHERE position = 5",
+        5,
+        "not of the form of all events",
+    ),
+    "timestamp without beginning": (
+        "UPDATE events SET recorded_at = '-infinity' WHERE position = 12",
+        12,
+        "not of the form of all events",
+    ),
     "actor": (
         "UPDATE events SET metadata = jsonb_set(metadata, '{actor,id}', '7') WHERE position = 5",
         5,
