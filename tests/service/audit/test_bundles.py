@@ -8,16 +8,21 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import msgspec
 import pytest
 
+from eventstore.events import ReplyCancelled
 from eventstore.keys import KeyPlace, open_signer, read_signer
 from eventstore.log import EventLog
 from eventstore.notes import Checkpoint, read_note, sign
+from eventstore.protection import HistoryRead
+from eventstore.records import NewEvent
 from service.audit.bundles import GROWING, MANIFEST, BundleRefused, Selection
 from service.audit.exporting import export_bundle
 from service.errors import NotFound
-from tests.eventstore.building import ACCOUNT, append_steps, experience_created
+from tests.eventstore.building import ACCOUNT, append, append_steps, experience_created, message
 from tests.eventstore.sealed import Sealed, owning, tamper
 from tests.running import ROOT
 from tests.service.audit.bundling import (
@@ -268,6 +273,48 @@ async def test_a_checkpoint_of_another_log_is_refused(bundle: Path, sealed: Seal
     assert problem(bundle, vkey_of(sealed, bundle.parent)) == (
         "it is of another log: colloquy-test/2"
     )
+
+
+FORGED = (
+    *({"kind": "course", "id": 2}, {"kind": "user", "id": 102}),
+    *({"kind": "course", "id": wrong} for wrong in ("1", 1.0, True, None, 0, -1, [1])),
+    *({"kind": kind, "id": "1"} for kind in ("conversation", "user")),
+    {"kind": "all", "id": 1},
+)
+
+
+async def test_a_manifest_that_says_another_selection_is_refused(bundle: Path) -> None:
+    """The bundle is of a conversation of learner 101 in course 1, and so could be of either."""
+    for true in ({"kind": "course", "id": 1}, {"kind": "user", "id": 101}):
+        make_anew(bundle, selection=true)
+        assert problem(bundle) == ""
+    for forged in FORGED:
+        make_anew(bundle, selection=forged)
+        found = problem(bundle)
+        assert "is no selection" in found or "is of another" in found, (forged, found)
+
+
+async def test_a_bundle_of_one_learner_or_course_cannot_be_said_to_be_of_another(
+    sealed: Sealed, log: EventLog, tmp_path: Path
+) -> None:
+    """What names neither is of whoever speaks in its conversation, before or after it."""
+    said = message(conversation_id=9, user_id=102)
+    said = msgspec.structs.replace(said, event=msgspec.structs.replace(said.event, course_id=2))
+    before, after = (
+        ReplyCancelled(conversation_id=9, turn_id=str(uuid4()), reason="requested")
+        for _ in range(2)
+    )
+    for event in (NewEvent(event=before), said, NewEvent(event=after)):
+        await append(log, "dialogue-2-109", event)
+    read = HistoryRead(what="test", learner_id=102, conversation_id=1)
+    await append(log, "access-102", NewEvent(event=read))
+    await sealed.seal()
+    for chosen, number in ((Selection("user", 102), 4), (Selection("course", 2), 3)):
+        kind, folder = chosen.kind, tmp_path / chosen.kind
+        done = await export(sealed, folder, chosen)
+        assert (done.events, problem(folder)) == (number, "")
+        make_anew(folder, selection={"kind": kind, "id": 1})
+        assert f"the event is of another {kind}" in problem(folder)
 
 
 async def test_a_key_in_json_stands_once(bundle: Path) -> None:
