@@ -113,7 +113,6 @@ def export(
     selection = _selection(conversation, course, user, everything)
 
     async def work(settings: Settings, database: Database) -> "Exported":
-        from eventstore.keys import list_keys
         from service.audit.exporting import export_bundle
         from service.audit.reads import check_reason
         from service.audit.recording import record_reading
@@ -131,10 +130,9 @@ def export(
             learner_id=user,
             conversation_id=conversation,
         )
-        keys = list_keys(key_place(settings))
-        bar = progress_bar("exporting")
+        place, bar = key_place(settings), progress_bar("exporting")
         return await export_bundle(
-            database.url, keys, account, selection, out, size=size, progress=bar
+            database.url, place, account, selection, out, size=size, progress=bar
         )
 
     done = with_database(work)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -348,6 +349,7 @@ async def test_a_learner_erased_between_two_exports_spoils_neither(
 INTERRUPTED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from eventstore.keys import KeyPlace
 import service.audit.exporting as exporting
 from service.audit.bundles import Selection
 exporting._KEEP_EVERY = 100
@@ -355,7 +357,8 @@ def told(done, total):
     if done > total * 2 // 3:
         os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(exporting.export_bundle(
-    sys.argv[1], [], 1, Selection("all"), Path(sys.argv[2]), size=None, progress=told))
+    sys.argv[1], KeyPlace(Path(sys.argv[3])), 1, Selection("all"), Path(sys.argv[2]),
+    size=None, progress=told))
 """
 
 
@@ -373,7 +376,8 @@ async def many(sealed: Sealed) -> None:
 
 async def killed_export(sealed: Sealed, folder: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", INTERRUPTED, sealed.url, str(folder)), cwd=ROOT
+        *(sys.executable, "-c", INTERRUPTED, sealed.url, str(folder), str(sealed.place.folder)),
+        cwd=ROOT,
     )
     assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
     assert not (folder / MANIFEST).exists()
@@ -421,6 +425,34 @@ async def test_a_log_that_was_tampered_with_is_not_exported(sealed: Sealed, tmp_
     assert not (tmp_path / "bundle" / MANIFEST).exists()
 
 
+async def test_a_log_sealed_under_other_keys_is_not_exported(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """None but a bundle that its own verifier takes is made: of all its checkpoints, too."""
+    await tamper(
+        sealed.url, "UPDATE tree_heads SET sealed_at = sealed_at - interval '2 days' WHERE size < 9"
+    )
+    listed = sealed.place.vkeys
+    listed.unlink()
+    with pytest.raises(BundleRefused, match=f"the keys in {listed}: none of the keys has signed"):
+        await export(sealed, tmp_path / "none", FIRST)
+    await sealed.seal(place=KeyPlace(tmp_path / "other", name="colloquy-test"))
+    shutil.copy(tmp_path / "other" / "vkeys", listed)
+    with pytest.raises(BundleRefused, match=f"the keys in {listed}: none of the keys has signed"):
+        await export(sealed, tmp_path / "none", FIRST)
+    assert list((tmp_path / "none").iterdir()) == []
+
+
+async def test_a_checkpoint_of_another_log_is_not_exported(sealed: Sealed, tmp_path: Path) -> None:
+    signer = read_signer(sealed.place)
+    other = Checkpoint("colloquy-test/2", 12, bytes(32), datetime.now(UTC))
+    note = sign(other, signer.name, signer.private)
+    await tamper(sealed.url, f"UPDATE tree_heads SET note = '{note}' WHERE size = 12")
+    with pytest.raises(BundleRefused, match=": it is of colloquy-test/2"):
+        await export(sealed, tmp_path / "none", FIRST)
+    assert list((tmp_path / "none").iterdir()) == []
+
+
 async def test_another_export_into_the_same_folder_is_refused(
     sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -431,7 +463,7 @@ async def test_another_export_into_the_same_folder_is_refused(
         pytest.raises(BundleRefused, match="another export is writing"),
     ):
         await export_bundle(
-            *(sealed.url, [], ACCOUNT, ALL, tmp_path / "bundle"),
+            *(sealed.url, sealed.place, ACCOUNT, ALL, tmp_path / "bundle"),
             size=None,
             progress=lambda _done, _total: None,
         )
