@@ -157,6 +157,12 @@ async def test_a_change_is_found_where_it_was_made(sealed: Sealed, change: str) 
     assert (where, problem in what) == (position, True), what
 
 
+async def test_an_event_at_no_time_hides_none_of_those_after_it(sealed: Sealed) -> None:
+    await tamper(sealed.url, "UPDATE events SET recorded_at = 'infinity' WHERE position = 5")
+    report = await sealed.verify()
+    assert (report.position, report.events, report.texts) == (5, LINES, LINES - 1)
+
+
 async def test_an_event_put_in_between_is_found(sealed: Sealed) -> None:
     """All that come after move on by one, and the head with them."""
     columns = "account_id, {}, stream, {}, {}, type, conversation_id, data, metadata, content_hash"
