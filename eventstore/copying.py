@@ -5,9 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from eventstore.connections import Connection
+from eventstore.errors import LogDamaged
 
 Row = tuple[int, bytes, bytes | None, bytes | None]
-"""Position, line, and salt and text where the event has a text that is still there."""
+"""Position, line, and salt and text where the event has a text that is still there.
+
+A line that the database cannot put together is empty.
+"""
 
 Take = Callable[[Sequence[Row]], Awaitable[None]]
 
@@ -26,6 +30,9 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
 
     Args:
         take: Gets the next rows.
+
+    Raises:
+        LogDamaged: The statement's rows are others.
     """
     rows = _Rows()
 
@@ -39,26 +46,35 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
 
 
 class _Rows:
-    """Decodes PostgreSQL's binary COPY format."""
+    """Decodes PostgreSQL's binary COPY format.
+
+    Its end, two bytes, is shorter than any row and so stays behind.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._at = _HEADER
+        self._pieces: list[bytes] = []
+        self._length = 0
+        self._wanted = self._at = _HEADER
 
     def decode(self, chunk: bytes) -> list[Row]:
-        buffer = self._rest + chunk if self._rest else chunk
+        """The rows that end in a chunk.
+
+        Raises:
+            LogDamaged: These are other rows than `Row`.
+        """
+        self._pieces.append(chunk)
+        self._length += len(chunk)
         rows: list[Row] = []
-        at, end = self._at, len(buffer)
-        try:
-            while at < end:
-                row, after = _row(buffer, at)
-                if row is None or after > end:
-                    break
-                rows.append(row)
-                at = after
-        except struct.error:  # the row goes on in the next chunk
-            pass
-        self._rest, self._at = buffer[at:], max(0, at - end)
+        if self._length < self._wanted:  # put together once it is all there, not at every chunk
+            return rows
+        buffer, at = b"".join(self._pieces), self._at
+        row, after = _row(buffer, at)
+        while row is not None:
+            rows.append(row)
+            at = after
+            row, after = _row(buffer, at)
+        self._pieces, self._at = [buffer[at:]], 0
+        self._length, self._wanted = len(buffer) - at, after - at
         return rows
 
 
@@ -69,19 +85,36 @@ def _row(
     first: Callable[..., tuple[Any, ...]] = _FIRST.unpack_from,
     length: Callable[..., tuple[Any, ...]] = _LENGTH.unpack_from,
 ) -> tuple[Row | None, int]:
-    """The row that begins at a place, and where the next one does; None for the end of all."""
-    if buffer[at : at + 2] == b"\xff\xff":
-        return None, at + 2
-    _, _, position, size = first(buffer, at)
+    """The row at a place, and where the next begins; or None, and how far the buffer must go."""
+    end = len(buffer)
+    if at + 18 > end:
+        return None, at + 18
+    fields, width, position, size = first(buffer, at)
+    _check_kind(fields, width)
     at += 18
-    line = buffer[at : at + size]
-    at += size
-    (size,) = length(buffer, at)
-    at += 4
-    if size < 0:
-        return (position, line, None, None), at + 4
-    salt = buffer[at : at + size]
-    at += size
-    (size,) = length(buffer, at)
-    at += 4
-    return (position, line, salt, buffer[at : at + size]), at + size
+    salt_at = (at + size if size > 0 else at) + 4  # a line that is NULL has a length of -1
+    if salt_at > end:
+        return None, salt_at
+    line = buffer[at : salt_at - 4]
+    (size,) = length(buffer, salt_at - 4)
+    text_at = (salt_at + size if size > 0 else salt_at) + 4
+    if text_at > end:
+        return None, text_at
+    (text_size,) = length(buffer, text_at - 4)
+    if size < 0 and text_size < 0:
+        return (position, line, None, None), text_at
+    _check_both(position, size, text_size)
+    after = text_at + text_size
+    if after > end:
+        return None, after
+    return (position, line, buffer[salt_at : text_at - 4], buffer[text_at:after]), after
+
+
+def _check_kind(fields: int, width: int) -> None:
+    if fields != 4 or width != 8:
+        raise LogDamaged(f"a row of the log has {fields} fields, the first of {width} bytes")
+
+
+def _check_both(position: int, salt: int, text: int) -> None:
+    if salt < 0 or text < 0:
+        raise LogDamaged(f"the row of position {position} has one of salt and text")

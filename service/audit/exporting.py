@@ -12,9 +12,10 @@ import msgspec
 from eventstore.connections import Connection, connect
 from eventstore.copying import Row, copy_rows
 from eventstore.covering import CoveredTree, gap_nodes, read_nodes
-from eventstore.errors import LogDamaged
+from eventstore.errors import LogDamaged, NoteInvalid
+from eventstore.keys import KeyPlace, list_keys
 from eventstore.merkle import leaf_hash
-from eventstore.notes import VerifierKey, read_note
+from eventstore.notes import VerifierKey, read_note, verify
 from eventstore.tiles import StoredTiles, Tree
 from eventstore.verifying import Progress
 from service.audit.bundles import Bundle, BundleRefused, Cut, Reached, Selection, State
@@ -64,7 +65,7 @@ class _Text(msgspec.Struct, frozen=True):
 
 async def export_bundle(
     url: str,
-    keys: Sequence[VerifierKey],
+    place: KeyPlace,
     account_id: int,
     selection: Selection,
     folder: Path,
@@ -76,11 +77,11 @@ async def export_bundle(
 
     Args:
         url: The owner's connection URL.
-        keys: All that ever signed.
+        place: Where all keys that ever signed are listed.
         size: Of the checkpoint at which to cut; None for the last.
 
     Raises:
-        BundleRefused: The folder holds something else.
+        BundleRefused: The folder holds something else, or the list lacks a key that signed.
         NotFound: There is no such checkpoint, or the selection is of nothing.
         LogDamaged: The events are not what was sealed.
     """
@@ -89,9 +90,14 @@ async def export_bundle(
     try:
         with Bundle(folder).opened() as bundle:
             state = await _state(looker, bundle, account_id, selection, size)
+            heads = await looker.fetch(
+                query("list_days_last_heads"), account_id, state.cut.tree_size
+            )
+            notes = [*(head["note"] for head in heads), state.cut.note]
+            keys = _signers(place, account_id, notes)
             export = _Export(bundle, state, StoredTiles(looker, account_id), progress)
             await export.run(reader)
-            await export.finish(looker, keys)
+            await export.finish(heads, keys)
             return export.done()
     finally:
         await reader.close()
@@ -141,6 +147,24 @@ async def _begin(
     return State(cut, Reached())
 
 
+def _signers(place: KeyPlace, account_id: int, notes: Sequence[str]) -> list[VerifierKey]:
+    """The keys, once all notes of a bundle are held to them as its verifier will."""
+    keys = list_keys(place)
+    origins = {f"{key.name}/{account_id}" for key in keys}
+    for note in notes:
+        try:
+            origin = verify(note, keys).origin
+        except NoteInvalid as error:
+            raise BundleRefused(
+                f"a checkpoint does not fit the keys in {place.vkeys}: {error}"
+            ) from error
+        if origin not in origins:
+            raise BundleRefused(
+                f"a checkpoint does not fit the keys in {place.vkeys}: it is of {origin}"
+            )
+    return keys
+
+
 def _rows_of(chosen: Selection) -> str:
     """The statement that gives a selection's events and texts."""
     match chosen.kind:
@@ -186,7 +210,7 @@ class _Export:
         if not self._events:
             raise NotFound(f"nothing up to {self._cut.tree_size} is of {chosen.kind} {chosen.id}")
 
-    async def finish(self, connection: Connection, keys: Sequence[VerifierKey]) -> None:
+    async def finish(self, heads: Sequence[asyncpg.Record], keys: Sequence[VerifierKey]) -> None:
         """Writes all that is small, the manifest last."""
         bundle, cut = self._bundle, self._cut
         bundle.write("checkpoint", cut.note.encode())
@@ -194,7 +218,6 @@ class _Export:
         bundle.write("README.txt", _README.encode())
         program = files("service.audit") / "verify_bundle.py"
         bundle.write("verify_bundle.py", program.read_bytes())
-        heads = await connection.fetch(query("list_days_last_heads"), cut.account_id, cut.tree_size)
         bundle.write("checkpoints.ndjson", b"".join([await self._earlier(row) for row in heads]))
         bundle.finish(
             {

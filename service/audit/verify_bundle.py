@@ -10,7 +10,8 @@ sentence says what and where. 2: wrong usage, or no bundle.
 One file, for any Python from 3.9 on, that needs nothing but the standard library. What it checks:
 
 1. The files are those that manifest.json lists, with the length and SHA-256 that it says.
-2. Each line of events.ndjson is an event: of the account, positions and revisions rising.
+2. Each line of events.ndjson is an event: of the account and the selection, positions and
+   revisions rising.
 3. The tree of all events (RFC 9162), made of the lines here and, for events that are not here,
    of the hashes in proof.txt, has the root that the checkpoint says.
 4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys, for this log. So are the
@@ -47,6 +48,10 @@ EVENT_FIELDS = (
     *("recorded_at", "content_hash", "data", "metadata"),
 )
 EVENT_TYPES = {"position": int, "stream": str, "revision": int, "recorded_at": str, "data": dict}
+NAMES = {"course": ("course_id",), "user": ("user_id", "learner_id")}
+"""Where in its data an event names what a selection is of."""
+SPEAKING = ("opening_requested.v1", "message_posted.v1")
+"""Types of events that make a conversation one of the user whom they name."""
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 HASH = re.compile(r"[0-9a-f]{64}")
 Keys = Dict[Tuple[str, bytes], bytes]
@@ -82,6 +87,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     selection = manifest["selection"]
     sound = isinstance(selection, dict) and sorted(selection) == ["id", "kind"]
     sound = sound and selection["kind"] in ("all", "conversation", "course", "user")
+    if sound and selection["kind"] == "all":
+        sound = selection["id"] is None
+    elif sound:
+        sound = type(selection["id"]) is int and selection["id"] > 0
     check(sound, f"{MANIFEST}: this is no selection: {selection!r}")
     return manifest
 
@@ -148,6 +157,9 @@ class Events:
         self.position = 0
         self.recorded_at = ""
         self.revisions: dict[str, int] = {}
+        self.conversations: set[int] = set()
+        self.unnamed: dict[int, str] = {}
+        """Where, by conversation, an event is that another one has yet to put in its place."""
 
     def read(self, where: str, line: bytes) -> dict[str, Any]:
         event: dict[str, Any] = parse(line, where, dict)
@@ -165,8 +177,27 @@ class Events:
         check(TIME.fullmatch(event["recorded_at"]) is not None, f"{where}: this is no time")
         sound = committed is None or HASH.fullmatch(str(committed)) is not None
         check(sound, f"{where}: content_hash is no hash")
+        self.check_chosen(where, event)
         self.check_order(where, event)
         return event
+
+    def check_chosen(self, where: str, event: dict[str, Any]) -> None:
+        """An event of a course or a user names it, or some event of its conversation does."""
+        if self.kind not in NAMES:
+            return
+        data, conversation = event["data"], event["conversation_id"]
+        found = [type(data.get(n)) is int and data[n] == self.chosen for n in NAMES[self.kind]]
+        within = type(conversation) is int
+        if found[0] and within and (self.kind == "course" or event["type"] in SPEAKING):
+            self.conversations.add(conversation)
+            self.unnamed.pop(conversation, None)
+        if not any(found) and not (within and conversation in self.conversations):
+            check(within, f"{where}: the event is of another {self.kind}")
+            self.unnamed.setdefault(conversation, where)
+
+    def end(self) -> None:
+        for where in self.unnamed.values():
+            check(False, f"{where}: the event is of another {self.kind}")
 
     def check_order(self, where: str, event: dict[str, Any]) -> None:
         position, stream, whole = event["position"], event["stream"], self.kind == "all"
@@ -417,6 +448,7 @@ def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
         texts.of(event)
         tree.leaf(event["position"], line)
         number += 1
+    events.end()
     check(texts.next is None, "content.ndjson: a text of no event, after all of them")
     check(tree.root(size) == root, "the events are not those of the checkpoint: another root")
     whole = manifest["selection"]["kind"] != "all" or number == size

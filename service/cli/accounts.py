@@ -2,7 +2,7 @@
 
 import click
 
-from service.cli.session import printable, with_connection
+from service.cli.session import ID, printable, with_connection
 from service.identity import accounts
 
 
@@ -26,8 +26,8 @@ def list_() -> None:
 
 
 @account.command()
-@click.option("--account", "account_id", type=click.IntRange(1), required=True)
-@click.option("--user", "user_id", type=click.IntRange(1), required=True, help="Id of the user.")
+@click.option("--account", "account_id", type=ID, required=True)
+@click.option("--user", "user_id", type=ID, required=True, help="Id of the user.")
 @click.argument("subject")
 def link(account_id: int, user_id: int, subject: str) -> None:
     """Tell what the identity provider calls a user of the roster."""

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from service.cli.progress import progress_bar
-from service.cli.session import check_account, in_account, owner, with_database
+from service.cli.session import ID, check_account, in_account, owner, with_database
 from service.database import Database
 from service.settings import Settings
 
@@ -84,12 +84,12 @@ def _in_words(report: "Verification") -> list[str]:
 
 
 @click.command()
-@click.argument("conversation", type=click.IntRange(1), required=False)
-@click.option("--course", type=click.IntRange(1), help="All of a course, by its number.")
-@click.option("--user", type=click.IntRange(1), help="All of a learner, by their number.")
+@click.argument("conversation", type=ID, required=False)
+@click.option("--course", type=ID, help="All of a course, by its number.")
+@click.option("--user", type=ID, help="All of a learner, by their number.")
 @click.option("--all", "everything", is_flag=True, help="The whole log.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@click.option("--size", type=click.IntRange(1), help="Cut at the checkpoint of so many events.")
+@click.option("--size", type=ID, help="Cut at the checkpoint of so many events.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @in_account
 @_for_reason
@@ -113,7 +113,6 @@ def export(
     selection = _selection(conversation, course, user, everything)
 
     async def work(settings: Settings, database: Database) -> "Exported":
-        from eventstore.keys import list_keys
         from service.audit.exporting import export_bundle
         from service.audit.reads import check_reason
         from service.audit.recording import record_reading
@@ -132,10 +131,9 @@ def export(
             conversation_id=conversation,
             course_id=course,
         )
-        keys = list_keys(key_place(settings))
-        bar = progress_bar("exporting")
+        place, bar = key_place(settings), progress_bar("exporting")
         return await export_bundle(
-            database.url, keys, account, selection, out, size=size, progress=bar
+            database.url, place, account, selection, out, size=size, progress=bar
         )
 
     done = with_database(work)

@@ -19,13 +19,12 @@ from service.audit.reading import Wanted
 from service.audit.replays import Replayed
 from service.cli.audit_reading import print_events
 from service.cli.replaying import show
-from service.cli.session import check_account, in_account, owner, with_database
+from service.cli.session import ID, POSITION, check_account, in_account, owner, with_database
 from service.database import Database
 from service.errors import UnknownConversation
 from service.learners.reads import OPERATOR
 from service.settings import Settings
 
-_ID = click.IntRange(1, 2**63 - 1)
 _HOW = "give --reason"
 
 T = TypeVar("T")
@@ -34,15 +33,15 @@ say_why = click.option("--reason", help="Why you read; it is recorded with the r
 
 
 @click.command()
-@click.option("--course", "course_id", type=_ID, help="Only of this course.")
-@click.option("--experience", "experience_id", type=_ID, help="Only of this experience.")
-@click.option("--user", "user_id", type=_ID, help="Only of this learner.")
-@click.option("--conversation", "conversation_id", type=_ID, help="Only this conversation.")
+@click.option("--course", "course_id", type=ID, help="Only of this course.")
+@click.option("--experience", "experience_id", type=ID, help="Only of this experience.")
+@click.option("--user", "user_id", type=ID, help="Only of this learner.")
+@click.option("--conversation", "conversation_id", type=ID, help="Only this conversation.")
 @click.option("--type", "types", multiple=True, help="Only this type; can be given again.")
-@click.option("--actor", "actor_id", type=_ID, help="Only what this user did.")
+@click.option("--actor", "actor_id", type=ID, help="Only what this user did.")
 @click.option("--from", "since", help="Only from this time on (ISO 8601).")
 @click.option("--to", "until", help="Only up to this time.")
-@click.option("--after", type=click.IntRange(0), default=0, help="Only positions above this one.")
+@click.option("--after", type=POSITION, default=0, help="Only positions above this one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, texts in full.")
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @say_why
@@ -76,7 +75,7 @@ def events(
 
 
 @click.command()
-@click.argument("conversation", type=_ID)
+@click.argument("conversation", type=ID)
 @click.option("--at", help="The position or the time to replay; else the log's end.")
 @click.option("--step", is_flag=True, help="Wait for Enter after each step, on a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")

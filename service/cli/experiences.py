@@ -7,7 +7,7 @@ import msgspec
 
 from eventstore.records import Actor, Metadata
 from service.app import running_log
-from service.cli.session import check_account, in_account, owner, with_database
+from service.cli.session import ID, check_account, in_account, owner, with_database
 from service.database import Database
 from service.errors import ExperienceError
 from service.experiences import ExperienceDraft, Experiences
@@ -23,7 +23,7 @@ def experience() -> None:
 
 
 @experience.command("import")
-@click.option("--course", "course_id", type=click.IntRange(1), required=True, help="Its course.")
+@click.option("--course", "course_id", type=ID, required=True, help="Its course.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @in_account
 def import_(course_id: int, file: Path, account: int) -> None:

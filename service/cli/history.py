@@ -13,7 +13,7 @@ from eventstore.log import PAGE
 from eventstore.records import NO_END
 from service.audit.events import AuditedEvent, audited
 from service.cli.lines import line_of
-from service.cli.session import check_account, in_account, with_database
+from service.cli.session import ID, POSITION, check_account, in_account, with_database
 from service.database import Database
 from service.settings import Settings
 from sql.loader import query
@@ -39,9 +39,9 @@ def log() -> None:
 
 
 @log.command()
-@click.option("--conversation", "conversation_id", type=click.IntRange(1), help="Only this one.")
+@click.option("--conversation", "conversation_id", type=ID, help="Only this one.")
 @click.option("--stream", help="Only this stream, such as dialogue-1-101 or experience-1.")
-@click.option("--after", type=click.IntRange(0), help="Only positions above this one.")
+@click.option("--after", type=POSITION, help="Only positions above this one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, texts in full.")
 @in_account
 def show(

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from service.cli.desk import open_desk, with_reason
-from service.cli.session import in_account, printable, with_database
+from service.cli.session import ID, in_account, printable, with_database
 from service.database import Database
 from service.learners.holds import Hold
 from service.learners.reads import OPERATOR
@@ -17,7 +17,7 @@ def hold() -> None:
 
 
 @hold.command()
-@click.argument("user_id", metavar="USER", type=click.IntRange(1))
+@click.argument("user_id", metavar="USER", type=ID)
 @with_reason
 @in_account
 def place(account: int, user_id: int, reason: str) -> None:
@@ -31,7 +31,7 @@ def place(account: int, user_id: int, reason: str) -> None:
 
 
 @hold.command()
-@click.argument("hold_id", type=click.IntRange(1))
+@click.argument("hold_id", type=ID)
 @with_reason
 @in_account
 def release(account: int, hold_id: int, reason: str) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from eventstore.protection import HistoryRead
 from service.cli.desk import Desk, open_desk, with_reason
-from service.cli.session import in_account, printable, with_database
+from service.cli.session import ID, in_account, printable, with_database
 from service.database import Database
 from service.errors import LegalHold, ServiceError
 from service.learners.erasure import Erased, Inventory
@@ -24,7 +24,7 @@ def learner() -> None:
 
 
 @learner.command()
-@click.argument("user_id", metavar="USER", type=click.IntRange(1))
+@click.argument("user_id", metavar="USER", type=ID)
 @with_reason
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @in_account
@@ -66,7 +66,7 @@ def _sentence(found: Inventory) -> str:
 
 
 @learner.command()
-@click.argument("user_id", metavar="USER", type=click.IntRange(1))
+@click.argument("user_id", metavar="USER", type=ID)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="As a page, here.")
 @in_account

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from service.cli.desk import open_desk
-from service.cli.session import in_account, with_database
+from service.cli.session import ID, in_account, with_database
 from service.database import Database
 from service.learners.reads import OPERATOR
 from service.learners.retention import ACCOUNT_WIDE, Due, Expired, Rule
@@ -19,7 +19,7 @@ def retention() -> None:
 
 
 @retention.command("set")
-@click.option("--course", "course_id", type=click.IntRange(1), help="The rule of one course.")
+@click.option("--course", "course_id", type=ID, help="The rule of one course.")
 @click.option("--account-wide", is_flag=True, help="The rule of courses without one.")
 @click.option("--keep", is_flag=True, help="Keep texts for ever.")
 @click.argument("days", required=False, type=click.IntRange(1, _MOST_DAYS))

@@ -18,9 +18,15 @@ from sql.loader import query
 
 _DEFAULT_ACCOUNT = 1
 
+ID = click.IntRange(1, 2**63 - 1)
+"""A number that the database gave, or a position from 1 on: what its bigint holds."""
+
+POSITION = click.IntRange(0, 2**63 - 1)
+"""A position of the log, 0 for before all."""
+
 in_account = click.option(
     "--account",
-    type=click.IntRange(1, 2**63 - 1),
+    type=ID,
     default=_DEFAULT_ACCOUNT,
     show_default=True,
     help="Institution, by its number in `colloquy account list`.",

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from service import tokens
-from service.cli.session import in_account, printable, with_account
+from service.cli.session import ID, in_account, printable, with_account
 from service.errors import ServiceError
 
 _SCOPE = re.compile(r"url:[A-Z]+\|/\S+|colloquy:[a-z]+")
@@ -18,7 +18,7 @@ def token() -> None:
 
 
 @token.command()
-@click.option("--user", "user_id", type=click.IntRange(1), required=True, help="Id of the user.")
+@click.option("--user", "user_id", type=ID, required=True, help="Id of the user.")
 @click.option(
     "--scope",
     "scopes",
@@ -67,7 +67,7 @@ def list_(account: int, as_json: bool) -> None:
 
 
 @token.command()
-@click.argument("token_id", type=click.IntRange(1))
+@click.argument("token_id", type=ID)
 @in_account
 def revoke(account: int, token_id: int) -> None:
     """End a token, by its number in `colloquy token list`."""

@@ -115,10 +115,10 @@ async def _verify(url: str, home: Path) -> float:
 
 
 async def _export(url: str, home: Path) -> float:
-    keys = list_keys(KeyPlace(home / "keys"))
+    place = KeyPlace(home / "keys")
     began = time.perf_counter()
     done = await export_bundle(
-        url, keys, 1, Selection("all"), home / "bundle", size=None, progress=silent
+        url, place, 1, Selection("all"), home / "bundle", size=None, progress=silent
     )
     elapsed = time.perf_counter() - began
     assert done.events == EVENTS

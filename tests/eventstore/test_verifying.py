@@ -74,6 +74,16 @@ CHANGES = {
         5,
         "before the one that it follows",
     ),
+    "timestamp without end": (
+        "UPDATE events SET recorded_at = 'infinity' WHERE position = 5",
+        5,
+        "not of the form of all events",
+    ),
+    "timestamp without beginning": (
+        "UPDATE events SET recorded_at = '-infinity' WHERE position = 12",
+        12,
+        "not of the form of all events",
+    ),
     "actor": (
         "UPDATE events SET metadata = jsonb_set(metadata, '{actor,id}', '7') WHERE position = 5",
         5,
@@ -145,6 +155,12 @@ async def test_a_change_is_found_where_it_was_made(sealed: Sealed, change: str) 
     await tamper(sealed.url, statement)
     where, what = await found(sealed)
     assert (where, problem in what) == (position, True), what
+
+
+async def test_an_event_at_no_time_hides_none_of_those_after_it(sealed: Sealed) -> None:
+    await tamper(sealed.url, "UPDATE events SET recorded_at = 'infinity' WHERE position = 5")
+    report = await sealed.verify()
+    assert (report.position, report.events, report.texts) == (5, LINES, LINES - 1)
 
 
 async def test_an_event_put_in_between_is_found(sealed: Sealed) -> None:

@@ -30,7 +30,7 @@ async def export(
     """A bundle of the first account."""
     return await export_bundle(
         sealed.url,
-        list_keys(sealed.place),
+        sealed.place,
         ACCOUNT,
         selection,
         folder,

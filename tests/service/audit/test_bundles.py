@@ -7,17 +7,23 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
+import msgspec
 import pytest
 
+from eventstore.events import ReplyCancelled
 from eventstore.keys import KeyPlace, open_signer, read_signer
 from eventstore.log import EventLog
 from eventstore.notes import Checkpoint, read_note, sign
+from eventstore.protection import HistoryRead
+from eventstore.records import NewEvent
 from service.audit.bundles import GROWING, MANIFEST, BundleRefused, Selection
 from service.audit.exporting import export_bundle
 from service.errors import NotFound
-from tests.eventstore.building import ACCOUNT, append_steps, experience_created
+from tests.eventstore.building import ACCOUNT, append, append_steps, experience_created, message
 from tests.eventstore.sealed import Sealed, owning, tamper
 from tests.running import ROOT
 from tests.service.audit.bundling import (
@@ -270,6 +276,48 @@ async def test_a_checkpoint_of_another_log_is_refused(bundle: Path, sealed: Seal
     )
 
 
+FORGED = (
+    *({"kind": "course", "id": 2}, {"kind": "user", "id": 102}),
+    *({"kind": "course", "id": wrong} for wrong in ("1", 1.0, True, None, 0, -1, [1])),
+    *({"kind": kind, "id": "1"} for kind in ("conversation", "user")),
+    {"kind": "all", "id": 1},
+)
+
+
+async def test_a_manifest_that_says_another_selection_is_refused(bundle: Path) -> None:
+    """The bundle is of a conversation of learner 101 in course 1, and so could be of either."""
+    for true in ({"kind": "course", "id": 1}, {"kind": "user", "id": 101}):
+        make_anew(bundle, selection=true)
+        assert problem(bundle) == ""
+    for forged in FORGED:
+        make_anew(bundle, selection=forged)
+        found = problem(bundle)
+        assert "is no selection" in found or "is of another" in found, (forged, found)
+
+
+async def test_a_bundle_of_one_learner_or_course_cannot_be_said_to_be_of_another(
+    sealed: Sealed, log: EventLog, tmp_path: Path
+) -> None:
+    """What names neither is of whoever speaks in its conversation, before or after it."""
+    said = message(conversation_id=9, user_id=102)
+    said = msgspec.structs.replace(said, event=msgspec.structs.replace(said.event, course_id=2))
+    before, after = (
+        ReplyCancelled(conversation_id=9, turn_id=str(uuid4()), reason="requested")
+        for _ in range(2)
+    )
+    for event in (NewEvent(event=before), said, NewEvent(event=after)):
+        await append(log, "dialogue-2-109", event)
+    read = HistoryRead(what="test", learner_id=102, conversation_id=1)
+    await append(log, "access-102", NewEvent(event=read))
+    await sealed.seal()
+    for chosen, number in ((Selection("user", 102), 4), (Selection("course", 2), 3)):
+        kind, folder = chosen.kind, tmp_path / chosen.kind
+        done = await export(sealed, folder, chosen)
+        assert (done.events, problem(folder)) == (number, "")
+        make_anew(folder, selection={"kind": kind, "id": 1})
+        assert f"the event is of another {kind}" in problem(folder)
+
+
 async def test_a_key_in_json_stands_once(bundle: Path) -> None:
     path = bundle / "events.ndjson"
     path.write_bytes(path.read_bytes().replace(b'"data":{', b'"data":{"x": 1, "x": 2, ', 1))
@@ -301,6 +349,7 @@ async def test_a_learner_erased_between_two_exports_spoils_neither(
 INTERRUPTED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from eventstore.keys import KeyPlace
 import service.audit.exporting as exporting
 from service.audit.bundles import Selection
 exporting._KEEP_EVERY = 100
@@ -308,7 +357,8 @@ def told(done, total):
     if done > total * 2 // 3:
         os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(exporting.export_bundle(
-    sys.argv[1], [], 1, Selection("all"), Path(sys.argv[2]), size=None, progress=told))
+    sys.argv[1], KeyPlace(Path(sys.argv[3])), 1, Selection("all"), Path(sys.argv[2]),
+    size=None, progress=told))
 """
 
 
@@ -326,7 +376,8 @@ async def many(sealed: Sealed) -> None:
 
 async def killed_export(sealed: Sealed, folder: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", INTERRUPTED, sealed.url, str(folder)), cwd=ROOT
+        *(sys.executable, "-c", INTERRUPTED, sealed.url, str(folder), str(sealed.place.folder)),
+        cwd=ROOT,
     )
     assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
     assert not (folder / MANIFEST).exists()
@@ -374,6 +425,34 @@ async def test_a_log_that_was_tampered_with_is_not_exported(sealed: Sealed, tmp_
     assert not (tmp_path / "bundle" / MANIFEST).exists()
 
 
+async def test_a_log_sealed_under_other_keys_is_not_exported(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """None but a bundle that its own verifier takes is made: of all its checkpoints, too."""
+    await tamper(
+        sealed.url, "UPDATE tree_heads SET sealed_at = sealed_at - interval '2 days' WHERE size < 9"
+    )
+    listed = sealed.place.vkeys
+    listed.unlink()
+    with pytest.raises(BundleRefused, match=f"the keys in {listed}: none of the keys has signed"):
+        await export(sealed, tmp_path / "none", FIRST)
+    await sealed.seal(place=KeyPlace(tmp_path / "other", name="colloquy-test"))
+    shutil.copy(tmp_path / "other" / "vkeys", listed)
+    with pytest.raises(BundleRefused, match=f"the keys in {listed}: none of the keys has signed"):
+        await export(sealed, tmp_path / "none", FIRST)
+    assert list((tmp_path / "none").iterdir()) == []
+
+
+async def test_a_checkpoint_of_another_log_is_not_exported(sealed: Sealed, tmp_path: Path) -> None:
+    signer = read_signer(sealed.place)
+    other = Checkpoint("colloquy-test/2", 12, bytes(32), datetime.now(UTC))
+    note = sign(other, signer.name, signer.private)
+    await tamper(sealed.url, f"UPDATE tree_heads SET note = '{note}' WHERE size = 12")
+    with pytest.raises(BundleRefused, match=": it is of colloquy-test/2"):
+        await export(sealed, tmp_path / "none", FIRST)
+    assert list((tmp_path / "none").iterdir()) == []
+
+
 async def test_another_export_into_the_same_folder_is_refused(
     sealed: Sealed, tmp_path: Path
 ) -> None:
@@ -384,7 +463,7 @@ async def test_another_export_into_the_same_folder_is_refused(
         pytest.raises(BundleRefused, match="another export is writing"),
     ):
         await export_bundle(
-            *(sealed.url, [], ACCOUNT, ALL, tmp_path / "bundle"),
+            *(sealed.url, sealed.place, ACCOUNT, ALL, tmp_path / "bundle"),
             size=None,
             progress=lambda _done, _total: None,
         )

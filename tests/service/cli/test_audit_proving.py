@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.connections import connect
-from eventstore.keys import list_keys
+from eventstore.keys import KeyPlace, list_keys, open_signer
 from service.app import running_log
 from service.roster import Enrollment, import_roster
 from tests.eventstore.building import Learner, append_steps, experience_created
@@ -33,7 +33,7 @@ def sealed(database_url: str, tmp_path: Path) -> Sealed:
 
 def audit(run: Run, sealed: Sealed, *words: object, **settings: str) -> Ended:
     home = {"DATABASE_URL": sealed.url, "COLLOQUY_HOME": str(sealed.home)}
-    return run("audit", *words, **home, **settings)
+    return run("audit", *words, **{**home, **settings})
 
 
 def reads(sealed: Sealed) -> list[str]:
@@ -105,6 +105,21 @@ def test_export_makes_a_bundle_and_is_recorded(run: Run, sealed: Sealed, tmp_pat
     assert "holds a finished bundle" in refused(
         audit(run, sealed, "export", 1, "--out", tmp_path / "one")
     )
+
+
+def test_export_tells_where_the_keys_are_that_do_not_fit(
+    run: Run, sealed: Sealed, tmp_path: Path
+) -> None:
+    home = tmp_path / "another-home"
+    open_signer(KeyPlace(home / "keys"))
+    told = refused(
+        audit(run, sealed, "export", 1, "--out", tmp_path / "one", COLLOQUY_HOME=str(home))
+    )
+    assert told == (
+        f"a checkpoint does not fit the keys in {home / 'keys' / 'vkeys'}: "
+        "none of the keys has signed this checkpoint"
+    )
+    assert list((tmp_path / "one").iterdir()) == []
 
 
 def test_a_reason_can_be_required(run: Run, sealed: Sealed, tmp_path: Path) -> None:
