@@ -170,6 +170,8 @@ class Events:
         check(event["account_id"] == self.account_id, f"{where}: the event is of another account")
         check(data.get("type") == event["type"], f"{where}: two types in one event")
         conversation = event["conversation_id"]
+        numbered = conversation is None or type(conversation) is int
+        check(numbered, f"{where}: conversation_id is no number")
         same = conversation == data.get("conversation_id")
         check(same, f"{where}: two conversations in one event")
         chosen = self.kind != "conversation" or conversation == self.chosen

@@ -467,3 +467,16 @@ async def test_another_export_into_the_same_folder_is_refused(
             size=None,
             progress=lambda _done, _total: None,
         )
+
+
+@pytest.mark.parametrize("number", [[], {}, "1", True, 1.5])
+async def test_a_conversation_that_is_no_number_is_refused_in_words(
+    bundle: Path, number: object
+) -> None:
+    file = bundle / "events.ndjson"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        line["conversation_id"] = line["data"]["conversation_id"] = number
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    make_anew(bundle)
+    assert "conversation_id is no number" in problem(bundle)
