@@ -9,14 +9,16 @@ SELECT t.token_id, w.real_user_id, w.user_id, t.scopes, t.admin,
        q.requests AS used
   FROM (VALUES (1)) one
   LEFT JOIN tokens t ON t.token_hash = $2 AND t.account_id = $1
-  LEFT JOIN identities i ON i.account_id = $1 AND i.subject = $4
   LEFT JOIN users o ON o.account_id = $1 AND o.user_id = $5
+ CROSS JOIN (
+       SELECT (SELECT i.user_id FROM identities i
+                WHERE i.account_id = $1 AND i.subject = $4) AS user_id) named
  CROSS JOIN LATERAL (
        SELECT CASE WHEN t.user_id IS NOT NULL THEN t.user_id
-                   WHEN $3::bigint IS NOT NULL THEN $3 ELSE i.user_id END AS real_user_id,
+                   WHEN $3::bigint IS NOT NULL THEN $3 ELSE named.user_id END AS real_user_id,
               CASE WHEN $5::bigint IS NOT NULL THEN o.user_id
                    WHEN t.user_id IS NOT NULL THEN t.user_id
-                   WHEN $3 IS NOT NULL THEN $3 ELSE i.user_id END AS user_id) w
+                   WHEN $3 IS NOT NULL THEN $3 ELSE named.user_id END AS user_id) w
   LEFT JOIN courses c ON c.account_id = $1 AND c.course_id = $6
   LEFT JOIN enrollments m ON m.account_id = $1 AND m.course_id = $6
        AND m.user_id = w.user_id AND m.status = 'active'

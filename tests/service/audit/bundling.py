@@ -104,6 +104,7 @@ async def erase(url: str, user_id: int) -> None:
     row = Enrollment(course_id=1, user_id=user_id, name="Ada", role="learner", status="active")
     await import_roster(owner, ACCOUNT, [row])
     metadata = encode(Metadata(actor=Actor(None, "operator")))
+    await owner.execute("SET colloquy.account = '1'")
     erased = await owner.fetchrow(query("erase_learner"), ACCOUNT, user_id, "asked", metadata)
     await owner.close()
     assert erased is not None
