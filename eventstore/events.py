@@ -226,8 +226,8 @@ class ConversationCompleted(
     reason: Literal["superseded", "deleted"]
 
 
-class ExperienceCreated(Event, frozen=True, kw_only=True, tag="experience_created.v1"):
-    """A course got a new AI experience. Objectives stand one a line."""
+class WholeExperience(Event, frozen=True, kw_only=True):
+    """All fields of an AI experience. Objectives stand one a line."""
 
     experience_id: int
     course_id: int
@@ -239,20 +239,15 @@ class ExperienceCreated(Event, frozen=True, kw_only=True, tag="experience_create
     workflow_state: Literal["published", "unpublished"]
 
 
-class ExperienceEdited(Event, frozen=True, kw_only=True, tag="experience_edited.v1"):
+class ExperienceCreated(WholeExperience, frozen=True, kw_only=True, tag="experience_created.v1"):
+    """A course got a new AI experience."""
+
+
+class ExperienceEdited(WholeExperience, frozen=True, kw_only=True, tag="experience_edited.v1"):
     """A manager changed an AI experience: all its fields as they are from here on.
 
     Conversations that have begun keep the version that they started with.
     """
-
-    experience_id: int
-    course_id: int
-    title: str
-    description: str
-    facts: str
-    learning_objective: str
-    pedagogical_guidance: str
-    workflow_state: Literal["published", "unpublished"]
 
 
 class ExperienceDeleted(Event, frozen=True, kw_only=True, tag="experience_deleted.v1"):

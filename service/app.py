@@ -109,6 +109,9 @@ def _services(
     forgetting = Forgetting(dialogues, live, link)
     link.on(FORGET, forgetting.hear)
     tutor = Tutor(asker, experiences, choice, limits)
+    evaluator = Evaluator(
+        pool=pool, experiences=experiences, asker=asker, models=choice, budget=limits.budget
+    )
     return Services(
         pool=pool,
         workers=workers,
@@ -122,13 +125,7 @@ def _services(
             pool=pool,
             link=link,
             owners=owners,
-            evaluator=Evaluator(
-                pool=pool,
-                experiences=experiences,
-                asker=asker,
-                models=choice,
-                budget=limits.budget,
-            ),
+            evaluator=evaluator,
             at_once=limits.at_once,
         ),
         quotas=Quotas(events, pool, _quota(settings)),
