@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import IO, Any, Self
 from uuid import uuid4
 
@@ -33,6 +33,7 @@ CONVERSATIONS = f"{API}/conversations"
 ROOT = Path(__file__).parents[1]
 
 _WHOLE_LOG = 1_000_000
+_NOWHERE = Path(gettempdir()) / f"colloquy-nowhere-{os.getpid()}"
 _NEW_USERS = count(10_001)
 
 
@@ -276,10 +277,12 @@ async def colloquy(environment: Mapping[str, str], *arguments: str) -> tuple[int
 def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with these settings of the service and no others.
 
-    Without a home of its own a process seals nothing: it would keep its key among the user's.
+    Without a home of its own a process seals nothing and finds nothing: what the user of this
+    machine keeps in theirs is no test's business.
     """
     ours = ("COLLOQUY_", "ANTHROPIC", "DATABASE_URL", "PG")
-    chosen = {} if "COLLOQUY_HOME" in settings else {"COLLOQUY_SEAL_SECONDS": "0"}
+    nowhere = {"COLLOQUY_SEAL_SECONDS": "0", "COLLOQUY_HOME": str(_NOWHERE)}
+    chosen = {} if "COLLOQUY_HOME" in settings else nowhere
     others = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return others | chosen | dict(settings)
 

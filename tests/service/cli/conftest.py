@@ -17,9 +17,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
     def run(*arguments: object, **settings: str) -> Ended:
         with monkeypatch.context() as patch:
-            for name in set(os.environ) - set(environment_of({})):
+            chosen = environment_of(settings)
+            for name in set(os.environ) - set(chosen):
                 patch.delenv(name)
-            for name, value in settings.items():
+            for name, value in chosen.items():
                 patch.setenv(name, value)
             patch.setattr("sys.argv", ["colloquy", *map(str, arguments)])
             capfd.readouterr()
