@@ -14,13 +14,21 @@ from projections.errors import UnknownProjection
 from sql import loader
 
 
-class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Definition(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """A projection as its files describe it.
 
     Attributes:
         version: Raised with every change of tables or statements.
         mode: "inline" for what handlers read, "followed" for what may lag a little.
-        tables: The tables that show as stable views in schema ``read``.
+        schema: Where its stable views are.
+        interface: Version of the views' columns: they also stand there with ``_v<interface>``
+            after their names. 0: they do not.
+        order: "any" where ranges of positions may be applied in any order, also several at once.
+        additive: A range that was applied twice would count twice.
+        tables: The tables that show as stable views.
+        days: For each of these the column by whose day (UTC) exports are split.
         consumes: The event types that its statements look at.
         readers: The roles that may read its views.
     """
@@ -29,6 +37,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     description: str
     version: int
     mode: Literal["inline", "followed"]
+    schema: Literal["read", "analytics"] = "read"
+    interface: int = 0
+    order: Literal["rising", "any"] = "rising"
+    additive: bool = False
+    days: dict[str, str] = {}
     tables: tuple[str, ...]
     consumes: tuple[str, ...]
     readers: tuple[str, ...]
