@@ -27,6 +27,7 @@ class Definition(
             after their names. 0: they do not.
         order: "any" where ranges of positions may be applied in any order, also several at once.
         additive: A range that was applied twice would count twice.
+        confined: Written by its users: the statements have no rights but on their own tables.
         tables: The tables that show as stable views.
         days: For each of these the column by whose day (UTC) exports are split.
         consumes: The event types that its statements look at.
@@ -41,6 +42,7 @@ class Definition(
     interface: int = 0
     order: Literal["rising", "any"] = "rising"
     additive: bool = False
+    confined: bool = False
     days: dict[str, str] = {}
     tables: tuple[str, ...]
     consumes: tuple[str, ...]

@@ -2,7 +2,8 @@
 
 from eventstore.connections import Connection
 from projections.definitions import Definition, definitions
-from projections.rebuild import Progress, rebuild_all, silent
+from projections.ranges import Progress, silent
+from projections.rebuild import rebuild_all
 from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew
 from sql.loader import query
 

@@ -2,32 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import asyncpg
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay, SwapTimedOut
+from projections.ranges import SETTINGS, STEP, Progress, as_they_end, build_ranges, silent
 from sql.loader import query
-
-STEP = 50_000
-"""Positions that one transaction of a rebuild covers."""
 
 AT_ONCE = 2
 """Projections that are rebuilt at the same time, each on a connection of its own."""
 
 _SWAP_TRIES = 60
 _SWAP_PAUSE = 0.3
-_SETTINGS = {"work_mem": "64MB"}
-
-Progress = Callable[[int, int], None]
-"""Called with how many positions are done, of how many."""
-
-
-def silent(_done: int, _total: int) -> None:
-    """Shows nothing."""
 
 
 async def rebuild(url: str, definition: Definition, progress: Progress = silent) -> int:
@@ -46,10 +36,12 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
     Raises:
         RebuildUnderWay, SwapTimedOut: What was live before still is.
     """
-    connection = await connect(url, settings=_SETTINGS)
+    connection = await connect(url, settings=SETTINGS)
     try:
         async with _only_rebuild(connection, definition.name):
             generation = await _create(connection, definition)
+            if definition.order == "any":
+                await build_ranges(url, definition.name, generation, progress)
             done = await _fill(connection, definition.name, generation, progress)
             await _swap(connection, definition, generation)
             return done
@@ -83,14 +75,9 @@ async def rebuild_all(
         async with places:
             return definition.name, await rebuild(url, definition, show)
 
-    tasks = [asyncio.create_task(one(definition)) for definition in chosen]
-    try:
-        for done in asyncio.as_completed(tasks):
-            yield await done
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with aclosing(as_they_end([one(definition) for definition in chosen])) as built:
+        async for name, events in built:
+            yield name, events
 
 
 @asynccontextmanager
@@ -141,6 +128,9 @@ async def _create(connection: Connection, definition: Definition) -> int:
             definition.readers,
             definition.definition,
             definition.statements,
+            definition.schema,
+            definition.interface,
+            definition.confined,
         )
     return int(generation)
 
@@ -149,7 +139,8 @@ async def _fill(connection: Connection, name: str, generation: int, progress: Pr
     """Applies all ranges up to each log's head as it is then, a transaction a range."""
     done = 0
     for account in await connection.fetch(query("list_accounts")):
-        reached, head = 0, 1
+        reached, head = await _advance(connection, name, generation, account[0], 0)
+        done += reached
         while reached < head:
             before = reached
             reached, head = await _advance(connection, name, generation, account[0], STEP)

@@ -1,10 +1,11 @@
 """Keeps the followed projections up with the log.
 
 Every service process has a runner; a row lock on the checkpoint lets one of them advance a
-projection at a time, so that one that dies is replaced by the next who looks.
+projection in an account at a time, so that one that dies is replaced by the next who looks.
 """
 
 import asyncio
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -13,19 +14,30 @@ from eventstore.connections import AWAY, DATABASE_ERRORS, Pool
 from eventstore.link import EVERY_ACCOUNT, Link, rung
 from sql.loader import query
 
-STEP = 5_000
-"""Positions that one transaction covers at most."""
+STEP = 1_000
+"""Positions that one transaction covers at most: others wait for it no longer than that takes."""
+
+AT_ONCE = 3
+"""Steps of different projections or accounts that one process makes at the same time."""
 
 _RETRY = 5.0
 
 log = structlog.get_logger("colloquy.projections")
 
-Follower = tuple[str, int, int]
-"""A projection's name and generation, and an account."""
+
+class Follower(NamedTuple):
+    """A projection's generation in one account."""
+
+    name: str
+    generation: int
+    account_id: int
 
 
 class Runner:
     """Advances followed projections whenever a log has grown.
+
+    An event that cannot be applied stops its projection in its account only. It is closed in on
+    by halving the range, named, and tried again every few seconds.
 
     Args:
         pool: Its role may execute `advance_projection_v1`.
@@ -35,6 +47,8 @@ class Runner:
     def __init__(self, pool: Pool, link: Link) -> None:
         self._pool = pool
         self._link = link
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._steps: dict[Follower, int] = {}
         self._retry_at: dict[Follower, float] = {}
 
     async def run(self) -> None:
@@ -50,27 +64,50 @@ class Runner:
                 await rung(bell)
 
     async def catch_up(self) -> bool:
-        """One step for each follower that is behind; whether any of them moved."""
+        """One step for each follower that is behind; whether any of them should go on at once."""
         now = asyncio.get_running_loop().time()
-        moved = False
-        for row in await self._pool.fetch(query("list_followers_behind")):
-            follower = (row["name"], row["generation"], row["account_id"])
-            if self._retry_at.get(follower, 0) <= now:
-                moved |= await self._advance(follower)
-        return moved
-
-    async def _advance(self, follower: Follower) -> bool:
-        name, generation, account_id = follower
+        behind = {
+            Follower(row["name"], row["generation"], row["account_id"]): row["behind"]
+            for row in await self._pool.fetch(query("list_followers_behind"))
+        }
+        due = [f for f in behind if self._retry_at.get(f, 0) <= now]
+        steps = [asyncio.create_task(self._advance(f, behind[f])) for f in due]
         try:
-            row = await self._pool.fetchrow(query("advance_projection"), *follower, STEP)
-        except asyncpg.PostgresError as error:
-            if isinstance(error, AWAY):
-                raise
-            log.exception("projection_stopped", projection=name, account_id=account_id)
-            self._retry_at[follower] = asyncio.get_running_loop().time() + _RETRY
-            await self._pool.execute(
-                query("record_projection_error"), name, generation, account_id, str(error)
-            )
-            return False
+            moved = await asyncio.gather(*steps)
+        finally:
+            for step in steps:
+                step.cancel()
+            await asyncio.gather(*steps, return_exceptions=True)
+        return any(moved)
+
+    async def _advance(self, follower: Follower, behind: int) -> bool:
+        step = min(self._steps.get(follower, STEP), STEP, behind)
+        async with self._places:
+            try:
+                row = await self._pool.fetchrow(query("advance_projection"), *follower, step)
+            except asyncpg.PostgresError as error:
+                if isinstance(error, AWAY):
+                    raise
+                return await self._failed(follower, step, error)
         self._retry_at.pop(follower, None)
+        if self._steps.pop(follower, STEP) * 2 < STEP:
+            self._steps[follower] = step * 2
         return row is not None
+
+    async def _failed(self, follower: Follower, step: int, error: asyncpg.PostgresError) -> bool:
+        if step > 1:
+            self._steps[follower] = step // 2
+            return True
+        self._steps[follower] = 1
+        self._retry_at[follower] = asyncio.get_running_loop().time() + _RETRY
+        position = await self._pool.fetchval(
+            query("record_projection_error"), *follower, str(error)
+        )
+        log.error(
+            "projection_stopped",
+            projection=follower.name,
+            account_id=follower.account_id,
+            position=position,
+            error=str(error),
+        )
+        return False

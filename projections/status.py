@@ -1,5 +1,7 @@
 """How far each projection is."""
 
+from datetime import datetime
+
 import msgspec
 
 from eventstore.connections import Connection
@@ -12,7 +14,9 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         position: The last position of the log that its rows stand for.
         lag_seconds: How long ago the first event was recorded that it has not seen.
-        error: Why it is stopped, if it is.
+        error: Why it is stopped, if it is; the event at `error_position` cannot be applied.
+        error_at: When that was last tried.
+        paused: An operator has paused it.
     """
 
     name: str
@@ -25,6 +29,9 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     head: int
     lag_seconds: float | None
     error: str | None
+    error_position: int | None
+    error_at: datetime | None
+    paused: bool
 
     @property
     def lag_events(self) -> int:

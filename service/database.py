@@ -7,7 +7,7 @@ import msgspec
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.install import check_projections, install
-from projections.rebuild import Progress, silent
+from projections.ranges import Progress, silent
 from service.embedded import EmbeddedPostgres
 from service.errors import SettingsError
 from service.settings import Settings

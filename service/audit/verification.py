@@ -7,7 +7,7 @@ from eventstore.errors import NoteInvalid
 from eventstore.keys import list_keys
 from eventstore.notes import VerifierKey, parse_verifier_key
 from eventstore.verifying import Progress, Trusted, Verification, verify_log
-from projections.rebuild import silent
+from projections.ranges import silent
 from service.errors import BadRequest, UnknownAccount
 from service.sealing import checkpoint_folder, key_place
 from service.settings import Settings

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from projections.rebuild import Progress
+from projections.ranges import Progress
 
 _WORTH_A_BAR = 100_000
 

@@ -1,1 +1,1 @@
-SELECT create_generation_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT create_generation_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)

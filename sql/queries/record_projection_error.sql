@@ -1,1 +1,1 @@
-SELECT record_projection_error_v1($1, $2, $3, $4)
+SELECT record_projection_error_v2($1, $2, $3, $4)

@@ -15,7 +15,7 @@ from eventstore.keys import KeyPlace, list_keys, open_signer
 from eventstore.records import NO_END
 from eventstore.sealer import Sealer
 from eventstore.verifying import Trusted, verify_log
-from projections.rebuild import silent
+from projections.ranges import silent
 from service.app import running_log
 from service.audit.bundles import Selection
 from service.audit.exporting import export_bundle

@@ -99,6 +99,8 @@ async def test_no_role_may_write_to_any_table(owner: Connection) -> None:
 async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -> None:
     assert await names(owner, EXECUTABLE, "colloquy_service") == {
         "current_account_v1",
+        "granted_accounts_v1",
+        "visible_accounts_v1",
         "find_request_v1",
         "admit_user_v1",
         "find_position_v1",
@@ -113,7 +115,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "current_account_v1",
         "find_token_account_v1",
         "advance_projection_v1",
-        "record_projection_error_v1",
+        "record_projection_error_v2",
         "leaf_hashes_v1",
         "store_tiles_v1",
         "record_tree_head_v1",
@@ -121,9 +123,9 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
 
 
 async def test_those_who_only_read_execute_nothing_else(owner: Connection) -> None:
-    assert await names(owner, EXECUTABLE, "colloquy_analyst") == {"current_account_v1"}
-    assert await names(owner, EXECUTABLE, "colloquy_auditor") == {
-        "current_account_v1",
+    seen = {"current_account_v1", "granted_accounts_v1", "visible_accounts_v1"}
+    assert await names(owner, EXECUTABLE, "colloquy_analyst") == seen
+    assert await names(owner, EXECUTABLE, "colloquy_auditor") == seen | {
         "event_line_v1",
     }
 
@@ -134,10 +136,17 @@ async def test_the_analyst_reads_the_views_made_for_analysts_and_nothing_else(
     meant = {
         f"{schema}.{table}"
         for projection in definitions().values()
-        for schema in ("read", f"{projection.name}_v{projection.version}_1")
+        for schema in (projection.schema, f"{projection.name}_v{projection.version}_1")
         for table in projection.tables
         if "colloquy_analyst" in projection.readers
     }
+    pinned = {
+        f"{projection.schema}.{table}_v{projection.interface}"
+        for projection in definitions().values()
+        for table in projection.tables
+        if projection.interface
+    }
+    meant |= pinned | {"analytics.freshness"}
     assert await names(owner, RELATIONS, "colloquy_analyst", "SELECT") == meant
     assert "read.turn_facts" in meant
     assert "read.conversation_messages" not in meant

@@ -48,7 +48,7 @@ WAITS_FOR_VIEW = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation =
 A_SWAP_WAITS = """
 SELECT count(*) FROM pg_stat_activity
  WHERE datname = current_database() AND wait_event_type = 'Lock'
-   AND query ~ '_generation_v1'
+   AND query ~ '_generation_v'
 """
 
 

@@ -231,6 +231,36 @@ async def test_an_event_that_cannot_be_applied_stops_its_projection_only_and_say
         assert await owner.fetchval("SELECT count(*) FROM read.poisoned") == 3
 
 
+async def test_the_event_that_cannot_be_applied_is_named_and_all_before_it_are_applied(
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
+) -> None:
+    log, _, link = log_parts
+    await install(database_url, POISONED)
+    await append(log, "s", *messages(37), *messages(1, conversation_id=666), *messages(40))
+    await catch_up(workers, link)
+    (status,) = [s for s in await projection_status(owner) if s.name == "poisoned"]
+    assert (status.position, status.error_position) == (37, 38)
+    assert status.error_at is not None
+    assert await owner.fetchval("SELECT count(*) FROM read.poisoned") == 37
+
+
+async def test_a_paused_projection_stays_where_it_is_until_it_is_resumed(
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
+) -> None:
+    log, _, link = log_parts
+    await install(database_url, TALLY)
+    await append(log, "s", *messages(2))
+    await catch_up(workers, link)
+    await owner.execute("INSERT INTO projection_pauses VALUES ('tally')")
+    await append(log, "s", *messages(2))
+    await catch_up(workers, link)
+    (status,) = [s for s in await projection_status(owner) if s.name == "tally"]
+    assert (status.position, status.head, status.paused) == (2, 4, True)
+    await owner.execute("DELETE FROM projection_pauses")
+    await catch_up(workers, link)
+    assert await tallied(owner, 4)()
+
+
 async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
     log_parts: Parts,
     workers: Pool,

@@ -1,0 +1,103 @@
+"""Fills a new generation with several ranges at once, where their order does not matter."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from eventstore.connections import Connection, connect
+from sql.loader import query
+
+STEP = 50_000
+"""Positions that one transaction of a rebuild covers."""
+
+LANES = 2
+"""Ranges of one projection that are applied at the same time, each over a connection of its own."""
+
+SETTINGS = {"work_mem": "64MB"}
+
+_TRIES = 10
+_TIMEOUT = 600.0
+
+Progress = Callable[[int, int], None]
+"""Called with how many positions are done, of how many."""
+
+T = TypeVar("T")
+Range = tuple[int, int, int]
+"""Account, position before the first, last position."""
+
+
+def silent(_done: int, _total: int) -> None:
+    """Shows nothing."""
+
+
+async def build_ranges(url: str, name: str, generation: int, progress: Progress = silent) -> None:
+    """Applies all that the logs have by now to a generation that is being built.
+
+    Args:
+        url: The owner's connection URL.
+    """
+    async with _connected(url) as connection:
+        heads = {
+            account: await connection.fetchval(query("get_log_head"), account)
+            for (account,) in await connection.fetch(query("list_accounts"))
+        }
+        waiting = _ranges(heads)
+        total = sum(heads.values())
+        done = 0
+
+        async def lane() -> None:
+            nonlocal done
+            async with _connected(url) as own:
+                for account, after, upto in waiting:
+                    await _build(own, name, generation, (account, after, upto))
+                    done += upto - after
+                    progress(done, total)
+
+        async with aclosing(as_they_end([lane() for _ in range(LANES)])) as lanes:
+            async for _ in lanes:
+                pass
+        for account, head in heads.items():
+            await connection.execute(query("pass_ranges"), name, generation, account, head)
+
+
+async def as_they_end(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
+    """The results of work that is done at the same time; where one part fails, the others end."""
+    tasks = [asyncio.create_task(part) for part in work]
+    try:
+        for done in asyncio.as_completed(tasks):
+            yield await done
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _ranges(heads: dict[int, int]) -> Iterator[Range]:
+    for account, head in heads.items():
+        for after in range(0, head, STEP):
+            yield account, after, min(after + STEP, head)
+
+
+async def _build(connection: Connection, name: str, generation: int, chosen: Range) -> None:
+    """Ranges may meet at rows of both; whom the database then sends back tries again."""
+    for left in reversed(range(_TRIES)):
+        try:
+            await connection.execute(
+                query("build_range"), name, generation, *chosen, timeout=_TIMEOUT
+            )
+            return
+        except asyncpg.DeadlockDetectedError:
+            if not left:
+                raise
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Connection]:
+    connection = await connect(url, settings=SETTINGS)
+    try:
+        yield connection
+    finally:
+        await connection.close()
