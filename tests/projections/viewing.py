@@ -47,7 +47,7 @@ async def rows_of(connection: Connection, definition: Definition) -> Rows:
     """All rows of a projection's views, in an order that depends on nothing but them."""
     rows: Rows = []
     for table in definition.tables:
-        found = await connection.fetch(f"SELECT * FROM read.{table}")
+        found = await connection.fetch(f"SELECT * FROM {definition.schema}.{table}")
         rows += sorted((tuple(row) for row in found), key=repr)
     return rows
 

@@ -1,0 +1,48 @@
+"""A process that does nothing but follow: ``python -m tests.projections.following URL``."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from eventstore.connections import close_pool, open_pool
+from eventstore.link import Link
+from projections.runner import Runner
+
+
+async def follow(url: str) -> None:
+    """Runs a runner until the process is killed."""
+    pool = await open_pool(url, "colloquy_worker", 4)
+    link = Link(url)
+    await link.start()
+    try:
+        print("following", flush=True)
+        await Runner(pool, link).run()
+    finally:
+        await link.close()
+        await close_pool(pool)
+
+
+@asynccontextmanager
+async def following(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Such a process, which has begun, and does not outlive the context."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.projections.following", url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            assert await process.stdout.readline() == b"following\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            os.kill(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(follow(sys.argv[1]))

@@ -1,0 +1,79 @@
+"""Followed views stand for the log, each event once, however often their runners are killed."""
+
+import asyncio
+import random
+
+import pytest
+
+from eventstore.connections import Connection, Pool
+from projections.definitions import definitions
+from projections.rebuild import rebuild
+from projections.status import projection_status
+from tests.eventstore.building import add_account, append_steps, history
+from tests.eventstore.waiting import eventually
+from tests.projections.following import following
+from tests.projections.viewing import Parts, catch_up, rows_of
+
+FOLLOWED = [d for d in definitions().values() if d.mode == "followed"]
+STEPS = 400
+MOMENTS = 8
+
+END_A_STEP = """
+SELECT count(pg_terminate_backend(pid)) FROM (
+    SELECT pid FROM pg_stat_activity
+     WHERE datname = current_database() AND query LIKE '%advance_projection_v1%'
+       AND state = 'active' AND pid <> pg_backend_pid()
+     ORDER BY random() LIMIT 1) AS victim
+"""
+
+
+async def fill(parts: Parts, seed: int, account_id: int) -> None:
+    for step in history(seed, steps=STEPS, learners=4):
+        await append_steps(parts[0], [step], account_id=account_id)
+
+
+async def kill_at_random(url: str, owner: Connection, chance: random.Random) -> int:
+    """Lives of two runners, one after the other, each cut short; how many steps died with them."""
+    ended = 0
+    for _ in range(MOMENTS):
+        async with following(url), following(url):
+            for _ in range(chance.randrange(1, 60)):
+                await asyncio.sleep(chance.random() * 0.01)
+                ended += await owner.fetchval(END_A_STEP)
+    return ended
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_followed_views_equal_a_rebuild_after_runners_were_killed_at_random(
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection, seed: int
+) -> None:
+    """Processes by SIGKILL, and the database's side of a step in the middle of it."""
+    await add_account(owner, 2)
+    filling = [asyncio.create_task(fill(log_parts, seed + n, n)) for n in (1, 2)]
+    ended = await kill_at_random(database_url, owner, random.Random(seed))
+    assert ended, "no step was under way when somebody was killed"
+    assert all(s.position for s in await projection_status(owner)), "nobody followed"
+    await asyncio.gather(*filling)
+    await catch_up(workers, log_parts[2])
+    status = await projection_status(owner)
+    assert all(s.position == s.head and s.error is None for s in status)
+    for known in FOLLOWED:
+        before = await rows_of(owner, known)
+        assert before, known.name
+        await rebuild(database_url, known)
+        assert await rows_of(owner, known) == before, known.name
+
+
+async def test_a_follower_is_replaced_when_its_process_dies(
+    log_parts: Parts, database_url: str, owner: Connection
+) -> None:
+    async def fresh() -> bool:
+        return all(s.position == s.head for s in await projection_status(owner))
+
+    async with following(database_url) as first, following(database_url):
+        await append_steps(log_parts[0], history(7, steps=10))
+        await eventually(fresh)
+        first.kill()
+        await first.wait()
+        await append_steps(log_parts[0], history(8, steps=10))
+        await eventually(fresh)
