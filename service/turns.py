@@ -11,25 +11,22 @@ import msgspec
 import structlog
 
 from eventstore.connections import DATABASE_ERRORS
-from eventstore.errors import AppendRefused, EventStoreError
-from eventstore.records import Actor, Metadata
+from eventstore.errors import AppendRefused
+from eventstore.records import Metadata
 from service.commands import (
     Assessed,
     CancelTurn,
-    Command,
     FailTurn,
     Failure,
     OpenConversation,
     PostMessage,
-    RecordAssessment,
     RecordOpening,
     RecordReply,
 )
 from service.dialogue import Dialogue
-from service.dialogues import DialogueKey, Dialogues, Executed
+from service.dialogues import DialogueKey, Dialogues
 from service.errors import (
     AlreadyAsked,
-    ServiceError,
     Stopping,
     TooManyReplies,
     TurnCancelled,
@@ -37,11 +34,12 @@ from service.errors import (
     TurnIsOver,
 )
 from service.following import Following
-from service.live_turn import LiveTurn, LiveTurns, Outcome, Stop, without_key
+from service.live_turn import LiveTurn, LiveTurns, Outcome, Stop
 from service.model.asking import Effort
-from service.model.errors import INTERNAL_ERROR, SERVICE_STOPPING, ModelFailure
+from service.model.errors import SERVICE_STOPPING, ModelFailure
 from service.owners import Owners
 from service.turn_ends import check_repeat, failure_of, find_end
+from service.turn_records import Ending, TurnRecords
 from service.tutor import Started, Tutor, broken, failed, spent, storable
 
 _ASSESSMENT_PATIENCE = 1.0
@@ -52,7 +50,6 @@ _LAST_WORDS = 35.0
 
 log = structlog.get_logger("colloquy.turns")
 
-Ending = RecordOpening | RecordReply | FailTurn | CancelTurn
 Question = OpenConversation | PostMessage
 
 
@@ -78,6 +75,7 @@ class Turns:
         at_once: int,
     ) -> None:
         self._dialogues = dialogues
+        self._records = TurnRecords(dialogues)
         self._owners = owners
         self._tutor = tutor
         self._live = live
@@ -236,13 +234,13 @@ class Turns:
         if assessing:
             ending = await _with_assessment(ending, assessing)
         try:
-            executed = await self._record_end(live, started, ending)
+            executed = await self._records.end(live, started, ending)
         except Exception:
             if assessing:
                 assessing.cancel()
             raise
         if assessing and getattr(ending, "assessment", None) is None:
-            _spawn(self._late, self._record_late(started, assessing))
+            _spawn(self._late, self._records.assessment(started, assessing))
         return failure_of(started.asked, executed.event) or executed.dialogue
 
     def _assess(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
@@ -269,55 +267,6 @@ class Turns:
             log.exception("model_broke")
             return FailTurn(turn_id=turn_id, failure=failed(broken(error), effort, live.text))
         return answer or _stopped(live, turn_id, effort)
-
-    async def _record_end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
-        try:
-            return await self._record(started, ending, live.stop)
-        except AlreadyAsked:
-            # The stop's key is in the log: it was carried out over our head, which shows now, or
-            # it came with something else meanwhile.
-            return await self._record(started, ending, without_key(live.stop))
-        except AppendRefused as error:
-            if isinstance(ending, FailTurn):
-                raise
-            # The database cannot store what the model said; so nothing of it is recorded.
-            log.error("reply_refused", error=str(error))
-            failure = Failure(code=INTERNAL_ERROR, detail="append refused")
-            return await self._record(started, FailTurn(turn_id=started.turn.id, failure=failure))
-
-    async def _record_late(
-        self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
-    ) -> None:
-        await asyncio.wait((assessing,))
-        if assessing.cancelled():  # before it had begun
-            return
-        assessment = assessing.result()
-        command = RecordAssessment(
-            conversation_id=started.turn.request.conversation_id,
-            turn_id=started.turn.id,
-            assessment=assessment,
-        )
-        try:
-            await self._record(started, command)
-        except (ServiceError, EventStoreError) as error:
-            log.warning("assessment_not_recorded", kind=type(error).__name__, error=str(error))
-
-    async def _record(
-        self, started: Started, command: Command, stop: Stop | None = None
-    ) -> Executed:
-        by_person = isinstance(command, CancelTurn) and stop and stop.metadata
-        metadata = msgspec.structs.replace(
-            by_person or started.asked.metadata, causation_id=str(started.asked.event_id)
-        )
-        if not by_person:
-            metadata = msgspec.structs.replace(
-                metadata,
-                actor=Actor(None, "model"),
-                token_id=None,
-                real_user_id=None,
-                idempotency_key=None,
-            )
-        return await self._dialogues.execute(started.key, command, metadata, known=started.dialogue)
 
 
 def _message_id(command: Question) -> str:

@@ -1,0 +1,95 @@
+"""How turns end on record, and what was judged beside them."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from eventstore.errors import AppendRefused, EventStoreError
+from eventstore.records import Actor
+from service.commands import (
+    Assessed,
+    CancelTurn,
+    Command,
+    FailTurn,
+    Failure,
+    RecordAssessment,
+    RecordOpening,
+    RecordReply,
+)
+from service.dialogues import Dialogues, Executed
+from service.errors import AlreadyAsked, ServiceError
+from service.live_turn import LiveTurn, Stop, without_key
+from service.model.errors import INTERNAL_ERROR
+from service.tutor import Started
+
+log = structlog.get_logger("colloquy.turns")
+
+Ending = RecordOpening | RecordReply | FailTurn | CancelTurn
+
+
+class TurnRecords:
+    """Appends what became of a turn to its dialogue.
+
+    Args:
+        dialogues: Where it is recorded.
+    """
+
+    def __init__(self, dialogues: Dialogues) -> None:
+        self._dialogues = dialogues
+
+    async def end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
+        """Records the end of a turn; as a failure where the database refuses what was said.
+
+        Raises:
+            TurnIsOver: Somebody else has ended it.
+            EventStoreError: It could not be recorded.
+        """
+        try:
+            return await self._record(started, ending, live.stop)
+        except AlreadyAsked:
+            # The stop's key is in the log: it was carried out over our head, which shows now, or
+            # it came with something else meanwhile.
+            return await self._record(started, ending, without_key(live.stop))
+        except AppendRefused as error:
+            if isinstance(ending, FailTurn):
+                raise
+            # The database cannot store what the model said; so nothing of it is recorded.
+            log.error("reply_refused", error=str(error))
+            failure = Failure(code=INTERNAL_ERROR, detail="append refused")
+            return await self._record(started, FailTurn(turn_id=started.turn.id, failure=failure))
+
+    async def assessment(
+        self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
+    ) -> None:
+        """Records a judgement that was not done when the turn ended."""
+        await asyncio.wait((assessing,))
+        if assessing.cancelled():  # before it had begun
+            return
+        assessment = assessing.result()
+        command = RecordAssessment(
+            conversation_id=started.turn.request.conversation_id,
+            turn_id=started.turn.id,
+            assessment=assessment,
+        )
+        try:
+            await self._record(started, command)
+        except (ServiceError, EventStoreError) as error:
+            log.warning("assessment_not_recorded", kind=type(error).__name__, error=str(error))
+
+    async def _record(
+        self, started: Started, command: Command, stop: Stop | None = None
+    ) -> Executed:
+        by_person = isinstance(command, CancelTurn) and stop and stop.metadata
+        metadata = msgspec.structs.replace(
+            by_person or started.asked.metadata, causation_id=str(started.asked.event_id)
+        )
+        if not by_person:
+            metadata = msgspec.structs.replace(
+                metadata,
+                actor=Actor(None, "model"),
+                token_id=None,
+                real_user_id=None,
+                idempotency_key=None,
+            )
+        return await self._dialogues.execute(started.key, command, metadata, known=started.dialogue)
