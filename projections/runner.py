@@ -17,10 +17,12 @@ from sql.loader import query
 STEP = 1_000
 """Positions that one transaction covers at most: others wait for it no longer than that takes."""
 
-AT_ONCE = 3
+AT_ONCE = 2
 """Steps of different projections or accounts that one process makes at the same time."""
 
 _RETRY = 5.0
+_REST = 2.0
+_LONGEST_REST = 0.25
 
 log = structlog.get_logger("colloquy.projections")
 
@@ -52,15 +54,23 @@ class Runner:
         self._retry_at: dict[Follower, float] = {}
 
     async def run(self) -> None:
-        """Runs until it is cancelled; a database that is away is waited for."""
+        """Runs until it is cancelled; a database that is away is waited for.
+
+        A round is followed by a rest of twice its time: following leaves two thirds of the
+        database to those who wait for answers, and takes what comes meanwhile in one go.
+        """
+        loop = asyncio.get_running_loop()
         while True:
             bell = self._link.bell(EVERY_ACCOUNT)
+            began = loop.time()
             try:
                 moved = await self.catch_up()
             except DATABASE_ERRORS as error:
                 log.warning("projections_waiting", error=repr(error))
                 moved = False
-            if not moved:
+            if moved:
+                await asyncio.sleep(min(_REST * (loop.time() - began), _LONGEST_REST))
+            else:
                 await rung(bell)
 
     async def catch_up(self) -> bool:
