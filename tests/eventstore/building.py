@@ -168,6 +168,7 @@ class Learner:
         self.active: int | None = None
         self.opening: OpeningRequested | None = None
         self.turn: MessagePosted | None = None
+        self.objectives = 0
         self.covered = 0
         self.replies: list[ModelMessage] = []
         self.votes: dict[tuple[str, int], FeedbackGiven] = {}
@@ -220,7 +221,7 @@ class Learner:
         )
         self.replies.append(ModelMessage(started.conversation_id, started.message_id))
         before, self.active = self.active, started.conversation_id
-        self.covered = 0
+        self.objectives, self.covered = len(objectives), 0
         if before is None:
             return self._step((started, text))
         over = ConversationCompleted(conversation_id=before, reason="superseded")
@@ -369,12 +370,8 @@ class Learner:
     def possible_steps(self) -> list[Callable[[], Step]]:
         """What may come next."""
         if self.turn:
-            return [
-                *(self.is_answered,) * 2,
-                self.is_answered_well,
-                self.is_not_answered,
-                self.deletes,
-            ]
+            judged = [self.is_answered_well] if self.covered < self.objectives else []
+            return [*(self.is_answered,) * 2, *judged, self.is_not_answered, self.deletes]
         deletion = [] if self.active is None else [self.deletes]
         if self.opening:
             return [*(self.opens,) * 3, self.opening_fails, *deletion]
