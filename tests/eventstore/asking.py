@@ -4,7 +4,7 @@ import random
 
 import msgspec
 
-from eventstore.events import AttemptRecord, ReplyRecord, UnansweredTurn, Usage
+from eventstore.events import AttemptRecord, UnansweredTurn, Usage
 from eventstore.records import NewEvent
 from tests.eventstore.building import REPLY, Step
 

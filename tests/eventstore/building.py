@@ -495,7 +495,7 @@ def _judges_late(chance: random.Random, person: Learner) -> Step:
     if person.covered < person.objectives and chance.random() < 0.5:
         person.covered += 1
         return person.is_judged_late([person.covered])
-    return chance.choice([person.is_judged_late, person.is_not_judged])()
+    return person.is_judged_late() if chance.random() < 0.5 else person.is_not_judged()
 
 
 def _votes(chance: random.Random, person: Learner) -> Step:

@@ -37,7 +37,9 @@ class Analysis:
     async def sees(self, view: str, columns: str) -> Rows:
         """These columns of all rows, sorted by them."""
         await catch_up(self._workers, self._link)
-        rows = await self._owner.fetch(f"SELECT {columns} FROM analytics.{view} ORDER BY {columns}")
+        rows = await self._owner.fetch(
+            f"SELECT * FROM (SELECT {columns} FROM analytics.{view}) AS seen ORDER BY seen"
+        )
         return [tuple(row) for row in rows]
 
     async def sees_one(self, view: str, columns: str) -> dict[str, Any]:

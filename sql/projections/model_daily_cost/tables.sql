@@ -31,6 +31,6 @@ COMMENT ON COLUMN model_daily_cost.input_tokens IS 'Tokens read at the full pric
 COMMENT ON COLUMN model_daily_cost.output_tokens IS 'Tokens written.';
 COMMENT ON COLUMN model_daily_cost.cache_creation_input_tokens IS 'Tokens read and put into the provider''s cache.';
 COMMENT ON COLUMN model_daily_cost.cache_read_input_tokens IS 'Tokens read from the provider''s cache.';
-COMMENT ON COLUMN model_daily_cost.cost_microusd IS 'Millionths of a US dollar, as far as known: a lower bound where unpriced_requests is not 0.';
+COMMENT ON COLUMN model_daily_cost.cost_microusd IS 'Millionths of a US dollar, as far as each request''s is known: a lower bound where unpriced_requests is not 0. Views with a row an answer leave one out of which any request has no known cost.';
 COMMENT ON COLUMN model_daily_cost.unpriced_requests IS 'Requests without a known cost, of answers whose whole cost is unknown for that.';
 COMMENT ON COLUMN model_daily_cost.position IS 'Position in the log of the last event that changed the row.';
