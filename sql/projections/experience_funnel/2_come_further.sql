@@ -1,12 +1,12 @@
 -- A stage that was come to in this range has a position in it, and only then it is counted. An
--- objective is covered once and for all, so covered ones can be counted as they come.
+-- objective is covered once and for all, so covered ones can be counted as they come. The rows that
+-- are there are found by a look-up each, whatever the statistics say.
 WITH moved AS (
-    UPDATE conversation_stages c
-       SET covered = c.covered + n.covered,
-           replied = coalesce(c.replied, n.replied),
-           completed = coalesce(c.completed, n.completed),
-           met = CASE WHEN n.covered > 0 AND c.covered + n.covered = c.objectives
-                      THEN n.covered_last ELSE c.met END
+    INSERT INTO conversation_stages AS c (
+        account_id, conversation_id, course_id, experience_id, user_id, objectives, covered,
+        opened, opened_at, replied, completed, met)
+    SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.user_id,
+           k.objectives, n.covered, k.opened, k.opened_at, n.replied, n.completed, n.covered_last
       FROM (SELECT e.conversation_id,
                    coalesce(sum(jsonb_array_length(e.data->'covered')), 0)::bigint AS covered,
                    max(e.position) FILTER (WHERE e.data->'covered' <> '[]') AS covered_last,
@@ -17,8 +17,17 @@ WITH moved AS (
                AND e.position > apply.after_position AND e.position <= apply.upto_position
                AND e.type IN ('conversation_started.v1', 'reply_completed.v1',
                               'objectives_assessed.v1', 'conversation_completed.v1')
-             GROUP BY e.conversation_id) n
-     WHERE c.account_id = apply.account AND c.conversation_id = n.conversation_id
+             GROUP BY e.conversation_id) n,
+           LATERAL (SELECT r.* FROM conversation_stages r
+                     WHERE r.account_id = apply.account AND r.conversation_id = n.conversation_id
+                     LIMIT 1) k
+        ON CONFLICT (account_id, conversation_id) DO UPDATE SET
+           covered = c.covered + excluded.covered,
+           replied = coalesce(c.replied, excluded.replied),
+           completed = coalesce(c.completed, excluded.completed),
+           met = CASE WHEN excluded.covered > 0
+                       AND c.covered + excluded.covered = c.objectives
+                      THEN excluded.met ELSE c.met END
     RETURNING c.*
 ), staged AS (
     SELECT m.course_id, m.experience_id, m.user_id, s.stage, count(*) AS conversations,
