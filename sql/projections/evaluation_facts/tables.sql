@@ -41,7 +41,7 @@ COMMENT ON COLUMN evaluation_facts.code IS 'Why it failed; null otherwise.';
 COMMENT ON COLUMN evaluation_facts.retryable IS 'Whether asking again made sense after the failure; null without a failure.';
 COMMENT ON COLUMN evaluation_facts.model IS 'The model that answered; until then, and where none did, the one asked.';
 COMMENT ON COLUMN evaluation_facts.fallback IS 'Whether the evaluation is of a model other than the first choice; null without one.';
-COMMENT ON COLUMN evaluation_facts.prompt IS 'Name of the prompt template, its version included; null without an evaluation.';
+COMMENT ON COLUMN evaluation_facts.prompt IS 'Name of the prompt template''s file, its version included; null without an evaluation.';
 COMMENT ON COLUMN evaluation_facts.duration_ms IS 'Milliseconds from asking the model to the end of its answer; null while pending or when nobody measured it.';
 COMMENT ON COLUMN evaluation_facts.input_tokens IS 'Tokens read at the full price, not counting the two cache figures; null where no tokens were told.';
 COMMENT ON COLUMN evaluation_facts.output_tokens IS 'Tokens written; null where no tokens were told.';
