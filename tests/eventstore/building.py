@@ -12,9 +12,11 @@ import msgspec
 from eventstore.connections import Connection
 from eventstore.events import (
     AnyEvent,
+    AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
+    EvaluationFailed,
     EvaluationRecorded,
     EvaluationRequested,
     ExperienceCreated,
@@ -168,6 +170,8 @@ class Learner:
         self.active: int | None = None
         self.opening: OpeningRequested | None = None
         self.turn: MessagePosted | None = None
+        self.answered: MessagePosted | None = None
+        self.objectives = 0
         self.covered = 0
         self.replies: list[ModelMessage] = []
         self.votes: dict[tuple[str, int], FeedbackGiven] = {}
@@ -220,11 +224,15 @@ class Learner:
         )
         self.replies.append(ModelMessage(started.conversation_id, started.message_id))
         before, self.active = self.active, started.conversation_id
-        self.covered = 0
+        self.objectives, self.covered, self.answered = len(objectives), 0, None
         if before is None:
             return self._step((started, text))
         over = ConversationCompleted(conversation_id=before, reason="superseded")
         return self._step((over, None), (started, text))
+
+    def opens_with_more(self) -> Step:
+        """The model opens a conversation with two objectives."""
+        return self.opens(objectives=("Explain winter", "Compare the hemispheres"))
 
     def says(self, text: str = "Because it is cold.") -> Step:
         self.turn = MessagePosted(
@@ -251,7 +259,7 @@ class Learner:
         Args:
             covers: Objectives that this message was found to cover; None where nobody judged it.
         """
-        asked = self._end_turn()
+        asked = self.answered = self._end_turn()
         answer = ReplyCompleted(
             conversation_id=asked.conversation_id,
             turn_id=asked.turn_id,
@@ -261,6 +269,7 @@ class Learner:
         self.replies.append(ModelMessage(answer.conversation_id, answer.message_id))
         if covers is None:
             return self._step((answer, text))
+        self.answered = None
         assessed = ObjectivesAssessed(
             conversation_id=asked.conversation_id,
             turn_id=asked.turn_id,
@@ -274,8 +283,29 @@ class Learner:
         self.covered += 1
         return self.is_answered(covers=[self.covered])
 
-    def is_evaluated(self) -> list[Step]:
-        """A teacher has the conversation evaluated."""
+    def is_judged_late(self, covers: Sequence[int] = (), reply: ReplyRecord = REPLY) -> Step:
+        """What the last message that was answered shows turns out when its reply is long there."""
+        assert self.answered is not None
+        asked, self.answered = self.answered, None
+        assessed = ObjectivesAssessed(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            covered=tuple(CoveredObjective(n, asked.message_id) for n in covers),
+            judgement=reply,
+        )
+        return self._step((assessed, None))
+
+    def is_not_judged(self, code: str = "overloaded") -> Step:
+        """Nobody could say what the last message that was answered shows."""
+        assert self.answered is not None
+        asked, self.answered = self.answered, None
+        failed = AssessmentFailed(
+            conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=code
+        )
+        return self._step((failed, None))
+
+    def is_evaluated(self, reply: ReplyRecord = REPLY, code: str | None = None) -> list[Step]:
+        """A teacher has the conversation evaluated; with a code, it fails."""
         asked = EvaluationRequested(
             conversation_id=self._conversation(),
             turn_id=str(uuid4()),
@@ -287,17 +317,21 @@ class Learner:
             owner=OWNER,
             deadline_at=DEADLINE,
         )
+        stream = f"evaluation-{asked.turn_id}"
+        begun = Step(stream, (NewEvent(event=asked),))
+        if code is not None:
+            failed = EvaluationFailed(
+                conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=code
+            )
+            return [begun, Step(stream, (NewEvent(event=failed),))]
         done = EvaluationRecorded(
             conversation_id=asked.conversation_id,
             turn_id=asked.turn_id,
             experience_version=1,
-            judgement=REPLY,
+            judgement=reply,
         )
-        stream = f"evaluation-{asked.turn_id}"
-        return [
-            Step(stream, (NewEvent(event=asked),)),
-            Step(stream, (NewEvent(event=done, content="{}", subject_id=self.user_id),)),
-        ]
+        new = NewEvent(event=done, content="{}", subject_id=self.user_id)
+        return [begun, Step(stream, (new,))]
 
     def is_not_answered(
         self,
@@ -319,7 +353,7 @@ class Learner:
     def deletes(self) -> Step:
         """The learner deletes the conversation, which cancels a turn under way."""
         over = ConversationCompleted(conversation_id=self._conversation(), reason="deleted")
-        self.active = None
+        self.active = self.answered = None
         if self.turn is None:
             return self._step((over, None))
         asked = self._end_turn()
@@ -369,15 +403,11 @@ class Learner:
     def possible_steps(self) -> list[Callable[[], Step]]:
         """What may come next."""
         if self.turn:
-            return [
-                *(self.is_answered,) * 2,
-                self.is_answered_well,
-                self.is_not_answered,
-                self.deletes,
-            ]
+            judged = [self.is_answered_well] if self.covered < self.objectives else []
+            return [*(self.is_answered,) * 2, *judged, self.is_not_answered, self.deletes]
         deletion = [] if self.active is None else [self.deletes]
         if self.opening:
-            return [*(self.opens,) * 3, self.opening_fails, *deletion]
+            return [*(self.opens,) * 2, self.opens_with_more, self.opening_fails, *deletion]
         return [self.asks_to_open, *deletion, *(() if self.active is None else (self.says,) * 4)]
 
     def _conversation(self) -> int:
@@ -425,7 +455,9 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
         person = chance.choice(people)
         said.append(chance.choice(person.possible_steps())())
         if person.active is not None and chance.random() < 0.1:
-            said += person.is_evaluated()
+            said += person.is_evaluated(code=chance.choice([None, None, "stalled"]))
+        if person.answered is not None and chance.random() < 0.2:
+            said.append(_judges_late(chance, person))
         if person.replies and chance.random() < 0.3:
             said.append(_votes(chance, person))
         if person.replies and chance.random() < 0.1:
@@ -456,6 +488,14 @@ def _protected(user_id: int) -> list[Step]:
         )
         for course, days in rules
     ]
+
+
+def _judges_late(chance: random.Random, person: Learner) -> Step:
+    """A judgement of the last reply that finds something or nothing, or fails."""
+    if person.covered < person.objectives and chance.random() < 0.5:
+        person.covered += 1
+        return person.is_judged_late([person.covered])
+    return person.is_judged_late() if chance.random() < 0.5 else person.is_not_judged()
 
 
 def _votes(chance: random.Random, person: Learner) -> Step:

@@ -148,7 +148,7 @@ async def test_the_analyst_reads_the_views_made_for_analysts_and_nothing_else(
     }
     meant |= pinned | {"analytics.freshness"}
     assert await names(owner, RELATIONS, "colloquy_analyst", "SELECT") == meant
-    assert "read.turn_facts" in meant
+    assert "analytics.turn_facts" in meant
     assert "read.conversation_messages" not in meant
 
 
@@ -180,7 +180,7 @@ async def test_the_analyst_sees_facts_about_turns_and_no_word_of_them(
 ) -> None:
     await append(log, "s", message())
     async with connected(database_url, "colloquy_analyst") as analyst:
-        assert await analyst.fetchval("SELECT count(*) FROM read.turn_facts") == 0
+        assert await analyst.fetchval("SELECT count(*) FROM analytics.turn_facts") == 0
         for relation in (*LOG_TABLES, "read.conversation_messages", "tokens", "users"):
             await refuses(analyst, f"SELECT FROM {relation}")
 

@@ -94,7 +94,7 @@ async def test_turn_facts_follow_the_log(
         await append_steps(log, dialogue(Learner(), 3))
 
         async def all_there() -> bool:
-            outcomes = await owner.fetch("SELECT outcome FROM read.turn_facts")
+            outcomes = await owner.fetch("SELECT outcome FROM analytics.turn_facts")
             return [row[0] for row in outcomes] == ["completed"] * 4
 
         await eventually(all_there)
@@ -210,7 +210,7 @@ async def test_one_runner_does_not_wait_for_another(
     await eventually(lambda: owner.fetchval(AT_THE_GATE, GATE))
     async with asyncio.timeout(10):
         await catch_up(pools[1], link)
-    assert await owner.fetchval("SELECT count(*) FROM read.turn_facts") == 3
+    assert await owner.fetchval("SELECT count(*) FROM analytics.turn_facts") == 3
     await owner.execute("SELECT pg_advisory_unlock($1)", GATE)
     assert await stuck
 

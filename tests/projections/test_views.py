@@ -4,21 +4,18 @@ from typing import Any
 
 import msgspec
 
-from eventstore.connections import Connection, Pool
-from eventstore.events import Usage
+from eventstore.connections import Connection
 from eventstore.log import EventLog
 from eventstore.records import RecordedEvent
 from tests.eventstore.building import (
     DEADLINE,
     OWNER,
-    REPLY,
     Learner,
     Step,
     append_steps,
     dialogue,
     experience_created,
 )
-from tests.projections.viewing import Parts, catch_up
 
 
 async def shown(
@@ -302,76 +299,3 @@ class TestExperiences:
             *("Explain winter\nCompare the hemispheres", "Begin outside.", "published"),
         ]
         assert created == updated == event.recorded_at
-
-
-class TestTurnFacts:
-    OUTCOMES = "requested_at, kind, outcome, code, duration_ms, model"
-
-    async def test_a_turn_is_pending_until_it_ends(
-        self, log_parts: Parts, workers: Pool, owner: Connection
-    ) -> None:
-        log, _, link = log_parts
-        learner = Learner(101, experience_id=2, course_id=3)
-        (asked,) = await happened(log, learner.asks_to_open())
-        await catch_up(workers, link)
-        ((account, _, *facts),) = await shown(owner, "turn_facts")
-        assert account == 1
-        assert facts[:9] == [1, 3, 2, 101, "opening", asked.recorded_at, None, "pending", None]
-        assert facts[9:] == [REPLY.model_requested, *[None] * 9]
-
-    async def test_a_completed_turn_tells_what_it_took(
-        self, log_parts: Parts, workers: Pool, owner: Connection
-    ) -> None:
-        log, _, link = log_parts
-        learner = Learner()
-        reply = msgspec.structs.replace(REPLY, stop_reason="max_tokens", usage=Usage(1, 2, 3, 4))
-        await happened(log, *dialogue(learner, 0))
-        asked, ended = await happened(log, learner.says(), learner.is_answered(reply=reply))
-        await catch_up(workers, link)
-        columns = (
-            "requested_at, ended_at, kind, outcome, code, model, stop_reason, first_token_ms,"
-            " duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,"
-            " cache_read_input_tokens"
-        )
-        assert (await shown(owner, "turn_facts", columns))[-1] == (
-            *(asked.recorded_at, ended.recorded_at, "message", "completed", None),
-            *(REPLY.model, "max_tokens", 250, 1500, 1, 2, 3, 4),
-        )
-
-    async def test_a_failed_turn_tells_what_it_took_as_far_as_that_is_known(
-        self, log_parts: Parts, workers: Pool, owner: Connection
-    ) -> None:
-        log, _, link = log_parts
-        learner = Learner()
-        failed = learner.is_not_answered
-        await happened(log, *dialogue(learner, 0), learner.says(), failed())
-        await happened(log, learner.says(), failed(model=REPLY.model, usage=Usage(1, 2, 3, 4)))
-        await catch_up(workers, link)
-        columns = (
-            "requested_at, outcome, model, input_tokens, output_tokens,"
-            " cache_creation_input_tokens, cache_read_input_tokens"
-        )
-        assert [row[1:] for row in await shown(owner, "turn_facts", columns)][1:] == [
-            ("failed", REPLY.model_requested, None, None, None, None),
-            ("failed", REPLY.model, 1, 2, 3, 4),
-        ]
-
-    async def test_every_way_to_end_a_turn_has_its_outcome(
-        self, log_parts: Parts, workers: Pool, owner: Connection
-    ) -> None:
-        log, _, link = log_parts
-        learner = Learner()
-        await happened(log, learner.asks_to_open(), learner.opening_fails("stalled"))
-        await happened(log, learner.asks_to_open(), learner.opens())
-        await happened(log, learner.says(), learner.is_not_answered("overloaded"))
-        await happened(log, learner.says(), learner.is_answered())
-        await happened(log, learner.says(), learner.deletes())
-        await catch_up(workers, link)
-        asked, model = REPLY.model_requested, REPLY.model
-        assert [row[1:] for row in await shown(owner, "turn_facts", self.OUTCOMES)] == [
-            ("opening", "failed", "stalled", 900, asked),
-            ("opening", "completed", None, 1500, model),
-            ("message", "failed", "overloaded", None, asked),
-            ("message", "completed", None, 1500, model),
-            ("message", "cancelled", "conversation_completed", None, asked),
-        ]

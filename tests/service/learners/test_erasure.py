@@ -121,7 +121,7 @@ async def test_the_rest_of_the_course_is_unchanged_row_by_row(
         "enrollments": "true",
         "read.conversations": f"user_id <> {LEARNER}",
         "read.conversation_messages": f"conversation_id = {kept['id']}",
-        "read.turn_facts": "true",
+        "analytics.turn_facts": "true",
     }
     statements = [of_others.format(table, condition) for table, condition in rows.items()]
     before = [await owner.fetch(statement) for statement in statements]

@@ -1,0 +1,55 @@
+"""What an analyst sees of what happens, at times that a test chooses."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from eventstore.connections import Connection, Pool
+from eventstore.records import RecordedEvent
+from tests.eventstore.building import Step, append_steps
+from tests.projections.viewing import Parts, Rows, catch_up
+
+
+class Analysis:
+    """Lets things happen, and shows the views for analysts when they have caught up.
+
+    Args:
+        parts: The log and what it uses.
+        workers: The pool of those who keep the views up.
+        owner: Reads them.
+    """
+
+    def __init__(self, parts: Parts, workers: Pool, owner: Connection) -> None:
+        self._log, _, self._link = parts
+        self._workers = workers
+        self._owner = owner
+
+    async def at(self, moment: str) -> None:
+        """From here on every event is recorded at that moment, which must lie in the future."""
+        await self._owner.execute(
+            "UPDATE log_heads SET recorded_at = $1", datetime.fromisoformat(moment)
+        )
+
+    async def happens(self, *steps: Step) -> list[RecordedEvent]:
+        """One append after the other."""
+        return await append_steps(self._log, steps)
+
+    async def sees(self, view: str, columns: str) -> Rows:
+        """These columns of all rows, sorted by them."""
+        await catch_up(self._workers, self._link)
+        rows = await self._owner.fetch(
+            f"SELECT * FROM (SELECT {columns} FROM analytics.{view}) AS seen ORDER BY seen"
+        )
+        return [tuple(row) for row in rows]
+
+    async def sees_one(self, view: str, columns: str) -> dict[str, Any]:
+        """These columns of the only row, by their names."""
+        await catch_up(self._workers, self._link)
+        (row,) = await self._owner.fetch(f"SELECT {columns} FROM analytics.{view}")
+        return dict(row)
+
+
+def together(steps: Iterable[Step]) -> Step:
+    """What one append brings where several requests of one dialogue were gathered."""
+    several = list(steps)
+    return Step(several[0].stream, tuple(event for step in several for event in step.events))

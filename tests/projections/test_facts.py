@@ -1,0 +1,207 @@
+"""What holds of every view for analysts: its documentation, and that no cut of the log matters."""
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from eventstore.connections import Connection
+from eventstore.log import EventLog
+from projections import ranges as ranges_module
+from projections.definitions import Definition, definitions
+from projections.ranges import build_ranges
+from projections.rebuild import _create
+from sql.loader import query
+from tests.eventstore.asking import with_records
+from tests.eventstore.building import ACCOUNT, TEXTS, history
+from tests.projections.analysing import Analysis
+from tests.projections.viewing import Rows
+
+FACTS = [known for known in definitions().values() if known.schema == "analytics"]
+NAMES = {
+    "conversation_facts",
+    "daily_course_activity",
+    "evaluation_facts",
+    "experience_funnel",
+    "feedback_facts",
+    "model_daily_cost",
+    "objective_facts",
+    "turn_facts",
+}
+Range = tuple[int, int]
+
+UNDOCUMENTED = """
+SELECT c.relname || coalesce('.' || a.attname, '')
+  FROM pg_class c
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE c.relnamespace = 'analytics'::regnamespace AND c.relkind = 'v'
+   AND (obj_description(c.oid, 'pg_class') IS NULL OR col_description(c.oid, a.attnum) IS NULL)
+"""
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull
+  FROM pg_attribute a
+ WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+def test_the_views_that_analysts_are_promised_are_there() -> None:
+    assert {known.name for known in FACTS} >= NAMES
+
+
+async def test_every_view_and_every_column_of_it_says_what_it_means(owner: Connection) -> None:
+    assert [row[0] for row in await owner.fetch(UNDOCUMENTED)] == []
+
+
+@pytest.mark.parametrize("known", FACTS, ids=lambda known: known.name)
+async def test_a_view_has_its_account_position_and_day(
+    owner: Connection, known: Definition
+) -> None:
+    assert known.interface >= 1
+    assert set(known.days) == set(known.tables)
+    for table in known.tables:
+        schema = await owner.fetchval(
+            "SELECT schema_name FROM projections WHERE name = $1", known.name
+        )
+        columns = {
+            row[0]: tuple(row)[1:] for row in await owner.fetch(COLUMNS, f"{schema}.{table}")
+        }
+        assert columns["account_id"] == columns["position"] == ("bigint", True)
+        assert columns[known.days[table]][0] in ("timestamp with time zone", "date")
+
+
+@asynccontextmanager
+async def generation(owner: Connection, known: Definition) -> AsyncIterator[str]:
+    """A generation without rows that nobody advances: the schema it is in."""
+    number = await _create(owner, known)
+    schema = f"{known.name}_v{known.version}_{number}"
+    try:
+        yield schema
+    finally:
+        await owner.execute(query("drop_generation"), known.name, number)
+
+
+async def rows_after(
+    owner: Connection, known: Definition, ranges: Iterable[Range], analyse: bool = False
+) -> Rows:
+    """All rows of a projection's tables, inner ones too, when these ranges were applied."""
+    async with generation(owner, known) as schema:
+        for after, upto in ranges:
+            async with owner.transaction():
+                await owner.execute(f"SELECT {schema}.apply($1, $2, $3)", ACCOUNT, after, upto)
+            if analyse:
+                await owner.execute("ANALYZE")
+        return await rows_in(owner, schema)
+
+
+async def rows_in(owner: Connection, schema: str) -> Rows:
+    """All rows of a schema's tables, in an order that depends on nothing but them."""
+    rows: Rows = []
+    for (table,) in await owner.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", schema
+    ):
+        found = await owner.fetch(f"SELECT * FROM {schema}.{table}")
+        rows += sorted(((table, *row) for row in found), key=repr)
+    return rows
+
+
+async def days_of(analysis: Analysis, seed: int, steps: int = 150) -> None:
+    """A random history over three days, with answers that took this and that."""
+    chance = random.Random(seed)
+    happened = [with_records(chance, step) for step in history(seed, steps=steps)]
+    third = len(happened) // 3
+    for day in range(3):
+        await analysis.at(f"2040-01-0{day + 1}T23:00:00+00:00")
+        await analysis.happens(*happened[day * third : (day + 1) * third])
+
+
+def cuts(chance: random.Random, head: int, sizes: tuple[int, ...]) -> list[Range]:
+    """The log cut into ranges of these sizes, as chance has it."""
+    ranges, reached = [], 0
+    while reached < head:
+        upto = min(head, reached + chance.choice(sizes))
+        ranges.append((reached, upto))
+        reached = upto
+    return ranges
+
+
+@pytest.mark.parametrize("known", FACTS, ids=lambda known: known.name)
+async def test_the_rows_are_the_same_however_the_log_is_cut(
+    log: EventLog, analysis: Analysis, owner: Connection, known: Definition
+) -> None:
+    """Event by event, in groups, or all of it at once; with statistics and without."""
+    await days_of(analysis, seed=11)
+    head, chance = await log.head(ACCOUNT), random.Random(11)
+    whole = await rows_after(owner, known, [(0, head)])
+    assert len(whole) > 2
+    assert await rows_after(owner, known, cuts(chance, head, (1,))) == whole
+    for sizes in ((1, 2, 3, 10, 40), (100, 150)):
+        some = cuts(chance, head, sizes)
+        assert await rows_after(owner, known, some, analyse=len(some) < 20) == whole
+
+
+@pytest.mark.parametrize("known", FACTS, ids=lambda known: known.name)
+async def test_ranges_may_come_again_or_in_any_order_where_the_definition_says_so(
+    log: EventLog, analysis: Analysis, owner: Connection, known: Definition
+) -> None:
+    await days_of(analysis, seed=12)
+    head, chance = await log.head(ACCOUNT), random.Random(12)
+    whole = await rows_after(owner, known, [(0, head)])
+    for sizes in ((1, 2, 3), (7, 20, 60)):
+        some = cuts(chance, head, sizes)
+        if known.order == "any":
+            some = chance.sample(some, len(some))
+        if not known.additive:
+            some = [again for one in some for again in (one, one)] + some[: len(some) // 2]
+        assert await rows_after(owner, known, some) == whole
+
+
+@pytest.mark.parametrize(
+    "known", [k for k in FACTS if k.order == "any"], ids=lambda known: known.name
+)
+async def test_ranges_that_are_applied_at_once_make_the_same_rows(
+    log: EventLog,
+    analysis: Analysis,
+    owner: Connection,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    known: Definition,
+) -> None:
+    await days_of(analysis, seed=15)
+    head = await log.head(ACCOUNT)
+    whole = await rows_after(owner, known, [(0, head)])
+    monkeypatch.setattr(ranges_module, "STEP", 5)
+    monkeypatch.setattr(ranges_module, "LANES", 4)
+    async with generation(owner, known) as schema:
+        number = int(schema.rpartition("_")[2])
+        await build_ranges(database_url, known.name, number)
+        assert await rows_in(owner, schema) == whole
+
+
+async def test_no_words_of_anybody_get_into_a_view(analysis: Analysis, owner: Connection) -> None:
+    await days_of(analysis, seed=13)
+    words = [text for text in TEXTS if len(text) > 10] + ["Explain winter", "Let us begin."]
+    for known in FACTS:
+        for table in known.tables:
+            shown = repr(await analysis.sees(table, "*"))
+            assert not [text for text in words if text in shown]
+
+
+async def test_the_views_tell_of_the_same_money(analysis: Analysis, owner: Connection) -> None:
+    """What openings cost that failed is in turns, models and days, and in no conversation."""
+    await days_of(analysis, seed=14)
+
+    async def total(view: str, columns: str, where: str = "true") -> int:
+        await analysis.sees(view, "position")
+        sums = " + ".join(f"coalesce(sum({column}), 0)" for column in columns.split())
+        return int(await owner.fetchval(f"SELECT {sums} FROM analytics.{view} WHERE {where}"))
+
+    turns = await total("turn_facts", "cost_microusd assessment_cost_microusd")
+    failed = await total(
+        "turn_facts", "cost_microusd", "kind = 'opening' AND outcome <> 'completed'"
+    )
+    assert turns > 0
+    assert await total("daily_course_activity", "cost_microusd") == turns
+    assert await total("conversation_facts", "cost_microusd") == turns - failed
+    evaluations = await total("turn_facts", "cost_microusd", "kind = 'evaluation'")
+    assert await total("evaluation_facts", "cost_microusd") == evaluations > 0
