@@ -2,7 +2,13 @@
 
 import click
 
+from service.cli.statements import statements
+
 
 @click.group()
 def analytics() -> None:
     """What analysts take away."""
+
+
+for command in (statements,):
+    analytics.add_command(command)
