@@ -20,7 +20,6 @@ score. Sessions are not told: a conversation is no login.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
 
 import msgspec
 
@@ -31,6 +30,23 @@ from eventstore.events import (
     FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
+)
+from service.analytics.caliper_parts import (
+    AggregateMeasure,
+    AggregateMeasureCollection,
+    AnyObject,
+    AssignableDigitalResource,
+    Attempt,
+    CaliperEvent,
+    CourseSection,
+    Envelope,
+    Extensions,
+    Generated,
+    Message,
+    Person,
+    Rating,
+    SoftwareApplication,
+    Thread,
 )
 from service.analytics.learning import LearningEvent
 from service.analytics.naming import Names
@@ -47,114 +63,6 @@ TYPES = (
 )
 
 
-class Entity(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    rename="camel",
-    omit_defaults=True,
-    tag_field="type",
-):
-    """A person or thing. Others are named by their ids."""
-
-    id: str
-
-
-class Person(Entity, frozen=True, kw_only=True):
-    """A user of the account, by number."""
-
-
-class SoftwareApplication(Entity, frozen=True, kw_only=True):
-    """The service."""
-
-    name: str = ""
-
-
-class CourseSection(Entity, frozen=True, kw_only=True):
-    """A course."""
-
-
-class AssignableDigitalResource(Entity, frozen=True, kw_only=True):
-    """An AI experience."""
-
-    name: str | None = None
-    is_part_of: CourseSection | None = None
-
-
-class Attempt(Entity, frozen=True, kw_only=True):
-    """A conversation, as what a learner makes of an experience."""
-
-    assignee: str
-    assignable: str
-    started_at_time: str
-    ended_at_time: str | None = None
-
-
-class Thread(Entity, frozen=True, kw_only=True):
-    """A conversation, as what its messages are part of."""
-
-
-class Message(Entity, frozen=True, kw_only=True):
-    """A message, without its words."""
-
-    is_part_of: Thread
-    creators: list[Person] | None = None
-    date_created: str | None = None
-
-
-class Rating(Entity, frozen=True, kw_only=True):
-    """A vote on a message."""
-
-    rater: str
-    rated: str
-    selections: list[str] | None = None
-    date_created: str | None = None
-
-
-class AggregateMeasure(Entity, frozen=True, kw_only=True):
-    """How many objectives are covered, of how many."""
-
-    metric: Literal["UnitsCompleted"]
-    metric_value: int
-    max_metric_value: int
-
-
-class AggregateMeasureCollection(Entity, frozen=True, kw_only=True):
-    """The measures of one use."""
-
-    items: list[AggregateMeasure]
-
-
-AnyObject = AssignableDigitalResource | Attempt | Message | Rating | SoftwareApplication
-Generated = Attempt | Rating | AggregateMeasureCollection
-
-
-class CaliperEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One event, as it is written."""
-
-    context: str = msgspec.field(name="@context")
-    id: str
-    type: str
-    profile: str
-    actor: Person
-    action: str
-    object: AnyObject
-    generated: Generated | None = None
-    event_time: str
-    ed_app: SoftwareApplication
-    group: CourseSection
-    extensions: dict[str, int | str | list[int]]
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is sent at once."""
-
-    sensor: str
-    send_time: str
-    data_version: str
-    data: Sequence[msgspec.Raw]
-
-
 class _Did(msgspec.Struct, frozen=True):
     """What is particular to one event."""
 
@@ -163,7 +71,7 @@ class _Did(msgspec.Struct, frozen=True):
     action: str
     object: AnyObject
     generated: Generated | None = None
-    extensions: dict[str, int | str | list[int]] = {}
+    extensions: Extensions = {}
     actor_id: int | None = None
 
 
@@ -209,7 +117,7 @@ def _did(names: Names, learnt: LearningEvent) -> _Did | None:
         case ObjectivesAssessed(covered=covered) if covered and learnt.objectives:
             return _progress(names, learnt, [entry.objective for entry in covered])
         case ConversationCompleted(reason=reason):
-            why: dict[str, int | str | list[int]] = {names.extension("reason"): reason}
+            why: Extensions = {names.extension("reason"): reason}
             ended = _attempt(names, learnt, ended=True)
             return _Did("Event", "GeneralProfile", "Ended", ended, None, why)
         case FeedbackGiven() | FeedbackWithdrawn() as vote:
@@ -219,7 +127,7 @@ def _did(names: Names, learnt: LearningEvent) -> _Did | None:
 
 
 def _progress(names: Names, learnt: LearningEvent, found: list[int]) -> _Did:
-    extensions: dict[str, int | str | list[int]] = {names.extension("objectives"): found}
+    extensions: Extensions = {names.extension("objectives"): found}
     if learnt.covered >= learnt.objectives:
         done = _assignable(names, learnt, "Completed")
         return msgspec.structs.replace(done, extensions=extensions)

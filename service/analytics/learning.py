@@ -69,8 +69,8 @@ class LearningLog:
     ) -> AsyncIterator[Window]:
         """The events of these types above one position and up to another, in order.
 
-        Those that somebody did who was erased later, or that are of such a learner's
-        conversation, are left out.
+        Conversations that began before their learner was erased are left out, and what others
+        did in theirs who were erased afterwards.
         """
         while after < upto:
             edge = min(upto, after + WINDOW)

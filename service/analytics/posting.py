@@ -5,19 +5,19 @@ record that it is about. A record keeps its id, so that sending it again is harm
 """
 
 import asyncio
-import random
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 import msgspec
 
 from service.analytics.caliper import envelope
+from service.analytics.comparing import includes
 from service.analytics.errors import StatementsRefused, ToldToStop
 from service.analytics.naming import Names
+from service.analytics.patience import Patience, asked_for
 from service.analytics.records import Batch, Format, Record
 from service.analytics.statements import XAPI_VERSION
 from service.errors import SettingsError
@@ -26,28 +26,10 @@ REQUEST_TIMEOUT = 60.0
 _TOLD = 300
 """Characters of a store's answer that are shown."""
 
+_BEARER = re.compile(r"Bearer [!-~]+\Z")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
 _OF_ONE_RECORD = frozenset({400, 409, 413, 422})
-
-
-class Patience(msgspec.Struct, frozen=True):
-    """How long to go on where a store does not answer, or says that it is busy.
-
-    The pause doubles from `first` to `longest` seconds. A store that asks for a longer one gets up
-    to `asked` seconds.
-    """
-
-    attempts: int = 10
-    first: float = 1.0
-    longest: float = 60.0
-    asked: float = 600.0
-
-    def pause(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds to wait after so many attempts."""
-        usual = min(self.first * 2.0 ** (attempt - 1), self.longest)
-        if retry_after is not None:
-            return min(max(retry_after, 0.0), self.asked)
-        return usual * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -104,8 +86,28 @@ class RecordStore:
             half = len(records) // 2
             await self._deliver(records[:half])
             await self._deliver(records[half:])
-        else:
+        elif answer.status != 409 or not await self._has(records[0]):
             raise StatementsRefused(self._why(records, answer))
+
+    async def _has(self, record: Record) -> bool:
+        """Whether the store has this very statement: some refuse what they know already."""
+        if self._kind == "caliper":
+            return False
+        try:
+            async with self._http.get(
+                self._url,
+                params={"statementId": record.id},
+                headers=self._headers,
+                allow_redirects=False,
+            ) as response:
+                stored = msgspec.json.decode(await response.read())
+                return response.status == 200 and includes(stored, msgspec.json.decode(record.line))
+        except msgspec.DecodeError:
+            return False
+        except _BREAKS as error:
+            raise StatementsRefused(
+                f"the store at {self._url} broke off{_shown(str(error))}"
+            ) from error
 
     async def _ask(self, records: Sequence[Record]) -> Answer:
         """The store's answer, once it gives one that will not change by waiting."""
@@ -113,24 +115,22 @@ class RecordStore:
         for attempt in range(1, self._patience.attempts + 1):
             try:
                 answer = await self._post(body)
-                problem, asked = f"{answer.status} {answer.text}".strip(), answer.retry_after
+                problem, asked = f": {answer.status}{_shown(answer.text)}", answer.retry_after
                 if answer.status not in _PASSING:
                     return answer
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                problem, asked = str(error) or type(error).__name__, None
+            except _BREAKS as error:
+                problem, asked = _shown(str(error) or type(error).__name__), None
             if attempt < self._patience.attempts:
                 await self._wait(self._patience.pause(attempt, asked))
         tried = f"after {self._patience.attempts} attempts"
-        raise StatementsRefused(
-            f"the store at {self._url} does not take records {tried}: {problem}"
-        )
+        raise StatementsRefused(f"the store at {self._url} does not take records {tried}{problem}")
 
     async def _post(self, body: bytes) -> Answer:
         async with self._http.post(
             self._url, data=body, headers=self._headers, allow_redirects=False
         ) as response:
             text = (await response.read()).decode("utf-8", "replace")
-            return Answer(response.status, text, _seconds(response.headers.get("Retry-After")))
+            return Answer(response.status, text, asked_for(response.headers.get("Retry-After")))
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -179,9 +179,9 @@ def authorization_of(secret: str | None) -> str | None:
     """
     if secret is None:
         return None
-    if secret.startswith("Bearer ") and secret.isascii() and secret.isprintable():
+    if _BEARER.match(secret):
         return secret
-    if ":" in secret and not secret.startswith("Bearer "):
+    if ":" in secret and not secret.startswith("Bearer"):
         return f"Basic {b64encode(secret.encode()).decode()}"
     raise SettingsError("COLLOQUY_LRS_AUTH must be user:password, or Bearer and a token")
 
@@ -196,15 +196,3 @@ def _shown(text: str) -> str:
     """A store's words on one line, if there are any."""
     words = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
     return f": {words[:_TOLD]}" if words else ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """What Retry-After asks for, in either of its forms."""
-    if retry_after is None:
-        return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
-    try:
-        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None

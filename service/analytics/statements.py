@@ -20,9 +20,6 @@ erasures and reads. `completed` claims no `success`: a model found the objective
 has passed anybody. People are numbers of the account; what they wrote is nowhere.
 """
 
-from datetime import datetime
-from uuid import UUID
-
 import msgspec
 
 from eventstore.events import (
@@ -36,6 +33,19 @@ from eventstore.events import (
 )
 from service.analytics.learning import LearningEvent
 from service.analytics.naming import Names
+from service.analytics.xapi_parts import (
+    Activity,
+    Agent,
+    AgentAccount,
+    Context,
+    ContextActivities,
+    Definition,
+    Extensions,
+    Result,
+    Score,
+    Statement,
+    Verb,
+)
 
 XAPI_VERSION = "1.0.3"
 
@@ -59,92 +69,6 @@ _MESSAGE = "http://id.tincanapi.com/activitytype/chat-message"
 _PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
 _LANGUAGE = "und"
 """Titles are in the language of their course, which nobody has told."""
-
-Extensions = dict[str, int | str | list[int]]
-"""By IRI."""
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A part of a statement; what is None is not written."""
-
-
-class AgentAccount(_Part, frozen=True, kw_only=True):
-    """Who somebody is, by where that name is known."""
-
-    home_page: str
-    name: str
-
-
-class Agent(_Part, frozen=True, kw_only=True, tag_field="objectType", tag="Agent"):
-    """A person, or the service."""
-
-    account: AgentAccount
-
-
-class Verb(_Part, frozen=True, kw_only=True):
-    """What was done."""
-
-    id: str
-    display: dict[str, str]
-
-
-class Definition(_Part, frozen=True, kw_only=True):
-    """What kind of thing an activity is."""
-
-    type: str
-    name: dict[str, str] | None = None
-
-
-class Activity(_Part, frozen=True, kw_only=True, tag_field="objectType", tag="Activity"):
-    """What something was done with."""
-
-    id: str
-    definition: Definition | None = None
-
-
-class Score(_Part, frozen=True, kw_only=True):
-    """Objectives covered, of those that there are."""
-
-    scaled: float
-    raw: int
-    min: int
-    max: int
-
-
-class Result(_Part, frozen=True, kw_only=True):
-    """What came of it."""
-
-    score: Score
-    completion: bool
-    extensions: Extensions
-
-
-class ContextActivities(_Part, frozen=True, kw_only=True):
-    """What the object is part of."""
-
-    parent: list[Activity] | None = None
-    grouping: list[Activity] | None = None
-
-
-class Context(_Part, frozen=True, kw_only=True):
-    """Where it happened. `registration` is the learner's attempt."""
-
-    registration: UUID
-    context_activities: ContextActivities
-    platform: str
-    extensions: Extensions
-
-
-class Statement(_Part, frozen=True, kw_only=True):
-    """One statement, as it is written."""
-
-    id: UUID
-    actor: Agent
-    verb: Verb
-    object: Activity
-    result: Result | None = None
-    context: Context
-    timestamp: datetime
 
 
 class _Said(msgspec.Struct, frozen=True):
