@@ -11,7 +11,15 @@ from eventstore.log import EventLog
 from service.analytics import learning
 from service.analytics.learning import LearningLog
 from service.analytics.records import RECORDERS
-from tests.eventstore.building import Learner, add_account, append_steps, experience_created
+from sql.loader import query
+from tests.eventstore.building import (
+    Learner,
+    add_account,
+    append,
+    append_steps,
+    edits,
+    experience_created,
+)
 from tests.service.analytics.talking import OBJECTIVES, TEACHER, erased, everything, learnt
 
 Parts = tuple[EventLog, AccountPool, Link]
@@ -88,3 +96,23 @@ async def test_another_institution_is_not_seen(log_parts: Parts, owner: Connecti
     await append_steps(log, everything(Learner(500)), account_id=2)
     assert await learnt(pool) == []
     assert {e.user_id for e in await learnt(pool, account_id=2)} == {500}
+
+
+async def test_a_window_costs_the_same_however_long_the_log_is(
+    log_parts: Parts, owner: Connection
+) -> None:
+    """No statistics lead the planner to read all of the log for a part of it."""
+    log, _, _ = log_parts
+    await append_steps(log, everything())
+    for number in range(2, 252):
+        await append(log, f"experience-{number}", *edits(20))
+    await owner.execute("VACUUM ANALYZE events")
+    await owner.execute("SET ROLE colloquy_service; SET colloquy.account = '1'")
+    await owner.execute("SET plan_cache_mode = force_custom_plan")
+    await owner.execute(f"PREPARE reading AS {query('read_learning')}")
+    wanted = "ARRAY['" + "', '".join(RECORDERS["xapi"].types) + "']"
+    for after, upto in ((0, 30), (4_000, 4_500)):
+        asked = f"EXPLAIN EXECUTE reading (1, {after}, {upto}, {wanted}, NULL)"
+        plan = "\n".join(row[0] for row in await owner.fetch(asked))
+        assert "Index Scan using events_pkey" in plan
+        assert "Seq Scan on events" not in plan, plan
