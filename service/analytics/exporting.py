@@ -11,7 +11,7 @@ import msgspec
 
 from eventstore.connections import AccountPool
 from eventstore.log import EventLog
-from projections.rebuild import Progress
+from projections.ranges import Progress
 from service.analytics.errors import CheckpointUnfit
 from service.analytics.learning import LearningLog
 from service.analytics.naming import Names

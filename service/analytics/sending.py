@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 
-from projections.rebuild import Progress
+from projections.ranges import Progress
 from service.analytics.learning import LearningLog
 from service.analytics.naming import Names
 from service.analytics.posting import RecordStore

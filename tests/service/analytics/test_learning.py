@@ -47,9 +47,9 @@ async def test_windows_find_what_one_reading_finds(
     await append_steps(log, everything())
     whole = await learnt(pool)
     monkeypatch.setattr(learning, "WINDOW", 1)
-    assert await learnt(pool, upto=await log.head(1)) == whole
-    middle = whole[5].position
-    assert await learnt(pool, after=middle) == whole[6:]
+    head, middle = await log.head(1), whole[5].position
+    assert await learnt(pool, upto=head) == whole
+    assert await learnt(pool, after=middle, upto=head) == whole[6:]
     assert await learnt(pool, upto=middle) == whole[:6]
 
 
@@ -114,5 +114,5 @@ async def test_a_window_costs_the_same_however_long_the_log_is(
     for after, upto in ((0, 30), (4_000, 4_500)):
         asked = f"EXPLAIN EXECUTE reading (1, {after}, {upto}, {wanted}, NULL)"
         plan = "\n".join(row[0] for row in await owner.fetch(asked))
-        assert "Index Scan using events_pkey" in plan
+        assert "events_pkey" in plan
         assert "Seq Scan on events" not in plan, plan

@@ -10,7 +10,7 @@ import pytest
 from eventstore.connections import AccountPool
 from eventstore.link import Link
 from eventstore.log import EventLog
-from projections.rebuild import silent
+from projections.ranges import silent
 from service.analytics.errors import CheckpointUnfit, ExportFileUnfit
 from service.analytics.exporting import Exporter, Wanted
 from service.analytics.learning import LearningLog

@@ -167,8 +167,9 @@ async def test_a_file_has_each_line_once_though_the_writer_was_killed(
 async def test_a_signal_ends_it_after_the_batch_that_is_under_way(
     log_parts: Parts, database_url: str, tmp_path: Path, number: signal.Signals
 ) -> None:
-    log, _, _ = log_parts
-    await talk(log, exchanges=10)
+    log, pool, _ = log_parts
+    await talk(log, exchanges=100)
+    whole = await lines(pool)
     async with running_store() as store:
         store.free = 1
         words = ("--post", store.xapi, "--batch", 4, "--checkpoint", tmp_path / "checkpoint")
@@ -179,12 +180,15 @@ async def test_a_signal_ends_it_after_the_batch_that_is_under_way(
             out, err = await asyncio.wait_for(sender.communicate(), 60)
         assert (sender.returncode, out) == (1, b"")
         told = err.decode().splitlines()
-        assert told[0].startswith("8 records sent, up to position ")
+        done = len(store.records)
+        assert done % 4 == 0, "whole batches"
+        assert 8 <= done < len(whole)
+        assert told[0].startswith(f"{done} records sent, up to position ")
         assert told[1].startswith("colloquy: stopped before position ")
-        assert len(store.records) == 8
         code, _, err_then = await colloquy(settings(database_url), *MAKE, *map(str, words))
         assert code == 0, err_then
-        assert len({*store.records}) == sum(len(decode(body)) for body in store.bodies)
+        sent = sum(len(decode(body)) for body in store.bodies)
+        assert len(store.records) == sent == len(whole), "none twice"
 
 
 async def test_what_the_store_refuses_is_told_in_a_line(
