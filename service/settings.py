@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         log_name: What checkpoints call the log, in place of the name in the home.
         checkpoints: Folder for checkpoints, in place of the one in the home.
         audit_reason: Whether auditors must say why they read.
+        lrs_auth: What lets us into a learning record store: user:password, or Bearer and a token.
     """
 
     host: str = "127.0.0.1"
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._/-]{1,100}\Z")] | None = None
     checkpoints: Path | None = None
     audit_reason: Literal["required", "optional"] = "optional"
+    lrs_auth: str | None = None
 
 
 _VARIABLES = {
@@ -102,6 +104,7 @@ _VARIABLES = {
     "log_name": "COLLOQUY_LOG_NAME",
     "checkpoints": "COLLOQUY_CHECKPOINTS",
     "audit_reason": "COLLOQUY_AUDIT_REASON",
+    "lrs_auth": "COLLOQUY_LRS_AUTH",
 }
 
 

@@ -1,13 +1,23 @@
-"""A service whose model can be made to wait, for clients that block."""
+"""A service whose model can be made to wait, for clients that block; packages from npm."""
 
+import asyncio
+import fcntl
+import os
+import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
 from service.tokens import create_token
+from tests.clients.programs import program, run
+from tests.conftest import HOME
 from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Speech, Stall
 from tests.running import TEACHER, Service, cloned_database, running_service
+
+SOURCES = Path(__file__).parent / "npm"
 
 LIMIT = 5
 """Conversations that a user may create in a day."""
@@ -39,3 +49,17 @@ async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service
         running.tokens["reader"] = await create_token(connection, 1, TEACHER, (SCOPE,))
         await connection.close()
         yield running
+
+
+@pytest.fixture(scope="session")
+def installed() -> Path:
+    """The packages of the lock file, installed once for all processes of the run."""
+    npm, folder = program("npm"), Path(os.environ[HOME]) / "npm"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "node_modules").exists():
+            draft = shutil.copytree(SOURCES, folder.with_suffix(".draft"), dirs_exist_ok=True)
+            install = (npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+            asyncio.run(run(*install, folder=draft, environment=dict(os.environ)))
+            draft.rename(folder)
+    return folder

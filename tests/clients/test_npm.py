@@ -1,9 +1,5 @@
 """A Canvas client from npm drives the API: JSON, its pages, its errors, and a stream."""
 
-import asyncio
-import fcntl
-import os
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -12,24 +8,7 @@ import pytest
 from tests.clients.conftest import LIMIT
 from tests.clients.endpoints import undriven
 from tests.clients.programs import PACKAGES, program, run
-from tests.conftest import HOME
 from tests.running import TEACHER, Service, environment_of
-
-SOURCES = Path(__file__).parent / "npm"
-
-
-@pytest.fixture(scope="session")
-def installed() -> Path:
-    """The client as its lock file has it, installed once for all processes of the run."""
-    npm, folder = program("npm"), Path(os.environ[HOME]) / "npm"
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "node_modules").exists():
-            draft = shutil.copytree(SOURCES, folder.with_suffix(".draft"), dirs_exist_ok=True)
-            install = (npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-            asyncio.run(run(*install, folder=draft, environment=dict(os.environ)))
-            draft.rename(folder)
-    return folder
 
 
 @pytest.mark.node

@@ -52,6 +52,7 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         "COLLOQUY_LOG_NAME": "log.example.edu/talks",
         "COLLOQUY_CHECKPOINTS": "/mnt/checkpoints",
         "COLLOQUY_AUDIT_REASON": "required",
+        "COLLOQUY_LRS_AUTH": "reader:s3cret",
     }
     assert set(given) == set(_VARIABLES.values())
     assert read_settings(given) == Settings(
@@ -86,6 +87,7 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         log_name="log.example.edu/talks",
         checkpoints=Path("/mnt/checkpoints"),
         audit_reason="required",
+        lrs_auth="reader:s3cret",
     )
 
 

@@ -9,7 +9,7 @@ from service.cli import colloquy
 from tests.service.cli.commanding import Run
 
 LARGEST = 2**63 - 1
-LIMITED = {"--days", "days", "--port", "--workers"}
+LIMITED = {"--batch", "--days", "days", "--port", "--workers"}
 """Numbers that are no ids, and have a lower limit of their own."""
 
 Words = tuple[str, ...]

@@ -1,0 +1,1 @@
+"""What analysts take away: learning records made from the log."""

@@ -1,0 +1,19 @@
+"""What can go wrong with learning records; the message names what."""
+
+from service.errors import ServiceError
+
+
+class StatementsRefused(ServiceError):
+    """the learning record store did not take the statements"""
+
+
+class CheckpointUnfit(ServiceError):
+    """the checkpoint is of another export"""
+
+
+class ExportFileUnfit(ServiceError):
+    """the file cannot be written"""
+
+
+class ToldToStop(ServiceError):
+    """the export was told to stop"""

@@ -1,0 +1,100 @@
+"""The events of the log that learning records are made of, each with what it is part of."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from eventstore.codec import decode_event
+from eventstore.connections import AccountPool
+from eventstore.events import AnyEvent
+from sql.loader import query
+
+WINDOW = 2_000
+"""Positions of the log that one statement reads."""
+
+
+class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of a conversation, without any text but the experience's title.
+
+    Attributes:
+        user_id: The learner whose conversation it is.
+        title: Of the experience, as it was when the conversation began.
+        started_at: When the conversation began.
+        objectives: How many the conversation has.
+        covered: How many of them were covered up to this event, where it assessed them.
+    """
+
+    position: int
+    event_id: UUID
+    recorded_at: datetime
+    event: AnyEvent
+    conversation_id: int
+    course_id: int
+    experience_id: int
+    user_id: int
+    title: str | None
+    started_at: datetime
+    objectives: int
+    covered: int
+
+
+class Window(msgspec.Struct, frozen=True):
+    """All events wanted of the positions up to `upto` that no window before had."""
+
+    events: list[LearningEvent]
+    upto: int
+
+
+class LearningLog:
+    """Reads the log for records of learning; never what anybody said.
+
+    Args:
+        pool: Its role needs SELECT on the log.
+    """
+
+    def __init__(self, pool: AccountPool) -> None:
+        self._pool = pool
+
+    async def windows(
+        self,
+        account_id: int,
+        types: Sequence[str],
+        *,
+        after: int,
+        upto: int,
+        course_id: int | None = None,
+    ) -> AsyncIterator[Window]:
+        """The events of these types above one position and up to another, in order.
+
+        Conversations that began before their learner was erased are left out, and what others
+        did in theirs who were erased afterwards.
+        """
+        while after < upto:
+            edge = min(upto, after + WINDOW)
+            async with self._pool.acquire(account_id) as connection, connection.transaction():
+                await connection.execute(query("plan_anew"))
+                rows = await connection.fetch(
+                    query("read_learning"), account_id, after, edge, list(types), course_id
+                )
+            yield Window([_event(row) for row in rows], edge)
+            after = edge
+
+
+def _event(row: asyncpg.Record) -> LearningEvent:
+    return LearningEvent(
+        position=row["position"],
+        event_id=row["event_id"],
+        recorded_at=row["recorded_at"],
+        event=decode_event(row["data"]),
+        conversation_id=row["conversation_id"],
+        course_id=row["course_id"],
+        experience_id=row["experience_id"],
+        user_id=row["user_id"],
+        title=row["title"],
+        started_at=row["started_at"],
+        objectives=row["objectives"],
+        covered=row["covered"],
+    )

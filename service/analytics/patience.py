@@ -1,0 +1,39 @@
+"""How long to wait for a store that does not answer."""
+
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long to go on where a store does not answer, or says that it is busy.
+
+    The pause doubles from `first` to `longest` seconds. A store that asks for a longer one gets up
+    to `asked` seconds.
+    """
+
+    attempts: int = 10
+    first: float = 1.0
+    longest: float = 60.0
+    asked: float = 600.0
+
+    def pause(self, attempt: int, retry_after: float | None) -> float:
+        """Seconds to wait after so many attempts."""
+        usual = min(self.first * 2.0 ** (attempt - 1), self.longest)
+        if retry_after is not None:
+            return min(max(retry_after, 0.0), self.asked)
+        return usual * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+
+
+def asked_for(retry_after: str | None) -> float | None:
+    """Seconds that Retry-After asks for, in either of its forms."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,92 @@
+"""Learning records in a file, one a line."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from service.analytics.errors import ExportFileUnfit
+from service.analytics.records import Batch
+from service.analytics.resuming import Checkpoint
+
+
+class RecordFile:
+    """A file that ends, at each checkpoint, with a whole line.
+
+    Args:
+        out: Where lines go.
+        path: Its name; None for standard output.
+    """
+
+    def __init__(self, out: BinaryIO, path: Path | None) -> None:
+        self._out = out
+        self.path = path
+
+    @classmethod
+    def begin(cls, path: Path) -> Self:
+        """A new file, for its owner alone; one that is there must be empty.
+
+        Raises:
+            ExportFileUnfit: It holds something, or it cannot be made.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if os.fstat(descriptor).st_size:
+                os.close(descriptor)
+                raise ExportFileUnfit(f"{path} is there already, and no checkpoint goes on in it")
+        except OSError as error:
+            raise ExportFileUnfit(f"{path}: {error.strerror}") from error
+        return cls(os.fdopen(descriptor, "r+b"), path)
+
+    @classmethod
+    def resume(cls, path: Path, kept: Checkpoint | None) -> Self:
+        """The file that the checkpoint is of, cut back to it; a new one if that is another's.
+
+        Raises:
+            ExportFileUnfit: The file lacks what the checkpoint says, or another is unfinished.
+        """
+        if kept is None or kept.file is None:
+            return cls.begin(path)
+        if kept.file != str(path):
+            if not kept.finished:
+                raise ExportFileUnfit(f"the last run broke off in {kept.file}; finish that first")
+            return cls.begin(path)
+        if (kept.finished or not kept.size) and not path.exists():
+            return cls.begin(path)
+        return cls._cut(path, kept.size)
+
+    @classmethod
+    def _cut(cls, path: Path, size: int) -> Self:
+        try:
+            out = path.open("r+b")
+        except OSError as error:
+            raise ExportFileUnfit(f"{path}: {error.strerror}") from error
+        if os.fstat(out.fileno()).st_size < size:
+            out.close()
+            raise ExportFileUnfit(f"{path} is shorter than the {size} bytes of its checkpoint")
+        out.truncate(size)
+        out.seek(size)
+        return cls(out, path)
+
+    async def take(self, batch: Batch) -> None:
+        """Writes a batch.
+
+        Raises:
+            ExportFileUnfit: It cannot be written.
+        """
+        try:
+            self._out.write(b"".join(record.line + b"\n" for record in batch.records))
+            self._out.flush()
+            if self.path is not None:
+                os.fsync(self._out.fileno())
+        except OSError as error:
+            raise ExportFileUnfit(f"{self.path or 'standard output'}: {error.strerror}") from error
+
+    @property
+    def size(self) -> int:
+        """Bytes written, those of earlier runs included; 0 for standard output."""
+        return 0 if self.path is None else self._out.tell()
+
+    def close(self) -> None:
+        """Closes the file; standard output stays open."""
+        if self.path is not None:
+            self._out.close()

@@ -1,0 +1,227 @@
+"""Sending records to a store that is slow, refuses, breaks off, or knows them already."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import aiohttp
+import pytest
+
+from service.analytics.comparing import includes
+from service.analytics.errors import StatementsRefused, ToldToStop
+from service.analytics.patience import Patience, asked_for
+from service.analytics.posting import RecordStore, authorization_of
+from service.analytics.records import Batch, Format, Record
+from service.errors import SettingsError
+from tests.running import eventually
+from tests.service.analytics.store import TOKEN, Fault, Store, running_store
+from tests.service.analytics.talking import NAMES
+
+QUICK = Patience(attempts=4, first=0.001, longest=0.01, asked=0.01)
+STAMP = "2026-01-02T03:04:05.000006Z"
+
+
+def record(number: int, what: str = "done") -> Record:
+    event_id = f"00000000-0000-7000-8000-{number:012}"
+    line = f'{{"id":"{event_id}","what":"{what}","timestamp":"{STAMP}"}}'
+    return Record(event_id, number, line.encode())
+
+
+def batch(*numbers: int) -> Batch:
+    return Batch([record(number) for number in numbers], max(numbers))
+
+
+@asynccontextmanager
+async def posting(
+    store: Store,
+    kind: Format = "xapi",
+    secret: str | None = None,
+    stop: asyncio.Event | None = None,
+    patience: Patience = QUICK,
+    url: str | None = None,
+) -> AsyncIterator[RecordStore]:
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        yield RecordStore(
+            http,
+            url or (store.xapi if kind == "xapi" else store.caliper),
+            kind,
+            NAMES,
+            authorization_of(secret),
+            stop or asyncio.Event(),
+            patience,
+        )
+
+
+async def test_a_batch_is_one_request_with_version_and_credentials() -> None:
+    async with running_store() as store, posting(store, secret="user:pässword") as to:
+        await to.take(batch(1, 2, 3))
+        assert list(store.records) == [record(n).id for n in (1, 2, 3)]
+        [headers] = store.requests
+        assert headers["X-Experience-API-Version"] == "1.0.3"
+        assert headers["Authorization"] == "Basic dXNlcjpww6Rzc3dvcmQ="
+        assert headers["Content-Type"] == "application/json"
+
+
+async def test_nothing_is_no_request() -> None:
+    async with running_store() as store, posting(store) as to:
+        await to.take(Batch([], 9))
+        assert store.requests == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(503),
+        Fault(500),
+        Fault(429, {"Retry-After": "0"}),
+        Fault(429, {"Retry-After": "3600"}),
+        Fault(408),
+        Fault(cut="before"),
+        Fault(cut="after"),
+    ],
+    ids=str,
+)
+async def test_what_passes_is_waited_for(fault: Fault) -> None:
+    async with running_store() as store, posting(store) as to:
+        store.faults = [fault, fault]
+        await to.take(batch(1, 2))
+        assert len(store.records) == 2
+        assert len(store.requests) == 3
+
+
+async def test_a_store_that_stays_away_ends_it() -> None:
+    async with running_store() as store, posting(store) as to:
+        store.faults = [Fault(503, body="under\nrepair")] * 9
+        with pytest.raises(StatementsRefused, match=r"after 4 attempts: 503: under repair"):
+            await to.take(batch(1))
+        assert len(store.requests) == QUICK.attempts
+    async with posting(store) as to:
+        with pytest.raises(StatementsRefused, match="after 4 attempts"):
+            await to.take(batch(1))
+
+
+async def test_waiting_ends_when_it_is_told_to_stop() -> None:
+    stop = asyncio.Event()
+    patience = Patience(first=3600, longest=3600)
+    async with running_store() as store, posting(store, stop=stop, patience=patience) as to:
+        store.faults = [Fault(503)]
+        sending = asyncio.create_task(to.take(batch(1)))
+        await eventually(lambda: bool(store.requests))
+        stop.set()
+        with pytest.raises(ToldToStop):
+            await asyncio.wait_for(sending, 10)
+
+
+async def test_a_statement_with_other_content_under_the_id_is_named() -> None:
+    async with running_store() as store, posting(store) as to:
+        store.records[record(5).id] = {"id": record(5).id, "what": "something else"}
+        with pytest.raises(StatementsRefused, match=record(5).id) as refused:
+            await to.take(batch(1, 2, 3, 4, 5, 6, 7))
+        assert "position 5" in str(refused.value)
+        assert "other content" in str(refused.value)
+        assert "\n" not in str(refused.value)
+        assert store.records[record(5).id]["what"] == "something else"
+
+
+async def test_statements_that_are_there_already_are_no_conflict() -> None:
+    """Some stores refuse every id that they know."""
+    async with running_store() as store, posting(store) as to:
+        await to.take(batch(1, 2))
+        store.knows_ids = True
+        await to.take(batch(1, 2, 3, 4))
+        assert len(store.records) == 4
+
+
+async def test_what_the_store_refuses_is_named_with_its_words() -> None:
+    async with running_store() as store, posting(store) as to:
+        store.faults = [Fault(400, body="bad verb")] * 9
+        with pytest.raises(
+            StatementsRefused, match=r"refuses record \S+1 \(position 1\): 400: bad"
+        ):
+            await to.take(batch(1, 2, 3))
+
+
+async def test_a_batch_that_is_too_large_is_sent_in_parts() -> None:
+    async with running_store() as store, posting(store) as to:
+        store.faults = [Fault(413), None]
+        await to.take(batch(1, 2, 3))
+        assert len(store.records) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_credentials_are_never_repeated(status: int) -> None:
+    secret = "colloquy:s3cret"
+    async with running_store() as store, posting(store, secret=secret) as to:
+        store.faults = [Fault(status, body=f"{secret} is wrong")]
+        with pytest.raises(StatementsRefused, match="COLLOQUY_LRS_AUTH") as refused:
+            await to.take(batch(1, 2))
+        assert "s3cret" not in str(refused.value)
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """It would be asked for with GET, and with the credentials."""
+    async with running_store() as store, posting(store) as to:
+        store.faults = [Fault(302, {"Location": "/elsewhere"})]
+        with pytest.raises(StatementsRefused, match="302"):
+            await to.take(batch(1))
+        assert len(store.requests) == 1
+
+
+async def test_an_answer_that_no_store_gives_is_not_taken_for_one() -> None:
+    async with running_store() as store, posting(store) as to:
+        store.faults = [Fault(200, body="<h1>Welcome</h1>")]
+        with pytest.raises(StatementsRefused, match="is it a learning record store"):
+            await to.take(batch(1))
+
+
+async def test_caliper_goes_as_an_envelope_with_a_token() -> None:
+    async with running_store() as store, posting(store, "caliper", f"Bearer {TOKEN}") as to:
+        store.faults = [Fault(503), None]
+        await to.take(batch(1, 2))
+        [sent] = store.envelopes
+        assert [event["id"] for event in sent["data"]] == [record(n).id for n in (1, 2)]
+        assert "X-Experience-API-Version" not in store.requests[0]
+
+
+def test_credentials_have_two_forms() -> None:
+    assert authorization_of(None) is None
+    assert authorization_of("Bearer abc") == "Bearer abc"
+    for wrong in ("abc", "Bearer a\nb:c", "Bearer "):
+        with pytest.raises(SettingsError, match="COLLOQUY_LRS_AUTH") as refused:
+            authorization_of(wrong)
+        assert "abc" not in str(refused.value)
+
+
+def test_pauses_grow_up_to_a_bound_and_a_store_may_ask_for_more() -> None:
+    patience = Patience(first=1, longest=60, asked=600)
+    pauses = [patience.pause(attempt, None) for attempt in range(1, 12)]
+    assert all(0.5 * min(2.0**n, 60) <= pause <= min(2.0**n, 60) for n, pause in enumerate(pauses))
+    assert [patience.pause(1, asked) for asked in (0, 300, 9_000, -5)] == [0, 300, 600, 0]
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert asked_for("17") == 17
+    assert asked_for(None) is None
+    assert asked_for("soon") is None
+    later = asked_for(format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True))
+    assert later is not None
+    assert 3_500 < later <= 3_600
+
+
+def test_a_store_may_add_to_a_statement_but_not_change_it() -> None:
+    sent = {"id": "1", "at": "2026-01-01T00:00:00.000Z", "of": [{"a": 1.0}]}
+    stored = {"id": "1", "at": "2026-01-01T01:00:00+01:00", "of": [{"a": 1, "b": 2}], "more": 3}
+    assert includes(stored, sent)
+    others: list[dict[str, object]] = [
+        {"id": "2"},
+        {"of": []},
+        {"of": [{"a": 2}]},
+        {"at": "2026-01-01T00:00:01Z"},
+    ]
+    for other in others:
+        assert not includes(stored | other, sent)
+    assert not includes({"id": "1"}, sent)
+    assert not includes([], sent)
