@@ -17,6 +17,7 @@ _TROUBLE_AGAIN = 0.35
 _TROUBLE_IN_OUTAGE = 0.9
 _CACHED_SECONDS = 300.0
 _SYSTEM_TOKENS = 1_150
+_PATIENCE_MS = 40_000
 _LONGEST_MS = 58_000
 
 _CODES = {
@@ -120,7 +121,7 @@ class Answers:
                 if code is None:
                     return self._completed(question, effort, model, waited, place > 0)
                 failure = self._failed(question, effort, model, waited, code)
-                if code in _LAST:
+                if code in _LAST or effort.elapsed_ms > _PATIENCE_MS:
                     return failure
         return failure
 
@@ -183,7 +184,7 @@ class Answers:
         first = round(_FIRST_TOKEN_MS[model] * self._chance.lognormvariate(0, 0.45))
         rest = usage.output_tokens * _TOKEN_MS[model] * self._chance.lognormvariate(0, 0.2)
         took = min(first + round(rest), _LONGEST_MS)
-        before = effort.elapsed_ms
+        first += effort.elapsed_ms
         effort.add(self._attempt(model, "completed", "", usage, took, waited))
         spent = self._spent(effort, model, usage)
         return ReplyRecord(
@@ -194,18 +195,14 @@ class Answers:
             stop_reason="max_tokens" if cut else "end_turn",
             usage=usage,
             provider_request_id=spent.provider_request_id,
-            first_token_ms=before + first,
+            first_token_ms=first,
             duration_ms=effort.elapsed_ms,
             attempts=len(effort.attempts),
             attempt_records=spent.attempt_records,
             fallback=fallback,
             price_version=spent.price_version,
             cost_microusd=spent.cost_microusd,
-            context=ContextRecord(
-                messages_sent=question.messages,
-                messages_left_out=0,
-                estimated_tokens=_SYSTEM_TOKENS + question.tokens,
-            ),
+            context=_context(question),
         )
 
     def _usage(self, question: Question, output: int) -> Usage:
@@ -243,6 +240,14 @@ class Answers:
             price_version=self._prices.version,
             cost_microusd=sum(known) if len(known) == len(costs) else None,
         )
+
+
+def _context(question: Question) -> ContextRecord:
+    return ContextRecord(
+        messages_sent=question.messages,
+        messages_left_out=0,
+        estimated_tokens=_SYSTEM_TOKENS + question.tokens,
+    )
 
 
 class _Effort:

@@ -12,6 +12,7 @@ from eventstore.events import (
     ReplyRecord,
 )
 from eventstore.protection import HistoryRead, stream_of_reads
+from service.commands import Failure
 from service.model.prompts import EvaluatorPrompt
 from tests.bench.term.answers import Question
 from tests.bench.term.endings import seconds, unanswered
@@ -28,37 +29,22 @@ _TEXT = (
 
 def evaluate(house: Institution, conversation: Conversation) -> Life:
     """A teacher has a conversation evaluated, and reads the evaluation."""
-    dialogue = conversation.dialogue
-    learner, course = dialogue.learner, dialogue.experience.course
+    learner = conversation.dialogue.learner
     if learner.gone or conversation.expired:
         return
     learner.busy += 1
-    turn_id = house.new_id()
-    stream = f"evaluation-{turn_id}"
-    metadata = house.by_teacher(course, turn_id)
-    asked = _asked(house, conversation, turn_id)
+    asked = _asked(house, conversation)
+    stream = f"evaluation-{asked.turn_id}"
+    metadata = house.by_teacher(conversation.dialogue.experience.course, asked.turn_id)
     event_id = house.record(stream, metadata, Fact(asked))
     answer = house.answers.ask(_question(house, conversation))
     if isinstance(answer, ReplyRecord) and house.answers.judgement_fails():
         answer = house.answers.unusable(answer)
-    later = by_model(metadata, event_id)
+    took = answer.spent.duration_ms if isinstance(answer, Failure) else answer.duration_ms
+    yield seconds(took)
+    house.record(stream, by_model(metadata, event_id), _end(house, conversation, asked, answer))
     if isinstance(answer, ReplyRecord):
-        yield seconds(answer.duration_ms)
-        done = EvaluationRecorded(
-            conversation_id=conversation.id,
-            turn_id=turn_id,
-            experience_version=asked.experience_version,
-            judgement=answer,
-        )
-        text = _TEXT % (house.words.say(2), house.words.say(3), house.chance.randrange(101))
-        house.record(stream, later, Fact(done, text, conversation))
         read(house, conversation, "evaluation")
-    else:
-        yield seconds(answer.spent.duration_ms)
-        failed = EvaluationFailed(
-            conversation_id=conversation.id, turn_id=turn_id, **unanswered(answer)
-        )
-        house.record(stream, later, Fact(failed))
     house.forget_stream(stream)
     learner.busy -= 1
 
@@ -101,11 +87,32 @@ def _vote(house: Institution, conversation: Conversation) -> None:
     house.record(conversation.dialogue.stream, metadata, Fact(given, None, conversation))
 
 
-def _asked(house: Institution, conversation: Conversation, turn_id: str) -> EvaluationRequested:
+def _end(
+    house: Institution,
+    conversation: Conversation,
+    asked: EvaluationRequested,
+    answer: ReplyRecord | Failure,
+) -> Fact:
+    if isinstance(answer, Failure):
+        failed = EvaluationFailed(
+            conversation_id=conversation.id, turn_id=asked.turn_id, **unanswered(answer)
+        )
+        return Fact(failed)
+    done = EvaluationRecorded(
+        conversation_id=conversation.id,
+        turn_id=asked.turn_id,
+        experience_version=asked.experience_version,
+        judgement=answer,
+    )
+    text = _TEXT % (house.words.say(2), house.words.say(3), house.chance.randrange(101))
+    return Fact(done, text, conversation)
+
+
+def _asked(house: Institution, conversation: Conversation) -> EvaluationRequested:
     dialogue = conversation.dialogue
     return EvaluationRequested(
         conversation_id=conversation.id,
-        turn_id=turn_id,
+        turn_id=house.new_id(),
         course_id=dialogue.experience.course.id,
         experience_id=dialogue.experience.id,
         experience_version=dialogue.experience.version,
