@@ -17,11 +17,11 @@ from tests.bench.beside_rebuilds import (
     PER_SECOND as GETS,
 )
 from tests.bench.beside_rebuilds import (
+    Beside,
     Rebuilt,
     followed,
-    read_beside_rebuild,
+    measure_beside,
     rebuild_elsewhere,
-    watch_swap,
 )
 from tests.bench.lagging import PER_SECOND, SECONDS, Lags, measure_lag
 from tests.bench.measuring import Row, fresh_database, percentile
@@ -76,9 +76,7 @@ async def bench_analytics(server_url: str) -> list[Row]:
         _say("the peer")
         rows.append(await _peer_row(url, term))
         _say("reads beside rebuilds")
-        rows += _read_rows(*await read_beside_rebuild(url, term))
-        _say("swaps")
-        rows.append(await _swap_row(url))
+        rows += _read_rows(await measure_beside(url, term))
         _say("lag")
         rows += _lag_rows(await measure_lag(url))
     return rows
@@ -131,31 +129,20 @@ async def _peer_row(url: str, term: Term) -> Row:
     )
 
 
-def _read_rows(beside: list[float], alone: list[float]) -> list[Row]:
-    return [
+def _read_rows(found: Beside) -> list[Row]:
+    rows = [
         Row(
             f"GET active conversation, {GETS:.0f}/s, while rebuilding, p{percent}",
-            f"{percentile(beside, percent):.1f} ms",
-            f"no rebuild {percentile(alone, percent):.1f} ms",
-            f"{percentile(beside, percent) / percentile(alone, percent):.1f} ×",
+            f"{percentile(found.beside, percent):.1f} ms",
+            f"no rebuild {percentile(found.alone, percent):.1f} ms",
+            f"{percentile(found.beside, percent) / percentile(found.alone, percent):.1f} ×",
         )
         for percent in (50, 99)
     ]
-
-
-async def _swap_row(url: str) -> Row:
-    reads = strange = 0
-    for definition in followed():
-        seen = await watch_swap(url, definition)
-        reads += len(seen.counts)
-        strange += seen.strange
-    return Row(
-        f"reads of views across {len(followed())} swaps",
-        f"{reads:,}, {strange} of them neither the old rows nor the new",
-        "",
-        "",
-        "0",
-    )
+    reads = sum(len(seen.counts) for seen in found.seen)
+    strange = sum(seen.strange for seen in found.seen)
+    shown = f"{reads:,} reads, {strange} of them neither the old rows nor the new"
+    return [*rows, Row(f"views of {len(found.seen)} projections across swaps", shown, "", "", "0")]
 
 
 def _lag_rows(lags: Lags) -> list[Row]:

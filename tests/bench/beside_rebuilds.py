@@ -13,7 +13,6 @@ import msgspec
 from eventstore.connections import connect
 from eventstore.log import EventLog
 from projections.definitions import Definition, definitions
-from projections.rebuild import rebuild
 from service.app import running_log
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
@@ -21,7 +20,6 @@ from tests.bench.reading import server
 from tests.bench.rebuilder import AGAIN
 from tests.bench.term import Term
 from tests.bench.term.writing import token_of
-from tests.running import eventually
 
 SECONDS = 15.0
 CONNECTIONS = 8
@@ -36,6 +34,9 @@ SELECT x.course_id, a.experience_id, a.user_id FROM read.active_conversations a
  ORDER BY a.user_id, a.experience_id LIMIT 64
 """
 _PATH = "/api/v1/courses/{}/ai_experiences/{}/conversations"
+_PAUSE = "INSERT INTO projection_pauses (name) VALUES ($1)"
+_RESUME = "DELETE FROM projection_pauses WHERE name = ANY ($1)"
+_PAUSE_BETWEEN = 0.05
 _NEW = 50
 _PATIENCE = 3600.0
 _FIRST = 20_000_000
@@ -50,17 +51,26 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The row counts that a reader saw around a swap: `old` and `new` are the lawful ones."""
+    """The numbers of a view's rows that a reader saw, the last one when all was over."""
 
-    old: int
-    new: int
     counts: tuple[int, ...]
 
     @property
     def strange(self) -> int:
-        """How many reads saw something else, or went back to the old rows."""
-        lawful = [count for count in self.counts if count in (self.old, self.new)]
-        return len(self.counts) - len(lawful) + (lawful != sorted(lawful))
+        """How many were neither the first nor the last, or the first after the last."""
+        old, new = self.counts[0], self.counts[-1]
+        swapped = self.counts.index(new)
+        return sum(count != old for count in self.counts[:swapped]) + sum(
+            count != new for count in self.counts[swapped:]
+        )
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """Milliseconds of GETs beside rebuilds and without, and what was seen of each projection."""
+
+    beside: list[float]
+    alone: list[float]
+    seen: tuple[Seen, ...]
 
 
 def rebuild_elsewhere(url: str) -> Rebuilt:
@@ -75,23 +85,19 @@ def rebuild_elsewhere(url: str) -> Rebuilt:
     return Rebuilt(**json.loads(done.stdout))
 
 
-async def read_beside_rebuild(url: str, term: Term) -> tuple[list[float], list[float]]:
-    """Milliseconds of GETs at a steady rate, while rebuilds go on and without any."""
+async def measure_beside(url: str, term: Term) -> Beside:
+    """GETs at a steady rate and an analyst's reads of all views, while rebuilds go on and not.
+
+    Nobody follows meanwhile: what is new in the log shows when a rebuild is swapped in.
+    """
     requests = await _requests(url, term)
-    return await asyncio.to_thread(_measure, url, requests)
-
-
-async def watch_swap(url: str, definition: Definition) -> Seen:
-    """Counts a view's rows all the while, as an analyst, across a rebuild that adds some."""
-    view = f"{definition.schema}.{definition.tables[0]}"
-    counts: list[int] = []
-    async with running_log(url) as (log, _pool, _link), _reader(url, view, counts):
-        await asyncio.gather(*(_start(log, number) for number in range(_NEW)))
-        await eventually(lambda: len(counts) > 0)
-        await rebuild(url, definition)
-        before = len(counts)
-        await eventually(lambda: len(counts) > before + 1)
-    return Seen(counts[0], counts[-1], tuple(counts))
+    counts: dict[str, list[int]] = {}
+    async with _paused(url):
+        async with running_log(url) as (log, _pool, _link):
+            await asyncio.gather(*(_start(log, number) for number in range(_NEW)))
+        async with _reader(url, counts):
+            beside, alone = await asyncio.to_thread(_measure, url, requests)
+    return Beside(beside, alone, tuple(Seen(tuple(seen)) for seen in counts.values()))
 
 
 def followed() -> list[Definition]:
@@ -149,13 +155,34 @@ async def _start(log: EventLog, number: int) -> None:
 
 
 @asynccontextmanager
-async def _reader(url: str, view: str, counts: list[int]) -> AsyncIterator[None]:
+async def _paused(url: str) -> AsyncIterator[None]:
+    """Every live followed projection stays where it is."""
+    connection = await connect(url)
+    names = [definition.name for definition in followed()]
+    await connection.executemany(_PAUSE, [(name,) for name in names])
+    try:
+        yield
+    finally:
+        await connection.execute(_RESUME, names)
+        await connection.close()
+
+
+@asynccontextmanager
+async def _reader(url: str, counts: dict[str, list[int]]) -> AsyncIterator[None]:
+    """An analyst who counts the rows of each projection's first view, again and again."""
     connection = await connect(url, "colloquy_analyst")
     done = asyncio.Event()
 
     async def read() -> None:
-        while not done.is_set():
-            counts.append(await connection.fetchval(f"SELECT count(*) FROM {view}"))
+        while True:
+            last = done.is_set()
+            for known in followed():
+                statement = f"SELECT count(*) FROM {known.schema}.{known.tables[0]}"
+                count = await connection.fetchval(statement, timeout=_PATIENCE)
+                counts.setdefault(known.name, []).append(count)
+                await asyncio.sleep(0 if last else _PAUSE_BETWEEN)
+            if last:
+                return
 
     task = asyncio.create_task(read())
     try:
