@@ -23,7 +23,7 @@ from tests.bench.term.writing import token_of
 
 SECONDS = 15.0
 CONNECTIONS = 8
-PER_SECOND = 100.0
+PER_SECOND = 50.0
 
 _ACTIVE = """
 SELECT x.course_id, a.experience_id, a.user_id FROM read.active_conversations a
@@ -36,7 +36,7 @@ SELECT x.course_id, a.experience_id, a.user_id FROM read.active_conversations a
 _PATH = "/api/v1/courses/{}/ai_experiences/{}/conversations"
 _PAUSE = "INSERT INTO projection_pauses (name) VALUES ($1)"
 _RESUME = "DELETE FROM projection_pauses WHERE name = ANY ($1)"
-_PAUSE_BETWEEN = 0.05
+_PAUSE_BETWEEN = 0.1
 _NEW = 50
 _PATIENCE = 3600.0
 _FIRST = 20_000_000
