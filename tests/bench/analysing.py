@@ -72,13 +72,13 @@ async def bench_analytics(server_url: str) -> list[Row]:
         await write_term(url, term, progress_bar("Writing a term"))
         _say("rebuilding")
         rebuilt = await asyncio.to_thread(rebuild_elsewhere, url)
-        rows = [_rebuild_row(rebuilt, await _copy(url))]
+        rows = _told(_rebuild_row(rebuilt, await _copy(url)))
         _say("the peer")
-        rows.append(await _peer_row(url, term))
+        rows += _told(await _peer_row(url, term))
         _say("reads beside rebuilds")
-        rows += _read_rows(await measure_beside(url, term))
+        rows += _told(*_read_rows(await measure_beside(url, term)))
         _say("lag")
-        rows += _lag_rows(await measure_lag(url))
+        rows += _told(*_lag_rows(await measure_lag(url)))
     return rows
 
 
@@ -154,6 +154,13 @@ def _lag_rows(lags: Lags) -> list[Row]:
         Row(f"{label}, p99", f"{percentile(everything, 99):.0f} ms", appended, "", "≤ 50 ms"),
         Row(f"… of the worst ({lags.worst}), p99", f"{percentile(worst, 99):.0f} ms", "", ""),
     ]
+
+
+def _told(*rows: Row) -> list[Row]:
+    """Figures as they come: all of them together take many minutes."""
+    for row in rows:
+        _say(f"{row.what}: {row.ours}; {row.beside}")
+    return list(rows)
 
 
 def _say(what: str) -> None:
