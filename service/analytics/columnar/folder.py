@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -72,15 +72,20 @@ class Folder:
         """Where the next file is written, on the same file system."""
         return self.path / DRAFT
 
+    def make_room(self, paths: Iterable[str]) -> None:
+        """Makes the folders that files go to. Each is on disk when this returns."""
+        changed = {above for path in paths for above in self._make_parents(self.path / path)}
+        for path in changed:
+            with writing(path):
+                sync(path)
+
     def place(self, path: str) -> Digest:
-        """Puts the draft where it belongs, in place of what was there."""
+        """Puts the draft where it belongs, in place of what was there, and on disk."""
         with writing(self.path / path):
             found = digest(self.draft)
             sync(self.draft)
-            made = self._make_parents(self.path / path)
             self.draft.replace(self.path / path)
-            for parent in made:
-                sync(parent)
+            sync((self.path / path).parent)
         return found
 
     def remove(self, table: str, account: int, day: date | None, but: Format | None = None) -> None:
@@ -108,12 +113,11 @@ class Folder:
             raise ExportRefused(f"another export is writing to {self.path}") from error
 
     def _make_parents(self, path: Path) -> list[Path]:
-        """Makes the folders above a path; returns those whose entries change, the inmost first."""
-        changed = [path.parent]
-        while not changed[-1].exists():
-            changed.append(changed[-1].parent)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return changed
+        """Makes the folders above a path; returns those that get an entry by that."""
+        with writing(path):
+            missing = [above for above in path.parents if not above.exists()]
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return [above.parent for above in missing]
 
 
 def refuse_others(path: Path) -> None:

@@ -114,12 +114,16 @@ class Manifest:
         self._out.truncate(self._whole)
 
     def add(self, line: Line) -> None:
-        """Adds a line, which is on disk when this returns."""
+        """Adds a line, which outlives this process from here on, and the machine after `sync`."""
         assert self._out is not None
         self._out.write(_encoder.encode(line) + b"\n")
         self._out.flush()
-        os.fsync(self._out.fileno())
         self._take(line)
+
+    def sync(self) -> None:
+        """Waits until all lines are on disk. The files that they tell of are there before them."""
+        assert self._out is not None
+        os.fsync(self._out.fileno())
 
     def drop(self, line: FileLine) -> None:
         """Forgets a file that is gone, once the manifest is compacted."""

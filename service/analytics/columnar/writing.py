@@ -126,6 +126,7 @@ class TableExport:
 
     async def _write(self, columns: Sequence[Column], due: Sequence[Day]) -> None:
         total = sum(day.rows for day in due)
+        self._folder.make_room(self._path(day.date) for day in due)
         sheets = _Sheets(self._folder.draft, self._open(columns), self._put)
         try:
             async for batch in self._snapshot.rows(self._table, columns, due):
@@ -148,7 +149,7 @@ class TableExport:
 
     def _put(self, day: date | None, rows: int) -> None:
         table, account = self._table, self._snapshot.account
-        path = path_of(table.name, account, day, self._wanted.format)
+        path = self._path(day)
         found = self._folder.place(path)
         line = FileLine(
             table=table.name,
@@ -167,6 +168,9 @@ class TableExport:
         with writing(self._folder.path):
             self._folder.manifest.add(line)
         self._rows += rows
+
+    def _path(self, day: date | None) -> str:
+        return path_of(self._table.name, self._snapshot.account, day, self._wanted.format)
 
     def _tidy(self, days: set[date | None]) -> int:
         """Removes the files of other formats, and of days whose rows have gone to others."""
@@ -193,9 +197,10 @@ class TableExport:
             read_at=datetime.now(UTC),
         )
         before = self._folder.manifest.cut(line.table, line.account)
-        if before is None or _standing(before) != _standing(line):
-            with writing(self._folder.path):
+        with writing(self._folder.path):
+            if before is None or _standing(before) != _standing(line):
                 self._folder.manifest.add(line)
+            self._folder.manifest.sync()
 
 
 class _Sheets:
