@@ -46,6 +46,7 @@ class CutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     Attributes:
         position: The position of the log that they stand for.
+        since: Only days from this one on, or with a change above this position, were looked at.
         head: Position of the log's last event by then.
         lag_events, lag_seconds: How far the table was behind it.
     """
@@ -55,6 +56,7 @@ class CutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     version: int
     account: int
     position: int
+    since: date | int | None
     head: int
     lag_events: int
     lag_seconds: float
@@ -111,7 +113,8 @@ class Manifest:
     def open(self) -> None:
         """Makes ready to add lines. What an interruption left of a line is cut off."""
         self._out = (self._folder / MANIFEST).open("ab")
-        self._out.truncate(self._whole)
+        if self._out.tell() > self._whole:
+            self._out.truncate(self._whole)
 
     def add(self, line: Line) -> None:
         """Adds a line, which outlives this process from here on, and the machine after `sync`."""

@@ -1,18 +1,17 @@
 """Writes one table of one account: the days whose files are not what the table holds."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 
 import msgspec
 
 from projections.ranges import Progress
+from service.analytics.columnar.filing import Filing
 from service.analytics.columnar.folder import Folder, path_of, writing
 from service.analytics.columnar.manifest import CutLine, FileLine, Format
-from service.analytics.columnar.sheets import Rows, Sheet, open_sheet
+from service.analytics.columnar.sheets import Sheet, open_sheet
 from service.analytics.columnar.snapshot import Day, Snapshot
 from service.analytics.columnar.tables import Column, Table
 
@@ -127,15 +126,15 @@ class TableExport:
     async def _write(self, columns: Sequence[Column], due: Sequence[Day]) -> None:
         total = sum(day.rows for day in due)
         self._folder.make_room(self._path(day.date) for day in due)
-        sheets = _Sheets(self._folder.draft, self._open(columns), self._put)
+        filing = Filing(self._folder.draft, self._open(columns), self._put)
         try:
             async for batch in self._snapshot.rows(self._table, columns, due):
                 for day, rows in groupby(batch, key=itemgetter(0)):
-                    sheets.add(day, list(rows))
-                self._progress(self._rows + sheets.rows, total)
-            sheets.finish()
+                    filing.add(day, list(rows))
+                self._progress(self._rows + filing.rows, total)
+            filing.finish()
         finally:
-            sheets.abandon()
+            filing.abandon()
 
     def _open(self, columns: Sequence[Column]) -> Callable[[], Sheet]:
         facts = {
@@ -191,6 +190,7 @@ class TableExport:
             version=self._table.version,
             account=self._snapshot.account,
             position=fresh.position,
+            since=self._wanted.since,
             head=fresh.head,
             lag_events=fresh.lag_events,
             lag_seconds=fresh.lag_seconds,
@@ -203,44 +203,5 @@ class TableExport:
             self._folder.manifest.sync()
 
 
-class _Sheets:
-    """One file after the other, each of a day, written at `draft`."""
-
-    def __init__(
-        self, draft: Path, begin: Callable[[], Sheet], put: Callable[[date | None, int], None]
-    ) -> None:
-        self._draft = draft
-        self._begin = begin
-        self._put = put
-        self._sheet: Sheet | None = None
-        self._day: date | None = None
-        self.rows = 0
-
-    def add(self, day: date | None, rows: Rows) -> None:
-        """Adds rows of a day; with the first of another day a file is done."""
-        if self._sheet is not None and day != self._day:
-            self.finish()
-        with writing(self._draft):
-            if self._sheet is None:
-                self._sheet, self._day = self._begin(), day
-            self._sheet.add(rows)
-        self.rows += len(rows)
-
-    def finish(self) -> None:
-        """Ends the file and puts it in place."""
-        sheet, self._sheet = self._sheet, None
-        if sheet is not None:
-            with writing(self._draft):
-                sheet.close()
-            rows, self.rows = self.rows, 0
-            self._put(self._day, rows)
-
-    def abandon(self) -> None:
-        """Closes a file that is not done."""
-        if self._sheet is not None:
-            with suppress(OSError):
-                self._sheet.close()
-
-
 def _standing(line: CutLine) -> tuple[object, ...]:
-    return line.interface, line.version, line.position, line.head
+    return line.interface, line.version, line.position, line.since, line.head

@@ -10,6 +10,7 @@ from eventstore.connections import Connection, Pool, connect
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from tests.bench.term import Term, write_term
+from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
 from tests.running import cloned_database
@@ -49,3 +50,21 @@ async def exports(term: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def analysis(log_parts: Parts, workers: Pool, owner: Connection) -> Analysis:
     """What happens in the test's database, and what an analyst sees of it."""
     return Analysis(log_parts, workers, owner)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+async def ada(analysis: Analysis) -> Learner:
+    """A learner who has said something on the first day, and something on the second."""
+    learner = Learner()
+    await analysis.at("2031-03-01T10:00Z")
+    await analysis.happens(learner.asks_to_open(), learner.opens(), learner.says())
+    await analysis.happens(learner.is_answered_well())
+    await analysis.at("2031-03-02T10:00Z")
+    await analysis.happens(learner.says(), learner.is_answered())
+    await analysis.sees("turn_facts", "turn_id")
+    return learner

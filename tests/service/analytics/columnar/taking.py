@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, get_args
 
+import duckdb
 import msgspec
 
 from eventstore.connections import connect
@@ -69,3 +70,11 @@ def stamps(out: Path) -> dict[str, int]:
 def files_in(out: Path) -> list[Path]:
     """All files of a folder."""
     return sorted(path for path in out.rglob("*") if path.is_file())
+
+
+def rows_of(out: Path, table: str, columns: str = "*") -> list[tuple[object, ...]]:
+    """The rows of a table's Parquet files, in order."""
+    found = duckdb.connect().sql(
+        f"SELECT {columns} FROM read_parquet('{out}/{table}/*/*/*.parquet') ORDER BY ALL"
+    )
+    return found.fetchall()

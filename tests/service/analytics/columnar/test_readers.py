@@ -39,12 +39,11 @@ def with_duckdb(folder: Path, table: str, names: list[str]) -> list[Any]:
 def with_polars(folder: Path, table: str, names: list[str]) -> list[Any]:
     if folder.name == "parquet":
         frame = polars.read_parquet(folder / table)
-    else:  # one by one: it takes the first file's types for those of all
-        read = polars.read_csv if folder.name == "csv" else polars.read_ndjson
-        frames = [
-            read(path, infer_schema_length=None)
-            for path in sorted(folder.glob(f"{table}/*/*/*.{folder.name}"))
-        ]
+    elif folder.name == "csv":  # it takes the types of the first file for those of all
+        frame = polars.read_csv(f"{folder}/{table}/**/*.csv", infer_schema=False)
+    else:
+        files = sorted(folder.glob(f"{table}/*/*/*.ndjson"))
+        frames = [polars.read_ndjson(path, infer_schema_length=None) for path in files]
         frame = polars.concat(frames, how="vertical_relaxed")
     return frame.select(names).rows()
 
@@ -80,6 +79,8 @@ def plain(value: Any, like: Any) -> Any:
         if isinstance(value, str):
             return date.fromisoformat(value)
         return value.date() if isinstance(value, datetime) else value
+    if isinstance(like, bool) and isinstance(value, str):
+        return value == "true"
     if isinstance(like, UUID):
         return UUID(str(value))
     return type(like)(value) if isinstance(like, (int, float)) else value
