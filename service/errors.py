@@ -183,3 +183,15 @@ class UnknownConversation(ServiceError):
 
 class UnknownUser(ServiceError):
     """There is no such user."""
+
+
+class UnknownTable(ServiceError):
+    """there is no such table for analysts"""
+
+
+class ExportRefused(ServiceError):
+    """the folder cannot take the export"""
+
+
+class ExportBehind(ServiceError):
+    """the tables are behind the log"""

@@ -2,6 +2,8 @@
 
 import click
 
+from service.cli.dictionary import dictionary
+from service.cli.exporting import check, export
 from service.cli.statements import statements
 
 
@@ -10,5 +12,5 @@ def analytics() -> None:
     """What analysts take away."""
 
 
-for command in (statements,):
+for command in (export, check, dictionary, statements):
     analytics.add_command(command)

@@ -1,0 +1,1 @@
+"""The tables for analysts as files, by account and day."""

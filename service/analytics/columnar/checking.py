@@ -1,0 +1,61 @@
+"""Holds the files of an export to its manifest."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from projections.ranges import Progress
+from service.analytics.columnar.folder import DRAFT, Digest, digest
+from service.analytics.columnar.manifest import MANIFEST, FileLine, Manifest
+from service.errors import ExportRefused
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """How many files, rows and bytes the manifest has, and what is wrong with them."""
+
+    files: int
+    rows: int
+    bytes: int
+    problems: list[str]
+
+
+def check_folder(folder: Path, progress: Progress) -> Checked:
+    """Reads every file of an export.
+
+    Args:
+        progress: Called with how many bytes are read, of how many.
+
+    Raises:
+        ExportRefused: The folder has no export, or one whose manifest cannot be read.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise ExportRefused(f"{folder} holds no export: it has no {MANIFEST}")
+    try:
+        lines = Manifest(folder).files
+        total = sum(line.bytes for line in lines)
+        problems: list[str] = []
+        done = 0
+        for line in lines:
+            problems += _problems(folder, line)
+            done += line.bytes
+            progress(done, total)
+        problems += _strays(folder, {line.path for line in lines})
+    except OSError as error:
+        raise ExportRefused(f"cannot read {folder}: {error.strerror}") from error
+    return Checked(len(lines), sum(line.rows for line in lines), total, problems)
+
+
+def _problems(folder: Path, line: FileLine) -> Iterator[str]:
+    path = folder / line.path
+    if not path.is_file():
+        yield f"{line.path}: is missing"
+    elif digest(path) != Digest(line.bytes, line.sha256):
+        yield f"{line.path}: is not what was written"
+
+
+def _strays(folder: Path, known: set[str]) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if not path.is_dir() and name not in known and name not in (MANIFEST, DRAFT):
+            yield f"{name}: is not in the manifest"

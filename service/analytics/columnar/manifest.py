@@ -1,0 +1,162 @@
+"""The manifest of an export: a line for each file that is in place, and for each table's cut."""
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+from service.errors import ExportRefused
+
+MANIFEST = "manifest.ndjson"
+_DRAFT = "manifest.draft"
+
+Format = Literal["parquet", "csv", "ndjson"]
+
+
+class FileLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="file"):
+    """A file.
+
+    Attributes:
+        interface: Version of the columns.
+        version: Version of the projection's tables and statements.
+        date: The day (UTC) of its rows; None for those without.
+        path: Below the folder.
+        position: The position of the log that the rows stood for when they were read.
+        bytes: Size of the file.
+    """
+
+    table: str
+    interface: int
+    version: int
+    account: int
+    date: date | None
+    path: str
+    format: Format
+    position: int
+    rows: int
+    bytes: int
+    sha256: str
+    written_at: datetime
+
+
+class CutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cut"):
+    """What a table's files of an account stand for, all of them together.
+
+    Attributes:
+        position: The position of the log that they stand for.
+        since: Only days from this one on, or with a change above this position, were looked at.
+        head: Position of the log's last event by then.
+        lag_events, lag_seconds: How far the table was behind it.
+    """
+
+    table: str
+    interface: int
+    version: int
+    account: int
+    position: int
+    since: date | int | None
+    head: int
+    lag_events: int
+    lag_seconds: float
+    read_at: datetime
+
+
+Line = FileLine | CutLine
+_decoder = msgspec.json.Decoder(Line)
+_encoder = msgspec.json.Encoder()
+
+
+class Manifest:
+    """The lines of a manifest. Of those about the same thing the last one holds.
+
+    Args:
+        folder: Where it is, or will be.
+
+    Raises:
+        ExportRefused: A line of it is of something else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[tuple[str, int, date | None], FileLine] = {}
+        self._cuts: dict[tuple[str, int], CutLine] = {}
+        self._superseded = 0
+        self._out: IO[bytes] | None = None
+        path = folder / MANIFEST
+        whole, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+        self._whole = len(whole) + 1 if whole else 0
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                self._take(_decoder.decode(line))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ExportRefused(f"{path} line {number} is not of an export: {error}") from error
+
+    @property
+    def files(self) -> list[FileLine]:
+        """All files that there should be."""
+        return list(self._files.values())
+
+    def days(self, table: str, account: int) -> dict[date | None, FileLine]:
+        """The files of a table and account by day."""
+        return {
+            line.date: line
+            for line in self._files.values()
+            if (line.table, line.account) == (table, account)
+        }
+
+    def cut(self, table: str, account: int) -> CutLine | None:
+        """What a table's files of an account stand for."""
+        return self._cuts.get((table, account))
+
+    def open(self) -> None:
+        """Makes ready to add lines. What an interruption left of a line is cut off."""
+        self._out = (self._folder / MANIFEST).open("ab")
+        if self._out.tell() > self._whole:
+            self._out.truncate(self._whole)
+
+    def add(self, line: Line) -> None:
+        """Adds a line, which outlives this process from here on, and the machine after `sync`."""
+        assert self._out is not None
+        self._out.write(_encoder.encode(line) + b"\n")
+        self._out.flush()
+        self._take(line)
+
+    def sync(self) -> None:
+        """Waits until all lines are on disk. The files that they tell of are there before them."""
+        assert self._out is not None
+        os.fsync(self._out.fileno())
+
+    def drop(self, line: FileLine) -> None:
+        """Forgets a file that is gone, once the manifest is compacted."""
+        del self._files[line.table, line.account, line.date]
+        self._superseded += 1
+
+    def compact(self) -> None:
+        """Leaves only lines that hold; nothing happens where there are no others."""
+        if not self._superseded:
+            return
+        draft = self._folder / _DRAFT
+        with draft.open("wb") as out:
+            for line in (*self._files.values(), *self._cuts.values()):
+                out.write(_encoder.encode(line) + b"\n")
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(self._folder / MANIFEST)
+        self._superseded = 0
+
+    def close(self) -> None:
+        """No lines are added any more."""
+        if self._out is not None:
+            self._out.close()
+
+    def _take(self, line: Line) -> None:
+        known: bool
+        if isinstance(line, FileLine):
+            known = (line.table, line.account, line.date) in self._files
+            self._files[line.table, line.account, line.date] = line
+        else:
+            known = (line.table, line.account) in self._cuts
+            self._cuts[line.table, line.account] = line
+        self._superseded += known

@@ -1,0 +1,113 @@
+"""The tables that analysts may take away, and how fresh they are."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from eventstore.connections import Connection
+from projections.definitions import Definition
+from service.errors import UnknownTable
+from sql.loader import query
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """A table of a projection for analysts.
+
+    Attributes:
+        version: Of the projection's tables and statements.
+        interface: Of the table's columns.
+        day: The column by whose day (UTC) its files are split; None where there is none.
+        lock: The statement that keeps the table from being replaced.
+    """
+
+    name: str
+    projection: str
+    version: int
+    interface: int
+    lock: str
+    day: str | None = None
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of a view.
+
+    Attributes:
+        type: As PostgreSQL writes it.
+        meaning: Its comment.
+        grain: The view's comment: what a row stands for.
+        key: Its place in the primary key, from 1 on.
+    """
+
+    view: str
+    name: str
+    type: str
+    meaning: str | None
+    grain: str | None
+    key: int | None
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a projection is behind an account's log, as `analytics.freshness` has it."""
+
+    account_id: int
+    projection: str
+    version: int
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float
+    last_error: str | None
+    error_position: int | None
+    paused: bool
+
+    def __str__(self) -> str:
+        words = f"{self.projection} of account {self.account_id} is {self.lag_events} events"
+        words += f" ({self.lag_seconds:.1f} s) behind the log"
+        if self.last_error is not None:
+            words += f"; it is stopped at position {self.error_position}: {self.last_error}"
+        return words + ("; it is paused" if self.paused else "")
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its readers should know."""
+        return self.lag_events > 0 or self.last_error is not None or self.paused
+
+
+async def list_tables(connection: Connection, definitions: Mapping[str, Definition]) -> list[Table]:
+    """All tables for analysts that the database has, by name.
+
+    Args:
+        connection: Of the owner.
+        definitions: Say by which column a table's files are split.
+    """
+    rows = await connection.fetch(query("list_analytics_tables"))
+    return [Table(**row, day=_day(definitions.get(row["projection"]), row["name"])) for row in rows]
+
+
+def choose(tables: Sequence[Table], name: str | None) -> list[Table]:
+    """The table of that name, or all.
+
+    Raises:
+        UnknownTable: The message lists those that there are.
+    """
+    chosen = [table for table in tables if name in (None, table.name)]
+    if not chosen:
+        known = ", ".join(table.name for table in tables)
+        raise UnknownTable(f"there is no table {name}; there are {known}")
+    return chosen
+
+
+async def list_columns(connection: Connection, view: str | None = None) -> list[Column]:
+    """The columns of a view for analysts, or of all of them, in order."""
+    rows = await connection.fetch(query("list_analytics_columns"), view)
+    return [Column(**row) for row in rows]
+
+
+async def list_freshness(connection: Connection, accounts: Sequence[int]) -> list[Freshness]:
+    """How fresh each projection for analysts is in these accounts."""
+    rows = await connection.fetch(query("list_freshness"), accounts)
+    return [Freshness(**row) for row in rows]
+
+
+def _day(definition: Definition | None, table: str) -> str | None:
+    return None if definition is None else definition.days.get(table)
