@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 import asyncpg
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
+from projections.confining import refuse_faults
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay, SwapTimedOut
 from projections.ranges import SETTINGS, STEP, Progress, as_they_end, build_ranges, silent
@@ -38,7 +39,7 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
     """
     connection = await connect(url, settings=SETTINGS)
     try:
-        async with _only_rebuild(connection, definition.name):
+        async with only_rebuild(connection, definition.name):
             generation = await _create(connection, definition)
             if definition.order == "any":
                 await build_ranges(url, definition.name, generation, progress)
@@ -81,7 +82,12 @@ async def rebuild_all(
 
 
 @asynccontextmanager
-async def _only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
+async def only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
+    """Nobody else builds this projection meanwhile; what is not made live is dropped at the end.
+
+    Raises:
+        RebuildUnderWay: Somebody does.
+    """
     if not await connection.fetchval(query("lock_rebuild"), name):
         raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
     try:
@@ -98,7 +104,7 @@ async def _clear(url: str, name: str) -> None:
         connection = await connect(url)
         try:
             with suppress(RebuildUnderWay):
-                async with _only_rebuild(connection, name):
+                async with only_rebuild(connection, name):
                     pass
         finally:
             await connection.close()
@@ -116,22 +122,30 @@ async def _drop_unfinished(connection: Connection, name: str) -> None:
 
 async def _create(connection: Connection, definition: Definition) -> int:
     async with connection.transaction():
-        generation = await connection.fetchval(
-            query("create_generation"),
-            definition.name,
-            definition.version,
-            definition.digest,
-            definition.mode,
-            definition.description,
-            definition.tables,
-            definition.consumes,
-            definition.readers,
-            definition.definition,
-            definition.statements,
-            definition.schema,
-            definition.interface,
-            definition.confined,
-        )
+        generation = await create_generation(connection, definition)
+        if definition.confined:
+            await refuse_faults(connection, definition, generation)
+    return generation
+
+
+async def create_generation(connection: Connection, definition: Definition) -> int:
+    """Makes the tables and statements of a new generation; the number that it has."""
+    generation = await connection.fetchval(
+        query("create_generation"),
+        definition.name,
+        definition.version,
+        definition.digest,
+        definition.mode,
+        definition.description,
+        definition.tables,
+        definition.consumes,
+        definition.readers,
+        definition.definition,
+        definition.statements,
+        definition.schema,
+        definition.interface,
+        definition.confined,
+    )
     return int(generation)
 
 
