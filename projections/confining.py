@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from eventstore.connections import Connection
+from eventstore.connections import AWAY, Connection
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
 from sql.loader import query
 
 _SHOWN = 5
+_NO_STATEMENT = " is not yet supported in unquoted SQL function body"
 
 
 async def refuse_faults(connection: Connection, made: Definition, generation: int) -> None:
@@ -33,9 +34,14 @@ async def refuse_faults(connection: Connection, made: Definition, generation: in
 async def named_errors(made: Definition, files: Sequence[str] = ()) -> AsyncIterator[None]:
     """Makes the database's errors one line that names the projection, and the file if it can.
 
+    Those of a projection of Colloquy's stay what they are.
+
     Args:
         files: The names of the statements' files.
     """
+    if not made.confined:
+        yield
+        return
     try:
         yield
     except asyncpg.QueryCanceledError as error:
@@ -43,6 +49,8 @@ async def named_errors(made: Definition, files: Sequence[str] = ()) -> AsyncIter
             f"{made.name}: a statement took too long and was stopped"
         ) from error
     except asyncpg.PostgresError as error:
+        if isinstance(error, AWAY):
+            raise
         place = _place(made, files, error)
         raise ProjectionRefused(f"{made.name}: {place}{_line(error)}") from error
 
@@ -67,4 +75,10 @@ def _place(made: Definition, files: Sequence[str], error: asyncpg.PostgresError)
 
 
 def _line(error: asyncpg.PostgresError) -> str:
-    return " ".join(str(error).partition("\n")[0].split())
+    told = " ".join(str(error).partition("\n")[0].split())
+    if told.endswith(_NO_STATEMENT):
+        return (
+            "statements may be INSERT, UPDATE, DELETE, MERGE and SELECT, "
+            f"not {told.removesuffix(_NO_STATEMENT)}"
+        )
+    return told

@@ -17,6 +17,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
 _SETTINGS = "projection.toml"
 _TABLES = "tables.sql"
+_HIGHEST = 10_000
 _READERS = ("colloquy_service", "colloquy_auditor", "colloquy_analyst")
 
 
@@ -113,15 +114,19 @@ def _write(path: Path, text: str) -> Path:
 def _read(folder: Path) -> OwnProjection:
     try:
         _check_name(folder.name)
-        statements = {
-            path.name: _text(path) for path in sorted(folder.glob("*.sql")) if path.name != _TABLES
-        }
-        if not statements:
-            raise ProjectionRefused("there is no statement, as in 1_count.sql")
+        statements = _statements(folder)
         found = _definition(folder, tuple(statements.values()))
         return OwnProjection(folder.name, found, tuple(statements))
     except ProjectionRefused as error:
         return OwnProjection(folder.name, ProjectionRefused(f"{folder.name}: {error}"))
+
+
+def _statements(folder: Path) -> dict[str, str]:
+    found = {path.name: _text(path) for path in sorted(folder.glob("*.sql"))}
+    found.pop(_TABLES, None)
+    if not found:
+        raise ProjectionRefused("there is no statement, as in 1_count.sql")
+    return found
 
 
 def _definition(folder: Path, statements: tuple[str, ...]) -> Definition:
@@ -147,26 +152,33 @@ def _settings(text: str) -> _Settings:
 
 
 def _faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
-    ours = {table for known in definitions().values() for table in known.tables}
     if not settings.description.strip():
         yield "description is empty"
-    if not 1 <= settings.version <= 1_000_000:
-        yield f"version {settings.version} is not between 1 and 1000000"
-    if not 1 <= settings.interface <= 1_000:
-        yield f"interface {settings.interface} is not between 1 and 1000"
+    for key in ("version", "interface"):
+        if not 1 <= getattr(settings, key) <= _HIGHEST:
+            yield f"{key} must be between 1 and {_HIGHEST}"
+    yield from _table_faults(settings)
+    yield from _type_faults(settings, statements)
+
+
+def _table_faults(settings: _Settings) -> Iterator[str]:
+    ours = {"freshness", *(table for known in definitions().values() for table in known.tables)}
     if not settings.tables or len(set(settings.tables)) < len(settings.tables):
         yield "tables must name each table once, and one at least"
     for table in settings.tables:
-        if not _NAME.fullmatch(table) or table in ours or table == "freshness":
+        if not _NAME.fullmatch(table) or table in ours:
             yield f"tables: {table} cannot be the name of a table of yours"
     for table in settings.days.keys() - set(settings.tables):
         yield f"days names {table}, which is not among the tables"
+
+
+def _type_faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
     for kind in settings.consumes:
         if kind not in _TYPES:
             yield f"consumes: there are no events of type {kind}"
     named = {kind for kind in _TYPES if any(f"'{kind}'" in text for text in statements)}
-    if missing := sorted(named - set(settings.consumes)):
-        yield f"consumes lacks {missing[0]}, which a statement names"
+    for kind in sorted(named - set(settings.consumes)):
+        yield f"consumes lacks {kind}, which a statement names"
     if not settings.consumes:
         yield "consumes is empty: the projection would never run"
 

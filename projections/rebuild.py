@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import asyncpg
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
-from projections.confining import refuse_faults
+from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay, SwapTimedOut
 from projections.ranges import SETTINGS, STEP, Progress, as_they_end, build_ranges, silent
@@ -35,17 +35,29 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
         How many positions were read.
 
     Raises:
-        RebuildUnderWay, SwapTimedOut: What was live before still is.
+        RebuildUnderWay, SwapTimedOut, ProjectionRefused: What was live before still is.
+    """
+    async with building(url, definition) as connection:
+        generation = await create(connection, definition)
+        if definition.order == "any":
+            await build_ranges(url, definition.name, generation, progress)
+        done = await _fill(connection, definition.name, generation, progress)
+        await _swap(connection, definition, generation)
+        return done
+
+
+@asynccontextmanager
+async def building(url: str, definition: Definition) -> AsyncIterator[Connection]:
+    """A connection over which one generation is built; what is not made live is dropped.
+
+    Raises:
+        RebuildUnderWay: Somebody else builds this projection.
+        ProjectionRefused: One of the users' own met an error, which is named.
     """
     connection = await connect(url, settings=SETTINGS)
     try:
-        async with only_rebuild(connection, definition.name):
-            generation = await _create(connection, definition)
-            if definition.order == "any":
-                await build_ranges(url, definition.name, generation, progress)
-            done = await _fill(connection, definition.name, generation, progress)
-            await _swap(connection, definition, generation)
-            return done
+        async with named_errors(definition), only_rebuild(connection, definition.name):
+            yield connection
     finally:
         broken = connection.is_closed()
         await connection.close()
@@ -120,7 +132,8 @@ async def _drop_unfinished(connection: Connection, name: str) -> None:
             await connection.execute(query("drop_generation"), name, row["generation"])
 
 
-async def _create(connection: Connection, definition: Definition) -> int:
+async def create(connection: Connection, definition: Definition) -> int:
+    """Commits the tables and statements of a new generation; the number that it has."""
     async with connection.transaction():
         generation = await create_generation(connection, definition)
         if definition.confined:
@@ -129,7 +142,7 @@ async def _create(connection: Connection, definition: Definition) -> int:
 
 
 async def create_generation(connection: Connection, definition: Definition) -> int:
-    """Makes the tables and statements of a new generation; the number that it has."""
+    """As `create`, in the caller's transaction and not looked at."""
     generation = await connection.fetchval(
         query("create_generation"),
         definition.name,
@@ -153,45 +166,61 @@ async def _fill(connection: Connection, name: str, generation: int, progress: Pr
     """Applies all ranges up to each log's head as it is then, a transaction a range."""
     done = 0
     for account in await connection.fetch(query("list_accounts")):
-        reached, head = await _advance(connection, name, generation, account[0], 0)
+        reached, head = await advance(connection, name, generation, account[0], 0)
         done += reached
         while reached < head:
             before = reached
-            reached, head = await _advance(connection, name, generation, account[0], STEP)
+            reached, head = await advance(connection, name, generation, account[0], STEP)
             done += reached - before
             progress(done, await connection.fetchval(query("count_events")))
     return done
 
 
 async def _swap(connection: Connection, definition: Definition, generation: int) -> None:
-    for _ in range(_SWAP_TRIES):
-        try:
-            async with connection.transaction():
-                await _swap_once(connection, definition, generation)
-            return
-        except asyncpg.LockNotAvailableError:
-            await asyncio.sleep(_SWAP_PAUSE * (1 + random.random()))  # noqa: S311
-    raise SwapTimedOut(
-        f"the rebuilt {definition.name} could not be swapped in: long queries hold its views"
+    await between_readers(
+        connection,
+        lambda: _swap_once(connection, definition, generation),
+        f"the rebuilt {definition.name} could not be swapped in: long queries hold its views",
     )
 
 
+async def between_readers(
+    connection: Connection, change: Callable[[], Awaitable[None]], told: str
+) -> None:
+    """Makes a change of views in one transaction, waiting a little for who reads them, again and
+    again so that others do not queue behind.
+
+    Args:
+        told: What to say where it cannot be made.
+
+    Raises:
+        SwapTimedOut: Nothing was changed.
+    """
+    for _ in range(_SWAP_TRIES):
+        try:
+            async with connection.transaction():
+                await connection.execute(query("limit_lock_wait"))
+                await change()
+            return
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(_SWAP_PAUSE * (1 + random.random()))  # noqa: S311
+    raise SwapTimedOut(told)
+
+
 async def _swap_once(connection: Connection, definition: Definition, generation: int) -> None:
-    await connection.execute(query("limit_lock_wait"))
     if definition.mode == "inline":
         await connection.execute(query("lock_appends"))
     for account in await connection.fetch(query("list_accounts")):
         reached, head = -1, 0
         while reached < head:
-            reached, head = await _advance(
-                connection, definition.name, generation, account[0], STEP
-            )
+            reached, head = await advance(connection, definition.name, generation, account[0], STEP)
     await connection.execute(query("publish_generation"), definition.name, generation)
 
 
-async def _advance(
+async def advance(
     connection: Connection, name: str, generation: int, account_id: int, step: int
 ) -> tuple[int, int]:
+    """Applies the next range of a generation that is being built: where it is then, the head."""
     row = await connection.fetchrow(
         query("advance_projection"), name, generation, account_id, step, timeout=600
     )

@@ -123,9 +123,7 @@ async def _rows(
     name, generation = trial.definition.name, trial.generation
     async with _undone(connection):
         for cut in cuts:
-            await connection.execute(
-                query("try_range"), name, generation, trial.account_id, *cut
-            )
+            await connection.execute(query("try_range"), name, generation, trial.account_id, *cut)
         rows = await connection.fetch(
             query("fingerprint_generation"), name, generation, trial.account_id, window[1]
         )

@@ -183,3 +183,7 @@ class UnknownConversation(ServiceError):
 
 class UnknownUser(ServiceError):
     """There is no such user."""
+
+
+class AnalystError(ServiceError):
+    """The login of an analyst could not be made or changed."""

@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from eventstore.connections import Connection, Pool
-from projections.errors import ProjectionRefused
 from projections.rebuild import rebuild
 from projections.trying import try_out
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
-from tests.projections.owning import NAME, changed, definition_in, read, started
+from tests.projections.owning import NAME, read, started
 from tests.projections.viewing import Parts, catch_up, generations, rows_of, schemas
 
 
