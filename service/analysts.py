@@ -20,7 +20,7 @@ from sql.loader import query
 _NAME = re.compile(r"(?!pg_|colloquy_)[a-z][a-z0-9_]{0,62}")
 _CONNECTIONS = 10
 _ROUNDS = 4096
-_PATIENCE = 10.0
+_LOOKS = 200
 _PAUSE = 0.05
 
 
@@ -105,14 +105,8 @@ async def remove_analyst(connection: Connection, name: str) -> None:
     await _check(connection, name)
     try:
         await connection.execute(query("close_analyst"), name)
-        async with asyncio.timeout(_PATIENCE):
-            while await connection.fetch(query("end_sessions"), name):
-                await asyncio.sleep(_PAUSE)
+        await _end_sessions(connection, name)
         await connection.execute(query("drop_analyst"), name)
-    except TimeoutError as error:
-        raise AnalystError(
-            f"{name} can log in no more, but a session of it does not end"
-        ) from error
     except asyncpg.DependentObjectsStillExistError as error:
         raise AnalystError(
             f"{name} can log in no more, but owns things or has rights elsewhere on the server: "
@@ -125,6 +119,14 @@ def connection_url(owner_url: str, name: str, password: str) -> str:
     parts = urlsplit(owner_url)
     where = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{name}:{password}@{where}").geturl()
+
+
+async def _end_sessions(connection: Connection, name: str) -> None:
+    for _ in range(_LOOKS):
+        if not await connection.fetch(query("end_sessions"), name):
+            return
+        await asyncio.sleep(_PAUSE)
+    raise AnalystError(f"{name} can log in no more, but a session of it does not end")
 
 
 async def _check(connection: Connection, name: str) -> None:

@@ -11,7 +11,7 @@ from eventstore.connections import Connection, Pool, connect
 from service import analysts
 from service.analysts import connection_url, create_analyst, list_analysts, remove_analyst
 from service.errors import AnalystError
-from tests.eventstore.building import add_account, append_steps, history
+from tests.eventstore.building import add_account, append_steps
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import Parts, catch_up
 
@@ -48,7 +48,7 @@ async def facts(log_parts: Parts, workers: Pool, owner: Connection) -> None:
     for account in (2, 3):
         await add_account(owner, account)
     for account in (1, 2, 3):
-        await append_steps(log, history(account), account_id=account)
+        await append_steps(log, dialogue(Learner()), account_id=account)
     await catch_up(workers, link)
 
 
@@ -124,8 +124,17 @@ async def test_it_takes_on_no_other_role(analyst: asyncpg.Connection, owner: Con
                 await analyst.execute(f'{how} "{role}"')
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await analyst.fetchval("SELECT set_config('role', $1, false)", role)
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        with pytest.raises(REFUSED):
             await analyst.execute(f'GRANT "{role}" TO CURRENT_USER')
+
+
+READS = (
+    "SELECT count(*) FROM {}",
+    "COPY {} TO STDOUT",
+    "EXPLAIN SELECT * FROM {}",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1 FROM {}",
+    "DEALLOCATE ALL; PREPARE p AS SELECT * FROM {}; EXECUTE p",
+)
 
 
 async def test_it_reads_no_table_and_no_view_but_those_made_for_analysts(
@@ -137,9 +146,7 @@ async def test_it_reads_no_table_and_no_view_but_those_made_for_analysts(
     for (relation,) in everything:
         if relation in may:
             continue
-        for read in ("SELECT count(*) FROM {}", "DECLARE c CURSOR WITH HOLD FOR SELECT 1 FROM {}",
-                     "COPY {} TO STDOUT", "PREPARE p AS SELECT * FROM {}; EXECUTE p",
-                     "LOCK TABLE {} IN ACCESS SHARE MODE", "EXPLAIN SELECT * FROM {}"):  # fmt: skip
+        for read in READS:
             with pytest.raises(REFUSED):
                 await analyst.execute(read.format(relation))
     generation = r"[a-z_]+_v\d+_\d+\.[a-z_]+"
@@ -155,7 +162,6 @@ WRITES = (
     "DROP VIEW {}",
     "CREATE INDEX ON {} (account_id)",
     "COMMENT ON VIEW {} IS 'x'",
-    "GRANT SELECT ON {} TO PUBLIC",
     "ALTER VIEW {} RENAME TO other",
 )
 
@@ -226,7 +232,7 @@ async def test_it_reaches_no_file_and_no_program(analyst: asyncpg.Connection) ->
         "SELECT pg_logical_slot_get_changes('x', NULL, NULL)",
     ):
         with pytest.raises(asyncpg.PostgresError) as failure:
-            await analyst.fetch(statement)
+            await analyst.execute(statement)
         assert "permission denied" in str(failure.value), statement
 
 
@@ -243,7 +249,8 @@ async def test_tables_of_its_session_take_the_place_of_nothing(
         "CREATE TEMP TABLE accounts AS SELECT n AS account_id FROM generate_series(1, 3) n"
     )
     await analyst.execute(
-        "CREATE FUNCTION pg_temp.current_account_v1() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'"
+        "CREATE FUNCTION pg_temp.current_account_v1() RETURNS bigint LANGUAGE sql "
+        "AS 'SELECT 1::bigint'"
     )
     await analyst.execute(
         "CREATE FUNCTION pg_temp.granted_accounts_v1() RETURNS bigint[] LANGUAGE sql "
@@ -264,7 +271,7 @@ async def test_a_condition_of_its_own_is_not_asked_about_rows_of_others(
         "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
     )
     told: list[str] = []
-    analyst.add_log_listener(lambda _, message: told.append(str(message)))
+    analyst.add_log_listener(lambda _, message: told.append(message.message))
     view = await facts_view(analyst)
     await analyst.fetch(f"SELECT FROM {view} WHERE pg_temp.tells(account_id)")
     assert set(told) == {"2"}
@@ -355,7 +362,7 @@ async def test_a_name_that_cannot_be_one_is_refused(wrong: str, owner: Connectio
 
 async def test_a_role_that_is_there_is_not_taken_over(name: str, owner: Connection) -> None:
     await owner.execute(f"CREATE ROLE {name}")
-    with pytest.raises(AnalystError, match="has a role .* already"):
+    with pytest.raises(AnalystError, match="already; roles are of the whole server"):
         await create_analyst(owner, name, [1], None)
     with pytest.raises(AnalystError, match="there is no analyst"):
         await remove_analyst(owner, name)
