@@ -106,13 +106,14 @@ BEGIN
 END
 $$;
 
--- The columns that two tables have both, as they can be compared: as text where the types differ.
+-- The columns that two tables have both, as they can be compared: as text where the types differ
+-- or know no equality.
 CREATE FUNCTION common_columns_v1(old_table regclass, new_table regclass)
 RETURNS TABLE (attname name, compared text, in_key boolean)
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     SELECT n.attname,
-           format(CASE WHEN n.atttypid = o.atttypid THEN '%1$I' ELSE '%1$I::text AS %1$I' END,
-                  n.attname),
+           format(CASE WHEN n.atttypid = o.atttypid AND n.atttypid <> 'json'::regtype
+                       THEN '%1$I' ELSE '%1$I::text AS %1$I' END, n.attname),
            EXISTS (SELECT FROM pg_index i WHERE i.indrelid = new_table AND i.indisprimary
                                             AND n.attnum = ANY (i.indkey))
       FROM pg_attribute n

@@ -56,7 +56,7 @@ async def test_the_same_program_makes_equal_rows(
     found = await compared(database_url, definition(name), owner)
     assert found.equal
     assert all(table.samples == () for table in found.tables)
-    assert list(found.lines())[0].endswith(": equal")
+    assert next(found.lines()).endswith(": equal")
 
 
 async def test_what_differs_is_told_by_column_count_and_key(

@@ -11,7 +11,7 @@ from eventstore.connections import Connection, Pool, connect
 from service import analysts
 from service.analysts import connection_url, create_analyst, list_analysts, remove_analyst
 from service.errors import AnalystError
-from tests.eventstore.building import add_account, append_steps
+from tests.eventstore.building import Learner, add_account, append_steps, dialogue
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import Parts, catch_up
 
