@@ -23,9 +23,13 @@ async def refuse_faults(connection: Connection, made: Definition, generation: in
     Raises:
         ProjectionRefused: The message lists what is wrong.
     """
-    for name in ("list_misplaced_objects", "list_table_faults", "list_expression_faults"):
-        days = (list(made.days), list(made.days.values())) if name == "list_table_faults" else ()
-        rows = await connection.fetch(query(name), made.name, generation, *days)
+    which = made.name, generation
+    days = list(made.days), list(made.days.values())
+    for rows in (
+        await connection.fetch(query("list_misplaced_objects"), *which),
+        await connection.fetch(query("list_table_faults"), *which, *days),
+        await connection.fetch(query("list_expression_faults"), *which),
+    ):
         if rows:
             raise ProjectionRefused(f"{made.name}: {_together([row['fault'] for row in rows])}")
 
