@@ -1,7 +1,5 @@
 """Analysts always know how fresh and complete a projection is."""
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 
@@ -21,9 +19,7 @@ SELECT account_id, version, position, head, lag_events, lag_seconds, last_error,
 
 
 @pytest.fixture
-async def stopped(
-    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
-) -> AsyncIterator[None]:
+async def stopped(log_parts: Parts, workers: Pool, database_url: str, owner: Connection) -> None:
     """A projection that is fresh in account 1, and stopped at the second event of account 2."""
     log, _, link = log_parts
     await add_account(owner, 2)
@@ -32,7 +28,6 @@ async def stopped(
     await append(log, "s", message(conversation_id=1), account_id=2)
     await append(log, "s", message(conversation_id=666), message(), account_id=2)
     await catch_up(workers, link)
-    yield
 
 
 async def test_a_row_an_account_tells_position_lag_and_error(
