@@ -6,8 +6,8 @@ from typing import NoReturn
 import click
 
 from service.cli.accounts import account
-from service.cli.analytics import analytics
 from service.cli.analysts import analyst
+from service.cli.analytics import analytics
 from service.cli.audit import audit
 from service.cli.database import db, migrate
 from service.cli.doctor import doctor
