@@ -18,3 +18,19 @@ class RebuildUnderWay(ProjectionError):
 
 class SwapTimedOut(ProjectionError):
     """The rebuilt views could not take the place of the old ones: long queries hold these."""
+
+
+class ProjectionRefused(ProjectionError):
+    """A projection of the users' own cannot be installed."""
+
+
+class FilesExist(ProjectionError):
+    """There are files already."""
+
+
+class NotFollowed(ProjectionError):
+    """An inline projection is kept in the append itself and cannot be paused."""
+
+
+class NotInstalled(ProjectionError):
+    """The database has no such projection."""

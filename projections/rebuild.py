@@ -2,12 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import asyncpg
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
+from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay, SwapTimedOut
 from projections.ranges import SETTINGS, STEP, Progress, as_they_end, build_ranges, silent
@@ -34,17 +35,29 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
         How many positions were read.
 
     Raises:
-        RebuildUnderWay, SwapTimedOut: What was live before still is.
+        RebuildUnderWay, SwapTimedOut, ProjectionRefused: What was live before still is.
+    """
+    async with building(url, definition) as connection:
+        generation = await create(connection, definition)
+        if definition.order == "any":
+            await build_ranges(url, definition.name, generation, progress)
+        done = await _fill(connection, definition.name, generation, progress)
+        await _swap(connection, definition, generation)
+        return done
+
+
+@asynccontextmanager
+async def building(url: str, definition: Definition) -> AsyncIterator[Connection]:
+    """A connection over which one generation is built; what is not made live is dropped.
+
+    Raises:
+        RebuildUnderWay: Somebody else builds this projection.
+        ProjectionRefused: One of the users' own met an error, which is named.
     """
     connection = await connect(url, settings=SETTINGS)
     try:
-        async with _only_rebuild(connection, definition.name):
-            generation = await _create(connection, definition)
-            if definition.order == "any":
-                await build_ranges(url, definition.name, generation, progress)
-            done = await _fill(connection, definition.name, generation, progress)
-            await _swap(connection, definition, generation)
-            return done
+        async with named_errors(definition), only_rebuild(connection, definition.name):
+            yield connection
     finally:
         broken = connection.is_closed()
         await connection.close()
@@ -81,7 +94,12 @@ async def rebuild_all(
 
 
 @asynccontextmanager
-async def _only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
+async def only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
+    """Nobody else builds this projection meanwhile; what is not made live is dropped at the end.
+
+    Raises:
+        RebuildUnderWay: Somebody does.
+    """
     if not await connection.fetchval(query("lock_rebuild"), name):
         raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
     try:
@@ -98,7 +116,7 @@ async def _clear(url: str, name: str) -> None:
         connection = await connect(url)
         try:
             with suppress(RebuildUnderWay):
-                async with _only_rebuild(connection, name):
+                async with only_rebuild(connection, name):
                     pass
         finally:
             await connection.close()
@@ -114,24 +132,33 @@ async def _drop_unfinished(connection: Connection, name: str) -> None:
             await connection.execute(query("drop_generation"), name, row["generation"])
 
 
-async def _create(connection: Connection, definition: Definition) -> int:
+async def create(connection: Connection, definition: Definition) -> int:
+    """Commits the tables and statements of a new generation; the number that it has."""
     async with connection.transaction():
-        generation = await connection.fetchval(
-            query("create_generation"),
-            definition.name,
-            definition.version,
-            definition.digest,
-            definition.mode,
-            definition.description,
-            definition.tables,
-            definition.consumes,
-            definition.readers,
-            definition.definition,
-            definition.statements,
-            definition.schema,
-            definition.interface,
-            definition.confined,
-        )
+        generation = await create_generation(connection, definition)
+        if definition.confined:
+            await refuse_faults(connection, definition, generation)
+    return generation
+
+
+async def create_generation(connection: Connection, definition: Definition) -> int:
+    """As `create`, in the caller's transaction and not looked at."""
+    generation = await connection.fetchval(
+        query("create_generation"),
+        definition.name,
+        definition.version,
+        definition.digest,
+        definition.mode,
+        definition.description,
+        definition.tables,
+        definition.consumes,
+        definition.readers,
+        definition.definition,
+        definition.statements,
+        definition.schema,
+        definition.interface,
+        definition.confined,
+    )
     return int(generation)
 
 
@@ -139,45 +166,61 @@ async def _fill(connection: Connection, name: str, generation: int, progress: Pr
     """Applies all ranges up to each log's head as it is then, a transaction a range."""
     done = 0
     for account in await connection.fetch(query("list_accounts")):
-        reached, head = await _advance(connection, name, generation, account[0], 0)
+        reached, head = await advance(connection, name, generation, account[0], 0)
         done += reached
         while reached < head:
             before = reached
-            reached, head = await _advance(connection, name, generation, account[0], STEP)
+            reached, head = await advance(connection, name, generation, account[0], STEP)
             done += reached - before
             progress(done, await connection.fetchval(query("count_events")))
     return done
 
 
 async def _swap(connection: Connection, definition: Definition, generation: int) -> None:
-    for _ in range(_SWAP_TRIES):
-        try:
-            async with connection.transaction():
-                await _swap_once(connection, definition, generation)
-            return
-        except asyncpg.LockNotAvailableError:
-            await asyncio.sleep(_SWAP_PAUSE * (1 + random.random()))  # noqa: S311
-    raise SwapTimedOut(
-        f"the rebuilt {definition.name} could not be swapped in: long queries hold its views"
+    await between_readers(
+        connection,
+        lambda: _swap_once(connection, definition, generation),
+        f"the rebuilt {definition.name} could not be swapped in: long queries hold its views",
     )
 
 
+async def between_readers(
+    connection: Connection, change: Callable[[], Awaitable[None]], told: str
+) -> None:
+    """Makes a change of views in one transaction, waiting a little for who reads them, again and
+    again so that others do not queue behind.
+
+    Args:
+        told: What to say where it cannot be made.
+
+    Raises:
+        SwapTimedOut: Nothing was changed.
+    """
+    for _ in range(_SWAP_TRIES):
+        try:
+            async with connection.transaction():
+                await connection.execute(query("limit_lock_wait"))
+                await change()
+            return
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(_SWAP_PAUSE * (1 + random.random()))  # noqa: S311
+    raise SwapTimedOut(told)
+
+
 async def _swap_once(connection: Connection, definition: Definition, generation: int) -> None:
-    await connection.execute(query("limit_lock_wait"))
     if definition.mode == "inline":
         await connection.execute(query("lock_appends"))
     for account in await connection.fetch(query("list_accounts")):
         reached, head = -1, 0
         while reached < head:
-            reached, head = await _advance(
-                connection, definition.name, generation, account[0], STEP
-            )
+            reached, head = await advance(connection, definition.name, generation, account[0], STEP)
     await connection.execute(query("publish_generation"), definition.name, generation)
 
 
-async def _advance(
+async def advance(
     connection: Connection, name: str, generation: int, account_id: int, step: int
 ) -> tuple[int, int]:
+    """Applies the next range of a generation that is being built: where it is then, the head."""
     row = await connection.fetchrow(
         query("advance_projection"), name, generation, account_id, step, timeout=600
     )

@@ -76,11 +76,15 @@ class Runner:
     async def catch_up(self) -> bool:
         """One step for each follower that is behind; whether any of them should go on at once."""
         now = asyncio.get_running_loop().time()
-        behind = {
-            Follower(row["name"], row["generation"], row["account_id"]): row["behind"]
+        rows = {
+            Follower(row["name"], row["generation"], row["account_id"]): row
             for row in await self._pool.fetch(query("list_followers_behind"))
         }
-        due = [f for f in behind if self._retry_at.get(f, 0) <= now]
+        behind = {follower: row["behind"] for follower, row in rows.items()}
+        # An operator who resumes a projection clears its error.
+        due = [
+            f for f, row in rows.items() if not row["stopped"] or self._retry_at.get(f, 0) <= now
+        ]
         steps = [asyncio.create_task(self._advance(f, behind[f])) for f in due]
         try:
             moved = await asyncio.gather(*steps)
@@ -95,29 +99,29 @@ class Runner:
         async with self._places:
             try:
                 row = await self._pool.fetchrow(query("advance_projection"), *follower, step)
+            except TimeoutError:
+                return await self._failed(follower, step, "it takes too long")
             except asyncpg.PostgresError as error:
                 if isinstance(error, AWAY):
                     raise
-                return await self._failed(follower, step, error)
+                return await self._failed(follower, step, str(error))
         self._retry_at.pop(follower, None)
         if self._steps.pop(follower, STEP) * 2 < STEP:
             self._steps[follower] = step * 2
         return row is not None
 
-    async def _failed(self, follower: Follower, step: int, error: asyncpg.PostgresError) -> bool:
+    async def _failed(self, follower: Follower, step: int, reason: str) -> bool:
         if step > 1:
             self._steps[follower] = step // 2
             return True
         self._steps[follower] = 1
         self._retry_at[follower] = asyncio.get_running_loop().time() + _RETRY
-        position = await self._pool.fetchval(
-            query("record_projection_error"), *follower, str(error)
-        )
+        position = await self._pool.fetchval(query("record_projection_error"), *follower, reason)
         log.error(
             "projection_stopped",
             projection=follower.name,
             account_id=follower.account_id,
             position=position,
-            error=str(error),
+            error=reason,
         )
         return False

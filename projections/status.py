@@ -14,7 +14,8 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         position: The last position of the log that its rows stand for.
         lag_seconds: How long ago the first event was recorded that it has not seen.
-        error: Why it is stopped, if it is; the event at `error_position` cannot be applied.
+        error: Why it is stopped, if it is; the event at `error_position`, of type `error_type`,
+            cannot be applied.
         error_at: When that was last tried.
         paused: An operator has paused it.
     """
@@ -30,6 +31,7 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float | None
     error: str | None
     error_position: int | None
+    error_type: str | None
     error_at: datetime | None
     paused: bool
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.install import check_projections, install
+from projections.install_own import install_own
 from projections.ranges import Progress, silent
 from service.embedded import EmbeddedPostgres
 from service.errors import SettingsError
@@ -57,8 +59,12 @@ async def connect_owner(url: str) -> Connection:
         raise DatabaseUnreachable("DATABASE_URL is not a connection URL that can be read") from None
 
 
-async def prepare(url: str, progress: Progress = silent) -> list[str]:
+async def prepare(url: str, progress: Progress = silent, own: Path | None = None) -> list[str]:
     """Migrates the schema and builds the projections; one process at a time does it.
+
+    Args:
+        own: Folder with projections of the users' own. One that is refused is left as it was,
+            and the log says why.
 
     Returns:
         What was done, by name.
@@ -70,7 +76,8 @@ async def prepare(url: str, progress: Progress = silent) -> list[str]:
     try:
         async with schema_lock(connection):
             done = await migrate(connection)
-            return done + await install(connection, url, progress)
+            done += await install(connection, url, progress)
+            return done + await install_own(connection, url, own, progress)
     finally:
         await connection.close()
 

@@ -195,3 +195,7 @@ class ExportRefused(ServiceError):
 
 class ExportBehind(ServiceError):
     """the tables are behind the log"""
+
+
+class AnalystError(ServiceError):
+    """The login of an analyst could not be made or changed."""

@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         checkpoints: Folder for checkpoints, in place of the one in the home.
         audit_reason: Whether auditors must say why they read.
         lrs_auth: What lets us into a learning record store: user:password, or Bearer and a token.
+        projections: Folder with projections of the users' own.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: Path | None = None
     audit_reason: Literal["required", "optional"] = "optional"
     lrs_auth: str | None = None
+    projections: Path | None = None
 
 
 _VARIABLES = {
@@ -105,6 +107,7 @@ _VARIABLES = {
     "checkpoints": "COLLOQUY_CHECKPOINTS",
     "audit_reason": "COLLOQUY_AUDIT_REASON",
     "lrs_auth": "COLLOQUY_LRS_AUTH",
+    "projections": "COLLOQUY_PROJECTIONS",
 }
 
 

@@ -61,6 +61,16 @@ def projections() -> list[ProjectionFiles]:
     return [_projection(folder) for folder in folders if folder.is_dir()]
 
 
+def template(name: str) -> dict[str, str]:
+    """The files of a projection to begin with, by file name.
+
+    Args:
+        name: Of the projection and its table.
+    """
+    files_of = (_ROOT / "templates" / "projection").iterdir()
+    return {path.name: path.read_text("utf-8").replace("NAME", name) for path in files_of}
+
+
 def _projection(folder: Traversable) -> ProjectionFiles:
     return ProjectionFiles(
         name=folder.name,

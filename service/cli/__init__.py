@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 
 from service.cli.accounts import account
+from service.cli.analysts import analyst
 from service.cli.analytics import analytics
 from service.cli.audit import audit
 from service.cli.database import db, migrate
@@ -14,12 +15,12 @@ from service.cli.experiences import experience
 from service.cli.history import log
 from service.cli.holds import hold
 from service.cli.learners import learner
+from service.cli.projecting import projections
 from service.cli.retention import retention
 from service.cli.roster import roster
 from service.cli.sealing import seal
 from service.cli.serve import serve
 from service.cli.tokens import token
-from service.cli.views import projections
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,7 +35,7 @@ def colloquy() -> None:
 
 COMMANDS = (
     *(serve, migrate, account, roster, token, experience, log, learner, hold, retention),
-    *(projections, analytics, seal, audit, db, doctor),
+    *(projections, analytics, analyst, seal, audit, db, doctor),
 )
 for command in COMMANDS:
     colloquy.add_command(command)

@@ -23,8 +23,9 @@ def migrate() -> None:
     `colloquy serve` does this too; run it alone to decide when.
     """
     configure_logging()
-    with open_database(read_settings(os.environ)) as database:
-        done = run(prepare(database.url, progress_bar("building views")))
+    settings = read_settings(os.environ)
+    with open_database(settings) as database:
+        done = run(prepare(database.url, progress_bar("building views"), settings.projections))
     for name in done:
         click.echo(name)
     if not done:

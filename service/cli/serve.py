@@ -61,7 +61,7 @@ async def _serve(
     settings: Settings, database: Database, sock: socket.socket, wishes: Wishes
 ) -> None:
     stop = stop_event()
-    await prepare(database.url, progress_bar("building views"))
+    await prepare(database.url, progress_bar("building views"), settings.projections)
     if settings.seal_seconds:
         from service.sealing import make_sealer
 

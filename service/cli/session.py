@@ -15,6 +15,7 @@ from service.logs import configure_logging
 from service.server import run
 from service.settings import Settings, read_settings
 from sql.loader import query
+from sql.migrator import check_schema, migrate, schema_lock
 
 _DEFAULT_ACCOUNT = 1
 
@@ -45,6 +46,14 @@ def with_database(work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) 
     settings = read_settings(os.environ)
     with open_database(settings) as database:
         return run(_ready(settings, database, work))
+
+
+def with_migrated(work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) -> T:
+    """As `with_database`, but that the projections may be of another version."""
+    configure_logging()
+    settings = read_settings(os.environ)
+    with open_database(settings) as database:
+        return run(_migrated(settings, database, work))
 
 
 def with_connection(work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
@@ -97,4 +106,17 @@ async def _ready(
         await prepare(database.url, progress_bar("building views"))
     else:
         await check_ready(database.url)
+    return await work(settings, database)
+
+
+async def _migrated(
+    settings: Settings,
+    database: Database,
+    work: Callable[[Settings, Database], Coroutine[Any, Any, T]],
+) -> T:
+    async with owner(database.url) as connection:
+        if database.embedded:
+            async with schema_lock(connection):
+                await migrate(connection)
+        await check_schema(connection)
     return await work(settings, database)

@@ -64,8 +64,8 @@ $$;
 -- The same for every role; the service sees the account that its session has entered.
 CREATE FUNCTION visible_accounts_v1() RETURNS bigint[]
 LANGUAGE sql STABLE AS $$
-    SELECT CASE current_user WHEN 'colloquy_service' THEN ARRAY[current_account_v1()]
-                             ELSE granted_accounts_v1() END
+    SELECT CASE current_user WHEN 'colloquy_service' THEN ARRAY[public.current_account_v1()]
+                             ELSE public.granted_accounts_v1() END
 $$;
 
 -- As before, but that an analyst sees the accounts granted to them.
@@ -122,22 +122,47 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE POLICY every_account_projected ON events FOR SELECT TO colloquy_projector USING (true);
+CREATE POLICY account_applied ON events FOR SELECT TO colloquy_projector
+    USING (account_id = (SELECT current_account_v1()));
 GRANT SELECT ON events TO colloquy_projector;
 GRANT USAGE ON SCHEMA public TO colloquy_projector;
+GRANT EXECUTE ON FUNCTION current_account_v1 TO colloquy_projector;
 
--- Runs the definition of a confined projection with the rights of colloquy_projector: inside a
--- function that has them, no statement can take on other ones.
-CREATE FUNCTION define_confined_v1(target_schema text, definition text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- Runs text with the rights of colloquy_projector: inside a function that has them, no statement
+-- can take on other ones. Each text has a function of its own, since what runs with the rights of
+-- a function's owner can change that function for whoever calls it next.
+CREATE FUNCTION run_confined_v1(target_schema text, statements text) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    PERFORM set_config('search_path', quote_ident(target_schema) || ', public, pg_temp', true);
-    EXECUTE definition;
+    EXECUTE format(
+        'CREATE FUNCTION %I.run_once(statements text) RETURNS void LANGUAGE plpgsql '
+        'SECURITY DEFINER SET search_path = %I, public, pg_temp AS %L',
+        target_schema, target_schema, 'BEGIN EXECUTE statements; END');
+    EXECUTE format('ALTER FUNCTION %I.run_once(text) OWNER TO colloquy_projector', target_schema);
+    EXECUTE format('SELECT %I.run_once($1)', target_schema) USING statements;
+    EXECUTE format('DROP FUNCTION IF EXISTS %I.run_once(text)', target_schema);
 END
 $$;
-GRANT CREATE ON SCHEMA public TO colloquy_projector;
-ALTER FUNCTION define_confined_v1 OWNER TO colloquy_projector;
-REVOKE CREATE ON SCHEMA public FROM colloquy_projector;
+
+-- The tables of a confined projection, and its apply(): SQL that was read when it was made, so
+-- that it has no statement but those seen then, and can be looked through. Afterwards
+-- colloquy_projector can name nothing in the schema any more, nor in that of any other projection.
+CREATE FUNCTION define_confined_v1(target_schema text, definition text, statements text[])
+RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO colloquy_projector', target_schema);
+    PERFORM run_confined_v1(target_schema, definition);
+    PERFORM run_confined_v1(target_schema, format(
+        'CREATE FUNCTION %I.apply(account bigint, after_position bigint, upto_position bigint) '
+        'RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = %I, public, pg_temp '
+        'SET "TimeZone" = ''UTC'' ',
+        target_schema, target_schema)
+        || E'BEGIN ATOMIC\n' || array_to_string(statements, E'\n;\n') || E'\n;\nEND');
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %I.apply FROM PUBLIC', target_schema);
+    EXECUTE format('REVOKE ALL ON SCHEMA %I FROM colloquy_projector', target_schema);
+END
+$$;
 
 -- As create_generation_v1, with where its stable views will be, and whether it is confined.
 CREATE FUNCTION create_generation_v2(
@@ -149,26 +174,20 @@ LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     next_generation int;
     new_schema      text;
-    made            text;
 BEGIN
     SELECT coalesce(max(p.generation), 0) + 1 INTO next_generation
       FROM projections p WHERE p.name = create_generation_v2.name;
     new_schema := format('%s_v%s_%s', name, version, next_generation);
     EXECUTE format('CREATE SCHEMA %I', new_schema);
-    made := format(
-        'CREATE FUNCTION %I.apply(account bigint, after_position bigint, upto_position bigint) '
-        'RETURNS void LANGUAGE plpgsql %s SET search_path = %I, public, pg_temp AS %L',
-        new_schema, CASE WHEN confined THEN 'SECURITY DEFINER' ELSE '' END, new_schema,
-        E'BEGIN\n' || array_to_string(statements, E'\n') || E'\nEND');
     IF confined THEN
-        EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO colloquy_projector', new_schema);
-        PERFORM define_confined_v1(new_schema, definition);
-        PERFORM define_confined_v1(new_schema, made);
-        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM colloquy_projector', new_schema);
+        PERFORM define_confined_v1(new_schema, definition, statements);
     ELSE
         PERFORM set_config('search_path', quote_ident(new_schema) || ', public', true);
         EXECUTE definition;
-        EXECUTE made;
+        EXECUTE format(
+            'CREATE FUNCTION %I.apply(account bigint, after_position bigint, upto_position bigint) '
+            'RETURNS void LANGUAGE plpgsql SET search_path = %I, public, pg_temp AS %L',
+            new_schema, new_schema, E'BEGIN\n' || array_to_string(statements, E'\n') || E'\nEND');
     END IF;
     INSERT INTO projections (name, generation, version, digest, mode, description, tables,
                              consumes, readers, schema_name, state, stable_schema, interface,
@@ -322,6 +341,10 @@ BEGIN
                   AND e.position > apply_range_v1.after_position
                   AND e.position <= apply_range_v1.upto_position
                   AND e.type = ANY (apply_range_v1.projection.consumes)) THEN
+        IF apply_range_v1.projection.confined THEN
+            -- It sees the events of this account only.
+            PERFORM set_config('colloquy.account', apply_range_v1.account::text, true);
+        END IF;
         EXECUTE format('SELECT %I.apply($1, $2, $3)', apply_range_v1.projection.schema_name)
           USING apply_range_v1.account, apply_range_v1.after_position,
                 apply_range_v1.upto_position;

@@ -1,3 +1,3 @@
-SELECT name, generation, version, digest, mode, state, schema_name, tables
+SELECT name, generation, version, digest, mode, state, schema_name, tables, confined
   FROM projections
  ORDER BY name, generation

@@ -1,7 +1,8 @@
 SELECT p.name, p.version, p.generation, p.mode, p.state, h.account_id,
        CASE WHEN p.mode = 'inline' AND p.state = 'live' THEN h.position
             ELSE coalesce(c.position, 0) END AS position,
-       h.position AS head, c.error, c.error_position, c.error_at,
+       h.position AS head, c.error, c.error_position,
+       poison.type AS error_type, c.error_at,
        p.state = 'live' AND z.name IS NOT NULL AS paused,
        extract(epoch FROM clock_timestamp() - waiting.recorded_at)::float8 AS lag_seconds
   FROM projections p
@@ -13,4 +14,6 @@ SELECT p.name, p.version, p.generation, p.mode, p.state, h.account_id,
          ON (p.mode = 'followed' OR p.state = 'building')
         AND waiting.account_id = h.account_id
         AND waiting.position = coalesce(c.position, 0) + 1
+  LEFT JOIN events poison
+         ON poison.account_id = c.account_id AND poison.position = c.error_position
  ORDER BY p.name, p.generation, h.account_id

@@ -11,7 +11,7 @@ from eventstore.log import EventLog
 from projections import ranges as ranges_module
 from projections.definitions import Definition, definitions
 from projections.ranges import build_ranges
-from projections.rebuild import _create
+from projections.rebuild import create
 from sql.loader import query
 from tests.eventstore.asking import with_records
 from tests.eventstore.building import ACCOUNT, TEXTS, history
@@ -73,7 +73,7 @@ async def test_a_view_has_its_account_position_and_day(
 @asynccontextmanager
 async def generation(owner: Connection, known: Definition) -> AsyncIterator[str]:
     """A generation without rows that nobody advances: the schema it is in."""
-    number = await _create(owner, known)
+    number = await create(owner, known)
     schema = f"{known.name}_v{known.version}_{number}"
     try:
         yield schema

@@ -14,7 +14,7 @@ from eventstore.log import EventLog
 from projections import rebuild as rebuild_module
 from projections.definitions import Definition, definition, definitions
 from projections.errors import RebuildUnderWay, SwapTimedOut
-from projections.rebuild import _create, rebuild, rebuild_all
+from projections.rebuild import create, rebuild, rebuild_all
 from sql.loader import query
 from tests.eventstore.building import (
     Learner,
@@ -215,7 +215,7 @@ async def test_a_swap_waits_for_another_projections_swap(
     """Each writes down which generations appends call; the later must know of the earlier."""
     first = await connect(database_url)
     async with first.transaction():
-        generation = await _create(first, CONVERSATIONS)
+        generation = await create(first, CONVERSATIONS)
         await first.execute(query("lock_appends"))
         await first.execute(query("publish_generation"), CONVERSATIONS.name, generation)
         second = asyncio.create_task(rebuild(database_url, TALLY))
@@ -245,7 +245,7 @@ def _cancel(task: "asyncio.Task[int]") -> None:
     task.cancel()
 
 
-@pytest.mark.parametrize("moment", ["_create", "_swap"])
+@pytest.mark.parametrize("moment", ["create", "_swap"])
 async def test_a_rebuild_that_is_cancelled_while_it_commits_leaves_one_whole_generation(
     log: EventLog,
     database_url: str,
@@ -292,7 +292,7 @@ async def test_what_a_killed_process_has_left_is_cleaned_up_by_the_next_rebuild(
 ) -> None:
     await rebuild(database_url, GATED)
     await append(log, "s", *messages(3))
-    await rebuild_module._create(owner, GATED)
+    await rebuild_module.create(owner, GATED)
     assert [state for _, state in await generations(owner, "tally")] == ["live", "building"]
     await rebuild(database_url, GATED)
     assert [state for _, state in await generations(owner, "tally")] == ["live"]

@@ -53,6 +53,7 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         "COLLOQUY_CHECKPOINTS": "/mnt/checkpoints",
         "COLLOQUY_AUDIT_REASON": "required",
         "COLLOQUY_LRS_AUTH": "reader:s3cret",
+        "COLLOQUY_PROJECTIONS": "/srv/projections",
     }
     assert set(given) == set(_VARIABLES.values())
     assert read_settings(given) == Settings(
@@ -88,6 +89,7 @@ def test_every_setting_has_a_variable_and_is_read_from_it() -> None:
         checkpoints=Path("/mnt/checkpoints"),
         audit_reason="required",
         lrs_auth="reader:s3cret",
+        projections=Path("/srv/projections"),
     )
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from eventstore.connections import Connection, connect
+from projections.own import write_start
+from service.analysts import create_analyst, remove_analyst
 from service.app import running_log
 from service.database import prepare
 from sql import migrator
@@ -167,15 +170,15 @@ async def test_every_refusal_is_one_that_the_start_knows(owner: Connection) -> N
         assert str(refusal())
 
 
-async def test_the_owner_need_not_be_a_superuser(server_url: str) -> None:
+async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path) -> None:
     """As with hosted PostgreSQL: who made a role may give it, and so far no more than that."""
     name = f"institution_{uuid4().hex}"
     admin = await connect(server_url)
     made = "ADMIN TRUE, SET FALSE, INHERIT FALSE"
     how = made if admin.get_server_version().major >= 16 else "ADMIN OPTION"
     await admin.execute(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'secret'")
-    for role in ("colloquy_service", "colloquy_worker", "colloquy_auditor", "colloquy_analyst"):
-        await admin.execute(f"GRANT {role} TO {name} WITH {how}")
+    for role in ("service", "worker", "auditor", "analyst", "projector"):
+        await admin.execute(f"GRANT colloquy_{role} TO {name} WITH {how}")
     await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
     address = server_url.rpartition("@")[2].rpartition("/")[0]
     url = f"postgresql://{name}:secret@{address}/{name}"
@@ -183,5 +186,12 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str) -> None:
     async with running_log(url) as (log, pool, _):
         await append(log, "s", message("Hello"))
         assert await pool.fetchval(1, "SELECT current_user") == "colloquy_service"
+    write_start(tmp_path, "hourly")
+    assert await prepare(url, own=tmp_path) == ["hourly"]
+    owner = await connect(url)
+    assert await owner.fetchval("SELECT sum(messages) FROM analytics.hourly") == 1
+    await create_analyst(owner, f"ana_{name}"[:40], [1], None)
+    await remove_analyst(owner, f"ana_{name}"[:40])
+    await owner.close()
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()

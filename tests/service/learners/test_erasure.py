@@ -10,7 +10,7 @@ from eventstore.connections import Connection, connect
 from eventstore.events import EvaluationFailed, ReplyCancelled
 from eventstore.protection import LearnerErased, TextExpired
 from projections.definitions import definition, definitions
-from projections.rebuild import _create, rebuild_all
+from projections.rebuild import create, rebuild_all
 from service.tokens import create_token
 from sql.loader import query
 from tests.fake_anthropic import FakeAnthropic, Stall, evaluation_speech
@@ -311,7 +311,7 @@ async def test_an_erasure_waits_for_no_rebuild_that_died_and_drops_what_it_left(
     """It may have copied words into tables that nobody reads."""
     await talk(service, LEARNER, f"It is {MARKER}")
     name = "conversation_messages"
-    generation = await _create(owner, definition(name))
+    generation = await create(owner, definition(name))
     await owner.execute(query("advance_projection"), name, generation, 1, 50_000)
     assert len([t for t in await tables_with(owner, MARKER) if name in t]) == 2
     assert (await erase(service))[0] == 200
@@ -325,7 +325,7 @@ async def test_an_erasure_is_refused_while_a_view_of_texts_is_being_rebuilt(
     await talk(service, LEARNER, f"It is {MARKER}")
     name = "conversation_messages"
     await owner.fetchval(query("lock_rebuild"), name)
-    await _create(owner, definition(name))
+    await create(owner, definition(name))
     status, body = await erase(service)
     assert (status, body["code"], body["retryable"]) == (503, "busy", True)
     assert "event_content" in await tables_with(owner, MARKER)

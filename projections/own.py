@@ -1,0 +1,205 @@
+"""Projections that the service's users write: a folder with a folder for each of them."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from eventstore.events import AnyEvent
+from projections.definitions import Definition, definitions
+from projections.errors import FilesExist, ProjectionRefused, UnknownProjection
+from sql import loader
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
+_SETTINGS = "projection.toml"
+_TABLES = "tables.sql"
+_HIGHEST = 10_000
+_READERS = ("colloquy_service", "colloquy_auditor", "colloquy_analyst")
+
+
+class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may stand in `projection.toml`; the rest is given."""
+
+    description: str
+    version: int
+    tables: tuple[str, ...]
+    consumes: tuple[str, ...]
+    interface: int = 1
+    order: Literal["rising", "any"] = "rising"
+    additive: bool = False
+    days: dict[str, str] = {}
+    mode: Literal["followed"] = "followed"
+    schema: Literal["analytics"] = "analytics"
+
+
+class OwnProjection(msgspec.Struct, frozen=True):
+    """A projection's folder: what it defines, or why it cannot be read.
+
+    Attributes:
+        files: Names of the statements' files, in the order of the statements.
+    """
+
+    name: str
+    definition: Definition | ProjectionRefused
+    files: tuple[str, ...] = ()
+
+    def readable(self) -> Definition:
+        """Its definition.
+
+        Raises:
+            ProjectionRefused: The message names the file.
+        """
+        if isinstance(self.definition, ProjectionRefused):
+            raise self.definition
+        return self.definition
+
+
+def own_projections(folder: Path | None) -> dict[str, OwnProjection]:
+    """All projections of a folder by name, those that cannot be read included.
+
+    Raises:
+        ProjectionRefused: The folder itself cannot be read.
+    """
+    if folder is None:
+        return {}
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {folder}: {error.strerror}") from error
+    return {path.name: _read(path) for path in inside if not path.name.startswith((".", "_"))}
+
+
+def find_own(folder: Path | None, name: str) -> OwnProjection:
+    """The projection of that name.
+
+    Raises:
+        UnknownProjection: The message lists those that there are.
+    """
+    known = own_projections(folder)
+    if name not in known:
+        there = f"there are {', '.join(known)}" if known else "COLLOQUY_PROJECTIONS has none"
+        raise UnknownProjection(f"there is no projection {name} of your own; {there}")
+    return known[name]
+
+
+def write_start(folder: Path | None, name: str) -> list[Path]:
+    """Writes a small projection that works, to be changed; the paths of its files.
+
+    Raises:
+        ProjectionRefused: The name cannot be one, or there is no folder.
+        FilesExist: Something is there already.
+    """
+    if folder is None:
+        raise ProjectionRefused("COLLOQUY_PROJECTIONS names no folder for projections")
+    _check_name(name)
+    target = folder / name
+    try:
+        target.mkdir(parents=True)
+        return [_write(target / file, text) for file, text in loader.template(name).items()]
+    except FileExistsError as error:
+        raise FilesExist(f"{error.filename} is there already") from error
+    except OSError as error:
+        raise ProjectionRefused(f"{error.filename}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def _read(folder: Path) -> OwnProjection:
+    try:
+        _check_name(folder.name)
+        statements = _statements(folder)
+        found = _definition(folder, tuple(statements.values()))
+        return OwnProjection(folder.name, found, tuple(statements))
+    except ProjectionRefused as error:
+        return OwnProjection(folder.name, ProjectionRefused(f"{folder.name}: {error}"))
+
+
+def _statements(folder: Path) -> dict[str, str]:
+    found = {path.name: _text(path) for path in sorted(folder.glob("*.sql"))}
+    found.pop(_TABLES, None)
+    if not found:
+        raise ProjectionRefused("there is no statement, as in 1_count.sql")
+    return found
+
+
+def _definition(folder: Path, statements: tuple[str, ...]) -> Definition:
+    settings = _settings(_text(folder / _SETTINGS))
+    for fault in _faults(settings, statements):
+        raise ProjectionRefused(f"{_SETTINGS}: {fault}")
+    return Definition(
+        name=folder.name,
+        readers=_READERS,
+        confined=True,
+        definition=_text(folder / _TABLES),
+        statements=statements,
+        **msgspec.structs.asdict(settings),
+    )
+
+
+def _settings(text: str) -> _Settings:
+    try:
+        given: dict[str, Any] = tomllib.loads(text)
+        return msgspec.convert(given, _Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ProjectionRefused(f"{_SETTINGS}: {str(error).replace('`', '')}") from error
+
+
+def _faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
+    if not settings.description.strip():
+        yield "description is empty"
+    for key in ("version", "interface"):
+        if not 1 <= getattr(settings, key) <= _HIGHEST:
+            yield f"{key} must be between 1 and {_HIGHEST}"
+    yield from _table_faults(settings)
+    yield from _type_faults(settings, statements)
+
+
+def _table_faults(settings: _Settings) -> Iterator[str]:
+    ours = {"freshness", *(table for known in definitions().values() for table in known.tables)}
+    if not settings.tables or len(set(settings.tables)) < len(settings.tables):
+        yield "tables must name each table once, and one at least"
+    for table in settings.tables:
+        if not _NAME.fullmatch(table) or table in ours:
+            yield f"tables: {table} cannot be the name of a table of yours"
+    for table in settings.days.keys() - set(settings.tables):
+        yield f"days names {table}, which is not among the tables"
+
+
+def _type_faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
+    for kind in settings.consumes:
+        if kind not in _TYPES:
+            yield f"consumes: there are no events of type {kind}"
+    named = {kind for kind in _TYPES if any(f"'{kind}'" in text for text in statements)}
+    for kind in sorted(named - set(settings.consumes)):
+        yield f"consumes lacks {kind}, which a statement names"
+    if not settings.consumes:
+        yield "consumes is empty: the projection would never run"
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ProjectionRefused(
+            f"{name!r} cannot be a name: small letters, digits and _ make one, a letter first, "
+            "41 at most"
+        )
+    if name in definitions():
+        raise ProjectionRefused(f"{name} is a projection of Colloquy")
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ProjectionRefused(f"{path.name}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ProjectionRefused(f"{path.name} is not UTF-8") from error
+    if "\0" in text:
+        raise ProjectionRefused(f"{path.name} has a NUL character")
+    return text

@@ -1,0 +1,144 @@
+"""Logins of analysts: roles of the database server that read analytics, of chosen accounts."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+
+from eventstore.connections import Connection
+from service.errors import AnalystError
+from sql.loader import query
+
+_NAME = re.compile(r"(?!pg_|colloquy_)[a-z][a-z0-9_]{0,62}")
+_CONNECTIONS = 10
+_ROUNDS = 4096
+_LOOKS = 200
+_PAUSE = 0.05
+
+
+class Analyst(msgspec.Struct, frozen=True):
+    """A login as it is listed. `accounts` are those that it sees."""
+
+    role_name: str
+    made_at: datetime
+    expires_at: datetime | None
+    state: str
+    accounts: tuple[int, ...]
+
+
+async def create_analyst(
+    connection: Connection, name: str, accounts: Sequence[int], days: int | None
+) -> str:
+    """Makes a login and returns its password, which cannot be read again.
+
+    Args:
+        accounts: Those that it sees.
+        days: After how many days the password expires; None: never.
+
+    Raises:
+        AnalystError: The name cannot be one, or the server has a role of this name.
+    """
+    if not _NAME.fullmatch(name):
+        raise AnalystError(
+            f"{name!r} cannot be a login: small letters, digits and _ make one, a letter first, "
+            "63 at most, and not pg_… or colloquy_…"
+        )
+    password = secrets.token_urlsafe(24)
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                query("create_analyst"), name, _verifier(password), days, _CONNECTIONS
+            )
+            for account in accounts:
+                await connection.execute(query("grant_account"), name, account)
+    except asyncpg.DuplicateObjectError as error:
+        raise AnalystError(
+            f"the database server has a role {name} already; roles are of the whole server"
+        ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise AnalystError(
+            f"the database's owner may not make logins: give it CREATEROLE ({error})"
+        ) from error
+    return password
+
+
+async def list_analysts(connection: Connection) -> list[Analyst]:
+    """All logins that were made for this database, by name."""
+    rows = await connection.fetch(query("list_analysts"))
+    return [msgspec.convert(dict(row), Analyst) for row in rows]
+
+
+async def grant_account(connection: Connection, name: str, account_id: int) -> bool:
+    """From here on the login sees the account; False if it did already.
+
+    Raises:
+        AnalystError: There is no such login.
+    """
+    await _check(connection, name)
+    return await connection.fetchval(query("grant_account"), name, account_id) is not None
+
+
+async def revoke_account(connection: Connection, name: str, account_id: int) -> bool:
+    """From its next statement on the login does not see the account; False if it did not.
+
+    Raises:
+        AnalystError: There is no such login.
+    """
+    await _check(connection, name)
+    return await connection.fetchval(query("revoke_account"), name, account_id) is not None
+
+
+async def remove_analyst(connection: Connection, name: str) -> None:
+    """Ends a login and its sessions.
+
+    Raises:
+        AnalystError: There is none, or something keeps it, as the message says.
+    """
+    await _check(connection, name)
+    try:
+        await connection.execute(query("close_analyst"), name)
+        await _end_sessions(connection, name)
+        await connection.execute(query("drop_analyst"), name)
+    except asyncpg.DependentObjectsStillExistError as error:
+        raise AnalystError(
+            f"{name} can log in no more, but owns things or has rights elsewhere on the server: "
+            f"{error.detail or error}".replace("\n", "; ")
+        ) from error
+
+
+def connection_url(owner_url: str, name: str, password: str) -> str:
+    """The owner's connection URL with another login: passwords made here need no escaping."""
+    parts = urlsplit(owner_url)
+    where = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{name}:{password}@{where}").geturl()
+
+
+async def _end_sessions(connection: Connection, name: str) -> None:
+    for _ in range(_LOOKS):
+        if not await connection.fetch(query("end_sessions"), name):
+            return
+        await asyncio.sleep(_PAUSE)
+    raise AnalystError(f"{name} can log in no more, but a session of it does not end")
+
+
+async def _check(connection: Connection, name: str) -> None:
+    if not await connection.fetchval(query("has_analyst"), name):
+        raise AnalystError(f"there is no analyst {name}: see `colloquy analyst list`")
+
+
+def _verifier(password: str) -> str:
+    """What the server keeps of a password (RFC 5803), so that it never hears the password."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    coded = [base64.b64encode(part).decode() for part in (salt, stored, server)]
+    return f"SCRAM-SHA-256${_ROUNDS}:{coded[0]}${coded[1]}:{coded[2]}"

@@ -1,0 +1,65 @@
+"""`colloquy projections new`, `check` and `drop`."""
+
+import os
+
+import click
+
+from projections.errors import ProjectionError
+from projections.install_own import drop_own
+from projections.own import find_own, own_projections, write_start
+from projections.trying import try_out
+from service.cli.session import owner, with_connection, with_database
+from service.database import Database
+from service.settings import Settings, read_settings
+
+
+@click.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write the files of a projection that works, to be changed, below COLLOQUY_PROJECTIONS."""
+    for path in write_start(read_settings(os.environ).projections, name):
+        click.echo(path)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of COLLOQUY_PROJECTIONS.")
+def check(name: str | None, everything: bool) -> None:
+    """Try a projection of your own on the log, and change nothing; exit code 1 if it is refused.
+
+    Checked are its files, that it reads events and writes to its own tables only, and that its
+    rows are the same however the log is cut into ranges.
+    """
+    if (name is None) != everything:
+        raise click.UsageError("give the name of a projection, or --all")
+
+    async def work(settings: Settings, database: Database) -> bool:
+        folder = settings.projections
+        chosen = own_projections(folder).values() if everything else [find_own(folder, str(name))]
+        sound = True
+        async with owner(database.url) as connection:
+            for own in chosen:
+                try:
+                    tried = await try_out(connection, own.readable(), own.files)
+                    click.echo(f"{own.name}: {_sound(tried.events)}")
+                except ProjectionError as error:
+                    sound = False
+                    click.echo(f"colloquy: {error}", err=True)
+        return sound
+
+    if not with_database(work):
+        raise SystemExit(1)
+
+
+@click.command()
+@click.argument("name")
+def drop(name: str) -> None:
+    """Remove a projection of your own from the database, with its tables; its files stay."""
+    with_connection(lambda connection: drop_own(connection, name))
+    click.echo(f"{name} is dropped")
+
+
+def _sound(events: int) -> str:
+    if not events:
+        return "its statements work; the log is empty, so nothing was seen of what they do"
+    return f"fine, tried on {events} events"

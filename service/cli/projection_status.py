@@ -1,0 +1,75 @@
+"""`colloquy projections status`."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+
+import click
+import msgspec
+
+from projections.status import ProjectionStatus, projection_status
+from service.cli.session import owner, printable, with_database
+from service.database import Database
+from service.settings import Settings
+
+_INTERVAL = 1.0
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
+def status(as_json: bool, watch: bool) -> None:
+    """Show how far each projection is, and the event that one is stopped at."""
+
+    async def show(_settings: Settings, database: Database) -> None:
+        async with owner(database.url) as connection:
+            stop = _stopped() if watch else None
+            while True:
+                rows = await projection_status(connection)
+                if watch and not as_json:
+                    click.echo(_CLEAR if sys.stdout.isatty() else "", nl=not sys.stdout.isatty())
+                for line in _lines(rows, as_json):
+                    click.echo(line)
+                if stop is None or await _ended(stop):
+                    return
+
+    with_database(show)
+
+
+def _stopped() -> asyncio.Event:
+    """Set by Ctrl-C, which ends a watch as it is meant to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _ended(stop: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(_INTERVAL):
+            return await stop.wait()
+    except TimeoutError:
+        return False
+
+
+def _lines(rows: list[ProjectionStatus], as_json: bool) -> Iterator[str]:
+    for row in rows:
+        yield msgspec.json.encode(row).decode() if as_json else _for_people(row)
+
+
+def _for_people(row: ProjectionStatus) -> str:
+    lag = f"{row.lag_events} events, {row.lag_seconds:.1f} s behind" if row.lag_events else "fresh"
+    paused = "  paused" if row.paused else ""
+    return (
+        f"{row.name:<22} v{row.version}  {row.mode:<8}  {row.state:<8}  "
+        f"account {row.account_id}  {row.position}/{row.head}  {lag}{paused}{_error(row)}"
+    )
+
+
+def _error(row: ProjectionStatus) -> str:
+    if row.error is None:
+        return ""
+    event = f" at event {row.error_position} ({row.error_type})" if row.error_position else ""
+    return f"  stopped{event}: {printable(row.error)}"

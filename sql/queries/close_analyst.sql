@@ -1,0 +1,1 @@
+SELECT close_analyst_v1($1)

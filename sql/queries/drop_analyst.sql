@@ -1,0 +1,1 @@
+SELECT drop_analyst_v1($1)

@@ -1,0 +1,1 @@
+SELECT drop_projection_v1($1)

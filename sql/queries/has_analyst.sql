@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM analysts WHERE role_name = $1)

@@ -1,0 +1,1 @@
+DELETE FROM projection_pauses WHERE name = $1 RETURNING name

@@ -1,0 +1,1 @@
+SELECT try_range_v1($1, $2, $3, $4, $5)

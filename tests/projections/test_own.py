@@ -1,0 +1,43 @@
+"""What users write runs like a projection of ours, and reaches nothing but its own tables."""
+
+from pathlib import Path
+
+import pytest
+
+from eventstore.connections import Connection, Pool
+from projections.rebuild import rebuild
+from projections.trying import try_out
+from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
+from tests.projections.owning import NAME, read, started
+from tests.projections.viewing import Parts, catch_up, generations, rows_of, schemas
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A projection as it is written to begin with."""
+    return started(tmp_path)
+
+
+async def test_what_one_begins_with_passes_its_check_and_counts(
+    folder: Path, log_parts: Parts, workers: Pool, database_url: str, owner: Connection
+) -> None:
+    log, _, link = log_parts
+    await add_account(owner, 2)
+    await append_steps(log, history(1))
+    await append_steps(log, history(2), account_id=2)
+    own = read(folder)
+    tried = await try_out(owner, own.readable(), own.files)
+    assert tried.events == await log.head(1) + await log.head(2)
+    assert await generations(owner, NAME) == []
+    assert await schemas(owner, NAME) == []
+    await rebuild(database_url, own.readable())
+    posted = "SELECT count(*) FROM events WHERE type = 'message_posted.v1' AND account_id = $1"
+    counted = f"SELECT sum(messages) FROM analytics.{NAME}_v1 WHERE account_id = $1"
+    for account in (1, 2):
+        assert await owner.fetchval(counted, account) == await owner.fetchval(posted, account) > 0
+    await append_steps(log, dialogue(Learner(999)))
+    await catch_up(workers, link)
+    assert await owner.fetchval(counted, 1) == await owner.fetchval(posted, 1)
+    before = await rows_of(owner, own.readable())
+    await rebuild(database_url, own.readable())
+    assert await rows_of(owner, own.readable()) == before
