@@ -19,7 +19,6 @@ from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from sql.loader import query
 
 CHANNEL = "colloquy_log"
-LETTERS = "colloquy_letters"
 EVERY_ACCOUNT = 0
 """The bell of this account rings for all."""
 
@@ -68,6 +67,7 @@ class Link:
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
+        self._letter_channel = ""
 
     async def start(self) -> None:
         """Connects, so that from here on the process counts as alive."""
@@ -136,7 +136,8 @@ class Link:
         connection = await connect(self._url, "colloquy_service", _SETTINGS)
         try:
             await connection.fetchval(query("lock_owner"), self.owner)
-            for channel in (CHANNEL, LETTERS):
+            self._letter_channel = await connection.fetchval(query("get_letter_channel"))
+            for channel in (CHANNEL, self._letter_channel):
                 await connection.add_listener(channel, self._hear)
             connection.add_termination_listener(lambda _: self._stirred.set())
         except BaseException:
@@ -175,7 +176,7 @@ class Link:
             await asyncio.sleep(_COALESCE)
             self._stirred.clear()
             while self._letters:
-                await connection.execute(query("notify"), LETTERS, self._letters[0])
+                await connection.execute(query("notify"), self._letter_channel, self._letters[0])
                 self._letters.popleft()
             self._all_sent.set()
             accounts, self._to_tell = self._to_tell, set()

@@ -73,6 +73,13 @@ def own_projections(folder: Path | None) -> dict[str, OwnProjection]:
     return {path.name: _read(path) for path in inside if not path.name.startswith((".", "_"))}
 
 
+def all_definitions(folder: Path | None) -> dict[str, Definition]:
+    """This program's projections and those of a folder that can be read, by name."""
+    own = own_projections(folder).values()
+    readable = (one.definition for one in own if isinstance(one.definition, Definition))
+    return definitions() | {definition.name: definition for definition in readable}
+
+
 def find_own(folder: Path | None, name: str) -> OwnProjection:
     """The projection of that name.
 

@@ -42,6 +42,7 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
         if definition.order == "any":
             await build_ranges(url, definition.name, generation, progress)
         done = await _fill(connection, definition.name, generation, progress)
+        await connection.execute(query("analyze_generation"), definition.name, generation)
         await _swap(connection, definition, generation)
         return done
 

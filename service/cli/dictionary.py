@@ -3,8 +3,9 @@
 import click
 import msgspec
 
-from eventstore.connections import Connection
-from service.cli.session import with_connection
+from service.cli.session import owner, with_database
+from service.database import Database
+from service.settings import Settings
 
 
 @click.command()
@@ -19,13 +20,14 @@ from service.cli.session import with_connection
 )
 def dictionary(table: str | None, form: str) -> None:
     """Show what the tables for analysts mean, column by column, as the database has it."""
-    from projections.definitions import definitions
+    from projections.own import all_definitions
     from service.analytics.columnar.dictionary import Entry, in_markdown, read_dictionary
 
-    async def read(connection: Connection) -> list[Entry]:
-        return await read_dictionary(connection, definitions(), table)
+    async def read(settings: Settings, database: Database) -> list[Entry]:
+        async with owner(database.url) as connection:
+            return await read_dictionary(connection, all_definitions(settings.projections), table)
 
-    entries = with_connection(read)
+    entries = with_database(read)
     if form == "json":
         for entry in entries:
             click.echo(msgspec.json.encode(entry))

@@ -82,9 +82,9 @@ def export(**options: object) -> None:
     if (asked.table is None) != asked.everything:
         raise click.UsageError("give the name of a table, or --all")
 
-    async def work(_settings: Settings, database: Database) -> int:
+    async def work(settings: Settings, database: Database) -> int:
         files = 0
-        async with aclosing(_run(asked, database.url)) as done:
+        async with aclosing(_run(asked, settings, database.url)) as done:
             async for written in done:
                 files += written.files + written.removed
                 click.echo(_in_words(written))
@@ -94,14 +94,15 @@ def export(**options: object) -> None:
         click.echo("nothing new")
 
 
-async def _run(asked: _Asked, url: str) -> AsyncGenerator["Written", None]:
-    from projections.definitions import definitions
+async def _run(asked: _Asked, settings: Settings, url: str) -> AsyncGenerator["Written", None]:
+    from projections.own import all_definitions
     from service.analytics.columnar.exporting import Exporter
 
     async with owner(url) as connection:
         if asked.account is not None:
             await check_account(connection, asked.account)
-        exporter = Exporter(url, connection, definitions(), _warn, progress_bar)
+        known = all_definitions(settings.projections)
+        exporter = Exporter(url, connection, known, _warn, progress_bar)
         async with aclosing(exporter.run(_export(asked))) as done:
             async for written in done:
                 yield written

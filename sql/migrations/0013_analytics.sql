@@ -164,6 +164,41 @@ BEGIN
 END
 $$;
 
+-- While a generation is being built nothing analyzes its tables: in the middle of it, statistics
+-- know nothing of the accounts to come, and take them for empty.
+CREATE FUNCTION keep_statistics_v1(target_schema text, kept boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    built regclass;
+BEGIN
+    FOR built IN SELECT c.oid FROM pg_class c
+                  WHERE c.relnamespace = to_regnamespace(quote_ident(target_schema))
+                    AND c.relkind = 'r' LOOP
+        IF kept THEN
+            EXECUTE format('ALTER TABLE %s RESET (autovacuum_enabled)', built);
+        ELSE
+            EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = off)', built);
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Before a generation goes live: all that is in it by then is known to the planner.
+CREATE FUNCTION analyze_generation_v1(name text, generation int) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    built regclass;
+BEGIN
+    FOR built IN SELECT c.oid FROM projections p
+                   JOIN pg_class c ON c.relnamespace = to_regnamespace(quote_ident(p.schema_name))
+                  WHERE p.name = analyze_generation_v1.name
+                    AND p.generation = analyze_generation_v1.generation
+                    AND c.relkind = 'r' LOOP
+        EXECUTE format('ANALYZE %s', built);
+    END LOOP;
+END
+$$;
+
 -- As create_generation_v1, with where its stable views will be, and whether it is confined.
 CREATE FUNCTION create_generation_v2(
     name text, version int, digest bytea, mode text, description text,
@@ -189,6 +224,7 @@ BEGIN
             'RETURNS void LANGUAGE plpgsql SET search_path = %I, public, pg_temp AS %L',
             new_schema, new_schema, E'BEGIN\n' || array_to_string(statements, E'\n') || E'\nEND');
     END IF;
+    PERFORM keep_statistics_v1(new_schema, false);
     INSERT INTO projections (name, generation, version, digest, mode, description, tables,
                              consumes, readers, schema_name, state, stable_schema, interface,
                              confined)
@@ -266,6 +302,7 @@ BEGIN
        AND p.generation = publish_generation_v1.generation;
     PERFORM drop_views_v1(fresh.name);
     PERFORM guard_generation_v1(fresh.name, fresh.generation);
+    PERFORM keep_statistics_v1(fresh.schema_name, true);
     PERFORM show_table_v1(format('%I.%I', fresh.schema_name, v.relation)::regclass,
                           v.stable_schema, v.view_name, fresh.description, fresh.readers)
        FROM stable_views_v1(fresh.name, fresh.generation) v;

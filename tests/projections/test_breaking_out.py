@@ -88,7 +88,7 @@ TABLES = {
         "CREATE FUNCTION apply(a bigint, b bigint, c bigint) RETURNS void LANGUAGE sql AS ''",
         "already exists",
     ),
-    "act when the owner commits": (TAKES_OVER, "tables.sql makes function"),
+    "act when the owner commits": (TAKES_OVER, "it has pending trigger events"),
     "act when somebody reads, by a view": (
         "CREATE VIEW v AS SELECT count(*) FROM events",
         "tables.sql makes view",

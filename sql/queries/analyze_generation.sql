@@ -1,0 +1,1 @@
+SELECT analyze_generation_v1($1, $2)
