@@ -13,6 +13,7 @@ from tests.bench.term.plan import DAY, HOUR, Term
 
 _ATTEMPTS = 3
 _TROUBLE = 0.05
+_TROUBLE_AGAIN = 0.35
 _TROUBLE_IN_OUTAGE = 0.9
 _CACHED_SECONDS = 300.0
 _SYSTEM_TOKENS = 1_150
@@ -115,7 +116,7 @@ class Answers:
             for number in range(1, _ATTEMPTS + 1):
                 waited = self._pause(number)
                 effort.elapsed_ms += waited
-                code = self._trouble(question.at, model)
+                code = self._trouble(question.at, model, again=number > 1)
                 if code is None:
                     return self._completed(question, effort, model, waited, place > 0)
                 failure = self._failed(question, effort, model, waited, code)
@@ -144,9 +145,10 @@ class Answers:
         )
         return Failure(code=errors.MODEL_INVALID, detail="not of the schema", spent=spent)
 
-    def _trouble(self, at: float, model: str) -> str | None:
+    def _trouble(self, at: float, model: str, again: bool) -> str | None:
         bad = any(o.model == model and o.began <= at < o.ended for o in self._troubles)
-        if self._chance.random() >= (_TROUBLE_IN_OUTAGE if bad else _TROUBLE):
+        usual = _TROUBLE_AGAIN if again else _TROUBLE
+        if self._chance.random() >= (_TROUBLE_IN_OUTAGE if bad else usual):
             return None
         weights = [weight for _, weight in _CODES.values()]
         return self._chance.choices(list(_CODES), weights)[0]
