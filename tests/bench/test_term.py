@@ -24,7 +24,7 @@ from eventstore.events import (
 from eventstore.protection import TextExpired
 from eventstore.records import Metadata
 from eventstore.verifying import Trusted, verify_log
-from projections.rebuild import silent
+from projections.ranges import silent
 from service.dialogue import fold
 from tests.bench.term import Term, write_term
 from tests.bench.term.founding import found

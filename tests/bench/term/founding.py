@@ -71,7 +71,9 @@ def _plan_protection(house: Institution) -> None:
     chance, days = house.chance, house.term.days
     number = len(house.learners)
     held, erased = max(2, number // 300), max(1, number // 80)
-    picked = chance.sample(house.learners[1:], held + erased)
+    # The diligent ones: of who never came there is nothing to keep or to erase.
+    diligent = sorted(house.learners[1:], key=lambda learner: -learner.diligence)
+    picked = chance.sample(diligent[: max(held + erased, number // 2)], held + erased)
     for place, learner in enumerate(picked[:held]):
         life = hold(house, learner, ends=place % 2 == 0)
         house.begin(life, chance.uniform(0.1, 0.5) * days * DAY)
