@@ -66,7 +66,8 @@ def history(house: Institution) -> Iterator[Batch]:
     reserved = _LAST_WORDS + sum(course.keeps is not None for course in house.courses)
     while house.has_room(reserved):
         house.step()
-        if len(house.batch.events) >= BATCH:
+        # A text that goes must be gone before its learner's next hold is recorded.
+        if house.batch.gone or len(house.batch.events) >= BATCH:
             yield house.take_batch()
     close_books(house)
     yield house.take_batch()
