@@ -4,6 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from service.server import run
+from tests.bench.analysing import bench_analytics
 from tests.bench.appending import bench_append
 from tests.bench.auditing import bench_audit
 from tests.bench.measuring import Row, benchmark_server, print_table
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
     "seal": bench_seal,
     "start": bench_start,
     "audit": bench_audit,
+    "analytics": bench_analytics,
 }
 
 

@@ -19,6 +19,7 @@ def run_load(
     connections: int,
     seconds: float,
     each: int = sys.maxsize,
+    per_second: float | None = None,
 ) -> tuple[list[float], int]:
     """Sends the requests round and round, from another process.
 
@@ -26,9 +27,11 @@ def run_load(
         requests: Whole HTTP requests; connection n sends the nth of them, modulo their number.
         seconds: For how long at most.
         each: How many requests a connection sends at most.
+        per_second: Requests of all connections together; None: as many as get answers.
 
     Returns:
-        The milliseconds of each answered request, and how many answers were not 2xx.
+        The milliseconds of each answered request, from when it was due, and how many answers
+        were not 2xx.
     """
     job = {
         "port": port,
@@ -36,6 +39,7 @@ def run_load(
         "connections": connections,
         "seconds": seconds,
         "each": each,
+        "pause": connections / per_second if per_second else 0.0,
     }
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
@@ -58,22 +62,32 @@ def http_request(method: str, path: str, token: str, body: bytes = b"") -> bytes
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, request: bytes, times: list[float], until: float, each: int) -> None:
+    def __init__(
+        self, request: bytes, times: list[float], until: float, each: int, pause: float
+    ) -> None:
         self.request = request
         self.times = times
         self.until = until
         self.left = each
+        self.pause = pause
         self.bad = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.buffer = b""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
-        self.send()
-
-    def send(self) -> None:
         self.began = time.perf_counter()
         self.transport.write(self.request)
+
+    def send(self) -> None:
+        """The next request now, or when it is due; one that is late counts from when it was."""
+        now = time.perf_counter()
+        self.began = self.began + self.pause if self.pause else now
+        if self.began <= now:
+            self.transport.write(self.request)
+        else:
+            wait = self.began - now
+            asyncio.get_running_loop().call_later(wait, self.transport.write, self.request)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -110,7 +124,7 @@ async def _main(job: dict[str, Any]) -> dict[str, Any]:
     clients = []
     for number in range(job["connections"]):
         request = job["requests"][number % len(job["requests"])].encode("latin-1")
-        client = _Client(request, times, until, job["each"])
+        client = _Client(request, times, until, job["each"], job["pause"])
         await loop.create_connection(partial(_same, client), "127.0.0.1", job["port"])
         clients.append(client)
     await asyncio.gather(*(client.done for client in clients))

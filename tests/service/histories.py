@@ -13,6 +13,8 @@ from eventstore.events import (
     EvaluationFailed,
     EvaluationRecorded,
     EvaluationRequested,
+    FeedbackGiven,
+    FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
@@ -144,7 +146,7 @@ class _Rules(msgspec.Struct):
             self.active = None
         elif isinstance(event, ObjectivesAssessed | AssessmentFailed):
             self._assess(event)
-        elif not isinstance(event, TextExpired):
+        elif not isinstance(event, TextExpired | FeedbackGiven | FeedbackWithdrawn):
             raise AssertionError(f"no event of a dialogue: {event}")
 
     def _ask(self, event: OpeningRequested | MessagePosted) -> None:

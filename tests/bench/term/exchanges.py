@@ -1,0 +1,162 @@
+"""A learner says something, and the model answers, fails, or is stopped."""
+
+import msgspec
+
+from eventstore.events import (
+    AssessmentFailed,
+    CoveredObjective,
+    MessagePosted,
+    ObjectivesAssessed,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyRecord,
+)
+from eventstore.records import Actor, Metadata
+from service.commands import Failure
+from service.model.errors import ABANDONED, MODEL_INTERRUPTED, SERVICE_STOPPING
+from tests.bench.term.endings import delete, seconds, spent_so_far, unanswered
+from tests.bench.term.institution import Fact, Institution, by_model
+from tests.bench.term.openings import DEADLINE, Answered, question
+from tests.bench.term.people import Conversation
+
+
+def exchange(house: Institution, conversation: Conversation) -> Answered:
+    """A message, and what becomes of it."""
+    text = house.words.say(1.6)
+    posted = _posted(house, conversation)
+    metadata = house.by_learner(conversation.dialogue.learner, posted.turn_id)
+    fact = Fact(posted, text, conversation)
+    event_id = house.record(conversation.dialogue.stream, metadata, fact)
+    conversation.tokens += len(text) // 4
+    conversation.messages += 1
+    turn = _Turn(house, conversation, posted, by_model(metadata, event_id))
+    answered = yield from turn.run()
+    if not answered:  # what was said is taken back
+        conversation.tokens -= len(text) // 4
+        conversation.messages -= 1
+    return answered
+
+
+def _posted(house: Institution, conversation: Conversation) -> MessagePosted:
+    dialogue = conversation.dialogue
+    return MessagePosted(
+        conversation_id=conversation.id,
+        turn_id=house.new_id(),
+        message_id=house.new_id(),
+        course_id=dialogue.experience.course.id,
+        experience_id=dialogue.experience.id,
+        user_id=dialogue.learner.user_id,
+        model=house.models.reply,
+        owner=house.owner,
+        deadline_at=house.moment + DEADLINE,
+    )
+
+
+class _Turn:
+    """A turn under way; `metadata` is that of what the model does in it."""
+
+    def __init__(
+        self,
+        house: Institution,
+        conversation: Conversation,
+        posted: MessagePosted,
+        metadata: Metadata,
+    ) -> None:
+        self._house = house
+        self._conversation = conversation
+        self._posted = posted
+        self._metadata = metadata
+        self._stream = conversation.dialogue.stream
+
+    def run(self) -> Answered:
+        house, fate = self._house, self._house.chance.random()
+        if fate < 0.003:
+            yield house.chance.uniform(106, 600)
+            system = Metadata(actor=Actor(None, "system"), correlation_id=self._posted.turn_id)
+            self._fail(Failure(code=ABANDONED), system)
+            return False
+        answer = house.answers.ask(question(house, self._conversation, 95))
+        if fate < 0.02:
+            yield house.chance.uniform(0.4, 5)
+            self._stop(answer, deletes=fate < 0.006)
+            return False
+        if fate < 0.0215:
+            yield house.chance.uniform(1, 20)
+            self._fail(Failure(code=SERVICE_STOPPING, spent=spent_so_far(answer)), self._metadata)
+            return False
+        judged = self._judge(counts=isinstance(answer, ReplyRecord))
+        if isinstance(answer, Failure):
+            yield seconds(answer.spent.duration_ms)
+            self._fail(answer, self._metadata, *judged)
+            return False
+        yield seconds(answer.duration_ms)
+        late = judged and house.chance.random() < 0.04
+        self._reply(answer, [] if late else judged)
+        if late:
+            yield house.chance.uniform(1, 6)
+            house.record(self._stream, self._metadata, *judged)
+        return True
+
+    def _reply(self, record: ReplyRecord, judged: list[Fact]) -> None:
+        conversation = self._conversation
+        completed = ReplyCompleted(
+            conversation_id=conversation.id,
+            turn_id=self._posted.turn_id,
+            message_id=self._house.new_id(),
+            reply=record,
+        )
+        fact = Fact(completed, self._house.words.say(2.4), conversation)
+        self._house.record(self._stream, self._metadata, *judged, fact)
+        conversation.tokens += record.usage.output_tokens
+        conversation.messages += 1
+        conversation.replies += 1
+        conversation.last_reply = completed.message_id
+        conversation.asked_at = self._house.now
+
+    def _fail(self, failure: Failure, metadata: Metadata, *judged: Fact) -> None:
+        failed = ReplyFailed(
+            conversation_id=self._conversation.id,
+            turn_id=self._posted.turn_id,
+            **unanswered(failure),
+        )
+        partial = self._house.words.say(1) if failure.code == MODEL_INTERRUPTED else None
+        fact = Fact(failed, partial, self._conversation)
+        self._house.record(self._stream, metadata, *judged, fact)
+
+    def _stop(self, answer: ReplyRecord | Failure, deletes: bool) -> None:
+        """The learner does not want to wait, or deletes the conversation meanwhile."""
+        metadata = self._house.by_learner(self._conversation.dialogue.learner)
+        cancelled = ReplyCancelled(
+            conversation_id=self._conversation.id,
+            turn_id=self._posted.turn_id,
+            reason="conversation_completed" if deletes else "requested",
+            **msgspec.structs.asdict(spent_so_far(answer)),
+        )
+        partial = self._house.words.say(1) if self._house.chance.random() < 0.7 else None
+        self._house.record(self._stream, metadata, Fact(cancelled, partial, self._conversation))
+        if deletes:
+            delete(self._house, self._conversation, metadata)
+
+    def _judge(self, counts: bool) -> list[Fact]:
+        """What becomes of judging the objectives; a message that is taken back shows nothing."""
+        house, conversation = self._house, self._conversation
+        if not conversation.open_objectives:
+            return []
+        judged = house.answers.ask(question(house, conversation, 35, judges=True))
+        if isinstance(judged, ReplyRecord) and house.answers.judgement_fails():
+            judged = house.answers.unusable(judged)
+        turn_id = self._posted.turn_id
+        if isinstance(judged, Failure):
+            failed = AssessmentFailed(
+                conversation_id=conversation.id, turn_id=turn_id, **unanswered(judged)
+            )
+            return [Fact(failed)]
+        likely = 0.09 + 0.09 * min(conversation.dialogue.learner.diligence, 2.5)
+        shown = [n for n in conversation.open_objectives if house.chance.random() < likely]
+        covered = tuple(CoveredObjective(n, self._posted.message_id) for n in shown if counts)
+        conversation.covered.update(entry.objective for entry in covered)
+        assessed = ObjectivesAssessed(
+            conversation_id=conversation.id, turn_id=turn_id, covered=covered, judgement=judged
+        )
+        return [Fact(assessed)]
