@@ -48,6 +48,10 @@ class TextTooLong(ServiceError):
     """the text is too long"""
 
 
+class DaysTooMany(ServiceError):
+    """the days are too many"""
+
+
 class ConversationMoved(ServiceError):
     """the conversation has moved on; read it again"""
 
