@@ -185,5 +185,9 @@ class UnknownConversation(ServiceError):
     """There is no such conversation."""
 
 
+class UnknownCourse(ServiceError):
+    """there is no such course"""
+
+
 class UnknownUser(ServiceError):
     """There is no such user."""

@@ -20,6 +20,7 @@ MOST = 366
 """Days that one answer can be for."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_YEARS = (1970, 9998)
 _KNOWN = frozenset({"from", "to", "as_user_id"})
 _KNOWN_IN_LISTS = _KNOWN | {"page", "per_page"}
 
@@ -54,7 +55,7 @@ def wanted_days(request: web.Request, *, paged: bool = False) -> Days:
 
     Raises:
         BadRequest: A parameter cannot be read; the message names it.
-        DaysTooMany: They are too many, or the first comes after the last.
+        DaysTooMany: As `days_checked`.
     """
     for name in set(request.query):
         if name not in (_KNOWN_IN_LISTS if paged else _KNOWN):
@@ -64,9 +65,21 @@ def wanted_days(request: web.Request, *, paged: bool = False) -> Days:
     last = day_of("to", request.query.get("to")) or datetime.now(UTC).date()
     earliest = date.fromordinal(max(1, last.toordinal() - USUAL + 1))
     first = day_of("from", request.query.get("from")) or earliest
+    return days_checked(Days(first, last))
+
+
+def days_checked(days: Days) -> Days:
+    """The same days, if they can be answered for.
+
+    Raises:
+        DaysTooMany: They are too many, out of any calendar, or the first comes after the last.
+    """
+    first, last = days.first, days.last
+    if first.year < _YEARS[0] or last.year > _YEARS[1]:
+        raise DaysTooMany(f"from and to must be of the years {_YEARS[0]} to {_YEARS[1]}")
     if not 0 <= (last - first).days < MOST:
         raise DaysTooMany(f"from {first} to {last} must be 1 to {MOST} days")
-    return Days(first, last)
+    return days
 
 
 def day_of(name: str, text: str | None) -> date | None:

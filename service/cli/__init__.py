@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 
 from service.cli.accounts import account
+from service.cli.analytics import analytics
 from service.cli.audit import audit
 from service.cli.database import db, migrate
 from service.cli.doctor import doctor
@@ -33,7 +34,7 @@ def colloquy() -> None:
 
 COMMANDS = (
     *(serve, migrate, account, roster, token, experience, log, learner, hold, retention),
-    *(projections, seal, audit, db, doctor),
+    *(projections, analytics, seal, audit, db, doctor),
 )
 for command in COMMANDS:
     colloquy.add_command(command)
