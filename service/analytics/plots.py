@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-_WIDTH = 460
+_WIDTH = 540
 _STEP = 15
-_HEIGHT = 190
+_HEIGHT = 200
 _SHADES = ("var(--first)", "var(--second)", "var(--third)", "var(--fourth)")
 _INK = "currentColor"
 _CONFIG: dict[str, Any] = {
     "background": None,
+    "font": "Arial, Liberation Sans, Helvetica, sans-serif",
     "view": {"stroke": None},
     "axis": {
         "labelColor": _INK,
@@ -17,12 +18,18 @@ _CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "labelFontSize": 11,
         "titleFontSize": 11,
-        "labelLimit": 190,
+        "labelLimit": 200,
         "gridColor": "var(--line)",
         "domainColor": "var(--line)",
         "tickColor": "var(--line)",
     },
-    "legend": {"labelColor": _INK, "labelFontSize": 11, "title": None, "orient": "top"},
+    "legend": {
+        "labelColor": _INK,
+        "labelFontSize": 11,
+        "title": None,
+        "orient": "top",
+        "columnPadding": 24,
+    },
     "bar": {"color": _SHADES[0]},
 }
 
@@ -99,7 +106,7 @@ def _svg(spec: dict[str, Any], values: Values) -> str:
         "width": _WIDTH,
         "height": _HEIGHT,
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": {"left": 2, "right": 8, "top": 4, "bottom": 2},
+        "padding": {"left": 14, "right": 14, "top": 4, "bottom": 2},
         "data": {"values": [dict(zip("abc", value, strict=False)) for value in values]},
         "config": _CONFIG,
         **spec,

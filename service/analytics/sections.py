@@ -1,13 +1,12 @@
 """The parts of a report: each plot with its title, its summary in words, and its numbers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from service.analytics import plots
-from service.analytics.figures import Bin, CourseFigures, Spread
+from service.analytics.figures import Bin, CourseFigures, Day, Spread
 
 _LABEL = 34
 _MICRO = 1_000_000
@@ -23,7 +22,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     summary: str
-    plot: Any
+    plot: Callable[[], str] | None
     heads: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
 
@@ -77,7 +76,7 @@ def _learners(figures: CourseFigures) -> Section:
     )
 
 
-def _busy(day: Any) -> bool:
+def _busy(day: Day) -> bool:
     return any((day.learners, day.messages, day.replies, day.failed, day.cost_microusd))
 
 
@@ -142,7 +141,7 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
 
 def _durations(figures: CourseFigures) -> Section:
     latency = figures.latency
-    values = _shown(latency.durations, lambda ms: f"{ms / 1000:g} s")
+    values = _shown(latency.durations, lambda ms: f"{ms / 1000:g}", "s")
     return Section(
         title="Time to the whole answer",
         summary=f"{_many(latency.turns, 'answer')}: {_spread(latency.duration_ms, _seconds)}. "
@@ -171,7 +170,7 @@ def _failures(figures: CourseFigures) -> Section:
 
 def _costs(figures: CourseFigures) -> Section:
     costs = figures.costs
-    values = _shown(costs.costs, lambda microusd: f"${microusd / _MICRO:g}")
+    values = _shown(costs.costs, lambda microusd: f"{microusd / _MICRO * 100:g}", "¢")
     return Section(
         title="Cost of a conversation",
         summary=f"{_many(costs.conversations, 'conversation')} of which all costs are known: "
@@ -231,13 +230,14 @@ def _models(figures: CourseFigures) -> Section:
     )
 
 
-def _shown(bins: Iterable[Bin], written: Any) -> list[tuple[str, int]]:
+def _shown(
+    bins: Iterable[Bin], written: Callable[[float], str], unit: str
+) -> list[tuple[str, int]]:
     """Bins with labels, from the first that has something to the last."""
     labelled = [
-        (
-            f"{written(b.lower)} – {written(b.upper)}" if b.upper else f"≥ {written(b.lower)}",
-            b.count,
-        )
+        (f"{written(b.lower)}–{written(b.upper)} {unit}", b.count)
+        if b.upper
+        else (f"≥ {written(b.lower)} {unit}", b.count)
         for b in bins
     ]
     filled = [number for number, (_, count) in enumerate(labelled) if count]
@@ -249,7 +249,7 @@ def _named(experience_id: int, titles: Mapping[int, str], length: int = _LABEL) 
     return name if len(name) <= length else name[: length - 1].rstrip() + "…"
 
 
-def _spread(spread: Spread, written: Any) -> str:
+def _spread(spread: Spread, written: Callable[[float], str]) -> str:
     if spread.p50 is None or spread.p95 is None:
         return "none measured"
     return f"half within {written(spread.p50)}, 95 of 100 within {written(spread.p95)}"
