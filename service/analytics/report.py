@@ -66,8 +66,9 @@ def notes_of(fresh: Freshness) -> Iterable[str]:
     if fresh.paused:
         yield f"Paused by an operator, and not up to date: {', '.join(fresh.paused)}."
     if fresh.lag_events:
+        events = "event" if fresh.lag_events == 1 else "events"
         yield (
-            f"Not all is counted yet: the log has {fresh.lag_events:,} later events, the first "
+            f"Not all is counted yet: the log has {fresh.lag_events:,} later {events}, the first "
             f"of them {fresh.lag_seconds:,.0f} seconds old."
         )
 

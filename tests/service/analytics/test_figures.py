@@ -94,8 +94,9 @@ async def world(server_url: str) -> AsyncIterator[World]:
 
 async def _world(owner: Connection, reader: Figures) -> World:
     await owner.execute("VACUUM ANALYZE")
-    first, last = await owner.fetchrow(SPAN) or (None, None)
-    days = Days(first, last)
+    span = await owner.fetchrow(SPAN)
+    assert span is not None
+    days = Days(*span)
     course = await reader.of_course(1, 1, days)
     numbers = [funnel.ai_experience_id for funnel in course.funnels]
     experiences = [await reader.of_experience(1, 1, number, days) for number in numbers]
