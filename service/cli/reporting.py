@@ -1,17 +1,17 @@
 """`colloquy analytics report`: a course's figures as a page."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from eventstore.connections import AccountPool, close_pool, open_pool
-from service.analytics.asking import USUAL, days_checked
+from service.analytics.asking import MOST, USUAL, days_checked
 from service.analytics.reading import Days, Figures
 from service.analytics.report import Report, notes_of, page_of
 from service.cli.session import ID, check_account, in_account, owner, with_database
 from service.database import Database
-from service.errors import UnknownCourse
+from service.errors import ServiceError, UnknownCourse
 from service.settings import Settings
 from sql.loader import query
 
@@ -21,7 +21,12 @@ _CONNECTIONS = 2
 
 @click.command()
 @click.option("--course", "course_id", type=ID, required=True, help="The course, by its number.")
-@click.option("--from", "since", type=_DAY, help="First day, in UTC; else the course's first.")
+@click.option(
+    "--from",
+    "since",
+    type=_DAY,
+    help="First day, in UTC; else the course's first, a year back at most.",
+)
 @click.option("--to", "until", type=_DAY, help="Last day, in UTC; else the course's last.")
 @click.option(
     "--out",
@@ -48,7 +53,10 @@ def report(
             await close_pool(pool)
 
     made = with_database(work)
-    out.write_bytes(page_of(made))
+    try:
+        out.write_bytes(page_of(made))
+    except OSError as error:
+        raise ServiceError(f"{out}: {error.strerror}") from error
     for note in notes_of(made.figures.freshness):
         click.echo(note, err=True)
     click.echo(f"{made.figures.first} to {made.figures.last}: {out}")
@@ -59,10 +67,10 @@ async def _report(
 ) -> Report:
     reader = Figures(pool)
     today = datetime.now(UTC).date()
-    span = await reader.span(account_id, course_id)
-    if span is None:
-        span = Days(date.fromordinal((last or today).toordinal() - USUAL + 1), last or today)
-    days = days_checked(Days(first or span.first, last or span.last))
+    span = await reader.span(account_id, course_id) or Days(today - timedelta(USUAL - 1), today)
+    last = last or span.last
+    earliest = date.fromordinal(max(1, last.toordinal() - MOST + 1))
+    days = days_checked(Days(first or max(span.first, earliest), last))
     figures = await reader.of_course(account_id, course_id, days)
     rows = await pool.fetch(account_id, query("list_course_experiences"), account_id, course_id)
     titles = {row["experience_id"]: row["title"] for row in rows}

@@ -186,6 +186,8 @@ def test_a_course_that_is_not_there_is_refused_in_words(
     days = ("--course", 1, "--from", "2026-01-02", "--to", "2026-01-01")
     assert "must be 1 to 366 days" in refused(on_database(*ask, *days))
     assert not out.exists()
+    nowhere = ("analytics", "report", "--course", 1, "--out", tmp_path / "none" / "c.html")
+    assert refused(on_database(*nowhere)).endswith("c.html: No such file or directory")
 
 
 async def _second(url: str) -> int:
