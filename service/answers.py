@@ -186,6 +186,7 @@ _STATUS: dict[type[Exception], int] = {
     errors.UnsupportedBody: 415,
     errors.KeyMalformed: 400,
     errors.TextTooLong: 422,
+    errors.DaysTooMany: 422,
     errors.KeyReused: 422,
     errors.ConversationMoved: 412,
     errors.HeadersTooLarge: 431,

@@ -15,6 +15,7 @@ from eventstore.link import Link
 from eventstore.log import EventLog
 from projections.runner import Runner
 from service import quotas
+from service.analytics.reading import Figures
 from service.audit.desk import make_desk
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
@@ -133,6 +134,7 @@ def _services(
         records=LearnerRecords(events, pool, Holds(events, pool)),
         reads=Reads(events),
         audit=make_desk(events, pool, link, reason_required=settings.audit_reason == "required"),
+        figures=Figures(pool),
         models=choice,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),

@@ -48,6 +48,10 @@ class TextTooLong(ServiceError):
     """the text is too long"""
 
 
+class DaysTooMany(ServiceError):
+    """the days are too many"""
+
+
 class ConversationMoved(ServiceError):
     """the conversation has moved on; read it again"""
 
@@ -179,6 +183,10 @@ class UnknownAccount(ServiceError):
 
 class UnknownConversation(ServiceError):
     """There is no such conversation."""
+
+
+class UnknownCourse(ServiceError):
+    """there is no such course"""
 
 
 class UnknownUser(ServiceError):

@@ -11,6 +11,7 @@ from eventstore.connections import AccountPool, Pool
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
 from service.access import Access, check, check_account, path_id
+from service.analytics.reading import Figures
 from service.audit.desk import Desk
 from service.callers import Caller, Callers
 from service.dialogues import DialogueKey, Dialogues
@@ -56,6 +57,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     records: LearnerRecords
     reads: Reads
     audit: Desk
+    figures: Figures
     models: ModelChoice
     owner: int
     budget: timedelta
@@ -78,6 +80,7 @@ async def access_of(
     conversation: str = "id",
     limited: Kind | None = None,
     caller: Caller | None = None,
+    everywhere: str | None = None,
 ) -> Access:
     """The caller, who may do what the path names.
 
@@ -85,6 +88,7 @@ async def access_of(
         conversation: The path's parameter that names the conversation.
         limited: What is counted for the caller.
         caller: Whose request it is, where that is known already.
+        everywhere: A scope that does as well, and makes its bearer an analyst in every course.
 
     Raises:
         ServiceError: The first check that fails.
@@ -101,7 +105,11 @@ async def access_of(
         limited,
     )
     access = check(
-        caller, row, request[SCOPE], of_course="ai_experience_id" not in request.match_info
+        caller,
+        row,
+        request[SCOPE],
+        of_course="ai_experience_id" not in request.match_info,
+        everywhere=everywhere,
     )
     await services.callers.admit(services.pool, caller, access.user_id)
     note(request, access)

@@ -10,6 +10,7 @@ from service import (
     teacher_handlers,
     turn_handlers,
 )
+from service.analytics import handlers as analytics_handlers
 from service.audit import handlers as audit_handlers
 from service.learners import handlers as learners_handlers
 from service.openapi import serving
@@ -22,6 +23,9 @@ LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
 LEARNER_RECORD = "/api/v1/users/{user_id}/learner_record"
 STUDENTS = EXPERIENCE + "/ai_conversations"
 AUDIT = "/api/v1/audit"
+ANALYTICS = "/api/v1/analytics"
+COURSE_FIGURES = ANALYTICS + "/courses/{course_id}"
+EXPERIENCE_FIGURES = COURSE_FIGURES + "/experiences/{ai_experience_id}"
 
 ROUTES = (
     web.get(DIALOGUE, handlers.get_active_conversation),
@@ -50,6 +54,10 @@ ROUTES = (
     web.get(
         AUDIT + "/conversations/{id}/replay", audit_handlers.replay_conversation, allow_head=False
     ),
+    web.get(ANALYTICS + "/courses", analytics_handlers.list_courses),
+    web.get(COURSE_FIGURES, analytics_handlers.get_course),
+    web.get(EXPERIENCE_FIGURES, analytics_handlers.get_experience),
+    web.get(ANALYTICS + "/freshness", analytics_handlers.get_freshness),
     web.get("/api/v1/openapi.json", serving.get_description),
     web.get("/docs", serving.get_page),
     web.get("/healthz", handlers.healthz),

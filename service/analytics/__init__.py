@@ -1,1 +1,1 @@
-"""What analysts take away: tables as files, and learning records made from the log."""
+"""What analysts take away: figures, reports, tables as files, learning records."""

@@ -4,6 +4,7 @@ import click
 
 from service.cli.dictionary import dictionary
 from service.cli.exporting import check, export
+from service.cli.reporting import report
 from service.cli.statements import statements
 
 
@@ -12,5 +13,5 @@ def analytics() -> None:
     """What analysts take away."""
 
 
-for command in (export, check, dictionary, statements):
+for command in (export, check, report, dictionary, statements):
     analytics.add_command(command)

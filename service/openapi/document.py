@@ -79,13 +79,14 @@ def document() -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    scope = operation.scope or scope_of(operation.method, operation.path)
+    scopes = [operation.scope or scope_of(operation.method, operation.path)]
+    scopes += [operation.wider] if operation.wider else []
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": f"{operation.text}\n\nFor: {operation.who}.",
-        "security": [{"bearer": [scope]}],
+        "security": [{"bearer": [scope]} for scope in scopes],
         "parameters": [
             {"$ref": f"#/components/parameters/{name}"}
             for name in (*operation.query, *operation.headers)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from service.openapi.analysing_examples import ANALYSING
+
 _TURN_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a01"
 _MESSAGE_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a02"
 _REFERENCE = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a03"
@@ -220,6 +222,7 @@ EXAMPLES: dict[str, Any] = {
             }
         ],
     },
+    **ANALYSING,
     "Problem": {"error": "Resource Not Found", "reference_id": _REFERENCE},
     "FieldProblems": {
         "errors": {"title": [{"message": "is required"}]},

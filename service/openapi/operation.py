@@ -22,6 +22,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         query: Parameters of the query that it obeys.
         refuses: Statuses that it can refuse with, beside those of all endpoints.
         scope: What a token must name; where it is None, the endpoint, if the token names any.
+        wider: A scope that does as well, and reaches more.
         media: Other media types that it can answer with.
     """
 
@@ -41,4 +42,5 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[str, ...] = ()
     refuses: tuple[int, ...] = ()
     scope: str | None = None
+    wider: str | None = None
     media: tuple[str, ...] = ()

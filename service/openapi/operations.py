@@ -5,6 +5,7 @@ from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.experience_bodies import ExperienceBody
 from service.learners.records import LearnerRecord
 from service.openapi import shapes
+from service.openapi.analysing import ANALYSING
 from service.openapi.auditing import AUDITING
 from service.openapi.operation import Operation
 
@@ -268,4 +269,5 @@ OPERATIONS: tuple[Operation, ...] = (
         media=("text/html",),
     ),
     *AUDITING,
+    *ANALYSING,
 )

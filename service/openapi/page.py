@@ -87,7 +87,8 @@ def _group(described: Document, tag: str, found: Found) -> str:
 
 def _article(described: Document, method: str, path: str, operation: dict[str, Any]) -> str:
     scopes = [s for needed in operation["security"] for s in needed["bearer"]]
-    scope = f"<p>Scope: <code>{escape(scopes[0])}</code></p>" if scopes else ""
+    shown = " or ".join(f"<code>{escape(scope)}</code>" for scope in scopes)
+    scope = f"<p>Scope: {shown}</p>" if scopes else ""
     return (
         f'<article id="{escape(operation["operationId"])}"><h3>{escape(operation["summary"])}</h3>'
         f'<p class="path"><span class="method {method}">{method}</span>{escape(path)}</p>'

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.openapi.schemas import ID, TIME, UUID, Schema
+from service.openapi.schemas import DAY, ID, TIME, UUID, Schema
 from service.pagination import DEFAULT_SIZE, LARGEST_SIZE
 
 _STRING: Schema = {"type": "string"}
@@ -75,6 +75,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     ),
     "from": _optional("query", "from", "Only from this time on.", TIME),
     "to": _optional("query", "to", "Only up to this time; not with events to come.", TIME),
+    "first_day": _optional("query", "from", "The first day, in UTC.", DAY),
+    "last_day": _optional("query", "to", "The last day, in UTC.", DAY),
     "after": _optional(
         "query", "after", "Only positions above this one.", {**ID, "minimum": 0, "default": 0}
     ),

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from eventstore.protection import MAX_REASON
+from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
 from service.answers import ConversationAnswer
 from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
@@ -42,6 +43,7 @@ ANSWERS: tuple[type[msgspec.Struct], ...] = (
     shapes.HoldProblem,
     *(shapes.NoToken, shapes.BadToken, shapes.Forbidden),
     *(AuditedEvent, Replayed),
+    *(CoursesFigures, CourseFigures, ExperienceFigures, AllFreshness),
 )
 
 _EXPERIENCE: dict[str, Schema] = {
@@ -99,6 +101,9 @@ ID: Schema = {"type": "integer", "minimum": 1, "maximum": _LARGEST_ID}
 
 TIME: Schema = _TIME
 """A moment in a query."""
+
+DAY: Schema = {"type": "string", "format": "date"}
+"""A day in a query."""
 
 UUID: Schema = _UUID
 """An id of a message, a turn or feedback in a path."""

@@ -17,8 +17,8 @@ wherever GET is, with the same scope, but for the stream of a turn and the audit
 `ai_experience[title]=…`; up to 1 MiB. Unknown fields are refused. Answers are JSON in UTF-8.
 
 **Ids** are integers, and strings under `Accept: application/json+canvas-string-ids` (the
-answer's type stays `application/json`), but in the audit. Ids of messages, turns and votes are
-UUIDs. What cannot be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
+answer's type stays `application/json`), but in audit and analytics. Ids of messages, turns and
+votes are UUIDs. What cannot be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
 
 **Order of checks.** Token, scope, course, experience, conversation, then the request itself.
 Somebody else's conversation is not found.
@@ -50,7 +50,10 @@ REFUSALS: dict[int, tuple[str, str]] = {
     412: ("PreconditionFailed", "The conversation has moved on since the ETag of `If-Match`."),
     413: ("TooLarge", "The body is over 1 MiB."),
     415: ("UnsupportedMediaType", "The body is neither JSON nor a form."),
-    422: ("Unprocessable", "A text is too long, or the Idempotency-Key had another request."),
+    422: (
+        "Unprocessable",
+        "A text is too long, days are too many, or the Idempotency-Key had another request.",
+    ),
     429: ("RateLimited", "The user's limit for today is used up."),
     431: ("HeadersTooLarge", "The headers are over 16 KiB."),
     503: ("Unavailable", "The model gave no answer, or the service cannot answer now."),

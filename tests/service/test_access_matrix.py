@@ -12,8 +12,10 @@ from eventstore.connections import connect
 from eventstore.events import ReplyCompleted
 from service.middlewares import scope_of
 from service.routes import (
+    COURSE_FIGURES,
     DIALOGUE,
     EXPERIENCE,
+    EXPERIENCE_FIGURES,
     EXPERIENCES,
     FEEDBACK,
     ROUTES,
@@ -92,9 +94,12 @@ ENDPOINTS = (
     Endpoint("POST", EVALUATION, MANAGERS),
     Endpoint("GET", TURN + "/stream", OWNERS_AND_MANAGERS),
     Endpoint("POST", TURN + "/cancel", (404, 404, 409, 409)),
+    Endpoint("GET", COURSE_FIGURES, MANAGERS),
+    Endpoint("GET", EXPERIENCE_FIGURES, MANAGERS),
 )
-OF_EXPERIENCES = [e for e in ENDPOINTS if EXPERIENCE in e.path]
-OF_CONVERSATIONS = [e for e in OF_EXPERIENCES if "id}/" in e.path.removeprefix(EXPERIENCE) + "/"]
+OF_EXPERIENCES = [e for e in ENDPOINTS if "{ai_experience_id}" in e.path]
+OF_DIALOGUES = [e for e in OF_EXPERIENCES if EXPERIENCE in e.path]
+OF_CONVERSATIONS = [e for e in OF_DIALOGUES if "id}/" in e.path.removeprefix(EXPERIENCE) + "/"]
 
 each_endpoint = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
 each_of_experience = pytest.mark.parametrize("endpoint", OF_EXPERIENCES, ids=lambda e: e.name)
@@ -181,7 +186,7 @@ async def limited_token(service: Service, user: int, *scopes: str) -> dict[str, 
 
 
 async def test_the_matrix_has_every_endpoint_of_courses() -> None:
-    routes = {(r.method, r.path) for r in ROUTES if r.path.startswith("/api/v1/courses")}
+    routes = {(r.method, r.path) for r in ROUTES if "{course_id}" in r.path}
     assert {(e.method, e.path) for e in ENDPOINTS} == routes
 
 

@@ -32,14 +32,14 @@ values = [1]
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 422, 429, "5xx"]
 
-# … or whose message an id is (400: only the model's take votes).
+# … or whose message an id is (400: only the model's take votes; 401: an analyst has no scope).
 [[operations]]
 include-operation-id = "giveFeedback"
-checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404, 422]
+checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 401, 403, 404, 422]
 """
 
 
-@pytest.mark.parametrize("user", [LEARNER, TEACHER], ids=["learner", "teacher"])
+@pytest.mark.parametrize("user", [LEARNER, TEACHER, 901], ids=["learner", "teacher", "analyst"])
 async def test_generated_requests_are_answered_as_described(
     database_url: str, tmp_path: Path, user: int
 ) -> None:

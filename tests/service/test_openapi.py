@@ -143,9 +143,18 @@ def test_every_type_has_all_its_fields_in_its_schema() -> None:
 def test_every_operation_but_those_of_the_description_needs_its_scope() -> None:
     for method, path, operation in operations():
         own = path in (DESCRIPTION, "/docs")
-        scope = "colloquy:audit" if "/audit/" in path else scope_of(method, path)
-        expected = [] if own else [{"bearer": [scope]}]
+        expected = [] if own else [{"bearer": [scope]} for scope in scopes_of(method, path)]
         assert operation["security"] == expected
+
+
+def scopes_of(method: str, path: str) -> list[str]:
+    """Those of which a token needs one."""
+    if "/audit/" in path:
+        return ["colloquy:audit"]
+    if "/analytics/" not in path:
+        return [scope_of(method, path)]
+    own = [scope_of(method, path)] if "{" in path else []
+    return [*own, "colloquy:analytics"]
 
 
 async def test_the_document_is_served_to_anybody_and_not_twice(database_url: str) -> None:

@@ -1,0 +1,9 @@
+-- How many of the same conversations cost how much: bin n has those from edge n of $6 (millionths
+-- of a dollar, counted from 1) to below the next.
+SELECT width_bucket(c.cost_microusd, $6::bigint[]) AS bin, count(*) AS counted
+  FROM analytics.conversation_facts c
+ WHERE c.account_id = $1 AND c.course_id = $2 AND c.unpriced = 0
+   AND ($3::bigint IS NULL OR c.experience_id = $3)
+   AND c.started_at >= ($4::date)::timestamp AT TIME ZONE 'UTC'
+   AND c.started_at < ($5::date + 1)::timestamp AT TIME ZONE 'UTC'
+ GROUP BY 1

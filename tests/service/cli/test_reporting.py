@@ -1,0 +1,237 @@
+"""`colloquy analytics report`: one page with a course's figures, to read anywhere."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from eventstore.connections import AccountPool, close_pool, connect, open_pool
+from eventstore.link import Link
+from service.analytics.figures import CourseFigures
+from service.analytics.reading import Days, Figures
+from service.app import running_log
+from service.identity.accounts import create_account
+from service.roster import Enrollment, import_roster
+from tests.clients.programs import program
+from tests.clients.programs import run as run_program
+from tests.eventstore.building import Learner, append_steps, experience_created
+from tests.projections.viewing import catch_up
+from tests.running import environment_of
+from tests.service.cli.commanding import Run, now, refused
+
+TITLE = 'A <b>"tide"</b> & more'
+LABEL = re.compile(r">([^<>]+)</text>")
+XMLNS = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
+LOADING = {"script", "link", "img", "iframe", "object", "embed", "image", "use", "a", "form"}
+
+
+class Page(HTMLParser):
+    """Elements, attributes that load or run something, table cells, and words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.loaded: list[str] = []
+        self.rows: list[list[str]] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.loaded += [
+            f"{tag} {name}={value}"
+            for name, value in attrs
+            if name in ("src", "srcset", "href", "xlink:href", "style") or name.startswith("on")
+        ]
+        if tag == "tr":
+            self.rows.append([])
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+        if self.elements and self.elements[-1] == "td" and data.strip():
+            self.rows[-1].append(data)
+
+
+@pytest.fixture
+def taught(database_url: str) -> str:
+    """A database in which course 1 has been taught, and course 2 has not."""
+    now(lambda: _teach(database_url))
+    return database_url
+
+
+async def _teach(url: str) -> None:
+    owner = await connect(url)
+    rows = [
+        Enrollment(course_id=course, user_id=101, name="Ada", role="learner", status="active")
+        for course in (1, 2)
+    ]
+    await import_roster(owner, 1, rows)
+    await owner.close()
+    learner, failing = Learner(101), Learner(102)
+    steps = [
+        experience_created(title=TITLE),
+        *(learner.asks_to_open(), learner.opens(), learner.says(), learner.is_answered()),
+        *(learner.says(), learner.is_not_answered("model_refused")),
+        *(failing.asks_to_open(), failing.opening_fails("model_timeout")),
+    ]
+    async with running_log(url) as (log, _, link):
+        await append_steps(log, steps)
+        await _catch_up(url, link)
+
+
+async def _catch_up(url: str, link: Link) -> None:
+    workers = await open_pool(url, "colloquy_worker", 2)
+    try:
+        await catch_up(workers, link)
+    finally:
+        await close_pool(workers)
+
+
+async def _figures(url: str, days: Days) -> CourseFigures:
+    pool = await open_pool(url, "colloquy_service", 2)
+    try:
+        return await Figures(AccountPool(pool)).of_course(1, 1, days)
+    finally:
+        await close_pool(pool)
+
+
+def made(on_database: Run, out: Path, *more: object) -> Page:
+    ended = on_database("analytics", "report", "--course", 1, "--out", out, *more)
+    assert ended.code == 0, ended
+    return Page(out.read_text("utf-8"))
+
+
+def test_the_page_has_the_figures_that_the_api_answers_with(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    page = made(on_database, tmp_path / "course.html")
+    today = datetime.now(UTC).date()
+    figures = now(lambda: _figures(taught, Days(today - timedelta(days=1), today)))
+    totals = figures.totals
+    assert (totals.learners, totals.conversations, totals.messages, totals.replies) == (2, 1, 2, 1)
+    busy = [day for day in figures.days if day.messages]
+    for day in busy:
+        numbers = (day.messages, day.replies, day.failed, day.cancelled)
+        assert [str(day.day), *map(str, numbers)] in page.rows
+    for outcome in figures.outcomes:
+        wanted = (outcome.kind, outcome.outcome, outcome.code or "–", outcome.turns)
+        assert [*map(str, wanted)] in page.rows
+    for model in figures.models:
+        assert [model.model, model.purpose] in [row[:2] for row in page.rows]
+    assert "Learners sent 2 messages; 1 were answered, 2 turns failed" in page.words
+    assert f"position {figures.freshness.position}" in page.words
+
+
+def test_the_page_loads_and_runs_nothing(on_database: Run, taught: str, tmp_path: Path) -> None:
+    file = tmp_path / "course.html"
+    page = made(on_database, file)
+    text = file.read_text("utf-8")
+    assert page.elements.count("svg") >= 6
+    assert not LOADING & set(page.elements)
+    assert page.loaded == []
+    assert "url(" not in text
+    assert "@import" not in text
+    for known in XMLNS:
+        text = text.replace(f'="{known}"', "")
+    assert "://" not in text
+
+
+def test_each_plot_has_a_title_a_summary_and_its_numbers(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    page = made(on_database, tmp_path / "course.html")
+    parts = page.elements.count("section")
+    assert page.elements.count("h2") == parts >= 9
+    assert page.elements.count("details") >= page.elements.count("svg")
+
+
+def test_titles_are_shown_as_they_are_and_nothing_else(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "course.html"
+    page = made(on_database, file)
+    assert "b" not in page.elements
+    assert f"1 {TITLE}" in page.words
+    assert [label for label in LABEL.findall(file.read_text("utf-8")) if "&lt;b&gt;" in label]
+    assert escape("<b>", quote=False) in file.read_text("utf-8")
+
+
+def test_a_course_in_which_nothing_happened_has_a_page_that_says_so(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    for more in (("--course", 2), ("--from", "2001-01-01", "--to", "2001-02-01")):
+        page = made(on_database, tmp_path / "course.html", *more)
+        assert "Nothing has happened in this course in these days." in page.words
+        assert "svg" not in page.elements
+
+
+def test_the_days_are_those_asked_for(on_database: Run, taught: str, tmp_path: Path) -> None:
+    page = made(on_database, tmp_path / "c.html", "--from", "2026-01-01", "--to", "2026-01-02")
+    assert "2026-01-01 to 2026-01-02, in UTC" in page.words
+
+
+def test_a_course_that_is_not_there_is_refused_in_words(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "course.html"
+    ask = ("analytics", "report", "--out", out)
+    second = now(lambda: _second(taught))
+    assert refused(on_database(*ask, "--course", 9)) == "there is no course 9 in account 1"
+    foreign = refused(on_database(*ask, "--course", 1, "--account", second))
+    assert foreign == f"there is no course 1 in account {second}"
+    assert "there is no account 77" in refused(on_database(*ask, "--course", 1, "--account", 77))
+    days = ("--course", 1, "--from", "2026-01-02", "--to", "2026-01-01")
+    assert "must be 1 to 366 days" in refused(on_database(*ask, *days))
+    assert not out.exists()
+    nowhere = ("analytics", "report", "--course", 1, "--out", tmp_path / "none" / "c.html")
+    assert refused(on_database(*nowhere)).endswith("c.html: No such file or directory")
+
+
+async def _second(url: str) -> int:
+    owner = await connect(url)
+    try:
+        return await create_account(owner, "Another institution")
+    finally:
+        await owner.close()
+
+
+def test_a_page_that_is_not_up_to_date_says_so(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    now(lambda: _pause(taught))
+    page = made(on_database, tmp_path / "course.html")
+    assert "Paused by an operator, and not up to date: turn_facts." in page.words
+    assert "Stopped, and not up to date: feedback_facts." in page.words
+    assert "Not all is counted yet: the log has 1 later event" in page.words
+
+
+async def _pause(url: str) -> None:
+    owner = await connect(url)
+    await owner.execute("INSERT INTO projection_pauses (name) VALUES ('turn_facts')")
+    await owner.execute(
+        "UPDATE projection_checkpoints SET error = 'x', error_position = 1, error_at = now()"
+        " WHERE name = 'feedback_facts' AND account_id = 1"
+    )
+    await owner.close()
+    async with running_log(url) as (log, _, _):
+        await append_steps(log, [experience_created(2)])
+
+
+@pytest.mark.chromium
+def test_a_browser_shows_it_without_a_complaint(
+    on_database: Run, taught: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "course.html"
+    made(on_database, file)
+    command = (
+        *(program("chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+        *("--disable-background-networking", "--enable-logging=stderr", "--disable-dev-shm-usage"),
+        *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", file.as_uri()),
+    )
+    out = now(lambda: run_program(*command, folder=tmp_path, environment=environment_of({})))
+    assert "CONSOLE" not in out
+    assert "Messages a day" in out
+    assert out.count("</svg>") >= 6
