@@ -8,7 +8,9 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.log import EventLog
+from projections import ranges as ranges_module
 from projections.definitions import Definition, definitions
+from projections.ranges import build_ranges
 from projections.rebuild import _create
 from sql.loader import query
 from tests.eventstore.asking import with_records
@@ -89,13 +91,18 @@ async def rows_after(
                 await owner.execute(f"SELECT {schema}.apply($1, $2, $3)", ACCOUNT, after, upto)
             if analyse:
                 await owner.execute("ANALYZE")
-        rows: Rows = []
-        for (table,) in await owner.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", schema
-        ):
-            found = await owner.fetch(f"SELECT * FROM {schema}.{table}")
-            rows += sorted(((table, *row) for row in found), key=repr)
-        return rows
+        return await rows_in(owner, schema)
+
+
+async def rows_in(owner: Connection, schema: str) -> Rows:
+    """All rows of a schema's tables, in an order that depends on nothing but them."""
+    rows: Rows = []
+    for (table,) in await owner.fetch(
+        "SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", schema
+    ):
+        found = await owner.fetch(f"SELECT * FROM {schema}.{table}")
+        rows += sorted(((table, *row) for row in found), key=repr)
+    return rows
 
 
 async def days_of(analysis: Analysis, seed: int, steps: int = 150) -> None:
@@ -147,6 +154,28 @@ async def test_ranges_may_come_again_or_in_any_order_where_the_definition_says_s
         if not known.additive:
             some = [again for one in some for again in (one, one)] + some[: len(some) // 2]
         assert await rows_after(owner, known, some) == whole
+
+
+@pytest.mark.parametrize(
+    "known", [k for k in FACTS if k.order == "any"], ids=lambda known: known.name
+)
+async def test_ranges_that_are_applied_at_once_make_the_same_rows(
+    log: EventLog,
+    analysis: Analysis,
+    owner: Connection,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    known: Definition,
+) -> None:
+    await days_of(analysis, seed=15)
+    head = await log.head(ACCOUNT)
+    whole = await rows_after(owner, known, [(0, head)])
+    monkeypatch.setattr(ranges_module, "STEP", 5)
+    monkeypatch.setattr(ranges_module, "LANES", 4)
+    async with generation(owner, known) as schema:
+        number = int(schema.rpartition("_")[2])
+        await build_ranges(database_url, known.name, number)
+        assert await rows_in(owner, schema) == whole
 
 
 async def test_no_words_of_anybody_get_into_a_view(analysis: Analysis, owner: Connection) -> None:

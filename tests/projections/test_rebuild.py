@@ -409,7 +409,7 @@ async def test_the_views_stay_readable_to_their_readers_and_to_no_one_else(
         await rebuild(database_url, known)
         for role in ("colloquy_service", "colloquy_auditor", "colloquy_analyst"):
             for table in known.tables:
-                readable = await owner.fetchval(may, role, f"read.{table}")
+                readable = await owner.fetchval(may, role, f"{known.schema}.{table}")
                 assert readable == (role in known.readers), (role, table)
 
 

@@ -25,6 +25,7 @@ CREATE TABLE evaluation_facts (
     position                    bigint NOT NULL,
     PRIMARY KEY (account_id, evaluation_id)
 ) WITH (fillfactor = 80);
+CREATE INDEX ON evaluation_facts (account_id, course_id, requested_at);
 COMMENT ON TABLE evaluation_facts IS 'One row for each evaluation of a conversation that somebody asked for; one of the same conversation that was asked for again is another. No words of it.';
 COMMENT ON COLUMN evaluation_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN evaluation_facts.evaluation_id IS 'The evaluation; the same as turn_id in turn_facts.';
@@ -41,7 +42,7 @@ COMMENT ON COLUMN evaluation_facts.code IS 'Why it failed; null otherwise.';
 COMMENT ON COLUMN evaluation_facts.retryable IS 'Whether asking again made sense after the failure; null without a failure.';
 COMMENT ON COLUMN evaluation_facts.model IS 'The model that answered; until then, and where none did, the one asked.';
 COMMENT ON COLUMN evaluation_facts.fallback IS 'Whether the evaluation is of a model other than the first choice; null without one.';
-COMMENT ON COLUMN evaluation_facts.prompt IS 'Name of the prompt template, its version included; null without an evaluation.';
+COMMENT ON COLUMN evaluation_facts.prompt IS 'Name of the prompt template''s file, its version included; null without an evaluation.';
 COMMENT ON COLUMN evaluation_facts.duration_ms IS 'Milliseconds from asking the model to the end of its answer; null while pending or when nobody measured it.';
 COMMENT ON COLUMN evaluation_facts.input_tokens IS 'Tokens read at the full price, not counting the two cache figures; null where no tokens were told.';
 COMMENT ON COLUMN evaluation_facts.output_tokens IS 'Tokens written; null where no tokens were told.';

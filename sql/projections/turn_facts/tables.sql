@@ -49,7 +49,7 @@ COMMENT ON COLUMN turn_facts.code IS 'Why it failed or was cancelled; null other
 COMMENT ON COLUMN turn_facts.retryable IS 'Whether asking again made sense after the failure; null without a failure.';
 COMMENT ON COLUMN turn_facts.model IS 'The model that answered; until then, and where none did, the one asked.';
 COMMENT ON COLUMN turn_facts.fallback IS 'Whether the answer is of a model other than the first choice; null without an answer.';
-COMMENT ON COLUMN turn_facts.prompt IS 'Name of the prompt template, its version included; null without an answer.';
+COMMENT ON COLUMN turn_facts.prompt IS 'Name of the prompt template''s file, its version included; null without an answer.';
 COMMENT ON COLUMN turn_facts.stop_reason IS 'Why the model stopped, in its provider''s words; null without an answer.';
 COMMENT ON COLUMN turn_facts.first_token_ms IS 'Milliseconds from asking the model to its first words; null without an answer.';
 COMMENT ON COLUMN turn_facts.duration_ms IS 'Milliseconds from asking the model to the end of its answer; null while pending or when nobody measured it.';

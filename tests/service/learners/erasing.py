@@ -87,7 +87,7 @@ async def speak_everywhere(service: Service) -> Any:
 
 async def followed_views_are_fresh(service: Service, owner: Connection) -> None:
     async def fresh() -> bool:
-        behind = "SELECT min(position) FROM projection_checkpoints WHERE name = 'turn_facts'"
-        return bool(await owner.fetchval(behind) == await service.head())
+        behind = "SELECT max(lag_events) FROM analytics.freshness"
+        return bool(await owner.fetchval(behind) == 0)
 
     await eventually(fresh)
