@@ -6,6 +6,7 @@ from typing import Any
 _WIDTH = 540
 _STEP = 15
 _HEIGHT = 200
+_FEW = 5
 _SHADES = ("var(--first)", "var(--second)", "var(--third)", "var(--fourth)")
 _INK = "currentColor"
 _CONFIG: dict[str, Any] = {
@@ -46,7 +47,9 @@ def by_day(values: Values, axis: str) -> str:
         "title": None,
         "axis": {"format": "%-d %b", "tickCount": 6, "grid": False, "labelOverlap": True},
     }
-    return _svg({"mark": {"type": "bar"}, "encoding": {"x": x, "y": _amount("b", axis)}}, values)
+    return _svg(
+        {"mark": {"type": "bar"}, "encoding": {"x": x, "y": _amount("b", axis, values)}}, values
+    )
 
 
 def in_bins(values: Values, axis: str, counted: str) -> str:
@@ -59,12 +62,14 @@ def in_bins(values: Values, axis: str, counted: str) -> str:
         "axis": {"labelAngle": -40},
         "scale": {"paddingInner": 0.08},
     }
-    return _svg({"mark": {"type": "bar"}, "encoding": {"x": x, "y": _amount("b", counted)}}, values)
+    return _svg(
+        {"mark": {"type": "bar"}, "encoding": {"x": x, "y": _amount("b", counted, values)}}, values
+    )
 
 
 def across(values: Values, axis: str, *, share: bool = False) -> str:
     """A bar across for each label, in the order given. Values: label, number."""
-    encoding = {"y": _label(), "x": _amount("b", axis, share=share)}
+    encoding = {"y": _label(), "x": _amount("b", axis, values, share=share)}
     return _svg(
         {"mark": {"type": "bar"}, "height": {"step": _STEP + 3}, "encoding": encoding}, values
     )
@@ -77,7 +82,7 @@ def staged(values: Values, axis: str) -> str:
     encoding = {
         "y": _label(),
         "yOffset": shade,
-        "x": _amount("c", axis),
+        "x": _amount("c", axis, values),
         "color": shade | {"scale": {"domain": stages, "range": _SHADES[: len(stages)]}},
     }
     height = {"step": _STEP - 3, "for": "offset"}
@@ -88,14 +93,17 @@ def _label() -> dict[str, Any]:
     return {"field": "a", "type": "nominal", "sort": None, "title": None}
 
 
-def _amount(field: str, title: str, *, share: bool = False) -> dict[str, Any]:
+def _amount(field: str, title: str, values: Values, *, share: bool = False) -> dict[str, Any]:
     axis: dict[str, Any] = {"tickCount": 5}
     amount = {"field": field, "type": "quantitative", "title": title, "axis": axis}
     if share:
         axis["format"] = ".0%"
         amount["scale"] = {"domain": [0, 1]}
     elif "$" not in title:  # what is counted has no halves
-        axis |= {"format": ",d", "tickMinStep": 1}
+        axis["format"] = ",d"
+        most = max((int(value[-1]) for value in values), default=0)
+        if 0 < most <= _FEW:
+            axis["values"] = list(range(most + 1))
     return amount
 
 
