@@ -1,3 +1,4 @@
+-- What the request tells is null only in a rebuild that has not come to it yet.
 CREATE TABLE evaluation_facts (
     account_id                  bigint NOT NULL,
     evaluation_id               uuid NOT NULL,
@@ -30,12 +31,12 @@ COMMENT ON TABLE evaluation_facts IS 'One row for each evaluation of a conversat
 COMMENT ON COLUMN evaluation_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN evaluation_facts.evaluation_id IS 'The evaluation; the same as turn_id in turn_facts.';
 COMMENT ON COLUMN evaluation_facts.conversation_id IS 'The conversation that was evaluated.';
-COMMENT ON COLUMN evaluation_facts.course_id IS 'The course. Never null, but in a rebuild that has not read the request yet.';
-COMMENT ON COLUMN evaluation_facts.experience_id IS 'The AI experience. Never null, but in a rebuild that has not read the request yet.';
-COMMENT ON COLUMN evaluation_facts.experience_version IS 'The experience as it was when the evaluation was asked for, counted from 1; the conversation may have an older one. Never null, but in a rebuild that has not read the request yet.';
-COMMENT ON COLUMN evaluation_facts.user_id IS 'The learner whose conversation it is. Never null, but in a rebuild that has not read the request yet.';
+COMMENT ON COLUMN evaluation_facts.course_id IS 'The course.';
+COMMENT ON COLUMN evaluation_facts.experience_id IS 'The AI experience.';
+COMMENT ON COLUMN evaluation_facts.experience_version IS 'The experience as it was when the evaluation was asked for, counted from 1; the conversation may have an older one.';
+COMMENT ON COLUMN evaluation_facts.user_id IS 'The learner whose conversation it is.';
 COMMENT ON COLUMN evaluation_facts.asked_by IS 'The user who asked for it; null where it was no user.';
-COMMENT ON COLUMN evaluation_facts.requested_at IS 'When it was asked for. Never null, but in a rebuild that has not read the request yet.';
+COMMENT ON COLUMN evaluation_facts.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN evaluation_facts.ended_at IS 'When the evaluation or the failure was recorded; null while pending.';
 COMMENT ON COLUMN evaluation_facts.outcome IS 'pending, completed, failed or cancelled.';
 COMMENT ON COLUMN evaluation_facts.code IS 'Why it failed; null otherwise.';

@@ -1,3 +1,4 @@
+-- What the request tells is null only in a rebuild that has not come to it yet.
 CREATE TABLE turn_facts (
     account_id                  bigint NOT NULL,
     turn_id                     uuid NOT NULL,
@@ -38,11 +39,11 @@ COMMENT ON TABLE turn_facts IS 'One row for each time that the model was asked t
 COMMENT ON COLUMN turn_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN turn_facts.turn_id IS 'The turn; of an evaluation, the evaluation''s id.';
 COMMENT ON COLUMN turn_facts.conversation_id IS 'The conversation; of a failed opening, one that never came to be.';
-COMMENT ON COLUMN turn_facts.course_id IS 'The course. Never null, but in a rebuild that has not read the request yet.';
-COMMENT ON COLUMN turn_facts.experience_id IS 'The AI experience. Never null, but in a rebuild that has not read the request yet.';
-COMMENT ON COLUMN turn_facts.user_id IS 'The learner whose conversation it is. Never null, but in a rebuild that has not read the request yet.';
+COMMENT ON COLUMN turn_facts.course_id IS 'The course.';
+COMMENT ON COLUMN turn_facts.experience_id IS 'The AI experience.';
+COMMENT ON COLUMN turn_facts.user_id IS 'The learner whose conversation it is.';
 COMMENT ON COLUMN turn_facts.kind IS 'opening: the model begins a conversation. message: it answers one. evaluation: it judges a whole one.';
-COMMENT ON COLUMN turn_facts.requested_at IS 'When it was asked for. Never null, but in a rebuild that has not read the request yet.';
+COMMENT ON COLUMN turn_facts.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN turn_facts.ended_at IS 'When the answer or the failure was recorded; null while pending.';
 COMMENT ON COLUMN turn_facts.outcome IS 'pending, completed, failed or cancelled.';
 COMMENT ON COLUMN turn_facts.code IS 'Why it failed or was cancelled; null otherwise.';
