@@ -70,6 +70,11 @@ async def create_analyst(
     return password
 
 
+async def can_close_doors(connection: Connection) -> bool:
+    """Whether logins are kept from advisory locks and large objects: a superuser alone may."""
+    return bool(await connection.fetchval(query("has_all_rights")))
+
+
 async def list_analysts(connection: Connection) -> list[Analyst]:
     """All logins that were made for this database, by name."""
     rows = await connection.fetch(query("list_analysts"))

@@ -13,6 +13,11 @@ account = click.option(
     "--account", "account_id", type=ID, required=True, help="Institution, by its number."
 )
 
+_OPEN_DOORS = (
+    "colloquy: the database's owner is no superuser, so the login can take advisory locks, which "
+    "hold up the service, and make large objects: give it only to people you trust"
+)
+
 
 @click.group()
 def analyst() -> None:
@@ -41,6 +46,8 @@ def create(name: str, accounts: tuple[int, ...], days: int | None) -> None:
             for number in accounts:
                 await check_account(connection, number)
             password = await analysts.create_analyst(connection, name, accounts, days)
+            if not await analysts.can_close_doors(connection):
+                click.echo(_OPEN_DOORS, err=True)
         return analysts.connection_url(database.url, name, password)
 
     click.echo(with_database(work))

@@ -59,6 +59,31 @@ CREATE TABLE analysts (
 );
 COMMENT ON TABLE analysts IS 'The logins of analysts that were made for this database.';
 
+-- Everybody may take advisory locks and make large objects, also in a session that only reads: with
+-- the one an analyst could hold up rebuilds, sealing and posts, with the other fill the disk. Where
+-- the owner is a superuser, this takes both from all but the service's own roles, in this database.
+CREATE FUNCTION close_doors_v1() RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+DECLARE
+    door record;
+BEGIN
+    IF current_setting('is_superuser')::boolean THEN
+        FOR door IN SELECT p.oid::regprocedure AS function, p.proname ~ 'advisory' AS is_lock
+                      FROM pg_proc p
+                     WHERE p.pronamespace = 'pg_catalog'::regnamespace
+                       AND p.proname ~ '^(pg_(try_)?advisory_|lo_|lowrite$|loread$)'
+                       AND has_function_privilege('public', p.oid, 'EXECUTE') LOOP
+            EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', door.function);
+            IF door.is_lock THEN
+                EXECUTE format('GRANT EXECUTE ON FUNCTION %s '
+                               'TO colloquy_service, colloquy_worker, colloquy_auditor',
+                               door.function);
+            END IF;
+        END LOOP;
+    END IF;
+END
+$$;
+
 -- A login that reads what colloquy_analyst may, of the accounts granted to it. A session that it
 -- leaves open ends soon: it would hold up the swap of a rebuilt view.
 CREATE FUNCTION create_analyst_v1(role_name name, verifier text, days int, connections int)
@@ -67,6 +92,7 @@ LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
     setting text;
 BEGIN
+    PERFORM close_doors_v1();
     EXECUTE format('CREATE ROLE %I LOGIN INHERIT NOCREATEDB NOCREATEROLE NOREPLICATION '
                    'CONNECTION LIMIT %s PASSWORD %L', role_name, connections, verifier);
     IF days IS NOT NULL THEN
@@ -101,7 +127,10 @@ $$;
 CREATE FUNCTION drop_analyst_v1(role_name name) RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
-    EXECUTE format('DROP ROLE IF EXISTS %I', role_name);
+    IF EXISTS (SELECT FROM pg_roles r WHERE r.rolname = drop_analyst_v1.role_name) THEN
+        EXECUTE format('DROP OWNED BY %I', role_name);
+        EXECUTE format('DROP ROLE %I', role_name);
+    END IF;
     DELETE FROM analysts a WHERE a.role_name = drop_analyst_v1.role_name;
 END
 $$;

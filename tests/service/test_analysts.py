@@ -8,9 +8,13 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, Pool, connect
+from projections.definitions import definition
+from projections.rebuild import rebuild
 from service import analysts
 from service.analysts import connection_url, create_analyst, list_analysts, remove_analyst
+from service.app import running_log
 from service.errors import AnalystError
+from sql.loader import query
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import Parts, catch_up
@@ -234,6 +238,44 @@ async def test_it_reaches_no_file_and_no_program(analyst: asyncpg.Connection) ->
         with pytest.raises(asyncpg.PostgresError) as failure:
             await analyst.execute(statement)
         assert "permission denied" in str(failure.value), statement
+
+
+async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection) -> None:
+    """By locks that the service waits for, or by objects that are in no table."""
+    await analyst.execute("SET default_transaction_read_only = off")
+    for statement in (
+        "SELECT pg_advisory_lock(hashtextextended('colloquy rebuild turn_facts', 0))",
+        "SELECT pg_advisory_lock_shared(1)",
+        "SELECT pg_try_advisory_lock(1, 2)",
+        "SELECT pg_advisory_xact_lock(1)",
+        "SELECT pg_try_advisory_xact_lock_shared(1)",
+        "SELECT lo_create(0)",
+        "SELECT lo_creat(-1)",
+        "SELECT lo_from_bytea(0, 'x')",
+        "SELECT lo_put(1, 0, 'x')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="denied for function"):
+            await analyst.execute(statement)
+
+
+async def test_the_service_goes_on_beside_it(
+    analyst: asyncpg.Connection, workers: Pool, database_url: str
+) -> None:
+    """What is taken from analysts was not taken from the service's own roles."""
+    async with running_log(database_url) as (log, _, link):
+        await append_steps(log, dialogue(Learner(102, conversation_ids=iter([7]))), account_id=2)
+        assert not await workers.fetchval(query("is_owner_gone"), link.owner)
+        await rebuild(database_url, definition("turn_facts"))
+
+
+async def test_a_login_that_owns_something_is_removed_with_it(
+    name: str, database_url: str, owner: Connection
+) -> None:
+    await create_analyst(owner, name, [1], None)
+    await owner.execute(f"CREATE TABLE kept (a int); ALTER TABLE kept OWNER TO {name}")
+    await remove_analyst(owner, name)
+    assert await list_analysts(owner) == []
+    assert await owner.fetchval("SELECT to_regclass('kept')") is None
 
 
 async def test_tables_of_its_session_take_the_place_of_nothing(
