@@ -22,6 +22,7 @@ COST_EDGES = (
 """Millionths of a dollar at which bins of costs begin."""
 
 Rows = Sequence[Mapping[str, Any]] | Sequence[asyncpg.Record]
+Bins = Sequence[Mapping[str, Any]]
 
 _OF_COURSES = ("daily_course_activity", "turn_facts")
 _OF_EXPERIENCE = ("conversation_facts", "feedback_facts", "objective_facts", "turn_facts")
@@ -31,6 +32,14 @@ _SUMMED = (
     *("cost_microusd", "unpriced"),
 )
 _STAGES = ("opened", "replied", "completed", "with_objectives", "met")
+_KINDS: dict[str, Any] = {
+    "days": tuple[figures.Day, ...],
+    "funnels": tuple[figures.Funnel, ...],
+    "objectives": tuple[figures.Objective, ...],
+    "outcomes": tuple[figures.Outcome, ...],
+    "models": tuple[figures.ModelCost, ...],
+    "feedback": figures.Votes,
+}
 
 
 class Days(msgspec.Struct, frozen=True):
@@ -134,36 +143,45 @@ async def _parts(
 ) -> dict[str, Any]:
     """The fields that a course and an experience have in common."""
 
-    async def rows(name: str, *more: object) -> list[dict[str, Any]]:
-        return [dict(row) for row in await connection.fetch(query(name), *whole, *more)]
+    async def rows(statement: str, *more: object) -> list[dict[str, Any]]:
+        return [dict(row) for row in await connection.fetch(statement, *whole, *more)]
 
-    (waited,), (spent,) = await rows("get_latency"), await rows("get_conversation_costs")
-    funnels = [_funnel(row) for row in await rows("list_funnels")]
-    objectives = [
-        _with_share(row, "conversations") for row in await rows("list_objectives_covered")
-    ]
-    durations = await rows("list_duration_bins", DURATION_EDGES)
-    costs = await rows("list_cost_bins", COST_EDGES)
-    return {
-        "totals": _totals(daily, waited["learners"]),
-        "days": msgspec.convert([dict(row) for row in daily], tuple[figures.Day, ...]),
-        "funnels": msgspec.convert(funnels, tuple[figures.Funnel, ...]),
-        "objectives": msgspec.convert(objectives, tuple[figures.Objective, ...]),
-        "outcomes": msgspec.convert(await rows("list_outcomes"), tuple[figures.Outcome, ...]),
-        "latency": figures.Latency(
-            turns=waited["turns"],
-            duration_ms=figures.Spread(waited["duration_p50"], waited["duration_p95"]),
-            first_token_ms=figures.Spread(waited["first_token_p50"], waited["first_token_p95"]),
-            durations=_bins(durations, DURATION_EDGES),
-        ),
-        "costs": figures.ConversationCosts(
-            conversations=spent["conversations"],
-            cost_microusd=figures.Spread(spent["p50"], spent["p95"]),
-            costs=_bins(costs, COST_EDGES),
-        ),
-        "models": msgspec.convert([dict(row) for row in models], tuple[figures.ModelCost, ...]),
-        "feedback": msgspec.convert((await rows("count_votes"))[0], figures.Votes),
+    (waited,) = await rows(query("get_latency"))
+    (spent,) = await rows(query("get_conversation_costs"))
+    (votes,) = await rows(query("count_votes"))
+    objectives = await rows(query("list_objectives_covered"))
+    found: dict[str, Any] = {
+        "days": [dict(row) for row in daily],
+        "funnels": [_funnel(row) for row in await rows(query("list_funnels"))],
+        "objectives": [_with_share(row, "conversations") for row in objectives],
+        "outcomes": await rows(query("list_outcomes")),
+        "models": [dict(row) for row in models],
+        "feedback": votes,
     }
+    durations = await rows(query("list_duration_bins"), DURATION_EDGES)
+    costs = await rows(query("list_cost_bins"), COST_EDGES)
+    return {field: msgspec.convert(found[field], kind) for field, kind in _KINDS.items()} | {
+        "totals": _totals(daily, waited["learners"]),
+        "latency": _latency(waited, durations),
+        "costs": _costs(spent, costs),
+    }
+
+
+def _latency(waited: Mapping[str, Any], durations: Bins) -> figures.Latency:
+    return figures.Latency(
+        turns=waited["turns"],
+        duration_ms=figures.Spread(waited["duration_p50"], waited["duration_p95"]),
+        first_token_ms=figures.Spread(waited["first_token_p50"], waited["first_token_p95"]),
+        durations=_bins(durations, DURATION_EDGES),
+    )
+
+
+def _costs(spent: Mapping[str, Any], costs: Bins) -> figures.ConversationCosts:
+    return figures.ConversationCosts(
+        conversations=spent["conversations"],
+        cost_microusd=figures.Spread(spent["p50"], spent["p95"]),
+        costs=_bins(costs, COST_EDGES),
+    )
 
 
 def _totals(daily: Rows, learners: int) -> figures.Totals:
@@ -188,7 +206,7 @@ def _with_share(row: dict[str, Any], of: str) -> dict[str, Any]:
     return row | {"share": row["covered"] / row[of] if row[of] else None}
 
 
-def _bins(rows: Rows, edges: Sequence[int]) -> tuple[figures.Bin, ...]:
+def _bins(rows: Bins, edges: Sequence[int]) -> tuple[figures.Bin, ...]:
     counted = {row["bin"]: row["counted"] for row in rows}
     return tuple(
         figures.Bin(lower, upper, counted.get(number, 0))

@@ -57,7 +57,8 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
                           'evaluation_failed.v1')
        ) z ON z.turn_id = a.turn_id
   FULL JOIN (
-        SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, e.position,
+        SELECT DISTINCT ON (e.data->>'turn_id')
+               e.data->>'turn_id' AS turn_id, e.conversation_id, e.position,
                CASE e.type WHEN 'objectives_assessed.v1' THEN 'completed' ELSE 'failed' END
                AS outcome,
                coalesce(e.data->'judgement', e.data) AS record
@@ -65,6 +66,7 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
          WHERE e.account_id = apply.account
            AND e.position > apply.after_position AND e.position <= apply.upto_position
            AND e.type IN ('objectives_assessed.v1', 'assessment_failed.v1')
+         ORDER BY e.data->>'turn_id', e.position
        ) j ON j.turn_id = coalesce(a.turn_id, z.turn_id)
  ORDER BY turn_id
     ON CONFLICT (account_id, turn_id) DO UPDATE SET
