@@ -46,8 +46,14 @@ TABLES = {
         "CREATE TABLE x AS SELECT * FROM read.conversation_messages",
         "permission denied for schema read",
     ),
-    "make itself stronger": ("ALTER ROLE colloquy_projector SUPERUSER", "permission denied"),
-    "grant itself the owner": ("GRANT colloquy_service TO colloquy_projector", "permission denied"),
+    "make itself stronger": (
+        "ALTER ROLE colloquy_projector SUPERUSER",
+        "permission denied | must be superuser",
+    ),
+    "grant itself the owner": (
+        "GRANT colloquy_service TO colloquy_projector",
+        "permission denied | must have admin",
+    ),
     "drop a schema of ours": ("DROP SCHEMA read CASCADE", "must be owner of schema read"),
     "drop its own schema": (f"DROP SCHEMA {NAME}_v1_1 CASCADE", "must be owner of schema"),
     "write to a neighbour": (
@@ -63,8 +69,14 @@ TABLES = {
         "DROP OWNED BY CURRENT_USER CASCADE; CREATE TABLE hourly (account_id bigint NOT NULL)",
         "",
     ),
-    "run a program": ("COPY events TO PROGRAM 'id'", "permission denied to COPY"),
-    "write a file": ("COPY events TO '/tmp/colloquy-out'", "permission denied to COPY"),
+    "run a program": (
+        "COPY events TO PROGRAM 'id'",
+        "permission denied to COPY | must be superuser or have privileges of",
+    ),
+    "write a file": (
+        "COPY events TO '/tmp/colloquy-out'",
+        "permission denied to COPY | must be superuser or have privileges of",
+    ),
     "read a file": (
         "CREATE TABLE x AS SELECT pg_read_file('/etc/passwd') AS t",
         "permission denied for function pg_read_file",
@@ -270,14 +282,17 @@ async def refused(folder: Path, owner: Connection) -> str:
 async def untold(
     folder: Path, file: str, aims: dict[str, tuple[str, str]], owner: Connection
 ) -> dict[str, str]:
-    """What was told of those aims that were not refused for the right reason."""
+    """What was told of those aims that were not refused for the right reason.
+
+    With a bar between, the reason as newer versions of PostgreSQL say it, and as 15 does.
+    """
     path = folder / file
     text = path.read_text()
     wrong = {}
     for aim, (statement, reason) in aims.items():
         path.write_text(f"{text}\n{statement};\n")
         told = await refused(folder, owner)
-        if reason not in told or told == "nothing":
+        if not any(part in told for part in reason.split(" | ")) or told == "nothing":
             wrong[aim] = told
     return wrong
 

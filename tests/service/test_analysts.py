@@ -235,9 +235,8 @@ async def test_it_reaches_no_file_and_no_program(analyst: asyncpg.Connection) ->
         "SELECT * FROM pg_user_mapping",
         "SELECT pg_logical_slot_get_changes('x', NULL, NULL)",
     ):
-        with pytest.raises(asyncpg.PostgresError) as failure:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await analyst.execute(statement)
-        assert "permission denied" in str(failure.value), statement
 
 
 async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection) -> None:
