@@ -21,7 +21,7 @@ AT_ONCE = 2
 """Steps of different projections or accounts that one process makes at the same time."""
 
 _RETRY = 5.0
-_REST = 2.0
+_REST = 1.0
 _LONGEST_REST = 0.25
 
 log = structlog.get_logger("colloquy.projections")
@@ -56,8 +56,8 @@ class Runner:
     async def run(self) -> None:
         """Runs until it is cancelled; a database that is away is waited for.
 
-        A round is followed by a rest of twice its time: following leaves two thirds of the
-        database to those who wait for answers, and takes what comes meanwhile in one go.
+        A round is followed by a rest of the same time: following leaves room to those who wait
+        for answers, and takes what comes meanwhile in one go.
         """
         loop = asyncio.get_running_loop()
         while True:
