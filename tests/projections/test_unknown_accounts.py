@@ -19,7 +19,7 @@ from tests.eventstore.building import (
 
 Parts = tuple[EventLog, AccountPool, Link]
 
-DIALOGUES = 60
+DIALOGUES = 25
 READ = """
 SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
   FROM pg_stat_user_tables

@@ -17,7 +17,7 @@ max-examples = 5
 database = "none"
 
 [phases.stateful.generation]
-max-examples = 20
+max-examples = 10
 
 # Ids that are there, so that requests get beyond 404; others are made up beside them.
 [dictionaries.there]
