@@ -14,8 +14,9 @@ from tests.projections.viewing import Parts, catch_up, rows_of
 
 FOLLOWED = [d for d in definitions().values() if d.mode == "followed"]
 SEED = 1
-STEPS = 250
-MOMENTS = 5
+STEPS = 2_000
+LIVES = range(5, 20)
+"""How many lives are cut short: so many at least, more until a step was hit."""
 
 END_A_STEP = """
 SELECT count(pg_terminate_backend(pid)) FROM (
@@ -26,15 +27,19 @@ SELECT count(pg_terminate_backend(pid)) FROM (
 """
 
 
-async def fill(parts: Parts, seed: int, account_id: int) -> None:
+async def fill(parts: Parts, seed: int, account_id: int, over: asyncio.Event) -> None:
     for step in history(seed, steps=STEPS, learners=4):
         await append_steps(parts[0], [step], account_id=account_id)
+        if over.is_set():
+            return
 
 
 async def kill_at_random(url: str, owner: Connection, chance: random.Random) -> int:
     """Lives of two runners, one after the other, each cut short; how many steps died with them."""
     ended = 0
-    for _ in range(MOMENTS):
+    for life in range(LIVES.stop):
+        if ended and life >= LIVES.start:
+            break
         async with following(url), following(url):
             for _ in range(chance.randrange(1, 60)):
                 await asyncio.sleep(chance.random() * 0.01)
@@ -47,8 +52,10 @@ async def test_followed_views_equal_a_rebuild_after_runners_were_killed_at_rando
 ) -> None:
     """Processes by SIGKILL, and the database's side of a step in the middle of it."""
     await add_account(owner, 2)
-    filling = [asyncio.create_task(fill(log_parts, SEED + n, n)) for n in (1, 2)]
+    over = asyncio.Event()
+    filling = [asyncio.create_task(fill(log_parts, SEED + n, n, over)) for n in (1, 2)]
     ended = await kill_at_random(database_url, owner, random.Random(SEED))
+    over.set()
     assert ended, "no step was under way when somebody was killed"
     assert all(s.position for s in await projection_status(owner)), "nobody followed"
     await asyncio.gather(*filling)
