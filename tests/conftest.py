@@ -24,12 +24,17 @@ BINARIES = "COLLOQUY_TEST_POSTGRES_BIN"
 
 TEMPLATE = "template_colloquy"
 
+MEMORY = Path("/dev/shm")
+"""A file system in memory: a database of 600 files is made there in a twentieth of the time."""
+
+_ENOUGH = 4 << 30
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """The first process of a run makes the server's folder; its workers inherit the name."""
     if not hasattr(config, "workerinput"):
-        # Directly under the temporary folder: as root, the server's own user must get there.
-        os.environ[HOME] = tempfile.mkdtemp(prefix="colloquy-tests-")
+        # Where, as root, the server's own user gets to, too.
+        os.environ[HOME] = tempfile.mkdtemp(prefix="colloquy-tests-", dir=_fastest())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -96,6 +101,12 @@ async def workers(database_url: str) -> AsyncIterator[Pool]:
 def log(log_parts: tuple[EventLog, AccountPool, Link]) -> EventLog:
     """A log on the test's database."""
     return log_parts[0]
+
+
+def _fastest() -> Path | None:
+    """Memory where there is plenty of it, the temporary folder elsewhere."""
+    plenty = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= _ENOUGH
+    return MEMORY if plenty and os.access(MEMORY, os.W_OK) else None
 
 
 def database_named(url: str, name: str) -> str:
