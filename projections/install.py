@@ -2,7 +2,7 @@
 
 from eventstore.connections import Connection
 from projections.definitions import Definition, definitions
-from projections.ranges import Progress, silent
+from projections.ranges import FAST, Progress, silent
 from projections.rebuild import rebuild_all
 from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew
 from sql.loader import query
@@ -22,7 +22,7 @@ async def install(connection: Connection, url: str, progress: Progress = silent)
         SchemaTooNew, SchemaDiffers: The database belongs to a newer or a different program.
     """
     outdated = await _outdated(connection)
-    return [name async for name, _ in rebuild_all(url, outdated, progress)]
+    return [name async for name, _ in rebuild_all(url, outdated, progress, FAST)]
 
 
 async def check_projections(connection: Connection) -> None:

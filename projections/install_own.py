@@ -8,7 +8,7 @@ from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.errors import NotInstalled, ProjectionError, ProjectionRefused
 from projections.own import OwnProjection, own_projections
-from projections.ranges import Progress, silent
+from projections.ranges import FAST, GENTLE, Pace, Progress, silent
 from projections.rebuild import between_readers, only_rebuild, rebuild
 from projections.trying import try_out
 from sql.loader import query
@@ -36,7 +36,7 @@ async def install_own(
     for own in own_projections(folder).values():
         try:
             if await is_outdated(connection, own.readable()):
-                await build_own(connection, url, own, progress)
+                await build_own(connection, url, own, progress, FAST)
                 built.append(own.name)
         except (ProjectionError, TimeoutError) as error:
             log.error("projection_refused", projection=own.name, reason=str(error) or "timeout")
@@ -44,7 +44,11 @@ async def install_own(
 
 
 async def build_own(
-    connection: Connection, url: str, own: OwnProjection, progress: Progress = silent
+    connection: Connection,
+    url: str,
+    own: OwnProjection,
+    progress: Progress = silent,
+    jobs: int = GENTLE,
 ) -> int:
     """Checks a projection, builds it from the log and makes it live; how many positions it read.
 
@@ -53,7 +57,7 @@ async def build_own(
     """
     definition = own.readable()
     await try_out(connection, definition, own.files)
-    return await rebuild(url, definition, progress)
+    return await rebuild(url, definition, progress, Pace(jobs))
 
 
 async def is_outdated(connection: Connection, definition: Definition) -> bool:

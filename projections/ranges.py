@@ -13,8 +13,11 @@ from sql.loader import query
 STEP = 50_000
 """Positions that one transaction of a rebuild covers."""
 
-LANES = 2
-"""Ranges of one projection that are applied at the same time, each over a connection of its own."""
+GENTLE = 1
+"""Ranges at a time that leave a service its processors."""
+
+FAST = 2
+"""Ranges at a time while nobody waits for the database."""
 
 SETTINGS = {"work_mem": "64MB"}
 
@@ -33,11 +36,22 @@ def silent(_done: int, _total: int) -> None:
     """Shows nothing."""
 
 
-async def build_ranges(url: str, name: str, generation: int, progress: Progress = silent) -> None:
+class Pace(asyncio.Semaphore):
+    """Held by each range while it is applied: all rebuilds that share it apply `jobs` at once."""
+
+    def __init__(self, jobs: int) -> None:
+        super().__init__(jobs)
+        self.jobs = jobs
+
+
+async def build_ranges(
+    url: str, name: str, generation: int, pace: Pace, progress: Progress = silent
+) -> None:
     """Applies all that the logs have by now to a generation that is being built.
 
     Args:
         url: The owner's connection URL.
+        pace: Each of its jobs has a connection of its own.
     """
     async with _connected(url) as connection:
         heads = {
@@ -52,11 +66,12 @@ async def build_ranges(url: str, name: str, generation: int, progress: Progress 
             nonlocal done
             async with _connected(url) as own:
                 for account, after, upto in waiting:
-                    await _build(own, name, generation, (account, after, upto))
+                    async with pace:
+                        await _build(own, name, generation, (account, after, upto))
                     done += upto - after
                     progress(done, total)
 
-        async with aclosing(as_they_end([lane() for _ in range(LANES)])) as lanes:
+        async with aclosing(as_they_end([lane() for _ in range(pace.jobs)])) as lanes:
             async for _ in lanes:
                 pass
         for account, head in heads.items():

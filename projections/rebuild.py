@@ -11,17 +11,25 @@ from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay, SwapTimedOut
-from projections.ranges import SETTINGS, STEP, Progress, as_they_end, build_ranges, silent
+from projections.ranges import (
+    GENTLE,
+    SETTINGS,
+    STEP,
+    Pace,
+    Progress,
+    as_they_end,
+    build_ranges,
+    silent,
+)
 from sql.loader import query
-
-AT_ONCE = 2
-"""Projections that are rebuilt at the same time, each on a connection of its own."""
 
 _SWAP_TRIES = 60
 _SWAP_PAUSE = 0.3
 
 
-async def rebuild(url: str, definition: Definition, progress: Progress = silent) -> int:
+async def rebuild(
+    url: str, definition: Definition, progress: Progress = silent, pace: Pace | None = None
+) -> int:
     """Builds a new generation of a projection from the log and makes it the live one.
 
     Appends and readers go on meanwhile; appends wait for the last few milliseconds, in which
@@ -30,6 +38,8 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
 
     Args:
         url: The owner's connection URL.
+        pace: How many ranges are applied at once; the gentle one if none is given. Only a
+            projection whose order is "any" has use for more than one.
 
     Returns:
         How many positions were read.
@@ -37,12 +47,14 @@ async def rebuild(url: str, definition: Definition, progress: Progress = silent)
     Raises:
         RebuildUnderWay, SwapTimedOut, ProjectionRefused: What was live before still is.
     """
+    pace = pace or Pace(GENTLE)
     async with building(url, definition) as connection:
         generation = await create(connection, definition)
         if definition.order == "any":
-            await build_ranges(url, definition.name, generation, progress)
-        done = await _fill(connection, definition.name, generation, progress)
-        await connection.execute(query("analyze_generation"), definition.name, generation)
+            await build_ranges(url, definition.name, generation, pace, progress)
+        done = await _fill(connection, definition.name, generation, pace, progress)
+        async with pace:
+            await connection.execute(query("analyze_generation"), definition.name, generation)
         await _swap(connection, definition, generation)
         return done
 
@@ -67,17 +79,18 @@ async def building(url: str, definition: Definition) -> AsyncIterator[Connection
 
 
 async def rebuild_all(
-    url: str, definitions: Iterable[Definition], progress: Progress = silent
+    url: str, definitions: Iterable[Definition], progress: Progress = silent, jobs: int = GENTLE
 ) -> AsyncIterator[tuple[str, int]]:
-    """Rebuilds several projections, a few at a time; gives each one's name and positions read.
+    """Rebuilds several projections; gives each one's name and positions read.
 
     Args:
         progress: Called with the positions of all of them together.
+        jobs: How many ranges are applied at the same time, of one or several projections.
 
     Raises:
         ProjectionError: As `rebuild`; those that were done by then are live.
     """
-    places = asyncio.Semaphore(AT_ONCE)
+    pace, places = Pace(jobs), asyncio.Semaphore(jobs)
     chosen = list(definitions)
     reached = dict.fromkeys((definition.name for definition in chosen), 0)
 
@@ -87,7 +100,7 @@ async def rebuild_all(
             progress(sum(reached.values()), total * len(chosen))
 
         async with places:
-            return definition.name, await rebuild(url, definition, show)
+            return definition.name, await rebuild(url, definition, show, pace)
 
     async with aclosing(as_they_end([one(definition) for definition in chosen])) as built:
         async for name, events in built:
@@ -163,7 +176,9 @@ async def create_generation(connection: Connection, definition: Definition) -> i
     return int(generation)
 
 
-async def _fill(connection: Connection, name: str, generation: int, progress: Progress) -> int:
+async def _fill(
+    connection: Connection, name: str, generation: int, pace: Pace, progress: Progress
+) -> int:
     """Applies all ranges up to each log's head as it is then, a transaction a range."""
     done = 0
     for account in await connection.fetch(query("list_accounts")):
@@ -171,7 +186,8 @@ async def _fill(connection: Connection, name: str, generation: int, progress: Pr
         done += reached
         while reached < head:
             before = reached
-            reached, head = await advance(connection, name, generation, account[0], STEP)
+            async with pace:
+                reached, head = await advance(connection, name, generation, account[0], STEP)
             done += reached - before
             progress(done, await connection.fetchval(query("count_events")))
     return done

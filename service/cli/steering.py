@@ -10,6 +10,7 @@ from projections.definitions import Definition, definition, definitions
 from projections.install_own import build_own
 from projections.own import own_projections
 from projections.pausing import pause_projection, resume_projection
+from projections.ranges import GENTLE
 from projections.rebuild import rebuild_all
 from service.cli.progress import progress_bar
 from service.cli.session import owner, with_connection, with_database, with_migrated
@@ -20,7 +21,14 @@ from service.settings import Settings
 @click.command()
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them, those of your own included.")
-def rebuild(name: str | None, everything: bool) -> None:
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 16),
+    default=GENTLE,
+    show_default=True,
+    help="Ranges of the log that are read at once: each keeps a processor of the database busy.",
+)
+def rebuild(name: str | None, everything: bool, jobs: int) -> None:
     """Build a projection anew from the log and swap it in, while the service runs."""
     if (name is None) != everything:
         raise click.UsageError("give the name of a projection, or --all")
@@ -32,11 +40,11 @@ def rebuild(name: str | None, everything: bool) -> None:
         ours = list(known.values()) if everything else [] if mine else [definition(str(name))]
         began = time.monotonic()
         bar = progress_bar("rebuilding")
-        async for done, events in rebuild_all(database.url, ours, bar):
+        async for done, events in rebuild_all(database.url, ours, bar, jobs):
             click.echo(_ready(done, events, began))
         async with owner(database.url) as connection:
             for one in mine:
-                events = await build_own(connection, database.url, one, bar)
+                events = await build_own(connection, database.url, one, bar, jobs)
                 click.echo(_ready(one.name, events, began))
 
     with_database(build)

@@ -1,7 +1,7 @@
 """Rebuilds all followed projections in a process of its own.
 
-It does so once, or again and again until nobody holds its standard input any more. It writes
-how many seconds it took and the most memory it had, before and after, as JSON.
+It does so once and fast, or gently again and again until nobody holds its standard input any
+more. It writes how many seconds it took and the most memory it had, before and after, as JSON.
 """
 
 import json
@@ -12,16 +12,17 @@ import sys
 import time
 
 from projections.definitions import definitions
+from projections.ranges import FAST, GENTLE
 from projections.rebuild import rebuild_all
 from service.server import run
 
 AGAIN = "again"
 
 
-async def _rebuild(url: str) -> float:
+async def _rebuild(url: str, jobs: int) -> float:
     followed = [known for known in definitions().values() if known.mode == "followed"]
     began = time.perf_counter()
-    async for _ in rebuild_all(url, followed):
+    async for _ in rebuild_all(url, followed, jobs=jobs):
         pass
     return time.perf_counter() - began
 
@@ -37,9 +38,10 @@ def _is_wanted() -> bool:
 
 
 def _main() -> None:
+    jobs = GENTLE if AGAIN in sys.argv else FAST
     while True:
         before = _peak()
-        seconds = run(_rebuild(os.environ["DATABASE_URL"]))
+        seconds = run(_rebuild(os.environ["DATABASE_URL"], jobs))
         print(json.dumps({"seconds": seconds, "before": before, "peak": _peak()}), flush=True)
         if not _is_wanted():
             break

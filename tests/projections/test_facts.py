@@ -10,7 +10,7 @@ from eventstore.connections import Connection
 from eventstore.log import EventLog
 from projections import ranges as ranges_module
 from projections.definitions import Definition, definitions
-from projections.ranges import build_ranges
+from projections.ranges import Pace, build_ranges
 from projections.rebuild import create
 from sql.loader import query
 from tests.eventstore.asking import with_records
@@ -171,10 +171,9 @@ async def test_ranges_that_are_applied_at_once_make_the_same_rows(
     head = await log.head(ACCOUNT)
     whole = await rows_after(owner, known, [(0, head)])
     monkeypatch.setattr(ranges_module, "STEP", 5)
-    monkeypatch.setattr(ranges_module, "LANES", 4)
     async with generation(owner, known) as schema:
         number = int(schema.rpartition("_")[2])
-        await build_ranges(database_url, known.name, number)
+        await build_ranges(database_url, known.name, number, Pace(4))
         assert await rows_in(owner, schema) == whole
 
 

@@ -1,6 +1,7 @@
 """Where the order of ranges does not matter, a rebuild takes several at once."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from eventstore.connections import Connection
 from eventstore.log import EventLog
 from projections import ranges as ranges_module
-from projections.rebuild import rebuild
+from projections.ranges import FAST, Pace
+from projections.rebuild import rebuild, rebuild_all
 from tests.eventstore.building import add_account, append, messages
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import (
@@ -52,7 +54,7 @@ async def test_ranges_at_once_make_the_rows_that_ranges_in_order_make(
     await rebuild(database_url, TALLY)
     before = await rows_of(owner, TALLY)
     told: list[tuple[int, int]] = []
-    assert await rebuild(database_url, ANY, lambda *done: told.append(done)) == 27
+    assert await rebuild(database_url, ANY, lambda *done: told.append(done), Pace(FAST)) == 27
     assert await rows_of(owner, ANY) == before
     assert len(before) == 27
     assert told[-1] == (27, 27)
@@ -67,21 +69,55 @@ async def test_several_ranges_are_applied_at_the_same_time(
     )
     await append(log, "s", *messages(20))
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
-    rebuilding = asyncio.create_task(rebuild(database_url, gated))
+    rebuilding = asyncio.create_task(rebuild(database_url, gated, pace=Pace(3)))
 
     async def all_lanes() -> bool:
-        return bool(await owner.fetchval(WAITING, GATE) == ranges_module.LANES)
+        return bool(await owner.fetchval(WAITING, GATE) == 3)
 
     await eventually(all_lanes)
     await owner.execute("SELECT pg_advisory_unlock($1)", GATE)
     assert await rebuilding == 20
 
 
+async def test_of_several_projections_no_more_ranges_are_applied_at_once_than_asked_for(
+    log: EventLog, database_url: str, owner: Connection
+) -> None:
+    gated = [
+        msgspec.structs.replace(
+            ANY,
+            name=name,
+            tables=(name,),
+            definition=f"CREATE TABLE {name} (account_id bigint)",
+            statements=(f"PERFORM pg_advisory_xact_lock_shared({GATE});",),
+        )
+        for name in ("first", "second", "third")
+    ]
+    await append(log, "s", *messages(20))
+    await owner.execute("SELECT pg_advisory_lock($1)", GATE)
+    rebuilding = asyncio.create_task(_names(rebuild_all(database_url, gated, jobs=2)))
+
+    async def waiting() -> int:
+        return int(await owner.fetchval(WAITING, GATE))
+
+    async def two() -> bool:
+        return await waiting() == 2
+
+    await eventually(two)
+    await asyncio.sleep(0.3)
+    assert await waiting() == 2
+    await owner.execute("SELECT pg_advisory_unlock($1)", GATE)
+    assert sorted(await rebuilding) == ["first", "second", "third"]
+
+
+async def _names(built: AsyncIterator[tuple[str, int]]) -> list[str]:
+    return [name async for name, _ in built]
+
+
 async def test_who_is_sent_back_from_a_deadlock_tries_again(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await append(log, "s", *messages(12))
-    await rebuild(database_url, TRIED)
+    await rebuild(database_url, TRIED, pace=Pace(FAST))
     assert [row[1] for row in await rows_of(owner, TRIED)] == sorted(
         range(1, 13), key=lambda n: repr((1, n))
     )
@@ -97,7 +133,7 @@ async def test_a_range_that_fails_ends_all_and_leaves_the_live_views(
     )
     before = await rows_of(owner, TALLY)
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await rebuild(database_url, broken)
+        await rebuild(database_url, broken, pace=Pace(FAST))
     assert await rows_of(owner, TALLY) == before
     assert await generations(owner, "tally") == [(1, "live")]
     assert await schemas(owner, "tally") == ["tally_v1_1"]

@@ -339,7 +339,7 @@ def test_projections_are_rebuilt_one_or_all(
     assert ended.code == 0
     assert ended.out.startswith(f"conversation_messages: {talked[1]} events")
     assert ask(database_url, rows) == before
-    ended = on_database("projections", "rebuild", "--all")
+    ended = on_database("projections", "rebuild", "--all", "--jobs", 2)
     assert ended.code == 0
     assert ask(database_url, rows) == before
     generations = {
@@ -354,7 +354,7 @@ def test_projections_are_rebuilt_one_or_all(
 def test_a_projection_that_there_is_not_is_refused(on_database: Run) -> None:
     told = refused(on_database("projections", "rebuild", "nonsense"))
     assert told.startswith("there is no projection nonsense; there are active_conversations, ")
-    for words in ([], ["conversations", "--all"]):
+    for words in ([], ["conversations", "--all"], ["--all", "--jobs", 0]):
         assert on_database("projections", "rebuild", *words).code == 2
 
 
