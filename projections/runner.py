@@ -21,7 +21,7 @@ AT_ONCE = 2
 """Steps of different projections or accounts that one process makes at the same time."""
 
 _RETRY = 5.0
-_REST = 1.0
+_REST = 0.5
 _LONGEST_REST = 0.25
 
 log = structlog.get_logger("colloquy.projections")
@@ -56,7 +56,7 @@ class Runner:
     async def run(self) -> None:
         """Runs until it is cancelled; a database that is away is waited for.
 
-        A round is followed by a rest of the same time: following leaves room to those who wait
+        A round is followed by a rest of half its time: following leaves room to those who wait
         for answers, and takes what comes meanwhile in one go.
         """
         loop = asyncio.get_running_loop()
