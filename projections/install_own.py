@@ -9,7 +9,8 @@ from projections.definitions import Definition
 from projections.errors import NotInstalled, ProjectionError, ProjectionRefused
 from projections.own import OwnProjection, own_projections
 from projections.ranges import FAST, GENTLE, Pace, Progress, silent
-from projections.rebuild import between_readers, only_rebuild, rebuild
+from projections.rebuild import only_rebuild, rebuild
+from projections.swapping import LONG_PATIENCE, between_readers, briefly
 from projections.trying import try_out
 from sql.loader import query
 
@@ -96,9 +97,8 @@ async def drop_own(connection: Connection, name: str) -> None:
         raise NotInstalled(f"the database has no projection {name} of your own")
 
     async def drop() -> None:
-        await connection.execute(query("drop_projection"), name)
+        async with briefly(connection):
+            await connection.execute(query("drop_projection"), name)
 
     async with only_rebuild(connection, name):
-        await between_readers(
-            connection, drop, f"{name} could not be dropped: long queries hold its views"
-        )
+        await between_readers(connection, name, drop, LONG_PATIENCE, f"{name} could not be dropped")

@@ -1,16 +1,13 @@
 """Builds a projection anew from the log while the service runs, and swaps it in."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
-
-import asyncpg
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
-from projections.errors import RebuildUnderWay, SwapTimedOut
+from projections.errors import RebuildUnderWay
 from projections.ranges import (
     GENTLE,
     SETTINGS,
@@ -21,10 +18,8 @@ from projections.ranges import (
     build_ranges,
     silent,
 )
+from projections.swapping import LONG_PATIENCE, PATIENCE, between_readers, briefly
 from sql.loader import query
-
-_SWAP_TRIES = 60
-_SWAP_PAUSE = 0.3
 
 
 async def rebuild(
@@ -34,7 +29,8 @@ async def rebuild(
 
     Appends and readers go on meanwhile; appends wait for the last few milliseconds, in which
     an inline projection catches up and the views change over. A query that holds the old views
-    is waited for, a fifth of a second at a time so that others do not queue behind.
+    is waited for: of a projection that handlers read for less than a minute, of others for a
+    quarter of an hour.
 
     Args:
         url: The owner's connection URL.
@@ -55,7 +51,7 @@ async def rebuild(
         done = await _fill(connection, definition.name, generation, pace, progress)
         async with pace:
             await connection.execute(query("analyze_generation"), definition.name, generation)
-        await _swap(connection, definition, generation)
+        await _swap(connection, definition, generation, pace)
         return done
 
 
@@ -193,45 +189,29 @@ async def _fill(
     return done
 
 
-async def _swap(connection: Connection, definition: Definition, generation: int) -> None:
+async def _swap(
+    connection: Connection, definition: Definition, generation: int, pace: Pace
+) -> None:
+    name, inline = definition.name, definition.mode == "inline"
+
+    async def swap() -> None:
+        await _fill(connection, name, generation, pace, silent)
+        async with briefly(connection):
+            if inline:
+                await connection.execute(query("lock_appends"))
+            for account in await connection.fetch(query("list_accounts")):
+                reached, head = -1, 0
+                while reached < head:
+                    reached, head = await advance(connection, name, generation, account[0], STEP)
+            await connection.execute(query("publish_generation"), name, generation)
+
     await between_readers(
         connection,
-        lambda: _swap_once(connection, definition, generation),
-        f"the rebuilt {definition.name} could not be swapped in: long queries hold its views",
+        name,
+        swap,
+        PATIENCE if inline else LONG_PATIENCE,
+        f"the rebuilt {name} could not be swapped in",
     )
-
-
-async def between_readers(
-    connection: Connection, change: Callable[[], Awaitable[None]], told: str
-) -> None:
-    """Makes a change of views in one transaction, waiting a little for who reads them, again and
-    again so that others do not queue behind.
-
-    Args:
-        told: What to say where it cannot be made.
-
-    Raises:
-        SwapTimedOut: Nothing was changed.
-    """
-    for _ in range(_SWAP_TRIES):
-        try:
-            async with connection.transaction():
-                await connection.execute(query("limit_lock_wait"))
-                await change()
-            return
-        except asyncpg.LockNotAvailableError:
-            await asyncio.sleep(_SWAP_PAUSE * (1 + random.random()))  # noqa: S311
-    raise SwapTimedOut(told)
-
-
-async def _swap_once(connection: Connection, definition: Definition, generation: int) -> None:
-    if definition.mode == "inline":
-        await connection.execute(query("lock_appends"))
-    for account in await connection.fetch(query("list_accounts")):
-        reached, head = -1, 0
-        while reached < head:
-            reached, head = await advance(connection, definition.name, generation, account[0], STEP)
-    await connection.execute(query("publish_generation"), definition.name, generation)
 
 
 async def advance(

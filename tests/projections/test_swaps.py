@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from eventstore.connections import Connection, Pool, connect
 from eventstore.log import EventLog
@@ -13,7 +14,7 @@ from projections import ranges
 from projections.definitions import definition
 from projections.rebuild import rebuild
 from tests.eventstore.building import Learner, append_steps, dialogue
-from tests.projections.viewing import TALLY, Parts, catch_up
+from tests.projections.viewing import TALLY, Parts, catch_up, rows_of
 from tests.running import eventually
 
 EXCHANGES = 30
@@ -111,3 +112,28 @@ async def test_a_followed_view_shows_no_turn_of_a_rebuild_before_it_shows_all(
     assert set(seen) <= {(TURNS,), (2 * TURNS,)}
     assert seen == sorted(seen)
     assert (seen[0][0], seen[-1][0]) == (TURNS, 2 * TURNS)
+
+
+async def test_a_followed_projection_waits_for_long_and_says_for_whom(
+    log: EventLog,
+    database_url: str,
+    reader: Connection,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes meanwhile is in the new rows, too."""
+    monkeypatch.setattr("projections.rebuild.PATIENCE", 0.0)
+    monkeypatch.setattr("projections.swapping._TELL_EVERY", 0.0)
+    facts = definition("turn_facts")
+    await append_steps(log, dialogue(Learner(), 1))
+    with capture_logs() as told:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM analytics.turn_facts")
+            rebuilding = asyncio.create_task(rebuild(database_url, facts))
+            await eventually(lambda: len(told) > 1)
+            await append_steps(log, dialogue(Learner(102, conversation_ids=iter([2])), 1))
+        await rebuilding
+    pid = reader.get_server_pid()
+    assert {line["event"] for line in told} == {"views_held"}
+    assert f"(process {pid}, since " in told[0]["by"]
+    assert len(await rows_of(owner, facts)) == 4

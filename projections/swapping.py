@@ -1,0 +1,80 @@
+"""Changes views between those who read them: nobody queues behind whoever reads for long."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from eventstore.connections import Connection
+from projections.errors import SwapTimedOut
+from sql.loader import query
+
+PATIENCE = 40.0
+"""Seconds to wait for readers of a view while appends are held up again and again."""
+
+LONG_PATIENCE = 900.0
+"""Seconds to wait where nobody is held up: more than an analyst's statement takes by default."""
+
+_PAUSE = 0.3
+_LONGEST_PAUSE = 5.0
+_TELL_EVERY = 10.0
+
+log = structlog.get_logger("colloquy.projections")
+
+
+async def between_readers(
+    connection: Connection,
+    name: str,
+    change: Callable[[], Awaitable[None]],
+    patience: float,
+    told: str,
+) -> None:
+    """Makes a change of a projection's views, trying again until nobody holds them.
+
+    Whoever keeps it waiting is told of in the log, every few seconds.
+
+    Args:
+        change: In a transaction of `briefly`.
+        patience: Seconds.
+        told: What to say where it cannot be made.
+
+    Raises:
+        SwapTimedOut: Nothing was changed. The message says who holds the views.
+    """
+    loop = asyncio.get_running_loop()
+    began, pause = loop.time(), _PAUSE
+    tell_at = began + _TELL_EVERY
+    while True:
+        try:
+            await change()
+            return
+        except asyncpg.LockNotAvailableError:
+            now = loop.time()
+            if now - began >= patience:
+                raise SwapTimedOut(f"{told}: {await _holders(connection, name)}") from None
+            if now >= tell_at:
+                tell_at = now + _TELL_EVERY
+                log.info("views_held", projection=name, by=await _holders(connection, name))
+        await asyncio.sleep(pause * (1 + random.random()))  # noqa: S311
+        pause = min(pause * 1.1, _LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def briefly(connection: Connection) -> AsyncIterator[None]:
+    """A transaction that waits a fifth of a second for a lock: others queue no longer behind it."""
+    async with connection.transaction():
+        await connection.execute(query("limit_lock_wait"))
+        yield
+
+
+async def _holders(connection: Connection, name: str) -> str:
+    rows = await connection.fetch(query("list_view_holders"), name)
+    since = [f", since {row['seconds']:.0f} s" if row["seconds"] else "" for row in rows]
+    held = [
+        f"{row['login']} (process {row['pid']}{how_long})"
+        for row, how_long in zip(rows, since, strict=True)
+    ]
+    return f"its views are held by {', '.join(held)}" if held else "its views were held until now"
