@@ -17,7 +17,7 @@ from tests.projections.viewing import AT_THE_GATE, GATE, GATED, TALLY, Parts, ca
 
 A_PAUSE_WAITS = """
 SELECT count(*) FROM pg_stat_activity
- WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'FOR UPDATE OF c'
+ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ~ 'FOR UPDATE'
 """
 
 
@@ -43,13 +43,15 @@ async def _fresh(owner: Connection, name: str) -> bool:
     return all(s.lag_events == 0 for s in await projection_status(owner) if s.name == name)
 
 
+@pytest.mark.parametrize("steps_before", [0, 1])
 async def test_a_pause_waits_for_the_step_that_is_under_way(
-    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
+    log_parts: Parts, workers: Pool, database_url: str, owner: Connection, steps_before: int
 ) -> None:
     log, _, link = log_parts
     await rebuild(database_url, GATED)
-    await append(log, "s", message())
-    await catch_up(workers, link)
+    for _ in range(steps_before):
+        await append(log, "s", message())
+        await catch_up(workers, link)
     await append(log, "s", message())
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
     stepping = asyncio.create_task(catch_up(workers, link))
@@ -61,7 +63,7 @@ async def test_a_pause_waits_for_the_step_that_is_under_way(
     await owner.execute("SELECT pg_advisory_unlock($1)", GATE)
     await pausing
     await stepping
-    assert await owner.fetchval(TALLIED, 1) == [1, 2]
+    assert len(await owner.fetchval(TALLIED, 1)) == steps_before + 1
     await other.close()
 
 
