@@ -70,19 +70,22 @@ class Exporter:
             ServiceError: The file, the checkpoint or the store is unfit.
             EventStoreError: The export could not be recorded; nothing has left.
         """
+        learning = LearningLog(self._pool)
+        first_event = await learning.first_event(wanted.export.account_id)
         async with AsyncExitStack() as stack:
             kept_in, kept = None, None
             if wanted.checkpoint is not None:
                 kept_in = CheckpointFile(wanted.checkpoint)
                 stack.enter_context(kept_in.held())
-                kept = kept_in.read(wanted.export)
+                kept = kept_in.read(wanted.export, first_event)
             positions = await self._positions(wanted, kept)
 
             async def before_first() -> None:
                 await self._record(wanted, positions)
 
             sending = Sending(
-                log=LearningLog(self._pool),
+                log=learning,
+                first_event=first_event,
                 export=wanted.export,
                 sink=await _sink(stack, wanted, kept, stop),
                 size=wanted.batch if wanted.export.store else _IN_FILES,

@@ -58,6 +58,13 @@ class LearningLog:
     def __init__(self, pool: AccountPool) -> None:
         self._pool = pool
 
+    async def first_event(self, account_id: int) -> str | None:
+        """The id of the log's first event, by which it is told from others; None if it is empty."""
+        found: str | None = await self._pool.fetchval(
+            account_id, query("get_first_event"), account_id
+        )
+        return found
+
     async def windows(
         self,
         account_id: int,

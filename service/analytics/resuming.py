@@ -34,6 +34,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         position: Of the log; all records up to there are on disk, or the store has taken them.
         file: The file that was written last, and its `size` in bytes at that position.
         finished: The run that wrote this has ended, so `file` has nothing beyond `size`.
+        log: Id of the log's first event; None for an empty log, and in older checkpoints.
     """
 
     export: Export
@@ -41,6 +42,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     file: str | None = None
     size: int = 0
     finished: bool = False
+    log: str | None = None
 
 
 class CheckpointFile:
@@ -72,8 +74,11 @@ class CheckpointFile:
         finally:
             os.close(lock)
 
-    def read(self, export: Export) -> Checkpoint | None:
+    def read(self, export: Export, log: str | None) -> Checkpoint | None:
         """The last checkpoint of this export, None where there is none yet.
+
+        Args:
+            log: Id of the first event of the log that is to be exported.
 
         Raises:
             CheckpointUnfit: The file is of another export, or is no checkpoint.
@@ -86,6 +91,11 @@ class CheckpointFile:
             raise CheckpointUnfit(f"{self.path} is not a checkpoint: {error}") from error
         if kept.export != export:
             raise CheckpointUnfit(f"{self.path} is of another export: {_told(kept.export)}")
+        if kept.log not in (None, log):
+            raise CheckpointUnfit(
+                f"{self.path} is of another database: its log begins with event {kept.log}, "
+                f"this one with {log}"
+            )
         return kept
 
     def keep(self, checkpoint: Checkpoint) -> None:

@@ -34,6 +34,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     """One run of an export.
 
     Attributes:
+        first_event: Id of the log's first event.
         size: Records handed on at once.
         kept_in: Where it is kept how far the export has come, if it is to go on later.
         before_first: Called before the first record is handed on.
@@ -41,6 +42,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     log: LearningLog
+    first_event: str | None
     export: Export
     sink: Sink
     size: int
@@ -97,5 +99,6 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
                 file=str(file.path) if file else None,
                 size=file.size if file else 0,
                 finished=finished,
+                log=self.first_event,
             )
         )

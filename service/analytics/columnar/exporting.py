@@ -91,25 +91,27 @@ class Exporter:
     async def _account(
         self, export: Export, folder: Folder, account: int
     ) -> AsyncGenerator[Written, None]:
+        log = await self._owner.fetchval(query("get_first_event"), account)
+        folder.manifest.refuse_other_log(account, log)
         for left in reversed(range(_TRIES)):
             tables = await self._tables(export)
             try:
                 async with Snapshot.of(self._url, account, tables) as snapshot:
                     for table in tables:
-                        yield await self._table(export, folder, snapshot, table)
+                        yield await self._table(export, folder, snapshot, table, log)
                 return
             except TablesReplaced:
                 if not left:
                     raise
 
     async def _table(
-        self, export: Export, folder: Folder, snapshot: Snapshot, table: Table
+        self, export: Export, folder: Folder, snapshot: Snapshot, table: Table, log: str | None
     ) -> Written:
         fresh = snapshot.freshness(table)
         if fresh.doubtful:
             self._warn(fresh)
         bar = self._bar(f"{table.name} of account {snapshot.account}")
-        return await TableExport(snapshot, table, folder, export.wanted, bar).run()
+        return await TableExport(snapshot, table, folder, export.wanted, bar, log).run()
 
     async def _tables(self, export: Export) -> Sequence[Table]:
         return choose(await list_tables(self._owner, self._definitions), export.table)

@@ -49,6 +49,7 @@ class CutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         since: Only days from this one on, or with a change above this position, were looked at.
         head: Position of the log's last event by then.
         lag_events, lag_seconds: How far the table was behind it.
+        log: Id of the log's first event; None for an empty log, and in older manifests.
     """
 
     table: str
@@ -61,6 +62,7 @@ class CutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     lag_events: int
     lag_seconds: float
     read_at: datetime
+    log: str | None = None
 
 
 Line = FileLine | CutLine
@@ -109,6 +111,15 @@ class Manifest:
     def cut(self, table: str, account: int) -> CutLine | None:
         """What a table's files of an account stand for."""
         return self._cuts.get((table, account))
+
+    def refuse_other_log(self, account: int, log: str | None) -> None:
+        """Raises ExportRefused where an account's files are of another log than this one."""
+        for cut in self._cuts.values():
+            if cut.account == account and cut.log not in (None, log):
+                raise ExportRefused(
+                    f"{self._folder} has account {account} of another database: its log begins "
+                    f"with event {cut.log}, this one with {log}"
+                )
 
     def open(self) -> None:
         """Makes ready to add lines. What an interruption left of a line is cut off."""

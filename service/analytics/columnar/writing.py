@@ -57,16 +57,24 @@ class TableExport:
 
     Args:
         progress: Called with how many rows are written, of how many.
+        log: Id of the first event of the account's log.
     """
 
     def __init__(
-        self, snapshot: Snapshot, table: Table, folder: Folder, wanted: Wanted, progress: Progress
+        self,
+        snapshot: Snapshot,
+        table: Table,
+        folder: Folder,
+        wanted: Wanted,
+        progress: Progress,
+        log: str | None,
     ) -> None:
         self._snapshot = snapshot
         self._table = table
         self._folder = folder
         self._wanted = wanted
         self._progress = progress
+        self._log = log
         self._fresh = snapshot.freshness(table)
         self._known = folder.manifest.days(table.name, snapshot.account)
         self._rows = 0
@@ -195,6 +203,7 @@ class TableExport:
             lag_events=fresh.lag_events,
             lag_seconds=fresh.lag_seconds,
             read_at=datetime.now(UTC),
+            log=self._log,
         )
         before = self._folder.manifest.cut(line.table, line.account)
         with writing(self._folder.path):
@@ -204,4 +213,4 @@ class TableExport:
 
 
 def _standing(line: CutLine) -> tuple[object, ...]:
-    return line.interface, line.version, line.position, line.since, line.head
+    return line.interface, line.version, line.position, line.since, line.head, line.log

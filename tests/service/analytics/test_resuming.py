@@ -22,6 +22,7 @@ from tests.service.analytics.talking import export_to, lines, talk
 
 Parts = tuple[EventLog, AccountPool, Link]
 EXPORT = export_to()
+LOG = "018cc251-f400-7000-8000-000000000001"
 TORN = b'{"id":"torn'
 
 
@@ -59,8 +60,9 @@ async def export_some(
         if batches == stop_after:
             stop.set()
 
-    sink = RecordFile.resume(file, kept_in.read(EXPORT))
+    sink = RecordFile.resume(file, kept_in.read(EXPORT, LOG))
     sending = Sending(
+        first_event=LOG,
         log=LearningLog(pool),
         export=EXPORT,
         sink=sink,
@@ -102,7 +104,7 @@ async def test_what_no_checkpoint_covers_is_cut_off(
     head = await log.head(1)
     file, kept_in = tmp_path / "records", CheckpointFile(tmp_path / "checkpoint")
     first = await export_some(pool, file, kept_in, Range(0, head), stop_after=2)
-    kept = kept_in.read(EXPORT)
+    kept = kept_in.read(EXPORT, LOG)
     assert kept is not None
     kept_in.keep(msgspec.structs.replace(kept, finished=False))
     with file.open("ab") as out:
@@ -181,7 +183,24 @@ def test_a_checkpoint_of_another_export_is_refused(
     file.keep(Checkpoint(export=EXPORT, position=7))
     changed: Export = msgspec.structs.replace(EXPORT, **other)
     with pytest.raises(CheckpointUnfit, match="of another export: xapi of account 1"):
-        file.read(changed)
+        file.read(changed, LOG)
+
+
+async def test_a_checkpoint_of_another_database_is_refused(
+    log_parts: Parts, tmp_path: Path
+) -> None:
+    log, pool, _ = log_parts
+    await talk(log, exchanges=1)
+    checkpoint = tmp_path / "checkpoint"
+    exporter = Exporter(log, pool)
+    await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
+    kept = CheckpointFile(checkpoint).read(EXPORT, await LearningLog(pool).first_event(1))
+    assert kept is not None
+    CheckpointFile(checkpoint).keep(msgspec.structs.replace(kept, log=LOG))
+    with pytest.raises(CheckpointUnfit, match=f"of another database: its log begins .* {LOG}"):
+        await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
+    CheckpointFile(checkpoint).keep(msgspec.structs.replace(kept, log=None))
+    await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
 
 
 def test_a_checkpoint_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
@@ -189,14 +208,14 @@ def test_a_checkpoint_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
     with file.held(), pytest.raises(CheckpointUnfit, match="in use"), file.held():
         pass
     with file.held():
-        assert file.read(EXPORT) is None
+        assert file.read(EXPORT, LOG) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"not at all"])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "checkpoint").write_bytes(damage)
     with pytest.raises(CheckpointUnfit, match="is not a checkpoint"):
-        CheckpointFile(tmp_path / "checkpoint").read(EXPORT)
+        CheckpointFile(tmp_path / "checkpoint").read(EXPORT, LOG)
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

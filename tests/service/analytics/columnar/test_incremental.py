@@ -1,7 +1,10 @@
 """A later export into the same folder writes what is new, and nothing else."""
 
+import re
 from datetime import date
 from pathlib import Path
+
+import pytest
 
 from eventstore.connections import Connection
 from projections.definitions import definition
@@ -9,6 +12,7 @@ from projections.ranges import silent
 from projections.rebuild import rebuild
 from service.analytics.columnar.checking import check_folder
 from service.analytics.columnar.manifest import MANIFEST, Manifest
+from service.errors import ExportRefused
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import with_version
@@ -115,6 +119,30 @@ async def test_a_log_that_went_back_is_written_anew(
     text = (out / MANIFEST).read_text()
     (out / MANIFEST).write_text(text.replace('"position":', '"position":9'))
     assert (await take(database_url, out, table="turn_facts")).files == {("turn_facts", 1): 2}
+
+
+async def test_the_folder_of_another_database_is_refused_and_left_as_it_is(
+    ada: Learner, term: str, database_url: str, out: Path
+) -> None:
+    await take(database_url, out)
+    before = stamps(out)
+    with pytest.raises(ExportRefused, match="has account 1 of another database: its log begins"):
+        await take(term, out, account=1)
+    assert stamps(out) == before
+    await take(database_url, out)
+
+
+async def test_a_manifest_that_does_not_say_of_which_log_it_is_learns_it(
+    ada: Learner, term: str, database_url: str, out: Path
+) -> None:
+    await take(database_url, out)
+    lines = (out / MANIFEST).read_bytes().splitlines()
+    older = [re.sub(rb',"log":"[^"]+"', b"", line) for line in lines]
+    assert older != lines
+    (out / MANIFEST).write_bytes(b"\n".join(older) + b"\n")
+    await take(database_url, out)
+    with pytest.raises(ExportRefused, match="of another database"):
+        await take(term, out, account=1)
 
 
 async def test_a_row_that_goes_to_another_day_is_in_no_file_twice(
