@@ -86,28 +86,31 @@ class RecordStore:
             half = len(records) // 2
             await self._deliver(records[:half])
             await self._deliver(records[half:])
-        elif answer.status != 409 or not await self._has(records[0]):
+        elif answer.status == 409 and self._kind == "xapi":
+            await self._check_stored(records[0], answer)
+        else:
             raise StatementsRefused(self._why(records, answer))
 
-    async def _has(self, record: Record) -> bool:
-        """Whether the store has this very statement: some refuse what they know already."""
-        if self._kind == "caliper":
-            return False
+    async def _check_stored(self, record: Record, refusal: Answer) -> None:
+        """Some stores refuse what they know already: harmless, if it is this very statement."""
+        asked = {"statementId": record.id}
         try:
             async with self._http.get(
-                self._url,
-                params={"statementId": record.id},
-                headers=self._headers,
-                allow_redirects=False,
+                self._url, params=asked, headers=self._headers, allow_redirects=False
             ) as response:
-                stored = msgspec.json.decode(await response.read())
-                return response.status == 200 and includes(stored, msgspec.json.decode(record.line))
-        except msgspec.DecodeError:
-            return False
+                status, body = response.status, await response.read()
         except _BREAKS as error:
             raise StatementsRefused(
                 f"the store at {self._url} broke off{_shown(str(error))}"
             ) from error
+        if status == 200 and _is_same(body, record):
+            return
+        why = self._why([record], refusal)
+        if status == 200:
+            why = f"the store has {_named(record)} already, with other content"
+        elif status != 404:
+            why += f" (and asked for the one that it has, it answered {status})"
+        raise StatementsRefused(why)
 
     async def _ask(self, records: Sequence[Record]) -> Answer:
         """The store's answer, once it gives one that will not change by waiting."""
@@ -165,10 +168,7 @@ class RecordStore:
         said = _shown(answer.text)
         if answer.status not in _OF_ONE_RECORD:
             return f"the store at {self._url} answered {answer.status}{said}"
-        which = f"record {records[0].id} (position {records[0].position})"
-        if answer.status == 409:
-            return f"the store has {which} already, with other content{said}"
-        return f"the store refuses {which}: {answer.status}{said}"
+        return f"the store refuses {_named(records[0])}: {answer.status}{said}"
 
 
 def authorization_of(secret: str | None) -> str | None:
@@ -190,6 +190,17 @@ def _headers(kind: Format, authorization: str | None) -> dict[str, str]:
     version = {"X-Experience-API-Version": XAPI_VERSION} if kind == "xapi" else {}
     secret = {"Authorization": authorization} if authorization else {}
     return {"Content-Type": "application/json", **version, **secret}
+
+
+def _is_same(stored: bytes, record: Record) -> bool:
+    try:
+        return includes(msgspec.json.decode(stored), msgspec.json.decode(record.line))
+    except msgspec.DecodeError:
+        return False
+
+
+def _named(record: Record) -> str:
+    return f"record {record.id} (position {record.position})"
 
 
 def _shown(text: str) -> str:

@@ -34,6 +34,7 @@ class Store:
     Attributes:
         faults: Of the next requests; None lets one pass.
         knows_ids: Refuses an id that it has, whatever comes with it, as some stores do.
+        given: Answers whoever asks for a statement; None for what there is.
         gate: Closed, requests wait once there have been `free` of them.
     """
 
@@ -45,6 +46,7 @@ class Store:
         self.envelopes: list[dict[str, Any]] = []
         self.faults: list[Fault | None] = []
         self.knows_ids = False
+        self.given: Fault | None = None
         self.free = 1_000_000
         self.gate = asyncio.Event()
         self.waiting = asyncio.Event()
@@ -68,6 +70,8 @@ class Store:
         return await self._take(request, self._open)
 
     async def give(self, request: web.Request) -> web.StreamResponse:
+        if self.given is not None:
+            return self._fail(request, self.given)
         found = self.records.get(request.query["statementId"])
         if found is None:
             raise web.HTTPNotFound

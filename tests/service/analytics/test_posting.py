@@ -135,6 +135,25 @@ async def test_statements_that_are_there_already_are_no_conflict() -> None:
         assert len(store.records) == 4
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Fault(404), "the store refuses record .*: 409: there is another .*[0-9]$"),
+        (Fault(500), r"409: there is another .* \(and asked for the one that it has, .* 500\)"),
+        (Fault(401), r"409: there is another .* \(and asked for the one that it has, .* 401\)"),
+        (Fault(200, body="<h1>"), "already, with other content"),
+        (Fault(cut="before"), "broke off"),
+    ],
+    ids=str,
+)
+async def test_a_conflict_is_told_as_what_it_is(answer: Fault, told: str) -> None:
+    async with running_store() as store, posting(store) as to:
+        store.records[record(1).id] = {"id": record(1).id, "what": "something else"}
+        store.given = answer
+        with pytest.raises(StatementsRefused, match=told):
+            await to.take(batch(1))
+
+
 async def test_what_the_store_refuses_is_named_with_its_words() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(400, body="bad verb")] * 9
