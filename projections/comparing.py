@@ -8,8 +8,8 @@ import msgspec
 from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.errors import NotInstalled
+from projections.generations import advance, building, create
 from projections.ranges import STEP, Progress, silent
-from projections.rebuild import advance, building, create
 from sql.loader import query
 
 SAMPLES = 10

@@ -7,9 +7,10 @@ import structlog
 from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.errors import NotInstalled, ProjectionError, ProjectionRefused
+from projections.generations import only_rebuild
 from projections.own import OwnProjection, own_projections
 from projections.ranges import FAST, GENTLE, Pace, Progress, silent
-from projections.rebuild import only_rebuild, rebuild
+from projections.rebuild import rebuild
 from projections.swapping import LONG_PATIENCE, between_readers, briefly
 from projections.trying import try_out
 from sql.loader import query

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing
 
-from eventstore.connections import DATABASE_ERRORS, Connection, connect
-from projections.confining import named_errors, refuse_faults
+from eventstore.connections import Connection
 from projections.definitions import Definition
-from projections.errors import RebuildUnderWay
+from projections.generations import advance, building, create
 from projections.ranges import (
     GENTLE,
-    SETTINGS,
     STEP,
     Pace,
     Progress,
@@ -55,25 +53,6 @@ async def rebuild(
         return done
 
 
-@asynccontextmanager
-async def building(url: str, definition: Definition) -> AsyncIterator[Connection]:
-    """A connection over which one generation is built; what is not made live is dropped.
-
-    Raises:
-        RebuildUnderWay: Somebody else builds this projection.
-        ProjectionRefused: One of the users' own met an error, which is named.
-    """
-    connection = await connect(url, settings=SETTINGS)
-    try:
-        async with named_errors(definition), only_rebuild(connection, definition.name):
-            yield connection
-    finally:
-        broken = connection.is_closed()
-        await connection.close()
-        if broken:
-            await _clear(url, definition.name)
-
-
 async def rebuild_all(
     url: str, definitions: Iterable[Definition], progress: Progress = silent, jobs: int = GENTLE
 ) -> AsyncIterator[tuple[str, int]]:
@@ -101,75 +80,6 @@ async def rebuild_all(
     async with aclosing(as_they_end([one(definition) for definition in chosen])) as built:
         async for name, events in built:
             yield name, events
-
-
-@asynccontextmanager
-async def only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
-    """Nobody else builds this projection meanwhile; what is not made live is dropped at the end.
-
-    Raises:
-        RebuildUnderWay: Somebody does.
-    """
-    if not await connection.fetchval(query("lock_rebuild"), name):
-        raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
-    try:
-        yield
-    finally:
-        if not connection.is_closed():
-            await _drop_unfinished(connection, name)
-            await connection.execute(query("unlock_rebuild"), name)
-
-
-async def _clear(url: str, name: str) -> None:
-    """Drops what a rebuild has left whose connection broke, unless somebody rebuilds it now."""
-    with suppress(*DATABASE_ERRORS):
-        connection = await connect(url)
-        try:
-            with suppress(RebuildUnderWay):
-                async with only_rebuild(connection, name):
-                    pass
-        finally:
-            await connection.close()
-
-
-async def _drop_unfinished(connection: Connection, name: str) -> None:
-    """Drops what this rebuild, or one that was killed before it, has begun and not made live.
-
-    It asks the database: whoever is cancelled in a commit does not know what came of it.
-    """
-    for row in await connection.fetch(query("list_generations")):
-        if row["name"] == name and row["state"] == "building":
-            await connection.execute(query("drop_generation"), name, row["generation"])
-
-
-async def create(connection: Connection, definition: Definition) -> int:
-    """Commits the tables and statements of a new generation; the number that it has."""
-    async with connection.transaction():
-        generation = await create_generation(connection, definition)
-        if definition.confined:
-            await refuse_faults(connection, definition, generation)
-    return generation
-
-
-async def create_generation(connection: Connection, definition: Definition) -> int:
-    """As `create`, in the caller's transaction and not looked at."""
-    generation = await connection.fetchval(
-        query("create_generation"),
-        definition.name,
-        definition.version,
-        definition.digest,
-        definition.mode,
-        definition.description,
-        definition.tables,
-        definition.consumes,
-        definition.readers,
-        definition.definition,
-        definition.statements,
-        definition.schema,
-        definition.interface,
-        definition.confined,
-    )
-    return int(generation)
 
 
 async def _fill(
@@ -212,14 +122,3 @@ async def _swap(
         PATIENCE if inline else LONG_PATIENCE,
         f"the rebuilt {name} could not be swapped in",
     )
-
-
-async def advance(
-    connection: Connection, name: str, generation: int, account_id: int, step: int
-) -> tuple[int, int]:
-    """Applies the next range of a generation that is being built: where it is then, the head."""
-    row = await connection.fetchrow(
-        query("advance_projection"), name, generation, account_id, step, timeout=600
-    )
-    assert row is not None, "nobody else advances a generation that is being built"
-    return row["reached"], row["head"]

@@ -10,7 +10,7 @@ from eventstore.connections import Connection
 from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
-from projections.rebuild import create_generation, only_rebuild
+from projections.generations import create_generation, only_rebuild
 from sql.loader import query
 
 LONGEST = "20s"

@@ -5,7 +5,8 @@ import pytest
 from eventstore.connections import Connection
 from eventstore.log import EventLog
 from projections.definitions import Definition
-from projections.rebuild import create, rebuild
+from projections.generations import create
+from projections.rebuild import rebuild
 from sql.loader import query
 from tests.eventstore.building import ACCOUNT
 from tests.projections.analysing import Analysis

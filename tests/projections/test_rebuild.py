@@ -14,7 +14,8 @@ from eventstore.log import EventLog
 from projections import rebuild as rebuild_module
 from projections.definitions import Definition, definition, definitions
 from projections.errors import RebuildUnderWay, SwapTimedOut
-from projections.rebuild import create, rebuild, rebuild_all
+from projections.generations import create
+from projections.rebuild import rebuild, rebuild_all
 from sql.loader import query
 from tests.eventstore.building import (
     Learner,
@@ -293,7 +294,7 @@ async def test_what_a_killed_process_has_left_is_cleaned_up_by_the_next_rebuild(
 ) -> None:
     await rebuild(database_url, GATED)
     await append(log, "s", *messages(3))
-    await rebuild_module.create(owner, GATED)
+    await create(owner, GATED)
     assert [state for _, state in await generations(owner, "tally")] == ["live", "building"]
     await rebuild(database_url, GATED)
     assert [state for _, state in await generations(owner, "tally")] == ["live"]

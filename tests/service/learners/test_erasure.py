@@ -10,7 +10,8 @@ from eventstore.connections import Connection, connect
 from eventstore.events import EvaluationFailed, ReplyCancelled
 from eventstore.protection import LearnerErased, TextExpired
 from projections.definitions import definition, definitions
-from projections.rebuild import create, rebuild_all
+from projections.generations import create
+from projections.rebuild import rebuild_all
 from service.tokens import create_token
 from sql.loader import query
 from tests.fake_anthropic import FakeAnthropic, Stall, evaluation_speech
