@@ -9,8 +9,8 @@ from service.cli import colloquy
 from tests.service.cli.commanding import Run
 
 LARGEST = 2**63 - 1
-LIMITED = {"--batch", "--days", "days", "--port", "--workers"}
-"""Numbers that are no ids, and have a lower limit of their own."""
+LIMITED = {"--batch", "--days", "days", "--jobs", "--port", "--workers"}
+"""Numbers that are no ids, and have limits of their own."""
 
 Words = tuple[str, ...]
 
