@@ -34,12 +34,15 @@ async def building(url: str, definition: Definition) -> AsyncIterator[Connection
 async def only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
     """Nobody else builds this projection meanwhile; what is not made live is dropped at the end.
 
+    So is, before anything is built, what a process that was killed has left.
+
     Raises:
         RebuildUnderWay: Somebody does.
     """
     if not await connection.fetchval(query("lock_rebuild"), name):
         raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
     try:
+        await _drop_unfinished(connection, name)
         yield
     finally:
         if not connection.is_closed():

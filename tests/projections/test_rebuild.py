@@ -295,8 +295,15 @@ async def test_what_a_killed_process_has_left_is_cleaned_up_by_the_next_rebuild(
     await rebuild(database_url, GATED)
     await append(log, "s", *messages(3))
     await create(owner, GATED)
-    assert [state for _, state in await generations(owner, "tally")] == ["live", "building"]
-    await rebuild(database_url, GATED)
+    await create(owner, GATED)
+    states = [state for _, state in await generations(owner, "tally")]
+    assert states == ["live", "building", "building"]
+    async with closed_gate(owner):
+        rebuilding = asyncio.create_task(rebuild(database_url, GATED))
+        await eventually(lambda: owner.fetchval(AT_THE_GATE, GATE))
+        left = await generations(owner, "tally")
+        assert [state for _, state in left] == ["live", "building"], "before it builds its own"
+    await rebuilding
     assert [state for _, state in await generations(owner, "tally")] == ["live"]
     assert len(await schemas(owner, "tally")) == 1
     assert len(await rows_of(owner, GATED)) == 3

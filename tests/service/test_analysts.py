@@ -320,6 +320,33 @@ async def test_a_condition_of_its_own_is_not_asked_about_rows_of_others(
     await analyst.fetch(f"SELECT FROM {view} WHERE 1 / (account_id - 1) > -9")
 
 
+async def test_what_it_asks_of_freshness_is_not_asked_of_others(
+    analyst: asyncpg.Connection,
+) -> None:
+    """That view reads with its owner's rights: there no policy of a table stands before it."""
+    told: list[str] = []
+    analyst.add_log_listener(lambda _, notice: told.append(notice.message))
+    for setting in (
+        "default_transaction_read_only",
+        *(f"enable_{how}" for how in ("indexscan", "bitmapscan", "indexonlyscan")),
+        *(f"enable_{how}" for how in ("hashjoin", "mergejoin")),
+    ):
+        await analyst.execute(f"SET {setting} = off")
+    await analyst.execute(
+        "CREATE FUNCTION pg_temp.peek(bigint) RETURNS bool LANGUAGE plpgsql COST 0.0000001 "
+        "AS $$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
+    )
+    rows = await analyst.fetch(
+        "SELECT account_id FROM analytics.freshness WHERE pg_temp.peek(account_id)"
+    )
+    assert {row[0] for row in rows} == {2}
+    assert set(told) == {"2"}
+    for account in (1, 3):
+        await analyst.fetch(
+            f"SELECT * FROM analytics.freshness WHERE 1 / (account_id - {account}) < 2"
+        )
+
+
 async def test_the_planner_tells_it_no_values_of_others(
     analyst: asyncpg.Connection, owner: Connection
 ) -> None:
