@@ -245,8 +245,13 @@ def _shown(
 
 
 def _named(experience_id: int, titles: Mapping[int, str], length: int = _LABEL) -> str:
-    name = f"{experience_id} {titles.get(experience_id, '')}".strip()
+    name = f"{experience_id} {_printable(titles.get(experience_id, ''))}".strip()
     return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+
+
+def _printable(title: str) -> str:
+    """Neither SVG nor HTML has a place for control characters."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in title)
 
 
 def _spread(spread: Spread, written: Callable[[float], str]) -> str:

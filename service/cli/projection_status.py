@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import click
 import msgspec
 
+from eventstore.connections import DATABASE_ERRORS
 from projections.status import ProjectionStatus, projection_status
 from service.cli.session import owner, printable, with_database
-from service.database import Database
+from service.database import Database, DatabaseUnreachable
 from service.settings import Settings
 
 _INTERVAL = 1.0
@@ -24,18 +25,28 @@ def status(as_json: bool, watch: bool) -> None:
     """Show how far each projection is, and the event that one is stopped at."""
 
     async def show(_settings: Settings, database: Database) -> None:
-        async with owner(database.url) as connection:
-            stop = _stopped() if watch else None
-            while True:
-                rows = await projection_status(connection)
-                if watch and not as_json:
-                    click.echo(_CLEAR if sys.stdout.isatty() else "", nl=not sys.stdout.isatty())
-                for line in _lines(rows, as_json):
-                    click.echo(line)
-                if stop is None or await _ended(stop):
-                    return
+        stop = _stopped() if watch else None
+        while True:
+            try:
+                async with owner(database.url) as connection:
+                    rows = await projection_status(connection)
+            except (*DATABASE_ERRORS, DatabaseUnreachable) as error:
+                if stop is None:
+                    raise
+                click.echo(f"the database does not answer: {printable(str(error))}", err=True)
+            else:
+                _show(rows, as_json, watch)
+            if stop is None or await _ended(stop):
+                return
 
     with_database(show)
+
+
+def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
+    if watch and not as_json:
+        click.echo(_CLEAR if sys.stdout.isatty() else "", nl=not sys.stdout.isatty())
+    for line in _lines(rows, as_json):
+        click.echo(line)
 
 
 def _stopped() -> asyncio.Event:

@@ -62,9 +62,9 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 def statements(**options: Any) -> None:
     """Make learning records of the log: xAPI statements or Caliper events, one a line.
 
-    They hold numbers of people and things, and nothing that anybody wrote. An erased learner's are
-    left out. The export is itself recorded. COLLOQUY_LRS_AUTH lets --post in: user:password, or
-    Bearer and a token.
+    They hold numbers of people and things, and no words but titles of experiences. An erased
+    learner's are left out. The export is itself recorded. COLLOQUY_LRS_AUTH lets --post in:
+    user:password, or Bearer and a token.
     """
     if str(options["out"]) == "-":
         options["out"] = None
@@ -90,11 +90,18 @@ def statements(**options: Any) -> None:
         raise SystemExit(1)
 
 
+_BESIDE = (".draft", ".lock")
+
+
 def _check(asked: _Asked) -> None:
     if asked.out is not None and asked.post is not None:
         raise click.UsageError("--out and --post exclude each other")
     if asked.checkpoint is not None and asked.out is None and asked.post is None:
         raise click.UsageError("--checkpoint needs --out FILE or --post URL")
+    if asked.checkpoint is not None and asked.out is not None:
+        kept = asked.checkpoint.resolve()
+        if asked.out.resolve() in (kept, *(kept.with_name(kept.name + e) for e in _BESIDE)):
+            raise click.UsageError("--out must be another file than --checkpoint's")
     for option, url in (("--post", asked.post), ("--iri", asked.iri)):
         if url is not None:
             _check_url(option, url)

@@ -228,6 +228,32 @@ def test_a_projection_that_is_older_in_the_database_can_be_compared(
     assert ask(database_url, "SELECT count(*) FROM projections WHERE state = 'building'") == 0
 
 
+def test_a_watch_outlives_a_database_that_is_away(database_url: str, server_url: str) -> None:
+    name = database_url.rpartition("/")[2]
+    away = f"ALTER DATABASE {name} ALLOW_CONNECTIONS"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "projections", "status", "--watch"],
+        env=environment_of({"DATABASE_URL": database_url}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    try:
+        while b"active_conversations" not in process.stdout.readline():
+            assert process.poll() is None
+        ask(server_url, f"{away} false")
+        assert process.stderr.readline().startswith(b"the database does not answer: ")
+        ask(server_url, f"{away} true")
+        while b"active_conversations" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("terminal", [False, True], ids=["piped", "on a terminal"])
 def test_a_watch_shows_again_and_again_and_ends_with_ctrl_c(
     terminal: bool, database_url: str

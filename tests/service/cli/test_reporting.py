@@ -62,7 +62,7 @@ def taught(database_url: str) -> str:
     return database_url
 
 
-async def _teach(url: str) -> None:
+async def _teach(url: str, title: str = TITLE) -> None:
     owner = await connect(url)
     rows = [
         Enrollment(course_id=course, user_id=101, name="Ada", role="learner", status="active")
@@ -72,7 +72,7 @@ async def _teach(url: str) -> None:
     await owner.close()
     learner, failing = Learner(101), Learner(102)
     steps = [
-        experience_created(title=TITLE),
+        experience_created(title=title),
         *(learner.asks_to_open(), learner.opens(), learner.says(), learner.is_answered()),
         *(learner.says(), learner.is_not_answered("model_refused")),
         *(failing.asks_to_open(), failing.opening_fails("model_timeout")),
@@ -157,6 +157,16 @@ def test_titles_are_shown_as_they_are_and_nothing_else(
     assert f"1 {TITLE}" in page.words
     assert [label for label in LABEL.findall(file.read_text("utf-8")) if "&lt;b&gt;" in label]
     assert escape("<b>", quote=False) in file.read_text("utf-8")
+
+
+def test_titles_with_control_characters_end_no_report(
+    on_database: Run, database_url: str, tmp_path: Path
+) -> None:
+    """They are in logs already; SVG has no place for them, not even written as numbers."""
+    now(lambda: _teach(database_url, "a\x01b\x1bc\x0bd\x7fe\uffff"))
+    file = tmp_path / "course.html"
+    page = made(on_database, file)
+    assert "1 a\ufffdb\ufffdc\ufffdd\ufffde\ufffd" in page.words
 
 
 def test_a_course_in_which_nothing_happened_has_a_page_that_says_so(
