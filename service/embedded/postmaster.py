@@ -5,6 +5,7 @@ start time, port, socket folder, address, shared memory, status.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,6 +30,18 @@ def read_postmaster(data: Path) -> Postmaster | None:
         status = lines[7].strip() if len(lines) > 7 else ""
         return Postmaster(int(lines[0]), int(lines[3]), status in STATUSES_OF_USE)
     except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
+def last_port(data: Path) -> int | None:
+    """The port of the last start; None before the first.
+
+    PostgreSQL leaves the words of that start in `postmaster.opts` (CreateOptsFile in postmaster.c).
+    """
+    try:
+        words = shlex.split((data / "postmaster.opts").read_text())
+        return int(next(word for word in words if word.startswith("port=")).removeprefix("port="))
+    except (FileNotFoundError, StopIteration, ValueError):
         return None
 
 

@@ -1,21 +1,26 @@
 """Start, find and stop the server of one data folder. Who may do so when is for `cluster.py`."""
 
+import random
 import shlex
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from service.embedded.errors import PortTaken, StartFailed, StopFailed, VersionMismatch
 from service.embedded.postmaster import (
     Postmaster,
     disown_other_program,
+    last_port,
     live_postmaster,
-    read_postmaster,
 )
 from service.embedded.programs import Programs
 
 ADDRESS = "127.0.0.1"
+# Below the ports that systems give to outgoing connections (Linux: 32,768 and above), which could
+# take that of a server which is down for a moment.
+PORTS = range(20_000, 32_000)
 WAIT_SECONDS = 300  # recovery after a crash can be long
 RETRY_SECONDS = 60.0
 PORT_TAKEN = "could not bind IPv4 address"
@@ -67,8 +72,8 @@ class Server:
         """Find the server running, or start it.
 
         Args:
-            port: the only port to start it on; without it, that of a server that was killed,
-                which others may still know, or else any free one.
+            port: the only port to start it on; without it, that of the last start, which
+                others may still know, or else any free one.
 
         Returns:
             the port that it listens on.
@@ -78,8 +83,7 @@ class Server:
             StartFailed: with the last words of the log.
             VersionMismatch: the data folder is another version's.
         """
-        killed = read_postmaster(self._data)
-        wanted = port or (killed.port if killed else None)
+        wanted = port or last_port(self._data)
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             if found := self.running():
@@ -135,7 +139,10 @@ class Server:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    for port in random.sample(PORTS, k=len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            # As PostgreSQL does: a port whose last connections are still fading out is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((ADDRESS, port))
+            return port
+    raise StartFailed(f"(no port of {PORTS.start} to {PORTS.stop - 1} is free)")

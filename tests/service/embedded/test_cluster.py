@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -29,6 +30,7 @@ from service.embedded.errors import (
 from service.embedded.placement import data_folder, is_root, server_account
 from service.embedded.postmaster import live_postmaster, read_postmaster
 from service.embedded.programs import Programs
+from service.embedded.server import PORTS
 
 ROOT = Path(__file__).parents[3]
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -129,6 +131,23 @@ def is_running(postgres: EmbeddedPostgres) -> bool:
 def kill_server(postgres: EmbeddedPostgres) -> None:
     os.kill(server_pid(postgres), signal.SIGKILL)
     wait_until(lambda: not is_running(postgres))
+
+
+def port_of(url: str) -> int:
+    return int(url.rsplit(":", 1)[1].split("/")[0])
+
+
+def taken(port: int) -> socket.socket:
+    """Another program's hold on a port, once a killed server's processes have let go of it."""
+    held: list[socket.socket] = []
+
+    def is_ours() -> bool:
+        with suppress(OSError):
+            held.append(socket.create_server(("127.0.0.1", port)))
+        return bool(held)
+
+    wait_until(is_ours)
+    return held[0]
 
 
 def programs_of(postgres: EmbeddedPostgres, home: Path) -> Programs:
@@ -255,11 +274,26 @@ def test_a_port_that_was_taken_meanwhile_is_told(home: Path) -> None:
     postgres = embedded(home)
     with postgres as url:
         kill_server(postgres)
-        port = int(url.rsplit(":", 1)[1].split("/")[0])
-        taken = socket.create_server(("127.0.0.1", port))
-        with taken, pytest.raises(PortTaken, match=str(port)):
+        with taken(port_of(url)), pytest.raises(PortTaken, match=str(port_of(url))):
             postgres.ensure_running()
         assert postgres.ensure_running() is True
+
+
+def test_a_server_keeps_its_port_from_start_to_start(home: Path) -> None:
+    """So that URLs which were given to others, such as analysts, go on to hold."""
+    with embedded(home) as first:
+        pass
+    with embedded(home) as second:
+        assert first == second
+
+
+def test_a_port_that_was_taken_between_two_starts_is_given_up(home: Path) -> None:
+    """Nobody holds the URL then, so that another free port is better than no server."""
+    with embedded(home) as first:
+        pass
+    with taken(port_of(first)), embedded(home) as second:
+        assert port_of(first) != port_of(second)
+        assert port_of(second) in PORTS
 
 
 def test_a_server_whose_starter_was_killed_is_adopted_and_stopped(
