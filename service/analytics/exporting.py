@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +10,13 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from eventstore.connections import AccountPool
+from eventstore.connections import AccountPool, outlast
 from eventstore.log import EventLog
 from projections.ranges import Progress
 from service.analytics.errors import CheckpointUnfit
 from service.analytics.learning import LearningLog
 from service.analytics.naming import Names
-from service.analytics.posting import REQUEST_TIMEOUT, RecordStore
+from service.analytics.posting import REQUEST_TIMEOUT, Erased, RecordStore
 from service.analytics.resuming import Checkpoint, CheckpointFile, Export
 from service.analytics.sending import Range, Sending, Sent, Sink
 from service.analytics.writing import RecordFile
@@ -83,11 +84,15 @@ class Exporter:
             async def before_first() -> None:
                 await self._record(wanted, positions)
 
+            async def erased(people: Collection[int], position: int) -> frozenset[int]:
+                account_id = wanted.export.account_id
+                return await outlast(lambda: learning.erased_since(account_id, people, position))
+
             sending = Sending(
                 log=learning,
                 first_event=first_event,
                 export=wanted.export,
-                sink=await _sink(stack, wanted, kept, stop),
+                sink=await _sink(stack, wanted, kept, erased, stop),
                 size=wanted.batch if wanted.export.store else _IN_FILES,
                 kept_in=kept_in,
                 before_first=before_first,
@@ -132,14 +137,20 @@ class Exporter:
 
 
 async def _sink(
-    stack: AsyncExitStack, wanted: Wanted, kept: Checkpoint | None, stop: asyncio.Event
+    stack: AsyncExitStack,
+    wanted: Wanted,
+    kept: Checkpoint | None,
+    erased: Erased,
+    stop: asyncio.Event,
 ) -> Sink:
     export = wanted.export
     if export.store is not None:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         names = Names(export.base, export.account_id)
-        return RecordStore(http, export.store, export.format, names, wanted.authorization, stop)
+        return RecordStore(
+            http, export.store, export.format, names, wanted.authorization, erased, stop
+        )
     if wanted.out is None:
         return RecordFile(sys.stdout.buffer, None)
     file = RecordFile.resume(wanted.out, kept)

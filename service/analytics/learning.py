@@ -1,6 +1,6 @@
 """The events of the log that learning records are made of, each with what it is part of."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,7 @@ class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         user_id: The learner whose conversation it is.
+        actor_id: Who did it, where the event tells; a teacher's vote, for one.
         title: Of the experience, as it was when the conversation began.
         started_at: When the conversation began.
         objectives: How many the conversation has.
@@ -35,6 +36,7 @@ class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
     course_id: int
     experience_id: int
     user_id: int
+    actor_id: int | None
     title: str | None
     started_at: datetime
     objectives: int
@@ -64,6 +66,15 @@ class LearningLog:
             account_id, query("get_first_event"), account_id
         )
         return found
+
+    async def erased_since(
+        self, account_id: int, learners: Collection[int], position: int
+    ) -> frozenset[int]:
+        """Which of these learners were erased above a position of the log."""
+        rows = await self._pool.fetch(
+            account_id, query("list_erased_since"), account_id, list(learners), position
+        )
+        return frozenset(row["user_id"] for row in rows)
 
     async def windows(
         self,
@@ -100,6 +111,7 @@ def _event(row: asyncpg.Record) -> LearningEvent:
         course_id=row["course_id"],
         experience_id=row["experience_id"],
         user_id=row["user_id"],
+        actor_id=row["actor_id"],
         title=row["title"],
         started_at=row["started_at"],
         objectives=row["objectives"],

@@ -1,43 +1,32 @@
 """Sends learning records to a store: xAPI 1.0.3 statements, or Caliper 1.2 envelopes.
 
 What cannot be delivered for now is tried again; what the store refuses is narrowed down to the one
-record that it is about. A record keeps its id, so that sending it again is harmless.
+record that it is about. A record keeps its id, so that sending it again is harmless. A store can
+be slow for hours, so each attempt leaves out whom the log has since forgotten.
 """
 
 import asyncio
-import re
-from base64 import b64encode
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 
 import aiohttp
 import msgspec
 
 from service.analytics.caliper import envelope
 from service.analytics.comparing import includes
-from service.analytics.errors import StatementsRefused, ToldToStop
+from service.analytics.errors import StatementsRefused
 from service.analytics.naming import Names
-from service.analytics.patience import Patience, asked_for
+from service.analytics.patience import Patience
 from service.analytics.records import Batch, Format, Record
+from service.analytics.requesting import PASSING, Answer, StoreClient
 from service.analytics.statements import XAPI_VERSION
-from service.errors import SettingsError
 
 REQUEST_TIMEOUT = 60.0
-_TOLD = 300
-"""Characters of a store's answer that are shown."""
-
-_BEARER = re.compile(r"Bearer [!-~]+\Z")
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-_BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
 _OF_ONE_RECORD = frozenset({400, 409, 413, 422})
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a store said."""
-
-    status: int
-    text: str
-    retry_after: float | None = None
+Erased = Callable[[Collection[int], int], Awaitable[frozenset[int]]]
+"""Tells which of some people were erased above a position of the log."""
 
 
 class RecordStore:
@@ -47,6 +36,7 @@ class RecordStore:
         http: Its time limit is that of one request.
         url: Where xAPI's `statements` are below; for Caliper the endpoint itself.
         authorization: The header's value, if the store wants one.
+        erased: Asked before each request, whom the records are about.
         stop: Ends the waiting for a store that does not answer.
     """
 
@@ -57,90 +47,73 @@ class RecordStore:
         kind: Format,
         names: Names,
         authorization: str | None,
+        erased: Erased,
         stop: asyncio.Event,
         patience: Patience | None = None,
     ) -> None:
-        self._http = http
         self._url = url if kind == "caliper" else f"{url.rstrip('/')}/statements"
         self._kind = kind
         self._names = names
-        self._headers = _headers(kind, authorization)
-        self._stop = stop
-        self._patience = patience or Patience()
+        self._erased = erased
+        headers = _headers(kind, authorization)
+        self._client = StoreClient(http, self._url, headers, stop, patience or Patience())
 
-    async def take(self, batch: Batch) -> None:
+    async def take(self, batch: Batch) -> int:
         """Delivers a batch; when it returns, the store has said that it has all of it.
+
+        Returns:
+            How many records it has: all but those of people who have been erased meanwhile.
 
         Raises:
             StatementsRefused: The store refuses a record, or us, or does not answer.
             ToldToStop: While waiting for the store.
         """
-        if batch.records:
-            await self._deliver(batch.records)
+        return await self._deliver(batch.records)
 
-    async def _deliver(self, records: Sequence[Record]) -> None:
-        answer = await self._ask(records)
-        if 200 <= answer.status < 300:
-            self._check_taken(records, answer)
-        elif answer.status in _OF_ONE_RECORD and len(records) > 1:
+    async def _deliver(self, wanted: Sequence[Record]) -> int:
+        answer = await self._client.patiently(partial(self._post, wanted))
+        records = answer.records
+        if not records:
+            return 0
+        if answer.status in _OF_ONE_RECORD and len(records) > 1:
             half = len(records) // 2
-            await self._deliver(records[:half])
-            await self._deliver(records[half:])
+            return await self._deliver(records[:half]) + await self._deliver(records[half:])
+        if 200 <= answer.status < 300:
+            self._check_taken(answer)
         elif answer.status == 409 and self._kind == "xapi":
-            await self._check_stored(records[0], answer)
+            await self._check_stored(answer)
         else:
-            raise StatementsRefused(self._why(records, answer))
+            raise StatementsRefused(self._why(answer))
+        return len(records)
 
-    async def _check_stored(self, record: Record, refusal: Answer) -> None:
+    async def _check_stored(self, refusal: Answer) -> None:
         """Some stores refuse what they know already: harmless, if it is this very statement."""
-        asked = {"statementId": record.id}
-        try:
-            async with self._http.get(
-                self._url, params=asked, headers=self._headers, allow_redirects=False
-            ) as response:
-                status, body = response.status, await response.read()
-        except _BREAKS as error:
-            raise StatementsRefused(
-                f"the store at {self._url} broke off{_shown(str(error))}"
-            ) from error
-        if status == 200 and _is_same(body, record):
+        [record] = refusal.records
+        asked = partial(self._client.request, "GET", params={"statementId": record.id})
+        answer = await self._client.patiently(asked)
+        if answer.status == 200 and _is_same(answer.text, record):
             return
-        why = self._why([record], refusal)
-        if status == 200:
+        why = self._why(refusal)
+        if answer.status == 200:
             why = f"the store has {_named(record)} already, with other content"
-        elif status != 404:
-            why += f" (and asked for the one that it has, it answered {status})"
+        elif answer.status != 404:
+            why += f" (and asked for the one that it has, it answered{answer.told})"
         raise StatementsRefused(why)
 
-    async def _ask(self, records: Sequence[Record]) -> Answer:
-        """The store's answer, once it gives one that will not change by waiting."""
-        body = self._body(records)
-        for attempt in range(1, self._patience.attempts + 1):
-            try:
-                answer = await self._post(body)
-                problem, asked = f": {answer.status}{_shown(answer.text)}", answer.retry_after
-                if answer.status not in _PASSING:
-                    return answer
-            except _BREAKS as error:
-                problem, asked = _shown(str(error) or type(error).__name__), None
-            if attempt < self._patience.attempts:
-                await self._wait(self._patience.pause(attempt, asked))
-        tried = f"after {self._patience.attempts} attempts"
-        raise StatementsRefused(f"the store at {self._url} does not take records {tried}{problem}")
+    async def _post(self, wanted: Sequence[Record]) -> Answer:
+        """Sends those records whose people are still there; none, and there is no request."""
+        records = await self._standing(wanted)
+        if not records:
+            return Answer(204, "")
+        answer = await self._client.request("POST", data=self._body(records))
+        return msgspec.structs.replace(answer, records=records)
 
-    async def _post(self, body: bytes) -> Answer:
-        async with self._http.post(
-            self._url, data=body, headers=self._headers, allow_redirects=False
-        ) as response:
-            text = (await response.read()).decode("utf-8", "replace")
-            return Answer(response.status, text, asked_for(response.headers.get("Retry-After")))
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        if self._stop.is_set():
-            raise ToldToStop
+    async def _standing(self, records: Sequence[Record]) -> Sequence[Record]:
+        if not records:
+            return records
+        people = frozenset[int]().union(*(record.people for record in records))
+        erased = await self._erased(people, records[-1].position)
+        return [record for record in records if erased.isdisjoint(record.people)]
 
     def _body(self, records: Sequence[Record]) -> bytes:
         lines = [record.line for record in records]
@@ -148,7 +121,7 @@ class RecordStore:
             return envelope(self._names, lines)
         return b"[" + b",".join(lines) + b"]"
 
-    def _check_taken(self, records: Sequence[Record], answer: Answer) -> None:
+    def _check_taken(self, answer: Answer) -> None:
         """xAPI's answer is the ids; anything else comes from something that is no such store."""
         if self._kind == "caliper":
             return
@@ -156,34 +129,21 @@ class RecordStore:
             ids = msgspec.json.decode(answer.text, type=list[str])
         except msgspec.DecodeError:
             ids = []
-        if [given.lower() for given in ids] != [record.id for record in records]:
+        if [given.lower() for given in ids] != [record.id for record in answer.records]:
             raise StatementsRefused(
                 f"{self._url} answered {answer.status}, but not with the statements' ids: "
                 "is it a learning record store?"
             )
 
-    def _why(self, records: Sequence[Record], answer: Answer) -> str:
+    def _why(self, answer: Answer) -> str:
+        if answer.status in PASSING:
+            tried = f"after {self._client.attempts} attempts"
+            return f"the store at {self._url} does not take records {tried}{answer.told}"
         if answer.status in (401, 403):
             return f"the store at {self._url} does not let us in: check COLLOQUY_LRS_AUTH"
-        said = _shown(answer.text)
         if answer.status not in _OF_ONE_RECORD:
-            return f"the store at {self._url} answered {answer.status}{said}"
-        return f"the store refuses {_named(records[0])}: {answer.status}{said}"
-
-
-def authorization_of(secret: str | None) -> str | None:
-    """The header's value for what COLLOQUY_LRS_AUTH holds.
-
-    Raises:
-        SettingsError: It is neither a user with a password nor a token.
-    """
-    if secret is None:
-        return None
-    if _BEARER.match(secret):
-        return secret
-    if ":" in secret and not secret.startswith("Bearer"):
-        return f"Basic {b64encode(secret.encode()).decode()}"
-    raise SettingsError("COLLOQUY_LRS_AUTH must be user:password, or Bearer and a token")
+            return f"the store at {self._url} answered{answer.told}"
+        return f"the store refuses {_named(answer.records[0])}{answer.told}"
 
 
 def _headers(kind: Format, authorization: str | None) -> dict[str, str]:
@@ -192,7 +152,7 @@ def _headers(kind: Format, authorization: str | None) -> dict[str, str]:
     return {"Content-Type": "application/json", **version, **secret}
 
 
-def _is_same(stored: bytes, record: Record) -> bool:
+def _is_same(stored: str, record: Record) -> bool:
     try:
         return includes(msgspec.json.decode(stored), msgspec.json.decode(record.line))
     except msgspec.DecodeError:
@@ -201,9 +161,3 @@ def _is_same(stored: bytes, record: Record) -> bool:
 
 def _named(record: Record) -> str:
     return f"record {record.id} (position {record.position})"
-
-
-def _shown(text: str) -> str:
-    """A store's words on one line, if there are any."""
-    words = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
-    return f": {words[:_TOLD]}" if words else ""

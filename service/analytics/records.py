@@ -13,11 +13,19 @@ Format = Literal["xapi", "caliper"]
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One record: the id of its event, its place in the log, and its line without the end."""
+    """One record.
+
+    Attributes:
+        id: Of its event.
+        position: Of its event in the log.
+        line: The record itself, without a line's end.
+        people: Whom it is about: the learner, and who did it.
+    """
 
     id: str
     position: int
     line: bytes
+    people: frozenset[int]
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -49,7 +57,7 @@ _encoder = msgspec.json.Encoder()
 def batches(recorder: Recorder, names: Names, window: Window, size: int) -> Iterator[Batch]:
     """A window's records in portions of this size; the last may be smaller, or empty."""
     records = [
-        Record(str(learnt.event_id), learnt.position, _encoder.encode(made))
+        Record(str(learnt.event_id), learnt.position, _encoder.encode(made), _people(learnt))
         for learnt in window.events
         if (made := recorder.make(names, learnt)) is not None
     ]
@@ -57,3 +65,7 @@ def batches(recorder: Recorder, names: Names, window: Window, size: int) -> Iter
         yield Batch(records[:size], records[size - 1].position)
         records = records[size:]
     yield Batch(records, window.upto)
+
+
+def _people(learnt: LearningEvent) -> frozenset[int]:
+    return frozenset((learnt.user_id, learnt.actor_id or learnt.user_id))

@@ -24,7 +24,7 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What was exported: so many records, all that there are up to the position."""
+    """What was exported: so many records, all that may leave up to the position."""
 
     records: int
     position: int
@@ -58,14 +58,14 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
             ServiceError: Of the sink or the checkpoint; what the checkpoint says is done all the
                 same.
         """
-        done, position = 0, positions.after
+        done, begun, position = 0, False, positions.after
         self._keep(position, finished=False)
         async for batch in self._batches(positions):
             if batch.records:
-                if not done:
+                if not begun:
                     await self.before_first()
-                await self.sink.take(batch)
-                done += len(batch.records)
+                    begun = True
+                done += await self.sink.take(batch)
                 self._keep(batch.upto, finished=False)
             position = batch.upto
             self.progress(position - positions.after, positions.upto - positions.after)

@@ -1,6 +1,8 @@
 """Learning records in a file, one a line."""
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -26,15 +28,15 @@ class RecordFile:
         """A new file, for its owner alone; one that is there must be empty.
 
         Raises:
-            ExportFileUnfit: It holds something, or it cannot be made.
+            ExportFileUnfit: It holds something, is no regular file, or cannot be made.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            if os.fstat(descriptor).st_size:
-                os.close(descriptor)
-                raise ExportFileUnfit(f"{path} is there already, and no checkpoint goes on in it")
         except OSError as error:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
+        if unfit := _why_unfit(os.fstat(descriptor)):
+            os.close(descriptor)
+            raise ExportFileUnfit(f"{path} {unfit}")
         return cls(os.fdopen(descriptor, "r+b"), path)
 
     @classmethod
@@ -67,8 +69,8 @@ class RecordFile:
         out.seek(size)
         return cls(out, path)
 
-    async def take(self, batch: Batch) -> None:
-        """Writes a batch.
+    async def take(self, batch: Batch) -> int:
+        """Writes a batch; returns how many records it has.
 
         Raises:
             ExportFileUnfit: It cannot be written.
@@ -80,6 +82,7 @@ class RecordFile:
                 os.fsync(self._out.fileno())
         except OSError as error:
             raise ExportFileUnfit(f"{self.path or 'standard output'}: {error.strerror}") from error
+        return len(batch.records)
 
     @property
     def size(self) -> int:
@@ -87,6 +90,15 @@ class RecordFile:
         return 0 if self.path is None else self._out.tell()
 
     def close(self) -> None:
-        """Closes the file; standard output stays open."""
+        """Closes the file, without what found no room; standard output stays open."""
         if self.path is not None:
-            self._out.close()
+            with suppress(OSError):
+                self._out.close()
+
+
+def _why_unfit(found: os.stat_result) -> str | None:
+    if not stat.S_ISREG(found.st_mode):
+        return "is no regular file: leave --out away, and redirect standard output"
+    if found.st_size:
+        return "is there already, and no checkpoint goes on in it"
+    return None

@@ -122,7 +122,7 @@ def _check_url(option: str, text: str) -> None:
 
 def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
     from service.analytics.exporting import Wanted
-    from service.analytics.posting import authorization_of
+    from service.analytics.requesting import authorization_of
     from service.analytics.resuming import Export
     from service.audit.reads import check_reason
 

@@ -7,6 +7,7 @@
 -- use an index.
 WITH found AS MATERIALIZED (
     SELECT e.position, e.event_id, e.type, e.conversation_id, e.recorded_at, e.data,
+           (e.data->>'user_id')::bigint AS actor_id,
            'learner-' || (e.data->>'user_id') AS actor_stream
       FROM events e
      WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3 AND e.type = ANY ($4::text[])
@@ -38,7 +39,7 @@ WITH found AS MATERIALIZED (
             WHERE g.account_id = $1 AND g.stream = s.learner_stream
               AND g.type = 'learner_erased.v1'), 0)
 )
-SELECT f.position, f.event_id, f.conversation_id, f.recorded_at, f.data,
+SELECT f.position, f.event_id, f.conversation_id, f.recorded_at, f.data, f.actor_id,
        k.course_id, k.experience_id, k.user_id, k.started_at, k.objectives, k.title,
        CASE WHEN f.type = 'objectives_assessed.v1' THEN (
            SELECT count(DISTINCT c.covered->>'objective')

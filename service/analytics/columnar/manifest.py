@@ -1,6 +1,7 @@
 """The manifest of an export: a line for each file that is in place, and for each table's cut."""
 
 import os
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Literal
@@ -158,9 +159,10 @@ class Manifest:
         self._superseded = 0
 
     def close(self) -> None:
-        """No lines are added any more."""
+        """No lines are added any more; a part of one that found no room goes with it."""
         if self._out is not None:
-            self._out.close()
+            with suppress(OSError):
+                self._out.close()
 
     def _take(self, line: Line) -> None:
         known: bool

@@ -35,6 +35,7 @@ class Store:
         faults: Of the next requests; None lets one pass.
         knows_ids: Refuses an id that it has, whatever comes with it, as some stores do.
         given: Answers whoever asks for a statement; None for what there is.
+        given_once: The same, of the next requests only.
         gate: Closed, requests wait once there have been `free` of them.
     """
 
@@ -47,6 +48,7 @@ class Store:
         self.faults: list[Fault | None] = []
         self.knows_ids = False
         self.given: Fault | None = None
+        self.given_once: list[Fault] = []
         self.free = 1_000_000
         self.gate = asyncio.Event()
         self.waiting = asyncio.Event()
@@ -70,8 +72,8 @@ class Store:
         return await self._take(request, self._open)
 
     async def give(self, request: web.Request) -> web.StreamResponse:
-        if self.given is not None:
-            return self._fail(request, self.given)
+        if fault := self.given_once.pop(0) if self.given_once else self.given:
+            return self._fail(request, fault)
         found = self.records.get(request.query["statementId"])
         if found is None:
             raise web.HTTPNotFound

@@ -1,19 +1,21 @@
 """Sending records to a store that is slow, refuses, breaks off, or knows them already."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from service.analytics.comparing import includes
 from service.analytics.errors import StatementsRefused, ToldToStop
 from service.analytics.patience import Patience, asked_for
-from service.analytics.posting import RecordStore, authorization_of
+from service.analytics.posting import Erased, RecordStore
 from service.analytics.records import Batch, Format, Record
+from service.analytics.requesting import authorization_of
 from service.errors import SettingsError
 from tests.running import eventually
 from tests.service.analytics.store import TOKEN, Fault, Store, running_store
@@ -23,10 +25,15 @@ QUICK = Patience(attempts=4, first=0.001, longest=0.01, asked=0.01)
 STAMP = "2026-01-02T03:04:05.000006Z"
 
 
+async def nobody(_people: Collection[int], _position: int) -> frozenset[int]:
+    return frozenset()
+
+
 def record(number: int, what: str = "done") -> Record:
+    """The record of an event at this position, about a person with this number."""
     event_id = f"00000000-0000-7000-8000-{number:012}"
     line = f'{{"id":"{event_id}","what":"{what}","timestamp":"{STAMP}"}}'
-    return Record(event_id, number, line.encode())
+    return Record(event_id, number, line.encode(), frozenset({number}))
 
 
 def batch(*numbers: int) -> Batch:
@@ -41,6 +48,7 @@ async def posting(
     stop: asyncio.Event | None = None,
     patience: Patience = QUICK,
     url: str | None = None,
+    erased: Erased = nobody,
 ) -> AsyncIterator[RecordStore]:
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as http:
@@ -50,6 +58,7 @@ async def posting(
             kind,
             NAMES,
             authorization_of(secret),
+            erased,
             stop or asyncio.Event(),
             patience,
         )
@@ -115,6 +124,49 @@ async def test_waiting_ends_when_it_is_told_to_stop() -> None:
             await asyncio.wait_for(sending, 10)
 
 
+async def test_what_is_tried_again_is_told() -> None:
+    with capture_logs() as told:
+        async with running_store() as store, posting(store) as to:
+            store.faults = [Fault(503, body="under repair"), Fault(cut="before")]
+            await to.take(batch(1))
+    assert [(line["event"], line["attempt"], line["of"]) for line in told] == [
+        ("store_tried_again", 1, QUICK.attempts),
+        ("store_tried_again", 2, QUICK.attempts),
+    ]
+    assert told[0]["answer"] == "503: under repair"
+    assert told[0]["store"] == f"{store.xapi}statements"
+
+
+async def test_who_was_erased_meanwhile_is_left_out_of_the_next_attempt() -> None:
+    asked: list[tuple[set[int], int]] = []
+
+    async def erased(people: Collection[int], position: int) -> frozenset[int]:
+        asked.append((set(people), position))
+        return frozenset({2, 9}) if len(asked) > 1 else frozenset()
+
+    async with running_store() as store, posting(store, erased=erased) as to:
+        store.faults = [Fault(503)]
+        assert await to.take(batch(1, 2, 3)) == 2
+        assert list(store.records) == [record(1).id, record(3).id]
+    assert asked == [({1, 2, 3}, 3)] * 2
+
+
+async def test_a_batch_of_erased_people_is_no_request() -> None:
+    async def erased(people: Collection[int], _position: int) -> frozenset[int]:
+        return frozenset(people)
+
+    async with running_store() as store, posting(store, erased=erased) as to:
+        assert await to.take(batch(1, 2)) == 0
+        assert store.requests == []
+
+
+async def test_asking_for_a_statement_that_is_known_is_tried_again() -> None:
+    async with running_store() as store, posting(store) as to:
+        await to.take(batch(1))
+        store.knows_ids, store.given_once = True, [Fault(503), Fault(cut="before")]
+        assert await to.take(batch(1)) == 1
+
+
 async def test_a_statement_with_other_content_under_the_id_is_named() -> None:
     async with running_store() as store, posting(store) as to:
         store.records[record(5).id] = {"id": record(5).id, "what": "something else"}
@@ -142,7 +194,7 @@ async def test_statements_that_are_there_already_are_no_conflict() -> None:
         (Fault(500), r"409: there is another .* \(and asked for the one that it has, .* 500\)"),
         (Fault(401), r"409: there is another .* \(and asked for the one that it has, .* 401\)"),
         (Fault(200, body="<h1>"), "already, with other content"),
-        (Fault(cut="before"), "broke off"),
+        (Fault(cut="before"), r"409: there is another .* it answered: .*isconnected\)"),
     ],
     ids=str,
 )

@@ -1,6 +1,7 @@
 """Files and checkpoints: what broke off is gone on with, nothing twice and nothing missing."""
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from service.analytics.records import Batch, Record
 from service.analytics.resuming import Checkpoint, CheckpointFile, Export
 from service.analytics.sending import Range, Sending, Sent
 from service.analytics.writing import RecordFile
+from tests.disks import full_beyond
 from tests.service.analytics.talking import export_to, lines, talk
 
 Parts = tuple[EventLog, AccountPool, Link]
@@ -155,13 +157,36 @@ async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert file.read_text() == "Chapter 1"
 
 
+async def test_a_pipe_is_no_file_to_export_to(tmp_path: Path) -> None:
+    """It has no size, so that nothing could be said of what is in it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ExportFileUnfit, match=r"pipe is no regular file: leave --out away"):
+        RecordFile.resume(tmp_path / "pipe", None)
+
+
+async def test_a_full_disk_is_told_and_leaves_what_the_checkpoint_says(
+    log_parts: Parts, tmp_path: Path
+) -> None:
+    log, pool, _ = log_parts
+    await talk(log, exchanges=10)
+    head = await log.head(1)
+    file, kept_in = tmp_path / "records", CheckpointFile(tmp_path / "checkpoint")
+    with full_beyond(4_000), pytest.raises(ExportFileUnfit, match="records: File too large"):
+        await export_some(pool, file, kept_in, Range(0, head))
+    kept = kept_in.read(EXPORT, LOG)
+    assert kept is not None
+    assert 0 < kept.size < 4_000
+    await export_some(pool, file, kept_in, Range(kept.position, head))
+    assert file.read_bytes().splitlines() == await lines(pool)
+
+
 async def test_a_run_that_broke_off_before_its_first_line_begins_anew(tmp_path: Path) -> None:
     file = tmp_path / "one"
     kept = Checkpoint(export=EXPORT, position=0, file=str(file))
     for _ in range(2):
         out = RecordFile.resume(file, kept)
         assert out.size == 0
-        await out.take(Batch([Record("1", 1, b"{}")], 1))
+        await out.take(Batch([Record("1", 1, b"{}", frozenset())], 1))
         assert out.size == 3
         out.close()
 

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from eventstore.connections import AccountPool, Connection
 from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.protection import HistoryRead
-from tests.eventstore.building import Learner, add_account, append_steps
+from tests.eventstore.building import Learner, add_account, append_steps, experience_created
 from tests.running import ROOT, colloquy, environment_of, eventually, read_log
 from tests.service.analytics.store import PASSWORD, TOKEN, USER, running_store
-from tests.service.analytics.talking import BASE, everything, lines, talk
+from tests.service.analytics.talking import BASE, erased, everything, lines, talk
 from tests.service.cli.commanding import Run, refused
 
 Parts = tuple[EventLog, AccountPool, Link]
@@ -141,6 +142,38 @@ async def test_a_store_has_each_statement_once_though_the_sender_was_killed(
         assert len(await reads(database_url)) == 2
         traces = err + checkpoint.read_text() + repr(await reads(database_url))
         assert PASSWORD not in traces
+
+
+async def test_who_is_erased_while_it_is_sent_is_sent_no_further(
+    log_parts: Parts, database_url: str
+) -> None:
+    """Though all was read before: the records of the whole log are one window's."""
+    log, pool, _ = log_parts
+    ids = count(1)
+    gone, stays = Learner(101, conversation_ids=ids), Learner(102, conversation_ids=ids)
+    steps = [experience_created()]
+    for learner in (gone, stays):
+        steps += [learner.asks_to_open(), learner.opens()]
+    for _ in range(10):
+        steps += [who.says() for who in (gone, stays)] + [
+            who.is_answered() for who in (gone, stays)
+        ]
+    await append_steps(log, steps)
+    whole = len(await lines(pool))
+    async with running_store() as store:
+        store.free = 1
+        async with process(settings(database_url), "--post", store.xapi, "--batch", 4) as sender:
+            await asyncio.wait_for(store.waiting.wait(), 60)
+            await append_steps(log, [erased(101)])
+            store.gate.set()
+            _, err = await asyncio.wait_for(sender.communicate(), 60)
+        assert sender.returncode == 0, err
+        late = [s["actor"]["account"]["name"] for body in store.bodies[2:] for s in decode(body)]
+        assert set(late) == {"102"}
+        left = [msgspec.json.decode(line)["id"] for line in await lines(pool)]
+        assert set(left) < set(store.records), "all of who stays, and the first of who went"
+        assert f"{len(store.records)} records sent".encode() in err
+        assert len(store.records) < whole
 
 
 def decode(body: bytes) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from projections.rebuild import rebuild
 from service.analytics.columnar.checking import check_folder
 from service.analytics.columnar.manifest import MANIFEST, Manifest
 from service.errors import ExportRefused
+from tests.disks import full_beyond
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import with_version
@@ -54,6 +55,21 @@ async def test_a_day_is_written_again_when_a_row_of_it_has_changed(
         MANIFEST,
     }
     assert rows_of(out, "conversation_facts", "liked") == [(1,)]
+    whole(out)
+
+
+async def test_a_disk_that_is_full_is_told_and_the_next_export_goes_on(
+    ada: Learner, analysis: Analysis, database_url: str, out: Path
+) -> None:
+    """Here the manifest is what finds no room; a part of its line does."""
+    await take(database_url, out, "ndjson")
+    room = (out / MANIFEST).stat().st_size + 10
+    await analysis.happens(ada.gets_feedback(ada.replies[-1]))
+    await analysis.sees("feedback_facts", "vote")
+    with full_beyond(room), pytest.raises(ExportRefused, match=r"cannot write .*File too large"):
+        await take(database_url, out, "ndjson")
+    assert (out / MANIFEST).stat().st_size == room
+    assert (await take(database_url, out, "ndjson")).files
     whole(out)
 
 
