@@ -19,7 +19,7 @@ _CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "labelFontSize": 11,
         "titleFontSize": 11,
-        "labelLimit": 200,
+        "labelLimit": 180,
         "gridColor": "var(--line)",
         "domainColor": "var(--line)",
         "tickColor": "var(--line)",
@@ -29,6 +29,7 @@ _CONFIG: dict[str, Any] = {
         "labelFontSize": 11,
         "title": None,
         "orient": "top",
+        "columns": 2,  # of four side by side the last would not fit beside long labels
         "columnPadding": 24,
     },
     "bar": {"color": _SHADES[0]},

@@ -1,6 +1,7 @@
 """`colloquy projections status`."""
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -43,10 +44,24 @@ def status(as_json: bool, watch: bool) -> None:
 
 
 def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
+    if watch and not as_json and sys.stdout.isatty():
+        size = shutil.get_terminal_size()
+        click.echo(_CLEAR + "\n".join(on_screen(rows, size.columns, size.lines)))
+        return
     if watch and not as_json:
-        click.echo(_CLEAR if sys.stdout.isatty() else "", nl=not sys.stdout.isatty())
+        click.echo()
     for line in _lines(rows, as_json):
         click.echo(line)
+
+
+def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
+    """What fits a terminal of this size; of too many rows those that need a look come first."""
+    room = max(1, lines - 1)  # the cursor has the last
+    if len(rows) <= room:
+        return [_for_people(row)[:columns] for row in rows]
+    first = sorted(rows, key=lambda row: (row.error is None, not row.paused, -row.lag_events))
+    left = f"and {len(rows) - room + 1} more, which are no worse; without --watch all are shown"
+    return [*(_for_people(row)[:columns] for row in first[: room - 1]), left[:columns]]
 
 
 def _stopped() -> asyncio.Event:

@@ -14,6 +14,8 @@ import pytest
 
 from eventstore.log import EventLog
 from projections.own import write_start
+from projections.status import ProjectionStatus
+from service.cli.projection_status import on_screen
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.running import colloquy, environment_of, fetch_value, service_process
 from tests.service.cli.commanding import Run, ask, refused
@@ -280,3 +282,23 @@ def test_a_watch_shows_again_and_again_and_ends_with_ctrl_c(
     assert (process.returncode, err) == (0, b"")
     assert shown.count(b"turn_facts ") >= 2
     assert (b"\x1b[2J" in shown) == terminal
+
+
+def test_a_watch_fits_the_terminal_and_keeps_what_needs_a_look() -> None:
+    def row(account_id: int, *, position: int = 9, **more: object) -> ProjectionStatus:
+        known = {"version": 1, "generation": 1, "mode": "followed", "state": "live", "head": 9}
+        fine = dict.fromkeys(("lag_seconds", "error", "error_position", "error_type", "error_at"))
+        rest = {"name": "turn_facts", "paused": False, "position": position} | known | fine | more
+        return msgspec.convert({"account_id": account_id, **rest}, ProjectionStatus)
+
+    rows = [row(number) for number in range(1, 31)]
+    rows[20] = row(21, position=4, lag_seconds=1.5)
+    rows[25] = row(26, paused=True)
+    rows[29] = row(30, error="x" * 500, error_position=5)
+    few = on_screen(rows, 100, 31)
+    assert [line.split("account ")[1].split()[0] for line in few] == [str(n) for n in range(1, 31)]
+    shown = on_screen(rows, 100, 11)
+    assert len(shown) == 10
+    assert [line.split("account ")[1].split()[0] for line in shown[:4]] == ["30", "26", "21", "1"]
+    assert shown[-1].startswith("and 21 more")
+    assert {len(line) for line in shown} <= set(range(101))
