@@ -106,6 +106,9 @@ async def connect(
 ) -> AccountConnection:
     """A connection as `role`, or as the owner.
 
+    A statement whose process was killed ends within about a second, with the locks that it holds;
+    else PostgreSQL would notice when it has something to send.
+
     Args:
         url: The owner's connection URL; it must be a member of the role.
         settings: Server settings for this session.
@@ -115,7 +118,9 @@ async def connect(
         connection_class=AccountConnection,
         timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT,
-        server_settings=_settings(role, settings),
+        server_settings=_settings(
+            role, {"client_connection_check_interval": "1s", **(settings or {})}
+        ),
     )
     return connection
 
