@@ -156,11 +156,7 @@ class Turns:
             await asyncio.wait(under_way, timeout=left)
 
     async def _own(
-        self,
-        live: LiveTurn,
-        key: DialogueKey,
-        command: OpenConversation | PostMessage,
-        metadata: Metadata,
+        self, live: LiveTurn, key: DialogueKey, command: Question, metadata: Metadata
     ) -> None:
         structlog.contextvars.bind_contextvars(
             turn_id=command.turn_id, conversation_id=command.conversation_id
@@ -171,11 +167,7 @@ class Turns:
             self._owners.running.discard(command.turn_id)
 
     async def _run(
-        self,
-        live: LiveTurn,
-        key: DialogueKey,
-        command: OpenConversation | PostMessage,
-        metadata: Metadata,
+        self, live: LiveTurn, key: DialogueKey, command: Question, metadata: Metadata
     ) -> None:
         # Whoever finds the question in the log finds the turn here, so it comes first.
         self._live.add(live)
