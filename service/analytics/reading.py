@@ -1,6 +1,7 @@
 """Reads the figures from the views for analysts: a few statements, each of one course by index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 
@@ -50,10 +51,7 @@ class Days(msgspec.Struct, frozen=True):
 
 
 class Figures:
-    """The figures, for the API and for reports.
-
-    Nothing is read in one snapshot: how fresh the views are is read first, so they are never
-    less fresh than the answer says, also when one of them is swapped meanwhile.
+    """The figures, for the API and for reports. All of an answer is of one moment.
 
     Args:
         pool: Of the service's role.
@@ -66,7 +64,7 @@ class Figures:
         """A course's figures."""
         whole = (account_id, course_id, None, days.first, days.last)
         narrow = (account_id, course_id, days.first, days.last)
-        async with self._pool.acquire(account_id) as connection:
+        async with self._moment(account_id) as connection:
             fresh = await _freshness(connection, account_id, _OF_COURSE)
             daily = await connection.fetch(query("list_course_days"), *narrow)
             models = await connection.fetch(query("list_course_costs"), *narrow)
@@ -80,7 +78,7 @@ class Figures:
     ) -> figures.ExperienceFigures:
         """The figures of one of a course's experiences."""
         whole = (account_id, course_id, experience_id, days.first, days.last)
-        async with self._pool.acquire(account_id) as connection:
+        async with self._moment(account_id) as connection:
             fresh = await _freshness(connection, account_id, _OF_EXPERIENCE)
             daily = await connection.fetch(query("list_experience_days"), *whole)
             models = await connection.fetch(query("list_experience_costs"), *whole)
@@ -98,7 +96,7 @@ class Figures:
         self, account_id: int, days: Days, page: Page
     ) -> tuple[figures.CoursesFigures, bool]:
         """A page of the account's courses with their totals, and whether there are more."""
-        async with self._pool.acquire(account_id) as connection:
+        async with self._moment(account_id) as connection:
             fresh = await _freshness(connection, account_id, _OF_COURSES)
             rows = await connection.fetch(
                 query("list_course_totals"),
@@ -114,13 +112,27 @@ class Figures:
 
     async def freshness(self, account_id: int) -> figures.AllFreshness:
         """How far each projection for analysts stands for the account's log."""
-        async with self._pool.acquire(account_id) as connection:
+        async with self._moment(account_id) as connection:
             together = await _freshness(connection, account_id, None)
             rows = await connection.fetch(query("list_account_freshness"), account_id)
         return figures.AllFreshness(
             together,
             msgspec.convert([dict(row) for row in rows], tuple[figures.ProjectionFreshness, ...]),
         )
+
+    @asynccontextmanager
+    async def _moment(self, account_id: int) -> AsyncIterator[AccountConnection]:
+        """A connection that sees one moment.
+
+        The views are locked before anything is read, against being swapped: of a table that was
+        made after that moment it would see no rows.
+        """
+        async with (
+            self._pool.acquire(account_id) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(query("lock_figures"))
+            yield connection
 
     async def span(self, account_id: int, course_id: int) -> Days | None:
         """From a course's first day to its last; None where nothing has happened in it."""
