@@ -9,7 +9,8 @@ from string import Template
 import msgspec
 
 from service.analytics.figures import CourseFigures, Freshness
-from service.analytics.sections import Section, dollars, sections_of
+from service.analytics.sections import Section, sections_of
+from service.analytics.wording import dollars
 
 _FOLDER = files(__package__)
 

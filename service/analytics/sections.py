@@ -1,15 +1,22 @@
 """The parts of a report: each plot with its title, its summary in words, and its numbers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from service.analytics import plots
-from service.analytics.figures import Bin, CourseFigures, Day, Spread
-
-_LABEL = 34
-_MICRO = 1_000_000
+from service.analytics.figures import CourseFigures, Day
+from service.analytics.wording import (
+    MICRO,
+    dollars,
+    labelled,
+    many,
+    named,
+    or_dash,
+    quantiles,
+    seconds,
+)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +52,11 @@ def sections_of(figures: CourseFigures, titles: Mapping[int, str]) -> Iterator[S
     yield _models(figures)
 
 
-def dollars(microusd: float) -> str:
-    """An amount as people write it."""
-    amount = microusd / _MICRO
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
-
-
 def _messages(figures: CourseFigures) -> Section:
     days, totals = figures.days, figures.totals
     return Section(
         title="Messages a day",
-        summary=f"Learners sent {_many(totals.messages, 'message')}; {totals.replies:,} were "
+        summary=f"Learners sent {many(totals.messages, 'message')}; {totals.replies:,} were "
         f"answered, {totals.failed:,} turns failed and {totals.cancelled:,} were stopped.",
         plot=partial(plots.by_day, [(str(d.day), d.messages) for d in days], "messages"),
         heads=("Day", "Messages", "Replies", "Failed", "Stopped"),
@@ -68,7 +69,7 @@ def _learners(figures: CourseFigures) -> Section:
     busiest = max(days, key=lambda d: d.learners)
     return Section(
         title="Learners a day",
-        summary=f"{_many(figures.totals.learners, 'learner')} took part; the most on one day, "
+        summary=f"{many(figures.totals.learners, 'learner')} took part; the most on one day, "
         f"{busiest.day}, were {busiest.learners:,}.",
         plot=partial(plots.by_day, [(str(d.day), d.learners) for d in days], "learners"),
         heads=("Day", "Learners", "Conversations"),
@@ -86,7 +87,7 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         *(("met", "all objectives met"), ("completed", "completed")),
     )
     values = [
-        (_named(f.ai_experience_id, titles), shown, getattr(f.conversations, name))
+        (named(f.ai_experience_id, titles), shown, getattr(f.conversations, name))
         for f in figures.funnels
         for name, shown in stages
     ]
@@ -95,12 +96,12 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
     )
     return Section(
         title="How far conversations come",
-        summary=f"Of {_many(opened, 'conversation')} opened in these days, {met:,} have met all "
+        summary=f"Of {many(opened, 'conversation')} opened in these days, {met:,} have met all "
         "their objectives by now. Completed means that it takes no more messages.",
         plot=partial(plots.staged, values, "conversations"),
         heads=("Experience", "", *(shown.capitalize() for _, shown in stages)),
         rows=[
-            (_named(f.ai_experience_id, titles), what, *(getattr(of, name) for name, _ in stages))
+            (named(f.ai_experience_id, titles), what, *(getattr(of, name) for name, _ in stages))
             for f in figures.funnels
             for what, of in (("conversations", f.conversations), ("learners", f.learners))
         ],
@@ -111,12 +112,12 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
     found = figures.objectives
     asked, covered = sum(o.conversations for o in found), sum(o.covered for o in found)
     values = [
-        (f"{_named(o.ai_experience_id, titles, 22)}, v{o.version}, {o.objective}", o.share)
+        (f"{named(o.ai_experience_id, titles, 22)}, v{o.version}, {o.objective}", o.share)
         for o in found
     ]
     return Section(
         title="Objectives covered",
-        summary=f"{covered:,} of {_many(asked, 'objective')} were covered"
+        summary=f"{covered:,} of {many(asked, 'objective')} were covered"
         f"{f', {covered / asked:.0%}' if asked else ''}. A bar is one objective of a version of "
         "an experience, by its number.",
         plot=partial(plots.across, values, "share of conversations", share=True),
@@ -131,8 +132,8 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         ),
         rows=[
             (
-                *(_named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
-                *(o.covered, f"{o.share:.0%}", _or_dash(o.median_turn, "{:g}")),
+                *(named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
+                *(o.covered, f"{o.share:.0%}", or_dash(o.median_turn, "{:g}")),
             )
             for o in found
         ],
@@ -141,11 +142,11 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
 
 def _durations(figures: CourseFigures) -> Section:
     latency = figures.latency
-    values = _shown(latency.durations, lambda ms: f"{ms / 1000:g}", "s")
+    values = labelled(latency.durations, lambda ms: f"{ms / 1000:g}", "s")
     return Section(
         title="Time to the whole answer",
-        summary=f"{_many(latency.turns, 'answer')}: {_spread(latency.duration_ms, _seconds)}. "
-        f"First words: {_spread(latency.first_token_ms, _seconds)}.",
+        summary=f"{many(latency.turns, 'answer')}: {quantiles(latency.duration_ms, seconds)}. "
+        f"First words: {quantiles(latency.first_token_ms, seconds)}.",
         plot=partial(plots.in_bins, values, "", "answers"),
         heads=("Time", "Answers"),
         rows=values,
@@ -160,7 +161,7 @@ def _failures(figures: CourseFigures) -> Section:
     lost = sum(o.turns for o in unanswered)
     return Section(
         title="Turns without an answer",
-        summary=f"{lost:,} of {_many(asked, 'turn')}{f', {lost / asked:.1%}' if asked else ''}, "
+        summary=f"{lost:,} of {many(asked, 'turn')}{f', {lost / asked:.1%}' if asked else ''}, "
         "by why they failed or were stopped.",
         plot=partial(plots.across, values, "turns"),
         heads=("Kind", "Outcome", "Code", "Turns"),
@@ -170,11 +171,11 @@ def _failures(figures: CourseFigures) -> Section:
 
 def _costs(figures: CourseFigures) -> Section:
     costs = figures.costs
-    values = _shown(costs.costs, lambda microusd: f"{microusd / _MICRO * 100:g}", "¢")
+    values = labelled(costs.costs, lambda microusd: f"{microusd / MICRO * 100:g}", "¢")
     return Section(
         title="Cost of a conversation",
-        summary=f"{_many(costs.conversations, 'conversation')} of which all costs are known: "
-        f"{_spread(costs.cost_microusd, dollars)}.",
+        summary=f"{many(costs.conversations, 'conversation')} of which all costs are known: "
+        f"{quantiles(costs.cost_microusd, dollars)}.",
         plot=partial(plots.in_bins, values, "", "conversations"),
         heads=("Cost", "Conversations"),
         rows=values,
@@ -183,11 +184,11 @@ def _costs(figures: CourseFigures) -> Section:
 
 def _daily_cost(figures: CourseFigures) -> Section:
     days, totals = figures.days, figures.totals
-    unknown = f"; {_many(totals.unpriced, 'cost')} not known" if totals.unpriced else ""
+    unknown = f"; {many(totals.unpriced, 'cost')} not known" if totals.unpriced else ""
     return Section(
         title="Cost a day",
         summary=f"{dollars(totals.cost_microusd)} in all{unknown}.",
-        plot=partial(plots.by_day, [(str(d.day), d.cost_microusd / _MICRO) for d in days], "US $"),
+        plot=partial(plots.by_day, [(str(d.day), d.cost_microusd / MICRO) for d in days], "US $"),
         heads=("Day", "Cost", "Not known"),
         rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in days if _busy(d)],
     )
@@ -204,7 +205,7 @@ def _feedback(figures: CourseFigures) -> Section:
     return Section(
         title="Feedback",
         summary=f"{votes.liked:,} liked, {votes.disliked:,} disliked what the model said; "
-        f"{_many(votes.withdrawn, 'vote')} taken back.",
+        f"{many(votes.withdrawn, 'vote')} taken back.",
         plot=partial(plots.staged, values, "votes") if votes.liked or votes.disliked else None,
         heads=("Who", "Vote", "Votes"),
         rows=values,
@@ -228,45 +229,3 @@ def _models(figures: CourseFigures) -> Section:
             for m in figures.models
         ],
     )
-
-
-def _shown(
-    bins: Iterable[Bin], written: Callable[[float], str], unit: str
-) -> list[tuple[str, int]]:
-    """Bins with labels, from the first that has something to the last."""
-    labelled = [
-        (f"{written(b.lower)}–{written(b.upper)} {unit}", b.count)
-        if b.upper
-        else (f"≥ {written(b.lower)} {unit}", b.count)
-        for b in bins
-    ]
-    filled = [number for number, (_, count) in enumerate(labelled) if count]
-    return labelled[filled[0] : filled[-1] + 1] if filled else []
-
-
-def _named(experience_id: int, titles: Mapping[int, str], length: int = _LABEL) -> str:
-    name = f"{experience_id} {_printable(titles.get(experience_id, ''))}".strip()
-    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
-
-
-def _printable(title: str) -> str:
-    """Neither SVG nor HTML has a place for control characters."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in title)
-
-
-def _spread(spread: Spread, written: Callable[[float], str]) -> str:
-    if spread.p50 is None or spread.p95 is None:
-        return "none measured"
-    return f"half within {written(spread.p50)}, 95 of 100 within {written(spread.p95)}"
-
-
-def _seconds(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:.1f} s"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _or_dash(value: float | None, form: str) -> str:
-    return "–" if value is None else form.format(value)

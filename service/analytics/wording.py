@@ -1,0 +1,63 @@
+"""How figures are written for people."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from service.analytics.figures import Bin, Spread
+
+MICRO = 1_000_000
+"""Millionths of a dollar in one."""
+
+_LABEL = 34
+
+
+def dollars(microusd: float) -> str:
+    """An amount as people write it."""
+    amount = microusd / MICRO
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def labelled(
+    bins: Iterable[Bin], written: Callable[[float], str], unit: str
+) -> list[tuple[str, int]]:
+    """Bins with labels, from the first that has something to the last."""
+    rows = [
+        (f"{written(b.lower)}–{written(b.upper)} {unit}", b.count)
+        if b.upper
+        else (f"≥ {written(b.lower)} {unit}", b.count)
+        for b in bins
+    ]
+    filled = [number for number, (_, count) in enumerate(rows) if count]
+    return rows[filled[0] : filled[-1] + 1] if filled else []
+
+
+def named(experience_id: int, titles: Mapping[int, str], length: int = _LABEL) -> str:
+    """An experience by number and title, in so many characters at most."""
+    name = f"{experience_id} {_printable(titles.get(experience_id, ''))}".strip()
+    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+
+
+def _printable(title: str) -> str:
+    """Neither SVG nor HTML has a place for control characters."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in title)
+
+
+def quantiles(spread: Spread, written: Callable[[float], str]) -> str:
+    """A spread's numbers in a sentence."""
+    if spread.p50 is None or spread.p95 is None:
+        return "none measured"
+    return f"half within {written(spread.p50)}, 95 of 100 within {written(spread.p95)}"
+
+
+def seconds(milliseconds: float) -> str:
+    """Milliseconds as people read them."""
+    return f"{milliseconds / 1000:.1f} s"
+
+
+def many(number: int, what: str) -> str:
+    """A number with what is counted, in the plural where it is one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def or_dash(value: float | None, form: str) -> str:
+    """A number in this form, or a dash where there is none."""
+    return "–" if value is None else form.format(value)
