@@ -40,7 +40,7 @@ async def only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]
         RebuildUnderWay: Somebody does.
     """
     if not await connection.fetchval(query("lock_rebuild"), name):
-        raise RebuildUnderWay(f"projection {name} is being rebuilt by another process")
+        raise RebuildUnderWay(f"projection {name} is being built or checked by another process")
     try:
         await _drop_unfinished(connection, name)
         yield

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Collection
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +17,7 @@ from projections.ranges import Progress
 from service.analytics.errors import CheckpointUnfit
 from service.analytics.learning import LearningLog
 from service.analytics.naming import Names
-from service.analytics.posting import REQUEST_TIMEOUT, Erased, RecordStore
+from service.analytics.posting import CONNECT_TIMEOUT, REQUEST_TIMEOUT, Erased, RecordStore
 from service.analytics.resuming import Checkpoint, CheckpointFile, Export
 from service.analytics.sending import Range, Sending, Sent, Sink
 from service.analytics.writing import RecordFile
@@ -26,6 +27,9 @@ from service.learners.reads import OPERATOR
 
 _IN_FILES = 2_000
 """Records between two checkpoints of a file."""
+
+_PATIENCE = 60.0
+"""Seconds that a database which is away is waited for, before a store is sent anything."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +90,8 @@ class Exporter:
 
             async def erased(people: Collection[int], position: int) -> frozenset[int]:
                 account_id = wanted.export.account_id
-                return await outlast(lambda: learning.erased_since(account_id, people, position))
+                read = partial(learning.erased_since, account_id, people, position)
+                return await outlast(read, _PATIENCE)
 
             sending = Sending(
                 log=learning,
@@ -145,7 +150,7 @@ async def _sink(
 ) -> Sink:
     export = wanted.export
     if export.store is not None:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, connect=CONNECT_TIMEOUT)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         names = Names(export.base, export.account_id)
         return RecordStore(

@@ -22,8 +22,10 @@ from service.analytics.requesting import PASSING, Answer, StoreClient
 from service.analytics.statements import XAPI_VERSION
 
 REQUEST_TIMEOUT = 60.0
-_OF_ONE_RECORD = frozenset({400, 409, 413, 422})
+CONNECT_TIMEOUT = 5.0
+"""The log is asked who was erased before the connection is made, so that must not take long."""
 
+_OF_ONE_RECORD = frozenset({400, 409, 413, 422})
 
 Erased = Callable[[Collection[int], int], Awaitable[frozenset[int]]]
 """Tells which of some people were erased above a position of the log."""

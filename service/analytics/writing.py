@@ -34,7 +34,8 @@ class RecordFile:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
-        if unfit := _why_unfit(os.fstat(descriptor)):
+        found = os.fstat(descriptor)
+        if unfit := _why_no_file(found) or _why_taken(found):
             os.close(descriptor)
             raise ExportFileUnfit(f"{path} {unfit}")
         return cls(os.fdopen(descriptor, "r+b"), path)
@@ -52,19 +53,23 @@ class RecordFile:
             if not kept.finished:
                 raise ExportFileUnfit(f"the last run broke off in {kept.file}; finish that first")
             return cls.begin(path)
-        if (kept.finished or not kept.size) and not path.exists():
-            return cls.begin(path)
-        return cls._cut(path, kept.size)
+        return cls._cut(path, kept.size, may_be_gone=kept.finished or not kept.size)
 
     @classmethod
-    def _cut(cls, path: Path, size: int) -> Self:
+    def _cut(cls, path: Path, size: int, *, may_be_gone: bool) -> Self:
         try:
-            out = path.open("r+b")
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError as error:
+            if may_be_gone:
+                return cls.begin(path)
+            raise ExportFileUnfit(f"{path}: {error.strerror}") from error
         except OSError as error:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
-        if os.fstat(out.fileno()).st_size < size:
-            out.close()
-            raise ExportFileUnfit(f"{path} is shorter than the {size} bytes of its checkpoint")
+        found = os.fstat(descriptor)
+        if unfit := _why_no_file(found) or _why_short(found, size):
+            os.close(descriptor)
+            raise ExportFileUnfit(f"{path} {unfit}")
+        out = os.fdopen(descriptor, "r+b")
         out.truncate(size)
         out.seek(size)
         return cls(out, path)
@@ -96,9 +101,17 @@ class RecordFile:
                 self._out.close()
 
 
-def _why_unfit(found: os.stat_result) -> str | None:
-    if not stat.S_ISREG(found.st_mode):
-        return "is no regular file: leave --out away, and redirect standard output"
-    if found.st_size:
-        return "is there already, and no checkpoint goes on in it"
-    return None
+def _why_no_file(found: os.stat_result) -> str | None:
+    if stat.S_ISREG(found.st_mode):
+        return None
+    return "is no regular file: leave --out away, and redirect standard output"
+
+
+def _why_taken(found: os.stat_result) -> str | None:
+    return "is there already, and no checkpoint goes on in it" if found.st_size else None
+
+
+def _why_short(found: os.stat_result, size: int) -> str | None:
+    if found.st_size >= size:
+        return None
+    return f"is shorter than the {size} bytes of its checkpoint"

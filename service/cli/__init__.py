@@ -43,7 +43,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Runs the command; a foreseen error is one line on standard error and exit code 1."""
-    from service.cli.foreseen import FORESEEN, LOST
+    from service.cli.foreseen import FORESEEN, LOST, NO_ROOM
 
     try:
         colloquy()
@@ -51,6 +51,12 @@ def main() -> None:
         _give_up(str(error))
     except LOST as error:
         _give_up(f"the connection to the database broke: {error}".partition("\n")[0])
+    except TimeoutError:
+        _give_up("the database did not answer in time: is something locked in it?")
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _give_up(f"{error.filename or 'standard output'}: {error.strerror}")
 
 
 def _give_up(why: str) -> NoReturn:

@@ -1,5 +1,7 @@
 """The errors that a command explains in one line; any other is a bug and shows its traceback."""
 
+import errno
+
 import asyncpg
 
 from eventstore.errors import EventStoreError
@@ -15,3 +17,4 @@ LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.InternalClientError,
 )
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)

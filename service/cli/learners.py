@@ -8,9 +8,10 @@ import msgspec
 
 from eventstore.protection import HistoryRead
 from service.cli.desk import Desk, open_desk, with_reason
+from service.cli.files import write_whole
 from service.cli.session import ID, in_account, printable, with_database
 from service.database import Database
-from service.errors import LegalHold, ServiceError
+from service.errors import LegalHold
 from service.learners.erasure import Erased, Inventory
 from service.learners.page import record_page
 from service.learners.reads import OPERATOR
@@ -84,19 +85,12 @@ def record(account: int, user_id: int, as_json: bool, html: Path | None) -> None
 
     found = with_database(work)
     if html:
-        _write(html, record_page(found))
+        write_whole(html, record_page(found).encode())
+        click.echo(f"written to {html}")
     elif as_json:
         click.echo(msgspec.json.encode(found))
     else:
         click.echo("\n".join(_lines(found)))
-
-
-def _write(file: Path, page: str) -> None:
-    try:
-        file.write_text(page, "utf-8")
-    except OSError as error:
-        raise ServiceError(f"{file}: {error.strerror}") from error
-    click.echo(f"written to {file}")
 
 
 def _lines(found: LearnerRecord) -> Iterator[str]:

@@ -56,12 +56,24 @@ def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
 
 def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
     """What fits a terminal of this size; of too many rows those that need a look come first."""
-    room = max(1, lines - 1)  # the cursor has the last
-    if len(rows) <= room:
-        return [_for_people(row)[:columns] for row in rows]
-    first = sorted(rows, key=lambda row: (row.error is None, not row.paused, -row.lag_events))
-    left = f"and {len(rows) - room + 1} more, which are no worse; without --watch all are shown"
-    return [*(_for_people(row)[:columns] for row in first[: room - 1]), left[:columns]]
+    room = columns * (lines - 1)  # the cursor has the last
+    told = [_for_people(row) for row in rows]
+    if sum(_space(line, columns) for line in told) <= room:
+        return told
+    rows = sorted(rows, key=lambda row: (row.error is None, not row.paused, -row.lag_events))
+    shown: list[str] = []
+    for line in map(_for_people, rows):
+        room -= _space(line, columns)
+        if room < columns:
+            break
+        shown.append(line)
+    left = f"and {len(rows) - len(shown)} more, no worse; all without --watch"
+    return [*shown, left[:columns]]
+
+
+def _space(line: str, columns: int) -> int:
+    """Cells of a terminal that a line takes, which goes on below where it is too long."""
+    return -(-len(line) // columns) * columns
 
 
 def _stopped() -> asyncio.Event:

@@ -9,9 +9,10 @@ from eventstore.connections import AccountPool, close_pool, open_pool
 from service.analytics.asking import MOST, USUAL, days_checked
 from service.analytics.reading import Days, Figures
 from service.analytics.report import Report, notes_of, page_of
+from service.cli.files import write_whole
 from service.cli.session import ID, check_account, in_account, owner, with_database
 from service.database import Database
-from service.errors import ServiceError, UnknownCourse
+from service.errors import UnknownCourse
 from service.settings import Settings
 from sql.loader import query
 
@@ -53,10 +54,7 @@ def report(
             await close_pool(pool)
 
     made = with_database(work)
-    try:
-        out.write_bytes(page_of(made))
-    except OSError as error:
-        raise ServiceError(f"{out}: {error.strerror}") from error
+    write_whole(out, page_of(made))
     for note in notes_of(made.figures.freshness):
         click.echo(note, err=True)
     click.echo(f"{made.figures.first} to {made.figures.last}: {out}")

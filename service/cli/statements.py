@@ -1,5 +1,6 @@
 """`colloquy analytics statements`: learning records of what is in the log."""
 
+import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -79,8 +80,13 @@ def statements(**options: Any) -> None:
         wanted = _wanted(asked, settings)
         async with owner(database.url) as connection:
             await check_account(connection, asked.account)
-        async with running_log(database.url) as (log, pool, _):
-            return await Exporter(log, pool).run(wanted, progress_bar("exporting"), stop_event())
+        stop = stop_event()
+        telling = asyncio.create_task(_tell_of(stop))
+        try:
+            async with running_log(database.url) as (log, pool, _):
+                return await Exporter(log, pool).run(wanted, progress_bar("exporting"), stop)
+        finally:
+            telling.cancel()
 
     sent, positions = with_database(work)
     what = "sent" if asked.post else "written"
@@ -88,6 +94,11 @@ def statements(**options: Any) -> None:
     if sent.position < positions.upto:
         click.echo(f"colloquy: stopped before position {positions.upto}", err=True)
         raise SystemExit(1)
+
+
+async def _tell_of(stop: asyncio.Event) -> None:
+    await stop.wait()
+    click.echo("colloquy: ending after what is under way; once more ends it at once", err=True)
 
 
 _BESIDE = (".draft", ".lock")
@@ -111,8 +122,9 @@ def _check_url(option: str, text: str) -> None:
     """A command line is in lists of processes, and the store's URL in the log: without secrets."""
     try:
         parts = urlsplit(text)
+        (parts.hostname or "").encode("idna")  # as it is looked up
         fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+    except ValueError:  # UnicodeError is one
         fit = False
     if not fit or not text.isascii() or not text.isprintable() or " " in text:
         raise click.BadParameter("must be http:// or https:// with a host", param_hint=option)

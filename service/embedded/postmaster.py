@@ -41,7 +41,7 @@ def last_port(data: Path) -> int | None:
     try:
         words = shlex.split((data / "postmaster.opts").read_text())
         return int(next(word for word in words if word.startswith("port=")).removeprefix("port="))
-    except (FileNotFoundError, StopIteration, ValueError):
+    except (OSError, StopIteration, ValueError):
         return None
 
 

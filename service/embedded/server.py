@@ -14,6 +14,7 @@ from service.embedded.postmaster import (
     disown_other_program,
     last_port,
     live_postmaster,
+    read_postmaster,
 )
 from service.embedded.programs import Programs
 
@@ -72,8 +73,8 @@ class Server:
         """Find the server running, or start it.
 
         Args:
-            port: the only port to start it on; without it, that of the last start, which
-                others may still know, or else any free one.
+            port: the only port to start it on; without it, that of a server that was killed or
+                of the last start, which others may still know, or else any free one.
 
         Returns:
             the port that it listens on.
@@ -83,7 +84,7 @@ class Server:
             StartFailed: with the last words of the log.
             VersionMismatch: the data folder is another version's.
         """
-        wanted = port or last_port(self._data)
+        wanted = port or self._known_port()
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             if found := self.running():
@@ -117,6 +118,12 @@ class Server:
         # pg_ctl hands these to a shell, and would quote a folder of its own -D badly.
         flags = ("start", "-w", "-t", str(WAIT_SECONDS), "-o", shlex.join(words))
         return self._programs.run("pg_ctl", *flags, data=self._data, seconds=WAIT_SECONDS + 30)
+
+    def _known_port(self) -> int | None:
+        if killed := read_postmaster(self._data):
+            return killed.port
+        last = last_port(self._data)
+        return last if last in PORTS else None
 
     def _next_port(self, asked: int | None, wanted: int | None, *, retry: bool) -> int | None:
         """The port to try next after a start failed for a reason that passes."""

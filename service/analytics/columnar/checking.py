@@ -29,9 +29,9 @@ def check_folder(folder: Path, progress: Progress) -> Checked:
     Raises:
         ExportRefused: The folder has no export, or one whose manifest cannot be read.
     """
-    if not (folder / MANIFEST).is_file():
-        raise ExportRefused(f"{folder} holds no export: it has no {MANIFEST}")
     try:
+        if not (folder / MANIFEST).exists():
+            raise ExportRefused(f"{folder} holds no export: it has no {MANIFEST}")
         lines = Manifest(folder).files
         total = sum(line.bytes for line in lines)
         problems: list[str] = []

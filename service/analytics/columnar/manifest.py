@@ -78,7 +78,7 @@ class Manifest:
         folder: Where it is, or will be.
 
     Raises:
-        ExportRefused: A line of it is of something else.
+        ExportRefused: It cannot be read, or a line of it is of something else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,7 +88,7 @@ class Manifest:
         self._superseded = 0
         self._out: IO[bytes] | None = None
         path = folder / MANIFEST
-        whole, _, _ = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
+        whole, _, _ = _bytes_of(path).rpartition(b"\n")
         self._whole = len(whole) + 1 if whole else 0
         for number, line in enumerate(whole.splitlines(), 1):
             try:
@@ -173,3 +173,13 @@ class Manifest:
             known = (line.table, line.account) in self._cuts
             self._cuts[line.table, line.account] = line
         self._superseded += known
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Those of a manifest, none where there is no manifest yet."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ExportRefused(f"cannot read {path}: {error.strerror}") from error

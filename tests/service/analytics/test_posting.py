@@ -276,7 +276,8 @@ def test_pauses_grow_up_to_a_bound_and_a_store_may_ask_for_more() -> None:
 def test_retry_after_is_seconds_or_a_date() -> None:
     assert asked_for("17") == 17
     assert asked_for(None) is None
-    assert asked_for("soon") is None
+    for unreadable in ("soon", "²", "", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"):
+        assert asked_for(unreadable) is None
     later = asked_for(format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True))
     assert later is not None
     assert 3_500 < later <= 3_600

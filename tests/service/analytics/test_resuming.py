@@ -160,8 +160,10 @@ async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 async def test_a_pipe_is_no_file_to_export_to(tmp_path: Path) -> None:
     """It has no size, so that nothing could be said of what is in it."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ExportFileUnfit, match=r"pipe is no regular file: leave --out away"):
-        RecordFile.resume(tmp_path / "pipe", None)
+    begun = Checkpoint(export=EXPORT, position=7, file=str(tmp_path / "pipe"), size=3)
+    for kept in (None, begun):
+        with pytest.raises(ExportFileUnfit, match=r"pipe is no regular file: leave --out away"):
+            RecordFile.resume(tmp_path / "pipe", kept)
 
 
 async def test_a_full_disk_is_told_and_leaves_what_the_checkpoint_says(

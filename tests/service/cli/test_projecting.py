@@ -294,11 +294,14 @@ def test_a_watch_fits_the_terminal_and_keeps_what_needs_a_look() -> None:
     rows = [row(number) for number in range(1, 31)]
     rows[20] = row(21, position=4, lag_seconds=1.5)
     rows[25] = row(26, paused=True)
-    rows[29] = row(30, error="x" * 500, error_position=5)
-    few = on_screen(rows, 100, 31)
+    rows[29] = row(30, error="x" * 400, error_position=5, error_type="message_posted.v1")
+    few = on_screen(rows, 100, 40)
     assert [line.split("account ")[1].split()[0] for line in few] == [str(n) for n in range(1, 31)]
-    shown = on_screen(rows, 100, 11)
-    assert len(shown) == 10
+    shown = on_screen(rows, 80, 20)
     assert [line.split("account ")[1].split()[0] for line in shown[:4]] == ["30", "26", "21", "1"]
-    assert shown[-1].startswith("and 21 more")
-    assert {len(line) for line in shown} <= set(range(101))
+    for line, said in zip(
+        shown, ("stopped at event 5", "paused", "5 events, 1.5 s behind"), strict=False
+    ):
+        assert said in line
+    assert sum(-(-len(line) // 80) for line in shown) <= 19
+    assert shown[-1] == f"and {31 - len(shown)} more, no worse; all without --watch"

@@ -1,6 +1,9 @@
 """`colloquy analytics report`: one page with a course's figures, to read anywhere."""
 
+import os
 import re
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from html import escape
 from html.parser import HTMLParser
@@ -13,10 +16,13 @@ from eventstore.link import Link
 from service.analytics.figures import CourseFigures
 from service.analytics.reading import Days, Figures
 from service.app import running_log
+from service.cli.files import write_whole
+from service.errors import ServiceError
 from service.identity.accounts import create_account
 from service.roster import Enrollment, import_roster
 from tests.clients.programs import program
 from tests.clients.programs import run as run_program
+from tests.disks import full_beyond
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.projections.viewing import catch_up
 from tests.running import environment_of
@@ -167,6 +173,29 @@ def test_titles_with_control_characters_end_no_report(
     file = tmp_path / "course.html"
     page = made(on_database, file)
     assert "1 a\ufffdb\ufffdc\ufffdd\ufffde\ufffd" in page.words
+
+
+def test_a_page_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "course.html"
+    file.write_bytes(b"last week's")
+    file.chmod(0o640)
+    with full_beyond(10), pytest.raises(ServiceError, match=r"course\.html: File too large"):
+        write_whole(file, b"this week's, which is longer")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [
+        ("course.html", b"last week's")
+    ]
+    write_whole(file, b"this week's")
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"this week's", 0o640)
+
+
+def test_a_page_can_go_to_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(pipe.read_bytes)
+        write_whole(pipe, b"this week's")
+        assert read.result(30) == b"this week's"
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_a_course_in_which_nothing_happened_has_a_page_that_says_so(

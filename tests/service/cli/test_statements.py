@@ -216,8 +216,9 @@ async def test_a_signal_ends_it_after_the_batch_that_is_under_way(
         done = len(store.records)
         assert done % 4 == 0, "whole batches"
         assert 8 <= done < len(whole)
-        assert told[0].startswith(f"{done} records sent, up to position ")
-        assert told[1].startswith("colloquy: stopped before position ")
+        assert told[0].startswith("colloquy: ending after what is under way")
+        assert told[1].startswith(f"{done} records sent, up to position ")
+        assert told[2].startswith("colloquy: stopped before position ")
         code, _, err_then = await colloquy(settings(database_url), *MAKE, *map(str, words))
         assert code == 0, err_then
         sent = sum(len(decode(body)) for body in store.bodies)
@@ -287,6 +288,8 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
         ("--checkpoint", "x", "--out", "-"),
         ("--post", "127.0.0.1"),
         ("--post", "ftp://127.0.0.1/"),
+        ("--post", "https://lrs..example.edu/"),
+        ("--post", f"https://{'x' * 64}.example.edu/"),
         ("--out", "same", "--checkpoint", "same"),
         ("--out", "kept.draft", "--checkpoint", "kept"),
         ("--out", "kept.lock", "--checkpoint", "./kept"),

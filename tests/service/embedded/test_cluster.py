@@ -1,6 +1,7 @@
 """The embedded PostgreSQL, with real servers that are really killed."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -285,6 +286,19 @@ def test_a_server_keeps_its_port_from_start_to_start(home: Path) -> None:
         pass
     with embedded(home) as second:
         assert first == second
+
+
+def test_a_port_of_those_for_connections_is_kept_only_while_somebody_knows_it(home: Path) -> None:
+    """Older homes have one: of a server that was stopped, nobody may count on it."""
+    postgres = embedded(home)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        old = int(free.getsockname()[1])
+    with postgres:
+        pass
+    words = postgres.data / "postmaster.opts"
+    words.write_text(re.sub(r"port=\d+", f"port={old}", words.read_text()))
+    with postgres as url:
+        assert port_of(url) in PORTS
 
 
 def test_a_port_that_was_taken_between_two_starts_is_given_up(home: Path) -> None:

@@ -73,6 +73,14 @@ async def test_a_disk_that_is_full_is_told_and_the_next_export_goes_on(
     whole(out)
 
 
+async def test_a_manifest_that_cannot_be_read_is_told(database_url: str, out: Path) -> None:
+    (out / MANIFEST).mkdir(parents=True)
+    with pytest.raises(ExportRefused, match=f"cannot read .*{MANIFEST}: Is a directory"):
+        await take(database_url, out)
+    with pytest.raises(ExportRefused, match=f"cannot read .*{MANIFEST}: Is a directory"):
+        check_folder(out, silent)
+
+
 async def test_the_manifest_tells_where_each_file_and_table_is_cut(
     ada: Learner, analysis: Analysis, database_url: str, out: Path
 ) -> None:
