@@ -37,6 +37,10 @@ SERVICE = {
     "COLLOQUY_STALL_TIMEOUT": "2",
     "COLLOQUY_STOP_TIMEOUT": "1",
     "COLLOQUY_MAX_REPLIES": "24",
+    # Hours of a few learners are more than the days of many.
+    "COLLOQUY_MAX_CREATES": "1000000",
+    "COLLOQUY_MAX_MESSAGES": "1000000",
+    "COLLOQUY_MAX_EVALUATIONS": "1000000",
 }
 
 _FIRST_LEARNER = 5_001
