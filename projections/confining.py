@@ -56,7 +56,7 @@ async def named_errors(made: Definition, files: Sequence[str] = ()) -> AsyncIter
         if isinstance(error, AWAY):
             raise
         place = _place(made, files, error)
-        raise ProjectionRefused(f"{made.name}: {place}{_line(error)}") from error
+        raise ProjectionRefused(f"{made.name}: {place}{told(error)}") from error
 
 
 def _together(faults: Sequence[str]) -> str:
@@ -78,11 +78,14 @@ def _place(made: Definition, files: Sequence[str], error: asyncpg.PostgresError)
     return ""
 
 
-def _line(error: asyncpg.PostgresError) -> str:
-    told = " ".join(str(error).partition("\n")[0].split())
-    if told.endswith(_NO_STATEMENT):
+def told(error: asyncpg.PostgresError) -> str:
+    """The database's words on one line, with ours where they do not help."""
+    line = " ".join(str(error).partition("\n")[0].split())
+    if line.endswith(_NO_STATEMENT):
         return (
             "statements may be INSERT, UPDATE, DELETE, MERGE and SELECT, "
-            f"not {told.removesuffix(_NO_STATEMENT)}"
+            f"not {line.removesuffix(_NO_STATEMENT)}"
         )
-    return told
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return f"{line}: a row that is there already needs ON CONFLICT … DO UPDATE"
+    return line

@@ -55,9 +55,11 @@ async def build_own(
     """Checks a projection, builds it from the log and makes it live; how many positions it read.
 
     Raises:
-        ProjectionError: What was live before still is.
+        ProjectionError: What was live before still is. Files that changed need another version,
+            by which exports, for one, know that rows have changed without an event.
     """
     definition = own.readable()
+    await is_outdated(connection, definition)
     await try_out(connection, definition, own.files)
     return await rebuild(url, definition, progress, Pace(jobs))
 
@@ -66,7 +68,8 @@ async def is_outdated(connection: Connection, definition: Definition) -> bool:
     """Whether the database lacks this version.
 
     Raises:
-        ProjectionRefused: It has a newer one, or the same with other files.
+        ProjectionRefused: It has a newer one, or the same with other files; then it goes on with
+            those.
     """
     for row in await connection.fetch(query("list_generations")):
         if row["name"] != definition.name or row["state"] != "live":
@@ -78,8 +81,8 @@ async def is_outdated(connection: Connection, definition: Definition) -> bool:
             )
         if row["version"] == definition.version and row["digest"] != definition.digest:
             raise ProjectionRefused(
-                f"{definition.name}: v{definition.version} was installed with other files: "
-                "raise version in its projection.toml"
+                f"{definition.name}: v{definition.version} was installed with other files, and "
+                "still follows those: raise version in its projection.toml"
             )
         return bool(row["version"] < definition.version)
     return True

@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -155,7 +155,16 @@ def _settings(text: str) -> _Settings:
         given: dict[str, Any] = tomllib.loads(text)
         return msgspec.convert(given, _Settings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ProjectionRefused(f"{_SETTINGS}: {str(error).replace('`', '')}") from error
+        fault = str(error).replace("`", "")
+        raise ProjectionRefused(f"{_SETTINGS}: {fault}{_allowed(fault)}") from error
+
+
+def _allowed(fault: str) -> str:
+    """The words that a setting may be, where it was another."""
+    if "enum value" not in fault:
+        return ""
+    words = get_args(get_type_hints(_Settings)[fault.rpartition("$.")[2]])
+    return f"; it may be {' or '.join(words)}"
 
 
 def _faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
@@ -183,6 +192,10 @@ def _type_faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[s
     for kind in settings.consumes:
         if kind not in _TYPES:
             yield f"consumes: there are no events of type {kind}"
+    for kind in sorted(_TYPES):
+        bare = kind.partition(".")[0]
+        if any(f"'{bare}'" in text for text in statements):
+            yield f"a statement names {bare}, which is no type: {kind} is"
     named = {kind for kind in _TYPES if any(f"'{kind}'" in text for text in statements)}
     for kind in sorted(named - set(settings.consumes)):
         yield f"consumes lacks {kind}, which a statement names"

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 
 from eventstore.connections import Connection, connect
+from projections.definitions import Definition
+from projections.faulty import applied
 from sql.loader import query
 
 STEP = 50_000
@@ -45,7 +48,7 @@ class Pace(asyncio.Semaphore):
 
 
 async def build_ranges(
-    url: str, name: str, generation: int, pace: Pace, progress: Progress = silent
+    url: str, definition: Definition, generation: int, pace: Pace, progress: Progress = silent
 ) -> None:
     """Applies all that the logs have by now to a generation that is being built.
 
@@ -67,7 +70,8 @@ async def build_ranges(
             async with _connected(url) as own:
                 for account, after, upto in waiting:
                     async with pace:
-                        await _build(own, name, generation, (account, after, upto))
+                        build = partial(_build, own, definition.name, generation, account)
+                        await applied(definition, account, after, upto, build)
                     done += upto - after
                     progress(done, total)
 
@@ -75,7 +79,9 @@ async def build_ranges(
             async for _ in lanes:
                 pass
         for account, head in heads.items():
-            await connection.execute(query("pass_ranges"), name, generation, account, head)
+            await connection.execute(
+                query("pass_ranges"), definition.name, generation, account, head
+            )
 
 
 async def as_they_end(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
@@ -96,12 +102,14 @@ def _ranges(heads: dict[int, int]) -> Iterator[Range]:
             yield account, after, min(after + STEP, head)
 
 
-async def _build(connection: Connection, name: str, generation: int, chosen: Range) -> None:
+async def _build(
+    connection: Connection, name: str, generation: int, account: int, after: int, upto: int
+) -> None:
     """Ranges may meet at rows of both; whom the database then sends back tries again."""
     for left in reversed(range(_TRIES)):
         try:
             await connection.execute(
-                query("build_range"), name, generation, *chosen, timeout=_TIMEOUT
+                query("build_range"), name, generation, account, after, upto, timeout=_TIMEOUT
             )
             return
         except asyncpg.DeadlockDetectedError:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from eventstore.connections import Connection
 from projections.definitions import Definition
+from projections.faulty import applied
 from projections.generations import advance, building, create
 from projections.ranges import (
     GENTLE,
@@ -45,8 +46,8 @@ async def rebuild(
     async with building(url, definition) as connection:
         generation = await create(connection, definition)
         if definition.order == "any":
-            await build_ranges(url, definition.name, generation, pace, progress)
-        done = await _fill(connection, definition.name, generation, pace, progress)
+            await build_ranges(url, definition, generation, pace, progress)
+        done = await _fill(connection, definition, generation, pace, progress)
         async with pace:
             await connection.execute(query("analyze_generation"), definition.name, generation)
         await _swap(connection, definition, generation, pace)
@@ -83,17 +84,26 @@ async def rebuild_all(
 
 
 async def _fill(
-    connection: Connection, name: str, generation: int, pace: Pace, progress: Progress
+    connection: Connection,
+    definition: Definition,
+    generation: int,
+    pace: Pace,
+    progress: Progress,
 ) -> int:
     """Applies all ranges up to each log's head as it is then, a transaction a range."""
     done = 0
-    for account in await connection.fetch(query("list_accounts")):
-        reached, head = await advance(connection, name, generation, account[0], 0)
+    for (account,) in await connection.fetch(query("list_accounts")):
+
+        async def apply(after: int, upto: int, account: int = account) -> tuple[int, int]:
+            step = upto - after
+            return await advance(connection, definition.name, generation, account, step)
+
+        reached, head = await apply(0, 0)
         done += reached
         while reached < head:
-            before = reached
+            before, upto = reached, min(reached + STEP, head)
             async with pace:
-                reached, head = await advance(connection, name, generation, account[0], STEP)
+                reached, head = await applied(definition, account, before, upto, apply)
             done += reached - before
             progress(done, await connection.fetchval(query("count_events")))
     return done
@@ -105,7 +115,7 @@ async def _swap(
     name, inline = definition.name, definition.mode == "inline"
 
     async def swap() -> None:
-        await _fill(connection, name, generation, pace, silent)
+        await _fill(connection, definition, generation, pace, silent)
         async with briefly(connection):
             if inline:
                 await connection.execute(query("lock_appends"))

@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 import click
 
 from eventstore.connections import Connection
+from projections.errors import ProjectionError
 from projections.install import check_projections
+from projections.install_own import is_outdated
+from projections.own import OwnProjection, own_projections
 from projections.status import projection_status
 from service.app import make_model, uses_provider
 from service.cli.session import owner
@@ -55,11 +58,22 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             yield True, "schema: up to date"
             for row in await projection_status(connection):
                 yield row.error is None, f"projection {row.name}: {row.lag_events} events behind"
+            for own in own_projections(settings.projections).values():
+                yield await _own(connection, own)
             for finding in await _sealing(settings, connection):
                 yield finding
     except DatabaseUnfit as error:
         yield False, f"database: {error}"
     yield await _model(settings)
+
+
+async def _own(connection: Connection, own: OwnProjection) -> tuple[bool, str]:
+    try:
+        outdated = await is_outdated(connection, own.readable())
+    except ProjectionError as error:
+        return False, str(error)
+    state = "not installed yet: start the service, or colloquy migrate" if outdated else "as here"
+    return not outdated, f"your projection {own.name}: {state}"
 
 
 async def _sealing(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:

@@ -5,9 +5,9 @@ import os
 import click
 
 from projections.errors import ProjectionError
-from projections.install_own import drop_own
+from projections.install_own import drop_own, is_outdated
 from projections.own import find_own, own_projections, write_start
-from projections.trying import try_out
+from projections.trying import Tried, try_out
 from service.cli.session import owner, with_connection, with_database
 from service.database import Database
 from service.settings import Settings, read_settings
@@ -28,7 +28,8 @@ def check(name: str | None, everything: bool) -> None:
     """Try a projection of your own on the log, and change nothing; exit code 1 if it is refused.
 
     Checked are its files, that it reads events and writes to its own tables only, and that its
-    rows are the same however the log is cut into ranges.
+    rows are the same however the log is cut into ranges. It is tried on the first and the last
+    thousand events of three accounts; a rebuild applies all.
     """
     if (name is None) != everything:
         raise click.UsageError("give the name of a projection, or --all")
@@ -41,7 +42,8 @@ def check(name: str | None, everything: bool) -> None:
             for own in chosen:
                 try:
                     tried = await try_out(connection, own.readable(), own.files)
-                    click.echo(f"{own.name}: {_sound(tried.events)}")
+                    click.echo(f"{own.name}: {_sound(tried)}")
+                    await is_outdated(connection, own.readable())
                 except ProjectionError as error:
                     sound = False
                     click.echo(f"colloquy: {error}", err=True)
@@ -59,7 +61,9 @@ def drop(name: str) -> None:
     click.echo(f"{name} is dropped")
 
 
-def _sound(events: int) -> str:
-    if not events:
+def _sound(tried: Tried) -> str:
+    if not tried.events:
         return "its statements work; the log is empty, so nothing was seen of what they do"
-    return f"fine, tried on {events} events"
+    made = ", ".join(f"{number} of {table}" for table, number in tried.rows.items())
+    none = "" if any(tried.rows.values()) else ": do its statements look for what is in the log?"
+    return f"fine, tried on {tried.events} of {tried.of} events; rows made: {made}{none}"

@@ -173,7 +173,7 @@ async def test_ranges_that_are_applied_at_once_make_the_same_rows(
     monkeypatch.setattr(ranges_module, "STEP", 5)
     async with generation(owner, known) as schema:
         number = int(schema.rpartition("_")[2])
-        await build_ranges(database_url, known.name, number, Pace(4))
+        await build_ranges(database_url, known, number, Pace(4))
         assert await rows_in(owner, schema) == whole
 
 

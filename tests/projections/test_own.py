@@ -1,14 +1,17 @@
 """What users write runs like a projection of ours, and reaches nothing but its own tables."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from eventstore.connections import Connection, Pool
+from eventstore.events import MessagePosted
+from projections.errors import ProjectionRefused
 from projections.rebuild import rebuild
 from projections.trying import try_out
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
-from tests.projections.owning import NAME, read, started
+from tests.projections.owning import NAME, changed, read, started
 from tests.projections.viewing import Parts, catch_up, generations, rows_of, schemas
 
 
@@ -41,3 +44,22 @@ async def test_what_one_begins_with_passes_its_check_and_counts(
     before = await rows_of(owner, own.readable())
     await rebuild(database_url, own.readable())
     assert await rows_of(owner, own.readable()) == before
+
+
+@pytest.mark.parametrize("order", ["rising", "any"])
+async def test_the_event_at_which_a_rebuild_fails_is_named(
+    order: str, folder: Path, log_parts: Parts, database_url: str, owner: Connection
+) -> None:
+    log, _, _ = log_parts
+    ids = count(1)
+    learners = [Learner(number, conversation_ids=ids) for number in range(101, 121)]
+    recorded = await append_steps(log, [step for one in learners for step in dialogue(one)])
+    posted = [one.position for one in recorded if isinstance(one.event, MessagePosted)]
+    fault = posted[len(posted) // 2]
+    changed(folder, "projection.toml", 'order = "rising"', f'order = "{order}"')
+    changed(folder, "1_count.sql", "count(*)", f"count(*) / min(abs(e.position - {fault}))")
+    with pytest.raises(
+        ProjectionRefused, match=rf"division by zero \(account 1, the event at position {fault}\)"
+    ):
+        await rebuild(database_url, read(folder).readable())
+    assert await generations(owner, NAME) == []

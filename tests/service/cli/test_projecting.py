@@ -21,6 +21,9 @@ from tests.running import colloquy, environment_of, fetch_value, service_process
 from tests.service.cli.commanding import Run, ask, refused
 
 NAME = "hourly"
+UPSERT = """
+    ON CONFLICT (account_id, course_id, hour)
+    DO UPDATE SET messages = n.messages + excluded.messages, position = excluded.position;"""
 COUNTED = "SELECT count(*) FROM analytics.hourly"
 GENERATION = "SELECT max(generation) FROM projections WHERE name = 'hourly'"
 
@@ -86,7 +89,10 @@ WRONG = {
     ),
     "no description": ("", "projection.toml: Object missing required field description"),
     "unknown key": ('colour = "blue"\ndescription = ', "unknown field colour"),
-    "another mode": ('mode = "inline"\ndescription = ', "Invalid enum value 'inline' - at $.mode"),
+    "another mode": (
+        'mode = "inline"\ndescription = ',
+        "Invalid enum value 'inline' - at $.mode; it may be followed",
+    ),
     "no TOML": ("description == ", "projection.toml: Invalid"),
 }
 
@@ -117,6 +123,8 @@ def test_settings_that_are_wrong_are_named(wrong: str, own: Run, tmp_path: Path)
             "no events of type message_sent",
         ),
         ("projection.toml", '["message_posted.v1"]', "[]", "lacks message_posted.v1"),
+        ("1_count.sql", "message_posted.v1", "message_posted", "no type: message_posted.v1 is"),
+        ("1_count.sql", UPSERT, ";", "needs ON CONFLICT … DO UPDATE"),
         ("projection.toml", "days = { hourly", "days = { daily", "days names daily"),
         ("projection.toml", '"hour" }', '"course_id" }', "hourly.course_id, which days names"),
         (
@@ -192,9 +200,16 @@ def test_a_change_without_a_new_version_leaves_the_old_one(
     statement.write_text(statement.read_text().replace("count(*)", "2 * count(*)"))
     ended = own("migrate")
     assert (ended.code, ended.out.splitlines()[-1]) == (0, "up to date")
-    assert "v1 was installed with other files: raise version" in ended.out  # the log
+    still = "hourly: v1 was installed with other files, and still follows those: raise version"
+    assert still in ended.out  # the log
+    assert refused(own("projections", "rebuild", NAME)).startswith(still)
+    checked = own("projections", "check", NAME)
+    assert checked.code == 1
+    assert still in checked.err
+    assert f"WRONG  {still}" in own("doctor").out
     assert ask(database_url, GENERATION) == 1
     raised(tmp_path, 1, 2)
+    assert "WRONG  your projection hourly: not installed yet" in own("doctor").out
     assert own("migrate").out == "hourly\n"
     assert ask(database_url, "SELECT version FROM projections WHERE name = 'hourly'") == 2
     raised(tmp_path, 2, 1)
