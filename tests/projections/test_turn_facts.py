@@ -48,13 +48,14 @@ async def test_a_completed_turn_tells_what_it_took(analysis: Analysis) -> None:
     )
 
 
-async def test_a_fallbacks_answer_says_so_and_counts_all_attempts(analysis: Analysis) -> None:
+async def test_a_fallbacks_answer_says_so_and_counts_all_requests(analysis: Analysis) -> None:
+    """But for the one that an open circuit held back, which was never made."""
     learner = Learner()
     await analysis.happens(learner.asks_to_open(), learner.opens(reply=RETRIED))
     assert await analysis.sees_one("turn_facts", "model, fallback, attempts, cost_microusd") == {
         "model": OTHER_MODEL,
         "fallback": True,
-        "attempts": 4,
+        "attempts": 3,
         "cost_microusd": 100,
     }
 

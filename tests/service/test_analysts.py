@@ -255,6 +255,14 @@ async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection)
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="denied for function"):
             await analyst.execute(statement)
+    for statement in (
+        "CREATE TEMP TABLE big AS SELECT generate_series(1, 10)",
+        "SELECT 1 AS a INTO TEMP big",
+        "SET temp_file_limit = -1",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await analyst.execute(statement)
+    assert await analyst.fetchval("SHOW temp_file_limit") == "2GB"
 
 
 async def test_the_service_goes_on_beside_it(
@@ -277,11 +285,22 @@ async def test_a_login_that_owns_something_is_removed_with_it(
     assert await owner.fetchval("SELECT to_regclass('kept')") is None
 
 
+@pytest.fixture
+async def inventive(
+    analyst: asyncpg.Connection, name: str, owner: Connection
+) -> asyncpg.Connection:
+    """An analyst who may make things of their own, as where nobody could take that away."""
+    database = await owner.fetchval("SELECT current_database()")
+    await owner.execute(f"GRANT TEMPORARY ON DATABASE {database} TO {name}")
+    await analyst.execute("SET default_transaction_read_only = off")
+    return analyst
+
+
 async def test_tables_of_its_session_take_the_place_of_nothing(
-    analyst: asyncpg.Connection, owner: Connection
+    inventive: asyncpg.Connection,
 ) -> None:
     """They are its own, and what runs with the owner's rights does not look there."""
-    await analyst.execute("SET default_transaction_read_only = off")
+    analyst = inventive
     await analyst.execute("CREATE TEMP TABLE analyst_accounts (role_name name, account_id bigint)")
     await analyst.execute(
         "INSERT INTO analyst_accounts VALUES (session_user, 1), (session_user, 3)"
@@ -303,10 +322,10 @@ async def test_tables_of_its_session_take_the_place_of_nothing(
 
 
 async def test_a_condition_of_its_own_is_not_asked_about_rows_of_others(
-    analyst: asyncpg.Connection,
+    inventive: asyncpg.Connection,
 ) -> None:
     """Row-level security comes first, or an error or a notice would tell what they hold."""
-    await analyst.execute("SET default_transaction_read_only = off")
+    analyst = inventive
     await analyst.execute(
         "CREATE FUNCTION pg_temp.tells(bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS "
         "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
@@ -321,9 +340,10 @@ async def test_a_condition_of_its_own_is_not_asked_about_rows_of_others(
 
 
 async def test_what_it_asks_of_freshness_is_not_asked_of_others(
-    analyst: asyncpg.Connection,
+    inventive: asyncpg.Connection,
 ) -> None:
     """That view reads with its owner's rights: there no policy of a table stands before it."""
+    analyst = inventive
     told: list[str] = []
     analyst.add_log_listener(lambda _, notice: told.append(notice.message))
     for setting in (

@@ -30,9 +30,11 @@ IF EXISTS (SELECT FROM events e
            (z.record->'usage'->>'output_tokens')::bigint,
            (z.record->'usage'->>'cache_creation_input_tokens')::bigint,
            (z.record->'usage'->>'cache_read_input_tokens')::bigint,
-           coalesce(nullif(jsonb_array_length(z.record->'attempt_records'), 0),
-                    (z.record->>'attempts')::bigint,
-                    jsonb_array_length(z.record->'attempt_records')),
+           CASE WHEN jsonb_array_length(z.record->'attempt_records') > 0
+                THEN jsonb_array_length(jsonb_path_query_array(
+                         z.record->'attempt_records', '$[*] ? (@.outcome != "circuit_open")'))
+                ELSE coalesce((z.record->>'attempts')::bigint,
+                              jsonb_array_length(z.record->'attempt_records')) END,
            (z.record->>'cost_microusd')::bigint, greatest(a.position, z.position)
       FROM (SELECT e.data->>'turn_id' AS evaluation_id, e.conversation_id, e.position,
                    e.recorded_at, e.data, (e.metadata->'actor'->>'id')::bigint AS asked_by

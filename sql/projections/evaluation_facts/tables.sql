@@ -45,10 +45,10 @@ COMMENT ON COLUMN evaluation_facts.model IS 'The model that answered; until then
 COMMENT ON COLUMN evaluation_facts.fallback IS 'Whether the evaluation is of a model other than the first choice; null without one.';
 COMMENT ON COLUMN evaluation_facts.prompt IS 'Name of the prompt template''s file, its version included; null without an evaluation.';
 COMMENT ON COLUMN evaluation_facts.duration_ms IS 'Milliseconds from asking the model to the end of its answer; null while pending or when nobody measured it.';
-COMMENT ON COLUMN evaluation_facts.input_tokens IS 'Tokens read at the full price, not counting the two cache figures; null where no tokens were told.';
-COMMENT ON COLUMN evaluation_facts.output_tokens IS 'Tokens written; null where no tokens were told.';
-COMMENT ON COLUMN evaluation_facts.cache_creation_input_tokens IS 'Tokens read and put into the provider''s cache; null where no tokens were told.';
-COMMENT ON COLUMN evaluation_facts.cache_read_input_tokens IS 'Tokens read from the provider''s cache; null where no tokens were told.';
-COMMENT ON COLUMN evaluation_facts.attempts IS 'Attempts to get an answer, those of a fallback included; null while pending or when nobody counted.';
+COMMENT ON COLUMN evaluation_facts.input_tokens IS 'Tokens read at the full price, not counting the two cache figures, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN evaluation_facts.output_tokens IS 'Tokens written, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN evaluation_facts.cache_creation_input_tokens IS 'Tokens read and put into the provider''s cache, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN evaluation_facts.cache_read_input_tokens IS 'Tokens read from the provider''s cache, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN evaluation_facts.attempts IS 'Requests made to get an answer, those to a fallback included, those held back since a model had failed too often not; null while pending or when nobody counted.';
 COMMENT ON COLUMN evaluation_facts.cost_microusd IS 'Millionths of a US dollar for all attempts; null while pending or where a price is unknown.';
 COMMENT ON COLUMN evaluation_facts.position IS 'Position in the log of the last event that changed the row.';

@@ -16,8 +16,11 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
        (z.record->'usage'->>'output_tokens')::bigint,
        (z.record->'usage'->>'cache_creation_input_tokens')::bigint,
        (z.record->'usage'->>'cache_read_input_tokens')::bigint,
-       coalesce(nullif(jsonb_array_length(z.record->'attempt_records'), 0),
-                (z.record->>'attempts')::bigint, jsonb_array_length(z.record->'attempt_records')),
+       CASE WHEN jsonb_array_length(z.record->'attempt_records') > 0
+            THEN jsonb_array_length(jsonb_path_query_array(
+                     z.record->'attempt_records', '$[*] ? (@.outcome != "circuit_open")'))
+            ELSE coalesce((z.record->>'attempts')::bigint,
+                          jsonb_array_length(z.record->'attempt_records')) END,
        (z.record->>'cost_microusd')::bigint, j.outcome, (j.record->>'duration_ms')::bigint,
        (j.record->>'cost_microusd')::bigint, greatest(a.position, z.position, j.position)
   FROM (SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, e.position, e.recorded_at,

@@ -54,12 +54,12 @@ COMMENT ON COLUMN turn_facts.prompt IS 'Name of the prompt template''s file, its
 COMMENT ON COLUMN turn_facts.stop_reason IS 'Why the model stopped, in its provider''s words; null without an answer.';
 COMMENT ON COLUMN turn_facts.first_token_ms IS 'Milliseconds from asking the model to its first words; null without an answer.';
 COMMENT ON COLUMN turn_facts.duration_ms IS 'Milliseconds from asking the model to the end of its answer; null while pending or when nobody measured it.';
-COMMENT ON COLUMN turn_facts.input_tokens IS 'Tokens read at the full price, not counting the two cache figures; null where no tokens were told.';
-COMMENT ON COLUMN turn_facts.output_tokens IS 'Tokens written; null where no tokens were told.';
-COMMENT ON COLUMN turn_facts.cache_creation_input_tokens IS 'Tokens read and put into the provider''s cache; null where no tokens were told.';
-COMMENT ON COLUMN turn_facts.cache_read_input_tokens IS 'Tokens read from the provider''s cache; null where no tokens were told.';
+COMMENT ON COLUMN turn_facts.input_tokens IS 'Tokens read at the full price, not counting the two cache figures, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN turn_facts.output_tokens IS 'Tokens written, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN turn_facts.cache_creation_input_tokens IS 'Tokens read and put into the provider''s cache, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
+COMMENT ON COLUMN turn_facts.cache_read_input_tokens IS 'Tokens read from the provider''s cache, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
 COMMENT ON COLUMN turn_facts.cached_input_share IS 'Share of all tokens read that came from the cache, 0 to 1; null where none were read or told.';
-COMMENT ON COLUMN turn_facts.attempts IS 'Attempts to get an answer, those of a fallback included; null while pending or when nobody counted.';
+COMMENT ON COLUMN turn_facts.attempts IS 'Requests made to get an answer, those to a fallback included, those held back since a model had failed too often not; null while pending or when nobody counted.';
 COMMENT ON COLUMN turn_facts.cost_microusd IS 'Millionths of a US dollar for all attempts; null while pending or where a price is unknown.';
 COMMENT ON COLUMN turn_facts.assessment_outcome IS 'Of the judging of objectives beside the reply: completed or failed; null where nobody judged (yet).';
 COMMENT ON COLUMN turn_facts.assessment_ms IS 'Milliseconds that the judging took; null without one or when nobody measured it.';
