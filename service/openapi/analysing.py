@@ -56,8 +56,8 @@ ANALYSING: tuple[Operation, ...] = (
         tag=_TAG,
         summary="The figures of one experience",
         text=f"{_DAYS} As those of a course; but in `models` a turn's whole cost stands with the "
-        "model that answered, on the day that it was asked for, and of assessments neither model "
-        f"nor tokens are known. {_FRESH}",
+        "model that answered, on the day that it was asked for, its tokens are those of its last "
+        f"attempt, and of assessments neither model nor tokens are known. {_FRESH}",
         who=_EITHER,
         answers=(ExperienceFigures,),
         query=("first_day", "last_day"),

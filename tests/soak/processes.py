@@ -21,7 +21,8 @@ STOPPING = 100.0
 
 _STARTING = 90.0
 _AWAY = re.compile(
-    r"cannot use the database at |(asyncpg\.exceptions\.\S+|ConnectionRefusedError|"
+    r"cannot use the database at |the connection to the database broke: |"
+    r"the database did not answer in time|(asyncpg\.exceptions\.\S+|ConnectionRefusedError|"
     r"ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b.*(\n(DETAIL|HINT): .*)*$"
 )
 
