@@ -7,6 +7,10 @@ _WIDTH = 540
 _STEP = 15
 _HEIGHT = 200
 _FEW = 5
+_WEEK = 7
+_DAY = 86_400_000  # milliseconds
+_FIELDS = "abc"
+_TOLD = "utcFormat(datum.a, '%Y-%m-%d') + ': ' + datum.b"
 _SHADES = ("var(--first)", "var(--second)", "var(--third)", "var(--fourth)")
 _INK = "currentColor"
 _CONFIG: dict[str, Any] = {
@@ -19,7 +23,8 @@ _CONFIG: dict[str, Any] = {
         "titleFontWeight": "normal",
         "labelFontSize": 11,
         "titleFontSize": 11,
-        "labelLimit": 180,
+        "titlePadding": 8,
+        "labelLimit": 280,
         "gridColor": "var(--line)",
         "domainColor": "var(--line)",
         "tickColor": "var(--line)",
@@ -39,18 +44,28 @@ Value = str | float
 Values = Sequence[tuple[Value, ...]]
 
 
-def by_day(values: Values, axis: str) -> str:
-    """A bar a day. Values: day, number."""
+def over_time(values: Values, axis: str, days: int = 1) -> str:
+    """A bar for each so many days, with a gap between them. Values: first day, number."""
     x = {
         "field": "a",
         "type": "temporal",
-        "timeUnit": "utcyearmonthdate",
+        "scale": {"type": "utc"},
         "title": None,
-        "axis": {"format": "%-d %b", "tickCount": 6, "grid": False, "labelOverlap": True},
+        "axis": {"format": "%-d %b", "grid": False} | _ticks(values),
     }
-    return _svg(
-        {"mark": {"type": "bar"}, "encoding": {"x": x, "y": _amount("b", axis, values)}}, values
-    )
+    amount = _amount("b", axis, values)
+    spec = {
+        "transform": [{"calculate": f"+toDate(datum.a) + {days * _DAY}", "as": "end"}],
+        "mark": {"type": "bar", "x2Offset": -1, "description": {"expr": _TOLD}},
+        "encoding": {"x": x, "x2": {"field": "end"}, "y": amount, "y2": {"datum": 0}},
+    }
+    return _svg(spec, values)
+
+
+def _ticks(values: Values) -> dict[str, Any]:
+    if len(values) > _WEEK:
+        return {"tickCount": 6, "labelOverlap": True}
+    return {"values": [value[0] for value in values], "labelAlign": "left", "labelFlush": False}
 
 
 def in_bins(values: Values, axis: str, counted: str) -> str:
@@ -69,11 +84,17 @@ def in_bins(values: Values, axis: str, counted: str) -> str:
 
 
 def across(values: Values, axis: str, *, share: bool = False) -> str:
-    """A bar across for each label, in the order given. Values: label, number."""
-    encoding = {"y": _label(), "x": _amount("b", axis, values, share=share)}
-    return _svg(
-        {"mark": {"type": "bar"}, "height": {"step": _STEP + 3}, "encoding": encoding}, values
-    )
+    """A bar across for each label, in the order given. Values: label, number, words at its end."""
+    words = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "color": _INK}
+    spec = {
+        "height": {"step": _STEP + 3},
+        "encoding": {"y": _label(), "x": _amount("b", axis, values, share=share)},
+        "layer": [
+            {"mark": {"type": "bar"}},
+            {"mark": words, "encoding": {"text": {"field": "c", "type": "nominal"}}},
+        ],
+    }
+    return _svg(spec, values)
 
 
 def staged(values: Values, axis: str) -> str:
@@ -102,7 +123,7 @@ def _amount(field: str, title: str, values: Values, *, share: bool = False) -> d
         amount["scale"] = {"domain": [0, 1]}
     elif "$" not in title:  # what is counted has no halves
         axis["format"] = ",d"
-        most = max((int(value[-1]) for value in values), default=0)
+        most = max((int(value[_FIELDS.index(field)]) for value in values), default=0)
         if 0 < most <= _FEW:
             axis["values"] = list(range(most + 1))
     return amount
@@ -111,12 +132,13 @@ def _amount(field: str, title: str, values: Values, *, share: bool = False) -> d
 def _svg(spec: dict[str, Any], values: Values) -> str:
     import vl_convert  # here, as only reports need it and loading it takes long
 
+    room = max([14, *(len(str(value[0])) for value in values)])  # for fonts wider than Arial
     whole = {
         "width": _WIDTH,
         "height": _HEIGHT,
         "autosize": {"type": "fit-x", "contains": "padding"},
-        "padding": {"left": 14, "right": 14, "top": 4, "bottom": 2},
-        "data": {"values": [dict(zip("abc", value, strict=False)) for value in values]},
+        "padding": {"left": room, "right": 14, "top": 4, "bottom": 2},
+        "data": {"values": [dict(zip(_FIELDS, value, strict=False)) for value in values]},
         "config": _CONFIG,
         **spec,
     }

@@ -10,7 +10,7 @@ import msgspec
 
 from service.analytics.figures import CourseFigures, Freshness
 from service.analytics.sections import Section, sections_of
-from service.analytics.wording import dollars
+from service.analytics.wording import at_least
 
 _FOLDER = files(__package__)
 
@@ -49,7 +49,7 @@ def _facts(report: Report) -> str:
         ("Conversations", f"{totals.conversations:,}"),
         ("Messages", f"{totals.messages:,}"),
         ("Objectives covered", f"{totals.objectives_covered:,}"),
-        ("Cost", dollars(totals.cost_microusd)),
+        ("Cost", at_least(totals.cost_microusd, totals.unpriced)),
         ("Of the log up to", f"position {fresh.position}, {_time(fresh.as_of)}"),
         ("Made", _time(report.made_at)),
     )
@@ -88,8 +88,10 @@ def _section(number: int, section: Section) -> str:
         f'<div class="plot" role="img" aria-label="{escape(section.title)}. '
         f'{escape(section.summary)}">{plot}</div>'
     )
+    whole = ' class="whole"' if section.whole else ""
     return (
-        f'<section aria-labelledby="s{number}"><h2 id="s{number}">{escape(section.title)}</h2>'
+        f'<section{whole} aria-labelledby="s{number}">'
+        f'<h2 id="s{number}">{escape(section.title)}</h2>'
         f"<p>{escape(section.summary)}</p>{figure if plot else ''}{_table(section)}</section>"
     )
 

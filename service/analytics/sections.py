@@ -6,9 +6,11 @@ from functools import partial
 import msgspec
 
 from service.analytics import plots
-from service.analytics.figures import CourseFigures, Day
+from service.analytics.figures import CourseFigures, Day, Objective
+from service.analytics.spans import spans_of
 from service.analytics.wording import (
     MICRO,
+    at_least,
     dollars,
     labelled,
     many,
@@ -25,6 +27,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         summary: What the plot shows, in words.
         plot: Draws it, where there is something to draw.
+        whole: Whether it takes the page's whole width.
     """
 
     title: str
@@ -32,6 +35,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     plot: Callable[[], str] | None
     heads: tuple[str, ...]
     rows: Sequence[tuple[object, ...]]
+    whole: bool = False
 
 
 def sections_of(figures: CourseFigures, titles: Mapping[int, str]) -> Iterator[Section]:
@@ -53,27 +57,32 @@ def sections_of(figures: CourseFigures, titles: Mapping[int, str]) -> Iterator[S
 
 
 def _messages(figures: CourseFigures) -> Section:
-    days, totals = figures.days, figures.totals
+    spans, totals = spans_of(figures.days), figures.totals
+    values = [(str(d.day), d.messages) for d in spans.each]
     return Section(
-        title="Messages a day",
+        title=f"Messages a {spans.name}",
         summary=f"Learners sent {many(totals.messages, 'message')}; {totals.replies:,} were "
-        f"answered, {totals.failed:,} turns failed and {totals.cancelled:,} were stopped.",
-        plot=partial(plots.by_day, [(str(d.day), d.messages) for d in days], "messages"),
-        heads=("Day", "Messages", "Replies", "Failed", "Stopped"),
-        rows=[(d.day, d.messages, d.replies, d.failed, d.cancelled) for d in days if _busy(d)],
+        f"answered, {totals.failed:,} turns failed and {totals.cancelled:,} were stopped."
+        f"{spans.note}",
+        plot=partial(plots.over_time, values, "messages", spans.length),
+        heads=(spans.head, "Messages", "Replies", "Failed", "Stopped"),
+        rows=[
+            (d.day, d.messages, d.replies, d.failed, d.cancelled) for d in spans.each if _busy(d)
+        ],
     )
 
 
 def _learners(figures: CourseFigures) -> Section:
-    days = figures.days
-    busiest = max(days, key=lambda d: d.learners)
+    spans = spans_of(figures.days)
+    values = [(str(d.day), d.learners) for d in spans.each]
+    busiest = max(figures.days, key=lambda d: d.learners)
     return Section(
         title="Learners a day",
         summary=f"{many(figures.totals.learners, 'learner')} took part; the most on one day, "
-        f"{busiest.day}, were {busiest.learners:,}.",
-        plot=partial(plots.by_day, [(str(d.day), d.learners) for d in days], "learners"),
-        heads=("Day", "Learners", "Conversations"),
-        rows=[(d.day, d.learners, d.conversations) for d in days if _busy(d)],
+        f"{busiest.day}, were {busiest.learners:,}.{spans.busiest}",
+        plot=partial(plots.over_time, values, spans.learners, spans.length),
+        heads=(spans.head, spans.learners.capitalize(), "Conversations"),
+        rows=[(d.day, d.learners, d.conversations) for d in spans.each if _busy(d)],
     )
 
 
@@ -111,15 +120,12 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
 def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
     found = figures.objectives
     asked, covered = sum(o.conversations for o in found), sum(o.covered for o in found)
-    values = [
-        (f"{named(o.ai_experience_id, titles, 22)}, v{o.version}, {o.objective}", o.share)
-        for o in found
-    ]
+    values = [(_short(o, titles), o.share, f"{o.covered:,} of {o.conversations:,}") for o in found]
     return Section(
         title="Objectives covered",
         summary=f"{covered:,} of {many(asked, 'objective')} were covered"
         f"{f', {covered / asked:.0%}' if asked else ''}. A bar is one objective of a version of "
-        "an experience, by its number.",
+        "an experience, by its number: in how many of its conversations it was covered.",
         plot=partial(plots.across, values, "share of conversations", share=True),
         heads=(
             "Experience",
@@ -140,6 +146,12 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
     )
 
 
+def _short(objective: Objective, titles: Mapping[int, str]) -> str:
+    """An objective in as few words as leave room for its bar."""
+    name = named(objective.ai_experience_id, titles, 30)
+    return f"{name}, v{objective.version}, {objective.objective}"
+
+
 def _durations(figures: CourseFigures) -> Section:
     latency = figures.latency
     values = labelled(latency.durations, lambda ms: f"{ms / 1000:g}", "s")
@@ -156,7 +168,10 @@ def _durations(figures: CourseFigures) -> Section:
 def _failures(figures: CourseFigures) -> Section:
     unanswered = [o for o in figures.outcomes if o.outcome in ("failed", "cancelled")]
     unanswered.sort(key=lambda o: -o.turns)
-    values = [(f"{o.kind}: {o.code or o.outcome}".replace("_", " "), o.turns) for o in unanswered]
+    values = [
+        (f"{o.kind}: {o.code or o.outcome}".replace("_", " "), o.turns, f"{o.turns:,}")
+        for o in unanswered
+    ]
     asked = sum(o.turns for o in figures.outcomes)
     lost = sum(o.turns for o in unanswered)
     return Section(
@@ -183,14 +198,15 @@ def _costs(figures: CourseFigures) -> Section:
 
 
 def _daily_cost(figures: CourseFigures) -> Section:
-    days, totals = figures.days, figures.totals
+    spans, totals = spans_of(figures.days), figures.totals
+    values = [(str(d.day), d.cost_microusd / MICRO) for d in spans.each]
     unknown = f"; {many(totals.unpriced, 'cost')} not known" if totals.unpriced else ""
     return Section(
-        title="Cost a day",
-        summary=f"{dollars(totals.cost_microusd)} in all{unknown}.",
-        plot=partial(plots.by_day, [(str(d.day), d.cost_microusd / MICRO) for d in days], "US $"),
-        heads=("Day", "Cost", "Not known"),
-        rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in days if _busy(d)],
+        title=f"Cost a {spans.name}",
+        summary=f"{at_least(totals.cost_microusd, totals.unpriced)} in all{unknown}.{spans.note}",
+        plot=partial(plots.over_time, values, "US $", spans.length),
+        heads=(spans.head, "Cost", "Not known"),
+        rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in spans.each if _busy(d)],
     )
 
 
@@ -228,4 +244,5 @@ def _models(figures: CourseFigures) -> Section:
             )
             for m in figures.models
         ],
+        whole=True,
     )

@@ -16,6 +16,11 @@ def dollars(microusd: float) -> str:
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
+def at_least(microusd: float, unpriced: int) -> str:
+    """An amount, marked as the least that it can be where some of it is not known."""
+    return f"{'≥ ' if unpriced else ''}{dollars(microusd)}"
+
+
 def labelled(
     bins: Iterable[Bin], written: Callable[[float], str], unit: str
 ) -> list[tuple[str, int]]:

@@ -4,17 +4,20 @@ import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from eventstore.connections import AccountPool, close_pool, connect, open_pool
 from eventstore.link import Link
-from service.analytics.figures import CourseFigures
+from service.analytics.figures import CourseFigures, Day, Objective, Outcome
 from service.analytics.reading import Days, Figures
+from service.analytics.report import Report, page_of
 from service.app import running_log
 from service.cli.files import write_whole
 from service.errors import ServiceError
@@ -30,6 +33,8 @@ from tests.service.cli.commanding import Run, now, refused
 
 TITLE = 'A <b>"tide"</b> & more'
 LABEL = re.compile(r">([^<>]+)</text>")
+INK = re.compile(r'<text [^>]*fill="currentColor"[^>]*>([^<>]+)</text>')
+BAR = re.compile(r'aria-label="(\d{4}-\d\d-\d\d): (\d+)"[^>]* d="M[\d.,]+h([\d.]+)v')
 XMLNS = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
 LOADING = {"script", "link", "img", "iframe", "object", "embed", "image", "use", "a", "form"}
 
@@ -104,6 +109,13 @@ async def _figures(url: str, days: Days) -> CourseFigures:
         await close_pool(pool)
 
 
+def page_with(url: str, **changes: Any) -> str:
+    """The page of course 1, with other figures in the place of its own."""
+    today = datetime.now(UTC).date()
+    figures = replace(now(lambda: _figures(url, Days(today, today))), **changes)
+    return page_of(Report(figures=figures, titles={}, made_at=datetime.now(UTC))).decode()
+
+
 def made(on_database: Run, out: Path, *more: object) -> Page:
     ended = on_database("analytics", "report", "--course", 1, "--out", out, *more)
     assert ended.code == 0, ended
@@ -152,6 +164,69 @@ def test_each_plot_has_a_title_a_summary_and_its_numbers(
     parts = page.elements.count("section")
     assert page.elements.count("h2") == parts >= 9
     assert page.elements.count("details") >= page.elements.count("svg")
+
+
+def test_a_cost_of_which_not_all_is_known_is_shown_as_the_least_that_it_can_be(
+    taught: str,
+) -> None:
+    today = datetime.now(UTC).date()
+    totals = now(lambda: _figures(taught, Days(today, today))).totals
+    for unpriced, shown in ((0, "$2.64"), (3, "≥ $2.64")):
+        changed = replace(totals, cost_microusd=2_640_000, unpriced=unpriced)
+        page = page_with(taught, totals=changed)
+        assert f"<dt>Cost</dt><dd>{shown}</dd>" in page
+
+
+def test_bars_across_end_with_what_they_stand_for(taught: str) -> None:
+    objectives = (_objective(1, 28, 7), _objective(2, 3, 0), _objective(3, 1_204, 1_204))
+    outcomes = (Outcome("message", "failed", "model_refused", 2_345),)
+    page = page_with(taught, objectives=objectives, outcomes=outcomes)
+    assert {"7 of 28", "0 of 3", "1,204 of 1,204", "2,345"} <= set(INK.findall(page))
+    for objective in objectives:
+        row = (objective.conversations, objective.covered)
+        assert [f"{number:,}" for number in row] in [shown[3:5] for shown in Page(page).rows]
+
+
+def _objective(number: int, conversations: int, covered: int) -> Objective:
+    return Objective(
+        ai_experience_id=1,
+        version=1,
+        objective=number,
+        conversations=conversations,
+        covered=covered,
+        share=covered / conversations,
+        median_turn=None,
+    )
+
+
+@pytest.mark.parametrize(("days", "bars"), [(1, 1), (126, 126), (127, 19), (366, 53)])
+def test_the_bars_of_long_spans_are_weeks_wide_enough_to_see(
+    taught: str, days: int, bars: int
+) -> None:
+    monday = date(2026, 1, 5)
+    each = [_day(monday + timedelta(number), number + 1) for number in range(days)]
+    page = page_with(taught, days=tuple(each), first=each[0].day, last=each[-1].day)
+    unit = "day" if bars == days else "week"
+    assert f"Messages a {unit}</h2>" in page
+    assert f"Cost a {unit}</h2>" in page
+    drawn = BAR.findall(page)
+    messages, learners = drawn[:bars], drawn[bars : 2 * bars]
+    assert (messages[0][0], sum(int(number) for _, number, _ in messages)) == ("2026-01-05", days)
+    assert max(int(number) for _, number, _ in learners) == days
+    assert min(float(width) for _, _, width in drawn) > 2
+    rows = [tuple(row[:2]) for row in Page(page).rows]
+    for day, number, _ in messages + learners:
+        assert (day, number) in rows
+
+
+def _day(day: date, learners: int) -> Day:
+    return Day(
+        day=day,
+        learners=learners,
+        messages=1,
+        **dict.fromkeys(("conversations", "replies", "failed", "cancelled"), 0),
+        **dict.fromkeys(("objectives_covered", "cost_microusd", "unpriced"), 0),
+    )
 
 
 def test_titles_are_shown_as_they_are_and_nothing_else(
