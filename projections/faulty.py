@@ -44,6 +44,8 @@ async def _first_fault(apply: Apply[T], after: int, upto: int) -> int:
         try:
             await apply(after, middle)
             after = middle
-        except asyncpg.PostgresError:
+        except asyncpg.PostgresError as error:
+            if isinstance(error, _OF_NO_EVENT):
+                raise
             upto = middle
     return upto

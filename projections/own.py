@@ -192,13 +192,13 @@ def _type_faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[s
     for kind in settings.consumes:
         if kind not in _TYPES:
             yield f"consumes: there are no events of type {kind}"
-    for kind in sorted(_TYPES):
-        bare = kind.partition(".")[0]
-        if any(f"'{bare}'" in text for text in statements):
-            yield f"a statement names {bare}, which is no type: {kind} is"
     named = {kind for kind in _TYPES if any(f"'{kind}'" in text for text in statements)}
     for kind in sorted(named - set(settings.consumes)):
         yield f"consumes lacks {kind}, which a statement names"
+    for kind in sorted(set(settings.consumes) - named):
+        bare = kind.partition(".")[0]
+        if any(f"'{bare}'" in text for text in statements):
+            yield f"a statement names {bare}, which is no type: {kind} is"
     if not settings.consumes:
         yield "consumes is empty: the projection would never run"
 

@@ -20,6 +20,7 @@ _EVENTS = 1_000
 _SINGLE = 300
 _ACCOUNTS = 3
 _SEED = 7
+_ROUNDED = ", with other values: sums of fractions are rounded, those of whole numbers are not"
 
 Cut = tuple[int, int]
 """Position before the first, last position."""
@@ -95,23 +96,18 @@ async def _try_window(connection: Connection, trial: _Trial, window: Cut) -> lis
     whole = await _rows(connection, trial, window, [window])
     for how, cuts in _ways(trial.definition, window):
         rows = await _rows(connection, trial, window, cuts)
+        hint = "" if cuts == [window, window] else _ROUNDED
         for (table, number, digest), (_, other_number, other_digest) in zip(
             whole, rows, strict=True
         ):
             if (number, digest) != (other_number, other_digest):
+                why = hint if number == other_number else ""
                 raise ProjectionRefused(
                     f"{trial.definition.name}: {table} has other rows when {how} "
                     f"(account {trial.account_id}, positions {window[0] + 1} to {window[1]}: "
-                    f"{number} rows at once, {other_number} so{_why(number, other_number)})"
+                    f"{number} rows at once, {other_number} so{why})"
                 )
     return whole
-
-
-def _why(number: int, other: int) -> str:
-    """A likely reason where no row is missing: most who meet this divide or add up fractions."""
-    if number != other:
-        return ""
-    return ", with other values: sums of fractions are rounded, those of whole numbers are not"
 
 
 def _ways(definition: Definition, window: Cut) -> Iterator[tuple[str, list[Cut]]]:

@@ -57,6 +57,7 @@ async def create_analyst(
             await connection.execute(
                 query("create_analyst"), name, _verifier(password), days, _CONNECTIONS
             )
+            await connection.execute(query("limit_spilling"), name)
             for account in accounts:
                 await connection.execute(query("grant_account"), name, account)
     except asyncpg.DuplicateObjectError as error:

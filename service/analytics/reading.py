@@ -112,7 +112,7 @@ class Figures:
 
     async def freshness(self, account_id: int) -> figures.AllFreshness:
         """How far each projection for analysts stands for the account's log."""
-        async with self._moment(account_id) as connection:
+        async with self._moment(account_id, lock=False) as connection:
             together = await _freshness(connection, account_id, None)
             rows = await connection.fetch(query("list_account_freshness"), account_id)
         return figures.AllFreshness(
@@ -121,17 +121,22 @@ class Figures:
         )
 
     @asynccontextmanager
-    async def _moment(self, account_id: int) -> AsyncIterator[AccountConnection]:
+    async def _moment(
+        self, account_id: int, *, lock: bool = True
+    ) -> AsyncIterator[AccountConnection]:
         """A connection that sees one moment.
 
-        The views are locked before anything is read, against being swapped: of a table that was
-        made after that moment it would see no rows.
+        Args:
+            lock: Whether figures are read. Their views are then locked before anything is read,
+                against being swapped: of a table that was made after that moment it would see no
+                rows.
         """
         async with (
             self._pool.acquire(account_id) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            await connection.execute(query("lock_figures"))
+            if lock:
+                await connection.execute(query("lock_figures"))
             yield connection
 
     async def span(self, account_id: int, course_id: int) -> Days | None:

@@ -58,8 +58,8 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             yield True, "schema: up to date"
             for row in await projection_status(connection):
                 yield row.error is None, f"projection {row.name}: {row.lag_events} events behind"
-            for own in own_projections(settings.projections).values():
-                yield await _own(connection, own)
+            for finding in await _own(settings, connection):
+                yield finding
             for finding in await _sealing(settings, connection):
                 yield finding
     except DatabaseUnfit as error:
@@ -67,7 +67,15 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
     yield await _model(settings)
 
 
-async def _own(connection: Connection, own: OwnProjection) -> tuple[bool, str]:
+async def _own(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
+    try:
+        found = own_projections(settings.projections).values()
+    except ProjectionError as error:
+        return [(False, str(error))]
+    return [await _own_one(connection, own) for own in found]
+
+
+async def _own_one(connection: Connection, own: OwnProjection) -> tuple[bool, str]:
     try:
         outdated = await is_outdated(connection, own.readable())
     except ProjectionError as error:

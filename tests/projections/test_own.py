@@ -3,11 +3,13 @@
 from itertools import count
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from eventstore.connections import Connection, Pool
 from eventstore.events import MessagePosted
 from projections.errors import ProjectionRefused
+from projections.faulty import applied
 from projections.rebuild import rebuild
 from projections.trying import try_out
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
@@ -63,3 +65,13 @@ async def test_the_event_at_which_a_rebuild_fails_is_named(
     ):
         await rebuild(database_url, read(folder).readable())
     assert await generations(owner, NAME) == []
+
+
+async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Path) -> None:
+    async def apply(after: int, upto: int) -> None:
+        if (after, upto) == (0, 8):
+            raise asyncpg.DivisionByZeroError("division by zero")
+        raise asyncpg.AdminShutdownError("terminating connection")
+
+    with pytest.raises(asyncpg.AdminShutdownError):
+        await applied(read(folder).readable(), 1, 0, 8, apply)

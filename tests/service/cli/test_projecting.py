@@ -134,7 +134,13 @@ def test_settings_that_are_wrong_are_named(wrong: str, own: Run, tmp_path: Path)
             "turn_facts cannot be",
         ),
         ("projection.toml", "version = 1 ", "version = 0 ", "version must be between"),
-        ("projection.toml", "additive = true", "additive = false", "a range comes twice"),
+        ("projection.toml", "additive = true", "additive = false", "1 rows at once, 1 so)"),
+        (
+            "1_count.sql",
+            "count(*)",
+            "(sum(e.position) / 2)::bigint",
+            "sums of fractions",
+        ),
         (
             "tables.sql",
             "position   bigint NOT NULL",
@@ -215,6 +221,25 @@ def test_a_change_without_a_new_version_leaves_the_old_one(
     raised(tmp_path, 2, 1)
     own("migrate")
     assert ask(database_url, "SELECT version FROM projections WHERE name = 'hourly'") == 2
+
+
+def test_a_word_that_is_a_types_beginning_may_be_a_value(
+    own: Run, talked: None, tmp_path: Path
+) -> None:
+    """Only where no statement names the whole type, it was meant for one."""
+    own("projections", "new", NAME)
+    statement = tmp_path / NAME / "1_count.sql"
+    statement.write_text(
+        statement.read_text().replace("GROUP BY", "AND 'message_posted' <> '' GROUP BY")
+    )
+    ended = own("projections", "check", NAME)
+    assert (ended.code, ended.err) == (0, "")
+    assert "rows made: 1 of hourly" in ended.out
+
+
+def test_doctor_tells_of_a_folder_that_is_not_there(run: Run, database_url: str) -> None:
+    ended = run("doctor", DATABASE_URL=database_url, COLLOQUY_PROJECTIONS="/nowhere/at/all")
+    assert "WRONG  COLLOQUY_PROJECTIONS: /nowhere/at/all: No such file" in ended.out
 
 
 def test_pausing_and_resuming_tell_what_they_did(on_database: Run) -> None:

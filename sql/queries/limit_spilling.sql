@@ -1,0 +1,1 @@
+SELECT limit_spilling_v1($1)
