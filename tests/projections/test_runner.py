@@ -199,9 +199,14 @@ async def test_a_runner_killed_in_the_middle_of_a_batch_is_replaced_and_nothing_
 
 
 async def test_one_runner_does_not_wait_for_another(
-    log_parts: Parts, database_url: str, owner: Connection, pools: list[Pool]
+    log_parts: Parts,
+    database_url: str,
+    owner: Connection,
+    pools: list[Pool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A projection that one process works at does not keep the other process from the rest."""
+    monkeypatch.setattr(runner_module, "AT_ONCE", 1)
     log, _, link = log_parts
     await install(database_url, GATED)
     await append_steps(log, dialogue(Learner()))
