@@ -24,7 +24,10 @@ def main() -> None:
     try:
         summary = asyncio.run(soak(plan, lambda line: print(line, flush=True)))
     except Violation as violation:
-        print(f"\nVIOLATED: {violation}", file=sys.stderr)
+        print(
+            "\n".join((f"\nVIOLATED: {violation}", *getattr(violation, "__notes__", ()))),
+            file=sys.stderr,
+        )
         again = f"--seed {plan.seed} --minutes {plan.seconds / 60:g} --learners {plan.learners}"
         sys.exit(f"\nAgain: python -m tests.soak {again}")
     _show(summary)

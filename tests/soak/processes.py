@@ -56,6 +56,11 @@ class Postgres:
             with suppress(ProcessLookupError):
                 os.kill(postmaster.pid, signal.SIGKILL)
 
+    def last_words(self) -> str:
+        """The end of the log since its last start."""
+        log = self._home / "postgres.log"
+        return _tail(log.read_text(errors="replace")) if log.exists() else ""
+
     async def close(self) -> None:
         """Stops it, whatever state it is in."""
         await asyncio.to_thread(self._server.release)
@@ -63,13 +68,16 @@ class Postgres:
 
 @asynccontextmanager
 async def running_postgres() -> AsyncIterator[Postgres]:
-    """A PostgreSQL of which nothing is left afterwards."""
+    """A PostgreSQL of which nothing is left afterwards; an error takes along the end of its log."""
     # Directly under the temporary folder: as root, the server's own user must get there.
     home = Path(tempfile.mkdtemp(prefix="colloquy-soak-", dir="/tmp")).resolve()
     postgres = Postgres(home)
     try:
         await postgres.start()
         yield postgres
+    except BaseException as error:
+        error.add_note(f"The end of PostgreSQL's log:\n{postgres.last_words()}")
+        raise
     finally:
         try:
             await postgres.close()
@@ -97,16 +105,22 @@ class Slot:
         """Starts a process, again while the database is away.
 
         Raises:
-            Violation: It does not start though the database is there.
+            Violation: It does not start though the database is there, or the database does not
+                come back.
         """
-        async with asyncio.timeout(_STARTING):
-            while self._process is None:
-                try:
-                    self._process = await ServiceProcess.start(self._environment)
-                except RuntimeError as error:
-                    if not is_of_database(str(error)):
-                        raise Violation("a service starts", error) from error
-                    await asyncio.sleep(0.1)
+        last = "none of its starts ended"
+        try:
+            async with asyncio.timeout(_STARTING):
+                while self._process is None:
+                    try:
+                        self._process = await ServiceProcess.start(self._environment)
+                    except RuntimeError as error:
+                        last = str(error)
+                        if not is_of_database(last):
+                            raise Violation("a service starts", error) from error
+                        await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise Violation(f"a service starts within {_STARTING:.0f} s", _tail(last)) from None
         self.url = self._process.url
 
     async def kill(self) -> None:
