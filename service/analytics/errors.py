@@ -11,6 +11,10 @@ class CheckpointUnfit(ServiceError):
     """the checkpoint is of another export"""
 
 
+class BeyondTheLog(ServiceError):
+    """the log is not as long as that"""
+
+
 class ExportFileUnfit(ServiceError):
     """the file cannot be written"""
 

@@ -14,7 +14,7 @@ import msgspec
 from eventstore.connections import AccountPool, outlast
 from eventstore.log import EventLog
 from projections.ranges import Progress
-from service.analytics.errors import CheckpointUnfit
+from service.analytics.errors import BeyondTheLog, CheckpointUnfit
 from service.analytics.learning import LearningLog
 from service.analytics.naming import Names
 from service.analytics.posting import CONNECT_TIMEOUT, REQUEST_TIMEOUT, Erased, RecordStore
@@ -114,6 +114,8 @@ class Exporter:
             after = kept.position
         elif wanted.since is not None:
             after = await self._position(account_id, wanted.since, inclusive=False)
+            if after > head:
+                raise BeyondTheLog(f"--since {after}: the log ends at {head}")
         if kept is not None and after > head:
             raise CheckpointUnfit(
                 f"{wanted.checkpoint} is at position {after}, but the log ends at {head}"

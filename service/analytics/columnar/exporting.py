@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from service.analytics.columnar.tables import (
     list_tables,
 )
 from service.analytics.columnar.writing import TableExport, Wanted, Written
+from service.analytics.errors import BeyondTheLog
 from service.errors import ExportBehind
 from sql.loader import query
 
@@ -75,10 +77,12 @@ class Exporter:
         """Exports; tells of each table and account when it is done.
 
         Raises:
-            UnknownTable, ExportRefused, ExportBehind: What was in place by then is whole.
+            UnknownTable, BeyondTheLog, ExportRefused, ExportBehind: What was in place by then is
+                whole.
         """
         tables = await self._tables(export)
         accounts = await self._accounts(export)
+        await self._refuse_beyond(export.wanted.since, accounts)
         with Folder(export.out).held() as folder:
             if export.fresh is not None:
                 names = {table.projection for table in tables}
@@ -115,6 +119,13 @@ class Exporter:
 
     async def _tables(self, export: Export) -> Sequence[Table]:
         return choose(await list_tables(self._owner, self._definitions), export.table)
+
+    async def _refuse_beyond(self, since: date | int | None, accounts: Sequence[int]) -> None:
+        """Nothing can have changed there: it is a slip, or the position of another log."""
+        heads = [fresh.head for fresh in await list_freshness(self._owner, accounts)]
+        if isinstance(since, int) and since > (longest := max(heads, default=0)):
+            whose = "the log ends" if len(accounts) == 1 else "the longest log ends"
+            raise BeyondTheLog(f"--since {since}: {whose} at {longest}")
 
     async def _accounts(self, export: Export) -> list[int]:
         if export.account is not None:

@@ -83,6 +83,8 @@ def test_what_cannot_be_exported_is_said_in_a_line(on_database: Run, tmp_path: P
     assert why.startswith("there is no table feelings; there are conversation_facts, ")
     why = refused(on_database("analytics", "export", "--all", "--account", 9, "--out", out))
     assert why == "there is no account 9: see `colloquy account list`"
+    why = refused(on_database("analytics", "export", "--all", "--since", 999, "--out", out))
+    assert why == "--since 999: the log ends at 0"
     (tmp_path / "thesis.txt").touch()
     why = refused(on_database("analytics", "export", "--all", "--out", tmp_path))
     assert why.endswith("holds something else than an export: it has no manifest.ndjson")

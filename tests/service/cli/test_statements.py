@@ -80,6 +80,8 @@ async def test_nothing_new_is_nothing_to_record(log_parts: Parts, database_url: 
     code, out, err = await colloquy(settings(database_url), *MAKE, "--since", str(head))
     assert (code, out, err) == (0, "", f"0 records written, up to position {head}\n")
     assert await log.head(1) == head
+    code, out, err = await colloquy(settings(database_url), *MAKE, "--since", str(head + 1))
+    assert (code, out, err) == (1, "", f"colloquy: --since {head + 1}: the log ends at {head}\n")
 
 
 async def test_positions_and_times_bound_what_is_made(
