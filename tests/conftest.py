@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from eventstore.connections import AccountPool, Connection, Pool, close_pool, connect, open_pool
 from eventstore.link import Link
@@ -28,6 +29,10 @@ MEMORY = Path("/dev/shm")
 """A file system in memory: a database of 600 files is made there in a twentieth of the time."""
 
 _ENOUGH = 4 << 30
+
+# Examples are no benchmarks: where others take the processor, any of them may stand still.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
