@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, tzinfo
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -130,9 +131,20 @@ async def test_who_reads_a_conversation_is_recorded_and_its_owner_is_not(
     assert told["reader_name"]
 
 
+class Clock(datetime):
+    """Stands still shortly before the hour ends, until it is moved on."""
+
+    hour_now = 9
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2031, 3, 1, cls.hour_now, 59, 59, tzinfo=tz)
+
+
 async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
-    service: Service,
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("service.learners.reads.datetime", Clock)
     shown = await talk(service, LEARNER, "Hello")
     paths = [f"{CONVERSATIONS}/{shown['id']}"] * 10
     paths += [path.replace("conversations", "ai_conversations") for path in paths]
@@ -142,6 +154,10 @@ async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
     assert (await service.call("POST", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
     assert (await service.call("GET", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
     assert await what_was_read(service) == ["conversation", "evaluation"]
+    monkeypatch.setattr(Clock, "hour_now", 10)
+    for _ in range(2):
+        assert (await service.call("GET", paths[0], user=TEACHER))[0] == 200
+    assert await what_was_read(service) == ["conversation", "evaluation", "conversation"]
 
 
 async def test_reads_of_all_and_of_a_course_of_the_learner_are_in_the_record(
