@@ -46,7 +46,14 @@ sys.stdin.readline()
 postgres.release()
 """
 
-StartUser = Callable[[Path], subprocess.Popen[str]]
+# However long it takes to kill whoever makes the data, it is not in place by then.
+NEVER_IN_PLACE = """
+import sys
+from service.embedded import initdb
+initdb._put_in_place = lambda new, data: sys.stdin.readline()
+"""
+
+StartUser = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +97,8 @@ def start_other_user() -> Iterator[StartUser]:
     """Start another process that uses the server until it reads a line."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(home: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", OTHER_USER, str(home)]
+    def start(home: Path, first: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", first + OTHER_USER, str(home)]
         pipe = subprocess.PIPE
         started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT))
         return started[-1]
@@ -340,7 +347,7 @@ def test_a_killed_initdb_leaves_no_half_made_data(
     empty_home: Path, start_other_user: StartUser
 ) -> None:
     """The next start makes the data anew, even while an orphaned initdb is still at work."""
-    starter = start_other_user(empty_home)
+    starter = start_other_user(empty_home, NEVER_IN_PLACE)
     wait_until(lambda: any(empty_home.glob("postgres.init-*/data/*")))
     starter.kill()
     starter.communicate()
