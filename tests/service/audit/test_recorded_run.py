@@ -63,7 +63,11 @@ async def fake() -> AsyncIterator[FakeAnthropic]:
 
 
 @pytest.fixture
-async def service(database_url: str, fake: FakeAnthropic) -> AsyncIterator[Service]:
+async def service(
+    database_url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
+    """One whose answers always have the judgement of the objectives, however long that takes."""
+    monkeypatch.setattr("service.turns._ASSESSMENT_PATIENCE", 60.0)
     async with running_service(
         database_url, anthropic_base_url=fake.url, retry_pause=0.0, max_attempts=2
     ) as running:
@@ -87,7 +91,8 @@ async def vote(service: Service, number: int, message: str, user: int, **body: s
 
 async def others(recorder: Recorder, rounds: int) -> None:
     """What another learner does meanwhile."""
-    opened = await recorder.service.open(OTHER_LEARNER)
+    async with recorder.scripted:
+        opened = await recorder.service.open(OTHER_LEARNER)
     for n in range(rounds):
         async with recorder.scripted:
             await recorder.service.say(opened["id"], f"Meanwhile {n}", OTHER_LEARNER)
