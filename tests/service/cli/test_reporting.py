@@ -109,10 +109,15 @@ async def _figures(url: str, days: Days) -> CourseFigures:
         await close_pool(pool)
 
 
+def lately() -> Days:
+    """Today and yesterday, which was today when the course was taught if a day ended since."""
+    today = datetime.now(UTC).date()
+    return Days(today - timedelta(days=1), today)
+
+
 def page_with(url: str, **changes: Any) -> str:
     """The page of course 1, with other figures in the place of its own."""
-    today = datetime.now(UTC).date()
-    figures = replace(now(lambda: _figures(url, Days(today, today))), **changes)
+    figures = replace(now(lambda: _figures(url, lately())), **changes)
     return page_of(Report(figures=figures, titles={}, made_at=datetime.now(UTC))).decode()
 
 
@@ -126,8 +131,7 @@ def test_the_page_has_the_figures_that_the_api_answers_with(
     on_database: Run, taught: str, tmp_path: Path
 ) -> None:
     page = made(on_database, tmp_path / "course.html")
-    today = datetime.now(UTC).date()
-    figures = now(lambda: _figures(taught, Days(today - timedelta(days=1), today)))
+    figures = now(lambda: _figures(taught, lately()))
     totals = figures.totals
     assert (totals.learners, totals.conversations, totals.messages, totals.replies) == (2, 1, 2, 1)
     busy = [day for day in figures.days if day.messages]
@@ -169,8 +173,7 @@ def test_each_plot_has_a_title_a_summary_and_its_numbers(
 def test_a_cost_of_which_not_all_is_known_is_shown_as_the_least_that_it_can_be(
     taught: str,
 ) -> None:
-    today = datetime.now(UTC).date()
-    totals = now(lambda: _figures(taught, Days(today, today))).totals
+    totals = now(lambda: _figures(taught, lately())).totals
     for unpriced, shown in ((0, "$2.64"), (3, "≥ $2.64")):
         changed = replace(totals, cost_microusd=2_640_000, unpriced=unpriced)
         page = page_with(taught, totals=changed)
