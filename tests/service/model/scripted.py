@@ -1,4 +1,4 @@
-"""A model that does what a script says, and a clock that only moves when somebody sleeps."""
+"""A model that does what a script says, and clocks that only move when somebody says so."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -48,6 +48,25 @@ class Time:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+
+
+class LoopTime:
+    """The running loop's time, which passes only by `spend`: what is slow meets no deadline."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._now = loop.time()
+        self.spent = 0.0
+        patch.setattr(loop, "time", lambda: self._now + self.spent)
+
+    def spend(self, seconds: float) -> None:
+        self.spent += seconds
+
+    async def until(self, spent: float) -> None:
+        """Returns when all that is due by then is done."""
+        self.spent = spent
+        for _ in range(50):
+            await asyncio.sleep(0)
 
 
 class ScriptedModel:

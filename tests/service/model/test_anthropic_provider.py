@@ -1,9 +1,9 @@
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from itertools import count
 
 import aiohttp
 import msgspec
@@ -26,11 +26,13 @@ from tests.fake_anthropic import (
     Stall,
     StreamError,
 )
+from tests.service.model.scripted import LoopTime
 
 HAIKU = "claude-haiku-5-5"
 SECRET_KEY = "sk-secret-of-the-school"
 LEARNERS_TEXT = "My sister is called Wilhelmina"
 PATIENT, HASTY = 10.0, 0.4  # stall timeouts in seconds
+DRIP = BEHAVIOURS["drip"].delay  # type: ignore[union-attr]  # a Speech
 SCENARIO = Scenario("Seasons", "On an observatory", "Axial tilt", ("Explain winter",), "Be brief")
 
 
@@ -57,9 +59,11 @@ async def reply_of(model: Model, budget: float = 20.0, on_delta: OnDelta | None 
     return arrival.reply()
 
 
-async def failure_of(model: Model, budget: float = 20.0) -> ModelFailure:
+async def failure_of(
+    model: Model, budget: float = 20.0, on_delta: OnDelta | None = None
+) -> ModelFailure:
     with pytest.raises(ModelFailure) as caught:
-        await model.answer(REQUEST, Arrival(HAIKU), budget)
+        await model.answer(REQUEST, Arrival(HAIKU, on_delta), budget)
     return caught.value
 
 
@@ -72,6 +76,11 @@ def label(value: object) -> str | None:
 async def fake() -> AsyncIterator[FakeAnthropic]:
     async with FakeAnthropic() as server:
         yield server
+
+
+@pytest.fixture
+async def loop_time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
+    return LoopTime(monkeypatch)
 
 
 @pytest.fixture
@@ -295,12 +304,22 @@ async def test_a_failure_in_mid_stream_keeps_what_had_arrived(
     ids=label,
 )
 async def test_silence_ends_in_a_timeout_long_before_the_deadline(
-    fake: FakeAnthropic, hasty_model: Model, behaviour: Stall, partial_text: str
+    fake: FakeAnthropic,
+    hasty_model: Model,
+    loop_time: LoopTime,
+    behaviour: Stall,
+    partial_text: str,
 ) -> None:
     fake.script(behaviour)
-    began = time.monotonic()
-    failure = await failure_of(hasty_model)
-    assert HASTY <= time.monotonic() - began < 5
+    heard = asyncio.Queue[str]()
+    failing = asyncio.create_task(failure_of(hasty_model, on_delta=heard.put_nowait))
+    await fake.wait_until(lambda: fake.stalled == 1)
+    for _ in range(behaviour.after or 0):
+        await heard.get()
+    await loop_time.until(HASTY - 0.01)
+    assert not failing.done()
+    await loop_time.until(HASTY + 0.01)
+    failure = await failing
     assert (failure.code, failure.retryable) == ("model_timeout", True)
     assert failure.partial_text == partial_text
     await fake.wait_until(lambda: fake.disconnects == 1)
@@ -332,12 +351,11 @@ async def test_a_rate_limit_says_how_long_to_wait(fake: FakeAnthropic, model: Mo
 
 
 async def test_the_overall_deadline_holds_against_a_dripping_stream(
-    fake: FakeAnthropic, model: Model
+    fake: FakeAnthropic, model: Model, loop_time: LoopTime
 ) -> None:
     fake.script("drip")
-    began = time.monotonic()
-    failure = await failure_of(model, budget=0.3)
-    assert time.monotonic() - began < 2
+    failure = await failure_of(model, budget=0.3, on_delta=lambda _: loop_time.spend(DRIP))
+    assert 0.3 <= loop_time.spent < 0.3 + 2 * DRIP
     assert (failure.code, failure.retryable) == ("model_timeout", True)
     assert failure.partial_text.startswith("and and ")
     await fake.wait_until(lambda: fake.disconnects == 1)
@@ -361,7 +379,7 @@ async def test_a_cancelled_answer_drops_its_connection_and_keeps_what_had_arrive
     answering = asyncio.create_task(model.answer(REQUEST, arrival, 60))
     await fake.wait_until(lambda: fake.stalled == 1)
     if text:
-        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.wait_for(heard.wait(), 20)
     answering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await answering
@@ -441,13 +459,21 @@ async def test_many_learners_are_served_at_once(fake: FakeAnthropic, model: Mode
 
 
 async def test_a_request_beyond_the_connections_waits_and_then_finds_the_model_unavailable(
-    fake: FakeAnthropic,
+    fake: FakeAnthropic, loop_time: LoopTime
 ) -> None:
     model = AnthropicModel(SECRET_KEY, fake.url, HASTY, max_connections=2)
     fake.default = "drip"
-    open_ones = [asyncio.create_task(reply_of(model)) for _ in range(2)]
+    heard = count(1)
+
+    def hear(_text: str) -> None:
+        if next(heard) % 2 == 0:  # both of them
+            loop_time.spend(DRIP)
+
+    open_ones = [asyncio.create_task(reply_of(model, on_delta=hear)) for _ in range(2)]
     await fake.wait_until(lambda: len(fake.requests) == 2)
+    began = loop_time.spent
     failure = await failure_of(model)
+    assert HASTY <= loop_time.spent - began < 2 * HASTY
     assert (failure.code, failure.retryable) == ("model_unavailable", True)
     assert "ConnectTimeout" in failure.detail
     assert len(fake.requests) == 2

@@ -32,6 +32,7 @@ from service.model.judgements import (
 )
 from service.model.prompts import AssessorPrompt, EvaluatorPrompt, TutorPrompt
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, covering, evaluation_speech
+from tests.service.model.scripted import LoopTime
 
 HAIKU = "claude-haiku-5-5"
 MARKED = {"cache_control": {"type": "ephemeral"}}
@@ -298,12 +299,14 @@ async def test_the_fakes_judgements_are_scripted_from_outside_too(
 
 
 async def test_a_stalled_judgement_times_out_and_is_not_counted_with_the_replies(
-    fake: FakeAnthropic,
+    fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = AnthropicModel("sk-secret", fake.url, 0.4, max_connections=10)
     fake.judgement = Stall(after=1, speech=covering())
+    time = LoopTime(monkeypatch)
+    arrival = Arrival(HAIKU, lambda _: time.spend(0.5))
     with pytest.raises(ModelFailure) as caught:
-        await answer(model, assessment_at(1))
+        await model.answer(assessment_at(1), arrival, 20.0)
     assert (caught.value.code, caught.value.partial_text) == ("model_timeout", '{"cover')
     await fake.wait_until(lambda: fake.disconnected_judgements == 1)
     assert (fake.stalled, fake.stalled_judgements, fake.disconnects) == (0, 0, 0)
