@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from service.database import prepare
 from service.embedded import EmbeddedPostgres
 from service.embedded.postmaster import live_postmaster
-from tests.running import ServiceProcess
+from tests.running import ServiceProcess, address_of
 from tests.soak.journal import Violation
 
 STOPPING = 100.0
@@ -87,13 +88,21 @@ async def running_postgres() -> AsyncIterator[Postgres]:
 
 
 class Slot:
-    """One of the services. Its process may be another one every few seconds."""
+    """One of the services. Its process may be another one every few seconds.
+
+    They all have one port, which is held while there is none: else another program could get it,
+    and answer.
+    """
 
     def __init__(self, name: str, environment: Mapping[str, str]) -> None:
         self.name = name
-        self.url = ""
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for who listens there
+        self._held.bind(("127.0.0.1", 0))
+        self.url = address_of(self._held)
         self.logs: list[str] = []
         self._environment = environment
+        self._arguments = ("--port", str(self._held.getsockname()[1]))
         self._process: ServiceProcess | None = None
 
     @property
@@ -113,7 +122,9 @@ class Slot:
             async with asyncio.timeout(_STARTING):
                 while self._process is None:
                     try:
-                        self._process = await ServiceProcess.start(self._environment)
+                        self._process = await ServiceProcess.start(
+                            self._environment, *self._arguments
+                        )
                     except RuntimeError as error:
                         last = str(error)
                         if not is_of_database(last):
@@ -121,7 +132,6 @@ class Slot:
                         await asyncio.sleep(0.1)
         except TimeoutError:
             raise Violation(f"a service starts within {_STARTING:.0f} s", _tail(last)) from None
-        self.url = self._process.url
 
     async def kill(self) -> None:
         """`kill -9`."""
@@ -149,6 +159,10 @@ class Slot:
         if code != 0:
             raise Violation(f"a service told to stop ends with 0, not {code}", _tail(process.log))
 
+    def close(self) -> None:
+        """Gives its port back."""
+        self._held.close()
+
     def _take(self) -> ServiceProcess | None:
         process, self._process = self._process, None
         return process
@@ -166,6 +180,8 @@ async def running_slots(environment: Mapping[str, str]) -> AsyncIterator[list[Sl
         yield slots
     finally:
         await asyncio.gather(*(slot.kill() for slot in slots))
+        for slot in slots:
+            slot.close()
 
 
 def is_of_database(told: str) -> bool:
