@@ -214,8 +214,9 @@ class ServiceProcess:
         """All that it has written to standard error."""
         if self._stderr.closed:
             return self._last_words
-        self._stderr.seek(0)
-        return self._stderr.read().decode()
+        # Not by seeking: the process writes where this file stands, for both of them.
+        file = self._stderr.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode()
 
     def log_lines(self, event: str) -> list[dict[str, Any]]:
         """The JSON lines of its log that tell of this event."""
