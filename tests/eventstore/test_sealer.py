@@ -268,9 +268,12 @@ async def test_sealing_goes_on_while_events_are_appended(
             await append(log, stream, *messages(2))
 
     async with running(*(Sealer(database_url, place, folder, 0.001) for _ in range(2))):
-        await asyncio.gather(*(produce(f"s{n}") for n in range(4)))
+        producing = asyncio.gather(*(produce(f"s{n}") for n in range(4)))
+        await eventually(lambda: sealed(owner))
+        await append(log, "after the first checkpoint", *messages(1))
+        await producing
         await eventually(lambda: is_sealed_well(owner, place, folder))
-    assert await sealed(owner) == 240
+    assert await sealed(owner) == 241
     assert len(await owner.fetch(HEADS, 1)) > 1
 
 
