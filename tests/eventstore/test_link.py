@@ -10,6 +10,12 @@ from eventstore.link import EVERY_ACCOUNT, Link
 from sql.loader import query
 from tests.eventstore.waiting import eventually
 
+WAITING_FOR_LOCKS = """
+SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+ WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted
+"""
+"""In this database: others, of other tests, migrate theirs one after the other."""
+
 
 @pytest.fixture
 async def link(database_url: str) -> AsyncIterator[Link]:
@@ -58,14 +64,22 @@ async def test_two_processes_have_locks_of_their_own(
 
 
 async def test_a_process_whose_link_broke_counts_as_alive_again_soon(
-    link: Link, owner: Connection
+    link: Link, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill = """
     SELECT pg_terminate_backend(pid) FROM pg_locks
      WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = $1
     """
+    open_again, seen_gone = link._open, asyncio.Event()
+
+    async def when_it_was_seen_gone() -> Connection:
+        await seen_gone.wait()
+        return await open_again()
+
+    monkeypatch.setattr(link, "_open", when_it_was_seen_gone)
     assert await owner.fetchval(kill, link.owner)
     await eventually(lambda: is_gone(owner, link.owner))
+    seen_gone.set()
 
     async def is_back() -> bool:
         return not await is_gone(owner, link.owner)
@@ -81,10 +95,9 @@ async def test_a_process_holds_its_lock_though_somebody_was_just_looking_at_it(
     async with owner.transaction():
         assert await is_gone(owner, starting.owner)
         start = asyncio.create_task(starting.start())
-        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
         async def has_tried() -> bool:
-            return start.done() or await owner.fetchval(waits) == 1
+            return start.done() or await owner.fetchval(WAITING_FOR_LOCKS) == 1
 
         await eventually(has_tried)
     await start
