@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from eventstore.connections import Connection, Pool, connect
+from projections import runner as runner_module
 from projections.errors import NotFollowed, UnknownProjection
 from projections.pausing import pause_projection, resume_projection
 from projections.rebuild import rebuild
@@ -68,8 +69,13 @@ async def test_a_pause_waits_for_the_step_that_is_under_way(
 
 
 async def test_a_stopped_projection_that_is_resumed_is_tried_at_once(
-    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(runner_module, "_RETRY", 3600.0)
     log, _, link = log_parts
     await rebuild(database_url, POISONED)
     await append(log, "s", message(conversation_id=1), message(conversation_id=666))

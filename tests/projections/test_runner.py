@@ -290,8 +290,13 @@ async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
 
 
 async def test_a_projection_that_stopped_is_not_tried_again_at_every_append(
-    log_parts: Parts, workers: Pool, database_url: str, owner: Connection
+    log_parts: Parts,
+    workers: Pool,
+    database_url: str,
+    owner: Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(runner_module, "_RETRY", 3600.0)
     log, _, link = log_parts
     await install(database_url, POISONED)
     await append(log, "s", *messages(1, conversation_id=666))
