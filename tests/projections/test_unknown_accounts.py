@@ -4,9 +4,7 @@ An institution that is new, among others that are large, is taken for empty unti
 analyzed anew. A join that begins with "all of its rows, which are none" would read all of them.
 """
 
-from eventstore.connections import AccountPool, Connection
-from eventstore.link import Link
-from eventstore.log import EventLog
+from eventstore.connections import Connection
 from projections.definitions import definitions
 from service.app import running_log
 from tests.eventstore.building import (
@@ -16,14 +14,17 @@ from tests.eventstore.building import (
     append_steps,
     dialogue,
 )
-
-Parts = tuple[EventLog, AccountPool, Link]
+from tests.eventstore.waiting import eventually
 
 DIALOGUES = 25
 READ = """
 SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint
   FROM pg_stat_user_tables
  WHERE schemaname || '.' || relname = ANY ($1::text[])
+"""
+OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 TABLES = """
 SELECT p.schema_name || '.' || t.name
@@ -42,15 +43,25 @@ async def freeze_statistics(owner: Connection) -> list[str]:
     return tables
 
 
+async def all_is_told(owner: Connection) -> None:
+    """Returns when others are gone: what they have read they tell late, the last at their end."""
+
+    async def look() -> bool:
+        return not await owner.fetchval(OTHERS)
+
+    await eventually(look)
+    await owner.execute("SELECT pg_stat_clear_snapshot()")
+
+
 async def read_by(
     owner: Connection, url: str, tables: list[str], steps: list[Step], account_id: int
 ) -> int:
     """Rows of these tables that appending the steps, one after the other, read."""
-    await owner.execute("SELECT pg_stat_clear_snapshot()")
+    await all_is_told(owner)
     before = await owner.fetchval(READ, tables)
     async with running_log(url) as (log, _, _):
         await append_steps(log, steps, account_id)
-    await owner.execute("SELECT pg_stat_clear_snapshot()")  # the log's sessions have told theirs
+    await all_is_told(owner)
     return int(await owner.fetchval(READ, tables) - before)
 
 
@@ -66,17 +77,17 @@ async def all_kinds(learner: Learner) -> list[Step]:
 
 
 async def test_an_append_reads_no_more_in_an_account_that_statistics_do_not_know(
-    log_parts: Parts, database_url: str, owner: Connection
+    database_url: str, owner: Connection
 ) -> None:
-    log, _, _ = log_parts
     await add_account(owner, 2)
     people = [Learner(100 + n, conversation_ids=iter([n + 1, n + 1001])) for n in range(DIALOGUES)]
-    for learner in people:
-        await append_steps(log, dialogue(learner, 8))
-    tables = await freeze_statistics(owner)
-    for learner in people:
-        learner = Learner(learner.user_id, conversation_ids=iter([learner.user_id]))
-        await append_steps(log, dialogue(learner, 8), account_id=2)
+    async with running_log(database_url) as (log, _, _):
+        for learner in people:
+            await append_steps(log, dialogue(learner, 8))
+        tables = await freeze_statistics(owner)
+        for learner in people:
+            learner = Learner(learner.user_id, conversation_ids=iter([learner.user_id]))
+            await append_steps(log, dialogue(learner, 8), account_id=2)
     steps = await all_kinds(Learner(999, conversation_ids=iter([5001, 5002])))
     read = await read_by(owner, database_url, tables, steps, account_id=2)
     assert len(tables) > len([d for d in definitions().values() if d.mode == "inline"])
