@@ -1,6 +1,7 @@
 """Sending records to a store that is slow, refuses, breaks off, or knows them already."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from service.analytics.posting import Erased, RecordStore
 from service.analytics.records import Batch, Format, Record
 from service.analytics.requesting import authorization_of
 from service.errors import SettingsError
-from tests.running import eventually
+from tests.running import address_of, eventually
 from tests.service.analytics.store import TOKEN, Fault, Store, running_store
 from tests.service.analytics.talking import NAMES
 
@@ -107,9 +108,15 @@ async def test_a_store_that_stays_away_ends_it() -> None:
         with pytest.raises(StatementsRefused, match=r"after 4 attempts: 503: under repair"):
             await to.take(batch(1))
         assert len(store.requests) == QUICK.attempts
-    async with posting(store) as to:
-        with pytest.raises(StatementsRefused, match="after 4 attempts"):
-            await to.take(batch(1))
+
+
+async def test_a_store_that_is_not_there_ends_it() -> None:
+    """Its port is bound, so that nobody else has it, and nobody listens at it."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        async with posting(Store(), url=f"{address_of(deaf)}/xapi/") as to:
+            with pytest.raises(StatementsRefused, match="after 4 attempts"):
+                await to.take(batch(1))
 
 
 async def test_waiting_ends_when_it_is_told_to_stop() -> None:
