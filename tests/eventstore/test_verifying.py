@@ -263,24 +263,27 @@ async def test_the_files_may_be_behind_but_not_other_or_gone(sealed: Sealed) -> 
     assert what.startswith("nothing outside the database bears witness")
 
 
+def days(sealed: Sealed) -> list[Path]:
+    """The files of checkpoints: one a day, and midnight may have passed between the two."""
+    return sorted(sealed.files.glob("*.checkpoints"))
+
+
 async def test_a_forged_checkpoint_in_the_files_is_found(sealed: Sealed, tmp_path: Path) -> None:
-    path = next(sealed.files.glob("*.checkpoints"))
+    path = days(sealed)[-1]
     stranger = KeyPlace(tmp_path / "stranger", name="colloquy-test")
     await sealed.seal(tmp_path / "nowhere", stranger)
-    first = read_notes(path)[0]
     said = Checkpoint("colloquy-test/1", 12, bytes(32), datetime.now(UTC))
-    path.write_text(
-        first + "\n" + sign(said, "colloquy-test", read_signer(stranger).private) + "\n"
-    )
+    forged = sign(said, "colloquy-test", read_signer(stranger).private)
+    path.write_text("".join(f"{note}\n" for note in (*read_notes(path)[:-1], forged)))
     where, what = await found(sealed)
     assert where == 9
     assert "none of the keys has signed" in what
 
 
 async def test_an_older_checkpoint_in_the_files_is_found(sealed: Sealed) -> None:
-    path = next(sealed.files.glob("*.checkpoints"))
-    with path.open("a") as file:
-        file.write(read_notes(path)[0] + "\n")
+    first, last = days(sealed)[0], days(sealed)[-1]
+    with last.open("a") as file:
+        file.write(read_notes(first)[0] + "\n")
     where, what = await found(sealed)
     assert (where, what.endswith("has 8 events after 12")) == (8, True)
 
@@ -288,7 +291,7 @@ async def test_an_older_checkpoint_in_the_files_is_found(sealed: Sealed) -> None
 async def test_a_checkpoint_of_another_log_is_found(sealed: Sealed) -> None:
     """Signed by the key, but for another account: replayed from there."""
     signer = read_signer(sealed.place)
-    path = next(sealed.files.glob("*.checkpoints"))
+    path = days(sealed)[-1]
     said = Checkpoint("colloquy-test/2", 14, bytes(32), datetime.now(UTC))
     with path.open("a") as file:
         file.write(sign(said, signer.name, signer.private) + "\n")
