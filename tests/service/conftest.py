@@ -3,12 +3,21 @@
 Modules that need another one have fixtures of the same names.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 
 from tests.fake_anthropic import FakeAnthropic
 from tests.running import Service, cloned_database, running_service
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _judgements_are_waited_for() -> Iterator[None]:
+    """However long they take, by replies in this process; tests of late ones say otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.turns._ASSESSMENT_PATIENCE", 60.0)
+        yield
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
