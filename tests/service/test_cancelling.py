@@ -55,6 +55,12 @@ either = pytest.mark.parametrize("opening", [False, True], ids=["message", "open
 everywhere = pytest.mark.parametrize("far", [False, True], ids=["here", "another process"])
 
 
+@pytest.fixture(autouse=True)
+def _owners_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes them to hear of a stop; what was said is theirs to record."""
+    monkeypatch.setattr("service.following.STOP_PATIENCE", 60.0)
+
+
 class Turn:
     """A turn under way, and whoever waits for it."""
 
@@ -213,7 +219,7 @@ async def test_a_reply_is_stopped_in_the_pause_before_it_is_asked_for_again(
         talk = await talk_of(patient)
         fake.script("overloaded_529")
         waiter = asyncio.create_task(talk.read())
-        await asyncio.wait_for(resting.wait(), 5)
+        await asyncio.wait_for(resting.wait(), 20)
         turn = Turn(talk, (await talk.events())[-1], waiter)
         assert await turn.cancel() == (200, talk.conversation)
         assert [e.name for e in await waiter] == ["accepted", "error"]
