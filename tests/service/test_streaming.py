@@ -485,7 +485,8 @@ async def test_a_turn_that_must_end_with_its_process_ends_its_streams_too(
         talk = await talk_of(leaving)
         with provider_stalls(fake, Stall(after=2, speech=SPEECH)):
             async with talk.ask() as (_, stream):
-                await stream.next()
+                for _ in range(3):  # the question and both pieces
+                    await stream.next()
                 assert leaving.stop
                 leaving.stop()
                 events = await stream.rest()
