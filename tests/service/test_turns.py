@@ -16,7 +16,7 @@ from eventstore.events import MessagePosted, OpeningRequested, ReplyCompleted, R
 from eventstore.link import Link
 from eventstore.records import Actor, Metadata, NewEvent
 from service.app import POOL_SIZE, running_log
-from tests.fake_anthropic import FakeAnthropic, Speech, Stall, StreamError
+from tests.fake_anthropic import FakeAnthropic, Speech, Stall
 from tests.running import (
     CONVERSATIONS,
     LEARNER,
@@ -130,10 +130,14 @@ async def test_a_turn_that_fails_unheard_is_recorded_too(
     service: Service, fake: FakeAnthropic, learner: int
 ) -> None:
     conversation = await service.open(learner)
-    fake.script(StreamError(speech=Speech(pieces=("Half ", "a "), first_delay=0.3)))
+    half = Speech(pieces=("Half ", "a "), stop_reason="refusal")
+    fake.script(Stall(after=2, speech=half))
     writer = await send(service, messages_of(conversation["id"]), "Hello?", learner)
-    await eventually(lambda: is_last(service, "message_posted"))
+    await fake.wait_until(lambda: fake.stalled == 1)
     writer.transport.abort()
+    shown = await service.active(learner)  # the service has noticed by now
+    assert shown["messages"][-1]["text"] == "Hello?"
+    fake.release()
     await eventually(lambda: is_last(service, "reply_failed"))
     assert (await service.history())[-1].content == "Half a "
     assert await service.active(learner) == conversation
