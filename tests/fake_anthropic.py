@@ -81,13 +81,20 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FakeAnthropic:
     """The server; an async context manager on a free port of 127.0.0.1 (or the given port).
 
+    With `reuse_port`, also on a port that a socket of the test keeps from others meanwhile.
     `default` answers when the script is used up: a behaviour, its name, or a function of the
     request. `requests` holds what came in, `disconnects` counts clients that went away early,
     `stalled` those that are kept waiting now. Judgements have the same of their own: `judgement`,
     `judgements`, `disconnected_judgements` and `stalled_judgements`.
     """
 
-    def __init__(self, default: Behaviour | str | Chooser = "good", port: int = 0) -> None:
+    def __init__(
+        self,
+        default: Behaviour | str | Chooser = "good",
+        port: int = 0,
+        *,
+        reuse_port: bool = False,
+    ) -> None:
         self.default = default
         self.requests: list[Received] = []
         self.disconnects = 0
@@ -109,10 +116,12 @@ class FakeAnthropic:
             app, handler_cancellation=True, shutdown_timeout=0.0, access_log=None
         )
         self._port = port
+        self._reuse_port = reuse_port
 
     async def __aenter__(self) -> "FakeAnthropic":
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_port=self._reuse_port)
+        await site.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
