@@ -119,7 +119,6 @@ async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service
                 evaluation_model=EVALUATOR,
                 max_attempts=2,
                 retry_pause=0.005,
-                stall_timeout=2.0,
             ) as running,
         ):
             yield running
