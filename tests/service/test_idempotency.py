@@ -616,7 +616,7 @@ async def test_a_stop_whose_key_goes_to_another_request_meanwhile_leaves_nobody_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The stop is on its way when its key comes with something else; the turn ends all the same."""
-    monkeypatch.setattr("service.following.STOP_PATIENCE", 1.0)
+    monkeypatch.setattr("service.following.STOP_PATIENCE", 60.0)  # the owner will hear of it
     letters = kept_letters(monkeypatch)
     conversation = (await service.open(user))["id"]
     fake.script(Stall(after=1))
@@ -629,7 +629,7 @@ async def test_a_stop_whose_key_goes_to_another_request_meanwhile_leaves_nobody_
     await eventually(lambda: len(letters) == 1)
     assert (await send(service, Request(user, ELSEWHERE), "contested")).status == 201
     letters[0]()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert (await waiting).status in {409, 503}
         assert (await stopping).status in {200, 409, 422}
     assert (await service.say(conversation, "And now?", user))[0] == 200
