@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +24,9 @@ from tests.service.histories import types_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIMIT = 5
+ENOUGH_OF_A_DAY = 40
+"""Seconds that any of these tests should take at most."""
+
 EXPERIENCES = "/api/v1/courses/1/ai_experiences"
 SPENT = {
     "error": "You have asked very often today. Please go on tomorrow.",
@@ -47,6 +51,15 @@ async def service(server_url: str) -> AsyncIterator[Service]:
         running_service(database_url, **LIMITS) as running,
     ):
         yield running
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def _today_lasts() -> None:
+    """A test that would see the end of the database's day waits for the next."""
+    now = datetime.now(UTC)
+    next_day = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    if (left := (next_day - now).total_seconds()) < ENOUGH_OF_A_DAY:
+        await asyncio.sleep(left + 1)
 
 
 async def use_up_creates(service: Service, user: int) -> None:
