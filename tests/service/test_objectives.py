@@ -364,7 +364,7 @@ async def test_a_judgement_that_comes_while_the_reply_is_being_recorded_is_not_l
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
     with patience(0.01):
         await talk.say()
-    await eventually(lambda: has_covered(talk, [1]), within=5)
+    await eventually(lambda: has_covered(talk, [1]))
 
 
 async def test_a_late_failure_of_the_judge_is_on_record_too(
