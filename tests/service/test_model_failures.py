@@ -123,7 +123,7 @@ FAILINGS = {
     "wrong_json_200": NO_PROTOCOL,
     "malformed_stream": NO_PROTOCOL,
 }
-LIMITS = {
+LIMITS: dict[str, dict[str, Any]] = {
     "rate_limited_429": {"reply_timeout": 1.9},
     "stall_before_headers": {"stall_timeout": 1.0},
     "stall_in_stream": {"stall_timeout": 1.0},
