@@ -45,12 +45,16 @@ class Following:
         self._link = link
         self._live = live
         self._watching: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def follow(self, asked: RecordedEvent) -> LiveTurn:
         """A turn that began some time, perhaps in another process, perhaps over by now.
 
         Args:
             asked: The event that began it.
+
+        Raises:
+            Stopping: It is under way, and nobody here waits for anything any more.
         """
         turn = turn_of(asked)
         if (live := self._live.get(turn.turn_id)) and await self._may_show(live, asked):
@@ -64,6 +68,8 @@ class Following:
             return live
         if known := self._live.get(turn.turn_id):
             return known
+        if self._closed:
+            raise Stopping
         self._live.add(live)
         task = asyncio.create_task(self._watch(live, asked))
         self._watching.add(task)
@@ -120,6 +126,7 @@ class Following:
 
     async def close(self) -> None:
         """Ends all waiting; whoever waits is told that the service stops."""
+        self._closed = True
         for task in self._watching:
             task.cancel()
         for live in self._live.all():

@@ -22,6 +22,9 @@ from eventstore.events import (
 )
 from eventstore.records import RecordedEvent
 from service.bodies import read_body
+from service.dialogues import Dialogues
+from service.following import Following
+from service.turn_ends import TurnEnd, find_end
 from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Stall, covering
 from tests.fake_anthropic_behaviours import evaluation_speech, valid_judgement
 from tests.running import (
@@ -257,6 +260,42 @@ async def test_who_waits_here_for_another_process_is_told_and_its_turn_goes_on(
             assert (await stream.rest())[-1].name == "done"
         assert (await owner.call("POST", path, **question))[0] == 200
         assert_lawful(await owner.history())
+
+
+async def test_who_is_about_to_wait_when_all_waiting_ends_is_told_too(
+    url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that came again by its key, and still looks whether the first one was answered."""
+    looking, closed = asyncio.Event(), asyncio.Event()
+
+    async def look(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None:
+        end = await find_end(dialogues, asked)
+        looking.set()
+        await closed.wait()
+        return end
+
+    async def close(following: Following) -> None:
+        await close_all(following)
+        closed.set()
+
+    close_all = Following.close
+    async with running_service(url, anthropic_base_url=fake.url) as owner:
+        learner = await owner.enroll()
+        path, key = messages_of((await owner.open(learner))["id"]), {"Idempotency-Key": "key"}
+        question: Any = {"user": learner, "json": SAID, "headers": key}
+        fake.script(Stall(after=1))
+        first = asyncio.create_task(owner.call("POST", path, **question))
+        await fake.wait_until(lambda: fake.stalled == 1)
+        async with running_service(url, anthropic_base_url=fake.url) as other:
+            other.tokens = owner.tokens
+            monkeypatch.setattr("service.following.find_end", look)
+            monkeypatch.setattr(Following, "close", close)
+            again = asyncio.create_task(other.call("POST", path, **question))
+            await looking.wait()
+            stop(other)
+            assert without_reference(await again) == (503, TOO_LATE)
+        fake.release()
+        assert (await first)[0] == 200
 
 
 async def test_who_waits_elsewhere_for_a_turn_of_a_process_that_stops_is_told_too(

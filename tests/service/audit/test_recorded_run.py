@@ -63,11 +63,7 @@ async def fake() -> AsyncIterator[FakeAnthropic]:
 
 
 @pytest.fixture
-async def service(
-    database_url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Service]:
-    """One whose answers always have the judgement of the objectives, however long that takes."""
-    monkeypatch.setattr("service.turns._ASSESSMENT_PATIENCE", 60.0)
+async def service(database_url: str, fake: FakeAnthropic) -> AsyncIterator[Service]:
     async with running_service(
         database_url, anthropic_base_url=fake.url, retry_pause=0.0, max_attempts=2
     ) as running:
