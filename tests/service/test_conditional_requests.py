@@ -200,6 +200,7 @@ async def test_progress_that_comes_after_the_reply_changes_the_tag(
     said = await service.request("POST", messages_of(conversation), user=learner, **HELLO)
     tag = said.headers["ETag"]
     assert not await has_changed(service, learner, tag)
+    await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
     await eventually(lambda: has_changed(service, learner, tag))
     assert (await service.active(learner))["progress"]["current"] == 1
@@ -216,6 +217,7 @@ async def test_a_judgement_that_finds_nothing_new_changes_no_tag(
     monkeypatch.setattr("service.turns._ASSESSMENT_PATIENCE", 0.01)
     fake.script_judgements(Stall(after=1, speech=covering()))
     said = await service.request("POST", messages_of(conversation), user=learner, **HELLO)
+    await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
     await eventually(lambda: is_last(service, "objectives_assessed"))
     assert not await has_changed(service, learner, said.headers["ETag"])

@@ -336,6 +336,7 @@ async def test_a_judgement_that_takes_longer_than_the_reply_comes_by_itself(
     with patience(0.01):
         assert covered_in(await talk.say()) == []
     assert types_of(await talk.events())[-1] == "reply_completed"
+    await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
     await eventually(lambda: has_covered(talk, [1]))
     *_, posted, _reply, late = await talk.events()
@@ -356,6 +357,7 @@ async def test_a_judgement_that_comes_while_the_reply_is_being_recorded_is_not_l
 
     async def slow(self: Dialogues, key: Any, command: Any, *more: Any, **known: Any) -> Any:
         if isinstance(command, RecordReply):
+            await fake.wait_until(lambda: fake.stalled_judgements == 1)
             fake.release()
             await judged.wait()
         return await execute(self, key, command, *more, **known)
@@ -373,6 +375,7 @@ async def test_a_late_failure_of_the_judge_is_on_record_too(
     fake.script_judgements(Stall(after=1, speech=Speech(pieces=("No ", "idea"))), "refusal")
     with patience(0.01):
         await talk.say()
+    await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
     await eventually(lambda: is_last(talk, "assessment_failed"))
     (failed,) = await talk.assessments()

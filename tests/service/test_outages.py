@@ -57,12 +57,13 @@ class Line:
         self._whole = True
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._whole:
-            self.refused += 1
-            writer.transport.abort()
-            return
         assert self._target.hostname is not None
         ours = await asyncio.open_connection(self._target.hostname, self._target.port)
+        if not self._whole:  # now: it may have been broken meanwhile
+            self.refused += 1
+            writer.transport.abort()
+            ours[1].transport.abort()
+            return
         self._writers |= {writer, ours[1]}
         await asyncio.gather(_forward(reader, ours[1]), _forward(ours[0], writer))
         self._writers -= {writer, ours[1]}

@@ -526,7 +526,7 @@ async def test_turns_that_are_over_are_forgotten_one_after_another(
     await eventually(lambda: turns.get(lasting.turn_id) is None)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="module")
 async def told(service: Service) -> tuple[Talk, list[StreamEvent]]:
     """A turn that is over, and what was streamed of it."""
     talk = await talk_of(service)
