@@ -1,4 +1,4 @@
-"""Names the event at which a projection of the users' own fails."""
+"""Names the event, or the events, at which a projection of the users' own fails."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -23,7 +23,9 @@ async def applied(
     """Applies a range to a generation that is being built; what is not made live is dropped.
 
     Raises:
-        ProjectionRefused: A statement of the users' own fails at the event that is named.
+        ProjectionRefused: A statement of the users' own fails at the event that is named, or at
+            several together, as where two of them would change a row that one statement may not
+            change twice.
         asyncpg.PostgresError: Any other error.
     """
     try:
@@ -31,21 +33,24 @@ async def applied(
     except asyncpg.PostgresError as error:
         if not definition.confined or isinstance(error, _OF_NO_EVENT):
             raise
-        position = await _first_fault(apply, after, upto)
+        where = await _fault(apply, after, upto)
         raise ProjectionRefused(
-            f"{definition.name}: {told(error)} (account {account}, the event at position "
-            f"{position})"
+            f"{definition.name}: {told(error)} (account {account}, {where})"
         ) from error
 
 
-async def _first_fault(apply: Apply[T], after: int, upto: int) -> int:
-    while upto - after > 1:
-        middle = (after + upto) // 2
+async def _fault(apply: Apply[T], after: int, upto: int) -> str:
+    """Closes in on the first event that fails by halving what does; in words, what that is."""
+    first, last = after + 1, upto
+    while after < upto:
+        middle = (after + upto + 1) // 2
         try:
             await apply(after, middle)
             after = middle
         except asyncpg.PostgresError as error:
             if isinstance(error, _OF_NO_EVENT):
                 raise
-            upto = middle
-    return upto
+            if middle == after + 1:
+                return f"the event at position {middle}"
+            first, last, upto = after + 1, middle, middle
+    return f"the events at positions {first} to {last}, together only"

@@ -1,5 +1,6 @@
 """What users write runs like a projection of ours, and reaches nothing but its own tables."""
 
+import re
 from itertools import count
 from pathlib import Path
 
@@ -65,6 +66,39 @@ async def test_the_event_at_which_a_rebuild_fails_is_named(
     ):
         await rebuild(database_url, read(folder).readable())
     assert await generations(owner, NAME) == []
+
+
+@pytest.mark.parametrize("order", ["rising", "any"])
+async def test_no_event_is_blamed_for_what_several_do_together(
+    order: str, folder: Path, log_parts: Parts, database_url: str, owner: Connection
+) -> None:
+    log, _, _ = log_parts
+    recorded = await append_steps(log, dialogue(Learner(), 3))
+    posted = [one.position for one in recorded if isinstance(one.event, MessagePosted)]
+    changed(folder, "projection.toml", 'order = "rising"', f'order = "{order}"')
+    changed(folder, "1_count.sql", "date_trunc('hour', e.recorded_at)", "'2031-03-01'::timestamptz")
+    changed(folder, "1_count.sql", "GROUP BY 1, 2, 3", "GROUP BY 1, 2, 3, e.position")
+    with pytest.raises(ProjectionRefused, match="affect row a second time") as refused:
+        await rebuild(database_url, read(folder).readable())
+    found = re.search(r"the events at positions (\d+) to (\d+), together only", str(refused.value))
+    assert found, refused.value
+    assert sum(int(found[1]) <= position <= int(found[2]) for position in posted) > 1
+    assert await generations(owner, NAME) == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "where"),
+    [((3, 6), "1 to 8"), ((5, 8), "1 to 8"), ((2, 3), "1 to 4"), ((1, 2), "1 to 2")],
+)
+async def test_events_that_fail_together_are_closed_in_on_while_they_do(
+    pair: tuple[int, int], where: str, folder: Path
+) -> None:
+    async def apply(after: int, upto: int) -> None:
+        if all(after < one <= upto for one in pair):
+            raise asyncpg.CardinalityViolationError("cannot affect row a second time")
+
+    with pytest.raises(ProjectionRefused, match=rf"the events at positions {where}, together only"):
+        await applied(read(folder).readable(), 1, 0, 8, apply)
 
 
 async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Path) -> None:

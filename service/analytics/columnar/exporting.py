@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -82,7 +81,8 @@ class Exporter:
         """
         tables = await self._tables(export)
         accounts = await self._accounts(export)
-        await self._refuse_beyond(export.wanted.since, accounts)
+        if isinstance(export.wanted.since, int):
+            await self._refuse_beyond(export.wanted.since, accounts)
         with Folder(export.out).held() as folder:
             if export.fresh is not None:
                 names = {table.projection for table in tables}
@@ -120,10 +120,10 @@ class Exporter:
     async def _tables(self, export: Export) -> Sequence[Table]:
         return choose(await list_tables(self._owner, self._definitions), export.table)
 
-    async def _refuse_beyond(self, since: date | int | None, accounts: Sequence[int]) -> None:
+    async def _refuse_beyond(self, since: int, accounts: Sequence[int]) -> None:
         """Nothing can have changed there: it is a slip, or the position of another log."""
         heads = [fresh.head for fresh in await list_freshness(self._owner, accounts)]
-        if isinstance(since, int) and since > (longest := max(heads, default=0)):
+        if since > (longest := max(heads, default=0)):
             whose = "the log ends" if len(accounts) == 1 else "the longest log ends"
             raise BeyondTheLog(f"--since {since}: {whose} at {longest}")
 
