@@ -37,7 +37,7 @@ async def install_own(
     built = []
     for own in own_projections(folder).values():
         try:
-            if await is_outdated(connection, own.readable()):
+            if await check_version(connection, own.readable()):
                 await build_own(connection, url, own, progress, FAST)
                 built.append(own.name)
         except (ProjectionError, TimeoutError) as error:
@@ -59,13 +59,13 @@ async def build_own(
             by which exports, for one, know that rows have changed without an event.
     """
     definition = own.readable()
-    await is_outdated(connection, definition)
+    await check_version(connection, definition)
     await try_out(connection, definition, own.files)
     return await rebuild(url, definition, progress, Pace(jobs))
 
 
-async def is_outdated(connection: Connection, definition: Definition) -> bool:
-    """Whether the database lacks this version.
+async def check_version(connection: Connection, definition: Definition) -> bool:
+    """Holds a definition to the one that is installed; whether the database lacks this version.
 
     Raises:
         ProjectionRefused: It has a newer one, or the same with other files; then it goes on with

@@ -10,7 +10,7 @@ import click
 from eventstore.connections import Connection
 from projections.errors import ProjectionError
 from projections.install import check_projections
-from projections.install_own import is_outdated
+from projections.install_own import check_version
 from projections.own import OwnProjection, own_projections
 from projections.status import projection_status
 from service.app import make_model, uses_provider
@@ -77,7 +77,7 @@ async def _own(settings: Settings, connection: Connection) -> list[tuple[bool, s
 
 async def _own_one(connection: Connection, own: OwnProjection) -> tuple[bool, str]:
     try:
-        outdated = await is_outdated(connection, own.readable())
+        outdated = await check_version(connection, own.readable())
     except ProjectionError as error:
         return False, str(error)
     state = "not installed yet: start the service, or colloquy migrate" if outdated else "as here"

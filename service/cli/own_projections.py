@@ -5,7 +5,7 @@ import os
 import click
 
 from projections.errors import ProjectionError
-from projections.install_own import drop_own, is_outdated
+from projections.install_own import check_version, drop_own
 from projections.own import find_own, own_projections, write_start
 from projections.trying import Tried, try_out
 from service.cli.session import owner, with_connection, with_database
@@ -43,7 +43,7 @@ def check(name: str | None, everything: bool) -> None:
                 try:
                     tried = await try_out(connection, own.readable(), own.files)
                     click.echo(f"{own.name}: {_sound(tried)}")
-                    await is_outdated(connection, own.readable())
+                    await check_version(connection, own.readable())
                 except ProjectionError as error:
                     sound = False
                     click.echo(f"colloquy: {error}", err=True)
