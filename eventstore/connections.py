@@ -17,6 +17,18 @@ else:
     Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
+KEPT_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""Session settings under which each statement is planned once.
+
+Planning takes longer than a look-up, and an append would be planned under the head row's lock. A
+plan may have been made while the tables were empty, where reading one whole costs least, and so
+does collecting what an index would give in the order that is asked for.
+"""
+
 CONNECT_TIMEOUT = 10.0
 STATEMENT_TIMEOUT = 30.0
 
@@ -39,6 +51,26 @@ DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
 """All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
 
 
+class LogGrowth:
+    """How long the logs have become, in steps of a factor of four.
+
+    Plans are made for tables of some size. Connections that share this throw them away at each
+    step, so that none is older than that.
+    """
+
+    FACTOR = 4
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._next = self.FACTOR
+
+    def reached(self, position: int) -> None:
+        """A log has grown up to this position."""
+        while position >= self._next:
+            self._next *= self.FACTOR
+            self.steps += 1
+
+
 class AccountConnection(Connection):
     """A connection whose session sees the rows of one account at a time.
 
@@ -47,6 +79,7 @@ class AccountConnection(Connection):
     """
 
     _entered: int | None = None
+    _planned_at = 0
 
     async def enter(self, account_id: int) -> None:
         """From here on the session sees this account's rows."""
@@ -54,6 +87,12 @@ class AccountConnection(Connection):
             self._entered = None  # until it is known to be so
             await self.execute(query("enter_account"), str(account_id))
             self._entered = account_id
+
+    async def renew_plans(self, growth: LogGrowth) -> None:
+        """Throws the session's plans away if they were made for shorter logs."""
+        if self._planned_at != growth.steps:
+            await self.execute(query("discard_plans"))
+            self._planned_at = growth.steps
 
 
 class AccountPool:
@@ -125,12 +164,20 @@ async def connect(
     return connection
 
 
-async def open_pool(url: str, role: Role | None, size: int) -> Pool:
+async def open_pool(
+    url: str, role: Role | None, size: int, growth: LogGrowth | None = None
+) -> Pool:
     """A pool for short statements, as `role` or as the owner.
 
     Args:
         size: Connections at most.
+        growth: Tells when plans have become old.
     """
+
+    async def renew_plans(connection: Any) -> None:  # a proxy of an AccountConnection
+        if growth:
+            await connection.renew_plans(growth)
+
     return await asyncpg.create_pool(
         url,
         connection_class=AccountConnection,
@@ -138,8 +185,8 @@ async def open_pool(url: str, role: Role | None, size: int) -> Pool:
         max_size=size,
         timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT,
-        # Planning the joins of a read takes longer than doing them.
-        server_settings=_settings(role, {"plan_cache_mode": "force_generic_plan"}),
+        server_settings=_settings(role, KEPT_PLANS),
+        setup=renew_plans,
         reset=_keep_session,
     )
 

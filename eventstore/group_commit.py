@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from eventstore.batch import Item, take_batch
+from eventstore.connections import LogGrowth
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from eventstore.lane import Lane, fail
 from eventstore.records import RecordedEvent
@@ -28,12 +29,18 @@ class GroupCommit:
         url: The owner's connection URL.
         on_commit: Called with the account whose log has grown.
         patience: Seconds to outlast a database that is away.
+        growth: Is told how long the logs have become.
     """
 
     def __init__(
-        self, url: str, on_commit: Callable[[int], None], patience: float = PATIENCE
+        self,
+        url: str,
+        on_commit: Callable[[int], None],
+        patience: float = PATIENCE,
+        growth: LogGrowth | None = None,
     ) -> None:
-        self._lanes = [Lane(url, on_commit, patience) for _ in range(LANES)]
+        growth = growth or LogGrowth()
+        self._lanes = [Lane(url, on_commit, patience, growth) for _ in range(LANES)]
         self._patience = patience
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: deque[Item] = deque()

@@ -7,7 +7,7 @@ import asyncpg
 import structlog
 
 from eventstore.batch import Item, arguments, offsets, recorded
-from eventstore.connections import AWAY, AccountConnection, connect
+from eventstore.connections import AWAY, KEPT_PLANS, AccountConnection, LogGrowth, connect
 from eventstore.errors import (
     AppendRefused,
     EventStoreError,
@@ -19,18 +19,6 @@ from sql.loader import query
 
 _RETRY = 0.1
 _KEYS = "events_idempotency_key"
-# Planning would happen under the head row's lock, so plans are made once. They are made when
-# the tables are empty and kept while these grow: only plans by index stay right, and what is
-# looked up in a hash needs room for the planner's wrong guess of its size.
-_SETTINGS = {
-    "plan_cache_mode": "force_generic_plan",
-    "work_mem": "64MB",
-    **{
-        f"enable_{plan}": "off"
-        for plan in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "material", "memoize")
-    },
-}
-
 log = structlog.get_logger("colloquy.log")
 
 
@@ -41,10 +29,14 @@ class Lane:
         url: The owner's connection URL.
         on_commit: Called with the account whose log has grown.
         patience: Seconds to outlast a database that is away.
+        growth: Is told how long the logs have become.
     """
 
-    def __init__(self, url: str, on_commit: Callable[[int], None], patience: float) -> None:
+    def __init__(
+        self, url: str, on_commit: Callable[[int], None], patience: float, growth: LogGrowth
+    ) -> None:
         self._url = url
+        self._growth = growth
         self._on_commit = on_commit
         self._patience = patience
         self._connection: AccountConnection | None = None
@@ -96,8 +88,10 @@ class Lane:
         if doubtful and not (batch := await self._without_appended(batch)):
             return
         connection = await self._connected()
+        await connection.renew_plans(self._growth)
         row = await connection.fetchrow(query("append_events"), *arguments(batch))
         assert row is not None
+        self._growth.reached(row["head"])
         rejected = _resolve_accepted(batch, row)
         self._on_commit(batch[0].account_id)
         if doubtful and rejected:
@@ -120,7 +114,7 @@ class Lane:
 
     async def _connected(self) -> AccountConnection:
         if self._connection is None:
-            self._connection = await connect(self._url, "colloquy_service", _SETTINGS)
+            self._connection = await connect(self._url, "colloquy_service", KEPT_PLANS)
         return self._connection
 
     def _is_away(self, error: Exception) -> bool:

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
-from eventstore.connections import AccountPool, Pool, close_pool, open_pool
+from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.log import EventLog
@@ -68,8 +68,9 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     """
     trust = read_trust(settings.jwt) if settings.jwt else None
     async with AsyncExitStack() as stack:
-        events, pool, link = await stack.enter_async_context(running_log(url))
-        workers = await open_pool(url, "colloquy_worker", WORKERS)
+        growth = LogGrowth()
+        events, pool, link = await stack.enter_async_context(running_log(url, growth))
+        workers = await open_pool(url, "colloquy_worker", WORKERS, growth)
         stack.push_async_callback(close_pool, workers)
         identities = await _identities(stack, workers, trust) if trust else None
         model, choice = make_model(settings)
@@ -143,15 +144,22 @@ def _services(
 
 
 @asynccontextmanager
-async def running_log(url: str) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
-    """The log, ready to append and read, with the pool and the link that it uses."""
+async def running_log(
+    url: str, growth: LogGrowth | None = None
+) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
+    """The log, ready to append and read, with the pool and the link that it uses.
+
+    Args:
+        growth: Shared with the process's other pools; one of its own if none is given.
+    """
+    growth = growth or LogGrowth()
     async with AsyncExitStack() as stack:
-        pool = await open_pool(url, "colloquy_service", POOL_SIZE)
+        pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth)
         stack.push_async_callback(close_pool, pool)
         link = Link(url)
         await link.start()
         stack.push_async_callback(link.close)
-        commits = GroupCommit(url, link.ring)
+        commits = GroupCommit(url, link.ring, growth=growth)
         commits.start()
         stack.push_async_callback(commits.close)
         accounts = AccountPool(pool)

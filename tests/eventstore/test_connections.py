@@ -5,9 +5,10 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import asyncpg
+import msgspec
 import pytest
 
-from eventstore.connections import connect, outlast
+from eventstore.connections import LogGrowth, close_pool, connect, open_pool, outlast
 from tests.running import ROOT, environment_of
 
 HOLDER = """
@@ -73,3 +74,31 @@ async def test_the_locks_of_a_killed_process_are_free_at_once(database_url: str)
 async def test_a_statement_that_is_wrong_is_not_tried_again() -> None:
     with pytest.raises(asyncpg.UndefinedTableError):
         await outlast(breaking(asyncpg.UndefinedTableError()))
+
+
+async def test_a_pools_plans_are_made_anew_when_a_log_has_grown_fourfold(database_url: str) -> None:
+    growth = LogGrowth()
+    pool = await open_pool(database_url, None, 1, growth)
+    await pool.execute("CREATE TABLE growing AS SELECT 1 AS n")
+    await pool.execute("PREPARE counting AS SELECT n FROM growing")
+
+    async def expected_rows() -> int:
+        plan = await pool.fetchval("EXPLAIN (FORMAT JSON) EXECUTE counting")
+        return int(msgspec.json.decode(plan)[0]["Plan"]["Plan Rows"])
+
+    small = await expected_rows()
+    await pool.execute("INSERT INTO growing SELECT n FROM generate_series(1, 100000) n")
+    growth.reached(LogGrowth.FACTOR - 1)
+    assert await expected_rows() == small
+    growth.reached(LogGrowth.FACTOR)
+    assert await expected_rows() > 10 * small
+    await close_pool(pool)
+
+
+def test_growth_is_counted_in_steps_of_a_factor_of_four() -> None:
+    growth = LogGrowth()
+    seen = []
+    for position in (1, 3, 4, 15, 16, 17, 1_000_000, 5):
+        growth.reached(position)
+        seen.append(growth.steps)
+    assert seen == [0, 0, 1, 1, 2, 2, 9, 9]

@@ -81,6 +81,13 @@ async def generation(owner: Connection, known: Definition) -> AsyncIterator[str]
         await owner.execute(query("drop_generation"), known.name, number)
 
 
+async def apply(owner: Connection, schema: str, known: Definition, after: int, upto: int) -> None:
+    """Applies one range, in which there may be anything that the projection looks at."""
+    await owner.execute(
+        f"SELECT {schema}.apply($1, $2, $3, $4)", ACCOUNT, after, upto, known.consumes
+    )
+
+
 async def rows_after(
     owner: Connection, known: Definition, ranges: Iterable[Range], analyse: bool = False
 ) -> Rows:
@@ -88,7 +95,7 @@ async def rows_after(
     async with generation(owner, known) as schema:
         for after, upto in ranges:
             async with owner.transaction():
-                await owner.execute(f"SELECT {schema}.apply($1, $2, $3)", ACCOUNT, after, upto)
+                await apply(owner, schema, known, after, upto)
             if analyse:
                 await owner.execute("ANALYZE")
         return await rows_in(owner, schema)

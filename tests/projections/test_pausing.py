@@ -87,7 +87,7 @@ async def test_a_stopped_projection_that_is_resumed_is_tried_at_once(
     schema = await owner.fetchval("SELECT schema_name FROM projections WHERE name = 'poisoned'")
     await owner.execute(
         f"CREATE OR REPLACE FUNCTION {schema}.apply(account bigint, after_position bigint, "
-        "upto_position bigint) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'"
+        "upto_position bigint, types text[]) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'"
     )
     assert not await runner.catch_up()
     assert not await resume_projection(owner, "poisoned")

@@ -9,8 +9,7 @@ import pytest
 import tests.eventstore
 from eventstore.connections import Connection
 from projections.definitions import Definition, definitions
-from tests.eventstore.building import ACCOUNT
-from tests.projections.test_facts import FACTS, generation, rows_in
+from tests.projections.test_facts import FACTS, apply, generation, rows_in
 
 GOLDEN = Path(tests.eventstore.__file__).parent / "golden"
 STREAM, EVALUATION = "dialogue-2-101", "evaluation-1"
@@ -62,9 +61,7 @@ async def test_every_stored_event_can_be_applied(owner: Connection, known: Defin
     number = await store(owner)
     async with generation(owner, known) as schema:
         for position in range(number):
-            await owner.execute(
-                f"SELECT {schema}.apply($1, $2, $3)", ACCOUNT, position, position + 1
-            )
+            await apply(owner, schema, known, position, position + 1)
         assert await rows_in(owner, schema)
 
 
@@ -74,7 +71,7 @@ async def test_an_old_answer_counts_with_the_attempts_and_tokens_that_it_tells(
     known = definitions()["model_daily_cost"]
     await store(owner)
     async with generation(owner, known) as schema:
-        await owner.execute(f"SELECT {schema}.apply(1, 0, 2)")
+        await apply(owner, schema, known, 0, 2)
         row = await owner.fetchrow(
             "SELECT model, purpose, course_id, requests, failed_requests, unpriced_requests,"
             f" input_tokens, cost_microusd FROM {schema}.model_daily_cost"

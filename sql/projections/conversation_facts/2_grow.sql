@@ -53,10 +53,11 @@ SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.experien
                           'reply_cancelled.v1', 'objectives_assessed.v1', 'assessment_failed.v1',
                           'evaluation_recorded.v1', 'evaluation_failed.v1',
                           'conversation_completed.v1', 'text_expired.v1')
-         GROUP BY e.conversation_id) n,
-       LATERAL (SELECT r.* FROM conversation_facts r
-                 WHERE r.account_id = apply.account AND r.conversation_id = n.conversation_id
-                 LIMIT 1) k
+         GROUP BY e.conversation_id) n
+ CROSS JOIN LATERAL (
+       SELECT r.* FROM conversation_facts r
+        WHERE r.account_id = apply.account AND r.conversation_id = n.conversation_id
+       OFFSET 0) k
     ON CONFLICT (account_id, conversation_id) DO UPDATE SET
        first_message_at = coalesce(c.first_message_at, excluded.first_message_at),
        last_activity_at = excluded.last_activity_at,

@@ -33,7 +33,8 @@ CREATE TABLE conversation_facts (
     position                    bigint NOT NULL,
     PRIMARY KEY (account_id, conversation_id)
 ) WITH (fillfactor = 70);
-CREATE INDEX ON conversation_facts (account_id, course_id, started_at);
+CREATE INDEX ON conversation_facts (account_id, course_id, started_at)
+ WHERE course_id IS NOT NULL;
 CREATE TABLE standing_votes (
     account_id      bigint NOT NULL,
     conversation_id bigint NOT NULL,

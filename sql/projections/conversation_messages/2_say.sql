@@ -4,9 +4,10 @@ INSERT INTO conversation_messages (account_id, conversation_id, position, ordina
 SELECT e.account_id, e.conversation_id, e.position, 1, (e.data->>'message_id')::uuid,
        (e.data->>'turn_id')::uuid,
        CASE e.type WHEN 'message_posted.v1' THEN 'User' ELSE 'Assistant' END,
-       c.content, e.recorded_at, e.revision
+       (SELECT c.content FROM event_content c
+         WHERE c.account_id = apply.account AND c.position = e.position),
+       e.recorded_at, e.revision
   FROM events e
-  LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
  WHERE e.account_id = apply.account
    AND e.position > apply.after_position AND e.position <= apply.upto_position
    AND e.type IN ('conversation_started.v1', 'message_posted.v1', 'reply_completed.v1');

@@ -15,8 +15,10 @@ CREATE TABLE conversations (
     text_removed_upto  bigint,
     PRIMARY KEY (account_id, conversation_id)
 ) WITH (fillfactor = 85);
-CREATE INDEX ON conversations (account_id, experience_id, user_id, conversation_id);
-CREATE INDEX ON conversations (account_id, user_id);
+CREATE INDEX ON conversations (account_id, experience_id, user_id, conversation_id)
+ WHERE experience_id IS NOT NULL;
+CREATE INDEX ON conversations (account_id, user_id)
+ WHERE user_id IS NOT NULL;
 COMMENT ON COLUMN conversations.experience_version IS 'Revision of the experience that the conversation started with and keeps.';
 COMMENT ON COLUMN conversations.progress IS 'As clients read it; null for an experience without objectives.';
 COMMENT ON COLUMN conversations.shown_revision IS 'Revision of the last event, other than a message, that changed what clients see.';

@@ -31,9 +31,8 @@ WITH said AS (
                       'evaluation_recorded.v1', 'evaluation_failed.v1', 'feedback_given.v1',
                       'conversation_completed.v1')
      GROUP BY e.stream, 2
-), met AS (
-    UPDATE conversation_progress p
-       SET covered = p.covered + n.covered
+), assessed AS (
+    SELECT n.*, k.objectives, k.covered AS covered_before
       FROM (SELECT e.conversation_id, min(e.stream) AS stream,
                    max((e.recorded_at AT TIME ZONE 'UTC')::date) AS day,
                    sum(jsonb_array_length(e.data->'covered')) AS covered
@@ -42,8 +41,15 @@ WITH said AS (
                AND e.position > apply.after_position AND e.position <= apply.upto_position
                AND e.type = 'objectives_assessed.v1' AND e.data->'covered' <> '[]'
              GROUP BY e.conversation_id) n
-     WHERE p.account_id = apply.account AND p.conversation_id = n.conversation_id
-    RETURNING n.stream, n.day, p.covered = p.objectives AS met
+     CROSS JOIN LATERAL (
+           SELECT r.objectives, r.covered FROM conversation_progress r
+            WHERE r.account_id = apply.account AND r.conversation_id = n.conversation_id
+           OFFSET 0) k
+), progressed AS (
+    INSERT INTO conversation_progress AS p (account_id, conversation_id, objectives, covered)
+    SELECT apply.account, a.conversation_id, a.objectives, a.covered FROM assessed a
+        ON CONFLICT (account_id, conversation_id) DO UPDATE SET
+           covered = p.covered + excluded.covered
 ), active AS (
     INSERT INTO active_learners (account_id, course_id, day, user_id)
     SELECT DISTINCT e.account_id, (e.data->>'course_id')::bigint,
@@ -57,7 +63,9 @@ WITH said AS (
 ), noted AS (
     SELECT 0 AS met, s.* FROM said s
      UNION ALL
-    SELECT 1, m.stream, m.day, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM met m WHERE m.met
+    SELECT 1, a.stream, a.day, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+      FROM assessed a
+     WHERE a.covered_before + a.covered = a.objectives
 ), counted AS (
     SELECT 0 AS active, d.course_id, n.*
       FROM noted n,

@@ -26,7 +26,8 @@ CREATE TABLE evaluation_facts (
     position                    bigint NOT NULL,
     PRIMARY KEY (account_id, evaluation_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX ON evaluation_facts (account_id, course_id, requested_at);
+CREATE INDEX ON evaluation_facts (account_id, course_id, requested_at)
+ WHERE course_id IS NOT NULL;
 COMMENT ON TABLE evaluation_facts IS 'One row for each evaluation of a conversation that somebody asked for; one of the same conversation that was asked for again is another. No words of it.';
 COMMENT ON COLUMN evaluation_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN evaluation_facts.evaluation_id IS 'The evaluation; the same as turn_id in turn_facts.';

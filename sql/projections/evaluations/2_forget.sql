@@ -1,14 +1,13 @@
--- Asked first, since nearly no append has it; and planned when it is needed.
-IF EXISTS (SELECT FROM events e
-            WHERE e.account_id = apply.account
-              AND e.position > apply.after_position AND e.position <= apply.upto_position
-              AND e.type = 'text_expired.v1') THEN
-    UPDATE evaluations v
-       SET evaluation = NULL
-      FROM events e
-     WHERE e.account_id = apply.account
-       AND e.position > apply.after_position AND e.position <= apply.upto_position
-       AND e.type = 'text_expired.v1'
-       AND v.account_id = e.account_id AND v.conversation_id = e.conversation_id
-       AND v.position < e.position;
-END IF;
+UPDATE evaluations m
+   SET evaluation = NULL
+ WHERE m.ctid = ANY (ARRAY(
+       SELECT k.ctid
+         FROM events e
+        CROSS JOIN LATERAL (
+              SELECT r.ctid FROM evaluations r
+               WHERE r.account_id = apply.account AND r.conversation_id = e.conversation_id
+                 AND r.position < e.position
+              OFFSET 0) k
+        WHERE e.account_id = apply.account
+          AND e.position > apply.after_position AND e.position <= apply.upto_position
+          AND e.type = 'text_expired.v1'));

@@ -17,10 +17,11 @@ WITH moved AS (
                AND e.position > apply.after_position AND e.position <= apply.upto_position
                AND e.type IN ('conversation_started.v1', 'reply_completed.v1',
                               'objectives_assessed.v1', 'conversation_completed.v1')
-             GROUP BY e.conversation_id) n,
-           LATERAL (SELECT r.* FROM conversation_stages r
-                     WHERE r.account_id = apply.account AND r.conversation_id = n.conversation_id
-                     LIMIT 1) k
+             GROUP BY e.conversation_id) n
+     CROSS JOIN LATERAL (
+           SELECT r.* FROM conversation_stages r
+            WHERE r.account_id = apply.account AND r.conversation_id = n.conversation_id
+           OFFSET 0) k
         ON CONFLICT (account_id, conversation_id) DO UPDATE SET
            covered = c.covered + excluded.covered,
            replied = coalesce(c.replied, excluded.replied),

@@ -13,6 +13,7 @@ CREATE TABLE experiences (
     updated_at           timestamptz NOT NULL,
     PRIMARY KEY (account_id, experience_id)
 );
-CREATE INDEX ON experiences (account_id, course_id, experience_id);
+CREATE INDEX ON experiences (account_id, course_id, experience_id)
+ WHERE course_id IS NOT NULL;
 COMMENT ON COLUMN experiences.version IS 'Revision of the experience''s stream that made its texts.';
 COMMENT ON COLUMN experiences.learning_objective IS 'One objective a line.';

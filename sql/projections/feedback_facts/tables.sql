@@ -16,7 +16,8 @@ CREATE TABLE feedback_facts (
     position        bigint NOT NULL,
     PRIMARY KEY (account_id, message_id, voter_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX ON feedback_facts (account_id, course_id, experience_id);
+CREATE INDEX ON feedback_facts (account_id, course_id, experience_id)
+ WHERE course_id IS NOT NULL;
 COMMENT ON TABLE feedback_facts IS 'One row for each user who voted on a message of the model, and message. Rows stay when the vote is withdrawn. No words.';
 COMMENT ON COLUMN feedback_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN feedback_facts.message_id IS 'The model''s message.';

@@ -8,5 +8,6 @@ CREATE TABLE legal_holds (
     release_reason text,
     PRIMARY KEY (account_id, hold_id)
 );
-CREATE INDEX ON legal_holds (account_id, user_id);
+CREATE INDEX ON legal_holds (account_id, user_id)
+ WHERE user_id IS NOT NULL;
 COMMENT ON COLUMN legal_holds.user_id IS 'The learner whose texts may not be deleted.';

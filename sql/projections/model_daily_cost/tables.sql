@@ -17,7 +17,8 @@ CREATE TABLE model_daily_cost (
     position                    bigint NOT NULL,
     PRIMARY KEY (account_id, day, model, purpose, course_id)
 ) WITH (fillfactor = 70);
-CREATE INDEX ON model_daily_cost (account_id, course_id, day);
+CREATE INDEX ON model_daily_cost (account_id, course_id, day)
+ WHERE course_id IS NOT NULL;
 COMMENT ON TABLE model_daily_cost IS 'One row for each day, model, purpose and course with at least one request. A request is one attempt to get an answer; each counts for the model that it was made to.';
 COMMENT ON COLUMN model_daily_cost.account_id IS 'The institution.';
 COMMENT ON COLUMN model_daily_cost.day IS 'In UTC, the day on which the answer or the failure was recorded.';

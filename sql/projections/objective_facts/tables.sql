@@ -18,7 +18,14 @@ CREATE TABLE objective_facts (
     position            bigint NOT NULL,
     PRIMARY KEY (account_id, conversation_id, objective)
 ) WITH (fillfactor = 80);
-CREATE INDEX ON objective_facts (account_id, course_id, experience_id);
+CREATE INDEX ON objective_facts (account_id, course_id, experience_id)
+ WHERE course_id IS NOT NULL;
+CREATE TABLE conversation_turns (
+    account_id      bigint NOT NULL,
+    conversation_id bigint NOT NULL,
+    turns           bigint NOT NULL,
+    PRIMARY KEY (account_id, conversation_id)
+) WITH (fillfactor = 70);
 COMMENT ON TABLE objective_facts IS 'One row for each objective of each conversation, from its opening on. The objective''s words are in the experience''s version.';
 COMMENT ON COLUMN objective_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN objective_facts.conversation_id IS 'The conversation.';

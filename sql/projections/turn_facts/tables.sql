@@ -34,7 +34,8 @@ CREATE TABLE turn_facts (
     position                    bigint NOT NULL,
     PRIMARY KEY (account_id, turn_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX ON turn_facts (account_id, course_id, requested_at);
+CREATE INDEX ON turn_facts (account_id, course_id, requested_at)
+ WHERE course_id IS NOT NULL;
 COMMENT ON TABLE turn_facts IS 'One row for each time that the model was asked to speak: to open a conversation, to answer a message, to evaluate a conversation.';
 COMMENT ON COLUMN turn_facts.account_id IS 'The institution.';
 COMMENT ON COLUMN turn_facts.turn_id IS 'The turn; of an evaluation, the evaluation''s id.';
