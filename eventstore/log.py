@@ -80,15 +80,17 @@ class EventLog:
         return [decode_row(row) for row in rows]
 
     async def read_turn(
-        self, account_id: int, conversation_id: int, turn_id: str
+        self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0
     ) -> list[RecordedEvent]:
         """The event that asked for a turn and what came of it, in order; none if there is no such.
 
         Args:
             turn_id: A UUID in its usual form, in lower case.
+            since: The position of the event that asked, where it is known: nothing of the
+                conversation is read that was before it.
         """
         rows = await self._pool.fetch(
-            account_id, query("read_turn"), account_id, conversation_id, turn_id
+            account_id, query("read_turn"), account_id, conversation_id, turn_id, since
         )
         return [decode_row(row) for row in rows]
 

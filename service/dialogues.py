@@ -124,10 +124,14 @@ class Dialogues:
         return recorded[0]
 
     async def read_turn(
-        self, account_id: int, conversation_id: int, turn_id: str
+        self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0
     ) -> list[RecordedEvent]:
-        """The events of a turn, that which asked for it first; none if there is no such turn."""
-        return await self._log.read_turn(account_id, conversation_id, turn_id)
+        """The events of a turn, that which asked for it first; none if there is no such turn.
+
+        Args:
+            since: The position of the first, where it is known.
+        """
+        return await self._log.read_turn(account_id, conversation_id, turn_id, since=since)
 
     async def at(self, key: DialogueKey, revision: int) -> Dialogue:
         """The dialogue as it was right after that revision."""

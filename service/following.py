@@ -138,7 +138,7 @@ class Following:
             return True
         turn = turn_of(asked)
         events = await self._dialogues.read_turn(
-            asked.account_id, turn.conversation_id, turn.turn_id
+            asked.account_id, turn.conversation_id, turn.turn_id, since=asked.position
         )
         if any(event.erased for event in events):
             live.forget()

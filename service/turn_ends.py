@@ -46,7 +46,9 @@ async def find_end(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None
         asked: The event that began it.
     """
     turn = turn_of(asked)
-    events = await dialogues.read_turn(asked.account_id, turn.conversation_id, turn.turn_id)
+    events = await dialogues.read_turn(
+        asked.account_id, turn.conversation_id, turn.turn_id, since=asked.position
+    )
     for event in events:
         if isinstance(event.event, ENDS):
             return TurnEnd(event, await _outcome(dialogues, asked, event))

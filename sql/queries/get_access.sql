@@ -20,10 +20,18 @@ SELECT t.token_id, w.real_user_id, w.user_id, t.scopes, t.admin,
                    WHEN t.user_id IS NOT NULL THEN t.user_id
                    WHEN $3 IS NOT NULL THEN $3 ELSE named.user_id END AS user_id) w
   LEFT JOIN courses c ON c.account_id = $1 AND c.course_id = $6
-  LEFT JOIN enrollments m ON m.account_id = $1 AND m.course_id = $6
-       AND m.user_id = w.user_id AND m.status = 'active'
+  LEFT JOIN LATERAL (
+       SELECT r.role FROM enrollments r
+        WHERE r.account_id = $1 AND r.course_id = $6 AND r.user_id = w.user_id
+          AND r.status = 'active'
+       OFFSET 0) m ON true
   LEFT JOIN read.experiences x ON x.account_id = $1 AND x.experience_id = $7 AND x.course_id = $6
-  LEFT JOIN read.conversations v ON v.account_id = $1 AND v.conversation_id = $8
-       AND v.experience_id = $7
-  LEFT JOIN read.request_counts q ON q.account_id = $1 AND q.user_id = w.user_id
-       AND q.day = (now() AT TIME ZONE 'UTC')::date AND q.kind = $9
+  LEFT JOIN LATERAL (
+       SELECT r.user_id, r.workflow_state, r.experience_id FROM read.conversations r
+        WHERE r.account_id = $1 AND r.conversation_id = $8
+       OFFSET 0) v ON v.experience_id = $7
+  LEFT JOIN LATERAL (
+       SELECT r.requests FROM read.request_counts r
+        WHERE r.account_id = $1 AND r.user_id = w.user_id
+          AND r.day = (now() AT TIME ZONE 'UTC')::date AND r.kind = $9
+       OFFSET 0) q ON true

@@ -11,12 +11,20 @@ SELECT t.token_id, t.user_id AS real_user_id, w.user_id, t.scopes,
   FROM (VALUES (1)) one
   LEFT JOIN tokens t ON t.token_hash = $2 AND t.account_id = $1
  CROSS JOIN LATERAL (SELECT CASE WHEN $3::bigint IS NULL THEN t.user_id ELSE $3 END AS user_id) w
-  LEFT JOIN enrollments m ON m.account_id = $1 AND m.course_id = $4
-       AND m.user_id = w.user_id AND m.status = 'active'
+  LEFT JOIN LATERAL (
+       SELECT r.role FROM enrollments r
+        WHERE r.account_id = $1 AND r.course_id = $4 AND r.user_id = w.user_id
+          AND r.status = 'active'
+       OFFSET 0) m ON true
   LEFT JOIN read.experiences x ON x.account_id = $1 AND x.experience_id = $5 AND x.course_id = $4
-  LEFT JOIN read.active_conversations a ON a.account_id = $1 AND a.experience_id = $5
-       AND a.user_id = w.user_id
-  LEFT JOIN read.conversations v ON v.account_id = $1 AND v.conversation_id = a.conversation_id
+  LEFT JOIN LATERAL (
+       SELECT r.conversation_id FROM read.active_conversations r
+        WHERE r.account_id = $1 AND r.experience_id = $5 AND r.user_id = w.user_id
+       OFFSET 0) a ON true
+  LEFT JOIN LATERAL (
+       SELECT r.* FROM read.conversations r
+        WHERE r.account_id = $1 AND r.conversation_id = a.conversation_id
+       OFFSET 0) v ON true
   LEFT JOIN LATERAL (
        SELECT jsonb_object_agg(f.message_id, json_build_object(
                   'id', f.feedback_id, 'vote', f.vote,

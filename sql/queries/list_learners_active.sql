@@ -1,4 +1,5 @@
 SELECT a.experience_id, a.conversation_id
-  FROM read.active_conversations a
- WHERE a.account_id = $1 AND a.user_id = $2
+  FROM (SELECT r.experience_id, r.conversation_id FROM read.active_conversations r
+         WHERE r.account_id = $1 AND r.user_id = $2
+        OFFSET 0) a
  ORDER BY a.conversation_id

@@ -2,6 +2,9 @@
 -- names them.
 SELECT p.stream
   FROM read.pending_turns p
-  JOIN events e ON e.account_id = p.account_id AND e.stream = p.stream AND e.revision = 1
- WHERE p.account_id = $1 AND (e.data->>'user_id')::bigint = $2
+ CROSS JOIN LATERAL (
+       SELECT e.data->>'user_id' AS user_id FROM events e
+        WHERE e.account_id = $1 AND e.stream = p.stream AND e.revision = 1
+       OFFSET 0) asked
+ WHERE p.account_id = $1 AND asked.user_id::bigint = $2
  ORDER BY p.stream

@@ -4,7 +4,10 @@ SELECT m.user_id, u.name AS user_name, v.conversation_id, v.workflow_state,
        v.all_objectives_met, v.progress, v.created_at,
        greatest(v.created_at, v.completed_at, said.last_at) AS updated_at
   FROM enrollments m
-  JOIN users u ON u.account_id = m.account_id AND u.user_id = m.user_id
+ CROSS JOIN LATERAL (
+       SELECT r.name FROM users r
+        WHERE r.account_id = $1 AND r.user_id = m.user_id
+       OFFSET 0) u
   LEFT JOIN LATERAL (
        SELECT c.conversation_id, c.workflow_state, c.all_objectives_met, c.progress,
               c.created_at, c.completed_at
@@ -20,7 +23,5 @@ SELECT m.user_id, u.name AS user_name, v.conversation_id, v.workflow_state,
         LIMIT 1) said ON true
  WHERE m.account_id = $1 AND m.course_id = $2 AND m.role = 'learner' AND m.status = 'active'
    AND m.user_id > $4
-   -- Said again, so that users are not read from the first one on.
-   AND u.account_id = $1 AND u.user_id > $4
  ORDER BY m.user_id
  LIMIT $5 OFFSET $6

@@ -70,7 +70,7 @@ READS = {
     "find_request": "1, {user}, 'k{user}'",
     "read_stream": f"1, 'dialogue-1-10', 0, 'conversation_started.v1', {WHOLE}",
     "read_stream, upto": "1, 'dialogue-1-7', 20, NULL, 21",
-    "read_turn": "1, 7, 'no-such-turn'",
+    "read_turn": "1, 7, 'no-such-turn', 0",
     "list_reads": "1, 'access-7', {user}",
     "list_learners_conversations": "1, {user}",
     "list_open_holds": "1, {user}",
