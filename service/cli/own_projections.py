@@ -6,7 +6,7 @@ import click
 
 from projections.errors import ProjectionError
 from projections.install_own import check_version, drop_own
-from projections.own import find_own, own_projections, write_start
+from projections.own import OwnProjection, find_own, own_projections, write_start
 from projections.trying import Tried, try_out
 from service.cli.session import owner, with_connection, with_database
 from service.database import Database
@@ -29,7 +29,8 @@ def check(name: str | None, everything: bool) -> None:
 
     Checked are its files, that it reads events and writes to its own tables only, and that its
     rows are the same however the log is cut into ranges. It is tried on the first and the last
-    thousand events of three accounts; a rebuild applies all.
+    thousand events of three accounts; a rebuild applies all. A statement is warned of whose joins
+    may become slow when the tables have grown.
     """
     if (name is None) != everything:
         raise click.UsageError("give the name of a projection, or --all")
@@ -43,6 +44,7 @@ def check(name: str | None, everything: bool) -> None:
                 try:
                     tried = await try_out(connection, own.readable(), own.files)
                     click.echo(f"{own.name}: {_sound(tried)}")
+                    _warn(own)
                     await check_version(connection, own.readable())
                 except ProjectionError as error:
                     sound = False
@@ -59,6 +61,15 @@ def drop(name: str) -> None:
     """Remove a projection of your own from the database, with its tables; its files stay."""
     with_connection(lambda connection: drop_own(connection, name))
     click.echo(f"{name} is dropped")
+
+
+def _warn(own: OwnProjection) -> None:
+    """Tells what makes a statement slow when its tables have grown."""
+    from projections.statement_forms import form_faults
+
+    for file, statement in zip(own.files, own.readable().statements, strict=True):
+        for fault in form_faults(statement):
+            click.echo(f"{own.name}: warning: {file}: {fault}", err=True)
 
 
 def _sound(tried: Tried) -> str:

@@ -47,6 +47,19 @@ def raised(folder: Path, before: int, after: int) -> None:
     path.write_text(path.read_text().replace(f"version = {before} ", f"version = {after} "))
 
 
+def test_a_form_that_becomes_slow_in_large_tables_is_warned_of(own: Run, tmp_path: Path) -> None:
+    own("projections", "new", NAME)
+    (tmp_path / NAME / "2_forget.sql").write_text(
+        "DELETE FROM hourly h USING events e WHERE e.account_id = apply.account"
+        " AND e.position > apply.after_position AND e.position <= apply.upto_position"
+        " AND e.type = 'message_posted.v1' AND h.account_id = e.account_id AND h.position < 0"
+    )
+    checked = own("projections", "check", NAME)
+    assert checked.code == 0
+    assert "hourly: warning: 2_forget.sql: DELETE … USING joins in an order" in checked.err
+    assert "1_count.sql" not in checked.err
+
+
 def test_a_projection_of_ones_own_is_begun_checked_installed_and_dropped(
     own: Run, database_url: str, tmp_path: Path
 ) -> None:
