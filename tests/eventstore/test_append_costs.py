@@ -1,0 +1,79 @@
+"""What an append costs does not depend on how long the log is, nor on when plans were made."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+
+from eventstore.connections import Connection
+from tests.costs import LONG, STATES, Costs, School, Session, growing, measured, session
+from tests.eventstore.building import (
+    Learner,
+    Step,
+    experience_created,
+    experience_deleted,
+    experience_edited,
+)
+
+DEEDS: dict[str, Callable[[Learner], list[Step]]] = {
+    "an opening is asked for": lambda one: [one.asks_to_open()],
+    "a conversation starts": lambda one: [one.asks_to_open(), one.opens()],
+    "a message is posted": lambda one: [one.says()],
+    "a reply comes": lambda one: [one.says(), one.is_answered()],
+    "a reply comes that covers": lambda one: [one.says(), one.is_answered_well()],
+    "a reply fails": lambda one: [one.says(), one.is_not_answered()],
+    "a judgement comes late": lambda one: [one.says(), one.is_answered(), one.is_judged_late([1])],
+    "a vote is given": lambda one: [one.gets_feedback(one.replies[-1], text="Good")],
+    "a vote is withdrawn": lambda one: [one.loses_feedback(next(iter(one.votes.values())))],
+    "an evaluation is asked for": lambda one: one.is_evaluated()[:1],
+    "an evaluation is recorded": lambda one: one.is_evaluated(),
+    "a conversation is deleted": lambda one: [one.deletes()],
+    "an experience is edited": lambda _: [experience_edited()],
+    "an experience is deleted": lambda _: [experience_deleted()],
+}
+"""Appends, the last of each of which is looked at."""
+
+TOGETHER = 64
+
+
+async def rehearse(session: Session) -> None:
+    """Every kind of append once."""
+    one = Learner(7, 7, conversation_ids=iter((7, 8)))
+    steps = [experience_created(), one.asks_to_open(), one.opens()]
+    steps += [one.says(), one.is_answered_well(), one.gets_feedback(one.replies[-1])]
+    for deed in DEEDS.values():
+        steps += deed(deepcopy(one))[-1:]
+    await session.rehearse(*steps)
+
+
+async def costs_of(learner: Learner, session: Session) -> Costs:
+    """What the deeds cost in a learner's dialogue."""
+    return {name: await session.append(deed(deepcopy(learner))[-1]) for name, deed in DEEDS.items()}
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_an_append_costs_the_same_however_long_the_log_is(
+    owner: Connection, database_url: str, state: str
+) -> None:
+    school = School(owner, database_url, state)
+
+    async def measure(session: Session) -> Costs:
+        return await costs_of(school.usual[3], session)
+
+    found = await measured(school, database_url, rehearse, measure)
+    assert growing(found) == {}
+    async with session(database_url, "colloquy_service") as late:
+        for name, cost in (await costs_of(school.long, late)).items():
+            assert cost.rows == found[name][0].rows, f"{name} in a conversation of {LONG} messages"
+        await check_batches(school, late)
+
+
+async def check_batches(school: School, session: Session) -> None:
+    """An item of a large batch reads no more rows than one that is alone."""
+    for name, deed in DEEDS.items():
+        if "experience" in name:
+            continue
+        alone = await session.append(deed(deepcopy(school.usual[3]))[-1])
+        some = school.usual[10 : 10 + TOGETHER]
+        batch = await session.append(*(deed(deepcopy(learner))[-1] for learner in some))
+        assert batch.rows <= TOGETHER * alone.rows, name
