@@ -7,6 +7,7 @@ from service.server import run
 from tests.bench.analysing import bench_analytics
 from tests.bench.appending import bench_append
 from tests.bench.auditing import bench_audit
+from tests.bench.counting import bench_rows
 from tests.bench.measuring import Row, benchmark_server, print_table
 from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
@@ -16,6 +17,7 @@ from tests.bench.starting import bench_start
 from tests.bench.streaming import bench_stream
 
 BENCHMARKS: dict[str, Callable[[str], Awaitable[list[Row]]]] = {
+    "rows": bench_rows,
     "append": bench_append,
     "get": bench_get,
     "post": bench_post,

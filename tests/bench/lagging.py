@@ -11,8 +11,7 @@ from uuid_utils.compat import uuid7
 from eventstore.connections import connect
 from eventstore.log import EventLog
 from service.app import running_log
-from tests.bench.appending import METADATA, message, reply
-from tests.bench.dialogues import start_dialogue
+from tests.bench.dialogues import METADATA, message, reply, start_dialogue
 from tests.bench.measuring import percentile
 from tests.bench.reading import server
 from tests.running import eventually

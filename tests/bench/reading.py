@@ -26,26 +26,32 @@ SECONDS = 2.0
 CONNECTIONS = 16
 
 _BARE = """
-CREATE TABLE bare_rows (id bigint PRIMARY KEY, body text NOT NULL)
+CREATE TABLE IF NOT EXISTS bare_rows (id bigint PRIMARY KEY, body text NOT NULL)
 """
 
 
 async def bench_get(server_url: str) -> list[Row]:
     """Requests per second of both, and how they compare."""
+    rows: list[Row] = []
     async with fresh_database(server_url) as url:
         token = (await demo_tokens(url))[str(LEARNER)]
-        await _converse(url)
-        ours, bare = await asyncio.to_thread(_measure, url, token)
-    rate_ours, rate_bare = (len(times) / (ROUNDS * SECONDS) for times in (ours, bare))
-    return [
-        Row(
-            "GET active conversation, 20 messages",
-            f"{rate_ours:,.0f}/s (p50 {percentile(ours, 50):.1f} ms)",
-            f"bare aiohttp handler {rate_bare:,.0f}/s (p50 {percentile(bare, 50):.1f} ms)",
-            f"{rate_ours / rate_bare:.0%}",
-            "≥ 85 %",
-        )
-    ]
+        request = http_request("GET", CONVERSATIONS, token)
+        for process in ("first process of a fresh database", "restarted process"):
+            with server("tests.bench.serving", url) as port:
+                if not rows:
+                    await _converse(url)
+                ours, bare = await asyncio.to_thread(_measure, url, port, request)
+            rate, floor = (len(times) / (ROUNDS * SECONDS) for times in (ours, bare))
+            rows.append(
+                Row(
+                    f"GET active conversation, 20 messages, {process}",
+                    f"{rate:,.0f}/s (p50 {percentile(ours, 50):.1f} ms)",
+                    f"bare aiohttp handler {floor:,.0f}/s (p50 {percentile(bare, 50):.1f} ms)",
+                    f"{rate / floor:.0%}",
+                    "≥ 85 %",
+                )
+            )
+    return rows
 
 
 async def _converse(url: str) -> None:
@@ -53,29 +59,27 @@ async def _converse(url: str) -> None:
         await start_dialogue(log, conversation_id=1, user_id=LEARNER, exchanges=9)
 
 
-def _measure(url: str, token: str) -> tuple[list[float], list[float]]:
-    request = http_request("GET", CONVERSATIONS, token)
+def _measure(url: str, service_port: int, request: bytes) -> tuple[list[float], list[float]]:
     ours: list[float] = []
     bare: list[float] = []
-    with server("tests.bench.serving", url) as service_port:
-        body = _one(service_port, request)
-        asyncio.run(_store(url, body))
-        with server("tests.bench.bare", url) as bare_port:
-            assert _one(bare_port, request) == body
-            for port in (service_port, bare_port):
-                run_load(port, [request], CONNECTIONS, 1.0)
-            for _ in range(ROUNDS):
-                for port, times in ((service_port, ours), (bare_port, bare)):
-                    measured, bad = run_load(port, [request], CONNECTIONS, SECONDS)
-                    assert bad == 0
-                    times += measured
+    body = _one(service_port, request)
+    asyncio.run(_store(url, body))
+    with server("tests.bench.bare", url) as bare_port:
+        assert _one(bare_port, request) == body
+        for port in (service_port, bare_port):
+            run_load(port, [request], CONNECTIONS, 1.0)
+        for _ in range(ROUNDS):
+            for port, times in ((service_port, ours), (bare_port, bare)):
+                measured, bad = run_load(port, [request], CONNECTIONS, SECONDS)
+                assert bad == 0
+                times += measured
     return ours, bare
 
 
 async def _store(url: str, body: str) -> None:
     connection = await connect(url)
     await connection.execute(_BARE)
-    await connection.execute("INSERT INTO bare_rows VALUES (1, $1)", body)
+    await connection.execute("INSERT INTO bare_rows VALUES (1, $1) ON CONFLICT DO NOTHING", body)
     await connection.close()
 
 
