@@ -1,4 +1,7 @@
-"""``python -m tests.bench [NAME…]``: runs the benchmarks and prints one table of ratios."""
+"""``python -m tests.bench [NAME…]``: runs the benchmarks and prints one table of ratios.
+
+With ``--write`` all of them are run, and the table goes into the README.
+"""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,7 +11,7 @@ from tests.bench.analysing import bench_analytics
 from tests.bench.appending import bench_append
 from tests.bench.auditing import bench_audit
 from tests.bench.counting import bench_rows
-from tests.bench.measuring import Row, benchmark_server, print_table
+from tests.bench.measuring import Row, benchmark_server, commit, table, write_table
 from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
 from tests.bench.rebuilding import bench_rebuild
@@ -35,7 +38,10 @@ async def _run(name: str, url: str) -> list[Row]:
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(BENCHMARKS)
+    write = sys.argv[1:] == ["--write"]
+    if write and commit().endswith("+"):
+        sys.exit("commit first: the README names the commit that its figures are of")
+    chosen = list(BENCHMARKS) if write else sys.argv[1:] or list(BENCHMARKS)
     unknown = set(chosen) - set(BENCHMARKS)
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
@@ -44,7 +50,9 @@ def main() -> None:
         for name in chosen:
             print(f"… {name}", file=sys.stderr, flush=True)
             rows += run(_run(name, url))
-    print_table(rows)
+    print(table(rows))
+    if write:
+        write_table(rows)
 
 
 main()

@@ -129,4 +129,5 @@ async def fill(url: str, dialogues: int) -> None:
                 group.create_task(one(number))
     connection = await connect(url)
     await connection.execute("VACUUM ANALYZE", timeout=600)
+    await connection.execute("CHECKPOINT", timeout=600)
     await connection.close()

@@ -1,9 +1,13 @@
 """What the benchmarks share: a server with fsync on, figures, a table of ratios."""
 
+import os
+import platform
 import statistics
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
 from uuid import uuid4
@@ -13,6 +17,9 @@ import msgspec
 from eventstore.connections import connect
 from service.database import prepare
 from service.embedded import EmbeddedPostgres
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN, END = "<!-- figures: make bench ARGS=--write -->", "<!-- end of figures -->"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -69,9 +76,35 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def print_table(rows: Sequence[Row]) -> None:
-    """The rows as a Markdown table, as the README has it."""
-    print("| what | ours | beside | ratio | goal |")
-    print("|---|---|---|---|---|")
-    for row in rows:
-        print(f"| {row.what} | {row.ours} | {row.beside} | {row.ratio} | {row.goal} |")
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table, below when and where they were measured."""
+    lines = [
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {commit()}, Python "
+        f"{platform.python_version()}, {os.cpu_count()} shared cores ({platform.machine()}).",
+        "",
+        "| what | ours | beside | ratio | goal |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [f"| {r.what} | {r.ours} | {r.beside} | {r.ratio} | {r.goal} |" for r in rows]
+    return "\n".join(lines)
+
+
+def commit() -> str:
+    """The short id of the commit that is checked out; with a + where files differ from it."""
+    found = _git("rev-parse", "--short", "HEAD")
+    return found + ("+" if _git("status", "--porcelain") else "")
+
+
+def write_table(rows: Sequence[Row]) -> None:
+    """Puts the table into the README, in place of the one that is there."""
+    text = README.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", "utf-8")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=README.parent, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
