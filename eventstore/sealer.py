@@ -16,7 +16,15 @@ import msgspec
 import structlog
 
 from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
-from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
+from eventstore.connections import (
+    AWAY,
+    DATABASE_ERRORS,
+    KEPT_PLANS,
+    AccountConnection,
+    Connection,
+    LogGrowth,
+    connect,
+)
 from eventstore.errors import CheckpointFilesFailed, EventStoreError, LogDamaged
 from eventstore.keys import KeyPlace, open_signer
 from eventstore.notes import Checkpoint, sign
@@ -34,6 +42,7 @@ _SLICE = 2_048
 
 _SAY_AGAIN = 60.0
 _SESSION = {
+    **KEPT_PLANS,
     # What the files know must not be lost by the database.
     "synchronous_commit": "on",
     # A machine that is gone without a word holds the lock until the server notices.
@@ -83,6 +92,7 @@ class Sealer:
         self._folder = folder
         self._seconds = seconds
         self._height = height
+        self._growth = LogGrowth()
         self._sound: set[int] = set()
         self._said: dict[tuple[str, int], float] = {}
 
@@ -99,7 +109,7 @@ class Sealer:
                 await asyncio.sleep(_LOOK)
 
     @asynccontextmanager
-    async def leading(self) -> AsyncIterator[Connection]:
+    async def leading(self) -> AsyncIterator[AccountConnection]:
         """The connection whose session leads; waits for the one before it to end.
 
         All that a leader writes goes over this connection. So when its session is lost, and with
@@ -116,13 +126,15 @@ class Sealer:
         finally:
             connection.terminate()
 
-    async def seal(self, connection: Connection) -> None:
+    async def seal(self, connection: AccountConnection) -> None:
         """One round: each log up to the head that it has now.
 
         An account with which something is wrong is left as it is and told of, in this round and
         those to come, and the others are sealed.
         """
         states = await sealing_states(connection)
+        self._growth.reached(max((state.head for state in states), default=0))
+        await connection.renew_plans(self._growth)
         await self._look_for_lost({state.account_id for state in states})
         for state in states:
             account_id = state.account_id

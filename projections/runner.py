@@ -10,7 +10,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from eventstore.connections import AWAY, DATABASE_ERRORS, Pool
+from eventstore.connections import AWAY, DATABASE_ERRORS, LogGrowth, Pool
 from eventstore.link import EVERY_ACCOUNT, Link, rung
 from sql.loader import query
 
@@ -44,10 +44,12 @@ class Runner:
     Args:
         pool: Its role may execute `advance_projection_v1`.
         link: Tells of new events.
+        growth: Is told how long the logs have become, also those that others append to.
     """
 
-    def __init__(self, pool: Pool, link: Link) -> None:
+    def __init__(self, pool: Pool, link: Link, growth: LogGrowth | None = None) -> None:
         self._pool = pool
+        self._growth = growth or LogGrowth()
         self._link = link
         self._places = asyncio.Semaphore(AT_ONCE)
         self._steps: dict[Follower, int] = {}
@@ -80,6 +82,7 @@ class Runner:
             Follower(row["name"], row["generation"], row["account_id"]): row
             for row in await self._pool.fetch(query("list_followers_behind"))
         }
+        self._growth.reached(max((row["head"] for row in rows.values()), default=0))
         behind = {follower: row["behind"] for follower, row in rows.items()}
         # An operator who resumes a projection clears its error.
         due = [

@@ -53,10 +53,10 @@ def _faults(statement: exp.Expr) -> Iterator[str]:
                 yield from _join_faults(node, derived)
             case exp.Lateral():
                 yield from _fence_faults(node)
-            case exp.Exists() | exp.In() if _in_condition(node):
+            case exp.Exists() | exp.In() | exp.Any() if _asks(node) and not _is_shown(node):
                 yield (
-                    "EXISTS and IN of a SELECT are joined in an order that the planner chooses: "
-                    "use = ANY (ARRAY(SELECT …))"
+                    "EXISTS, IN and ANY of a SELECT are joined in an order that the planner "
+                    "chooses: use = ANY (ARRAY(SELECT …))"
                 )
 
 
@@ -65,7 +65,7 @@ def _write_faults(
 ) -> Iterator[str]:
     if node.args.get(joined):
         yield f"{form} joins in an order that the planner chooses: {better}"
-    elif not node.find(exp.Any):
+    elif not _is_keyed(node):
         yield f"{form.split()[0]} reads its whole table: {better}"
 
 
@@ -104,10 +104,31 @@ def _fence_faults(lateral: exp.Lateral) -> Iterator[str]:
             yield f"the look-up in {_name(source.this)} has no OFFSET 0 or LIMIT"
 
 
-def _in_condition(node: exp.Expression) -> bool:
-    """Whether it asks a SELECT, and is a condition on rows."""
-    asks = isinstance(node, exp.Exists) or bool(node.args.get("query"))
-    return asks and isinstance(node.find_ancestor(exp.Where, exp.Select), exp.Where)
+def _asks(node: exp.Expr) -> bool:
+    """Whether it asks a SELECT, and no array."""
+    if isinstance(node, exp.Any):
+        return isinstance(node.this, exp.Subquery | exp.Select)
+    return isinstance(node, exp.Exists) or bool(node.args.get("query"))
+
+
+def _is_shown(node: exp.Expr) -> bool:
+    """Whether it is a value among those selected, not a condition on rows."""
+    above = node.find_ancestor(exp.Where, exp.Join, exp.Having, exp.Select)
+    return isinstance(above, exp.Select)
+
+
+def _is_keyed(node: exp.Update | exp.Delete) -> bool:
+    """Whether its own condition compares a column with an array of what a SELECT gives."""
+    where = node.args.get("where")
+    return where is not None and any(
+        isinstance(compared.this, exp.Column) and _is_selected_array(compared.expression)
+        for compared in where.find_all(exp.EQ)
+    )
+
+
+def _is_selected_array(compared: exp.Expr) -> bool:
+    array = compared.this.unnest() if isinstance(compared, exp.Any) else None
+    return isinstance(array, exp.Array) and array.find(exp.Select) is not None
 
 
 def _name(source: exp.Expression) -> str:

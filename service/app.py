@@ -81,7 +81,12 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, services, 0)
         job = RetentionJob(workers, Retention(events, pool, link))
-        for work in (_warm_up(model), sweeper.run(), Runner(workers, link).run(), job.run()):
+        for work in (
+            _warm_up(model),
+            sweeper.run(),
+            Runner(workers, link, growth).run(),
+            job.run(),
+        ):
             await stack.enter_async_context(_background(work))
         if settings.seal_seconds:
             from service.sealing import make_sealer

@@ -243,5 +243,5 @@ def growing(found: dict[str, list[Cost]]) -> dict[str, list[Cost]]:
         name: costs
         for name, costs in found.items()
         if len({cost.rows for cost in costs}) > 1
-        or max(cost.pages for cost in costs) > 2 * min(cost.pages for cost in costs)
+        or max(cost.pages for cost in costs) > 2 * min(cost.pages for cost in costs) + 4
     }

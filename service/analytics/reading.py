@@ -135,6 +135,7 @@ class Figures:
             self._pool.acquire(account_id) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            await connection.execute(query("read_many_rows"))
             if lock:
                 await connection.execute(query("lock_figures"))
             yield connection

@@ -137,9 +137,8 @@ DECLARE
 BEGIN
     PERFORM set_config('plan_cache_mode',
                        CASE WHEN kept THEN 'force_generic_plan' ELSE 'force_custom_plan' END, true);
-    IF kept THEN
-        PERFORM set_config('enable_seqscan', 'off', true);
-    END IF;
+    PERFORM set_config(setting, CASE WHEN kept THEN 'off' ELSE 'on' END, true)
+       FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan']) AS setting;
 END
 $$;
 

@@ -7,14 +7,20 @@ SELECT v.conversation_id, v.user_id, due.days,
                 WHERE h.account_id = $1 AND h.user_id = v.user_id
                   AND h.released_at IS NULL) AS held
   FROM read.conversations v
-  LEFT JOIN read.retention_rules own ON own.account_id = $1 AND own.course_id = v.course_id
+  LEFT JOIN LATERAL (
+       SELECT r.course_id, r.days FROM read.retention_rules r
+        WHERE r.account_id = $1 AND r.course_id = v.course_id
+       OFFSET 0) own ON true
   LEFT JOIN read.retention_rules common ON common.account_id = $1 AND common.course_id = 0
  CROSS JOIN LATERAL (
        SELECT CASE WHEN own.course_id IS NULL THEN common.days ELSE own.days END AS days) due
  CROSS JOIN LATERAL (
        SELECT count(*) AS texts
          FROM events e
-         JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
+        CROSS JOIN LATERAL (
+              SELECT FROM event_content c
+               WHERE c.account_id = $1 AND c.position = e.position
+              OFFSET 0) text
         WHERE e.account_id = $1 AND e.conversation_id = v.conversation_id
           AND e.position > coalesce(v.text_removed_upto, 0)) kept
  WHERE v.account_id = $1 AND v.conversation_id > $2 AND v.workflow_state = 'completed'

@@ -1,4 +1,5 @@
-SELECT p.name, p.generation, h.account_id, h.position - coalesce(c.position, 0) AS behind,
+SELECT p.name, p.generation, h.account_id, h.position AS head,
+       h.position - coalesce(c.position, 0) AS behind,
        c.error IS NOT NULL AS stopped
   FROM projections p
  CROSS JOIN log_heads h

@@ -22,6 +22,8 @@ DEEDS: dict[str, Callable[[Learner], list[Step]]] = {
     "a reply comes": lambda one: [one.says(), one.is_answered()],
     "a reply comes that covers": lambda one: [one.says(), one.is_answered_well()],
     "a reply fails": lambda one: [one.says(), one.is_not_answered()],
+    "a reply is cancelled": lambda one: [one.says(), one.deletes()],
+    "an opening fails": lambda one: [one.asks_to_open(), one.opening_fails()],
     "a judgement comes late": lambda one: [one.says(), one.is_answered(), one.is_judged_late([1])],
     "a vote is given": lambda one: [one.gets_feedback(one.replies[-1], text="Good")],
     "a vote is withdrawn": lambda one: [one.loses_feedback(next(iter(one.votes.values())))],

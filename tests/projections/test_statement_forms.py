@@ -75,14 +75,25 @@ def test_the_projection_to_begin_with_has_such_a_form_too() -> None:
         (
             f"INSERT INTO seen SELECT e.id FROM events e WHERE {RANGE}"
             " AND e.id NOT IN (SELECT t.id FROM turns t WHERE true)",
-            "EXISTS and IN of a SELECT",
+            "EXISTS, IN and ANY of a SELECT",
         ),
         (
             f"INSERT INTO seen SELECT e.id FROM events e WHERE {RANGE}"
             " AND EXISTS (SELECT FROM turns t WHERE t.id = e.id)",
-            "EXISTS and IN of a SELECT",
+            "EXISTS, IN and ANY of a SELECT",
         ),
         ("INSERT INTO seen SELECT (", "it cannot be read"),
+        (
+            f"INSERT INTO seen SELECT e.id FROM events e WHERE {RANGE}"
+            " AND e.id = ANY (SELECT t.id FROM turns t WHERE true)",
+            "EXISTS, IN and ANY of a SELECT",
+        ),
+        (
+            f"INSERT INTO seen SELECT min(e.id) FROM events e WHERE {RANGE} GROUP BY e.stream"
+            " HAVING EXISTS (SELECT FROM turns t WHERE t.id = min(e.id))",
+            "EXISTS, IN and ANY of a SELECT",
+        ),
+        ("UPDATE turns t SET seen = (1 = ANY (t.list))::int", "UPDATE reads its whole table"),
     ],
 )
 def test_a_form_that_leaves_a_choice_is_named(statement: str, fault: str) -> None:

@@ -1,7 +1,8 @@
 INSERT INTO experiences AS x (account_id, experience_id, course_id, version, title, description,
                               facts, learning_objective, pedagogical_guidance, workflow_state,
                               created_at, updated_at)
-SELECT k.account_id, k.experience_id, k.course_id, k.version, k.title, k.description, k.facts,
+SELECT DISTINCT ON (k.experience_id)
+       k.account_id, k.experience_id, k.course_id, k.version, k.title, k.description, k.facts,
        k.learning_objective, k.pedagogical_guidance, 'deleted', k.created_at, e.recorded_at
   FROM events e
  CROSS JOIN LATERAL (
@@ -12,5 +13,6 @@ SELECT k.account_id, k.experience_id, k.course_id, k.version, k.title, k.descrip
  WHERE e.account_id = apply.account
    AND e.position > apply.after_position AND e.position <= apply.upto_position
    AND e.type = 'experience_deleted.v1'
+ ORDER BY k.experience_id, e.position DESC
     ON CONFLICT (account_id, experience_id) DO UPDATE SET
        workflow_state = excluded.workflow_state, updated_at = excluded.updated_at;

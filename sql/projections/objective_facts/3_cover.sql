@@ -5,12 +5,13 @@ INSERT INTO objective_facts AS o (
     user_id, started_at, covered_at, turn_id, turn_number, evidence_message_id, position)
 SELECT k.account_id, k.conversation_id, k.objective, k.course_id, k.experience_id,
        k.experience_version, k.user_id, k.started_at, f.recorded_at, f.turn_id::uuid,
-       (SELECT c.turns FROM conversation_turns c
-         WHERE c.account_id = apply.account AND c.conversation_id = f.conversation_id)
-       - (SELECT count(*) FROM events p
-           WHERE p.account_id = apply.account AND p.conversation_id = f.conversation_id
-             AND p.position > asked.position AND p.position <= apply.upto_position
-             AND p.type = 'message_posted.v1'),
+       CASE WHEN asked.position IS NOT NULL THEN
+            (SELECT c.turns FROM conversation_turns c
+              WHERE c.account_id = apply.account AND c.conversation_id = f.conversation_id)
+            - (SELECT count(*) FROM events p
+                WHERE p.account_id = apply.account AND p.conversation_id = f.conversation_id
+                  AND p.position > asked.position AND p.position <= apply.upto_position
+                  AND p.type = 'message_posted.v1') END,
        f.message_id::uuid, f.position
   FROM (SELECT DISTINCT ON (e.conversation_id, c.value->>'objective')
                e.conversation_id, (c.value->>'objective')::bigint AS objective,
