@@ -12,7 +12,7 @@ import msgspec
 
 from eventstore.codec import encode
 from eventstore.events import type_name
-from eventstore.records import Metadata, NewEvent, RecordedEvent
+from eventstore.records import SALT, Metadata, NewEvent, RecordedEvent
 
 MAX_BATCH = 256
 SMALL_BATCH = 64
@@ -59,7 +59,7 @@ def new_item(
         metadata=metadata,
         metadata_texts=_metadata_texts(events, metadata),
         data_texts=[encode(e.event) for e in events],
-        salts=[None if e.content is None else os.urandom(16) for e in events],
+        salts=[None if e.content is None else os.urandom(SALT) for e in events],
         since=loop.time(),
         done=loop.create_future(),
     )

@@ -7,6 +7,7 @@ import msgspec
 
 from eventstore.copying import Row
 from eventstore.findings import Findings
+from eventstore.records import SALT
 
 
 class LineData(msgspec.Struct, frozen=True, gc=False):
@@ -116,6 +117,10 @@ class LineChecks:
             self._miss(line)
         else:
             self.texts += 1
+            if len(salt) != SALT:
+                self._findings.add(
+                    line.position, f"the event's salt has {len(salt)} bytes and not {SALT}"
+                )
             if sha256(salt + content).hexdigest() != line.content_hash:
                 self._findings.add(
                     line.position, "the event's text or salt is not what the event commits to"

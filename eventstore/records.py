@@ -77,5 +77,8 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
 NO_STREAM: Literal[0] = 0
 """Expected revision of a stream that has no event yet."""
 
+SALT = 16
+"""Bytes of a text's salt. Were it of any length, a text's beginning could be moved into it."""
+
 NO_END = 2**63 - 1
 """The revision to read up to where there is no bound."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
 from projections.install import check_projections, install
@@ -14,7 +15,9 @@ from service.embedded import EmbeddedPostgres
 from service.errors import SettingsError
 from service.settings import Settings
 from sql.errors import DatabaseUnfit
-from sql.migrator import check_schema, migrate, schema_lock
+from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
+
+log = structlog.get_logger("colloquy")
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -76,6 +79,8 @@ async def prepare(url: str, progress: Progress = silent, own: Path | None = None
     try:
         async with schema_lock(connection):
             done = await migrate(connection)
+            for constraint in await violated_constraints(connection):
+                log.error("constraint_violated", constraint=constraint, see="colloquy audit verify")
             done += await install(connection, url, progress)
             return done + await install_own(connection, url, own, progress)
     finally:

@@ -48,6 +48,20 @@ async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Mi
         )
 
 
+async def violated_constraints(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    """Checks what rows from before a constraint was made were not held to.
+
+    Args:
+        connection: The owner's, holding the schema lock.
+
+    Returns:
+        The constraints that some rows do not meet, each with its table: what is wrong with these
+        rows is for an audit to tell. The others hold from now on.
+    """
+    rows = await connection.fetch(query("validate_constraints"), timeout=_PATIENCE)
+    return [f"{row['name']} of {row['relation']}" for row in rows if not row["met"]]
+
+
 async def check_schema(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Raises a `DatabaseUnfit` unless the schema is exactly this program's."""
     check_server(connection)

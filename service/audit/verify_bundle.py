@@ -16,7 +16,8 @@ One file, for any Python from 3.9 on, that needs nothing but the standard librar
    of the hashes in proof.txt, has the root that the checkpoint says.
 4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys, for this log. So are the
    earlier ones in checkpoints.ndjson, and the tree begins with the tree of each of them.
-5. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt, then text).
+5. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt of 16 bytes,
+   then text).
 
 It proves that what is here was in the log, in this order, when the checkpoint was signed. It does
 not prove that a selection left nothing out; a bundle of the whole log does.
@@ -53,6 +54,8 @@ NAMES = {"course": ("course_id",), "user": ("user_id", "learner_id")}
 SPEAKING = ("opening_requested.v1", "message_posted.v1")
 """Types of events that make a conversation one of the user whom they name."""
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+SALT = re.compile(r"[0-9a-f]{32}")
+"""Of one length: else a text's beginning could be moved into its salt."""
 HASH = re.compile(r"[0-9a-f]{64}")
 Keys = Dict[Tuple[str, bytes], bytes]
 """Public keys by name and id, as signatures name them."""
@@ -412,7 +415,8 @@ class Texts:
         text: dict[str, Any] = parse(line, where, dict)
         sound = list(text) == ["position", "salt", "content"] and type(text["position"]) is int
         check(sound and isinstance(text["content"], str), f"{where}: this is no text of an event")
-        check(re.fullmatch("([0-9a-f]{2})*", str(text["salt"])) is not None, f"{where}: no salt")
+        salt = str(text["salt"])
+        check(SALT.fullmatch(salt) is not None, f"{where}: this is no salt of 16 bytes: {salt!r}")
         return text
 
     def of(self, event: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ SELECT 1, n, 'dialogue-1-' || n % 400, 1 + n / 400, gen_random_uuid(),
 """
 FILL_CONTENT = """
 INSERT INTO event_content (account_id, position, subject_id, salt, content)
-SELECT 1, n, n % 400, '', 'Hello' FROM generate_series(1, 20000) AS n
+SELECT 1, n, n % 400, uuid_send(gen_random_uuid()), 'Hello' FROM generate_series(1, 20000) AS n
 """
 AMBIGUOUS = """
 SELECT i.indexrelid::regclass::text

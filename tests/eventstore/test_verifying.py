@@ -63,7 +63,18 @@ async def test_the_verified_line_is_the_leaf_that_the_sealer_hashes(sealed: Seal
 
 CHANGES = {
     "text": ("UPDATE event_content SET content = 'x' WHERE position = 5", 5, "text or salt"),
-    "salt": ("UPDATE event_content SET salt = '\\x00' WHERE position = 5", 5, "text or salt"),
+    "salt": (
+        "UPDATE event_content SET salt = uuid_send(gen_random_uuid()) WHERE position = 5",
+        5,
+        "text or salt",
+    ),
+    "text moved into the salt": (
+        "ALTER TABLE event_content DROP CONSTRAINT event_content_salt;"
+        "UPDATE event_content SET salt = salt || convert_to(left(content, 3), 'UTF8'),"
+        " content = substr(content, 4) WHERE position = 5",
+        5,
+        "the event's salt has 19 bytes and not 16",
+    ),
     "timestamp": (
         "UPDATE events SET recorded_at = recorded_at + interval '1 us' WHERE position = 12",
         12,
@@ -114,7 +125,7 @@ CHANGES = {
         "text is missing, and no erasure",
     ),
     "stray text": (
-        "INSERT INTO event_content VALUES (1, 40, 101, '\\x00', 'x')",
+        "INSERT INTO event_content VALUES (1, 40, 101, uuid_send(gen_random_uuid()), 'x')",
         40,
         "a text, but no event",
     ),

@@ -49,7 +49,7 @@ FILL = (
     " (account_id, position, stream, revision, event_id, type, data, metadata, recorded_at)"
     f" SELECT 1, {2 * MANY} + n, 'access', n, gen_random_uuid(), 'history_read.v1',"
     """ '{"course_id": 9}', '{"actor": {"id": 7}}', now() FROM generate_series(1, 20) n""",
-    "INSERT INTO event_content SELECT 1, n, n % 400, '', 'Hello'"
+    "INSERT INTO event_content SELECT 1, n, n % 400, uuid_send(gen_random_uuid()), 'Hello'"
     f" FROM generate_series(1, {2 * MANY}) n",
 )
 BEARER = "sha256('{user}'::bytea)"

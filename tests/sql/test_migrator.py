@@ -23,7 +23,7 @@ from sql.errors import (
     ServerTooOld,
 )
 from sql.loader import Migration, migrations
-from sql.migrator import check_schema, migrate, schema_lock
+from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
 from tests.eventstore.building import append, message
 
 ALL = [migration.name for migration in migrations()]
@@ -195,3 +195,31 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path
     await owner.close()
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+BAD_SALT = (
+    "ALTER TABLE event_content DROP CONSTRAINT event_content_salt",
+    "INSERT INTO event_content VALUES (1, 1, 101, '\\x00', 'ext')",
+    "ALTER TABLE event_content"
+    " ADD CONSTRAINT event_content_salt CHECK (octet_length(salt) = 16) NOT VALID",
+)
+VALIDATED = "SELECT convalidated FROM pg_constraint WHERE conname = 'event_content_salt'"
+
+
+async def test_rows_from_before_a_constraint_do_not_stop_a_start(
+    owner: Connection, database_url: str
+) -> None:
+    for statement in BAD_SALT:
+        await owner.execute(statement)
+    assert await violated_constraints(owner) == ["event_content_salt of event_content"]
+    assert await prepare(database_url) == []
+    assert not await owner.fetchval(VALIDATED)
+    with pytest.raises(asyncpg.CheckViolationError, match="event_content_salt"):
+        await owner.execute("INSERT INTO event_content VALUES (1, 2, 101, '\\x00', 'ext')")
+
+
+async def test_a_constraint_that_all_rows_meet_is_validated_at_the_start(
+    owner: Connection, database_url: str
+) -> None:
+    assert await owner.fetchval(VALIDATED)
+    assert await violated_constraints(owner) == []

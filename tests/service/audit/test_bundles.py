@@ -241,6 +241,22 @@ async def test_lines_cannot_be_reordered_left_out_or_doubled(
             assert found
 
 
+@pytest.mark.parametrize("moved", [1, 7, -4])
+async def test_no_part_of_a_text_can_be_moved_into_its_salt_or_back(
+    bundle: Path, sealed: Sealed, moved: int
+) -> None:
+    """The hash of both together stays the same."""
+    path = bundle / "content.ndjson"
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    text = json.loads(first)
+    whole = bytes.fromhex(text["salt"]) + text["content"].encode()
+    text["salt"] = whole[: 16 + moved].hex()
+    text["content"] = whole[16 + moved :].decode("utf-8", "surrogateescape")
+    path.write_bytes(json.dumps(text).encode() + b"\n" + b"".join(others))
+    make_anew(bundle)
+    assert "this is no salt of 16 bytes" in problem(bundle, vkey_of(sealed, bundle.parent))
+
+
 async def test_a_text_that_was_withheld_is_told(bundle: Path, sealed: Sealed) -> None:
     """Whether it was erased after the checkpoint, a bundle cannot know; it says that it lacks."""
     path = bundle / "content.ndjson"

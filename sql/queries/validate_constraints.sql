@@ -1,0 +1,6 @@
+-- The constraints that rows were not held to when they were made: whether they are met now.
+SELECT c.conrelid::regclass::text AS relation, c.conname AS name,
+       validate_constraint_v1(c.conrelid, c.conname) AS met
+  FROM pg_constraint c
+ WHERE NOT c.convalidated AND c.contype = 'c'
+   AND c.connamespace = 'public'::regnamespace
