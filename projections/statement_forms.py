@@ -6,7 +6,8 @@ the index of a look-up:
 
 - INSERT … SELECT from the range;
 - the same with ON CONFLICT DO UPDATE by the full key, which is looked up without a plan;
-- UPDATE and DELETE of one table with ``key = ANY (ARRAY(SELECT … FROM the range))``;
+- UPDATE and DELETE of one table with ``key = ANY (ARRAY(SELECT … FROM the range))``, by ``ctid``
+  where the key has several columns, since PostgreSQL 15 and 16 may look up the first of them only;
 - the range CROSS JOIN LATERAL a look-up by the full key, fenced by OFFSET 0 or LIMIT.
 """
 
