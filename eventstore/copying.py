@@ -7,10 +7,10 @@ from typing import Any
 from eventstore.connections import Connection
 from eventstore.errors import LogDamaged
 
-Row = tuple[int, bytes, bytes | None, bytes | None]
-"""Position, line, and salt and text where the event has a text that is still there.
+Row = tuple[int, bytes, bytes | None, bytes | None, int]
+"""Position, line, and salt, text and subject where the event has a text that is still there.
 
-A line that the database cannot put together is empty.
+A line that the database cannot put together is empty. Without a text the subject is 0.
 """
 
 Take = Callable[[Sequence[Row]], Awaitable[None]]
@@ -19,7 +19,9 @@ FOR_EVER = 7 * 86_400.0
 """Seconds that a statement over a whole log may take."""
 
 _HEADER = 19  # "PGCOPY\n\xff\r\n\0", flags, length of an extension
-_FIRST = struct.Struct("!hiqi")
+_FIRST = struct.Struct("!hiqiqi")
+"""Number of fields; lengths and values of position and subject; length of the line."""
+
 _LENGTH = struct.Struct("!i")
 
 
@@ -87,11 +89,11 @@ def _row(
 ) -> tuple[Row | None, int]:
     """The row at a place, and where the next begins; or None, and how far the buffer must go."""
     end = len(buffer)
-    if at + 18 > end:
-        return None, at + 18
-    fields, width, position, size = first(buffer, at)
-    _check_kind(fields, width)
-    at += 18
+    if at + 30 > end:
+        return None, at + 30
+    fields, width, position, second_width, subject, size = first(buffer, at)
+    _check_kind(fields, width, second_width)
+    at += 30
     salt_at = (at + size if size > 0 else at) + 4  # a line that is NULL has a length of -1
     if salt_at > end:
         return None, salt_at
@@ -102,17 +104,17 @@ def _row(
         return None, text_at
     (text_size,) = length(buffer, text_at - 4)
     if size < 0 and text_size < 0:
-        return (position, line, None, None), text_at
+        return (position, line, None, None, 0), text_at
     _check_both(position, size, text_size)
     after = text_at + text_size
     if after > end:
         return None, after
-    return (position, line, buffer[salt_at : text_at - 4], buffer[text_at:after]), after
+    return (position, line, buffer[salt_at : text_at - 4], buffer[text_at:after], subject), after
 
 
-def _check_kind(fields: int, width: int) -> None:
-    if fields != 4 or width != 8:
-        raise LogDamaged(f"a row of the log has {fields} fields, the first of {width} bytes")
+def _check_kind(fields: int, *widths: int) -> None:
+    if fields != 5 or widths != (8, 8):
+        raise LogDamaged(f"a row of the log has {fields} fields, the first two of {widths} bytes")
 
 
 def _check_both(position: int, salt: int, text: int) -> None:

@@ -9,6 +9,9 @@ from eventstore.copying import Row
 from eventstore.findings import Findings
 from eventstore.records import SALT
 
+_DIALOGUE = "dialogue-"
+"""How streams of dialogues begin: `dialogue-<experience>-<learner>`."""
+
 
 class LineData(msgspec.Struct, frozen=True, gc=False):
     """What these checks read of an event's data."""
@@ -33,8 +36,10 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 class LineChecks:
     """Goes through all lines of an account's log in order.
 
-    Texts that are not there must have been removed as the log says: later than the text stands
-    the expiry of its conversation, or the erasure of the learner whose conversation it is.
+    A text must be kept as the words of the learner in whose dialogue its conversation is: else the
+    learner's erasure passes it by. Texts that are not there must have been removed as the log
+    says: later than the text stands the expiry of its conversation, or the erasure of its learner.
+    A text that is there although one of these stands later was withheld from it, or put back.
 
     Args:
         account_id: Of the log.
@@ -50,6 +55,10 @@ class LineChecks:
         self._learners: dict[int, int] = {}
         self._bare: dict[int, tuple[int, int, int | None]] = {}
         self._erased: dict[int, int] = {}
+        self._standing: dict[int, int] = {}
+        """The first text that is there, by conversation."""
+        self._conversations: dict[int, set[int]] = {}
+        """Conversations with texts that are there, by learner."""
         self.position = 0
         self.texts = 0
         self.removed = 0
@@ -57,7 +66,7 @@ class LineChecks:
     def take(self, rows: Sequence[Row]) -> None:
         """Checks the next lines."""
         decode = self._decoder.decode
-        for position, text, salt, content in rows:
+        for position, text, salt, content, subject in rows:
             try:
                 line = decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -74,7 +83,7 @@ class LineChecks:
             self.position = line.position
             self._revisions[stream] = revision
             self._recorded_at = line.recorded_at
-            self._check_text(line, salt, content)
+            self._check_text(line, salt, content, subject)
 
     def end(self) -> None:
         """All lines were there: what is missing is missing for good."""
@@ -105,39 +114,77 @@ class LineChecks:
                 f"the event was recorded at {line.recorded_at}, before the one that it follows",
             )
 
-    def _check_text(self, line: Line, salt: bytes | None, content: bytes | None) -> None:
-        conversation, learner = line.conversation_id, line.data.user_id
-        if learner is not None:
-            self._follow(line, conversation, learner)
+    def _check_text(
+        self, line: Line, salt: bytes | None, content: bytes | None, subject: int
+    ) -> None:
+        learner = self._learner(line)
+        self._remove(line)
         if line.content_hash is None:
             if content is not None:
                 self._findings.add(line.position, "there is a text, but the event never had one")
         elif salt is None or content is None:
             self.removed += 1
-            self._miss(line)
+            self._miss(line, learner)
         else:
             self.texts += 1
-            if len(salt) != SALT:
-                self._findings.add(
-                    line.position, f"the event's salt has {len(salt)} bytes and not {SALT}"
-                )
-            if sha256(salt + content).hexdigest() != line.content_hash:
-                self._findings.add(
-                    line.position, "the event's text or salt is not what the event commits to"
-                )
+            self._check_commitment(line, salt, content)
+            self._check_subject(line, learner, subject)
 
-    def _follow(self, line: Line, conversation: int | None, learner: int) -> None:
-        """Keeps whose conversation it is, and what was removed; each such event names both."""
-        if line.type == "learner_erased.v1":
-            self._erased[learner] = line.position
-        if conversation is not None:
-            self._learners.setdefault(conversation, learner)
-            if line.type == "text_expired.v1":
-                self._bare.pop(conversation, None)
+    def _check_commitment(self, line: Line, salt: bytes, content: bytes) -> None:
+        if len(salt) != SALT:
+            self._findings.add(
+                line.position, f"the event's salt has {len(salt)} bytes and not {SALT}"
+            )
+        if sha256(salt + content).hexdigest() != line.content_hash:
+            self._findings.add(
+                line.position, "the event's text or salt is not what the event commits to"
+            )
 
-    def _miss(self, line: Line) -> None:
-        # A text of no conversation can only be covered by its learner's erasure.
+    def _check_subject(self, line: Line, learner: int | None, subject: int) -> None:
+        conversation = line.conversation_id
+        if learner is None or conversation is None:
+            self._findings.add(line.position, "the log does not say whose words the text is")
+            return
+        if subject != learner:
+            self._findings.add(
+                line.position,
+                f"the text is kept as words of user {subject}, the log says of user {learner}",
+            )
+        if conversation not in self._standing:
+            self._standing[conversation] = line.position
+            self._conversations.setdefault(learner, set()).add(conversation)
+
+    def _learner(self, line: Line) -> int | None:
+        """Whose conversation the event is of, as the name of the dialogue's stream says."""
+        conversation = line.conversation_id
+        if conversation is None:
+            return None
+        if line.stream.startswith(_DIALOGUE) and conversation not in self._learners:
+            learner = line.stream.rpartition("-")[2]
+            if learner.isdecimal():
+                self._learners[conversation] = int(learner)
+        return self._learners.get(conversation)
+
+    def _remove(self, line: Line) -> None:
+        """Follows erasures and expiries: of all texts before them, and of none that is later."""
+        if line.type == "learner_erased.v1" and line.data.user_id is not None:
+            self._erased[line.data.user_id] = line.position
+            for conversation in self._conversations.pop(line.data.user_id, ()):
+                self._report_standing(conversation, line)
+        elif line.type == "text_expired.v1" and line.conversation_id is not None:
+            self._bare.pop(line.conversation_id, None)
+            self._report_standing(line.conversation_id, line)
+
+    def _report_standing(self, conversation: int, removal: Line) -> None:
+        first = self._standing.pop(conversation, None)
+        if first is not None:
+            self._findings.add(
+                first,
+                f"the text is there, but {removal.type} at position {removal.position} removed it",
+            )
+
+    def _miss(self, line: Line, learner: int | None) -> None:
+        # A text of no conversation is covered by nothing.
         key = -line.position if line.conversation_id is None else line.conversation_id
-        learner = self._learners.get(key, line.data.user_id)
         first = self._bare[key][0] if key in self._bare else line.position
         self._bare[key] = (first, line.position, learner)

@@ -278,7 +278,7 @@ class _Export:
         self._files[2].write(b"".join([hashes[node].hex().encode() + b"\n" for node in nodes]))
 
     def _text(self, row: Row) -> bytes:
-        position, _, salt, text = row
+        position, _, salt, text, _ = row
         assert salt is not None
         assert text is not None
         return self._encoder.encode(_Text(position, salt.hex(), text.decode())) + b"\n"

@@ -1,5 +1,5 @@
 -- Lines of positions ($2, $3] that are about a course: its experiences, all of its conversations.
-SELECT e.position, event_line_v1(e), c.salt, c.content
+SELECT e.position, coalesce(c.subject_id, 0), event_line_v1(e), c.salt, c.content
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
  WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3

@@ -1,6 +1,6 @@
 -- Lines of positions ($2, $3] that are about a learner: all of their conversations, their holds
 -- and erasures, and who read of them.
-SELECT e.position, event_line_v1(e), c.salt, c.content
+SELECT e.position, coalesce(c.subject_id, 0), event_line_v1(e), c.salt, c.content
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
  WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3

@@ -1,7 +1,7 @@
 -- The lines of positions ($2, $3], with what each commits to. The expression is that of
 -- event_line_v1, spelled out: a function can be replaced by who owns the database, this text
 -- cannot.
-SELECT e.position,
+SELECT e.position, coalesce(c.subject_id, 0),
        '{"account_id":' || e.account_id
            || ',"position":' || e.position
            || ',"stream":' || to_json(e.stream)

@@ -98,8 +98,8 @@ def message(text: str | None = "Hello", conversation_id: int = 1, user_id: int =
 
 
 def messages(number: int, conversation_id: int = 1) -> list[NewEvent]:
-    """So many messages, each with a text of its own."""
-    return [message(f"Message {n}", conversation_id) for n in range(number)]
+    """So many messages of the conversation's learner, each with a text of its own."""
+    return [message(f"Message {n}", conversation_id, 100 + conversation_id) for n in range(number)]
 
 
 def experience_created(experience_id: int = 1, course_id: int = 1, title: str = "Seasons") -> Step:

@@ -8,11 +8,14 @@ import pytest
 
 from eventstore.checkpoint_files import read_notes
 from eventstore.connections import connect
+from eventstore.events import AnyEvent
 from eventstore.keys import KeyPlace, list_keys, read_signer, rotate
 from eventstore.log import EventLog
 from eventstore.notes import Checkpoint, sign
+from eventstore.protection import LearnerErased, TextExpired
+from eventstore.records import NewEvent
 from sql.loader import query
-from tests.eventstore.building import ACCOUNT
+from tests.eventstore.building import ACCOUNT, append, messages
 from tests.eventstore.sealed import Sealed, owning, tamper
 
 LINES = 12
@@ -57,7 +60,7 @@ async def test_the_verified_line_is_the_leaf_that_the_sealer_hashes(sealed: Seal
     rows = await connection.fetch(query("copy_lines"), ACCOUNT, 0, 99)
     lines = await connection.fetch("SELECT event_line_v1(e) FROM events e ORDER BY position")
     await connection.close()
-    assert [row[1] for row in rows] == [line[0] for line in lines]
+    assert [row[2] for row in rows] == [line[0] for line in lines]
     assert len(rows) == LINES
 
 
@@ -74,6 +77,11 @@ CHANGES = {
         " content = substr(content, 4) WHERE position = 5",
         5,
         "the event's salt has 19 bytes and not 16",
+    ),
+    "subject": (
+        "UPDATE event_content SET subject_id = 999 WHERE position = 10",
+        10,
+        "kept as words of user 999, the log says of user 102",
     ),
     "timestamp": (
         "UPDATE events SET recorded_at = recorded_at + interval '1 us' WHERE position = 12",
@@ -166,6 +174,51 @@ async def test_a_change_is_found_where_it_was_made(sealed: Sealed, change: str) 
     await tamper(sealed.url, statement)
     where, what = await found(sealed)
     assert (where, problem in what) == (position, True), what
+
+
+REMOVALS: dict[str, tuple[str, AnyEvent]] = {
+    "expiry": (
+        "dialogue-1-101",
+        TextExpired(conversation_id=1, user_id=101, texts=8, rule="course", days=1),
+    ),
+    "erasure": (
+        "learner-101",
+        LearnerErased(
+            user_id=101, reason="asked", texts=8, conversations=1, names=0, identities=0, tokens=0
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+async def test_a_text_that_an_earlier_removal_should_have_taken_is_found(
+    sealed: Sealed, removal: str
+) -> None:
+    """Deleted are all texts of the conversation but one, which was kept back."""
+    stream, event = REMOVALS[removal]
+    await append(sealed.log, stream, NewEvent(event=event))
+    await tamper(sealed.url, "DELETE FROM event_content WHERE position <= 8 AND position <> 3")
+    where, what = await found(sealed)
+    assert (where, what) == (
+        3,
+        f"the text is there, but {event.__struct_config__.tag} at position 13 removed it",
+    )
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+async def test_a_text_that_came_after_a_removal_may_stand(sealed: Sealed, removal: str) -> None:
+    stream, event = REMOVALS[removal]
+    await append(sealed.log, stream, NewEvent(event=event))
+    await tamper(sealed.url, "DELETE FROM event_content WHERE position <= 8")
+    await sealed.say(1)
+    report = await sealed.verify()
+    assert (report.problem, report.removed, report.texts) == (None, 8, 5)
+
+
+async def test_a_text_in_no_dialogue_is_found(sealed: Sealed) -> None:
+    (message,) = messages(1, 9)
+    await append(sealed.log, "notes", message)
+    assert await found(sealed) == (13, "the log does not say whose words the text is")
 
 
 async def test_an_event_at_no_time_hides_none_of_those_after_it(sealed: Sealed) -> None:
