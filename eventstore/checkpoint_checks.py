@@ -1,6 +1,6 @@
 """Checkpoints held to the log: those of the database, and those outside it, which came first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,52 +10,61 @@ from eventstore.checkpoint_files import read_notes
 from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
 from eventstore.findings import Findings
-from eventstore.notes import Checkpoint, VerifierKey, verify
+from eventstore.notes import (
+    Checkpoint,
+    VerifierKey,
+    check_signatures,
+    current_keys,
+    read_note,
+)
 from sql.loader import query
 
 _PAGE = 1_000
 
 
 class Witness(msgspec.Struct, frozen=True):
-    """A genuine checkpoint, and where it was found. `digest` is of the whole note."""
+    """A genuine checkpoint.
+
+    Attributes:
+        source: Where it was found.
+        digest: Of the whole note.
+        current: Whether a key has signed it that no other one replaced.
+    """
 
     source: str
     checkpoint: Checkpoint
     digest: bytes
+    current: bool
 
 
 class Signatures:
     """Opens the notes of one log.
 
     Args:
-        account_id: Of the log.
-        keys: Whoever may sign.
+        keys: Whoever may sign; of one name the oldest first, each replaced by the next.
         findings: Get what is wrong.
     """
 
-    def __init__(self, account_id: int, keys: Sequence[VerifierKey], findings: Findings) -> None:
-        self._origins = {f"{key.name}/{account_id}" for key in keys}
+    def __init__(self, keys: Sequence[VerifierKey], findings: Findings) -> None:
         self._keys = keys
+        self._current = current_keys(keys)
         self._findings = findings
 
     def open(self, source: str, note: str, position: int) -> Witness | None:
-        """The checkpoint, if one of the keys has signed it for this log.
+        """The checkpoint, if one of the keys has signed it.
 
         Args:
             source: Where the note was found.
             position: The first event that it can be about.
         """
         try:
-            checkpoint = verify(note, self._keys)
+            signers = check_signatures(note, self._keys)
+            checkpoint = read_note(note)
         except NoteInvalid as error:
             self._findings.add(position, f"a checkpoint in {source} is not genuine: {error}")
             return None
-        if checkpoint.origin not in self._origins:
-            self._findings.add(
-                position, f"a checkpoint in {source} is of another log: {checkpoint.origin}"
-            )
-            return None
-        return Witness(source, checkpoint, sha256(note.encode()).digest())
+        current = not self._current.isdisjoint(signers)
+        return Witness(source, checkpoint, sha256(note.encode()).digest(), current)
 
 
 def read_outside(folder: Path, signatures: Signatures, findings: Findings) -> list[Witness]:
@@ -106,6 +115,74 @@ async def read_stored(
                 )
             found.append(witness)
     return found
+
+
+async def read_rotations(
+    connection: Connection, account_id: int, signatures: Signatures, findings: Findings
+) -> list[Witness]:
+    """What was recorded of the log whenever a key was replaced."""
+    found: list[Witness] = []
+    for row in await connection.fetch(query("list_key_rotations"), account_id):
+        witness = signatures.open("the record of a replaced key", row["note"], row["size"])
+        if witness is None:
+            continue
+        said = witness.checkpoint
+        if (said.size, said.root) != (row["size"], row["root"]):
+            findings.add(
+                row["size"],
+                f"the record of a replaced key at {row['size']} events is not what its note says",
+            )
+        found.append(witness)
+    return found
+
+
+def of_log(
+    witnesses: Iterable[Witness], origins: Collection[str], head: int, findings: Findings
+) -> list[Witness]:
+    """Those of the checkpoints that are of this log; others are findings.
+
+    Args:
+        origins: What checkpoints have called the log since its first one.
+        head: Position of the log's last event.
+    """
+    found: list[Witness] = []
+    for witness in witnesses:
+        origin, size = witness.checkpoint.origin, witness.checkpoint.size
+        if origin in origins:
+            found.append(witness)
+        else:
+            findings.add(
+                min(size, head + 1),
+                f"a checkpoint in {witness.source} is of another log: {origin}",
+            )
+    return found
+
+
+def compare_replaced(
+    witnesses: Collection[Witness], roots: Mapping[int, bytes], findings: Findings
+) -> None:
+    """What only replaced keys have signed must be a beginning of what a current one has.
+
+    Whoever stole a key can sign on with it, and say any time; so only what its successor has
+    signed, at the latest when it replaced the key, bears witness to what the old key signed.
+
+    Args:
+        roots: As for `compare`.
+    """
+    sound = [
+        w.checkpoint.size
+        for w in witnesses
+        if w.current and roots.get(w.checkpoint.size) == w.checkpoint.root
+    ]
+    last = max(sound, default=0)
+    for witness in witnesses:
+        size = witness.checkpoint.size
+        if not witness.current and size > last:
+            findings.add(
+                last + 1,
+                f"the checkpoint of {size} events in {witness.source} is by a key that was "
+                f"replaced, and its successor bears witness to {last} events only",
+            )
 
 
 def compare(

@@ -1,7 +1,8 @@
 """The key that signs checkpoints: a file that only its owner reads, never in the database.
 
 Beside it are the name under which it signs (`log-name`) and every key that ever signed
-(`vkeys`, one a line, each below a comment that says since when).
+(`vkeys`, one a line, each below a comment that says since when). Of one name the last is current:
+it replaced those before it.
 """
 
 import fcntl
@@ -73,7 +74,13 @@ def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
     Raises:
         KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
     """
-    with _changing(place):
+    with locked_keys(place):
+        return open_locked_signer(place, make=make)
+
+
+def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
+    """As `open_signer`, where the caller holds `locked_keys`."""
+    with _refusing(place):
         if make and place.file is None and not place.key.exists():
             _write(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
         signer = read_signer(place)
@@ -94,18 +101,23 @@ def read_signer(place: KeyPlace) -> Signer:
         raise KeyRefused(f"cannot read the sealing key {place.key}: {error.strerror}") from error
 
 
-def rotate(place: KeyPlace) -> Signer:
-    """Puts a new key in the place of the old one, which is gone; its public half stays listed.
+def generate_successor(signer: Signer) -> Signer:
+    """A new key of the same name, which is nowhere yet."""
+    return Signer(signer.name, Ed25519PrivateKey.generate())
+
+
+def replace_key(place: KeyPlace, signer: Signer) -> None:
+    """Puts a key in the place of the one before, which is gone; its public half stays listed.
+
+    The caller holds `locked_keys`. The list tells which key was replaced, so it comes last; a
+    key that a crash left unlisted is listed by `open_signer` before it signs.
 
     Raises:
-        KeyRefused: There is no key yet, or it cannot be replaced.
+        KeyRefused: It cannot be replaced.
     """
-    with _changing(place):
-        name = read_signer(place).name
-        signer = Signer(name, Ed25519PrivateKey.generate())
-        _list(place, signer.public)  # first, so that no key ever signs that is not listed
+    with _refusing(place):
         _write(place.key, _encode(signer.private), 0o600)
-    return signer
+        _list(place, signer.public)
 
 
 def list_keys(place: KeyPlace) -> list[VerifierKey]:
@@ -171,16 +183,37 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 @contextmanager
-def _changing(place: KeyPlace) -> Iterator[None]:
-    """One process at a time; what the file system refuses becomes a `KeyRefused`."""
+def locked_keys(place: KeyPlace) -> Iterator[None]:
+    """One process at a time signs or replaces the key; others wait.
+
+    Raises:
+        KeyRefused: The folder cannot be made or locked.
+    """
+    lock = lock_keys(place)
     try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def lock_keys(place: KeyPlace) -> int:
+    """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
+    with _refusing(place):
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(place.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
+        except BaseException:
             os.close(lock)
+            raise
+        return lock
+
+
+@contextmanager
+def _refusing(place: KeyPlace) -> Iterator[None]:
+    """What the file system refuses becomes a `KeyRefused`."""
+    try:
+        yield
     except OSError as error:
         raise KeyRefused(
             f"cannot keep the sealing key in {place.folder}: {error.strerror}"

@@ -67,11 +67,24 @@ def verifier_key(name: str, private: Ed25519PrivateKey) -> VerifierKey:
     return VerifierKey(name, private.public_key().public_bytes_raw())
 
 
+def current_keys(keys: Iterable[VerifierKey]) -> set[VerifierKey]:
+    """Those of the keys that none replaced: the last of each name.
+
+    Args:
+        keys: The oldest first.
+    """
+    return set({key.name: key for key in keys}.values())
+
+
 def sign(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKey) -> str:
     """The checkpoint as a note with one signature, its last line feed included."""
-    text = _text(checkpoint)
-    signature = private.sign(text.encode())
-    return f"{text}\n— {name} {_base64(verifier_key(name, private).id + signature)}\n"
+    return cosign(f"{_text(checkpoint)}\n", name, private)
+
+
+def cosign(note: str, name: str, private: Ed25519PrivateKey) -> str:
+    """The note with one more signature."""
+    signature = private.sign(_halves(f"{note}\n")[0].encode())
+    return f"{note}— {name} {_base64(verifier_key(name, private).id + signature)}\n"
 
 
 def read_note(note: str) -> Checkpoint:
@@ -102,24 +115,27 @@ def verify(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
     return read_note(note)
 
 
-def check_signatures(note: str, keys: Iterable[VerifierKey]) -> None:
-    """Raises NoteInvalid unless one of the keys has signed the note, whatever is in it.
+def check_signatures(note: str, keys: Iterable[VerifierKey]) -> list[VerifierKey]:
+    """Those of the keys that have signed the note, whatever is in it; at least one.
 
-    Signatures of other keys are passed over; one that names a key of ours and is not by it makes
-    the note invalid.
+    Signatures of other keys are passed over.
+
+    Raises:
+        NoteInvalid: No key has signed it, or a signature names a key of ours and is not by it.
     """
     text, lines = _halves(note)
     known = {(key.name, key.id): key for key in keys}
-    found = False
+    found = []
     for name, key_id, signature in map(_signature, lines):
         if key := known.get((name, key_id)):
-            found = True
+            found.append(key)
             try:
                 Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
             except InvalidSignature as error:
                 raise NoteInvalid(f"the signature of {name} is not by that key") from error
     if not found:
         raise NoteInvalid("none of the keys has signed this checkpoint")
+    return found
 
 
 def _text(checkpoint: Checkpoint) -> str:

@@ -5,6 +5,7 @@ for the lock every second, so that one that dies is replaced.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from eventstore.connections import (
     connect,
 )
 from eventstore.errors import CheckpointFilesFailed, EventStoreError, LogDamaged
-from eventstore.keys import KeyPlace, open_signer
+from eventstore.keys import KeyPlace, Signer, lock_keys, open_locked_signer
 from eventstore.notes import Checkpoint, sign
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
 from sql.loader import query
@@ -228,14 +229,15 @@ class Sealer:
         await tiles.store(changed)
 
     async def _publish(self, connection: Connection, state: SealingState, root: bytes) -> None:
-        signer = await asyncio.to_thread(open_signer, self._place, make=False)
         now = datetime.now(UTC).replace(microsecond=0)
         time = max(now, state.sealed_at or now)
-        origin = f"{signer.name}/{state.account_id}"
-        note = sign(Checkpoint(origin, state.head, root, time), signer.name, signer.private)
-        await connection.execute(
-            query("record_tree_head"), state.account_id, state.head, root, note, time
-        )
+        origin = await connection.fetchval(query("get_log_origin"), state.account_id)
+        async with _signing(self._place) as signer:
+            origin = origin or f"{signer.name}/{state.account_id}"
+            note = sign(Checkpoint(origin, state.head, root, time), signer.name, signer.private)
+            await connection.execute(
+                query("record_tree_head"), state.account_id, state.head, root, note, time
+            )
 
     async def _write(self, connection: Connection, files: CheckpointFiles, account_id: int) -> None:
         """Brings the files up to the table."""
@@ -258,6 +260,23 @@ async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
         raise LogDamaged(
             f"of {size} events {source} says root {root.hex()}, the log's tree {found.hex()}"
         )
+
+
+@asynccontextmanager
+async def _signing(place: KeyPlace) -> AsyncIterator[Signer]:
+    """The key, which nobody replaces until what it signed is on record."""
+    locking = asyncio.ensure_future(asyncio.to_thread(lock_keys, place))
+    try:
+        await asyncio.shield(locking)
+    except asyncio.CancelledError:
+        await asyncio.wait((locking,))
+        if locking.exception() is None:
+            os.close(locking.result())
+        raise
+    try:
+        yield await asyncio.to_thread(open_locked_signer, place)
+    finally:
+        os.close(locking.result())
 
 
 async def _in_files(work: Callable[..., T], *args: object) -> T:

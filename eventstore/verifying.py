@@ -16,7 +16,10 @@ from eventstore.checkpoint_checks import (
     Witness,
     compare,
     compare_outside,
+    compare_replaced,
+    of_log,
     read_outside,
+    read_rotations,
     read_stored,
 )
 from eventstore.connections import Connection
@@ -45,7 +48,11 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
         sealed: Events up to the last checkpoint of the database.
         unsealed: Events after it, which nothing bears witness of yet.
         removed: Texts that erasures and expiries have removed.
+        log: What the last checkpoint calls the log.
         outside: Checkpoints in the files outside the database.
+        outside_upto: Events up to the last of these; later ones were compared with nothing
+            outside.
+        folder: Where these files are.
         position: Of the first event that is, or may be, wrong; None where all is well.
         problem: What is wrong there.
         findings: How many things are wrong.
@@ -60,6 +67,9 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     unsealed: int
     checkpoints: int
     outside: int
+    outside_upto: int
+    folder: str
+    log: str | None = None
     position: int | None = None
     problem: str | None = None
     findings: int = 0
@@ -102,7 +112,7 @@ class _Work:
         self._trusted = trusted
         self._progress = progress
         self._findings = Findings()
-        self._signatures = Signatures(account_id, trusted.keys, self._findings)
+        self._signatures = Signatures(trusted.keys, self._findings)
         self._lines = LineChecks(account_id, self._findings)
         self._tree = GrowingTree()
         self._roots: dict[int, bytes] = {}
@@ -224,10 +234,20 @@ class _Work:
         stored = await read_stored(
             self._connection, self._account_id, self._signatures, self._findings
         )
-        for found in (self._outside, stored):
+        rotations = await read_rotations(
+            self._connection, self._account_id, self._signatures, self._findings
+        )
+        origins = await self._connection.fetch(query("list_log_origins"), self._account_id)
+        named = [row["origin"] for row in origins]
+        self._outside, stored, rotations = (
+            of_log(found, named, self._tree.size, self._findings)
+            for found in (self._outside, stored, rotations)
+        )
+        for found in (self._outside, stored, rotations):
             witnesses = sorted(found, key=lambda witness: witness.checkpoint.size)
             compare(witnesses, self._roots, self._tree.size, self._findings)
         compare_outside(self._outside, stored, self._tree.size, self._findings)
+        compare_replaced([*self._outside, *stored, *rotations], self._roots, self._findings)
         last = stored[-1].checkpoint.size if stored else 0
         if last > self._in_tiles:
             self._findings.add(
@@ -236,7 +256,9 @@ class _Work:
             )
         if not self._outside and (stored or self._trusted.required):
             self._findings.add_general(
-                f"nothing outside the database bears witness: {self._trusted.folder} is empty"
+                f"nothing was compared with the database: {self._trusted.folder} has no "
+                "checkpoints. A machine that never sealed this log has none: verify where they "
+                "are, or with --checkpoints"
             )
         return stored
 
@@ -253,7 +275,10 @@ class _Work:
             sealed_at=last.time if last else None,
             unsealed=max(0, self._tree.size - sealed),
             checkpoints=len(stored),
-            outside=len(self._outside),
+            outside=len({witness.digest for witness in self._outside}),
+            outside_upto=max((w.checkpoint.size for w in self._outside), default=0),
+            folder=str(self._trusted.folder),
+            log=last.origin if last else None,
             position=first.position if first else None,
             problem=first.problem if first else None,
             findings=self._findings.number,

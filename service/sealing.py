@@ -5,12 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from eventstore.checkpoint_files import CheckpointFiles
+from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, EventStoreError
 from eventstore.keys import KeyPlace, open_signer, read_signer
+from eventstore.notes import Checkpoint
 from eventstore.sealer import Sealer, SealingState, sealing_states
 from service.settings import Settings
+from sql.loader import query
 
 
 class SealingReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,31 +66,57 @@ def key_finding(settings: Settings) -> tuple[bool, str]:
 async def sealing_reports(settings: Settings, connection: Connection) -> list[SealingReport]:
     """A report for each account."""
     folder = checkpoint_folder(settings)
-    return [_report(folder, state) for state in await sealing_states(connection)]
+    # The files first: what they rightly know is in whatever the database says later.
+    known = {account: _known(folder, account) for account in accounts_with_files(folder)}
+    return [
+        await _report(connection, state, known.get(state.account_id, []))
+        for state in await sealing_states(connection)
+    ]
 
 
-def _report(folder: Path, state: SealingState) -> SealingReport:
-    sound, files = _files(CheckpointFiles(folder, state.account_id), state)
+def _known(folder: Path, account_id: int) -> list[Checkpoint] | str:
+    """What the files know, or why they cannot be read."""
+    try:
+        return CheckpointFiles(folder, account_id).known()
+    except (CheckpointFilesDamaged, OSError) as error:
+        return f"files cannot be read: {error}"
+
+
+async def _report(
+    connection: Connection, state: SealingState, known: list[Checkpoint] | str
+) -> SealingReport:
+    wrong = known if isinstance(known, str) else await _disagreement(connection, state, known)
     return SealingReport(
         account_id=state.account_id,
         head=state.head,
         sealed=state.sealed,
         sealed_at=state.sealed_at,
-        files=files,
-        sound=sound and state.sealed <= state.head,
+        files=wrong or _agreement(state, [c.size for c in known if isinstance(c, Checkpoint)]),
+        sound=not wrong and state.sealed <= state.head,
     )
 
 
-def _files(files: CheckpointFiles, state: SealingState) -> tuple[bool, str]:
-    try:
-        known = files.known()
-    except (CheckpointFilesDamaged, OSError) as error:
-        return False, f"files cannot be read: {error}"
-    size = max((checkpoint.size for checkpoint in known), default=0)
-    if size > state.head:
-        return False, f"files know {size} events: the log went back"
-    if any(c.root != state.root for c in known if c.size == state.sealed):
-        return False, f"files have another root at {state.sealed} events: the log went back"
-    if size < state.sealed:
-        return True, f"files {state.sealed - size} events behind the database"
-    return True, "files up to date"
+async def _disagreement(
+    connection: Connection, state: SealingState, known: list[Checkpoint]
+) -> str | None:
+    """What the files know and the database does not."""
+    for checkpoint in known:
+        size = checkpoint.size
+        if size > state.head:
+            return f"files know {size} events: the log went back"
+        row = await connection.fetchrow(query("get_tree_head"), state.account_id, size)
+        if row is None:
+            return f"files have a checkpoint of {size} events that the database lacks"
+        if row["root"] != checkpoint.root:
+            return f"files have another root at {size} events: the log went back"
+    return None
+
+
+def _agreement(state: SealingState, sizes: list[int]) -> str:
+    """What was compared, and what was not."""
+    size = max(sizes, default=0)
+    if size >= state.sealed:
+        return "files up to date"
+    if not sizes:
+        return "no files here, so nothing was compared with the database"
+    return f"files agree up to {size}, {state.sealed - size} events behind the database"

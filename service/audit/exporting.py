@@ -1,12 +1,11 @@
 """Exports a part of a log, or all of it, as a bundle that proves itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-import asyncpg
 import msgspec
 
 from eventstore.connections import Connection, connect
@@ -15,10 +14,11 @@ from eventstore.covering import CoveredTree, gap_nodes, read_nodes
 from eventstore.errors import LogDamaged, NoteInvalid
 from eventstore.keys import KeyPlace, list_keys
 from eventstore.merkle import leaf_hash
-from eventstore.notes import VerifierKey, read_note, verify
+from eventstore.notes import VerifierKey, check_signatures, read_note
 from eventstore.tiles import StoredTiles, Tree
 from eventstore.verifying import Progress
 from service.audit.bundles import Bundle, BundleRefused, Cut, Reached, Selection, State
+from service.audit.other_checkpoints import check_origin, other_checkpoints
 from service.errors import NotFound
 from sql.loader import query
 
@@ -38,7 +38,7 @@ events.ndjson       the events, a line each: exactly the bytes that were sealed
 content.ndjson      their texts with the salts that they were sealed with, erased ones left out
 proof.txt           hashes that stand for the events that are not here
 checkpoint          what was signed: how many events there were, and the root of their tree
-checkpoints.ndjson  earlier checkpoints, and proofs that the log has only grown since
+checkpoints.ndjson  other checkpoints, and proofs that the log has only grown between
 vkeys               the public keys, as the log's operator lists them
 manifest.json       what this is, and the SHA-256 of every other file
 
@@ -71,6 +71,7 @@ async def export_bundle(
     folder: Path,
     *,
     size: int | None,
+    prove: Collection[int] = (),
     progress: Progress,
 ) -> Exported:
     """Makes a bundle, or goes on with one that was interrupted.
@@ -79,9 +80,12 @@ async def export_bundle(
         url: The owner's connection URL.
         place: Where all keys that ever signed are listed.
         size: Of the checkpoint at which to cut; None for the last.
+        prove: Sizes of further checkpoints that the bundle should prove to be of one log with its
+            own, such as those that an auditor has kept.
 
     Raises:
-        BundleRefused: The folder holds something else, or the list lacks a key that signed.
+        BundleRefused: The folder holds something else, or the list lacks a key that signed, or
+            the checkpoint is by a key that was replaced and nothing by its successor covers it.
         NotFound: There is no such checkpoint, or the selection is of nothing.
         LogDamaged: The events are not what was sealed.
     """
@@ -90,14 +94,14 @@ async def export_bundle(
     try:
         with Bundle(folder).opened() as bundle:
             state = await _state(looker, bundle, account_id, selection, size)
-            heads = await looker.fetch(
-                query("list_days_last_heads"), account_id, state.cut.tree_size
-            )
-            notes = [*(head["note"] for head in heads), state.cut.note]
-            keys = _signers(place, account_id, notes)
+            keys = list_keys(place)
+            _check_signatures(place, keys, [state.cut.note])
+            await check_origin(looker, state.cut)
+            others = await other_checkpoints(looker, state.cut, keys, prove)
+            _check_signatures(place, keys, others)
             export = _Export(bundle, state, StoredTiles(looker, account_id), progress)
             await export.run(reader)
-            await export.finish(heads, keys)
+            await export.finish(others, keys)
             return export.done()
     finally:
         await reader.close()
@@ -147,22 +151,15 @@ async def _begin(
     return State(cut, Reached())
 
 
-def _signers(place: KeyPlace, account_id: int, notes: Sequence[str]) -> list[VerifierKey]:
-    """The keys, once all notes of a bundle are held to them as its verifier will."""
-    keys = list_keys(place)
-    origins = {f"{key.name}/{account_id}" for key in keys}
+def _check_signatures(place: KeyPlace, keys: Sequence[VerifierKey], notes: Sequence[str]) -> None:
+    """Holds all notes of a bundle to the keys, as its verifier will."""
     for note in notes:
         try:
-            origin = verify(note, keys).origin
+            check_signatures(note, keys)
         except NoteInvalid as error:
             raise BundleRefused(
                 f"a checkpoint does not fit the keys in {place.vkeys}: {error}"
             ) from error
-        if origin not in origins:
-            raise BundleRefused(
-                f"a checkpoint does not fit the keys in {place.vkeys}: it is of {origin}"
-            )
-    return keys
 
 
 def _rows_of(chosen: Selection) -> str:
@@ -210,7 +207,7 @@ class _Export:
         if not self._events:
             raise NotFound(f"nothing up to {self._cut.tree_size} is of {chosen.kind} {chosen.id}")
 
-    async def finish(self, heads: Sequence[asyncpg.Record], keys: Sequence[VerifierKey]) -> None:
+    async def finish(self, others: Sequence[str], keys: Sequence[VerifierKey]) -> None:
         """Writes all that is small, the manifest last."""
         bundle, cut = self._bundle, self._cut
         bundle.write("checkpoint", cut.note.encode())
@@ -218,7 +215,8 @@ class _Export:
         bundle.write("README.txt", _README.encode())
         program = files("service.audit") / "verify_bundle.py"
         bundle.write("verify_bundle.py", program.read_bytes())
-        bundle.write("checkpoints.ndjson", b"".join([await self._earlier(row) for row in heads]))
+        lines = [await self._proved(note) for note in others]
+        bundle.write("checkpoints.ndjson", b"".join(lines))
         bundle.finish(
             {
                 "format": "colloquy-bundle/1",
@@ -294,7 +292,9 @@ class _Export:
         )
         self._bundle.keep(State(self._cut, self._kept))
 
-    async def _earlier(self, head: asyncpg.Record) -> bytes:
-        proof = await Tree(self._tiles).prove_consistency(head["size"], self._cut.tree_size)
-        entry = {"note": head["note"], "proof": [element.hex() for element in proof]}
+    async def _proved(self, note: str) -> bytes:
+        """Another checkpoint, and the proof that the log has only grown between it and the cut."""
+        sizes = sorted((read_note(note).size, self._cut.tree_size))
+        proof = await Tree(self._tiles).prove_consistency(*sizes) if len(set(sizes)) > 1 else []
+        entry = {"note": note, "proof": [element.hex() for element in proof]}
         return self._encoder.encode(entry) + b"\n"

@@ -1,10 +1,12 @@
 """Verifies a bundle that `colloquy audit export` made. Usage:
 
-    python3 verify_bundle.py DIR [--vkey FILE] [--json]
+    python3 verify_bundle.py DIR [--vkey FILE] [--checkpoints PLACE] [--json]
 
-DIR is the bundle. FILE holds the public keys of the log, one a line, as you got them from whoever
-runs it, and not with the bundle: without it only the keys in the bundle are there, and whoever
-forged all of it could have put theirs in. Exit code 0: verified. 1: something is wrong, and a
+DIR is the bundle. FILE holds the public keys of the log, one a line, the oldest first, as you got
+them from whoever runs it, and not with the bundle: without it only the keys in the bundle are
+there, and whoever forged all of it could have put theirs in. PLACE is a file with checkpoints that
+you have kept, or a folder with such files: without it nobody sees whether the log that you are
+shown is the one that you were shown before. Exit code 0: verified. 1: something is wrong, and a
 sentence says what and where. 2: wrong usage, or no bundle.
 
 One file, for any Python from 3.9 on, that needs nothing but the standard library. What it checks:
@@ -14,10 +16,15 @@ One file, for any Python from 3.9 on, that needs nothing but the standard librar
    revisions rising.
 3. The tree of all events (RFC 9162), made of the lines here and, for events that are not here,
    of the hashes in proof.txt, has the root that the checkpoint says.
-4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys, for this log. So are the
-   earlier ones in checkpoints.ndjson, and the tree begins with the tree of each of them.
-5. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt of 16 bytes,
-   then text).
+4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys. So are the others in
+   checkpoints.ndjson; all are of one log, and of each two the later tree begins with the other.
+5. What only a replaced key has signed is a beginning of what its successor has. Of keys with one
+   name each is replaced by the next: a thief can sign on with a stolen key, and say any time.
+6. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt of 16 bytes,
+   then text). None is there that an erasure or an expiry here, later than it, has removed.
+7. Of your own checkpoints of this log, those next to the bundle's on either side, and all others
+   that the bundle can prove, are of this log's tree. If one of these two cannot be compared, that
+   is wrong, too: have the bundle exported with `--prove SIZE`.
 
 It proves that what is here was in the log, in this order, when the checkpoint was signed. It does
 not prove that a selection left nothing out; a bundle of the whole log does.
@@ -57,8 +64,10 @@ TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]
 SALT = re.compile(r"[0-9a-f]{32}")
 """Of one length: else a text's beginning could be moved into its salt."""
 HASH = re.compile(r"[0-9a-f]{64}")
+DIALOGUE = re.compile(r"dialogue-[0-9]+-([0-9]+)")
+"""The stream of a learner's conversations with an experience."""
 Keys = Dict[Tuple[str, bytes], bytes]
-"""Public keys by name and id, as signatures name them."""
+"""Public keys by name and id, as signatures name them; of one name the oldest first."""
 Point = Tuple[int, int, int, int]
 """x, y, z, t: extended coordinates."""
 
@@ -257,6 +266,10 @@ class Tree:
     def root(self, size: int) -> bytes:
         self.fill(size)
         check(next(self.proof, None) is None, "proof.txt: there is more than is needed")
+        return self.peak()
+
+    def peak(self) -> bytes:
+        """The root at the size that the tree has."""
         root = self.stack[-1][1] if self.stack else hashlib.sha256(b"").digest()
         for _, left in reversed(self.stack[:-1]):
             root = node_hash(left, root)
@@ -376,26 +389,40 @@ def read_keys(path: Path) -> Keys:
     return keys
 
 
-def open_note(note: str, keys: Keys, log: int) -> tuple[int, bytes]:
-    """Size and root in a checkpoint that one of the keys has signed for this account's log."""
-    text, _, signatures = note.partition("\n\n")
-    check(signatures.endswith("\n"), "the checkpoint is cut off")
-    signers = set()
-    for line in signatures[:-1].split("\n"):
+class Note:
+    """A checkpoint that one of the keys has signed.
+
+    `signers` are the names and ids of these keys; `current` says whether one of them was not
+    replaced by another.
+    """
+
+    def __init__(self, note: str, keys: Keys, log: int) -> None:
+        text, _, signatures = note.partition("\n\n")
+        check(signatures.endswith("\n"), "the checkpoint is cut off")
+        self.signers = signers_of(text + "\n", signatures[:-1].split("\n"), keys)
+        check(bool(self.signers), "none of the keys has signed the checkpoint")
+        last = dict(list(keys))  # of each name
+        self.current = any(last[name] == key_id for name, key_id in self.signers)
+        parts = text.split("\n")
+        sound = len(parts) == 4 and re.fullmatch("[1-9][0-9]*", parts[1]) is not None
+        check(sound and parts[3].startswith("time "), "this is no checkpoint of a log")
+        self.origin, self.size, self.root = parts[0], int(parts[1]), unbase64(parts[2])
+        self.time = parts[3][5:]
+        check(self.origin.endswith(f"/{log}"), f"it is of another log: {self.origin}")
+
+
+def signers_of(text: str, lines: list[str], keys: Keys) -> list[tuple[str, bytes]]:
+    signers = []
+    for line in lines:
         dash, name, encoded = [*line.split(" "), "", ""][:3]
         check(line == f"\u2014 {name} {encoded}" and dash != "", "this is no signature line")
         value = unbase64(encoded)
         public = keys.get((name, value[:4]))
         if public is not None:
-            genuine = is_signed(public, (text + "\n").encode(), value[4:])
+            genuine = is_signed(public, text.encode(), value[4:])
             check(genuine, f"the checkpoint's signature is not by the key of {name}")
-            signers.add(name)
-    check(bool(signers), "none of the keys has signed the checkpoint")
-    parts = text.split("\n")
-    sound = len(parts) == 4 and re.fullmatch("[1-9][0-9]*", parts[1]) is not None
-    check(sound and parts[3].startswith("time "), "this is no checkpoint of a log")
-    check(parts[0] in {f"{name}/{log}" for name in signers}, f"it is of another log: {parts[0]}")
-    return int(parts[1]), unbase64(parts[2])
+            signers.append((name, value[:4]))
+    return signers
 
 
 class Texts:
@@ -406,6 +433,10 @@ class Texts:
         self.number = 0
         self.bare: dict[Any, list[int]] = {}
         self.removed = 0
+        self.standing: dict[Any, int] = {}
+        """The first text that is here, by conversation."""
+        self.learners: dict[str, set[Any]] = {}
+        """Conversations by learner."""
         self.next = self.read()
 
     def read(self) -> dict[str, Any] | None:
@@ -423,8 +454,7 @@ class Texts:
         """Checks the text of an event, or notes that it is not there."""
         position, committed = event["position"], event["content_hash"]
         conversation = event["conversation_id"]
-        if event["type"] == "text_expired.v1":
-            self.removed += len(self.bare.pop(conversation, ()))
+        self.follow(event)
         text = self.next
         if text is None or text["position"] != position:
             early = text is not None and text["position"] < position
@@ -435,18 +465,162 @@ class Texts:
         salted = bytes.fromhex(text["salt"]) + text["content"].encode("utf-8", "surrogatepass")
         check(sha256(salted) == committed, f"position {position}: not the text that was recorded")
         self.number += 1
+        self.standing.setdefault(conversation, position)
         self.next = self.read()
 
+    def follow(self, event: dict[str, Any]) -> None:
+        """Whose conversation it is; and of what is removed nothing earlier may be here."""
+        conversation, removed = event["conversation_id"], set()
+        dialogue = DIALOGUE.fullmatch(event["stream"])
+        if dialogue and conversation is not None:
+            self.learners.setdefault(str(int(dialogue[1])), set()).add(conversation)
+        if event["type"] == "text_expired.v1":
+            self.removed += len(self.bare.pop(conversation, ()))
+            removed = {conversation}
+        elif event["type"] == "learner_erased.v1":
+            removed = self.learners.get(str(event["data"].get("user_id")), set())
+        for first in sorted(self.standing.pop(one) for one in removed & self.standing.keys()):
+            where = f"{event['type']} at position {event['position']}"
+            check(False, f"position {first}: the text is here, but {where} removed it")
 
-def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
+
+class Others:
+    """The bundle's other checkpoints, each proved to be of one log with that of the cut."""
+
+    def __init__(self, path: Path, cut: Note, keys: Keys, log: int) -> None:
+        self.cut = cut
+        self.roots = {cut.size: cut.root}
+        self.witnessed = cut.current
+        before = 0
+        for where, line in lines_of(path):
+            note, proof = self.read(where, line, keys, log)
+            check(before < note.size, f"{where}: the checkpoint of {note.size} is out of order")
+            check(note.origin == cut.origin, f"{where}: it is of another log: {note.origin}")
+            check(self.fits(note, proof), f"{where}: {self.problem(note)}")
+            self.roots[note.size] = note.root
+            self.witnessed = self.witnessed or (note.current and note.size >= cut.size)
+            before = note.size
+        check(
+            self.witnessed,
+            "the checkpoint is by a key that was replaced, and nothing here by its successor "
+            "bears witness to it: have the bundle exported anew, with the same --size",
+        )
+
+    def read(self, where: str, line: bytes, keys: Keys, log: int) -> tuple[Note, list[bytes]]:
+        entry = parse(line, where, dict)
+        sound = list(entry) == ["note", "proof"] and isinstance(entry["proof"], list)
+        check(sound, f"{where}: this is no checkpoint with a proof")
+        proof = [unhex(where, str(element).encode()) for element in entry["proof"]]
+        return Note(str(entry["note"]), keys, log), proof
+
+    def fits(self, note: Note, proof: list[bytes]) -> bool:
+        if note.size == self.cut.size:
+            return not proof and note.root == self.cut.root
+        old, new = sorted((note, self.cut), key=lambda one: one.size)
+        return begins_with(old.size, old.root, new.size, new.root, proof)
+
+    def problem(self, note: Note) -> str:
+        if note.size > self.cut.size:
+            return f"the {note.size} events sealed then do not begin with the {self.cut.size} here"
+        return f"the log does not begin with the {note.size} events sealed then"
+
+
+class Kept:
+    """The auditor's own checkpoints of this log, by size."""
+
+    def __init__(self, place: Path | None, cut: Note, keys: Keys, log: int) -> None:
+        self.cut = cut
+        self.roots: dict[int, bytes] = {}
+        self.compared: set[int] = set()
+        for path in [] if place is None else kept_files(place, log):
+            for text in notes_in(path):
+                if text.split("\n")[0] == cut.origin:
+                    self.keep(path, text, keys, log)
+        missing = place is not None and not self.roots
+        check(not missing, f"{place} holds no checkpoint of {cut.origin}")
+
+    def keep(self, path: Path, text: str, keys: Keys, log: int) -> None:
+        try:
+            note = Note(text, keys, log)
+        except Wrong as error:
+            raise Wrong(f"{path}: {error}") from error
+        known = self.roots.setdefault(note.size, note.root)
+        check(known == note.root, f"{path}: two roots of {note.size} events")
+
+    def compare(self, roots: dict[int, bytes]) -> None:
+        """With roots that the bundle proves, by size."""
+        for size in self.roots.keys() & roots.keys():
+            same = self.roots[size] == roots[size]
+            check(same, f"this is another log: your checkpoint of {size} events has another root")
+            self.compared.add(size)
+
+    def end(self) -> None:
+        """The nearest on either side tell whether the log is the same up to and from the cut."""
+        before = [size for size in self.roots if size <= self.cut.size]
+        after = [size for size in self.roots if size >= self.cut.size]
+        for size in [*sorted(before)[-1:], *sorted(after)[:1]]:
+            check(
+                size in self.compared,
+                f"the bundle proves nothing about your checkpoint of {size} events: have it "
+                f"exported with --prove {size}",
+            )
+
+
+def kept_files(place: Path, log: int) -> list[Path]:
+    if place.is_file():
+        return [place]
+    folders = [folder for folder in (place, place / str(log)) if folder.is_dir()]
+    if not folders:
+        raise NoBundle(f"{place} is no file and no folder")
+    found = [path for folder in folders for path in sorted(folder.glob("*.checkpoints"))]
+    return found + [folder / "latest" for folder in folders if (folder / "latest").is_file()]
+
+
+def notes_in(path: Path) -> list[str]:
+    """Notes, each followed by an empty line, or a single one without.
+
+    What a crash left of a note at the end is passed over.
+    """
+    content = path.read_bytes().decode()
+    parts = (content + "\n" if content.count("\n\n") == 1 else content).split("\n\n")
+    whole = range(0, len(parts) - 2, 2)
+    return [f"{parts[at]}\n\n{parts[at + 1]}\n" for at in whole]
+
+
+def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dict[str, Any]:
     """What the bundle proves. Raises Wrong if it does not, NoBundle if there is none."""
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
     keys = read_keys(own_keys or folder / "vkeys")
     log = manifest["account_id"]
-    size, root = open_note((folder / "checkpoint").read_bytes().decode(), keys, log)
+    cut = Note((folder / "checkpoint").read_bytes().decode(), keys, log)
     said = (manifest["tree_size"], manifest["root"])
-    check((size, root.hex()) == said, "the checkpoint is not the one that the manifest says")
+    check((cut.size, cut.root.hex()) == said, f"the checkpoint is not the one that {MANIFEST} says")
+    own = Kept(kept, cut, keys, log)
+    number, texts = check_events(folder, manifest, cut, own)
+    own.compare(Others(folder / "checkpoints.ndjson", cut, keys, log).roots)
+    own.end()
+    return {
+        "log": cut.origin,
+        "account_id": log,
+        "selection": manifest["selection"],
+        "tree_size": cut.size,
+        "root": cut.root.hex(),
+        "sealed_at": cut.time,
+        "signed_by": [f"{name}+{key_id.hex()}" for name, key_id in cut.signers],
+        "events": number,
+        "texts": texts.number,
+        "texts_removed": texts.removed,
+        "texts_not_here": sum(map(len, texts.bare.values())),
+        "own_keys": own_keys is not None,
+        "own_checkpoints": len(own.roots),
+        "own_checkpoints_compared": len(own.compared),
+        "verified": True,
+    }
+
+
+def check_events(folder: Path, manifest: dict[str, Any], cut: Note, own: Kept) -> tuple[int, Texts]:
+    """The events with their texts, up to the root of the checkpoint."""
     events, texts = Events(manifest), Texts(folder / "content.ndjson")
     tree, number = Tree(folder / "proof.txt"), 0
     for where, line in lines_of(folder / "events.ndjson"):
@@ -454,40 +628,17 @@ def verify(folder: Path, own_keys: Path | None) -> dict[str, Any]:
         texts.of(event)
         tree.leaf(event["position"], line)
         number += 1
+        if number in own.roots and number == tree.size:
+            own.compare({number: tree.peak()})
     events.end()
     check(texts.next is None, "content.ndjson: a text of no event, after all of them")
-    check(tree.root(size) == root, "the events are not those of the checkpoint: another root")
-    whole = manifest["selection"]["kind"] != "all" or number == size
+    same = tree.root(cut.size) == cut.root
+    check(same, "the events are not those of the checkpoint: another root")
+    whole = manifest["selection"]["kind"] != "all" or number == cut.size
     check(whole, "the log's last events are missing")
     counts = (manifest["events"], manifest["texts"]) == (number, texts.number)
     check(counts, f"{MANIFEST} says other counts")
-    before = 0
-    for where, line in lines_of(folder / "checkpoints.ndjson"):
-        old, old_root, proof = read_earlier(where, line, keys, log)
-        check(before < old < size, f"{where}: the checkpoint of {old} events is out of order")
-        sound = begins_with(old, old_root, size, root, proof)
-        check(sound, f"{where}: the log does not begin with the {old} events sealed then")
-        before = old
-    return {
-        "account_id": log,
-        "selection": manifest["selection"],
-        "tree_size": size,
-        "root": root.hex(),
-        "events": number,
-        "texts": texts.number,
-        "texts_removed": texts.removed,
-        "texts_not_here": sum(map(len, texts.bare.values())),
-        "own_keys": own_keys is not None,
-        "verified": True,
-    }
-
-
-def read_earlier(where: str, line: bytes, keys: Keys, log: int) -> tuple[int, bytes, list[bytes]]:
-    entry = parse(line, where, dict)
-    sound = list(entry) == ["note", "proof"] and isinstance(entry["proof"], list)
-    check(sound, f"{where}: this is no checkpoint with a proof")
-    proof = [unhex(where, str(element).encode()) for element in entry["proof"]]
-    return (*open_note(str(entry["note"]), keys, log), proof)
+    return number, texts
 
 
 def report(proved: dict[str, Any]) -> str:
@@ -497,6 +648,9 @@ def report(proved: dict[str, Any]) -> str:
     if not proved["own_keys"]:
         lines.append("WARNING: the only keys were those in the bundle itself. Get the log's keys\n")
         lines.append("from elsewhere, and give them with --vkey, or this proves little.\n")
+    if not proved["own_checkpoints"]:
+        lines.append("NOTE: compared with no checkpoint of your own. Whoever runs the log could\n")
+        lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
     return "".join([*lines, "verified"])
 
 
@@ -504,11 +658,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Verifies a bundle of events.")
     parser.add_argument("folder", metavar="DIR", type=Path)
     parser.add_argument("--vkey", metavar="FILE", type=Path, help="public keys of your own")
+    parser.add_argument(
+        "--checkpoints", metavar="PLACE", type=Path, help="checkpoints of your own keeping"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     given = parser.parse_args(arguments)
     code, told = 0, {}
     try:
-        told = verify(given.folder, given.vkey)
+        told = verify(given.folder, given.vkey, given.checkpoints)
         words = report(told)
     except (Wrong, UnicodeDecodeError) as error:
         code, told = 1, {"verified": False, "problem": str(error)}

@@ -75,10 +75,18 @@ def _in_words(report: "Verification") -> list[str]:
         f"account {report.account_id}: {report.events} events, {report.texts} texts, "
         f"{report.removed} removed as the log says",
         f"{sealed}; not sealed yet: {report.unsealed} events",
-        f"checkpoints: {report.checkpoints} in the database, {report.outside} outside it",
+        f"checkpoints: {report.checkpoints} in the database, {report.outside} outside it in "
+        f"{report.folder}",
     ]
+    if report.log:
+        lines.insert(1, f"log {report.log}")
+    if report.outside_upto < report.sealed:
+        lines.append(
+            f"not compared with anything outside the database: events {report.outside_upto + 1} "
+            f"to {report.sealed}"
+        )
     if report.problem is None:
-        return [*lines, "verified: nothing is wrong"]
+        return [*lines, "verified: nothing is wrong in what was compared"]
     where = "" if report.position is None else f"position {report.position}: "
     return [*lines, f"NOT VERIFIED ({report.findings} findings). First: {where}{report.problem}"]
 
@@ -90,6 +98,13 @@ def _in_words(report: "Verification") -> list[str]:
 @click.option("--all", "everything", is_flag=True, help="The whole log.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @click.option("--size", type=ID, help="Cut at the checkpoint of so many events.")
+@click.option(
+    "--prove",
+    type=ID,
+    multiple=True,
+    metavar="SIZE",
+    help="Prove the checkpoint of so many events, too; can be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @in_account
 @_for_reason
@@ -100,6 +115,7 @@ def export(
     everything: bool,
     out: Path,
     size: int | None,
+    prove: tuple[int, ...],
     as_json: bool,
     account: int,
     reason: str | None,
@@ -133,7 +149,7 @@ def export(
         )
         place, bar = key_place(settings), progress_bar("exporting")
         return await export_bundle(
-            database.url, place, account, selection, out, size=size, progress=bar
+            database.url, place, account, selection, out, size=size, prove=prove, progress=bar
         )
 
     done = with_database(work)

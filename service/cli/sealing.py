@@ -1,6 +1,7 @@
 """`colloquy seal`."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -8,6 +9,9 @@ import msgspec
 from service.cli.session import with_database
 from service.database import Database
 from service.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from eventstore.keys import Signer
 
 
 @click.group()
@@ -58,10 +62,14 @@ def key() -> None:
 def rotate_key() -> None:
     """Put a new key in the place of the one that signs; running services take it up.
 
-    Checkpoints of the old key stay valid: its public half stays in the list of keys. The old
-    private key is gone.
+    What each log was by now is recorded, signed by both keys. Checkpoints of the old key stay
+    valid up to there, and its public half in the list of keys; the old private key is gone.
     """
-    from eventstore.keys import rotate
-    from service.sealing import key_place
 
-    click.echo(str(rotate(key_place(read_settings(os.environ))).public))
+    async def work(settings: Settings, database: Database) -> "Signer":
+        from eventstore.rotation import rotate_key
+        from service.sealing import key_place
+
+        return await rotate_key(database.url, key_place(settings))
+
+    click.echo(str(with_database(work).public))

@@ -1,1 +1,1 @@
-SELECT record_tree_head_v1($1, $2, $3, $4, $5)
+SELECT record_tree_head_v2($1, $2, $3, $4, $5)

@@ -13,7 +13,15 @@ from eventstore.sealer import Sealer
 from eventstore.verifying import Trusted, Verification, verify_log
 from tests.eventstore.building import ACCOUNT, append, messages
 
-LOG_TABLES = ("events", "event_content", "tree_tiles", "tree_heads", "log_heads")
+LOG_TABLES = (
+    "events",
+    "event_content",
+    "tree_tiles",
+    "tree_heads",
+    "log_heads",
+    "log_origins",
+    "key_rotations",
+)
 
 
 class Sealed(msgspec.Struct, frozen=True):

@@ -6,7 +6,14 @@ from structlog.testing import capture_logs
 
 from eventstore.checkpoint_files import read_notes
 from eventstore.connections import Connection
-from eventstore.keys import KeyPlace, list_keys
+from eventstore.keys import (
+    KeyPlace,
+    Signer,
+    generate_successor,
+    list_keys,
+    read_signer,
+    replace_key,
+)
 from eventstore.notes import verify
 from eventstore.sealer import Sealer
 from tests.eventstore.trees import leaves_of_log, naive_root
@@ -19,6 +26,13 @@ SELECT $1, n, 's', n, gen_random_uuid(), 'x.v1', jsonb_build_object('n', n), '{}
 """
 SET_HEAD = "UPDATE log_heads SET position = $2 WHERE account_id = $1"
 HEADS = "SELECT size, root, note FROM tree_heads WHERE account_id = $1 ORDER BY size"
+
+
+def replace_unrecorded(place: KeyPlace) -> Signer:
+    """A new key in the place of the old one, of which no log says anything."""
+    new = generate_successor(read_signer(place))
+    replace_key(place, new)
+    return new
 
 
 async def fill(owner: Connection, first: int, last: int, account_id: int = 1) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from eventstore.errors import KeyRefused, NoteInvalid
-from eventstore.keys import KeyPlace, list_keys, open_signer, read_signer, rotate
+from eventstore.keys import KeyPlace, list_keys, open_signer, read_signer
 from eventstore.notes import Checkpoint, sign, verify
+from tests.eventstore.sealing import replace_unrecorded
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -54,7 +55,7 @@ async def test_processes_that_start_at_once_agree_on_one_key(place: KeyPlace) ->
 def test_a_key_that_others_can_use_is_refused(place: KeyPlace, bits: int) -> None:
     open_signer(place)
     place.key.chmod(bits)
-    for use in (open_signer, read_signer, rotate):
+    for use in (open_signer, read_signer, replace_unrecorded):
         with pytest.raises(KeyRefused, match="chmod 600"):
             use(place)
 
@@ -65,7 +66,7 @@ def test_a_file_that_holds_no_key_is_refused_and_left_alone(
 ) -> None:
     open_signer(place)
     place.key.write_bytes(content)
-    for use in (open_signer, read_signer, rotate):
+    for use in (open_signer, read_signer, replace_unrecorded):
         with pytest.raises(KeyRefused, match="no Ed25519 key"):
             use(place)
     assert place.key.read_bytes() == content
@@ -74,7 +75,7 @@ def test_a_file_that_holds_no_key_is_refused_and_left_alone(
 def test_after_a_rotation_the_new_key_signs_and_the_old_notes_stay_valid(place: KeyPlace) -> None:
     old = open_signer(place)
     before = signed(place, 1)
-    new = rotate(place)
+    new = replace_unrecorded(place)
     after = signed(place, 2)
     assert new.name == old.name
     assert list_keys(place) == [old.public, new.public]
@@ -84,12 +85,6 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_notes_stay_valid(place: 
     assert mode(place.key) == 0o600
     times = [line for line in place.vkeys.read_text().splitlines() if line.startswith("# since 2")]
     assert len(times) == 2
-
-
-def test_there_is_nothing_to_rotate_before_the_first_start(place: KeyPlace) -> None:
-    with pytest.raises(KeyRefused):
-        rotate(place)
-    assert list_keys(place) == []
 
 
 def test_a_key_of_ones_own_is_used_and_never_made(place: KeyPlace, tmp_path: Path) -> None:

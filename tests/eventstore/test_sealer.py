@@ -12,14 +12,14 @@ from structlog.testing import capture_logs
 from eventstore import sealer as sealer_module
 from eventstore.batch import arguments, new_item
 from eventstore.connections import Connection, Pool
-from eventstore.keys import KeyPlace, rotate
+from eventstore.keys import KeyPlace
 from eventstore.log import EventLog
 from eventstore.notes import verify
 from eventstore.sealer import Sealer
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tiles, Tree
 from sql.loader import query
 from tests.eventstore.building import BY_LEARNER, add_account, append, messages
-from tests.eventstore.sealing import HEADS, fill, is_sealed_well, seal, sealed
+from tests.eventstore.sealing import HEADS, fill, is_sealed_well, replace_unrecorded, seal, sealed
 from tests.eventstore.trees import leaves_of_log
 from tests.eventstore.waiting import eventually
 
@@ -206,7 +206,7 @@ async def test_a_replaced_key_signs_the_next_checkpoint(
 ) -> None:
     await fill(owner, 1, 1)
     await seal(sealer)
-    new = rotate(place)
+    new = replace_unrecorded(place)
     await fill(owner, 2, 2)
     await seal(sealer)
     heads = await owner.fetch(HEADS, 1)

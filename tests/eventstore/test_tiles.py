@@ -190,10 +190,22 @@ CHANGES = {
         "DELETE FROM tree_heads",
         "TRUNCATE tree_heads",
     ),
+    "log_origins": (
+        "UPDATE log_origins SET origin = 'other/1'",
+        "DELETE FROM log_origins",
+        "TRUNCATE log_origins",
+    ),
+    "key_rotations": (
+        "UPDATE key_rotations SET note = note",
+        "DELETE FROM key_rotations",
+        "TRUNCATE key_rotations",
+    ),
 }
 FILL = """
 INSERT INTO tree_tiles VALUES (1, 0, 0, sha256('a'));
 INSERT INTO tree_heads VALUES (1, 1, sha256('a'), 'note', now());
+INSERT INTO log_origins VALUES (1, 'log/1', 1);
+INSERT INTO key_rotations VALUES (1, 1, sha256('a'), 'note');
 """
 
 

@@ -4,14 +4,15 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from eventstore.checkpoint_files import read_notes
 from eventstore.connections import connect
 from eventstore.events import AnyEvent
-from eventstore.keys import KeyPlace, list_keys, read_signer, rotate
+from eventstore.keys import KeyPlace, open_signer, read_signer
 from eventstore.log import EventLog
-from eventstore.notes import Checkpoint, sign
+from eventstore.notes import Checkpoint, read_note, sign
 from eventstore.protection import LearnerErased, TextExpired
 from eventstore.records import NewEvent
 from sql.loader import query
@@ -46,7 +47,8 @@ async def test_a_log_that_nobody_touched_is_verified(sealed: Sealed) -> None:
     assert report.problem is None
     assert (report.events, report.texts, report.removed) == (15, 15, 0)
     assert (report.sealed, report.unsealed) == (12, 3)
-    assert (report.checkpoints, report.outside, report.findings) == (2, 3, 0)
+    assert (report.checkpoints, report.outside, report.findings) == (2, 2, 0)
+    assert (report.log, report.outside_upto) == ("colloquy-test/1", 12)
 
 
 async def test_an_empty_log_is_verified(database_url: str, log: EventLog, tmp_path: Path) -> None:
@@ -320,11 +322,12 @@ async def test_the_files_may_be_behind_but_not_other_or_gone(sealed: Sealed) -> 
     await sealed.seal()
     for name, content in kept.items():
         (sealed.files / name).write_bytes(content)
-    assert (await sealed.verify()).problem is None
+    report = await sealed.verify()
+    assert (report.problem, report.outside_upto, report.sealed) == (None, 12, 13)
     shutil.rmtree(sealed.files)
     where, what = await found(sealed)
     assert where is None
-    assert what.startswith("nothing outside the database bears witness")
+    assert what.startswith("nothing was compared with the database: ")
 
 
 def days(sealed: Sealed) -> list[Path]:
@@ -363,13 +366,41 @@ async def test_a_checkpoint_of_another_log_is_found(sealed: Sealed) -> None:
     assert (where, what.endswith("is of another log: colloquy-test/2")) == (13, True)
 
 
-async def test_checkpoints_of_a_key_that_was_replaced_stay_good(sealed: Sealed) -> None:
-    rotate(sealed.place)
+async def test_a_checkpoint_of_another_log_by_a_trusted_key_is_found(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """Two logs of one account number, and an auditor who trusts the keys of both."""
+    other = open_signer(KeyPlace(tmp_path / "other", name="colloquy-other"))
+    head = await last_note(sealed)
+    said = msgspec.structs.replace(read_note(head), origin="colloquy-other/1")
+    await tamper(
+        sealed.url,
+        f"UPDATE tree_heads SET note = '{sign(said, other.name, other.private)}' WHERE size = 12",
+    )
+    with sealed.place.vkeys.open("a") as file:
+        file.write(f"{other.public}\n")
+    where, what = await found(sealed)
+    assert (where, what) == (12, "a checkpoint in the database is of another log: colloquy-other/1")
+
+
+async def test_the_name_of_a_log_is_its_own_whoever_signs(sealed: Sealed, tmp_path: Path) -> None:
+    other = KeyPlace(tmp_path / "other", name="colloquy-other")
     await sealed.say(1)
-    await sealed.seal()
-    assert len(list_keys(sealed.place)) == 2
-    report = await sealed.verify()
-    assert (report.problem, report.checkpoints) == (None, 3)
+    await sealed.seal(place=other)
+    assert read_note(await last_note(sealed)).origin == "colloquy-test/1"
+    with sealed.place.vkeys.open("a") as file:
+        file.write(f"{read_signer(other).public}\n")
+    assert (await sealed.verify()).problem is None
+
+
+async def last_note(sealed: Sealed) -> str:
+    connection = await connect(sealed.url)
+    try:
+        row = await connection.fetchrow(query("get_tree_head"), ACCOUNT, None)
+    finally:
+        await connection.close()
+    assert row is not None
+    return str(row["note"])
 
 
 async def test_a_change_is_found_in_a_tree_of_three_levels(

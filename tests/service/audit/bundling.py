@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ PROGRAM = Path(verify_bundle.__file__)
 
 
 async def export(
-    sealed: Sealed, folder: Path, selection: Selection = ALL, size: int | None = None
+    sealed: Sealed,
+    folder: Path,
+    selection: Selection = ALL,
+    size: int | None = None,
+    prove: Collection[int] = (),
 ) -> Exported:
     """A bundle of the first account."""
     return await export_bundle(
@@ -35,6 +40,7 @@ async def export(
         selection,
         folder,
         size=size,
+        prove=prove,
         progress=lambda _done, _total: None,
     )
 
@@ -56,10 +62,10 @@ async def verify_alone(folder: Path, scratch: Path, *arguments: str) -> tuple[in
     return process.returncode, json.loads(out)
 
 
-def problem(folder: Path, vkey: Path | None = None) -> str:
+def problem(folder: Path, vkey: Path | None = None, checkpoints: Path | None = None) -> str:
     """Why a bundle is refused; empty if it is not."""
     try:
-        verify_bundle.verify(folder, vkey)
+        verify_bundle.verify(folder, vkey, checkpoints)
     except (verify_bundle.Wrong, verify_bundle.NoBundle, UnicodeDecodeError) as error:
         return str(error) or repr(error)
     return ""

@@ -46,7 +46,8 @@ def test_verify_tells_what_it_saw_and_is_recorded(run: Run, sealed: Sealed) -> N
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[0] == ("account 1: 4 events, 4 texts, 0 removed as the log says")
     assert "not sealed yet: 0 events" in ended.out
-    assert ended.out.endswith("verified: nothing is wrong\n")
+    assert ended.out.splitlines()[1] == "log colloquy-test/1"
+    assert ended.out.endswith("verified: nothing is wrong in what was compared\n")
     assert reads(sealed) == ["audit verify"]
     why = "SELECT data->>'reason' || ' ' || stream FROM events WHERE type = 'history_read.v1'"
     assert ask(sealed.url, why) == "yearly access"
@@ -80,7 +81,7 @@ def test_an_auditor_verifies_with_keys_and_files_of_their_own(
     empty = tmp_path / "empty"
     empty.mkdir()
     ended = audit(run, sealed, "verify", "--vkey", keys, "--checkpoints", empty)
-    assert "nothing outside the database bears witness" in ended.out
+    assert "nothing was compared with the database: " in ended.out
     keys.write_text("# none\n")
     assert refused(audit(run, sealed, "verify", *own)).endswith("holds no key")
 

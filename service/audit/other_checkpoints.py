@@ -1,0 +1,71 @@
+"""The checkpoints of a bundle beside the one at which it is cut."""
+
+from collections.abc import Collection, Sequence
+
+from eventstore.connections import Connection
+from eventstore.errors import NoteInvalid
+from eventstore.notes import VerifierKey, check_signatures, current_keys, read_note
+from service.audit.bundles import BundleRefused, Cut
+from service.errors import NotFound
+from sql.loader import query
+
+
+async def other_checkpoints(
+    connection: Connection, cut: Cut, keys: Sequence[VerifierKey], prove: Collection[int]
+) -> list[str]:
+    """The last of each day before the cut, those of chosen sizes, and a successor's; by size.
+
+    A cut that only a replaced key has signed needs one that its successor has: the record of the
+    replacement, or the last checkpoint.
+
+    Args:
+        keys: All that ever signed, of one name the oldest first.
+        prove: The chosen sizes.
+
+    Raises:
+        BundleRefused: Nothing by the successor covers the cut.
+        NotFound: There is no checkpoint of a chosen size.
+    """
+    account_id, size = cut.account_id, cut.tree_size
+    days = await connection.fetch(query("list_days_last_heads"), account_id, size)
+    chosen = await connection.fetch(query("list_chosen_heads"), account_id, list(prove))
+    found = {row["size"]: row["note"] for row in (*days, *chosen)}
+    if missing := set(prove) - found.keys():
+        raise NotFound(f"account {account_id} has no checkpoint of {min(missing)} events")
+    found.pop(size, None)
+    origin = read_note(cut.note).origin
+    # A log that was called otherwise before was so to those of its time only.
+    notes = [note for note in found.values() if read_note(note).origin == origin]
+    if not _is_current(cut.note, keys):
+        notes.append(await _successors(connection, cut, keys))
+    return sorted(set(notes), key=lambda note: read_note(note).size)
+
+
+async def check_origin(connection: Connection, cut: Cut) -> None:
+    """Raises BundleRefused where the checkpoint of the cut is another log's."""
+    rows = await connection.fetch(query("list_log_origins"), cut.account_id)
+    origin = read_note(cut.note).origin
+    if origin not in {row["origin"] for row in rows}:
+        raise BundleRefused(
+            f"the checkpoint of {cut.tree_size} events does not fit the log of account "
+            f"{cut.account_id}: it is of {origin}"
+        )
+
+
+async def _successors(connection: Connection, cut: Cut, keys: Sequence[VerifierKey]) -> str:
+    recorded = await connection.fetch(query("list_key_rotations"), cut.account_id)
+    last = await connection.fetch(query("get_tree_head"), cut.account_id, None)
+    for row in (*recorded, *last):
+        if row["size"] >= cut.tree_size and _is_current(row["note"], keys):
+            return str(row["note"])
+    raise BundleRefused(
+        f"the checkpoint of {cut.tree_size} events is by a key that was replaced, and nothing by "
+        "its successor covers it yet: try again once the service has sealed more"
+    )
+
+
+def _is_current(note: str, keys: Sequence[VerifierKey]) -> bool:
+    try:
+        return not current_keys(keys).isdisjoint(check_signatures(note, keys))
+    except NoteInvalid:
+        return False

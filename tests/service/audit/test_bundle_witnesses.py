@@ -1,0 +1,205 @@
+"""What a bundle is held to from outside: its key's successor, and the auditor's own checkpoints."""
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from eventstore.checkpoint_files import read_notes
+from eventstore.keys import KeyPlace, Signer, list_keys, open_signer, read_signer, replace_key
+from eventstore.log import EventLog
+from eventstore.notes import read_note, sign
+from eventstore.protection import LearnerErased, TextExpired
+from eventstore.records import NewEvent
+from eventstore.rotation import rotate_key
+from service.audit.bundles import BundleRefused, Selection
+from service.errors import NotFound
+from tests.eventstore.building import append
+from tests.eventstore.sealed import Sealed, tamper
+from tests.eventstore.sealing import replace_unrecorded
+from tests.service.audit.bundling import ALL, export, make_anew, problem, verify_alone, vkey_of
+
+SECOND = Selection("conversation", 2)
+BOTH = pytest.mark.parametrize("selection", [ALL, SECOND], ids=["all", "conversation"])
+
+
+@pytest.fixture
+async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
+    """Checkpoints of 4 and 9 events."""
+    made = Sealed(database_url, tmp_path / "home", log)
+    (tmp_path / "home").mkdir()
+    await made.say(4)
+    await made.seal()
+    await made.say(5, conversation_id=2)
+    await made.seal()
+    return made
+
+
+async def rewrite(sealed: Sealed, signer: Signer, tmp_path: Path) -> None:
+    """Another history of the same length, sealed by a key, with files of the forger's own."""
+    stolen = KeyPlace(tmp_path / "stolen", name=signer.name)
+    open_signer(stolen)
+    replace_key(stolen, signer)
+    await tamper(
+        sealed.url,
+        "UPDATE event_content SET content = 'I never said that' WHERE position = 3",
+        "UPDATE events e SET content_hash = sha256(c.salt || convert_to(c.content, 'UTF8')) "
+        "FROM event_content c WHERE c.position = e.position AND e.position = 3",
+        "DELETE FROM tree_tiles",
+        "DELETE FROM tree_heads",
+    )
+    await sealed.seal(tmp_path / "files-of-the-forger", stolen)
+
+
+@BOTH
+async def test_a_bundle_by_a_key_that_was_replaced_is_proved_by_its_successor(
+    sealed: Sealed, tmp_path: Path, selection: Selection
+) -> None:
+    await rotate_key(sealed.url, sealed.place)
+    for size in (4, 9):
+        folder = tmp_path / f"bundle-{size}"
+        await export(sealed, folder, selection, size)
+        assert problem(folder, vkey_of(sealed, tmp_path)) == ""
+    await sealed.say(3)
+    await sealed.seal()
+    await export(sealed, tmp_path / "later", selection, 9)
+    assert problem(tmp_path / "later", vkey_of(sealed, tmp_path)) == ""
+
+
+async def test_a_forged_bundle_by_a_stolen_key_that_was_replaced_is_refused(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    old = read_signer(sealed.place)
+    before = list_keys(sealed.place)
+    await rotate_key(sealed.url, sealed.place)
+    keys = vkey_of(sealed, tmp_path)
+    await rewrite(sealed, old, tmp_path)
+    sealed.place.vkeys.write_text("".join(f"{key}\n" for key in before))
+    await export(sealed, tmp_path / "forged")
+    assert problem(tmp_path / "forged") == ""
+    assert "by a key that was replaced" in problem(tmp_path / "forged", keys)
+
+
+async def test_a_bundle_of_a_log_that_no_successor_bears_witness_to_is_not_made(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    replace_unrecorded(sealed.place)
+    with pytest.raises(BundleRefused, match="by a key that was replaced"):
+        await export(sealed, tmp_path / "bundle")
+    await sealed.say(1)
+    await sealed.seal()
+    await export(sealed, tmp_path / "bundle", size=9)
+    assert problem(tmp_path / "bundle", vkey_of(sealed, tmp_path)) == ""
+
+
+@BOTH
+async def test_an_auditors_checkpoints_are_compared(
+    sealed: Sealed, tmp_path: Path, selection: Selection
+) -> None:
+    kept = shutil.copytree(sealed.folder, tmp_path / "kept")
+    await export(sealed, tmp_path / "bundle", selection, prove=[4])
+    code, told = await verify_alone(
+        *(tmp_path / "bundle", tmp_path / "scratch"),
+        *("--vkey", str(vkey_of(sealed, tmp_path)), "--checkpoints", str(kept)),
+    )
+    assert (code, told["verified"]) == (0, True)
+    assert (told["log"], told["own_checkpoints"], told["own_checkpoints_compared"]) == (
+        *("colloquy-test/1", 2),
+        2,
+    )
+    (key,) = list_keys(sealed.place)
+    assert told["signed_by"] == [f"{key.name}+{key.id.hex()}"]
+    assert told["sealed_at"].endswith("Z")
+
+
+@pytest.mark.parametrize(("selection", "size"), [(ALL, 4), (SECOND, 9)], ids=["all", "one"])
+async def test_a_fork_is_seen_though_it_is_signed_with_the_key(
+    sealed: Sealed, tmp_path: Path, selection: Selection, size: int
+) -> None:
+    kept = shutil.copytree(sealed.files, tmp_path / "kept")
+    await rewrite(sealed, read_signer(sealed.place), tmp_path)
+    await export(sealed, tmp_path / "forged", selection)
+    keys = vkey_of(sealed, tmp_path)
+    assert problem(tmp_path / "forged", keys) == ""
+    assert problem(tmp_path / "forged", keys, kept) == (
+        f"this is another log: your checkpoint of {size} events has another root"
+    )
+
+
+async def test_a_bundle_that_cannot_be_compared_is_refused_and_says_what_to_ask_for(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """Else a forger would leave out just those checkpoints that the auditor has."""
+    kept = tmp_path / "kept"
+    kept.write_text(read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0])
+    await sealed.say(3)
+    await sealed.seal()
+    keys = vkey_of(sealed, tmp_path)
+    await export(sealed, tmp_path / "bundle", SECOND)
+    assert problem(tmp_path / "bundle", keys, kept) == (
+        "the bundle proves nothing about your checkpoint of 4 events: have it exported with "
+        "--prove 4"
+    )
+    await export(sealed, tmp_path / "proving", SECOND, prove=[4])
+    assert problem(tmp_path / "proving", keys, kept) == ""
+
+
+async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    (late,) = [
+        note
+        for path in sealed.files.glob("*.checkpoints")
+        for note in read_notes(path)
+        if read_note(note).size == 9
+    ]
+    (tmp_path / "kept").write_text(late)
+    keys = vkey_of(sealed, tmp_path)
+    await export(sealed, tmp_path / "bundle", size=4)
+    assert "--prove 9" in problem(tmp_path / "bundle", keys, tmp_path / "kept")
+    await export(sealed, tmp_path / "proving", size=4, prove=[9])
+    assert problem(tmp_path / "proving", keys, tmp_path / "kept") == ""
+
+
+async def test_checkpoints_of_no_such_log_are_refused(sealed: Sealed, tmp_path: Path) -> None:
+    signer = read_signer(sealed.place)
+    note = read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0]
+    other = msgspec.structs.replace(read_note(note), origin="elsewhere/1")
+    (tmp_path / "kept").write_text(sign(other, signer.name, signer.private))
+    await export(sealed, tmp_path / "bundle")
+    found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), tmp_path / "kept")
+    assert found.endswith("holds no checkpoint of colloquy-test/1")
+
+
+async def test_only_checkpoints_that_there_are_can_be_asked_for(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    with pytest.raises(NotFound, match="no checkpoint of 5 events"):
+        await export(sealed, tmp_path / "bundle", prove=[4, 5])
+
+
+@pytest.mark.parametrize("removal", ["expiry", "erasure"])
+async def test_a_text_that_was_put_back_after_its_removal_is_refused(
+    sealed: Sealed, tmp_path: Path, removal: str
+) -> None:
+    if removal == "expiry":
+        expired = TextExpired(conversation_id=1, user_id=101, texts=4, rule="course", days=1)
+        await append(sealed.log, "dialogue-1-101", NewEvent(event=expired))
+    else:
+        erased = LearnerErased(
+            user_id=101, reason="asked", texts=4, conversations=1, names=0, identities=0, tokens=0
+        )
+        await append(sealed.log, "learner-101", NewEvent(event=erased))
+    await sealed.seal()
+    await export(sealed, tmp_path / "bundle")
+    assert problem(tmp_path / "bundle").startswith("position 1: the text is here, but ")
+    lines = (tmp_path / "bundle" / "content.ndjson").read_text().splitlines()
+    texts = [json.loads(line) for line in lines]
+    kept = [text for text in texts if text["position"] > 4]
+    (tmp_path / "bundle" / "content.ndjson").write_text(
+        "".join(json.dumps(text, separators=(",", ":")) + "\n" for text in kept)
+    )
+    make_anew(tmp_path / "bundle", texts=len(kept))
+    assert problem(tmp_path / "bundle") == ""
