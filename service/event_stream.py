@@ -1,7 +1,8 @@
 """A turn as server-sent events: `accepted`, `delta`…, then `done` or `error`.
 
-Ids count from 1 within a turn: `accepted` is 1, the first piece of the reply 2. A reader that
-lost its connection names the last id that it got and goes on after it. The format is that of
+Ids rise within a turn: `accepted` is 1, the first piece of the reply 2, and the last event has
+`LAST_ID`, whichever process sends it. A reader that lost its connection names the last id that it
+got and goes on after it. The format is that of
 the HTML Living Standard, section "Server-sent events".
 """
 
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from service.answers import wants_string_ids
 from service.dialogue import Dialogue
+from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
 from service.live_turn import LiveTurn
 
 KEEP_ALIVE = 15.0
@@ -28,6 +30,16 @@ STREAM_HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }
+LAST_ID = 999_999_999
+"""Of the last event of every turn: any process knows by it that a reader has all of it.
+
+An error that ends a stream and not the turn, such as that of a process that stops, has no id: the
+reader goes on elsewhere after the id that it has.
+"""
+
+_ENDS = (Dialogue, TurnFailed, TurnCancelled, TurnIsOver, NotFound)
+"""Outcomes that are the turn's."""
+
 _ACCEPTED_ID = 1
 _WRITE_SIZE = 16 * 1024
 _WRITE_PIECES = 256
@@ -62,7 +74,7 @@ async def stream_turn(
     Args:
         ending: Gives the last event, as this client reads it.
     """
-    if live.outcome is not None and live.own and after >= _last_id(live):
+    if after >= LAST_ID:
         return web.Response(status=204)  # by which event sources know not to come again
     response = web.StreamResponse(headers=STREAM_HEADERS)
     await response.prepare(request)
@@ -85,7 +97,7 @@ async def _send(
         await write_patiently(response, _frame(_ACCEPTED_ID, "accepted", accepted))
         after = _ACCEPTED_ID
     if live.own:
-        after = min(after, _last_id(live) - 1)
+        after = min(after, _ACCEPTED_ID + len(live.pieces))
     while True:
         seen = after - _ACCEPTED_ID
         if not await live.news(seen if live.own else 0, KEEP_ALIVE):
@@ -96,7 +108,8 @@ async def _send(
             await write_patiently(response, frames)
             after += number
         elif live.outcome is not None:
-            await write_patiently(response, _frame(after + 1, *ending(live.outcome)))
+            last = LAST_ID if isinstance(live.outcome, _ENDS) else None
+            await write_patiently(response, _frame(last, *ending(live.outcome)))
             await response.write_eof()
             return
 
@@ -119,10 +132,6 @@ def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
     return b"".join(frames), len(frames)
 
 
-def _last_id(live: LiveTurn) -> int:
-    return _ACCEPTED_ID + len(live.pieces) + 1
-
-
 def _accepted(request: web.Request, live: LiveTurn) -> bytes:
     number = live.conversation_id
     return _encoder.encode(
@@ -138,8 +147,9 @@ def _delta(number: int, piece: str) -> bytes:
     return _frame(number, "delta", _encoder.encode({"text": piece}))
 
 
-def _frame(number: int, name: str, data: bytes) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, name.encode(), data)
+def _frame(number: int | None, name: str, data: bytes) -> bytes:
+    frame = b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+    return frame if number is None else b"id: %d\n%b" % (number, frame)
 
 
 async def write_patiently(response: web.StreamResponse, data: bytes) -> None:

@@ -96,7 +96,7 @@ OPERATIONS: tuple[Operation, ...] = (
         tag=_TALK,
         summary="Read along with a reply, or take it up again",
         text="The turn as server-sent events after `Last-Event-ID`, those to come included, up "
-        "to its end. Who has all of it gets 204.",
+        "to its end. Who has the last event, id 999999999, gets 204.",
         who=_OWNER,
         answers=(),
         streams=True,

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from eventstore.records import RecordedEvent
+from service.event_stream import LAST_ID
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import CONVERSATIONS, LEARNER, Service, messages_of
 from tests.service.histories import types_of
@@ -17,15 +18,17 @@ from tests.service.histories import types_of
 SSE = {"Accept": "text/event-stream"}
 ENDINGS = ("done", "error")
 
-_EVENT = re.compile(rb"id: ([1-9]\d*)\nevent: (accepted|delta|done|error)\ndata: ([^\r\n]+)\n\n")
+_EVENT = re.compile(
+    rb"(?:id: ([1-9]\d*)\n)?event: (accepted|delta|done|error)\ndata: ([^\r\n]+)\n\n"
+)
 _COMMENT = re.compile(rb": [^\r\n]*\n\n")
 _PATIENCE = 15.0
 
 
 class StreamEvent(msgspec.Struct, frozen=True):
-    """One event; `raw` are its bytes as they came."""
+    """One event; `raw` are its bytes as they came. `id` is None where the turn goes on."""
 
-    id: int
+    id: int | None
     name: str
     data: Any
     raw: bytes
@@ -94,12 +97,22 @@ class TurnStream:
     def _add(self, raw: bytes) -> None:
         match = _EVENT.fullmatch(raw)
         assert match, f"not an event: {raw!r}"
-        event = StreamEvent(int(match[1]), match[2].decode(), msgspec.json.decode(match[3]), raw)
-        due = self.events[-1].id + 1 if self.events else self._first
-        assert due in (None, event.id), f"{due} was due: {event}"
+        number = int(match[1]) if match[1] else None
+        event = StreamEvent(number, match[2].decode(), msgspec.json.decode(match[3]), raw)
+        assert event.id in self._due(event), event
         assert (event.name == "accepted") == (event.id == 1), event
         assert not self.events or self.events[-1].name not in ENDINGS, f"after the end: {event}"
         self.events.append(event)
+
+    def _due(self, event: StreamEvent) -> tuple[int | None, ...]:
+        """The ids that the event may have."""
+        if event.name == "done":
+            return (LAST_ID,)
+        if event.name == "error":
+            return (LAST_ID, None)
+        before = self.events[-1].id if self.events else None
+        due = self._first if before is None else before + 1
+        return (event.id if due is None else due,)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from service import event_stream
 from service.errors import TurnIsOver
+from service.event_stream import LAST_ID
 from service.live_turn import LiveTurn, LiveTurns
 from service.roster import Role
 from service.server import listen
@@ -49,7 +50,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PIECES = ("What do you ", "already ", "know — ", "“about” it?\n\n", "data: 🌊")
 REPLY = "".join(PIECES)
 SPEECH = Speech(pieces=PIECES)
-LAST_ID = len(PIECES) + 2
+LAST_PIECE = len(PIECES) + 1
+"""The id of the reply's last piece."""
 NOT_FOUND = {"error": "Resource Not Found"}
 either = pytest.mark.parametrize("opening", [False, True], ids=["message", "opening"])
 
@@ -159,11 +161,30 @@ async def test_after_its_end_a_stream_is_taken_up_again_from_every_event_to_the_
     """Who has the last one gets a 204, by which event sources know not to come again."""
     talk = await talk_of(service, opening)
     events = await talk.read()
-    assert [event.id for event in events] == list(range(1, LAST_ID + 1))
-    for after in range(LAST_ID + 1):
+    assert [event.id for event in events] == [*range(1, LAST_PIECE + 1), LAST_ID]
+    for after in range(LAST_PIECE + 1):
         body = await resumed(service, talk, events[0], after)
         assert body == bytes_of(events[after:])
-    assert await resumed(service, talk, events[0], LAST_ID + 5) == b""
+    # As processes of an earlier release counted on.
+    assert await resumed(service, talk, events[0], LAST_PIECE + 1) == bytes_of(events[-1:])
+
+
+@either
+async def test_who_has_all_of_a_turn_is_told_so_by_any_process(
+    opening: bool, service: Service, other: Service, fake: FakeAnthropic
+) -> None:
+    """With 204, by which an event source knows not to come again."""
+    talk = await talk_of(service, opening)
+    events = await talk.read()
+    unlucky = await talk_of(service, opening)
+    fake.script(StreamError(speech=Speech(pieces=PIECES[:2])))
+    failed = await unlucky.read()
+    async with running_service(service.database_url, anthropic_base_url=fake.url) as restarted:
+        restarted.tokens = service.tokens
+        for place in (service, other, restarted):
+            assert await resumed(place, talk, events[0], LAST_ID) == b""
+            assert await resumed(place, unlucky, failed[0], LAST_ID) == b""
+    assert failed[-1].id == LAST_ID
 
 
 @either
@@ -218,11 +239,12 @@ async def test_the_stream_of_a_failed_turn_ends_with_the_error_and_can_be_taken_
         "retryable": True,
         "reference_id": (await talk.events())[-2].metadata.request_id,
     }
-    for after in range(len(events) + 1):
+    for after in range(len(events)):
         body = await resumed(service, talk, events[0], after)
         assert body == bytes_of(events[after:])
+    assert await resumed(service, talk, events[0], LAST_ID) == b""
     far = await read_stream(other, "GET", stream_of(events[0]), user=talk.learner)
-    assert [(e.id, e.name) for e in far] == [(1, "accepted"), (2, "error")]
+    assert [(e.id, e.name) for e in far] == [(1, "accepted"), (LAST_ID, "error")]
     assert [e.data for e in far] == [events[0].data, events[-1].data]
     assert await service.active(talk.learner) == talk.conversation
 
@@ -413,10 +435,10 @@ async def test_another_process_tells_a_turn_as_the_log_does(
             fake.release()
             done = (await stream.rest())[-1]
             assert_whole(await whole.rest(), accepted, done)
-            for after, (_, reader) in zip((1, 3, 40), others, strict=True):
-                assert_end(await reader.rest(), after, done)
+            for _, reader in others:
+                assert_end(await reader.rest(), done)
     assert_whole(await read_again(far, accepted, 0), accepted, done)
-    assert_end(await read_again(far, accepted, 5), 5, done)
+    assert_end(await read_again(far, accepted, 5), done)
 
 
 async def test_a_new_process_tells_the_turns_of_one_that_is_gone(
@@ -430,7 +452,7 @@ async def test_a_new_process_tells_the_turns_of_one_that_is_gone(
             restarted.tokens = service.tokens
             later = talk.at(restarted)
             assert_whole(await read_again(later, accepted, 0), accepted, done)
-            assert_end(await read_again(later, accepted, 3), 3, done)
+            assert_end(await read_again(later, accepted, 3), done)
 
 
 async def read_again(talk: Talk, accepted: StreamEvent, after: int) -> list[StreamEvent]:
@@ -442,12 +464,12 @@ def assert_whole(events: list[StreamEvent], accepted: StreamEvent, done: StreamE
     """Told from the log, which does not know the pieces; the last event has the whole reply."""
     assert [(e.id, e.name, e.data) for e in events] == [
         (1, "accepted", accepted.data),
-        (2, "done", done.data),
+        (LAST_ID, "done", done.data),
     ]
 
 
-def assert_end(events: list[StreamEvent], after: int, done: StreamEvent) -> None:
-    assert [(e.id, e.name, e.data) for e in events] == [(after + 1, "done", done.data)]
+def assert_end(events: list[StreamEvent], done: StreamEvent) -> None:
+    assert [(e.id, e.name, e.data) for e in events] == [(LAST_ID, "done", done.data)]
 
 
 async def test_readers_on_a_process_that_stops_are_told_so_while_the_turn_goes_on(
@@ -467,8 +489,8 @@ async def test_readers_on_a_process_that_stops_are_told_so_while_the_turn_goes_o
                     assert leaving.stop
                     leaving.stop()
                     told = await reader.rest()
-            assert [(e.name, e.data.get("code")) for e in told[1:]] == [
-                ("error", "service_stopping")
+            assert [(e.id, e.name, e.data.get("code")) for e in told[1:]] == [
+                (None, "error", "service_stopping")
             ]
             async with talk.take_up(accepted, 1) as (_, again):
                 fake.release()

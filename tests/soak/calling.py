@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from service.event_stream import LAST_ID
 from tests.soak.journal import Answer, Journal, Place, Request, Seen, Violation, canonical
 from tests.soak.processes import Slot
 
@@ -36,7 +37,7 @@ PLAIN = Manner()
 class Sse(msgspec.Struct, frozen=True):
     """A server-sent event."""
 
-    id: int
+    id: int | None
     name: str
     data: Any
 
@@ -202,9 +203,15 @@ async def _read_stream(
 
 
 def _take(event: Sse, answer: Answer) -> None:
-    if event.id != answer.last_id + 1:
-        raise Violation("ids of a stream rise by one", f"{event} after {answer}")
-    answer.last_id = event.id
+    if event.name in ("done", "error"):
+        due: tuple[int | None, ...] = (LAST_ID,) if event.name == "done" else (LAST_ID, None)
+    else:
+        due = (answer.last_id + 1,)
+    if event.id not in due:
+        raise Violation(
+            "ids of a stream rise by one, and the last has its own", f"{event} {answer}"
+        )
+    answer.last_id = event.id or answer.last_id
     match event.name:
         case "accepted":
             if event.id != 1:
@@ -234,7 +241,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Sse]:
         if not text:
             if fields:
                 data = msgspec.json.decode(fields["data"])
-                yield Sse(int(fields["id"]), fields["event"], data)
+                yield Sse(int(fields["id"]) if "id" in fields else None, fields["event"], data)
             fields = {}
         elif not text.startswith(":"):
             name, _, value = text.partition(": ")
