@@ -255,6 +255,43 @@ async def test_an_answer_that_no_store_gives_is_not_taken_for_one() -> None:
             await to.take(batch(1))
 
 
+OPEN = {
+    "nothing": Fault(204),
+    "an empty body": Fault(200),
+    "no ids": Fault(200, body="[]"),
+    "one of two": Fault(200, body=f'["{record(2).id}"]'),
+    "ids in capitals, the other way round": Fault(
+        200, body=f'["{record(2).id.upper()}", "{record(1).id.upper()}"]'
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", OPEN)
+async def test_what_an_answer_leaves_open_the_store_is_asked_for(answer: str) -> None:
+    """A store may answer so to statements that it has already."""
+    async with running_store() as store, posting(store) as to:
+        await to.take(batch(1, 2))
+        store.faults = [OPEN[answer]]
+        assert await to.take(batch(1, 2)) == 2
+        assert len(store.records) == 2
+
+
+async def test_a_store_that_took_nothing_is_not_believed() -> None:
+    async with running_store() as store, posting(store) as to:
+        await to.take(batch(1))
+        store.faults = [Fault(204)]
+        with pytest.raises(StatementsRefused, match=r"position 2.*: 404.*learning record store"):
+            await to.take(batch(1, 2))
+
+
+async def test_another_statement_under_the_id_is_not_taken_for_ours() -> None:
+    async with running_store() as store, posting(store) as to:
+        store.records[record(1).id] = {"id": record(1).id, "what": "something else"}
+        store.faults = [Fault(204)]
+        with pytest.raises(StatementsRefused, match="does not have it as it is"):
+            await to.take(batch(1))
+
+
 async def test_caliper_goes_as_an_envelope_with_a_token() -> None:
     async with running_store() as store, posting(store, "caliper", f"Bearer {TOKEN}") as to:
         store.faults = [Fault(503), None]
