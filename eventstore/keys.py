@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from eventstore.errors import KeyRefused
-from eventstore.notes import VerifierKey, parse_verifier_key, verifier_key
+from eventstore.notes import VerifierKey, is_name, parse_verifier_key, verifier_key
 
 _OTHERS = 0o077
 
@@ -155,7 +155,10 @@ def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
     if not path.exists():
         digest = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()
         _write(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
-    return path.read_text("utf-8").strip()
+    name = path.read_text("utf-8").strip()
+    if not is_name(name):
+        raise KeyRefused(f"{path} holds no name: it is {name[:100]!r}")
+    return name
 
 
 def _list(place: KeyPlace, key: VerifierKey) -> None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -16,6 +17,9 @@ from eventstore.merkle import HASH
 _ED25519 = b"\x01"
 _ID = 4
 _SIGNATURE = 64
+_NAME = re.compile(r"[^\s+]+")
+"""A signed note's names have no white space and no plus sign (C2SP signed-note)."""
+
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -57,9 +61,14 @@ def parse_verifier_key(line: str) -> VerifierKey:
     name, _, rest = line.partition("+")
     _, _, encoded = rest.partition("+")
     key = VerifierKey(name, _unbase64(encoded)[1:])
-    if len(key.public) != HASH or str(key) != line:
+    if len(key.public) != HASH or str(key) != line or not is_name(name):
         raise NoteInvalid(f"this is no key for checkpoints: {line[:100]!r}")
     return key
+
+
+def is_name(text: str) -> bool:
+    """Whether a key or log may be called so: else lines of a note could be read in two ways."""
+    return _NAME.fullmatch(text) is not None
 
 
 def verifier_key(name: str, private: Ed25519PrivateKey) -> VerifierKey:

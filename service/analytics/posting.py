@@ -142,7 +142,8 @@ class RecordStore:
             if stored.status != 200 or not _is_same(stored.text, record):
                 raise StatementsRefused(
                     f"{self._url} answered {answer.status}, but not with the id of "
-                    f"{_named(record)}, and does not have it as it is{stored.told}: is it a learning record store?"
+                    f"{_named(record)}, and does not have it as it is{stored.told}: "
+                    "is it a learning record store?"
                 )
 
     def _why(self, answer: Answer) -> str:

@@ -383,6 +383,7 @@ def read_keys(path: Path) -> Keys:
             public = unbase64(encoded)
             digest = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
             sound = len(public) == 33 and public[0] == 1 and key_id == digest.hex()
+            sound = sound and re.fullmatch(r"[^\s+]+", name) is not None
             check(sound, f"{path.name}: this is no key: {line[:80]!r}")
             keys[name, digest] = public[1:]
     check(bool(keys), f"{path.name} holds no key")

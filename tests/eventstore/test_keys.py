@@ -101,6 +101,14 @@ def test_a_key_of_ones_own_is_used_and_never_made(place: KeyPlace, tmp_path: Pat
     assert not (place.folder / "seal.key").exists()
 
 
+@pytest.mark.parametrize("name", ["two words", "a+b", "line\nfeed", ""])
+def test_a_name_that_would_cut_a_note_in_another_way_is_refused(place: KeyPlace, name: str) -> None:
+    open_signer(place)
+    (place.folder / "log-name").write_text(name)
+    with pytest.raises(KeyRefused, match="holds no name"):
+        read_signer(place)
+
+
 def test_a_name_of_ones_own_is_signed_with_and_listed(place: KeyPlace) -> None:
     first = open_signer(place)
     renamed = open_signer(KeyPlace(place.folder, name="log.example.edu"))
