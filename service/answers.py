@@ -12,6 +12,7 @@ from aiohttp import web
 from eventstore.connections import AWAY
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from service import errors
+from service.content_negotiation import prefers
 from service.dialogue import Conversation, Dialogue, Feedback
 from service.keys import ACCESS, REQUEST_ID
 from service.model.errors import LEARNER_SENTENCES
@@ -144,7 +145,7 @@ def raw_response(
 
 def wants_string_ids(request: web.Request) -> bool:
     """Whether the client asked for ids as strings, as JavaScript clients of Canvas do."""
-    return _STRING_IDS in request.headers.get("Accept", "")
+    return prefers(request, _STRING_IDS)
 
 
 def entity_tag(request: web.Request, conversation_id: int, revision: int) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from service.answers import wants_string_ids
+from service.content_negotiation import prefers
 from service.dialogue import Dialogue
 from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
 from service.live_turn import LiveTurn
@@ -51,7 +52,7 @@ Ending = tuple[str, bytes]
 
 def wants_stream(request: web.Request) -> bool:
     """Whether the client asked for server-sent events."""
-    return MEDIA_TYPE in request.headers.get("Accept", "")
+    return prefers(request, MEDIA_TYPE)
 
 
 def last_event_id(request: web.Request) -> int:

@@ -11,6 +11,7 @@ from service.audit.moments import position_or_moment
 from service.audit.page import PAGE_HEADERS, page_of
 from service.audit.reading import Wanted
 from service.audit.streams import LINES, send_lines, send_tail
+from service.content_negotiation import prefers
 from service.errors import BadRequest, NotFound
 from service.event_stream import wants_stream
 from service.pagination import wanted_page
@@ -29,7 +30,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
     after, upto = await request.app[SERVICES].audit.log.bounds(access.account_id, wanted)
     if tail:
         return await send_tail(request, access.account_id, wanted, after)
-    if LINES in request.headers.get("Accept", ""):
+    if prefers(request, LINES):
         return await send_lines(request, access.account_id, wanted, after, upto)
     return await _page(request, access, wanted, after, upto, size)
 
@@ -46,7 +47,7 @@ async def replay_conversation(request: web.Request) -> web.Response:
     reason = reason_of(request)
     await record(request, access, reason, learner_id=opened.user_id, conversation_id=number)
     replayed = await desk.replays.make(access.account_id, number, opened, at)
-    if "text/html" in request.headers.get("Accept", ""):
+    if prefers(request, "text/html"):
         return web.Response(body=page_of(replayed), headers=PAGE_HEADERS)
     return json_response(replayed)
 

@@ -7,6 +7,7 @@ from eventstore.protection import HistoryRead
 from service.access import path_id
 from service.answers import json_response, wants_string_ids
 from service.bodies import ErasureBody, read_body
+from service.content_negotiation import prefers
 from service.errors import NotAuthorized, NotFound, UnknownUser
 from service.learners.page import SECURITY_POLICY, record_page
 from service.learners.records import with_string_ids
@@ -49,7 +50,7 @@ async def get_learner_record(request: web.Request) -> web.Response:
     if (access.real_user_id or access.user_id) != user_id:
         read = HistoryRead(what="learner_record", learner_id=user_id)
         await services.reads.note(access.account_id, read, metadata_of(request, access, None))
-    if "text/html" in request.headers.get("Accept", ""):
+    if prefers(request, "text/html"):
         headers = {"Content-Security-Policy": SECURITY_POLICY}
         return web.Response(text=record_page(record), content_type="text/html", headers=headers)
     plain = msgspec.to_builtins(record)
