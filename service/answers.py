@@ -16,6 +16,7 @@ from service.content_negotiation import prefers
 from service.dialogue import Conversation, Dialogue, Feedback
 from service.keys import ACCESS, REQUEST_ID
 from service.model.errors import LEARNER_SENTENCES
+from service.retry_after import bounded
 
 _JSON = "application/json; charset=utf-8"
 _STRING_IDS = "application/json+canvas-string-ids"
@@ -217,7 +218,7 @@ def _describe(error: Exception) -> Described:
         case errors.TurnFailed():
             sentence = LEARNER_SENTENCES[error.code]
             wait = error.retry_after
-            headers = {} if wait is None else {"Retry-After": str(math.ceil(wait))}
+            headers = {} if wait is None else {"Retry-After": str(math.ceil(bounded(wait)))}
             return 503, _coded(sentence, error.code, error.retryable), headers
         case errors.RateLimited():
             pause = {"Retry-After": str(math.ceil(error.retry_after))}

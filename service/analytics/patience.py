@@ -1,8 +1,6 @@
 """How long to wait for a store that does not answer."""
 
 import random
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -25,15 +23,3 @@ class Patience(msgspec.Struct, frozen=True):
         if retry_after is not None:
             return min(max(retry_after, 0.0), self.asked)
         return usual * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
-
-
-def asked_for(retry_after: str | None) -> float | None:
-    """Seconds that Retry-After asks for, in either of its forms."""
-    if retry_after is None:
-        return None
-    try:
-        if retry_after.strip().isdigit():
-            return float(retry_after)
-        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None

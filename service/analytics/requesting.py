@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -12,9 +13,10 @@ import msgspec
 import structlog
 
 from service.analytics.errors import ToldToStop
-from service.analytics.patience import Patience, asked_for
+from service.analytics.patience import Patience
 from service.analytics.records import Record
 from service.errors import SettingsError
+from service.retry_after import parse_retry_after
 
 PASSING = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
 """Statuses that will change by waiting."""
@@ -100,7 +102,8 @@ class StoreClient:
                 method, self._url, headers=self._headers, allow_redirects=False, **what
             ) as response:
                 text = (await response.read()).decode("utf-8", "replace")
-                return Answer(response.status, text, asked_for(response.headers.get("Retry-After")))
+                pause = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+                return Answer(response.status, text, pause)
         except _BREAKS as error:
             return Answer(0, str(error) or type(error).__name__)
 

@@ -20,6 +20,7 @@ from service.model.interface import (
 )
 from service.model.judgements import ASSESSMENT_SCHEMA, EVALUATION_SCHEMA, Schema
 from service.model.prompts import AssessorPrompt, EvaluatorPrompt, TutorPrompt
+from service.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     import anthropic
@@ -265,7 +266,7 @@ def _cause_of_status(error: "anthropic.APIStatusError") -> Cause:
     return Cause(
         errors.code_of_status(error.status_code, error.type),
         f"HTTP {error.status_code} {str(error.type)[:40]}",
-        errors.parse_retry_after(pause, datetime.now(UTC)),
+        parse_retry_after(pause, datetime.now(UTC)),
     )
 
 

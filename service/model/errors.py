@@ -1,9 +1,5 @@
 """How a model fails, and what the learner is told."""
 
-import math
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-
 import msgspec
 
 from eventstore.events import Usage
@@ -116,22 +112,3 @@ def code_of_status(status: int, error_type: str | None) -> str:
     if status == 200:
         return _BY_ERROR_TYPE.get(error_type or "", MODEL_UNAVAILABLE)
     return _BY_STATUS.get(status) or (MODEL_UNAVAILABLE if status >= 500 else MODEL_MISCONFIGURED)
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds that a `Retry-After` header asks for (a number or a date, RFC 9110 § 10.2.3)."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = _seconds_until(value, now)
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: str, now: datetime) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
-        return math.nan
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()

@@ -4,8 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import aiohttp
 import pytest
@@ -13,7 +11,7 @@ from structlog.testing import capture_logs
 
 from service.analytics.comparing import includes
 from service.analytics.errors import StatementsRefused, ToldToStop
-from service.analytics.patience import Patience, asked_for
+from service.analytics.patience import Patience
 from service.analytics.posting import Erased, RecordStore
 from service.analytics.records import Batch, Format, Record
 from service.analytics.requesting import authorization_of
@@ -315,16 +313,6 @@ def test_pauses_grow_up_to_a_bound_and_a_store_may_ask_for_more() -> None:
     pauses = [patience.pause(attempt, None) for attempt in range(1, 12)]
     assert all(0.5 * min(2.0**n, 60) <= pause <= min(2.0**n, 60) for n, pause in enumerate(pauses))
     assert [patience.pause(1, asked) for asked in (0, 300, 9_000, -5)] == [0, 300, 600, 0]
-
-
-def test_retry_after_is_seconds_or_a_date() -> None:
-    assert asked_for("17") == 17
-    assert asked_for(None) is None
-    for unreadable in ("soon", "²", "", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"):
-        assert asked_for(unreadable) is None
-    later = asked_for(format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True))
-    assert later is not None
-    assert 3_500 < later <= 3_600
 
 
 def test_a_store_may_add_to_a_statement_but_not_change_it() -> None:

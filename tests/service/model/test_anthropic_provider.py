@@ -2,7 +2,6 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from itertools import count
 
 import aiohttp
@@ -12,7 +11,7 @@ import pytest
 from eventstore.events import Usage
 from service.model.anthropic_provider import PLACEHOLDER_KEY, AnthropicModel
 from service.model.arrival import Arrival, OnDelta, Reply
-from service.model.errors import LEARNER_SENTENCES, ModelFailure, parse_retry_after
+from service.model.errors import LEARNER_SENTENCES, ModelFailure
 from service.model.interface import ChatMessage, Model, ReplyRequest, Scenario
 from service.model.prompts import TutorPrompt
 from tests.fake_anthropic import (
@@ -323,26 +322,6 @@ async def test_silence_ends_in_a_timeout_long_before_the_deadline(
     assert (failure.code, failure.retryable) == ("model_timeout", True)
     assert failure.partial_text == partial_text
     await fake.wait_until(lambda: fake.disconnects == 1)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("7", 7.0),
-        ("0.5", 0.5),
-        ("-3", 0.0),
-        ("inf", None),
-        ("soon", None),
-        ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
-        ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
-        ("Thu, 01 Jan 2026 00:00:30 -0000", 30.0),
-    ],
-)
-def test_a_retry_after_header_is_a_number_or_a_date(
-    header: str | None, seconds: float | None
-) -> None:
-    assert parse_retry_after(header, datetime(2026, 1, 1, tzinfo=UTC)) == seconds
 
 
 async def test_a_rate_limit_says_how_long_to_wait(fake: FakeAnthropic, model: Model) -> None:
