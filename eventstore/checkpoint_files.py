@@ -15,6 +15,7 @@ from pathlib import Path
 
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
 from eventstore.notes import Checkpoint, read_note
+from eventstore.trusted_paths import check_trusted, make_trusted_folder, open_own
 
 _TAIL = 64 * 1024
 """Bytes at the end of a file in which its last note is looked for."""
@@ -38,12 +39,13 @@ class CheckpointFiles:
 
         Raises:
             CheckpointFilesDamaged: A file holds something else.
+            PathUntrusted: Another user could have prepared them, or could change them.
             OSError: They cannot be read.
         """
         latest = self.folder / "latest"
         last = self._last()
         return ([last] if last else []) + (
-            [_read(latest, latest.read_bytes())[1]] if latest.exists() else []
+            [_read(latest, _content(latest))[1]] if latest.exists() else []
         )
 
     def size(self) -> int:
@@ -58,10 +60,12 @@ class CheckpointFiles:
 
         Raises:
             CheckpointFilesDamaged: A file holds something else than notes.
+            PathUntrusted: Another user could have prepared them, or could change them.
             OSError: They cannot be written.
         """
-        if not self.folder.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
+        is_new = not self.folder.exists()
+        make_trusted_folder(self.folder, 0o755)
+        if is_new:
             _sync(self.folder.parent)
         with self._alone():
             size = self.size()
@@ -73,6 +77,8 @@ class CheckpointFiles:
             _sync(self.folder)
 
     def _last(self) -> Checkpoint | None:
+        if self.folder.exists():
+            check_trusted(self.folder)
         for path in sorted(self.folder.glob("*.checkpoints"), reverse=True):
             if checkpoint := _last_of(path)[0]:
                 return checkpoint
@@ -81,7 +87,7 @@ class CheckpointFiles:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A process that has lost its leadership unawares may be at it still."""
-        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = open_own(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -110,7 +116,7 @@ def read_notes(path: Path) -> list[str]:
 
 def _last_of(path: Path) -> tuple[Checkpoint | None, int]:
     """The last whole note of a file, and where it ends; None and 0 where there is none."""
-    with path.open("rb") as file:
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - _TAIL))
         parts = file.read().split(b"\n\n")
@@ -124,6 +130,11 @@ def _last_of(path: Path) -> tuple[Checkpoint | None, int]:
     return _read(path, b"\n\n".join(parts[last - 1 : last + 1]) + b"\n")[1], length - torn
 
 
+def _content(path: Path) -> bytes:
+    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
 def _read(path: Path, note: bytes) -> tuple[str, Checkpoint]:
     try:
         return note.decode(), read_note(note.decode())
@@ -132,7 +143,7 @@ def _read(path: Path, note: bytes) -> tuple[str, Checkpoint]:
 
 
 def _add(path: Path, notes: Sequence[str]) -> None:
-    with path.open("ab") as file:
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
         file.truncate(_last_of(path)[1])
         file.write("".join(f"{note}\n" for note in notes).encode())
         file.flush()
@@ -141,8 +152,9 @@ def _add(path: Path, notes: Sequence[str]) -> None:
 
 def _replace(path: Path, note: str) -> None:
     draft = path.with_name(".latest")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(note)
+    draft.unlink(missing_ok=True)
+    with os.fdopen(open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+        file.write(note.encode())
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)

@@ -50,6 +50,10 @@ class KeyRefused(EventStoreError):
     """The key that signs checkpoints cannot be used."""
 
 
+class PathUntrusted(EventStoreError):
+    """Another user of this machine could have prepared the path, or could change it."""
+
+
 class CheckpointFilesDamaged(EventStoreError):
     """A file of checkpoints holds something else."""
 

@@ -23,10 +23,14 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from eventstore.errors import KeyRefused
+from eventstore.errors import KeyRefused, PathUntrusted
 from eventstore.notes import VerifierKey, is_name, parse_verifier_key, verifier_key
-
-_OTHERS = 0o077
+from eventstore.trusted_paths import (
+    OTHERS_USE,
+    check_trusted,
+    make_trusted_folder,
+    read_trusted,
+)
 
 
 class KeyPlace(msgspec.Struct, frozen=True):
@@ -73,6 +77,7 @@ def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
 
     Raises:
         KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
+        PathUntrusted: Another user could have prepared its folder.
     """
     with locked_keys(place):
         return open_locked_signer(place, make=make)
@@ -93,6 +98,7 @@ def read_signer(place: KeyPlace) -> Signer:
 
     Raises:
         KeyRefused: It is not there, or others than its owner may read it.
+        PathUntrusted: Another user could have prepared its folder.
     """
     try:
         private = _read(place.key)
@@ -125,19 +131,17 @@ def list_keys(place: KeyPlace) -> list[VerifierKey]:
 
     Raises:
         NoteInvalid: The list holds something else.
+        PathUntrusted: Another user could have prepared it.
     """
-    if not place.vkeys.exists():
-        return []
-    lines = place.vkeys.read_text("utf-8").splitlines()
+    lines = _listed(place).splitlines()
     return [parse_verifier_key(line) for line in lines if line and not line.startswith("#")]
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_mode & _OTHERS:
-                raise KeyRefused(f"others than its owner can use {path}: chmod 600 it")
-            key = load_pem_private_key(file.read(), None)
+        key = load_pem_private_key(read_trusted(path, OTHERS_USE), None)
+    except PathUntrusted as error:
+        raise KeyRefused(str(error)) from error
     except (ValueError, TypeError) as error:
         raise KeyRefused(f"{path} holds no Ed25519 key in PEM form") from error
     if not isinstance(key, Ed25519PrivateKey):
@@ -151,21 +155,29 @@ def _encode(key: Ed25519PrivateKey) -> bytes:
 
 def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
     """The name made of the first key; it stays when the key is replaced."""
+    check_trusted(place.folder)
     path = place.folder / "log-name"
     if not path.exists():
         digest = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()
         _write(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
-    name = path.read_text("utf-8").strip()
+    name = read_trusted(path).decode().strip()
     if not is_name(name):
         raise KeyRefused(f"{path} holds no name: it is {name[:100]!r}")
     return name
 
 
+def _listed(place: KeyPlace) -> str:
+    """The text of the list of keys, empty before the first start."""
+    try:
+        return read_trusted(place.vkeys).decode()
+    except FileNotFoundError:
+        return ""
+
+
 def _list(place: KeyPlace, key: VerifierKey) -> None:
-    listed = list_keys(place)
-    if key in listed:
+    if key in list_keys(place):
         return
-    before = place.vkeys.read_text("utf-8") if listed else ""
+    before = _listed(place)
     since = f"# since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     _write(place.vkeys, f"{before}{since}\n{key}\n".encode(), 0o644)
 
@@ -202,8 +214,8 @@ def locked_keys(place: KeyPlace) -> Iterator[None]:
 def lock_keys(place: KeyPlace) -> int:
     """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
     with _refusing(place):
-        place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(place.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        make_trusted_folder(place.folder, 0o700)
+        lock = os.open(place.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except BaseException:

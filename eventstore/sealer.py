@@ -26,7 +26,12 @@ from eventstore.connections import (
     LogGrowth,
     connect,
 )
-from eventstore.errors import CheckpointFilesFailed, EventStoreError, LogDamaged
+from eventstore.errors import (
+    CheckpointFilesFailed,
+    EventStoreError,
+    LogDamaged,
+    PathUntrusted,
+)
 from eventstore.keys import KeyPlace, Signer, lock_keys, open_locked_signer
 from eventstore.notes import Checkpoint, sign
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
@@ -287,7 +292,7 @@ async def _in_files(work: Callable[..., T], *args: object) -> T:
     working = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:
         return await asyncio.shield(working)
-    except OSError as error:
+    except (OSError, PathUntrusted) as error:
         raise CheckpointFilesFailed(str(error)) from error
     except asyncio.CancelledError:
         await asyncio.wait((working,))

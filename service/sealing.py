@@ -1,5 +1,6 @@
 """Sealing as the settings have it: the sealer, and what there is to say about it."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import msgspec
 
 from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.connections import Connection
-from eventstore.errors import CheckpointFilesDamaged, EventStoreError
+from eventstore.errors import CheckpointFilesDamaged, EventStoreError, PathUntrusted
 from eventstore.keys import KeyPlace, open_signer, read_signer
 from eventstore.notes import Checkpoint
 from eventstore.sealer import Sealer, SealingState, sealing_states
+from eventstore.trusted_paths import check_trusted, close_to_others
 from service.settings import Settings
 from sql.loader import query
 
@@ -31,10 +33,15 @@ def make_sealer(settings: Settings, url: str) -> Sealer:
 
     Raises:
         KeyRefused: The key cannot be used.
+        PathUntrusted: Another user could have prepared the key, or could change the checkpoints.
     """
-    place = key_place(settings)
+    place, folder = key_place(settings), checkpoint_folder(settings)
     open_signer(place)
-    return Sealer(url, place, checkpoint_folder(settings), settings.seal_seconds)
+    if folder == settings.home / "checkpoints":
+        _close_to_others(folder)
+    with suppress(OSError):  # of which the sealer tells for as long as it lasts
+        check_trusted(folder)
+    return Sealer(url, place, folder, settings.seal_seconds)
 
 
 def key_place(settings: Settings) -> KeyPlace:
@@ -47,6 +54,13 @@ def checkpoint_folder(settings: Settings) -> Path:
     """Where the checkpoints outside the database are."""
     chosen = settings.checkpoints or settings.home / "checkpoints"
     return chosen.expanduser().absolute()
+
+
+def _close_to_others(folder: Path) -> None:
+    """Earlier releases let the umask decide who may write to the checkpoints in a home."""
+    for path in (folder, *folder.glob("*/")):
+        with suppress(OSError):
+            close_to_others(path)
 
 
 def key_finding(settings: Settings) -> tuple[bool, str]:
@@ -78,7 +92,7 @@ def _known(folder: Path, account_id: int) -> list[Checkpoint] | str:
     """What the files know, or why they cannot be read."""
     try:
         return CheckpointFiles(folder, account_id).known()
-    except (CheckpointFilesDamaged, OSError) as error:
+    except (CheckpointFilesDamaged, PathUntrusted, OSError) as error:
         return f"files cannot be read: {error}"
 
 

@@ -1,0 +1,213 @@
+"""Paths that no other user of the machine can lead elsewhere, and files that none has prepared.
+
+Whoever owns a folder, or may write to it, can put a symbolic link in the place of what is in it.
+So a path is trusted when each folder and each link on the way, and what is at its end, belongs to
+us or to root, and nobody else may write to it. Three things are no reason to refuse:
+
+- folders with the sticky bit on the way, such as `/tmp`: what is in them is its owner's;
+- a group that may write, but has nobody in it but us, as the group of its own that many systems
+  give to each user;
+- a link of ours: the path that it leads to is looked at in the same way.
+"""
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from eventstore.errors import PathUntrusted
+
+OTHERS_USE = 0o077
+"""Permissions that nobody but the owner of a secret has."""
+
+_OTHERS_WRITE = 0o022
+_ROOT = Path("/")
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """A folder, link or file on the way of a path; `last` is what the path leads to."""
+
+    path: Path
+    found: os.stat_result
+    last: bool
+
+
+def check_trusted(path: Path, forbidden: int = 0) -> None:
+    """Refuses a path that another user could have prepared, or could lead elsewhere.
+
+    Args:
+        path: Absolute, and of something that is there.
+        forbidden: Permissions that what is there may not have, such as `OTHERS_USE`.
+
+    Raises:
+        PathUntrusted: In one line what is wrong, and what to do about it.
+        OSError: There is nothing, or it cannot be looked at.
+    """
+    _refuse_circle(path)
+    for step in _steps(path):
+        _check(path, step)
+        if step.last and step.found.st_mode & forbidden:
+            raise PathUntrusted(f"others than its owner can use {path}: chmod 600 it")
+
+
+def check_way(path: Path) -> None:
+    """As `check_trusted`, but for what the path leads to, which may be another user's."""
+    _refuse_circle(path)
+    for step in _steps(path):
+        if not step.last:
+            _check(path, step)
+
+
+def read_trusted(path: Path, forbidden: int = 0) -> bytes:
+    """The bytes of a file whose path is trusted; raises as `check_trusted` does."""
+    check_trusted(path, forbidden)
+    return path.read_bytes()
+
+
+def make_trusted_folder(path: Path, mode: int) -> None:
+    """Makes a folder where there is none, and looks at the one that is there then.
+
+    Args:
+        path: Absolute. The folders above it are made, too; only we can write to those.
+        mode: Its permissions, if it is made.
+
+    Raises:
+        PathUntrusted: Another user could have prepared it, or could put another in its place.
+        OSError: It cannot be made.
+    """
+    if not path.exists():
+        if not path.parent.exists():
+            make_trusted_folder(path.parent, 0o755)
+        for step in _steps(path.parent, last=False):
+            _check(path, step)
+        path.mkdir(mode, exist_ok=True)
+    check_trusted(path)
+    path.mkdir(exist_ok=True)  # an error where it is no folder
+
+
+def check_output(path: Path) -> None:
+    """Refuses, where we are root, to write a file where another user could lead us elsewhere.
+
+    Args:
+        path: Of a file to be made or replaced, or of a pipe or device.
+
+    Raises:
+        PathUntrusted: The way to it is not trusted, or what is there is another user's.
+    """
+    if os.geteuid() != 0:
+        return
+    path = path.absolute()
+    with suppress(FileNotFoundError):
+        for step in _steps(path):
+            if step.last:
+                _check_owner(path, step)
+            else:
+                _check(path, step)
+
+
+def make_output_folder(path: Path) -> None:
+    """Makes a folder for us alone where there is none; refused as `check_output` refuses a file."""
+    if os.geteuid() == 0:
+        make_trusted_folder(path.absolute(), 0o700)
+    else:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """The descriptor of a file in a trusted folder, where others may once have put something.
+
+    Raises:
+        PathUntrusted: It is a link, no regular file, or another user's.
+        OSError: It cannot be opened or made.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise PathUntrusted(f"{path} is a link: move it away") from error
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid in _trusted_owners():
+        return descriptor
+    os.close(descriptor)
+    raise PathUntrusted(f"{path} is another user's, or no regular file: move it away")
+
+
+def close_to_others(folder: Path) -> None:
+    """Lets nobody but the owner write to a folder of ours, such as one of a loose umask."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid == os.geteuid() and found.st_mode & _OTHERS_WRITE:
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_OTHERS_WRITE)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_circle(path: Path) -> None:
+    """Raises an OSError where links lead in a circle."""
+    with suppress(FileNotFoundError):
+        path.stat()
+
+
+def _check_owner(path: Path, step: _Step) -> None:
+    if step.found.st_uid not in _trusted_owners():
+        raise PathUntrusted(_told_owner(path, step))
+
+
+def _check(path: Path, step: _Step) -> None:
+    _check_owner(path, step)
+    if _others_can_write(step):
+        raise PathUntrusted(f"others than its owner can write to {step.path}: chmod go-w it")
+
+
+def _steps(path: Path, last: bool = True) -> Iterator[_Step]:
+    """All that the way of a path leads through, from the root on, its links' targets included."""
+    for part in (*reversed(path.parents), path):
+        found, at_end = part.lstat(), last and part == path
+        is_link = stat.S_ISLNK(found.st_mode)
+        yield _Step(part, found, at_end and not is_link)
+        if is_link:
+            yield from _steps(part.parent / part.readlink(), at_end)
+
+
+def _trusted_owners() -> set[int]:
+    # Where a container or sandbox shows root's files as another user's, the first folder tells.
+    return {0, os.geteuid(), _ROOT.stat().st_uid}
+
+
+def _others_can_write(step: _Step) -> bool:
+    mode = step.found.st_mode
+    if stat.S_ISLNK(mode) or (mode & stat.S_ISVTX and not step.last):
+        return False
+    if mode & stat.S_IWOTH:
+        return True
+    return bool(mode & stat.S_IWGRP) and _has_others(step.found.st_gid)
+
+
+def _has_others(group: int) -> bool:
+    """Whether a group has members beside the owners that are trusted."""
+    owners, users = _trusted_owners(), pwd.getpwall()
+    try:
+        members = set(grp.getgrgid(group).gr_mem)
+    except KeyError:
+        members = set()
+    members |= {user.pw_name for user in users if user.pw_gid == group}
+    return bool(members - {user.pw_name for user in users if user.pw_uid in owners})
+
+
+def _told_owner(path: Path, step: _Step) -> str:
+    try:
+        owner = f"user {pwd.getpwuid(step.found.st_uid).pw_name}"
+    except KeyError:
+        owner = f"user id {step.found.st_uid}"
+    below = "" if step.path == path else f", and {path} leads through it"
+    return (
+        f"{step.path} belongs to {owner}{below}: start as that user, or choose a path of your own"
+    )
