@@ -1,5 +1,6 @@
 """The database that the settings name, started if it is the embedded one, and made ready."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ import msgspec
 import structlog
 
 from eventstore.connections import DATABASE_ERRORS, Connection, connect
+from eventstore.errors import PathUntrusted
+from eventstore.trusted_paths import check_trusted, make_trusted_folder
 from projections.install import check_projections, install
 from projections.install_own import install_own
 from projections.ranges import Progress, silent
@@ -33,17 +36,33 @@ class DatabaseUnreachable(DatabaseUnfit):
 
 @contextmanager
 def open_database(settings: Settings) -> Iterator[Database]:
-    """The database, running for as long as the context lasts."""
+    """The database, running for as long as the context lasts.
+
+    Raises:
+        SettingsError: Another user could have prepared the home; it cannot be made.
+        EmbeddedPostgresError, PathUntrusted: Why there is no embedded server.
+    """
+    _check_home(settings)
     if settings.database_url:
         yield Database(settings.database_url, None)
         return
-    try:
-        settings.home.mkdir(mode=0o711, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"COLLOQUY_HOME: {settings.home}: {error.strerror}") from error
     server = EmbeddedPostgres(settings.home, keep=settings.keep_postgres)
     with server as url:
         yield Database(url, server)
+
+
+def _check_home(settings: Settings) -> None:
+    """Makes the home where it is needed; one that is there must be ours."""
+    home = settings.home
+    try:
+        if not settings.database_url:
+            make_trusted_folder(home, 0o711)
+        elif os.path.exists(home):  # noqa: PTH110 - False, too, where we must not look
+            check_trusted(home)
+    except PathUntrusted as error:
+        raise SettingsError(f"COLLOQUY_HOME: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"COLLOQUY_HOME: {home}: {error.strerror}") from error
 
 
 async def connect_owner(url: str) -> Connection:

@@ -7,6 +7,7 @@ import msgspec
 
 from eventstore.connections import Connection
 from eventstore.records import Actor, Metadata
+from eventstore.trusted_paths import OTHERS_USE, make_trusted_folder, read_trusted
 from service.app import running_log
 from service.experiences import ExperienceDraft, Experiences
 from service.roster import Enrollment, Role, import_roster
@@ -78,7 +79,11 @@ async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, s
 
     Returns:
         The tokens by user id.
+
+    Raises:
+        PathUntrusted: Another user could have prepared the file or the home.
     """
+    make_trusted_folder(home, 0o711)
     async with schema_lock(connection):  # two starts at once make one demo
         await import_roster(connection, ACCOUNT, _ROSTER)
         await _create_missing(connection, url)
@@ -98,7 +103,7 @@ async def _create_missing(connection: Connection, url: str) -> None:
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
     tokens: dict[str, str] = {}
     if file.exists():
-        kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+        kept = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
         working = {
             row["token_hash"] for row in await connection.fetch(query("list_working_hashes"))
         }

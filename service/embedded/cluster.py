@@ -15,9 +15,11 @@ from types import MappingProxyType, TracebackType
 
 import structlog
 
+from eventstore.trusted_paths import make_trusted_folder
 from service.embedded.binaries import usable_binaries
+from service.embedded.data_files import made_by
 from service.embedded.errors import NotAcquired, PasswordMissing, PortMoved
-from service.embedded.initdb import DATABASE, OWNER, create_data, is_initialised
+from service.embedded.initdb import DATABASE, OWNER, create_data
 from service.embedded.locks import exclusive, is_last_holder, share
 from service.embedded.password import kept_password
 from service.embedded.placement import data_folder, prepare_folders, server_account
@@ -50,6 +52,7 @@ class EmbeddedPostgres:
         binaries: Path | None = None,
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._given_home = home.absolute()
         self._home = home.resolve()
         self._keep = keep
         self._given_binaries = binaries
@@ -75,7 +78,9 @@ class EmbeddedPostgres:
 
         Raises:
             EmbeddedPostgresError: in one line why there is no server.
+            PathUntrusted: another user could have prepared the home, or could change it.
         """
+        make_trusted_folder(self._given_home, 0o700)
         prepare_folders(self._home, self.data)
         with exclusive(self._lock):
             if self._users is None:
@@ -151,8 +156,9 @@ class EmbeddedPostgres:
         is_elsewhere = data.parent != self._home and not link.is_symlink()
         if is_elsewhere and not self._password.exists():
             self._set_aside(data)
-        if not is_initialised(data):
-            create_data(data, self._programs(), kept_password(self._password), self._options)
+        programs = self._programs()
+        if made_by(data) is None:
+            create_data(data, programs, kept_password(self._password), self._options)
         elif not self._password.exists():
             raise PasswordMissing(f"({self._password})")
         if is_elsewhere:

@@ -1,13 +1,12 @@
 """What can go wrong with the embedded PostgreSQL; the docstring is the default message."""
 
-import inspect
-
 
 class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot be used."""
 
     def __init__(self, detail: str = "") -> None:
-        super().__init__(f"{inspect.getdoc(type(self))} {detail}".strip())
+        message = " ".join((type(self).__doc__ or "").split())
+        super().__init__(f"{message} {detail}".strip())
 
 
 class BinariesMissing(EmbeddedPostgresError):
@@ -48,6 +47,10 @@ class PortMoved(EmbeddedPostgresError):
 
 class VersionMismatch(EmbeddedPostgresError):
     """The data folder was made by another major version of PostgreSQL."""
+
+
+class DataTampered(EmbeddedPostgresError):
+    """Something in the data folder is not of PostgreSQL's making: find out whose it is."""
 
 
 class PasswordMissing(EmbeddedPostgresError):

@@ -14,11 +14,6 @@ OWNER = DATABASE = "colloquy"
 INITDB_SECONDS = 300.0
 
 
-def is_initialised(data: Path) -> bool:
-    """Whether the data folder is there."""
-    return (data / "PG_VERSION").exists()
-
-
 def create_data(data: Path, programs: Programs, password: str, options: Mapping[str, str]) -> None:
     """Make a cluster with the superuser and the database `colloquy`.
 
@@ -32,9 +27,13 @@ def create_data(data: Path, programs: Programs, password: str, options: Mapping[
         InitFailed: with the last words of the log.
     """
     programs.clear_log()
-    with _staging(data, programs) as staging:
+    with _staging(data) as staging:
         new, password_file = staging / "data", staging / "password"
-        password_file.write_text(password)
+        new.mkdir(0o700)
+        programs.give(new)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(password_file, flags, 0o600), "w") as file:
+            file.write(password)
         programs.give(password_file)
         _initdb(new, programs, password_file, options)
         _create_database(new, programs, options)
@@ -42,13 +41,14 @@ def create_data(data: Path, programs: Programs, password: str, options: Mapping[
 
 
 @contextmanager
-def _staging(data: Path, programs: Programs) -> Iterator[Path]:
+def _staging(data: Path) -> Iterator[Path]:
+    """A folder of ours, which the server's user can enter, but not change."""
     # The name is random: an initdb whose starter was killed may still be writing to the last one.
     for interrupted in data.parent.glob(f"{data.name}.init-*"):
         shutil.rmtree(interrupted, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=f"{data.name}.init-", dir=data.parent))
     try:
-        programs.give(staging)
+        staging.chmod(0o711)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -3,13 +3,18 @@
 import hashlib
 import os
 import pwd
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from eventstore.trusted_paths import check_trusted, check_way, make_trusted_folder
 from service.embedded.errors import DataOfAnotherUser
 
 SHARED = Path("/var/lib/colloquy")
+OURS = ("postgres.lock", "postgres.users", "postgres.log", "postgres.password")
+"""What is in a home beside the data."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -56,12 +61,22 @@ def data_folder(home: Path) -> Path:
 
 
 def prepare_folders(home: Path, data: Path) -> None:
-    """Make the folders around the data; no folder above `home` is changed."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make the folders around the data; no folder above `home` is changed.
+
+    Raises:
+        PathUntrusted: another user could have prepared the home or what is in it, or could put
+            something else in its place. The data itself may be another user's.
+    """
+    make_trusted_folder(home, 0o700)
+    for path in (home / name for name in OURS):
+        with suppress(FileNotFoundError):
+            check_trusted(path)
+    with suppress(FileNotFoundError):
+        check_way(home / "postgres")
     if not is_root():
         return
     if data.parent == home:
-        home.chmod(home.stat().st_mode | 0o001)
+        home.chmod(stat.S_IMODE(home.stat().st_mode) | 0o001)
     elif data.is_relative_to(SHARED):
         make_shared(SHARED, 0o755)
         make_shared(data.parent, 0o711)
@@ -69,7 +84,7 @@ def prepare_folders(home: Path, data: Path) -> None:
 
 def make_shared(folder: Path, mode: int) -> None:
     """Make one of our folders below /var/lib, with this mode whatever the umask is."""
-    folder.mkdir(exist_ok=True)
+    make_trusted_folder(folder, mode)
     folder.chmod(mode)
 
 

@@ -6,12 +6,14 @@ start time, port, socket folder, address, shared memory, status.
 
 import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
 import msgspec
 
+from service.embedded.data_files import read_data_file, replace_data_file
+
+PID_FILE = "postmaster.pid"
 STATUSES_OF_USE = ("ready", "standby")
 
 
@@ -25,11 +27,11 @@ class Postmaster(msgspec.Struct, frozen=True):
 
 def read_postmaster(data: Path) -> Postmaster | None:
     """What the file says, of a living server or a dead one; None when there is no (whole) file."""
+    lines = (read_data_file(data, PID_FILE) or "").splitlines()
     try:
-        lines = _pid_file(data).read_text().splitlines()
         status = lines[7].strip() if len(lines) > 7 else ""
         return Postmaster(int(lines[0]), int(lines[3]), status in STATUSES_OF_USE)
-    except (FileNotFoundError, IndexError, ValueError):
+    except (IndexError, ValueError):
         return None
 
 
@@ -38,10 +40,11 @@ def last_port(data: Path) -> int | None:
 
     PostgreSQL leaves the words of that start in `postmaster.opts` (CreateOptsFile in postmaster.c).
     """
+    opts = read_data_file(data, "postmaster.opts") or ""
     try:
-        words = shlex.split((data / "postmaster.opts").read_text())
+        words = shlex.split(opts)
         return int(next(word for word in words if word.startswith("port=")).removeprefix("port="))
-    except (OSError, StopIteration, ValueError):
+    except (StopIteration, ValueError):
         return None
 
 
@@ -64,16 +67,8 @@ def disown_other_program(data: Path) -> None:
     postmaster = read_postmaster(data)
     if postmaster is None or not _alive(postmaster.pid) or _is_postgres_in(data, postmaster.pid):
         return
-    path, new = _pid_file(data), data / "postmaster.pid.new"
-    _, rest = path.read_text().split("\n", 1)
-    new.write_text(f"{os.getpid()}\n{rest}")
-    shutil.copymode(path, new)
-    os.chown(new, path.stat().st_uid, path.stat().st_gid)
-    new.replace(path)
-
-
-def _pid_file(data: Path) -> Path:
-    return data / "postmaster.pid"
+    _, _, rest = (read_data_file(data, PID_FILE) or "").partition("\n")
+    replace_data_file(data, PID_FILE, f"{os.getpid()}\n{rest}")
 
 
 def _alive(pid: int) -> bool:

@@ -11,6 +11,8 @@ from service.embedded.placement import Account, is_root
 
 # Secrets of the service must not show in the server's environment, nor PG* of the user steer it.
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "TZ")
+LOG_END = 1_000_000
+"""Bytes of the log that are read at most; the server's user decides how many there are."""
 
 
 class Programs(msgspec.Struct, frozen=True):
@@ -66,8 +68,13 @@ class Programs(msgspec.Struct, frozen=True):
         os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
 
     def log_text(self) -> str:
-        """What the log holds."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+        """The end of the log, as text that a terminal obeys in nothing but its lines."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_END))
+            text = file.read(LOG_END).decode(errors="replace")
+        return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
     def last_words(self) -> str:
         """The last lines of the log as one, and where it is."""
@@ -75,9 +82,9 @@ class Programs(msgspec.Struct, frozen=True):
         return f"The end of {self.log}: {' | '.join(lines[-6:])}"
 
     def give(self, path: Path) -> None:
-        """Make the server's user the owner of this path."""
+        """Make the server's user the owner of this path, which is in a folder of ours."""
         if is_root():
-            os.chown(path, self.account.uid, self.account.gid)
+            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
     def major_version(self) -> str:
         """The major version of these programs, such as `18`."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from service.embedded.data_files import made_by
 from service.embedded.errors import PortTaken, StartFailed, StopFailed, VersionMismatch
 from service.embedded.postmaster import (
     Postmaster,
@@ -136,12 +137,12 @@ class Server:
         return None if PORT_TAKEN in log else wanted
 
     def _check_version(self) -> None:
-        made_by = (self._data / "PG_VERSION").read_text().strip()
+        maker = made_by(self._data)
         ours = self._programs.major_version()
-        if made_by != ours:
+        if maker != ours:
             raise VersionMismatch(
-                f"({self._data} is PostgreSQL {made_by}'s, this is PostgreSQL {ours}: go back to "
-                f"{made_by}, or dump with it, move the folder away and load the dump with {ours})"
+                f"({self._data} is PostgreSQL {maker}'s, this is PostgreSQL {ours}: go back to "
+                f"{maker}, or dump with it, move the folder away and load the dump with {ours})"
             )
 
 

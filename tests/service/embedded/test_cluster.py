@@ -171,7 +171,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 def stop_by_force(home: Path) -> None:
     def is_down() -> bool:
-        if found := live_postmaster(home / "postgres"):
+        if found := live_postmaster((home / "postgres").resolve()):
             os.kill(found.pid, signal.SIGKILL)
         return found is None
 
