@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
+from eventstore.errors import PathUntrusted
 from eventstore.events import AnyEvent
+from eventstore.trusted_paths import check_trusted, make_trusted_folder, read_trusted
 from projections.definitions import Definition, definitions
 from projections.errors import FilesExist, ProjectionRefused, UnknownProjection
 from sql import loader
@@ -67,7 +69,10 @@ def own_projections(folder: Path | None) -> dict[str, OwnProjection]:
     if folder is None:
         return {}
     try:
+        check_trusted(folder.absolute())
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    except PathUntrusted as error:
+        raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {error}") from error
     except OSError as error:
         raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {folder}: {error.strerror}") from error
     return {path.name: _read(path) for path in inside if not path.name.startswith((".", "_"))}
@@ -105,8 +110,11 @@ def write_start(folder: Path | None, name: str) -> list[Path]:
     _check_name(name)
     target = folder / name
     try:
-        target.mkdir(parents=True)
+        make_trusted_folder(folder.absolute(), 0o755)
+        target.mkdir()
         return [_write(target / file, text) for file, text in loader.template(name).items()]
+    except PathUntrusted as error:
+        raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {error}") from error
     except FileExistsError as error:
         raise FilesExist(f"{error.filename} is there already") from error
     except OSError as error:
@@ -215,7 +223,9 @@ def _check_name(name: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        text = path.read_text("utf-8")
+        text = read_trusted(path.absolute()).decode()
+    except PathUntrusted as error:
+        raise ProjectionRefused(str(error)) from error
     except OSError as error:
         raise ProjectionRefused(f"{path.name}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from eventstore.trusted_paths import check_output
 from service.analytics.errors import CheckpointUnfit
 from service.analytics.records import Format
 
@@ -61,9 +62,12 @@ class CheckpointFile:
 
         Raises:
             CheckpointUnfit: Another run has it, or it cannot be written.
+            PathUntrusted: We are root, and another user could lead us elsewhere.
         """
+        check_output(self.path)
+        name = self.path.with_name(self.path.name + ".lock")
         try:
-            lock = os.open(self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT)
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
         try:
@@ -106,7 +110,8 @@ class CheckpointFile:
         """
         draft = self.path.with_name(self.path.name + ".draft")
         try:
-            with draft.open("wb") as file:
+            draft.unlink(missing_ok=True)
+            with draft.open("xb") as file:
                 file.write(msgspec.json.encode(checkpoint) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())

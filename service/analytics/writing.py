@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from eventstore.trusted_paths import check_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.records import Batch
 from service.analytics.resuming import Checkpoint
@@ -29,7 +30,9 @@ class RecordFile:
 
         Raises:
             ExportFileUnfit: It holds something, is no regular file, or cannot be made.
+            PathUntrusted: We are root, and another user could lead us elsewhere.
         """
+        check_output(path)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -57,6 +60,7 @@ class RecordFile:
 
     @classmethod
     def _cut(cls, path: Path, size: int, *, may_be_gone: bool) -> Self:
+        check_output(path)
         try:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError as error:

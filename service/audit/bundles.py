@@ -11,6 +11,7 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from eventstore.trusted_paths import make_output_folder
 from service.errors import ServiceError
 
 GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
@@ -79,9 +80,10 @@ class Bundle:
 
         Raises:
             BundleRefused: It holds something else, a finished bundle, or is in use.
+            PathUntrusted: We are root, and another user could lead us elsewhere.
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_output_folder(self.folder)
             self._refuse_others()
             lock = os.open(self.folder, os.O_RDONLY)
         except OSError as error:

@@ -1,6 +1,5 @@
 """`colloquy audit events` and `replay`: reads that are themselves recorded."""
 
-import os
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +17,7 @@ from service.audit.page import page_of
 from service.audit.reading import Wanted
 from service.audit.replays import Replayed
 from service.cli.audit_reading import print_events
+from service.cli.files import write_whole
 from service.cli.replaying import show
 from service.cli.session import ID, POSITION, check_account, in_account, owner, with_database
 from service.database import Database
@@ -106,7 +106,7 @@ def replay(
 
     replayed = _at_desk(account, make)
     if file is not None:
-        _write(file, page_of(replayed))
+        write_whole(file, page_of(replayed), 0o600)  # it has what a learner said
     elif as_json:
         click.echo(msgspec.json.encode(replayed))
     else:
@@ -175,13 +175,3 @@ def _without_reason(words: list[str]) -> Iterator[str]:
             next(given, None)
         elif not word.startswith("--reason="):
             yield word
-
-
-def _write(file: Path, page: bytes) -> None:
-    """Readable for nobody else: it has what a learner said."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(page)
-    except OSError as error:
-        raise click.FileError(str(file), error.strerror) from error

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from yarl import URL
 
+from eventstore.errors import PathUntrusted
+from eventstore.trusted_paths import read_trusted
 from service.errors import SettingsError
 from service.roster import Role
 
@@ -70,8 +72,10 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def read_trust(file: Path) -> Trust:
     """The file's content; raises `SettingsError`, whose one line says what is wrong with it."""
     try:
-        trust = msgspec.convert(tomllib.loads(file.read_bytes().decode()), Trust)
+        trust = msgspec.convert(tomllib.loads(read_trusted(file.absolute()).decode()), Trust)
         _check(trust)
+    except PathUntrusted as error:
+        raise SettingsError(f"COLLOQUY_JWT: {error}") from error
     except OSError as error:
         raise SettingsError(f"COLLOQUY_JWT: {file}: {error.strerror}") from error
     except ValueError as error:  # what TOML, UTF-8 and msgspec raise as well

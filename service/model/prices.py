@@ -5,13 +5,14 @@ import tomllib
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from eventstore.errors import PathUntrusted
 from eventstore.events import Usage
+from eventstore.trusted_paths import read_trusted
 from service.errors import SettingsError
 
 CACHE_WRITE_FACTOR = Decimal("1.25")
@@ -112,15 +113,17 @@ def read_prices(path: Path | None = None) -> Prices:
     """The built-in price table, or an operator's own; raises `SettingsError` for a wrong file."""
     file = path or resources.files("service").joinpath("model", "prices.toml")
     try:
-        return _read(file)
+        return _read(read_trusted(path.absolute()) if path else file.read_bytes())
+    except PathUntrusted as error:
+        raise SettingsError(f"price table: {error}") from error
     except OSError as error:
         raise SettingsError(f"price table {file}: {error.strerror}") from error
     except (ValueError, msgspec.ValidationError) as error:
         raise SettingsError(f"price table {file}: {error}") from error
 
 
-def _read(file: Path | Traversable) -> Prices:
-    tables = tomllib.loads(file.read_bytes().decode(), parse_float=Decimal)
+def _read(content: bytes) -> Prices:
+    tables = tomllib.loads(content.decode(), parse_float=Decimal)
     table = msgspec.convert(tables, _File)
     models = {name: _rates(name, rates) for name, rates in table.models.items()}
     return Prices(version=table.version, models=models)

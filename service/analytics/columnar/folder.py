@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from eventstore.trusted_paths import make_output_folder
 from service.analytics.columnar.manifest import MANIFEST, FileLine, Format, Manifest
 from service.errors import ExportRefused
 
@@ -47,9 +48,10 @@ class Folder:
 
         Raises:
             ExportRefused: It holds something else, or is in use.
+            PathUntrusted: We are root, and another user could lead us elsewhere.
         """
         with writing(self.path):
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_output_folder(self.path)
             lock = os.open(self.path, os.O_RDONLY)
         try:
             self._lock(lock)

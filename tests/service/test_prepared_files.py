@@ -1,0 +1,179 @@
+"""Files of the service that another user of the machine has prepared, or could change."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eventstore.connections import Connection
+from eventstore.errors import EventStoreError, PathUntrusted
+from eventstore.keys import open_signer
+from projections.errors import ProjectionRefused
+from projections.own import own_projections, write_start
+from service.analytics.columnar.folder import Folder
+from service.analytics.resuming import CheckpointFile
+from service.analytics.writing import RecordFile
+from service.audit.bundles import Bundle
+from service.cli.files import write_whole
+from service.demo import TOKENS_FILE, make_demo
+from service.errors import ServiceError, SettingsError
+from service.identity.trust import read_trust
+from service.model.prices import read_prices
+from service.sealing import key_finding, key_place, make_sealer
+from service.settings import Settings
+from tests.other_users import as_root, give, link_of_nobody, share
+
+SECRET = "the secret of root\n"
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+PRICES = Path(__file__).parents[2] / "service" / "model" / "prices.toml"
+
+Prepare = Callable[[Path], object]
+by_another_user = pytest.mark.parametrize(
+    "prepare", [give, share, lambda path: path.chmod(0o666), lambda path: give(path.parent)]
+)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o600)
+    return tmp_path / "secret"
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder of nobody's."""
+    (tmp_path / "theirs").mkdir()
+    return give(tmp_path / "theirs")
+
+
+@as_root
+@by_another_user
+def test_a_settings_file_that_another_user_can_change_is_refused(
+    tmp_path: Path, prepare: Prepare
+) -> None:
+    """Whoever writes the one of tokens can be anybody."""
+    (tmp_path / "settings").mkdir()
+    file = tmp_path / "settings" / "file.toml"
+    file.write_bytes(PRICES.read_bytes())
+    assert read_prices(file) == read_prices()
+    prepare(file)
+    for read, name in ((read_prices, "price table: "), (read_trust, "COLLOQUY_JWT: ")):
+        with pytest.raises(SettingsError, match=rf"^{name}.*(user nobody|chmod go-w)") as caught:
+            read(file)
+        assert "\n" not in str(caught.value)
+
+
+@as_root
+@by_another_user
+def test_a_projection_that_another_user_can_change_is_refused(
+    tmp_path: Path, prepare: Prepare
+) -> None:
+    paths = write_start(tmp_path / "own", "hourly")
+    own_projections(tmp_path / "own")["hourly"].readable()
+    prepare(paths[0])
+    with pytest.raises(ProjectionRefused, match=r"user nobody|chmod go-w"):
+        own_projections(tmp_path / "own")["hourly"].readable()
+
+
+@as_root
+def test_no_projection_is_read_from_or_written_to_a_folder_of_another_user(theirs: Path) -> None:
+    for use in (own_projections, lambda folder: write_start(folder, "hourly")):
+        with pytest.raises(ProjectionRefused, match="user nobody"):
+            use(theirs)
+    assert list(theirs.iterdir()) == []
+
+
+@as_root
+@pytest.mark.parametrize("bits", [0o600, 0o644])
+async def test_tokens_of_the_demo_that_another_user_has_a_hand_in_are_refused(
+    owner: Connection, database_url: str, tmp_path: Path, bits: int
+) -> None:
+    await make_demo(owner, database_url, tmp_path)
+    (tmp_path / TOKENS_FILE).chmod(bits)
+    if bits == 0o600:
+        give(tmp_path / TOKENS_FILE)
+    with pytest.raises(PathUntrusted, match=r"user nobody|chmod 600"):
+        await make_demo(owner, database_url, tmp_path)
+
+
+@as_root
+async def test_tokens_of_the_demo_go_through_no_link(
+    owner: Connection, database_url: str, tmp_path: Path, secret: Path
+) -> None:
+    link_of_nobody(tmp_path / "demo-tokens.new", secret)
+    await make_demo(owner, database_url, tmp_path)
+    assert secret.read_text() == SECRET
+
+
+@as_root
+@pytest.mark.parametrize("name", ["keys", "keys/seal.key", "checkpoints"])
+def test_no_service_starts_that_would_seal_with_what_another_user_has_prepared(
+    tmp_path: Path, name: str
+) -> None:
+    settings = Settings(home=tmp_path)
+    open_signer(key_place(settings))
+    (tmp_path / "checkpoints").mkdir()
+    make_sealer(settings, NOWHERE)
+    give(tmp_path / name)
+    with pytest.raises(EventStoreError, match="belongs to user nobody") as caught:
+        make_sealer(settings, NOWHERE)
+    assert "\n" not in str(caught.value)
+    if name != "checkpoints":
+        assert key_finding(settings)[0] is False
+
+
+def test_checkpoints_of_a_release_that_left_them_to_the_umask_are_closed(tmp_path: Path) -> None:
+    """In the home. A folder that somebody chose is theirs to close."""
+    for folder in (tmp_path / "checkpoints" / "1", tmp_path / "chosen" / "1"):
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+        folder.parent.chmod(0o777)
+    make_sealer(Settings(home=tmp_path), NOWHERE)
+    for path in (tmp_path / "checkpoints", tmp_path / "checkpoints" / "1"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    chosen = tmp_path / "chosen"
+    with pytest.raises(PathUntrusted, match=f"write to {chosen}: chmod go-w it"):
+        make_sealer(Settings(home=tmp_path, checkpoints=chosen), NOWHERE)
+    assert stat.S_IMODE(chosen.stat().st_mode) == 0o777
+
+
+@as_root
+def test_root_writes_no_output_into_a_folder_of_another_user(theirs: Path, secret: Path) -> None:
+    """Nor through a link of theirs; nor is there anything afterwards that was not before."""
+    link = link_of_nobody(theirs.with_name("link"), secret)
+    for path in (theirs / "file", theirs / "new" / "file", link):
+        with pytest.raises(PathUntrusted, match="user nobody"):
+            write_whole(path, b"page")
+        with pytest.raises(PathUntrusted, match="user nobody"):
+            RecordFile.begin(path)
+        with pytest.raises(PathUntrusted, match="user nobody"), CheckpointFile(path).held():
+            pass
+        for folder in (Bundle(path).opened, Folder(path).held):
+            with pytest.raises(PathUntrusted, match="user nobody"), folder():
+                pass
+    assert list(theirs.iterdir()) == []
+    assert secret.read_text() == SECRET
+
+
+@as_root
+def test_drafts_and_locks_beside_an_output_go_through_no_link(tmp_path: Path, secret: Path) -> None:
+    """In a folder for all, such as `/tmp`, anybody can put links beside it."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link_of_nobody(shared / f".page.{os.getpid()}.draft", secret)
+    write_whole(shared / "page", b"page")
+    assert (shared / "page").read_bytes() == b"page"
+    link_of_nobody(shared / "cursor.lock", shared / "nothing")
+    with pytest.raises(ServiceError), CheckpointFile(shared / "cursor").held():
+        pass
+    assert not (shared / "nothing").exists()
+    assert secret.read_text() == SECRET
+
+
+def test_a_page_with_words_is_for_its_owner_alone(tmp_path: Path) -> None:
+    write_whole(tmp_path / "page", b"words", 0o600)
+    assert stat.S_IMODE((tmp_path / "page").stat().st_mode) == 0o600
