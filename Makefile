@@ -38,9 +38,9 @@ bench: $(VENV)/.dev ## the benchmarks: ratios against peers and bare floors, in 
 
 lock: $(VENV)/.dev ## resolve requirements*.txt anew from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-header --extra build -o requirements.txt
+		--no-header --extra build --extra embedded -o requirements.txt
 	uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-header --extra build --extra dev -c requirements.txt -o requirements-dev.txt
+		--no-header --extra build --extra embedded --extra dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -46,7 +46,9 @@ def open_database(settings: Settings) -> Iterator[Database]:
     if settings.database_url:
         yield Database(settings.database_url, None)
         return
-    server = EmbeddedPostgres(settings.home, keep=settings.keep_postgres)
+    server = EmbeddedPostgres(
+        settings.home, keep=settings.keep_postgres, binaries=settings.postgres_bin
+    )
     with server as url:
         yield Database(url, server)
 

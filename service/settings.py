@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings; the README's table says what each is for.
 
     Attributes:
+        postgres_bin: Folder of the programs of the PostgreSQL that is started.
         public_url: Scheme and host under which clients reach the service, for links.
         fallback_model: Asked where `model` gives no answer.
         evaluation_model: `model` where it is not set.
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path = Path("~/.colloquy")
     database_url: str | None = None
     keep_postgres: bool = False
+    postgres_bin: Path | None = None
     anthropic_api_key: str | None = None
     anthropic_base_url: str | None = None
     model: str = "claude-haiku-5-5"
@@ -81,6 +83,7 @@ _VARIABLES = {
     "home": "COLLOQUY_HOME",
     "database_url": "DATABASE_URL",
     "keep_postgres": "COLLOQUY_KEEP_POSTGRES",
+    "postgres_bin": "COLLOQUY_POSTGRES_BIN",
     "anthropic_api_key": "ANTHROPIC_API_KEY",
     "anthropic_base_url": "ANTHROPIC_BASE_URL",
     "model": "COLLOQUY_MODEL",

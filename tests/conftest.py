@@ -20,7 +20,7 @@ from service.database import prepare
 from service.embedded import EmbeddedPostgres
 
 HOME = "COLLOQUY_TEST_HOME"
-BINARIES = "COLLOQUY_TEST_POSTGRES_BIN"
+BINARIES = "COLLOQUY_POSTGRES_BIN"
 """A folder with another PostgreSQL's programs, to run the whole suite on that version."""
 
 TEMPLATE = "template_colloquy"

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 from urllib.parse import unquote
 
 import click
 
 from service.cli.progress import progress_bar
 from service.database import Database, open_database, prepare
+from service.embedded.errors import BinariesMissing
 from service.errors import SettingsError
 from service.logs import configure_logging
 from service.server import run
@@ -72,14 +72,14 @@ def _apart(url: str) -> tuple[str, str | None]:
 
 
 def _psql(database: Database) -> str:
-    """The embedded server's psql, else the one on the path, else the one that comes along."""
+    """The embedded server's psql, else the one on the path, else another that is here."""
     if database.embedded:
         return str(database.embedded.binaries / "psql")
     if found := shutil.which("psql"):
         return found
     from service.embedded.binaries import usable_binaries
 
-    program = usable_binaries(None) / "psql"
-    if not Path(program).exists():
-        raise SettingsError("there is no psql on the path")
-    return str(program)
+    try:
+        return str(usable_binaries() / "psql")
+    except BinariesMissing as error:
+        raise SettingsError("there is no psql on the path") from error

@@ -52,7 +52,7 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
     try:
         async with owner(database.url) as connection:
             version = connection.get_settings().server_version
-            yield True, f"database: {kind}, PostgreSQL {version}"
+            yield True, f"database: {kind}, PostgreSQL {version}{_programs(database)}"
             await check_schema(connection)
             await check_projections(connection)
             yield True, "schema: up to date"
@@ -65,6 +65,10 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
     except DatabaseUnfit as error:
         yield False, f"database: {error}"
     yield await _model(settings)
+
+
+def _programs(database: Database) -> str:
+    return f", started by {database.embedded.binaries}" if database.embedded else ""
 
 
 async def _own(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:

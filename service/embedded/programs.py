@@ -85,10 +85,3 @@ class Programs(msgspec.Struct, frozen=True):
         """Make the server's user the owner of this path, which is in a folder of ours."""
         if is_root():
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
-
-    def major_version(self) -> str:
-        """The major version of these programs, such as `18`."""
-        command = [str(self.binaries / "postgres"), "--version"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-        version: str = done.stdout.split()[2]
-        return version.split(".")[0]

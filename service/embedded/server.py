@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from service.embedded.data_files import made_by
-from service.embedded.errors import PortTaken, StartFailed, StopFailed, VersionMismatch
+from service.embedded.errors import PortTaken, StartFailed, StopFailed
 from service.embedded.postmaster import (
     Postmaster,
     disown_other_program,
@@ -83,7 +82,6 @@ class Server:
         Raises:
             PortTaken: the asked port is another program's.
             StartFailed: with the last words of the log.
-            VersionMismatch: the data folder is another version's.
         """
         wanted = port or self._known_port()
         deadline = time.monotonic() + RETRY_SECONDS
@@ -129,21 +127,11 @@ class Server:
     def _next_port(self, asked: int | None, wanted: int | None, *, retry: bool) -> int | None:
         """The port to try next after a start failed for a reason that passes."""
         log = self._programs.log_text()
-        self._check_version()
         if PORT_TAKEN in log and asked:
             raise PortTaken(f"(port {asked}) {self._programs.last_words()}")
         if not (retry and any(reason in log for reason in PASSING)):
             raise StartFailed(self._programs.last_words())
         return None if PORT_TAKEN in log else wanted
-
-    def _check_version(self) -> None:
-        maker = made_by(self._data)
-        ours = self._programs.major_version()
-        if maker != ours:
-            raise VersionMismatch(
-                f"({self._data} is PostgreSQL {maker}'s, this is PostgreSQL {ours}: go back to "
-                f"{maker}, or dump with it, move the folder away and load the dump with {ours})"
-            )
 
 
 def _free_port() -> int:

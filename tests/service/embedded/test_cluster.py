@@ -20,7 +20,7 @@ import pytest
 from service.embedded import EmbeddedPostgres, cluster
 from service.embedded.binaries import copied_binaries, packaged_binaries
 from service.embedded.errors import (
-    BinariesMissing,
+    BinariesUnfit,
     InitFailed,
     NotAcquired,
     PasswordMissing,
@@ -111,6 +111,12 @@ def start_other_user() -> Iterator[StartUser]:
 
 def embedded(home: Path, *, keep: bool = False, binaries: Path | None = None) -> EmbeddedPostgres:
     return EmbeddedPostgres(home, keep=keep, binaries=binaries, options={"fsync": "off"})
+
+
+def packaged() -> Path:
+    found = packaged_binaries()
+    assert found, "the extra `embedded` is not installed"
+    return found
 
 
 def ask(postgres: EmbeddedPostgres, url: str, statement: str) -> str:
@@ -360,7 +366,8 @@ def test_a_killed_initdb_leaves_no_half_made_data(
 def test_a_failed_initdb_says_why_and_leaves_nothing(empty_home: Path) -> None:
     """Not even what an earlier, interrupted one left."""
     programs = empty_home / "bin"
-    shutil.copytree(packaged_binaries(), programs, symlinks=True)
+    shutil.copytree(packaged(), programs, symlinks=True)
+    (programs / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n")
     (programs / "initdb").write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 1\n")
     (empty_home / "postgres.init-left/data").mkdir(parents=True)
     with pytest.raises(InitFailed, match=r"postgres\.log: No space left on device"):
@@ -445,18 +452,18 @@ def test_a_home_made_anew_does_not_get_the_data_of_the_old_one(secluded_home: Pa
 def test_copied_binaries_can_be_run_by_everybody(home: Path) -> None:
     """They are copied once, and find their libraries in the copy."""
     target = home / "pginstall"
-    copy = copied_binaries(packaged_binaries(), target)
+    copy = copied_binaries(packaged(), target)
     made = copy.stat().st_ctime_ns
-    assert copied_binaries(packaged_binaries(), target) == copy
+    assert copied_binaries(packaged(), target) == copy
     assert copy.stat().st_ctime_ns == made
     postgres = embedded(home, binaries=copy)
     with postgres as url:
         assert ask(postgres, url, "SELECT 1") == "1"
 
 
-def test_missing_binaries_are_told(empty_home: Path) -> None:
-    """With what to do about it."""
-    with pytest.raises(BinariesMissing, match="DATABASE_URL"):
+def test_a_folder_without_the_programs_is_told(empty_home: Path) -> None:
+    """With the setting that names it."""
+    with pytest.raises(BinariesUnfit, match=r"COLLOQUY_POSTGRES_BIN .*lacks some of initdb"):
         embedded(empty_home, binaries=empty_home).acquire()
 
 
