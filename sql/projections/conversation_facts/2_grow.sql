@@ -31,19 +31,20 @@ SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.experien
                coalesce(sum(jsonb_array_length(e.data->'covered')), 0)::bigint AS covered,
                max(e.recorded_at) FILTER (WHERE e.data->'covered' <> '[]') AS covered_at,
                count(*) FILTER (WHERE e.type = 'evaluation_recorded.v1') AS evaluations,
-               coalesce(sum((r.record->'usage'->>'input_tokens')::bigint), 0)::bigint
+               coalesce(sum(whole_number_v1(r.record->'usage'->'input_tokens')), 0)::bigint
                AS input_tokens,
-               coalesce(sum((r.record->'usage'->>'output_tokens')::bigint), 0)::bigint
+               coalesce(sum(whole_number_v1(r.record->'usage'->'output_tokens')), 0)::bigint
                AS output_tokens,
-               coalesce(sum((r.record->'usage'->>'cache_creation_input_tokens')::bigint), 0)::bigint
-               AS cache_creation_input_tokens,
-               coalesce(sum((r.record->'usage'->>'cache_read_input_tokens')::bigint), 0)::bigint
-               AS cache_read_input_tokens,
-               coalesce(sum((r.record->>'cost_microusd')::bigint), 0)::bigint AS cost_microusd,
+               coalesce(sum(whole_number_v1(r.record->'usage'->'cache_creation_input_tokens')),
+                        0)::bigint AS cache_creation_input_tokens,
+               coalesce(sum(whole_number_v1(r.record->'usage'->'cache_read_input_tokens')),
+                        0)::bigint AS cache_read_input_tokens,
+               coalesce(sum(whole_number_v1(r.record->'cost_microusd')), 0)::bigint
+               AS cost_microusd,
                count(*) FILTER (
                    WHERE e.type NOT IN ('message_posted.v1', 'conversation_completed.v1',
                                         'text_expired.v1')
-                     AND r.record->>'cost_microusd' IS NULL) AS unpriced,
+                     AND whole_number_v1(r.record->'cost_microusd') IS NULL) AS unpriced,
                max(e.recorded_at) FILTER (WHERE e.type = 'text_expired.v1') AS text_removed_at
           FROM events e,
                LATERAL (SELECT coalesce(e.data->'reply', e.data->'judgement', e.data)) r (record)

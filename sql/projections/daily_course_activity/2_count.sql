@@ -15,11 +15,11 @@ WITH said AS (
            count(*) FILTER (WHERE e.data->>'vote' = 'liked') AS liked,
            count(*) FILTER (WHERE e.data->>'vote' = 'disliked') AS disliked,
            count(*) FILTER (WHERE e.type = 'evaluation_recorded.v1') AS evaluations,
-           sum((r.record->>'cost_microusd')::bigint) AS cost_microusd,
+           sum(whole_number_v1(r.record->'cost_microusd')) AS cost_microusd,
            count(*) FILTER (
                WHERE e.type NOT IN ('opening_requested.v1', 'message_posted.v1',
                                     'feedback_given.v1', 'conversation_completed.v1')
-                 AND r.record->>'cost_microusd' IS NULL) AS unpriced,
+                 AND whole_number_v1(r.record->'cost_microusd') IS NULL) AS unpriced,
            max(e.position) AS position
       FROM events e,
            LATERAL (SELECT coalesce(e.data->'reply', e.data->'judgement', e.data)) r (record)

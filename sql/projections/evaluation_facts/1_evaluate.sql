@@ -20,16 +20,16 @@ SELECT apply.account, coalesce(a.evaluation_id, z.evaluation_id)::uuid AS evalua
        CASE z.type WHEN 'evaluation_recorded.v1'
                    THEN coalesce((z.record->>'fallback')::boolean, false) END,
        z.record->'prompt'->>'name', (z.record->>'duration_ms')::bigint,
-       (z.record->'usage'->>'input_tokens')::bigint,
-       (z.record->'usage'->>'output_tokens')::bigint,
-       (z.record->'usage'->>'cache_creation_input_tokens')::bigint,
-       (z.record->'usage'->>'cache_read_input_tokens')::bigint,
+       whole_number_v1(z.record->'usage'->'input_tokens'),
+       whole_number_v1(z.record->'usage'->'output_tokens'),
+       whole_number_v1(z.record->'usage'->'cache_creation_input_tokens'),
+       whole_number_v1(z.record->'usage'->'cache_read_input_tokens'),
        CASE WHEN jsonb_array_length(z.record->'attempt_records') > 0
             THEN jsonb_array_length(jsonb_path_query_array(
                      z.record->'attempt_records', '$[*] ? (@.outcome != "circuit_open")'))
             ELSE coalesce((z.record->>'attempts')::bigint,
                           jsonb_array_length(z.record->'attempt_records')) END,
-       (z.record->>'cost_microusd')::bigint, greatest(a.position, z.position)
+       whole_number_v1(z.record->'cost_microusd'), greatest(a.position, z.position)
   FROM (SELECT e.data->>'turn_id' AS evaluation_id, e.conversation_id, e.position,
                e.recorded_at, e.data, (e.metadata->'actor'->>'id')::bigint AS asked_by
           FROM events e

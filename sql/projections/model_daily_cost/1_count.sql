@@ -14,16 +14,16 @@ SELECT apply.account, n.day, n.model, n.purpose, d.course_id, sum(n.requests), s
                    WHERE a.outcome NOT IN ('cancelled', 'circuit_open')), 0) AS failed,
                coalesce(sum(a.number) FILTER (WHERE a.outcome = 'cancelled'), 0) AS cancelled,
                coalesce(sum(a.number) FILTER (WHERE a.outcome = 'circuit_open'), 0) AS held_back,
-               coalesce(sum((a.usage->>'input_tokens')::bigint), 0) AS input_tokens,
-               coalesce(sum((a.usage->>'output_tokens')::bigint), 0) AS output_tokens,
-               coalesce(sum((a.usage->>'cache_creation_input_tokens')::bigint), 0)
+               coalesce(sum(whole_number_v1(a.usage->'input_tokens')), 0) AS input_tokens,
+               coalesce(sum(whole_number_v1(a.usage->'output_tokens')), 0) AS output_tokens,
+               coalesce(sum(whole_number_v1(a.usage->'cache_creation_input_tokens')), 0)
                AS cache_creation_input_tokens,
-               coalesce(sum((a.usage->>'cache_read_input_tokens')::bigint), 0)
+               coalesce(sum(whole_number_v1(a.usage->'cache_read_input_tokens')), 0)
                AS cache_read_input_tokens,
                coalesce(sum(a.cost_microusd), 0) AS cost_microusd,
                coalesce(sum(a.number) FILTER (
                    WHERE a.outcome <> 'circuit_open' AND a.cost_microusd IS NULL
-                     AND q.record->>'cost_microusd' IS NULL), 0) AS unpriced
+                     AND whole_number_v1(q.record->'cost_microusd') IS NULL), 0) AS unpriced
           FROM (SELECT e.stream, e.position, (e.recorded_at AT TIME ZONE 'UTC')::date AS day,
                        CASE WHEN e.type IN ('conversation_started.v1', 'opening_failed.v1')
                             THEN 'opening'
@@ -45,18 +45,18 @@ SELECT apply.account, n.day, n.model, n.purpose, d.course_id, sum(n.requests), s
                    SELECT t.value->>'model' AS model, t.value->>'outcome' AS outcome, 1 AS number,
                           CASE t.value->>'outcome' WHEN 'completed' THEN 0 ELSE 1 END AS failed,
                           t.value->'usage' AS usage,
-                          (t.value->>'cost_microusd')::bigint AS cost_microusd
+                          whole_number_v1(t.value->'cost_microusd') AS cost_microusd
                      FROM jsonb_array_elements(q.record->'attempt_records') AS t (value)
                     UNION ALL
                    -- Events from before attempts were recorded, or of a process that died.
                    SELECT coalesce(q.record->>'model_requested', q.record->>'model', 'unknown'),
                           q.outcome, o.number,
                           CASE q.outcome WHEN 'completed' THEN o.number - 1 ELSE o.number END,
-                          q.record->'usage', (q.record->>'cost_microusd')::bigint
+                          q.record->'usage', whole_number_v1(q.record->'cost_microusd')
                      FROM (SELECT coalesce((q.record->>'attempts')::int, 1) AS number) o
                     WHERE coalesce(jsonb_array_length(q.record->'attempt_records'), 0) = 0
                       AND (q.record->>'model' IS NOT NULL
-                           OR q.record->>'cost_microusd' IS NULL)
+                           OR whole_number_v1(q.record->'cost_microusd') IS NULL)
                ) a
          GROUP BY q.stream, q.day, q.purpose, a.model) n,
        LATERAL (SELECT (b.data->>'course_id')::bigint AS course_id

@@ -12,17 +12,17 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
        a.recorded_at, z.recorded_at, coalesce(z.outcome, 'pending'), z.code, z.retryable,
        coalesce(z.record->>'model', a.model), z.fallback, z.record->'prompt'->>'name',
        z.record->>'stop_reason', (z.record->>'first_token_ms')::bigint,
-       (z.record->>'duration_ms')::bigint, (z.record->'usage'->>'input_tokens')::bigint,
-       (z.record->'usage'->>'output_tokens')::bigint,
-       (z.record->'usage'->>'cache_creation_input_tokens')::bigint,
-       (z.record->'usage'->>'cache_read_input_tokens')::bigint,
+       (z.record->>'duration_ms')::bigint, whole_number_v1(z.record->'usage'->'input_tokens'),
+       whole_number_v1(z.record->'usage'->'output_tokens'),
+       whole_number_v1(z.record->'usage'->'cache_creation_input_tokens'),
+       whole_number_v1(z.record->'usage'->'cache_read_input_tokens'),
        CASE WHEN jsonb_array_length(z.record->'attempt_records') > 0
             THEN jsonb_array_length(jsonb_path_query_array(
                      z.record->'attempt_records', '$[*] ? (@.outcome != "circuit_open")'))
             ELSE coalesce((z.record->>'attempts')::bigint,
                           jsonb_array_length(z.record->'attempt_records')) END,
-       (z.record->>'cost_microusd')::bigint, j.outcome, (j.record->>'duration_ms')::bigint,
-       (j.record->>'cost_microusd')::bigint, greatest(a.position, z.position, j.position)
+       whole_number_v1(z.record->'cost_microusd'), j.outcome, (j.record->>'duration_ms')::bigint,
+       whole_number_v1(j.record->'cost_microusd'), greatest(a.position, z.position, j.position)
   FROM (SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, e.position, e.recorded_at,
                (e.data->>'course_id')::bigint AS course_id,
                (e.data->>'experience_id')::bigint AS experience_id,
