@@ -6,8 +6,10 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from eventstore.errors import UnknownEventType
+from eventstore.errors import EventUnstorable, UnknownEventType
+from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
+from eventstore.provider_values import mended
 from eventstore.records import Metadata, RecordedEvent
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -22,29 +24,55 @@ _metadata_decoder = msgspec.json.Decoder(Metadata)
 
 
 def encode(value: AnyEvent | Metadata) -> str:
-    """The JSON text of an event or of metadata."""
-    return _encoder.encode(value).decode()
+    """The JSON text of an event or of metadata, which its decoder has read.
+
+    Raises:
+        EventUnstorable: It could not be read again.
+    """
+    decoder = _metadata_decoder if isinstance(value, Metadata) else _event_decoder
+    try:
+        text = _encoder.encode(value)
+        decoder.decode(text)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        # The error's own words may quote what somebody wrote.
+        why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
+        raise EventUnstorable(f"{type(value).__name__} cannot be stored: {why}") from None
+    return text.decode()
 
 
 def decode_event(data: str, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> AnyEvent:
     """The event in a stored JSON text, brought up to its newest version.
+
+    What a provider told, and an earlier release stored as it came, is read as it would be stored
+    today.
 
     Raises:
         UnknownEventType: Neither an event nor an upcaster has this type, or a field is missing.
     """
     try:
         return _event_decoder.decode(data)
+    except msgspec.ValidationError:
+        return _convert(msgspec.json.decode(data), upcasters)
+
+
+def _convert(stored: dict[str, Any], upcasters: Mapping[str, Upcaster]) -> AnyEvent:
+    upcast = upcasters.get(stored.get("type", ""))
+    if upcast is not None:
+        return _convert(upcast(stored), upcasters)
+    try:
+        event: AnyEvent = msgspec.convert(mended(stored), AnyEvent)
     except msgspec.ValidationError as error:
+        raise UnknownEventType(f"event type {stored.get('type')!r}: {error}") from error
+    return event
+
+
+def read_event(data: str) -> AnyEvent | Unreadable:
+    """The event in a stored JSON text, or what stands for one that cannot be read."""
+    try:
+        return decode_event(data)
+    except UnknownEventType as error:
         stored: dict[str, Any] = msgspec.json.decode(data)
-        upcast = upcasters.get(stored.get("type", ""))
-        if upcast is None:
-            raise UnknownEventType(f"event type {stored.get('type')!r}: {error}") from error
-        return decode_event(encode_data(upcast(stored)), upcasters)
-
-
-def encode_data(data: dict[str, Any]) -> str:
-    """The JSON text of already plain data."""
-    return _encoder.encode(data).decode()
+        return Unreadable(str(stored.get("type")), str(error))
 
 
 def decode_row(row: asyncpg.Record) -> RecordedEvent:
@@ -55,7 +83,7 @@ def decode_row(row: asyncpg.Record) -> RecordedEvent:
         stream=row["stream"],
         revision=row["revision"],
         event_id=row["event_id"],
-        event=decode_event(row["data"]),
+        event=read_event(row["data"]),
         metadata=_metadata_decoder.decode(row["metadata"]),
         recorded_at=row["recorded_at"],
         content=row["content"],

@@ -22,6 +22,10 @@ class AppendRefused(EventStoreError):
     """The database refused these events; the cause says why."""
 
 
+class EventUnstorable(AppendRefused):
+    """This event could not be read again, so it is not stored."""
+
+
 class LogUnavailable(EventStoreError):
     """The database does not answer; try again in a moment."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from eventstore.event import DialogueEvent, Event
 from eventstore.protection import AnyProtectionEvent
+from eventstore.provider_values import Count
 
 
 class TurnEvent(DialogueEvent, frozen=True, kw_only=True):
@@ -26,10 +27,10 @@ class TurnEvent(DialogueEvent, frozen=True, kw_only=True):
 class Usage(msgspec.Struct, frozen=True):
     """Tokens that a reply took; the input is the sum of the three input figures."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int = 0
-    cache_read_input_tokens: int = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_creation_input_tokens: Count = 0
+    cache_read_input_tokens: Count = 0
 
 
 class PromptVersion(msgspec.Struct, frozen=True):

@@ -48,7 +48,8 @@ class EventLog:
 
         Raises:
             WrongExpectedRevision: The stream is not where it was expected; nothing is stored.
-            AppendRefused: The database refused the events, for example for an unknown account.
+            AppendRefused: The database refused the events, for example for an unknown account, or
+                one of them could not be read again.
             LogUnavailable: The database did not answer within the queue's patience; whether the
                 events are stored is then not known.
             LogBusy: Too many appends are waiting.

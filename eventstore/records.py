@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
+from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 
 
@@ -62,7 +63,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     revision: int
     event_id: UUID
-    event: AnyEvent
+    event: AnyEvent | Unreadable
     metadata: Metadata
     recorded_at: datetime
     content: str | None = None

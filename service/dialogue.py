@@ -10,6 +10,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
+from eventstore.event import Unreadable
 from eventstore.events import (
     AssessmentFailed,
     ConversationCompleted,
@@ -137,7 +138,7 @@ def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 
             return _with_feedback(moved, event, recorded)
         case FeedbackWithdrawn():
             return _without_feedback(moved, event)
-        case AssessmentFailed():
+        case AssessmentFailed() | Unreadable():
             return moved
         case EvaluationRequested() | EvaluationRecorded() | EvaluationFailed():
             return moved

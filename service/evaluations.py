@@ -18,7 +18,7 @@ from eventstore.records import NO_STREAM, Actor, Metadata, NewEvent, RecordedEve
 from service.commands import Failure
 from service.errors import KeyReused, Stopping, TooManyReplies, TurnFailed
 from service.evaluator import Evaluator, unanswered
-from service.model.errors import ABANDONED
+from service.model.errors import ABANDONED, INTERNAL_ERROR
 from service.owners import Owners
 from sql.loader import query
 
@@ -173,11 +173,20 @@ class Evaluations:
             turn_id=asked.turn_id, conversation_id=asked.conversation_id
         )
         try:
-            await self._record(first, *await self._evaluator.judge(first.account_id, asked))
+            await self._end(first, asked)
         except Exception as error:
             log.warning("evaluation_ended_badly", kind=type(error).__name__, error=str(error))
         finally:
             self._owners.running.discard(asked.turn_id)
+
+    async def _end(self, first: RecordedEvent, asked: EvaluationRequested) -> None:
+        event, content = await self._evaluator.judge(first.account_id, asked)
+        try:
+            await self._record(first, event, content)
+        except AppendRefused as error:
+            log.error("evaluation_refused", error=str(error))
+            failure = Failure(code=INTERNAL_ERROR, detail="append refused")
+            await self._record(first, unanswered(asked, failure), None)
 
     async def _record(
         self,

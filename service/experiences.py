@@ -7,6 +7,7 @@ import msgspec
 
 from eventstore.connections import AccountPool
 from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.event import Unreadable
 from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, Metadata, NewEvent, RecordedEvent
@@ -180,16 +181,17 @@ class Experiences:
 
     async def _now(self, account_id: int, experience_id: int) -> tuple[Shown, int]:
         recorded = await self._log.read_stream(account_id, stream_of(experience_id))
-        if not recorded or isinstance(recorded[-1].event, ExperienceDeleted):
+        readable = [one.event for one in recorded if not isinstance(one.event, Unreadable)]
+        if not readable or isinstance(readable[-1], ExperienceDeleted):
             raise NotFound
-        return shown(recorded[-1].event), recorded[-1].revision
+        return shown(readable[-1]), recorded[-1].revision
 
     async def _version(self, key: tuple[int, int, int]) -> Experience:
         account_id, experience_id, version = key
         for recorded in await self._log.read_stream(
             account_id, stream_of(experience_id), after=version - 1, upto=version
         ):
-            if not isinstance(recorded.event, ExperienceDeleted):
+            if isinstance(recorded.event, ExperienceCreated | ExperienceEdited):
                 return _experience(recorded)
         raise NotFound
 
@@ -204,7 +206,7 @@ def objectives_of(learning_objective: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in learning_objective.splitlines() if line.strip())
 
 
-def shown(event: AnyEvent) -> Shown:
+def shown(event: AnyEvent | Unreadable) -> Shown:
     """The experience after an event that tells all its fields."""
     assert isinstance(event, ExperienceCreated | ExperienceEdited)
     return Shown(

@@ -39,7 +39,7 @@ class TurnRecords:
         self._dialogues = dialogues
 
     async def end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
-        """Records the end of a turn; as a failure where the database refuses what was said.
+        """Records the end of a turn; as a bare failure where what came of it cannot be stored.
 
         Raises:
             TurnIsOver: Somebody else has ended it.
@@ -52,9 +52,7 @@ class TurnRecords:
             # it came with something else meanwhile.
             return await self._record(started, ending, without_key(live.stop))
         except AppendRefused as error:
-            if isinstance(ending, FailTurn):
-                raise
-            # The database cannot store what the model said; so nothing of it is recorded.
+            # What cannot be stored must not leave the turn without an end.
             log.error("reply_refused", error=str(error))
             failure = Failure(code=INTERNAL_ERROR, detail="append refused")
             return await self._record(started, FailTurn(turn_id=started.turn.id, failure=failure))

@@ -7,8 +7,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from eventstore.codec import decode_event
+from eventstore.codec import read_event
 from eventstore.connections import AccountPool
+from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from sql.loader import query
 
@@ -31,7 +32,7 @@ class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     event_id: UUID
     recorded_at: datetime
-    event: AnyEvent
+    event: AnyEvent | Unreadable
     conversation_id: int
     course_id: int
     experience_id: int
@@ -106,7 +107,7 @@ def _event(row: asyncpg.Record) -> LearningEvent:
         position=row["position"],
         event_id=row["event_id"],
         recorded_at=row["recorded_at"],
-        event=decode_event(row["data"]),
+        event=read_event(row["data"]),
         conversation_id=row["conversation_id"],
         course_id=row["course_id"],
         experience_id=row["experience_id"],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from eventstore.event import Unreadable
 from eventstore.events import (
     AnyEvent,
     AssessmentFailed,
@@ -87,7 +88,7 @@ def assert_lawful(events: Sequence[RecordedEvent], *, ended: bool = True) -> Non
         assert over or not ended, f"{name} was never ended"
 
 
-def assert_lawful_dialogue(events: Iterable[AnyEvent]) -> str | None:
+def assert_lawful_dialogue(events: Iterable[AnyEvent | Unreadable]) -> str | None:
     """One learner's events: each is allowed where it stands. Returns the turn left open."""
     rules = _Rules()
     for event in events:
@@ -135,7 +136,7 @@ class _Rules(msgspec.Struct):
     assessed: set[str] = set()
     covered: dict[int, str] = {}
 
-    def allow(self, event: AnyEvent) -> None:
+    def allow(self, event: AnyEvent | Unreadable) -> None:
         if isinstance(event, OpeningRequested | MessagePosted):
             self._ask(event)
         elif isinstance(event, ENDS):

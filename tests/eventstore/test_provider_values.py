@@ -1,0 +1,202 @@
+import asyncio
+import json
+import math
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventstore.codec import encode, read_event
+from eventstore.connections import Connection
+from eventstore.errors import EventUnstorable
+from eventstore.event import Unreadable
+from eventstore.events import (
+    AttemptRecord,
+    PromptVersion,
+    ReplyCompleted,
+    ReplyFailed,
+    ReplyRecord,
+    Usage,
+)
+from eventstore.log import EventLog
+from eventstore.provider_values import LONGEST, MOST, Pieces, count, label, storable
+from eventstore.records import Actor, Metadata, NewEvent
+from tests.json_values import JSON, TEXT
+
+ATTEMPT = AttemptRecord(model="m", outcome="completed", usage=Usage(1, 2, 3, 4), cost_microusd=5)
+REPLY = ReplyRecord(
+    model_requested="m",
+    model="m",
+    max_tokens=1,
+    prompt=PromptVersion("p", "00"),
+    stop_reason="end_turn",
+    usage=Usage(1, 2, 3, 4),
+    provider_request_id="r",
+    first_token_ms=1,
+    duration_ms=2,
+    attempt_records=(ATTEMPT,),
+    cost_microusd=5,
+)
+TURN = str(UUID(int=1))
+ANSWERED = ReplyCompleted(conversation_id=1, turn_id=TURN, message_id=TURN, reply=REPLY)
+FAILED = ReplyFailed(
+    conversation_id=1, turn_id=TURN, code="c", model="m", usage=Usage(1), attempt_records=(ATTEMPT,)
+)
+SYSTEM = Metadata(actor=Actor(None, "system"))
+
+COUNTS = [
+    ("0", 0),
+    ("7", 7),
+    ("7.0", 7),
+    ("1e3", 1000),
+    (str(MOST), MOST),
+    (str(MOST + 1), None),
+    (str(2**63), None),
+    ("1e300", None),
+    ("7.5", None),
+    ("1e-9", None),
+    ("-5", None),
+    ("-0.5", None),
+    ("true", None),
+    ("null", None),
+    ('"7"', None),
+    ("[7]", None),
+    ("[]", None),
+    ('{"n": 7}', None),
+]
+
+
+@pytest.mark.parametrize(("told", "counted"), COUNTS, ids=[told for told, _ in COUNTS])
+async def test_a_count_is_the_same_here_and_in_the_database(
+    owner: Connection, told: str, counted: int | None
+) -> None:
+    assert count(json.loads(told)) == counted
+    statement = "SELECT whole_number_v1($1::text::jsonb)"
+    assert await owner.fetchval(statement, told) == counted
+
+
+@pytest.mark.parametrize("told", [math.nan, math.inf, -math.inf, 10**4000])
+def test_what_no_column_holds_is_no_count(told: float) -> None:
+    assert count(told) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        (None, None),
+        ("end_turn", "end_turn"),
+        (5, "5"),
+        (7.5, "7.5"),
+        ({"n": 7}, "dict"),
+        ("a\0b\ud83c", "a\ufffdb\ufffd"),
+        ("x" * 1000, "x" * LONGEST),
+    ],
+)
+def test_a_label_is_a_short_text_that_can_be_stored(told: object, text: str | None) -> None:
+    assert label(told) == text
+
+
+@given(st.lists(TEXT))
+def test_pieces_joined_are_the_whole(pieces: list[str]) -> None:
+    """However a text is cut: inside of a character, too."""
+    coming = Pieces()
+    given_back = [*map(coming.take, pieces), coming.rest()]
+    assert "".join(given_back) == storable("".join(pieces))
+    for piece in given_back:
+        assert "\0" not in piece
+        piece.encode()
+
+
+def test_a_cut_character_comes_with_its_second_half() -> None:
+    coming = Pieces()
+    assert [coming.take("a\ud83c"), coming.take("\udf0ab")] == ["a", "\U0001f30ab"]
+
+
+STORED = JSON.filter(lambda told: "\\u0000" not in json.dumps(told) and _is_jsonb(told))
+"""What PostgreSQL took as a value in an event."""
+
+
+def _is_jsonb(told: object) -> bool:
+    try:
+        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        return False
+    return True
+
+
+def as_told(answer: dict[str, Any], told: dict[str, Any], tokens: Any) -> None:
+    """Puts in what a provider told, as earlier releases did: unseen."""
+    usage = dict.fromkeys(answer["usage"], tokens)
+    answer.update({key: told[key] for key in told if key in answer} | {"usage": usage})
+    for attempt in answer["attempt_records"]:
+        attempt["usage"] = usage
+
+
+@given(model=STORED, stop_reason=STORED, cost=STORED, tokens=STORED)
+def test_whatever_an_earlier_release_was_told_is_read_as_it_would_be_stored_today(
+    model: Any, stop_reason: Any, cost: Any, tokens: Any
+) -> None:
+    told = {"model": model or "m", "stop_reason": stop_reason or "end_turn", "cost_microusd": cost}
+    for event, part in ((ANSWERED, "reply"), (FAILED, None)):
+        data = json.loads(encode(event))
+        as_told(data[part] if part else data, told, tokens)
+        read = read_event(json.dumps(data))
+        assert type(read) is type(event)
+        assert not isinstance(read, Unreadable)
+        assert read_event(encode(read)) == read, "it could be stored again"
+        answer = read.reply if isinstance(read, ReplyCompleted) else read
+        assert answer.usage == Usage(*[count(tokens) or 0] * 4)
+        assert answer.attempt_records[0].usage == answer.usage
+        assert (read.conversation_id, read.turn_id) == (1, TURN)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ReplyCompleted(**{**msgspec.structs.asdict(ANSWERED), "message_id": 7}),
+        ReplyCompleted(**{**msgspec.structs.asdict(ANSWERED), "turn_id": "\ud83c"}),
+        msgspec.structs.replace(FAILED, usage=Usage(output_tokens=-5)),
+        msgspec.structs.replace(FAILED, usage=Usage(output_tokens=2**63)),
+        msgspec.structs.replace(FAILED, duration_ms=7.5),
+        msgspec.structs.replace(FAILED, detail={"a": object()}),
+    ],
+    ids=["number", "half", "negative", "huge", "fraction", "object"],
+)
+async def test_what_could_not_be_read_again_is_not_stored(log: EventLog, event: Any) -> None:
+    """And it takes nobody down with it who appends at the same time."""
+
+    def append(*events: Any) -> Coroutine[Any, Any, object]:
+        new = [NewEvent(event=one) for one in events]
+        return log.append(1, "s", new, expected=None, metadata=SYSTEM)
+
+    bad = append(ANSWERED, event)
+    others = [append(ANSWERED) for _ in range(3)]
+    refused, *stored = await asyncio.gather(bad, *others, return_exceptions=True)
+    assert isinstance(refused, EventUnstorable)
+    assert not any(isinstance(one, BaseException) for one in stored)
+    assert [e.event for e in await log.read_stream(1, "s")] == [ANSWERED] * 3
+
+
+async def test_an_event_that_cannot_be_read_keeps_nobody_from_the_others(
+    log: EventLog, owner: Connection
+) -> None:
+    await plant(owner, {"type": "conversation_paused.v1", "conversation_id": 1})
+    await log.append(1, "s", [NewEvent(event=ANSWERED)], expected=1, metadata=SYSTEM)
+    unreadable, answered = [e.event for e in await log.read_stream(1, "s")]
+    assert isinstance(unreadable, Unreadable)
+    assert unreadable.type == "conversation_paused.v1"
+    assert answered == ANSWERED
+
+
+async def plant(owner: Connection, *facts: dict[str, Any]) -> None:
+    """Appends what this program never would, to the stream "s"."""
+    await owner.execute(
+        "SELECT append_facts_v1(1, $1, $2::text[]::jsonb[], $3::text::jsonb)",
+        ["s"] * len(facts),
+        [json.dumps(fact) for fact in facts],
+        encode(SYSTEM),
+    )
