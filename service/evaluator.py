@@ -14,7 +14,7 @@ from service.model.asking import Asker
 from service.model.errors import CANCELLED, SERVICE_STOPPING, ModelFailure
 from service.model.interface import ChatMessage, EvaluationRequest
 from service.model.judgements import read_evaluation
-from service.tutor import ModelChoice, broken, failed, storable
+from service.tutor import ModelChoice, broken, failed
 from sql.loader import query
 
 EVALUATION_TOKENS = 8_192
@@ -89,7 +89,7 @@ class Evaluator:
                 experience_version=asked.experience_version,
                 judgement=record,
             )
-            return judged, storable(_encoder.encode(evaluation).decode())
+            return judged, _encoder.encode(evaluation).decode()
         log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
         return unanswered(asked, failed(failure, effort, "")), None
 

@@ -40,7 +40,7 @@ from service.model.errors import SERVICE_STOPPING, ModelFailure
 from service.owners import Owners
 from service.turn_ends import check_repeat, failure_of, find_end
 from service.turn_records import Ending, TurnRecords
-from service.tutor import Started, Tutor, broken, failed, spent, storable
+from service.tutor import Started, Tutor, broken, failed, spent
 
 _ASSESSMENT_PATIENCE = 1.0
 """Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
@@ -275,12 +275,11 @@ def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]
 
 def _stopped(live: LiveTurn, turn_id: str, effort: Effort) -> FailTurn | CancelTurn:
     assert live.stop is not None, "only a stop ends the asking without an answer"
-    partial = storable(live.text)
     if live.stop.reason == "service_stopping":
-        failure = Failure(code=SERVICE_STOPPING, partial_text=partial, spent=spent(effort))
+        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(effort))
         return FailTurn(turn_id=turn_id, failure=failure)
     return CancelTurn(
-        turn_id=turn_id, reason=live.stop.reason, partial_text=partial, spent=spent(effort)
+        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(effort)
     )
 
 

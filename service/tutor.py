@@ -118,7 +118,7 @@ class Tutor:
         if started.opening:
             return _opening(started.turn, experience.scenario, text, record)
         return RecordReply(
-            turn_id=started.turn.id, message_id=str(uuid7()), text=storable(text), reply=record
+            turn_id=started.turn.id, message_id=str(uuid7()), text=text, reply=record
         )
 
     def assessing(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
@@ -211,15 +211,8 @@ def failed(failure: ModelFailure, effort: Effort, partial_text: str) -> Failure:
         detail=failure.detail,
         retryable=failure.retryable,
         retry_after=failure.retry_after,
-        partial_text=storable(partial_text),
+        partial_text=partial_text,
         spent=spent(effort),
-    )
-
-
-def storable(text: str) -> str:
-    """The text with what PostgreSQL cannot hold, NUL and lone surrogates, marked as replaced."""
-    return (
-        text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     )
 
 
@@ -242,7 +235,7 @@ def _opening(turn: Turn, scenario: Scenario, text: str, record: ReplyRecord) -> 
         starting_prompt=starting_prompt(scenario),
         starting_message_id=asked.starting_message_id or str(uuid7()),
         message_id=str(uuid7()),
-        text=storable(text),
+        text=text,
         reply=record,
     )
 

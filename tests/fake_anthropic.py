@@ -189,7 +189,12 @@ class FakeAnthropic:
     ) -> web.StreamResponse:
         match behaviour:
             case RawAnswer():
-                return web.Response(body=behaviour.body, content_type=behaviour.content_type)
+                return web.Response(
+                    body=behaviour.body,
+                    content_type=behaviour.content_type,
+                    status=behaviour.status,
+                    headers=behaviour.headers,
+                )
             case HttpError():
                 return self._error(received, behaviour)
             case Speech():

@@ -1,6 +1,7 @@
 """What the fake provider can do, and the bytes in which it does it."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -77,10 +78,12 @@ class StreamError(msgspec.Struct, frozen=True):
 
 
 class RawAnswer(msgspec.Struct, frozen=True):
-    """Status 200 and these bytes, whatever they are."""
+    """These bytes, whatever they are."""
 
     body: bytes
     content_type: str
+    status: int = 200
+    headers: dict[str, str] = {}
 
 
 Behaviour = Speech | HttpError | Stall | Cut | EarlyEnd | StreamError | RawAnswer
@@ -175,7 +178,15 @@ def _json_speech(answer: Json) -> Speech:
 
 
 def event_bytes(name: str, data: Json) -> bytes:
-    return f"event: {name}\ndata: ".encode() + msgspec.json.encode({"type": name} | data) + b"\n\n"
+    return f"event: {name}\ndata: ".encode() + json_bytes({"type": name} | data) + b"\n\n"
+
+
+def json_bytes(data: Json) -> bytes:
+    """As fast as may be, and slower with what is JSON for some only: half characters, NaN."""
+    try:
+        return msgspec.json.encode(data)
+    except UnicodeEncodeError:
+        return json.dumps(data).encode()
 
 
 def error_json(error_type: str) -> Json:

@@ -4,10 +4,14 @@ The only module that imports the SDK, and only inside functions: importing it ta
 """
 
 import asyncio
+import warnings
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from eventstore.events import PromptVersion, Usage
+from eventstore.provider_values import count, label
 from service.model import errors
 from service.model.arrival import Arrival
 from service.model.errors import Cause, ModelFailure
@@ -126,6 +130,8 @@ class AnthropicModel:
         except httpx2.InvalidURL:
             raise _misconfigured("the base URL is not a URL") from None
         _ = client.messages  # the SDK imports its resources at first touch: here, not on the loop
+        # Of values that are not of the protocol, which it would quote.
+        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
         return client
 
     async def _stream(self, client: "AsyncAnthropic", request: Request, arrival: Arrival) -> None:
@@ -133,24 +139,28 @@ class AnthropicModel:
         import httpx2
 
         asked = self._question(request)
+        opening = client.messages.stream(
+            model=arrival.asked,
+            max_tokens=request.max_tokens,
+            system=[_text(asked.system, cached=True)],
+            messages=asked.messages,
+            # Marks the last block. A judgement's is its question, which nobody asks again.
+            cache_control=_CACHED if asked.schema is None else anthropic.omit,
+            output_config=anthropic.omit
+            if asked.schema is None
+            else {"format": {"type": "json_schema", "schema": asked.schema}},
+        )
         try:
-            async with client.messages.stream(
-                model=arrival.asked,
-                max_tokens=request.max_tokens,
-                system=[_text(asked.system, cached=True)],
-                messages=asked.messages,
-                # Marks the last block. A judgement's is its question, which nobody asks again.
-                cache_control=_CACHED if asked.schema is None else anthropic.omit,
-                output_config=anthropic.omit
-                if asked.schema is None
-                else {"format": {"type": "json_schema", "schema": asked.schema}},
-            ) as stream:
-                arrival.provider_request_id = stream.request_id
-                while (event := await _next_event(stream)) is not None:
-                    _take(event, stream, arrival)
+            async with AsyncExitStack() as stack:
+                with _held_to_the_protocol():
+                    stream = await stack.enter_async_context(opening)
+                arrival.provider_request_id = label(stream.request_id)
+                while (text := await _next_text(stream, arrival)) is not None:
+                    arrival.add(text)
         except (anthropic.APIError, httpx2.HTTPError, _NotTheProtocolError) as error:
             if isinstance(error, anthropic.APIStatusError):
-                arrival.provider_request_id = error.request_id or arrival.provider_request_id
+                request_id = label(error.request_id)
+                arrival.provider_request_id = request_id or arrival.provider_request_id
             # `from None`: their messages may quote the learner's text or the key.
             raise arrival.failure(_cause_of(error)) from None
 
@@ -205,39 +215,52 @@ class _NotTheProtocolError(Exception):
     """An answer with status 200 that is not a stream of a message."""
 
 
-async def _next_event(
-    stream: "AsyncMessageStream[None]",
-) -> "ParsedMessageStreamEvent[None] | None":
+@contextmanager
+def _held_to_the_protocol() -> Iterator[None]:
     try:
-        return await anext(stream, None)
+        yield
     except _SDK_ACCIDENTS as error:
         raise _NotTheProtocolError(type(error).__name__) from None
 
 
-def _take(
+async def _next_text(stream: "AsyncMessageStream[None]", arrival: Arrival) -> str | None:
+    """The text of the next event, often none, once the arrival has the rest; None at the end."""
+    with _held_to_the_protocol():
+        event = await anext(stream, None)
+        return None if event is None else _text_of(event, stream, arrival)
+
+
+# The SDK does not validate: a gateway's omissions surface as None, and whatever JSON it sends as
+# that, in spite of the types.
+def _text_of(
     event: "ParsedMessageStreamEvent[None]", stream: "AsyncMessageStream[None]", arrival: Arrival
-) -> None:
+) -> str:
+    text: Any = ""
     if event.type == "text":
-        arrival.add(event.text)
+        text = event.text
     elif event.type == "content_block_start":
         if event.content_block.type == "text":
-            arrival.add(event.content_block.text)
+            text = event.content_block.text
     elif event.type in ("message_start", "message_delta"):
         _note(stream.current_message_snapshot, arrival)
+    if not isinstance(text, str):
+        raise TypeError
+    return text
 
 
 def _note(message: "Message", arrival: Arrival) -> None:
-    # The SDK does not validate, so a gateway's omissions surface as None in spite of the types.
-    arrival.model = message.model or arrival.model
-    arrival.stop_reason = message.stop_reason
+    model: Any = message.model
+    if isinstance(model, str):
+        arrival.model = label(model) or arrival.model
+    arrival.stop_reason = label(message.stop_reason)
     if message.stop_details is not None:
-        arrival.refusal_category = message.stop_details.category
+        arrival.refusal_category = label(message.stop_details.category)
     if message.usage is not None:
         arrival.usage = Usage(
-            input_tokens=message.usage.input_tokens or 0,
-            output_tokens=message.usage.output_tokens or 0,
-            cache_creation_input_tokens=message.usage.cache_creation_input_tokens or 0,
-            cache_read_input_tokens=message.usage.cache_read_input_tokens or 0,
+            input_tokens=count(message.usage.input_tokens) or 0,
+            output_tokens=count(message.usage.output_tokens) or 0,
+            cache_creation_input_tokens=count(message.usage.cache_creation_input_tokens) or 0,
+            cache_read_input_tokens=count(message.usage.cache_read_input_tokens) or 0,
         )
 
 
@@ -264,8 +287,8 @@ def _cause_of(error: Exception) -> Cause:
 def _cause_of_status(error: "anthropic.APIStatusError") -> Cause:
     pause = error.response.headers.get("retry-after")
     return Cause(
-        errors.code_of_status(error.status_code, error.type),
-        f"HTTP {error.status_code} {str(error.type)[:40]}",
+        errors.code_of_status(error.status_code, kind := label(error.type)),
+        f"HTTP {error.status_code} {str(kind)[:40]}",
         parse_retry_after(pause, datetime.now(UTC)),
     )
 

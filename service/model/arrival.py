@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from eventstore.events import Usage
+from eventstore.provider_values import Pieces
 from service.model import errors
 from service.model.errors import Cause, ModelFailure
 
@@ -33,7 +34,8 @@ class Arrival:
     """An answer under way; its clock starts now.
 
     `asked` is the model asked for, `model` the same until another one answers. A provider fills
-    in the public attributes as it learns them.
+    in the public attributes as it learns them, with what the log can hold. The text it may add as
+    it comes: what of it cannot be stored is replaced before anybody gets it.
     """
 
     def __init__(self, asked: str, on_delta: OnDelta | None = None) -> None:
@@ -45,11 +47,15 @@ class Arrival:
         self.refusal_category: str | None = None
         self._on_delta = on_delta
         self._started = time.monotonic()
+        self._coming = Pieces()
         self._pieces: list[str] = []
         self._first_token_ms: int | None = None
 
     def add(self, text: str) -> None:
-        """Take up a piece of text and pass it on."""
+        """Take up a piece of text and pass it on; half a character waits for the other half."""
+        self._pass_on(self._coming.take(text))
+
+    def _pass_on(self, text: str) -> None:
         if not text:
             return
         if self._first_token_ms is None:
@@ -65,9 +71,10 @@ class Arrival:
 
     def reply(self) -> Reply:
         """The finished answer; raises `ModelFailure` where it is not finished, refused or blank."""
-        text = self.text
         if self.stop_reason is None:
             raise self.failure(Cause(errors.MODEL_INTERRUPTED, "ended before its stop reason"))
+        self._pass_on(self._coming.rest())
+        text = self.text
         if self.stop_reason == "refusal":
             raise self.failure(Cause(errors.MODEL_REFUSED, f"category {self.refusal_category}"))
         if not text.strip():

@@ -3,6 +3,7 @@
 import time
 
 from eventstore.events import AttemptRecord, Usage
+from eventstore.provider_values import MOST
 from service.model import errors
 from service.model.arrival import Arrival, OnDelta
 from service.model.prices import Prices
@@ -86,7 +87,7 @@ class Effort:
         """
         costs = [a.record(self._prices).cost_microusd for a in self._attempts if a.was_billed]
         known = [cost for cost in costs if cost is not None]
-        return sum(known) if len(known) == len(costs) else None
+        return _known(sum(known)) if len(known) == len(costs) else None
 
     def _take(self, text: str) -> None:
         if self._first_token_ms is None:
@@ -120,8 +121,13 @@ class _Attempt:
             outcome=self._outcome,
             detail=self._detail,
             usage=arrival.usage,
-            cost_microusd=prices.cost_microusd(arrival.model, arrival.usage),
+            cost_microusd=_known(prices.cost_microusd(arrival.model, arrival.usage)),
             provider_request_id=arrival.provider_request_id,
             duration_ms=arrival.elapsed_ms if duration is None else duration,
             waited_ms=self._waited_ms,
         )
+
+
+def _known(cost: int | None) -> int | None:
+    """The cost, unless it is beyond all sense: of counts that a provider has made up."""
+    return cost if cost is not None and cost <= MOST else None

@@ -159,7 +159,7 @@ def _decoded(decoder: msgspec.json.Decoder[_Answer], text: str) -> _Answer:
         answer = decoder.decode(text)
     except msgspec.ValidationError:
         raise _invalid("not of the schema") from None
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise _invalid("not JSON") from None
     if "\\u0000" in text:
         raise _invalid("a NUL in the text")  # PostgreSQL keeps none

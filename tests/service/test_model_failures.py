@@ -708,12 +708,14 @@ async def test_a_bug_in_the_model_code_fails_the_turn_and_not_the_conversation(
 
 
 async def test_a_reply_that_the_database_refuses_fails_the_turn_at_once(
-    service: Service, fake: FakeAnthropic, learner: int
+    service: Service, fake: FakeAnthropic, learner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here a gateway's name of its model; without this the turn would stay open."""
+    """Were something let in that cannot be stored, the turn would stay open without this."""
     conversation = await service.open(learner)
     fake.script(Speech(model="mod\0el"))
-    await assert_internal_error(service, conversation["id"], learner)
+    with monkeypatch.context() as patch:
+        patch.setattr("eventstore.provider_values.storable", str)
+        await assert_internal_error(service, conversation["id"], learner)
     assert (await service.say(conversation["id"], "Hello again", learner))[0] == 200
 
 
