@@ -72,7 +72,10 @@ def read_event(data: str) -> AnyEvent | Unreadable:
         return decode_event(data)
     except UnknownEventType as error:
         stored: dict[str, Any] = msgspec.json.decode(data)
-        return Unreadable(str(stored.get("type")), str(error))
+        turn_id = stored.get("turn_id")
+        return Unreadable(
+            str(stored.get("type")), turn_id if isinstance(turn_id, str) else None, str(error)
+        )
 
 
 def decode_row(row: asyncpg.Record) -> RecordedEvent:

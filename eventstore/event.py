@@ -8,9 +8,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Stands where the log has an event that this program cannot read: its type, and why."""
+    """Stands where the log has an event that this program cannot read: its type, turn, and why."""
 
     type: str
+    turn: str | None
     why: str
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from eventstore.event import Unreadable
 from eventstore.events import (
+    AnyEvent,
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
@@ -41,6 +42,14 @@ from eventstore.protection import (
     TextExpired,
 )
 from eventstore.records import RecordedEvent
+
+ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
+_ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
+
+
+def ends_turn(event: AnyEvent | Unreadable) -> bool:
+    """Whether a turn is over with this event: one that cannot be read tells so by its type."""
+    return event.type in _ENDS if isinstance(event, Unreadable) else isinstance(event, ENDS)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,8 +147,11 @@ def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 
             return _with_feedback(moved, event, recorded)
         case FeedbackWithdrawn():
             return _without_feedback(moved, event)
-        case AssessmentFailed() | Unreadable():
+        case AssessmentFailed():
             return moved
+        case Unreadable():
+            over = state.turn is not None and ends_turn(event) and event.turn == state.turn.id
+            return msgspec.structs.replace(moved, turn=None) if over else moved
         case EvaluationRequested() | EvaluationRecorded() | EvaluationFailed():
             return moved
         case ExperienceCreated() | ExperienceEdited() | ExperienceDeleted():

@@ -2,23 +2,21 @@
 
 import msgspec
 
+from eventstore.event import Unreadable
 from eventstore.events import (
-    ConversationStarted,
     MessagePosted,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
-    ReplyCompleted,
     ReplyFailed,
 )
 from eventstore.records import RecordedEvent
 from service.commands import OpenConversation, PostMessage
+from service.dialogue import ends_turn
 from service.dialogues import DialogueKey, Dialogues
 from service.errors import KeyReused, TurnCancelled, TurnFailed
 from service.live_turn import Outcome
-from service.model.errors import CANCELLED
-
-ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
+from service.model.errors import CANCELLED, INTERNAL_ERROR
 
 
 class TurnEnd(msgspec.Struct, frozen=True):
@@ -50,7 +48,7 @@ async def find_end(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None
         asked.account_id, turn.conversation_id, turn.turn_id, since=asked.position
     )
     for event in events:
-        if isinstance(event.event, ENDS):
+        if ends_turn(event.event):
             return TurnEnd(event, await _outcome(dialogues, asked, event))
     return None
 
@@ -70,6 +68,8 @@ def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCan
                 retry_after=end.event.retry_after,
                 reference_id=reference_id,
             )
+        case Unreadable():
+            return TurnFailed(INTERNAL_ERROR, retryable=True, reference_id=reference_id)
         case _:
             return None
 
