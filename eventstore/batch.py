@@ -136,7 +136,7 @@ def offsets(batch: Sequence[Item]) -> list[int]:
 def recorded(
     item: Item, position: int, revision: int, recorded_at: datetime
 ) -> list[RecordedEvent]:
-    """The item's events as the log has them.
+    """The item's events as the log has them, but for the hash of a key, which nobody here knows.
 
     Args:
         position: Of the item's first event.
@@ -150,13 +150,19 @@ def recorded(
             revision=revision + place,
             event_id=new.event_id,
             event=new.event,
-            metadata=new.metadata or item.metadata,
+            metadata=_without_key(new.metadata or item.metadata),
             recorded_at=recorded_at,
             content=new.content,
             content_hash=_commitment(salt, new.content),
         )
         for place, (new, salt) in enumerate(zip(item.events, item.salts, strict=True))
     ]
+
+
+def _without_key(metadata: Metadata) -> Metadata:
+    if metadata.idempotency_key is None:
+        return metadata
+    return msgspec.structs.replace(metadata, idempotency_key=None)
 
 
 def _commitment(salt: bytes | None, content: str | None) -> bytes | None:

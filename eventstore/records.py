@@ -25,6 +25,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     followed from one request. `token_id` is None where no token of ours was shown: for the system
     itself, and for users whom an identity provider vouches for. `real_user_id` is the
     administrator who acted as the actor.
+
+    `idempotency_key` is what the client sent until it is recorded. The log has a hash of it under a
+    secret of the actor, whose erasure deletes that; what was appended comes back without either.
     """
 
     actor: Actor

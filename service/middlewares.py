@@ -19,7 +19,9 @@ from service.keys import ACCESS, REQUEST_ID, SCOPE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+"""An id of any other form may say something, and ids go into the log, which is for ever."""
+
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _MAX_HEADERS = 16 * 1024
 _QUIET = frozenset({"/healthz", "/readyz"})
@@ -32,7 +34,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     """Gives the request its id, and writes its one log line when it is answered."""
     began = time.monotonic()
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if _WELL_FORMED.fullmatch(given) else str(uuid7())
+    request_id = given if _UUID.fullmatch(given) else str(uuid7())
     request[REQUEST_ID] = request_id
     request[SCOPE] = _scope(request)
     # Not unbound afterwards: the connection's next request binds its own.

@@ -23,8 +23,8 @@ votes are UUIDs. What cannot be an id is not found. **Times** are ISO 8601 in UT
 **Order of checks.** Token, scope, course, experience, conversation, then the request itself.
 Somebody else's conversation is not found.
 
-**Request ids.** `X-Request-Id` of a request is taken over where it is 1 to 128 letters, digits
-or any of `._:/+=@-`; else the service makes one. Every answer has it.
+**Request ids.** `X-Request-Id` of a request is taken over where it is a UUID (five groups of hex
+digits with hyphens); else the service makes one. Every answer has it.
 
 **Errors** carry the request's id as `reference_id`. Codes of a 503:
 `model_overloaded`, `model_rate_limited`, `model_unavailable`, `model_timeout`,

@@ -42,6 +42,7 @@ EVALUATOR = "claude-sonnet-5-5"
 OTHER_COURSE = "/api/v1/courses/2/ai_experiences/3/conversations"
 OTHER_TEACHER = 2
 UNKNOWN = 999_999
+ASKED = str(uuid4())
 GONE = 1
 """An owner's number that no process has."""
 
@@ -185,13 +186,11 @@ async def test_an_evaluation_is_answered_stored_and_shown(service: Service, talk
 async def test_the_log_has_who_asked_who_judged_and_what_it_took(
     service: Service, talk: Talk
 ) -> None:
-    evaluation = (await evaluate(service, talk.path, headers={"X-Request-Id": "asked"}))[
-        "evaluation"
-    ]
+    evaluation = (await evaluate(service, talk.path, headers={"X-Request-Id": ASKED}))["evaluation"]
     asked, recorded = await events_of(service, talk.id)
     assert isinstance(asked.event, EvaluationRequested)
     assert isinstance(recorded.event, EvaluationRecorded)
-    assert (asked.metadata.actor, asked.metadata.request_id) == (Actor(TEACHER, "teacher"), "asked")
+    assert (asked.metadata.actor, asked.metadata.request_id) == (Actor(TEACHER, "teacher"), ASKED)
     assert asked.event.user_id == talk.learner
     assert recorded.stream == asked.stream == f"evaluation-{asked.event.turn_id}"
     assert recorded.metadata.actor == Actor(None, "model")
@@ -514,9 +513,9 @@ async def test_the_log_of_all_these_tests_is_lawful(service: Service) -> None:
 
 async def assert_fails(service: Service, talk: Talk, code: str, attempts: list[str]) -> None:
     """An evaluation that must fail so, for the teacher and in the log."""
-    headers = {"X-Request-Id": f"fails-{talk.id}"}
+    headers = {"X-Request-Id": str(uuid4())}
     status, body = await service.call("POST", talk.path, user=TEACHER, headers=headers)
-    assert (status, body["code"], body["reference_id"]) == (503, code, f"fails-{talk.id}")
+    assert (status, body["code"], body["reference_id"]) == (503, code, headers["X-Request-Id"])
     failed = (await events_of(service, talk.id))[-1]
     assert isinstance(failed.event, EvaluationFailed)
     assert failed.event.code == code

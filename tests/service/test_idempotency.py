@@ -11,12 +11,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from eventstore.connections import connect
 from eventstore.events import MessagePosted, OpeningRequested
 from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.app import running_log
 from tests.fake_anthropic import FakeAnthropic, HttpError, Stall, evaluation_speech
+from tests.request_keys import hash_of, read_secrets
 from tests.running import (
     CONVERSATIONS,
     Service,
@@ -169,7 +171,10 @@ async def turns_begun(service: Service, after: int) -> list[str]:
 
 
 async def with_key(service: Service, key: str) -> list[RecordedEvent]:
-    return [e for e in await service.history() if e.metadata.idempotency_key == key]
+    connection = await connect(service.database_url)
+    hashes = {hash_of(key, secret) for secret in (await read_secrets(connection)).values()}
+    await connection.close()
+    return [e for e in await service.history() if e.metadata.idempotency_key in hashes]
 
 
 @each_kind
@@ -205,11 +210,12 @@ async def test_a_failure_is_the_answer_again(
     async with prepared(kind, service, fake, user) as request:
         script = fake.script_judgements if kind == "evaluation" else fake.script
         script(LIMITED)
-        first = await send(service, request, "failed", **{"X-Request-Id": f"first-{kind}-{user}"})
+        name = str(uuid4())
+        first = await send(service, request, "failed", **{"X-Request-Id": name})
     assert first.status == 503
     assert first.headers["Retry-After"] == "0"
     assert first.json["code"] == "model_rate_limited"
-    assert first.json["reference_id"] == f"first-{kind}-{user}"
+    assert first.json["reference_id"] == name
     head, asked = await service.head(), len(fake.requests) + len(fake.judgements)
     for again in (service, other):
         assert await send(again, request, "failed") == first
@@ -224,14 +230,14 @@ async def test_a_stop_is_the_answer_again(
     """The one who waited is told so each time, with the reference of the first request."""
     async with prepared(kind, service, fake, user) as request:
         fake.script(Stall(after=1))
-        headers = {"X-Request-Id": f"stopped-{kind}-{user}"}
+        headers = {"X-Request-Id": str(uuid4())}
         waiting = asyncio.create_task(send(service, request, "stopped", **headers))
         await fake.wait_until(lambda: fake.stalled == 1)
         (asked,) = await with_user_key(service, user, "stopped")
         path = turn_path(asked.event.conversation_id, asked.event.turn_id, "cancel")  # type: ignore[union-attr]
         assert (await service.call("POST", path, user=user))[0] == 200
         first = await waiting
-    assert (first.status, first.json) == (409, STOPPED | {"reference_id": f"stopped-{kind}-{user}"})
+    assert (first.status, first.json) == (409, STOPPED | {"reference_id": headers["X-Request-Id"]})
     head = await service.head()
     for again in (service, other):
         assert await send(again, request, "stopped") == first

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 import pytest
@@ -41,10 +42,15 @@ class Written(msgspec.Struct, frozen=True):
         """The canonical lines."""
         return [line for line in self.lines if line["event"] == "request"]
 
-    def request(self, request_id: str) -> dict[str, Any]:
+    def request(self, name: str) -> dict[str, Any]:
         """The one canonical line of a request."""
-        (line,) = [line for line in self.requests() if line["request_id"] == request_id]
+        (line,) = [line for line in self.requests() if line["request_id"] == id_of(name)]
         return line
+
+
+def id_of(name: str) -> str:
+    """The id of the request that these tests call so."""
+    return str(uuid5(NAMESPACE_URL, name))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -67,12 +73,12 @@ async def written(server_url: str) -> AsyncIterator[Written]:
 
 async def run_through(service: Service, fake: FakeAnthropic) -> None:
     """Good requests and bad ones, each with an id of its own."""
-    named = {"headers": {"X-Request-Id": "opening"}}
+    named = {"headers": {"X-Request-Id": id_of("opening")}}
     _, body = await service.call("POST", CONVERSATIONS, **named)  # type: ignore[arg-type]
     path = messages_of(body["id"])
 
-    async def say(request_id: str, **options: Any) -> None:
-        headers = {"X-Request-Id": request_id} | options.pop("headers", {})
+    async def say(name: str, **options: Any) -> None:
+        headers = {"X-Request-Id": id_of(name)} | options.pop("headers", {})
         await service.request("POST", path, headers=headers, **options)
 
     await say("good", json={"message": MESSAGE})
@@ -85,9 +91,9 @@ async def run_through(service: Service, fake: FakeAnthropic) -> None:
     broken = b'{"message": "%s' % MESSAGE.encode()
     await say("broken", data=broken, headers={"Content-Type": "application/json"})
     await say("forged", user=None, headers={"Authorization": f"Bearer {FORGED}"})
-    await service.request("GET", "/no/such/path", headers={"X-Request-Id": "nowhere"})
+    await service.request("GET", "/no/such/path", headers={"X-Request-Id": id_of("nowhere")})
     for probe in ("/healthz", "/readyz"):
-        await service.request("GET", probe, user=None, headers={"X-Request-Id": "probe"})
+        await service.request("GET", probe, user=None, headers={"X-Request-Id": id_of("probe")})
     host, port = service.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(f"{OFFENDING} {FORGED}\r\n\r\n".encode())
@@ -138,12 +144,12 @@ def test_a_request_that_nobody_is_known_to_have_made_names_nobody(written: Writt
 
 
 def test_probes_are_not_logged(written: Written) -> None:
-    assert not [line for line in written.lines if line.get("request_id") == "probe"]
+    assert not [line for line in written.lines if line.get("request_id") == id_of("probe")]
 
 
 def test_a_failed_reply_says_why_and_whose_it_was(written: Written) -> None:
     (line,) = [line for line in written.lines if line["event"] == "reply_failed"]
-    assert (line["code"], line["request_id"]) == ("model_overloaded", "failed")
+    assert (line["code"], line["request_id"]) == ("model_overloaded", id_of("failed"))
     assert line["conversation_id"] == 1
     assert line["turn_id"]
 

@@ -52,6 +52,7 @@ REPLY = "".join(PIECES)
 SPEECH = Speech(pieces=PIECES)
 LAST_PIECE = len(PIECES) + 1
 """The id of the reply's last piece."""
+OF_THE_CLIENT = str(uuid4())
 NOT_FOUND = {"error": "Resource Not Found"}
 either = pytest.mark.parametrize("opening", [False, True], ids=["message", "opening"])
 
@@ -112,7 +113,7 @@ async def test_a_piece_is_passed_on_while_the_provider_still_thinks(
 
 async def test_a_stream_says_what_it_is_and_that_nobody_should_keep_it(talk: Talk) -> None:
     """Neither caches nor proxies that would rather send it in one go."""
-    headers = {"X-Request-Id": "of-the-client"}
+    headers = {"X-Request-Id": OF_THE_CLIENT}
     async with reading(talk.service, *talk.question, headers=headers, **talk.options) as (
         response,
         stream,
@@ -122,10 +123,10 @@ async def test_a_stream_says_what_it_is_and_that_nobody_should_keep_it(talk: Tal
         assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert response.headers["Cache-Control"] == "no-store"
         assert response.headers["X-Accel-Buffering"] == "no"
-        assert response.headers["X-Request-Id"] == "of-the-client"
+        assert response.headers["X-Request-Id"] == OF_THE_CLIENT
     response = await talk.service.request("GET", stream_of(accepted), user=talk.learner)
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
-    assert response.headers["X-Request-Id"] not in ("", "of-the-client")
+    assert response.headers["X-Request-Id"] not in ("", OF_THE_CLIENT)
 
 
 async def test_comments_keep_a_silent_stream_alive_wherever_it_is_read(

@@ -21,6 +21,7 @@ from eventstore.records import RecordedEvent
 from projections.definitions import definitions
 from projections.rebuild import rebuild
 from tests.projections.viewing import all_rows, rows_of
+from tests.request_keys import Secrets, read_secrets
 from tests.running import read_log
 from tests.service.histories import assert_lawful
 from tests.soak.journal import Journal, Violation
@@ -76,7 +77,7 @@ async def check_all(
     Raises:
         Violation: The first invariant that does not hold.
     """
-    log = Log(await read_log(url))
+    log = Log(await read_log(url), await _secrets(url))
     checked = {
         "events in the log": len(log.events),
         "dialogues": len(log.states),
@@ -96,6 +97,14 @@ async def check_all(
     finally:
         await connection.close()
     return checked
+
+
+async def _secrets(url: str) -> Secrets:
+    connection = await connect(url)
+    try:
+        return await read_secrets(connection)
+    finally:
+        await connection.close()
 
 
 def check_turns(log: Log) -> int:

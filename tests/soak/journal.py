@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from hashlib import sha256
 from itertools import count
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -240,7 +241,7 @@ class Journal:
 
     def next_request_id(self) -> str:
         """An id that no other request of the run has."""
-        return f"soak-{next(self._requests)}"
+        return str(UUID(int=next(self._requests)))
 
     def tick(self) -> int:
         """The present moment."""
