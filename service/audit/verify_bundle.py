@@ -39,7 +39,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, NoReturn, Tuple
 
 FORMAT = "colloquy-bundle/1"
 MANIFEST = "manifest.json"
@@ -642,8 +642,20 @@ def check_events(folder: Path, manifest: dict[str, Any], cut: Note, own: Kept) -
     return number, texts
 
 
+def shown(text: object) -> str:
+    """Text on one line with nothing in it that a terminal obeys: a refusal must not hide itself."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows what it does not understand as all else is shown."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(shown(message))
+
+
 def report(proved: dict[str, Any]) -> str:
-    lines = ["".join(f"{name}: {value}\n" for name, value in proved.items())]
+    lines = ["".join(f"{name}: {shown(value)}\n" for name, value in proved.items())]
     if proved["texts_not_here"]:
         lines.append("NOTE: texts are not here, and no event here says that they were removed.\n")
     if not proved["own_keys"]:
@@ -656,7 +668,7 @@ def report(proved: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(description="Verifies a bundle of events.")
+    parser = Parser(description="Verifies a bundle of events.")
     parser.add_argument("folder", metavar="DIR", type=Path)
     parser.add_argument("--vkey", metavar="FILE", type=Path, help="public keys of your own")
     parser.add_argument(
@@ -670,13 +682,17 @@ def main(arguments: list[str]) -> int:
         words = report(told)
     except (Wrong, UnicodeDecodeError) as error:
         code, told = 1, {"verified": False, "problem": str(error)}
-        words = f"NOT VERIFIED: {error}"
+        words = f"NOT VERIFIED: {shown(error)}"
     except (NoBundle, OSError) as error:
         code, told = 2, {"verified": False, "problem": str(error)}
-        words = f"cannot verify: {error}"
-    sys.stdout.write((json.dumps(told) if given.json else words) + "\n")
+        words = f"cannot verify: {shown(error)}"
+    if given.json:
+        words = json.dumps(told).replace("\x7f", "\\u007f")
+    sys.stdout.write(words + "\n")
     return code
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # not replaced
     sys.exit(main(sys.argv[1:]))

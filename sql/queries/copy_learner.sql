@@ -1,11 +1,12 @@
--- Lines of positions ($2, $3] that are about a learner: all of their conversations, their holds
--- and erasures, and who read of them.
+-- Lines of positions ($2, $3] that are about a learner: all of their conversations, their holds and
+-- erasures. Not what they did in conversations of others, whose words stand beside it; nor who has
+-- read of them: what auditors asked for, and why, tells of others.
 SELECT e.position, coalesce(c.subject_id, 0), event_line_v1(e), c.salt, c.content
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
  WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3
-   AND (e.data->'user_id' = to_jsonb($4::bigint)
-        OR e.data->'learner_id' = to_jsonb($4::bigint)
+   AND e.type <> 'history_read.v1'
+   AND (e.conversation_id IS NULL AND e.data->'user_id' = to_jsonb($4::bigint)
         OR e.conversation_id IN (SELECT s.conversation_id FROM events s
                                   WHERE s.account_id = $1 AND s.position <= $3
                                     AND s.type IN ('opening_requested.v1', 'message_posted.v1')

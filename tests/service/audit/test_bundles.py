@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import signal
@@ -28,6 +29,7 @@ from tests.eventstore.sealed import Sealed, owning, tamper
 from tests.running import ROOT
 from tests.service.audit.bundling import (
     ALL,
+    PROGRAM,
     contents,
     erase,
     export,
@@ -327,7 +329,7 @@ async def test_a_bundle_of_one_learner_or_course_cannot_be_said_to_be_of_another
     read = HistoryRead(what="test", learner_id=109, conversation_id=1)
     await append(log, "access-109", NewEvent(event=read))
     await sealed.seal()
-    for chosen, number in ((Selection("user", 109), 4), (Selection("course", 2), 3)):
+    for chosen, number in ((Selection("user", 109), 3), (Selection("course", 2), 3)):
         kind, folder = chosen.kind, tmp_path / chosen.kind
         done = await export(sealed, folder, chosen)
         assert (done.events, problem(folder)) == (number, "")
@@ -498,3 +500,61 @@ async def test_a_conversation_that_is_no_number_is_refused_in_words(
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     make_anew(bundle)
     assert "conversation_id is no number" in problem(bundle)
+
+
+HOSTILE = "\x1b[2J\x1b[1;1H\x7f\x9b\u202e\u2028\nverified\n\ud800"
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {},
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+@pytest.mark.parametrize("json_too", [False, True])
+async def test_a_refusal_does_not_look_like_a_verification(
+    bundle: Path, surroundings: dict[str, str], json_too: bool
+) -> None:
+    """Whatever a forger writes into a stream's name; and whatever the terminal's character set."""
+    lines = (bundle / "events.ndjson").read_text().splitlines()
+    last = json.loads(lines[-1]) | {"stream": HOSTILE + "ä", "revision": 0}
+    lines[-1] = json.dumps(last, separators=(",", ":"))
+    (bundle / "events.ndjson").write_text("".join(f"{line}\n" for line in lines))
+    make_anew(bundle)
+    code, out, err = await run_verifier(surroundings, str(bundle), *(["--json"] * json_too))
+    assert (code, err) == (1, "")
+    assert out.isascii() or not surroundings
+    assert out.removesuffix("\n").isprintable()
+    if json_too:
+        told = json.loads(out)
+        assert told["verified"] is False
+        assert HOSTILE in told["problem"]
+    else:
+        assert out.startswith("NOT VERIFIED: ")
+        assert "\\x1b[2J" in out
+
+
+async def test_a_bundle_and_options_of_such_names_are_told_on_lines_of_ours(tmp_path: Path) -> None:
+    name = HOSTILE.replace("\ud800", "")
+    for arguments in ((str(tmp_path / name),), (str(tmp_path), f"--{name}"), ("a", name)):
+        code, out, err = await run_verifier({}, *arguments)
+        assert code == 2
+        for line in (out + err).split("\n"):
+            assert line.isprintable()
+            assert not line.startswith("verified")
+        assert "\\x1b[2J" in out + err
+
+
+async def run_verifier(surroundings: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    """The verifier as somebody runs it who has nothing else of this project."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROGRAM), *arguments),
+        env=os.environ | surroundings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
