@@ -72,6 +72,7 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history_read.v1"):
 
     `what` is the endpoint or command. `learner_id` and `conversation_id` are None where the
     reading was not of one of them; `course_id` is set only where it was of a whole course.
+    `operator` is what the system calls the user who ran a command.
     """
 
     what: str
@@ -79,6 +80,7 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history_read.v1"):
     conversation_id: int | None = None
     course_id: int | None = None
     reason: str | None = None
+    operator: str | None = None
 
 
 AnyProtectionEvent = (

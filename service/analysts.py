@@ -136,7 +136,7 @@ async def _end_sessions(connection: Connection, name: str) -> None:
 
 
 async def _check(connection: Connection, name: str) -> None:
-    if not await connection.fetchval(query("has_analyst"), name):
+    if not _NAME.fullmatch(name) or not await connection.fetchval(query("has_analyst"), name):
         raise AnalystError(f"there is no analyst {name}: see `colloquy analyst list`")
 
 

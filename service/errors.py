@@ -170,7 +170,11 @@ class SettingsError(ServiceError):
 
 
 class RosterError(ServiceError):
-    """The roster file cannot be imported."""
+    """The roster file cannot be imported; `lines` say why."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
 
 
 class ExperienceError(ServiceError):

@@ -5,12 +5,15 @@ import atexit
 import io
 import logging
 import sys
-from typing import BinaryIO, cast
+import traceback
+from typing import BinaryIO, TextIO, cast
 
 import msgspec
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
+
+from service.escaping import escaped, escaped_json
 
 _DELAY = 0.02
 _encoder = msgspec.json.Encoder(enc_hook=repr)
@@ -84,9 +87,32 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _for_people() -> list[structlog.typing.Processor]:
-    # Plain: tracebacks that show local variables would show what learners wrote.
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+    return [_escape, structlog.dev.ConsoleRenderer(exception_formatter=_marked_traceback)]
+
+
+def _escape(
+    _logger: structlog.typing.WrappedLogger, _name: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Paths, errors and the like are other people's words, and the terminal obeys none of them."""
+    return {escaped(name): _fit(name, value) for name, value in event.items()}
+
+
+def _fit(name: str, value: object) -> object:
+    if isinstance(value, str):
+        return escaped(value)
+    if name == "exc_info" or value is None or isinstance(value, int | float):
+        return value
+    return escaped(repr(value))
+
+
+def _marked_traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Plain: with local variables it would show what learners wrote.
+
+    Each line is marked, for an error's own words may have any number of them.
+    """
+    for part in traceback.format_exception(*error):
+        for line in part.removesuffix("\n").split("\n"):
+            out.write(f"| {escaped(line)}\n")
 
 
 def _for_programs() -> list[structlog.typing.Processor]:
@@ -104,4 +130,4 @@ def _bytes_logger(*names: str) -> structlog.typing.WrappedLogger:
 def _render(
     _logger: structlog.typing.WrappedLogger, _name: str, event: structlog.typing.EventDict
 ) -> bytes:
-    return _encoder.encode(event)
+    return escaped_json(_encoder.encode(event))

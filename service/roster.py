@@ -54,7 +54,7 @@ def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
         del error
     if wrong:
         more = [f"… and {len(wrong) - _SHOWN_ERRORS} more"] if len(wrong) > _SHOWN_ERRORS else []
-        raise RosterError("\n".join(["nothing is imported", *wrong[:_SHOWN_ERRORS], *more]))
+        raise RosterError("nothing is imported", *wrong[:_SHOWN_ERRORS], *more)
     return rows
 
 

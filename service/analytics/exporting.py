@@ -22,8 +22,7 @@ from service.analytics.resuming import Checkpoint, CheckpointFile, Export
 from service.analytics.sending import Range, Sending, Sent, Sink
 from service.analytics.writing import RecordFile
 from service.audit.reading import AuditedLog
-from service.audit.reads import AuditReads
-from service.learners.reads import OPERATOR
+from service.audit.recording import CommandReads, Reader, Subject
 
 _IN_FILES = 2_000
 """Records between two checkpoints of a file."""
@@ -41,7 +40,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             before `since`.
         batch: Records sent to a store at once.
         authorization: The header for the store.
-        reason: Why, for the record.
+        reader: Who exports, and why, for the record.
     """
 
     export: Export
@@ -51,20 +50,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: int | datetime | None
     batch: int
     authorization: str | None
-    reason: str | None
+    reader: Reader
 
 
 class Exporter:
     """Exports learning records.
 
     Args:
-        log: Where it is recorded that they were exported.
+        log: What is exported.
         pool: Its role needs SELECT on the log.
+        reads: Where that is recorded.
     """
 
-    def __init__(self, log: EventLog, pool: AccountPool) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool, reads: CommandReads) -> None:
         self._log = log
         self._pool = pool
+        self._reads = reads
 
     async def run(
         self, wanted: Wanted, progress: Progress, stop: asyncio.Event
@@ -133,13 +134,12 @@ class Exporter:
         """Before anything leaves: who takes learners' doings elsewhere leaves a trace."""
         export = wanted.export
         where = f"to {export.store}" if export.store else "to a file"
-        await AuditReads(self._log, reason_required=False).record(
+        await self._reads.record(
             export.account_id,
-            OPERATOR,
+            wanted.reader,
             f"analytics statements {export.format} {where}, "
             f"positions {positions.after + 1} to {positions.upto}",
-            wanted.reason,
-            course_id=export.course_id,
+            Subject(course_id=export.course_id),
         )
 
 

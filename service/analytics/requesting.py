@@ -16,6 +16,7 @@ from service.analytics.errors import ToldToStop
 from service.analytics.patience import Patience
 from service.analytics.records import Record
 from service.errors import SettingsError
+from service.escaping import escaped
 from service.retry_after import parse_retry_after
 
 PASSING = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
@@ -132,5 +133,5 @@ def authorization_of(secret: str | None) -> str | None:
 
 def shown(text: str) -> str:
     """A store's words on one line, if there are any."""
-    words = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    words = escaped(" ".join(text.split()))
     return f": {words[:_TOLD]}" if words else ""

@@ -10,6 +10,7 @@ from eventstore.trusted_paths import check_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.records import Batch
 from service.analytics.resuming import Checkpoint
+from service.escaping import escaped_json
 
 
 class RecordFile:
@@ -85,7 +86,8 @@ class RecordFile:
             ExportFileUnfit: It cannot be written.
         """
         try:
-            self._out.write(b"".join(record.line + b"\n" for record in batch.records))
+            lines = (escaped_json(record.line) + b"\n" for record in batch.records)
+            self._out.write(b"".join(lines))
             self._out.flush()
             if self.path is not None:
                 os.fsync(self._out.fileno())

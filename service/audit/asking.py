@@ -1,5 +1,7 @@
 """What an auditor's request asks for, who asks, and the record of it."""
 
+from urllib.parse import urlencode
+
 import msgspec
 from aiohttp import web
 
@@ -7,6 +9,7 @@ from eventstore.records import Actor
 from service.access import Access
 from service.audit.moments import moment, number, position
 from service.audit.reading import Wanted
+from service.audit.recording import Subject, learner_found
 from service.callers import read_id
 from service.errors import BadRequest
 from service.requests import SERVICES, account_access_of, metadata_of
@@ -46,23 +49,28 @@ async def record(
     request: web.Request,
     access: Access,
     reason: str | None,
-    *,
-    learner_id: int | None = None,
-    conversation_id: int | None = None,
-    course_id: int | None = None,
+    filters: list[tuple[str, str]],
+    subject: Subject,
 ) -> None:
-    """Records the read that a request is."""
+    """Records the read that a request is.
+
+    Args:
+        filters: What it asks for, as it was understood: a client may send anything besides.
+        subject: Of whom; the learner is looked up where only a conversation is named.
+    """
+    desk = request.app[SERVICES].audit
     metadata = metadata_of(request, access, None)
     auditor = Actor(metadata.actor.id, "auditor")
-    asked = request.rel_url.without_query_params("reason")
-    await request.app[SERVICES].audit.reads.record(
+    of = await learner_found(desk.replays, access.account_id, subject)
+    asked = f"{request.method} {request.path}"
+    await desk.reads.record(
         access.account_id,
         msgspec.structs.replace(metadata, actor=auditor),
-        f"{request.method} {asked.raw_path_qs}",
+        f"{asked}?{urlencode(filters)}" if filters else asked,
         reason,
-        learner_id=learner_id,
-        conversation_id=conversation_id,
-        course_id=course_id,
+        learner_id=of.learner_id,
+        conversation_id=of.conversation_id,
+        course_id=of.course_id,
     )
 
 

@@ -10,6 +10,7 @@ from service.audit.asking import auditor_of, reason_of, record, wanted_events
 from service.audit.moments import position_or_moment
 from service.audit.page import PAGE_HEADERS, page_of
 from service.audit.reading import Wanted
+from service.audit.recording import Subject, subject_of
 from service.audit.streams import LINES, send_lines, send_tail
 from service.content_negotiation import prefers
 from service.errors import BadRequest, NotFound
@@ -26,7 +27,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
     if tail and wanted.until is not None:
         raise BadRequest("to cannot be given where events to come are asked for")
     size = wanted_page(request).size
-    await _record_events(request, access, wanted)
+    await record(request, access, reason_of(request), wanted.filters(), subject_of(wanted))
     after, upto = await request.app[SERVICES].audit.log.bounds(access.account_id, wanted)
     if tail:
         return await send_tail(request, access.account_id, wanted, after)
@@ -44,8 +45,9 @@ async def replay_conversation(request: web.Request) -> web.Response:
     if number is None or opened is None:
         raise NotFound
     at = await _position(request, access)
-    reason = reason_of(request)
-    await record(request, access, reason, learner_id=opened.user_id, conversation_id=number)
+    filters = [("at", str(at))] if "at" in request.query else []
+    subject = Subject(learner_id=opened.user_id, conversation_id=number)
+    await record(request, access, reason_of(request), filters, subject)
     replayed = await desk.replays.make(access.account_id, number, opened, at)
     if prefers(request, "text/html"):
         return web.Response(body=page_of(replayed), headers=PAGE_HEADERS)
@@ -63,23 +65,6 @@ async def _position(request: web.Request, access: Access) -> int:
     if at > head:
         raise BadRequest(f"at is beyond the log, which ends at position {head}")
     return at
-
-
-async def _record_events(request: web.Request, access: Access, wanted: Wanted) -> None:
-    """With the learner, also where only a conversation of theirs is named."""
-    reason = reason_of(request)
-    learner, number = wanted.user_id, wanted.conversation_id
-    if learner is None and number is not None:
-        opened = await request.app[SERVICES].audit.replays.find(access.account_id, number)
-        learner = opened.user_id if opened else None
-    await record(
-        request,
-        access,
-        reason,
-        learner_id=learner,
-        conversation_id=number,
-        course_id=wanted.course_id,
-    )
 
 
 async def _page(

@@ -43,6 +43,21 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         narrow = bool(self.types) or any(one is not None for one in others)
         return narrow and self.conversation_id is None
 
+    def filters(self) -> list[tuple[str, str]]:
+        """What is given, by the names of the API's parameters; nothing else that a client sent."""
+        given = [
+            ("course_id", self.course_id),
+            ("experience_id", self.experience_id),
+            ("user_id", self.user_id),
+            ("conversation_id", self.conversation_id),
+            *(("type", name) for name in self.types),
+            ("actor_id", self.actor_id),
+            ("from", self.since and self.since.isoformat()),
+            ("to", self.until and self.until.isoformat()),
+            ("after", self.after or None),
+        ]
+        return [(name, str(value)) for name, value in given if value is not None]
+
     def edge(self, after: int, upto: int) -> int:
         """Up to which position one statement may look."""
         return min(upto, after + WINDOW) if self._scans else upto

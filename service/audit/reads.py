@@ -61,6 +61,7 @@ class AuditReads:
         learner_id: int | None = None,
         conversation_id: int | None = None,
         course_id: int | None = None,
+        operator: str | None = None,
     ) -> None:
         """Records a read; when it returns, that is on disk.
 
@@ -68,6 +69,7 @@ class AuditReads:
             what: The endpoint or the command, with what it was asked for.
             course_id: Counts only where no learner and no conversation is named: else the read is
                 not of the course, nor what was read necessarily in it.
+            operator: What the system calls the user who runs a command.
 
         Raises:
             EventStoreError: It could not be recorded: nothing may be read.
@@ -78,6 +80,7 @@ class AuditReads:
             conversation_id=conversation_id,
             course_id=course_id if learner_id is None and conversation_id is None else None,
             reason=reason,
+            operator=operator,
         )
         try:
             await self._log.append(

@@ -3,6 +3,7 @@
 import click
 
 from service.cli.session import ID, printable, with_connection
+from service.cli.terminal import tell
 from service.identity import accounts
 
 
@@ -15,14 +16,14 @@ def account() -> None:
 @click.argument("name")
 def create(name: str) -> None:
     """Add an institution, with a log of its own, and print its number."""
-    click.echo(with_connection(lambda c: accounts.create_account(c, name)))
+    tell(with_connection(lambda c: accounts.create_account(c, name)))
 
 
 @account.command("list")
 def list_() -> None:
     """List the institutions."""
     for number, name in with_connection(accounts.list_accounts):
-        click.echo(f"{number:>6}  {printable(name)}")
+        tell(f"{number:>6}  {printable(name)}")
 
 
 @account.command()
@@ -32,4 +33,4 @@ def list_() -> None:
 def link(account_id: int, user_id: int, subject: str) -> None:
     """Tell what the identity provider calls a user of the roster."""
     with_connection(lambda c: accounts.link_identity(c, account_id, subject, user_id))
-    click.echo(f"{printable(subject)} is user {user_id}")
+    tell(f"{printable(subject)} is user {user_id}")

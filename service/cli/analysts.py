@@ -1,11 +1,11 @@
 """`colloquy analyst`."""
 
 import click
-import msgspec
 
 from eventstore.connections import Connection
 from service import analysts
 from service.cli.session import ID, check_account, owner, with_connection, with_database
+from service.cli.terminal import tell, tell_either, warn
 from service.database import Database
 from service.settings import Settings
 
@@ -48,10 +48,10 @@ def create(name: str, accounts: tuple[int, ...], days: int | None) -> None:
                 await check_account(connection, number)
             password = await analysts.create_analyst(connection, name, accounts, days)
             if not await analysts.can_close_doors(connection):
-                click.echo(_OPEN_DOORS, err=True)
+                warn(_OPEN_DOORS)
         return analysts.connection_url(database.url, name, password)
 
-    click.echo(with_database(work))
+    tell(with_database(work))
 
 
 @analyst.command("list")
@@ -59,7 +59,7 @@ def create(name: str, accounts: tuple[int, ...], days: int | None) -> None:
 def list_(as_json: bool) -> None:
     """List the logins, and the accounts that each of them sees."""
     for one in with_connection(analysts.list_analysts):
-        click.echo(msgspec.json.encode(one) if as_json else _for_people(one))
+        tell_either(one, _for_people, as_json=as_json)
 
 
 @analyst.command()
@@ -73,7 +73,7 @@ def grant(name: str, account_id: int) -> None:
         return await analysts.grant_account(connection, name, account_id)
 
     already = "" if with_connection(work) else ", as before"
-    click.echo(f"{name} sees account {account_id}{already}")
+    tell(f"{name} sees account {account_id}{already}")
 
 
 @analyst.command()
@@ -86,7 +86,7 @@ def revoke(name: str, account_id: int) -> None:
         if with_connection(lambda c: analysts.revoke_account(c, name, account_id))
         else ", as before"
     )
-    click.echo(f"{name} does not see account {account_id}{already}")
+    tell(f"{name} does not see account {account_id}{already}")
 
 
 @analyst.command()
@@ -94,7 +94,7 @@ def revoke(name: str, account_id: int) -> None:
 def remove(name: str) -> None:
     """End a login and the sessions that it has."""
     with_connection(lambda connection: analysts.remove_analyst(connection, name))
-    click.echo(f"{name} is removed")
+    tell(f"{name} is removed")
 
 
 def _for_people(one: analysts.Analyst) -> str:

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
+from service.audit.recording import Reader, Subject
 from service.cli.progress import progress_bar
+from service.cli.readers import as_reader, reason_required, record_reading
 from service.cli.session import ID, check_account, in_account, owner, with_database
+from service.cli.terminal import tell, tell_json, warn
 from service.database import Database
 from service.settings import Settings
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 _a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _a_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _HOW = "give --reason"
-_for_reason = click.option("--reason", help="Why, for the record; a setting can require it.")
 
 
 @click.command()
@@ -27,9 +28,9 @@ _for_reason = click.option("--reason", help="Why, for the record; a setting can 
 @click.option("--vkey", type=_a_file, help="Public keys of your own keeping, one a line.")
 @click.option("--checkpoints", type=_a_folder, help="Checkpoint files of your own keeping.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@_for_reason
+@as_reader
 def verify(
-    account: int, vkey: Path | None, checkpoints: Path | None, as_json: bool, reason: str | None
+    account: int, vkey: Path | None, checkpoints: Path | None, as_json: bool, reader: Reader
 ) -> None:
     """Recompute the whole log's proofs; exit code 1 and the first bad position if one fails.
 
@@ -41,30 +42,30 @@ def verify(
         from service.audit.reads import check_reason
         from service.audit.verification import verify_account
 
-        why = check_reason(reason, _HOW, required=settings.audit_reason == "required")
+        check_reason(reader.reason, _HOW, required=reason_required(settings))
         bar = progress_bar("verifying")
         report = await verify_account(settings, database.url, account, vkey, checkpoints, bar)
-        await _record_verification(database.url, account, why)
+        await _record_verification(settings, database.url, account, reader)
         return report
 
     report = with_database(work)
     if as_json:
-        click.echo(msgspec.json.encode(report))
+        tell_json(report)
     else:
-        click.echo("\n".join(_in_words(report)))
+        for line in _in_words(report):
+            tell(line)
     if report.problem is not None:
         raise SystemExit(1)
 
 
-async def _record_verification(url: str, account: int, reason: str | None) -> None:
+async def _record_verification(settings: Settings, url: str, account: int, reader: Reader) -> None:
     """Afterwards, since a damaged log is to be looked at as it is; it may not take the record."""
     from eventstore.errors import EventStoreError
-    from service.audit.recording import record_reading
 
     try:
-        await record_reading(url, account, "audit verify", reason=reason)
+        await record_reading(settings, url, account, reader, "audit verify")
     except EventStoreError as error:
-        click.echo(f"colloquy: this verification could not be recorded: {error}", err=True)
+        warn(f"colloquy: this verification could not be recorded: {error}")
 
 
 def _in_words(report: "Verification") -> list[str]:
@@ -107,7 +108,7 @@ def _in_words(report: "Verification") -> list[str]:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @in_account
-@_for_reason
+@as_reader
 def export(
     conversation: int | None,
     course: int | None,
@@ -118,7 +119,7 @@ def export(
     prove: tuple[int, ...],
     as_json: bool,
     account: int,
-    reason: str | None,
+    reader: Reader,
 ) -> None:
     """Export a CONVERSATION, a course, a learner or all as a bundle that proves itself.
 
@@ -130,23 +131,13 @@ def export(
 
     async def work(settings: Settings, database: Database) -> "Exported":
         from service.audit.exporting import export_bundle
-        from service.audit.reads import check_reason
-        from service.audit.recording import record_reading
         from service.sealing import key_place
 
-        why = check_reason(reason, _HOW, required=settings.audit_reason == "required")
         async with owner(database.url) as connection:
             await check_account(connection, account)
         words = f"audit export {selection.kind}" + (f" {selection.id}" if selection.id else "")
-        await record_reading(
-            database.url,
-            account,
-            words,
-            reason=why,
-            learner_id=user,
-            conversation_id=conversation,
-            course_id=course,
-        )
+        subject = Subject(learner_id=user, conversation_id=conversation, course_id=course)
+        await record_reading(settings, database.url, account, reader, words, subject)
         place, bar = key_place(settings), progress_bar("exporting")
         return await export_bundle(
             database.url, place, account, selection, out, size=size, prove=prove, progress=bar
@@ -154,9 +145,9 @@ def export(
 
     done = with_database(work)
     if as_json:
-        click.echo(msgspec.json.encode(done))
+        tell_json(done)
         return
-    click.echo(
+    tell(
         f"{done.folder}: {done.events} events and {done.texts} texts, at {done.tree_size} events"
         + (", finished after an interruption" if done.resumed else "")
         + f"; not sealed then and so not exported: {done.unsealed} events"

@@ -3,13 +3,11 @@
 import asyncio
 from contextlib import suppress
 
-import click
-import msgspec
-
 from eventstore.log import PAGE
 from service.audit.desk import Desk
 from service.audit.reading import Found, Wanted
 from service.cli.lines import line_of
+from service.cli.terminal import tell_either
 from service.server import stop_event
 
 
@@ -34,7 +32,7 @@ async def print_events(
 
 def _print(found: Found, as_json: bool) -> None:
     for event in found.events:
-        click.echo(msgspec.json.encode(event) if as_json else line_of(event))
+        tell_either(event, line_of, as_json=as_json)
 
 
 async def _close(desk: Desk, stop: asyncio.Event) -> None:

@@ -1,35 +1,31 @@
 """`colloquy audit events` and `replay`: reads that are themselves recorded."""
 
-import shlex
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import msgspec
 
 from service.app import running_log
 from service.audit.desk import Desk, make_desk
 from service.audit.moments import moment, position_or_moment
 from service.audit.page import page_of
 from service.audit.reading import Wanted
+from service.audit.recording import CommandReads, Reader, Subject, subject_of
 from service.audit.replays import Replayed
 from service.cli.audit_reading import print_events
 from service.cli.files import write_whole
+from service.cli.readers import as_reader, reason_required
 from service.cli.replaying import show
 from service.cli.session import ID, POSITION, check_account, in_account, owner, with_database
+from service.cli.terminal import tell_json
 from service.database import Database
 from service.errors import UnknownConversation
-from service.learners.reads import OPERATOR
 from service.settings import Settings
 
-_HOW = "give --reason"
-
 T = TypeVar("T")
-
-say_why = click.option("--reason", help="Why you read; it is recorded with the read.")
 
 
 @click.command()
@@ -44,15 +40,15 @@ say_why = click.option("--reason", help="Why you read; it is recorded with the r
 @click.option("--after", type=POSITION, default=0, help="Only positions above this one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, texts in full.")
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@say_why
+@as_reader
 @in_account
 def events(
     since: str | None,
     until: str | None,
     as_json: bool,
     follow: bool,
-    reason: str | None,
     account: int,
+    reader: Reader,
     **filters: Any,
 ) -> None:
     """Show the events that match all that is given."""
@@ -64,11 +60,9 @@ def events(
         **filters,
     )
 
-    async def print_all(desk: Desk) -> None:
-        learner = await _learner_of(desk, account, wanted)
-        await _record(
-            desk, account, reason, learner, wanted.conversation_id, course=wanted.course_id
-        )
+    async def print_all(desk: Desk, reads: CommandReads) -> None:
+        what = " ".join(["audit events", *_options(wanted), *(["--follow"] if follow else [])])
+        await reads.record(account, reader, what, subject_of(wanted))
         await print_events(desk, account, wanted, as_json=as_json, follow=follow)
 
     _at_desk(account, print_all)
@@ -80,7 +74,7 @@ def events(
 @click.option("--step", is_flag=True, help="Wait for Enter after each step, on a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="As a page.")
-@say_why
+@as_reader
 @in_account
 def replay(
     conversation: int,
@@ -88,69 +82,49 @@ def replay(
     step: bool,
     as_json: bool,
     file: Path | None,
-    reason: str | None,
     account: int,
+    reader: Reader,
 ) -> None:
     """Show a conversation as its learner saw it, and what they did not see."""
     if sum((as_json, step, file is not None)) > 1:
         raise click.UsageError("give one of --step, --json and --html")
     wanted = position_or_moment("--at", at) if at is not None else None
 
-    async def make(desk: Desk) -> Replayed:
+    async def make(desk: Desk, reads: CommandReads) -> Replayed:
         opened = await desk.replays.find(account, conversation)
         if opened is None:
             raise UnknownConversation(f"there is no conversation {conversation}")
         position = await _position(desk, account, wanted)
-        await _record(desk, account, reason, opened.user_id, conversation)
+        what = f"audit replay {conversation}" + ("" if at is None else f" --at {position}")
+        await reads.record(account, reader, what, Subject(conversation_id=conversation))
         return await desk.replays.make(account, conversation, opened, position)
 
     replayed = _at_desk(account, make)
     if file is not None:
         write_whole(file, page_of(replayed), 0o600)  # it has what a learner said
     elif as_json:
-        click.echo(msgspec.json.encode(replayed))
+        tell_json(replayed)
     else:
         show(replayed, step=step and sys.stdin.isatty() and sys.stdout.isatty())
 
 
-def _at_desk(account: int, work: Callable[[Desk], Awaitable[T]]) -> T:
+def _options(wanted: Wanted) -> list[str]:
+    """What is asked for, as it was understood, in the command's own words."""
+    return [f"--{name.removesuffix('_id')} {value}" for name, value in wanted.filters()]
+
+
+def _at_desk(account: int, work: Callable[[Desk, CommandReads], Awaitable[T]]) -> T:
     """What `work` gives at the auditors' desk of the settings' database."""
 
     async def connected(settings: Settings, database: Database) -> T:
         async with owner(database.url) as connection:
             await check_account(connection, account)
-        required = settings.audit_reason == "required"
+        required = reason_required(settings)
         async with running_log(database.url) as (log, pool, link):
-            return await work(make_desk(log, pool, link, reason_required=required))
+            desk = make_desk(log, pool, link, reason_required=required)
+            return await work(desk, CommandReads(log, pool, reason_required=required))
 
     return with_database(connected)
-
-
-async def _record(
-    desk: Desk,
-    account: int,
-    reason: str | None,
-    learner: int | None,
-    conversation: int | None,
-    *,
-    course: int | None = None,
-) -> None:
-    await desk.reads.record(
-        account,
-        OPERATOR,
-        _command_line(),
-        desk.reads.checked(reason, _HOW),
-        learner_id=learner,
-        conversation_id=conversation,
-        course_id=course,
-    )
-
-
-async def _learner_of(desk: Desk, account: int, wanted: Wanted) -> int | None:
-    if wanted.user_id is not None or wanted.conversation_id is None:
-        return wanted.user_id
-    opened = await desk.replays.find(account, wanted.conversation_id)
-    return opened.user_id if opened else None
 
 
 async def _position(desk: Desk, account: int, wanted: int | datetime | None) -> int:
@@ -160,18 +134,3 @@ async def _position(desk: Desk, account: int, wanted: int | datetime | None) -> 
     if wanted is not None and wanted > head:
         raise click.BadParameter(f"the log ends at position {head}", param_hint="--at")
     return head if wanted is None else wanted
-
-
-def _command_line() -> str:
-    """The command as it was given, but for the reason, which is recorded by itself."""
-    words = shlex.join(["colloquy", *_without_reason(sys.argv[1:])])
-    return words.encode("utf-8", "replace").decode().replace("\0", "")
-
-
-def _without_reason(words: list[str]) -> Iterator[str]:
-    given = iter(words)
-    for word in given:
-        if word == "--reason":
-            next(given, None)
-        elif not word.startswith("--reason="):
-            yield word

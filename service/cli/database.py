@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import click
 
 from service.cli.progress import progress_bar
+from service.cli.terminal import tell
 from service.database import Database, open_database, prepare
 from service.embedded.errors import BinariesMissing
 from service.errors import SettingsError
@@ -27,9 +28,9 @@ def migrate() -> None:
     with open_database(settings) as database:
         done = run(prepare(database.url, progress_bar("building views"), settings.projections))
     for name in done:
-        click.echo(name)
+        tell(name)
     if not done:
-        click.echo("up to date")
+        tell("up to date")
 
 
 @click.group()
@@ -44,7 +45,7 @@ def url() -> None:
     The embedded server answers there for as long as something uses it, such as `colloquy serve`.
     """
     with open_database(read_settings(os.environ)) as database:
-        click.echo(database.url)
+        tell(database.url)
 
 
 @db.command(context_settings={"ignore_unknown_options": True})

@@ -14,7 +14,6 @@ from service.following import Following
 from service.learners.erasure import Erasure
 from service.learners.forgetting import Forgetting
 from service.learners.holds import Holds
-from service.learners.reads import Reads
 from service.learners.records import LearnerRecords
 from service.learners.retention import Retention
 from service.live_turn import LiveTurns
@@ -30,7 +29,6 @@ class Desk(msgspec.Struct, frozen=True):
     holds: Holds
     retention: Retention
     records: LearnerRecords
-    reads: Reads
 
 
 @asynccontextmanager
@@ -53,7 +51,6 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
                 holds,
                 Retention(log, pool, link),
                 LearnerRecords(log, pool, holds),
-                Reads(log),
             )
             await link.flush()
         finally:

@@ -1,9 +1,9 @@
 """`colloquy analytics dictionary`."""
 
 import click
-import msgspec
 
 from service.cli.session import owner, with_database
+from service.cli.terminal import tell, tell_json
 from service.database import Database
 from service.settings import Settings
 
@@ -30,6 +30,7 @@ def dictionary(table: str | None, form: str) -> None:
     entries = with_database(read)
     if form == "json":
         for entry in entries:
-            click.echo(msgspec.json.encode(entry))
+            tell_json(entry)
     else:
-        click.echo(in_markdown(entries), nl=False)
+        for line in in_markdown(entries).removesuffix("\n").split("\n"):
+            tell(line)

@@ -15,6 +15,7 @@ from projections.own import OwnProjection, own_projections
 from projections.status import projection_status
 from service.app import make_model, uses_provider
 from service.cli.session import owner
+from service.cli.terminal import tell
 from service.database import Database, open_database
 from service.errors import ServiceError
 from service.logs import configure_logging
@@ -32,7 +33,7 @@ def doctor() -> None:
     """Show what is configured, reachable and behind; exit code 1 if something is wrong."""
     configure_logging()
     settings = read_settings(os.environ)
-    click.echo(f"ok     settings: home {settings.home}, port {settings.port}")
+    tell(f"ok     settings: home {settings.home}, port {settings.port}")
     with open_database(settings) as database:
         healthy = run(_examine(settings, database))
     if not healthy:
@@ -42,7 +43,7 @@ def doctor() -> None:
 async def _examine(settings: Settings, database: Database) -> bool:
     healthy = True
     async for fine, finding in _findings(settings, database):
-        click.echo(f"{'ok   ' if fine else 'WRONG'}  {finding}")
+        tell(f"{'ok   ' if fine else 'WRONG'}  {finding}")
         healthy = healthy and fine
     return healthy
 

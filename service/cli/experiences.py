@@ -8,6 +8,7 @@ import msgspec
 from eventstore.records import Actor, Metadata
 from service.app import running_log
 from service.cli.session import ID, check_account, in_account, owner, with_database
+from service.cli.terminal import tell
 from service.database import Database
 from service.errors import ExperienceError
 from service.experiences import ExperienceDraft, Experiences
@@ -45,7 +46,7 @@ def import_(course_id: int, file: Path, account: int) -> None:
             return [(await experiences.create(account, course_id, d, system)).id for d in drafts]
 
     for experience_id in with_database(create):
-        click.echo(experience_id)
+        tell(experience_id)
 
 
 def _read(file: Path) -> list[ExperienceDraft]:

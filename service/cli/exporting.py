@@ -11,6 +11,7 @@ import msgspec
 
 from service.cli.progress import progress_bar
 from service.cli.session import ID, check_account, owner, with_database
+from service.cli.terminal import tell, warn
 from service.database import Database
 from service.settings import Settings
 
@@ -87,11 +88,11 @@ def export(**options: object) -> None:
         async with aclosing(_run(asked, settings, database.url)) as done:
             async for written in done:
                 files += written.files + written.removed
-                click.echo(_in_words(written))
+                tell(_in_words(written))
         return files
 
     if not with_database(work):
-        click.echo("nothing new")
+        tell("nothing new")
 
 
 async def _run(asked: _Asked, settings: Settings, url: str) -> AsyncGenerator["Written", None]:
@@ -123,7 +124,7 @@ def _export(asked: _Asked) -> "Export":
 
 
 def _warn(fresh: "Freshness") -> None:
-    click.echo(f"colloquy: warning: {fresh}", err=True)
+    warn(f"colloquy: warning: {fresh}")
 
 
 def _in_words(written: "Written") -> str:
@@ -143,7 +144,7 @@ def check(folder: Path) -> None:
 
     checked = check_folder(folder, progress_bar("checking"))
     for problem in checked.problems:
-        click.echo(problem)
+        tell(problem)
     if checked.problems:
         raise SystemExit(1)
-    click.echo(f"{checked.files} files, {checked.rows} rows, {checked.bytes} bytes: as written")
+    tell(f"{checked.files} files, {checked.rows} rows, {checked.bytes} bytes: as written")

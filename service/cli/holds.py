@@ -1,10 +1,12 @@
 """`colloquy hold`."""
 
 import click
-import msgspec
 
+from service.audit.recording import Reader
 from service.cli.desk import open_desk, with_reason
+from service.cli.readers import as_reader, record_reading
 from service.cli.session import ID, in_account, printable, with_database
+from service.cli.terminal import tell, tell_either
 from service.database import Database
 from service.learners.holds import Hold
 from service.learners.reads import OPERATOR
@@ -27,7 +29,7 @@ def place(account: int, user_id: int, reason: str) -> None:
         async with open_desk(database.url) as desk:
             return await desk.holds.place(account, user_id, reason, OPERATOR)
 
-    click.echo(with_database(work))
+    tell(with_database(work))
 
 
 @hold.command()
@@ -41,21 +43,23 @@ def release(account: int, hold_id: int, reason: str) -> None:
         async with open_desk(database.url) as desk:
             return await desk.holds.release(account, hold_id, reason, OPERATOR)
 
-    click.echo(f"hold {hold_id} on user {with_database(work)} is released")
+    tell(f"hold {hold_id} on user {with_database(work)} is released")
 
 
 @hold.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@as_reader
 @in_account
-def list_(account: int, as_json: bool) -> None:
-    """List all holds, released ones included."""
+def list_(account: int, as_json: bool, reader: Reader) -> None:
+    """List all holds, released ones included, with names and reasons; that is recorded first."""
 
-    async def work(_settings: Settings, database: Database) -> list[Hold]:
+    async def work(settings: Settings, database: Database) -> list[Hold]:
+        await record_reading(settings, database.url, account, reader, "hold list")
         async with open_desk(database.url) as desk:
             return await desk.holds.list(account)
 
     for one in with_database(work):
-        click.echo(msgspec.json.encode(one) if as_json else _for_people(one))
+        tell_either(one, _for_people, as_json=as_json)
 
 
 def _for_people(one: Hold) -> str:

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import msgspec
 
-from eventstore.protection import HistoryRead
-from service.cli.desk import Desk, open_desk, with_reason
+from service.audit.recording import Reader, Subject
+from service.cli.desk import open_desk, with_reason
 from service.cli.files import write_whole
+from service.cli.readers import as_reader, reader_of, record_reading
 from service.cli.session import ID, in_account, printable, with_database
+from service.cli.terminal import tell, tell_json, warn
 from service.database import Database
 from service.errors import LegalHold
 from service.learners.erasure import Erased, Inventory
@@ -35,27 +36,25 @@ def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
     Shows first what will be removed. Refused while a legal hold covers the learner.
     """
 
-    async def work(_settings: Settings, database: Database) -> Erased:
+    async def work(settings: Settings, database: Database) -> Erased:
         async with open_desk(database.url) as desk:
-            await _ask(desk, account, user_id, yes)
-            click.echo("stopping what is under way, then erasing …", err=True)
+            found = await desk.erasure.inventory(account, user_id)
+            if found.holds:
+                raise LegalHold(user_id, found.holds)
+            subject, reader = Subject(learner_id=user_id), reader_of(reason)
+            await record_reading(settings, database.url, account, reader, "learner erase", subject)
+            warn(_sentence(found))
+            if not yes:
+                click.confirm("This cannot be undone. Go on?", abort=True, err=True)
+            warn("stopping what is under way, then erasing …")
             return await desk.erasure.erase(account, user_id, reason, OPERATOR)
 
     done = with_database(work)
-    click.echo(
+    tell(
         f"user {user_id} is erased: {done.texts} texts of {done.conversations} conversations, "
         f"{done.names} names and {done.identities} identities are deleted, "
         f"{done.tokens} tokens revoked"
     )
-
-
-async def _ask(desk: Desk, account: int, user_id: int, yes: bool) -> None:
-    found = await desk.erasure.inventory(account, user_id)
-    if found.holds:
-        raise LegalHold(user_id, found.holds)
-    click.echo(_sentence(found), err=True)
-    if not yes:
-        click.confirm("This cannot be undone. Go on?", abort=True, err=True)
 
 
 def _sentence(found: Inventory) -> str:
@@ -70,27 +69,29 @@ def _sentence(found: Inventory) -> str:
 @click.argument("user_id", metavar="USER", type=ID)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="As a page, here.")
+@as_reader
 @in_account
-def record(account: int, user_id: int, as_json: bool, html: Path | None) -> None:
+def record(account: int, user_id: int, as_json: bool, html: Path | None, reader: Reader) -> None:
     """Tell what is kept about a learner, and who has read it; that is recorded too."""
     if as_json and html:
         raise click.UsageError("give one of --json and --html")
 
-    async def work(_settings: Settings, database: Database) -> LearnerRecord:
+    async def work(settings: Settings, database: Database) -> LearnerRecord:
         async with open_desk(database.url) as desk:
-            found = await desk.records.of(account, user_id, reasons=True)
-            read = HistoryRead(what="learner record", learner_id=user_id)
-            await desk.reads.note(account, read, OPERATOR)
-            return found
+            found = await desk.records.of(account, user_id, reasons=False)
+        subject = Subject(learner_id=user_id)
+        await record_reading(settings, database.url, account, reader, "learner record", subject)
+        return found
 
     found = with_database(work)
     if html:
         write_whole(html, record_page(found).encode())
-        click.echo(f"written to {html}")
+        tell(f"written to {html}")
     elif as_json:
-        click.echo(msgspec.json.encode(found))
+        tell_json(found)
     else:
-        click.echo("\n".join(_lines(found)))
+        for line in _lines(found):
+            tell(line)
 
 
 def _lines(found: LearnerRecord) -> Iterator[str]:
@@ -109,5 +110,6 @@ def _lines(found: LearnerRecord) -> Iterator[str]:
         yield f"  erased {erasure.erased_at}: {erasure.texts} texts"
     for read in found.reads:
         who = "no user" if read.reader_id is None else f"user {read.reader_id}"
-        of = "" if read.conversation_id is None else f" {read.conversation_id}"
+        of = "" if read.course_id is None else f" of course {read.course_id}"
+        of = of if read.conversation_id is None else f" of conversation {read.conversation_id}"
         yield f"  read {read.read_at} by {who} ({read.role}): {printable(read.what)}{of}"

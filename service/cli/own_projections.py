@@ -9,6 +9,7 @@ from projections.install_own import check_version, drop_own
 from projections.own import OwnProjection, find_own, own_projections, write_start
 from projections.trying import Tried, try_out
 from service.cli.session import owner, with_connection, with_database
+from service.cli.terminal import tell, warn
 from service.database import Database
 from service.settings import Settings, read_settings
 
@@ -18,7 +19,7 @@ from service.settings import Settings, read_settings
 def new(name: str) -> None:
     """Write the files of a projection that works, to be changed, below COLLOQUY_PROJECTIONS."""
     for path in write_start(read_settings(os.environ).projections, name):
-        click.echo(path)
+        tell(path)
 
 
 @click.command()
@@ -43,12 +44,12 @@ def check(name: str | None, everything: bool) -> None:
             for own in chosen:
                 try:
                     tried = await try_out(connection, own.readable(), own.files)
-                    click.echo(f"{own.name}: {_sound(tried)}")
+                    tell(f"{own.name}: {_sound(tried)}")
                     _warn(own)
                     await check_version(connection, own.readable())
                 except ProjectionError as error:
                     sound = False
-                    click.echo(f"colloquy: {error}", err=True)
+                    warn(f"colloquy: {error}")
         return sound
 
     if not with_database(work):
@@ -60,7 +61,7 @@ def check(name: str | None, everything: bool) -> None:
 def drop(name: str) -> None:
     """Remove a projection of your own from the database, with its tables; its files stay."""
     with_connection(lambda connection: drop_own(connection, name))
-    click.echo(f"{name} is dropped")
+    tell(f"{name} is dropped")
 
 
 def _warn(own: OwnProjection) -> None:
@@ -69,7 +70,7 @@ def _warn(own: OwnProjection) -> None:
 
     for file, statement in zip(own.files, own.readable().statements, strict=True):
         for fault in form_faults(statement):
-            click.echo(f"{own.name}: warning: {file}: {fault}", err=True)
+            warn(f"{own.name}: warning: {file}: {fault}")
 
 
 def _sound(tried: Tried) -> str:

@@ -4,19 +4,17 @@ import asyncio
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
 
 import click
-import msgspec
 
 from eventstore.connections import DATABASE_ERRORS
 from projections.status import ProjectionStatus, projection_status
 from service.cli.session import owner, printable, with_database
+from service.cli.terminal import redraw, tell, tell_either, warn
 from service.database import Database, DatabaseUnreachable
 from service.settings import Settings
 
 _INTERVAL = 1.0
-_CLEAR = "\x1b[H\x1b[2J"
 
 
 @click.command()
@@ -34,7 +32,7 @@ def status(as_json: bool, watch: bool) -> None:
             except (*DATABASE_ERRORS, DatabaseUnreachable) as error:
                 if stop is None:
                     raise
-                click.echo(f"the database does not answer: {printable(str(error))}", err=True)
+                warn(f"the database does not answer: {printable(str(error))}")
             else:
                 _show(rows, as_json, watch)
             if stop is None or await _ended(stop):
@@ -46,12 +44,12 @@ def status(as_json: bool, watch: bool) -> None:
 def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
     if watch and not as_json and sys.stdout.isatty():
         size = shutil.get_terminal_size()
-        click.echo(_CLEAR + "\n".join(on_screen(rows, size.columns, size.lines)))
+        redraw(on_screen(rows, size.columns, size.lines))
         return
     if watch and not as_json:
-        click.echo()
-    for line in _lines(rows, as_json):
-        click.echo(line)
+        tell()
+    for row in rows:
+        tell_either(row, _for_people, as_json=as_json)
 
 
 def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
@@ -90,11 +88,6 @@ async def _ended(stop: asyncio.Event) -> bool:
             return await stop.wait()
     except TimeoutError:
         return False
-
-
-def _lines(rows: list[ProjectionStatus], as_json: bool) -> Iterator[str]:
-    for row in rows:
-        yield msgspec.json.encode(row).decode() if as_json else _for_people(row)
 
 
 def _for_people(row: ProjectionStatus) -> str:

@@ -1,16 +1,14 @@
 """A replay on a terminal."""
 
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator
-
-import click
 
 from service.audit.details import Detail, details, who
 from service.audit.page import facts_of
 from service.audit.replays import Replayed
 from service.audit.steps import Step
 from service.cli.session import printable
+from service.cli.terminal import ask_for_enter, tell
 
 _WIDTH = 96
 _LABEL = 27
@@ -22,24 +20,27 @@ def show(replayed: Replayed, *, step: bool) -> None:
     Args:
         step: Only its steps, with a pause after each until Enter.
     """
-    click.echo(f"Conversation {replayed.conversation_id}")
+    tell(f"Conversation {replayed.conversation_id}")
     _echo(_list(facts_of(replayed)))
     if not step:
-        click.echo("\nWhat the learner saw\n")
+        tell()
+        tell("What the learner saw")
+        tell()
         _echo(_seen(replayed))
-    click.echo("\nStep by step; what the learner did not see is marked with *\n")
+    tell()
+    tell("Step by step; what the learner did not see is marked with *")
+    tell()
     for number, one in enumerate(replayed.steps, 1):
         _echo(_step(one))
         if step and number < len(replayed.steps):
-            click.echo("Enter … ", nl=False)
-            sys.stdin.readline()
+            ask_for_enter()
         else:
-            click.echo()
+            tell()
 
 
 def _echo(lines: Iterable[str]) -> None:
     for line in lines:
-        click.echo(line)
+        tell(line)
 
 
 def _seen(replayed: Replayed) -> Iterator[str]:

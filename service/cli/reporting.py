@@ -11,6 +11,7 @@ from service.analytics.reading import Days, Figures
 from service.analytics.report import Report, notes_of, page_of
 from service.cli.files import write_whole
 from service.cli.session import ID, check_account, in_account, owner, with_database
+from service.cli.terminal import tell, warn
 from service.database import Database
 from service.errors import UnknownCourse
 from service.settings import Settings
@@ -56,8 +57,8 @@ def report(
     made = with_database(work)
     write_whole(out, page_of(made))
     for note in notes_of(made.figures.freshness):
-        click.echo(note, err=True)
-    click.echo(f"{made.figures.first} to {made.figures.last}: {out}")
+        warn(note)
+    tell(f"{made.figures.first} to {made.figures.last}: {out}")
 
 
 async def _report(

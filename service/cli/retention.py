@@ -1,10 +1,10 @@
 """`colloquy retention`."""
 
 import click
-import msgspec
 
 from service.cli.desk import open_desk
 from service.cli.session import ID, in_account, with_database
+from service.cli.terminal import tell, tell_either
 from service.database import Database
 from service.learners.reads import OPERATOR
 from service.learners.retention import ACCOUNT_WIDE, Due, Expired, Rule
@@ -39,7 +39,7 @@ def set_(
             await desk.retention.set_rule(account, course, days, OPERATOR)
 
     with_database(work)
-    click.echo(_sentence(course, days))
+    tell(_sentence(course, days))
 
 
 @retention.command()
@@ -53,8 +53,7 @@ def show(account: int, as_json: bool) -> None:
             return await desk.retention.rules(account)
 
     for rule in with_database(work):
-        line = _sentence(rule.course_id, rule.days)
-        click.echo(msgspec.json.encode(rule) if as_json else line)
+        tell_either(rule, lambda r: _sentence(r.course_id, r.days), as_json=as_json)
 
 
 @retention.command()
@@ -69,15 +68,15 @@ def run(account: int, dry_run: bool) -> None:
                 return await desk.retention.run(account, OPERATOR)
             due = [d async for page in desk.retention.due(account) for d in page]
             for one in due:
-                click.echo(_line(one))
+                tell(_line(one))
             return _expected(due)
 
     done = with_database(work)
     held = ", ".join(map(str, done.held))
     if held:
-        click.echo(f"left out because of legal holds: users {held}")
+        tell(f"left out because of legal holds: users {held}")
     went = "would be deleted" if dry_run else "deleted"
-    click.echo(f"{went}: {done.texts} texts of {done.conversations} conversations")
+    tell(f"{went}: {done.texts} texts of {done.conversations} conversations")
 
 
 def _expected(due: list[Due]) -> Expired:

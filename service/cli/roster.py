@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from service.cli.session import in_account, with_account
+from service.cli.terminal import tell
 from service.roster import import_roster, parse_roster
 
 
@@ -27,4 +28,4 @@ def import_(file: Path, account: int) -> None:
         rows = parse_roster(lines)
     with_account(account, lambda c: import_roster(c, account, rows))
     courses = len({row.course_id for row in rows})
-    click.echo(f"imported {len(rows)} enrollments in {courses} courses")
+    tell(f"imported {len(rows)} enrollments in {courses} courses")

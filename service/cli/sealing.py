@@ -4,9 +4,9 @@ import os
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from service.cli.session import with_database
+from service.cli.terminal import tell, tell_json
 from service.database import Database
 from service.settings import Settings, read_settings
 
@@ -33,10 +33,10 @@ def status(as_json: bool) -> None:
     reports = with_database(read)
     for report in reports:
         if as_json:
-            click.echo(msgspec.json.encode(report))
+            tell_json(report)
             continue
         when = f"{report.sealed_at:%Y-%m-%d %H:%M:%S}" if report.sealed_at else "never"
-        click.echo(
+        tell(
             f"account {report.account_id}  {report.sealed}/{report.head} sealed  {when}  "
             f"{report.files}"
         )
@@ -55,7 +55,7 @@ def key() -> None:
     if not keys:
         raise KeyRefused("there is no key yet: `colloquy serve` makes it at its first start")
     for listed in keys:
-        click.echo(str(listed))
+        tell(str(listed))
 
 
 @seal.command("rotate-key")
@@ -72,4 +72,4 @@ def rotate_key() -> None:
 
         return await rotate_key(database.url, key_place(settings))
 
-    click.echo(str(with_database(work).public))
+    tell(str(with_database(work).public))

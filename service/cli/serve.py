@@ -12,6 +12,7 @@ import structlog
 
 from service.cli.progress import progress_bar
 from service.cli.session import owner
+from service.cli.terminal import tell
 from service.database import Database, open_database, prepare
 from service.embedded import EmbeddedPostgres
 from service.embedded.errors import EmbeddedPostgresError
@@ -67,10 +68,11 @@ async def _serve(
 
         make_sealer(settings, database.url)  # refuses a wrong key here, and not in each worker
     address = _address(settings.host, sock)
-    greeting = await _demo(settings, database, address) if wishes.demo else ""
+    greeting = await _demo(settings, database, address) if wishes.demo else []
 
     def ready() -> None:
-        click.echo(f"{greeting}Colloquy is ready on {address}")
+        for line in [*greeting, f"Colloquy is ready on {address}"]:
+            tell(line)
 
     async with _watched(database.embedded):
         if wishes.workers > 1:
@@ -84,13 +86,14 @@ async def _serve(
             await serve(settings, database.url, sock, stop, ready)
 
 
-async def _demo(settings: Settings, database: Database, address: str) -> str:
+async def _demo(settings: Settings, database: Database, address: str) -> list[str]:
     from service.app import make_model
     from service.demo import greeting, make_demo
 
     async with owner(database.url) as connection:
         tokens = await make_demo(connection, database.url, settings.home)
-    return greeting(tokens, address, make_model(settings)[1].reply)
+    lines = greeting(tokens, address, make_model(settings)[1].reply)
+    return lines.removesuffix("\n").split("\n")
 
 
 @asynccontextmanager

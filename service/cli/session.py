@@ -11,6 +11,7 @@ from eventstore.connections import Connection
 from service.cli.progress import progress_bar
 from service.database import Database, check_ready, connect_owner, open_database, prepare
 from service.errors import UnknownAccount
+from service.escaping import escaped
 from service.logs import configure_logging
 from service.server import run
 from service.settings import Settings, read_settings
@@ -83,8 +84,8 @@ async def check_account(connection: Connection, account_id: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Text of somebody else, on one line, with nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    """Text of somebody else within a line: its own lines are joined by spaces."""
+    return escaped(" ".join(text.split()))
 
 
 @asynccontextmanager

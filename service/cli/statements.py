@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
+from service.audit.recording import CommandReads, Reader
 from service.cli.progress import progress_bar
+from service.cli.readers import as_reader, reason_required
 from service.cli.session import ID, check_account, in_account, owner, with_database
+from service.cli.terminal import warn
 from service.database import Database
 from service.errors import SettingsError
 from service.settings import Settings
@@ -35,8 +38,8 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     course: int | None
     iri: str | None
     batch: int
-    reason: str | None
     account: int
+    reader: Reader
 
 
 @click.command()
@@ -58,7 +61,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--batch", type=click.IntRange(1, 1000), default=100, show_default=True, help="Sent at once."
 )
-@click.option("--reason", help="Why, for the record; a setting can require it.")
+@as_reader
 @in_account
 def statements(**options: Any) -> None:
     """Make learning records of the log: xAPI statements or Caliper events, one a line.
@@ -84,21 +87,22 @@ def statements(**options: Any) -> None:
         telling = asyncio.create_task(_tell_of(stop))
         try:
             async with running_log(database.url) as (log, pool, _):
-                return await Exporter(log, pool).run(wanted, progress_bar("exporting"), stop)
+                reads = CommandReads(log, pool, reason_required=reason_required(settings))
+                return await Exporter(log, pool, reads).run(wanted, progress_bar("exporting"), stop)
         finally:
             telling.cancel()
 
     sent, positions = with_database(work)
     what = "sent" if asked.post else "written"
-    click.echo(f"{sent.records} records {what}, up to position {sent.position}", err=True)
+    warn(f"{sent.records} records {what}, up to position {sent.position}")
     if sent.position < positions.upto:
-        click.echo(f"colloquy: stopped before position {positions.upto}", err=True)
+        warn(f"colloquy: stopped before position {positions.upto}")
         raise SystemExit(1)
 
 
 async def _tell_of(stop: asyncio.Event) -> None:
     await stop.wait()
-    click.echo("colloquy: ending after what is under way; once more ends it at once", err=True)
+    warn("colloquy: ending after what is under way; once more ends it at once")
 
 
 _BESIDE = (".draft", ".lock")
@@ -138,6 +142,7 @@ def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
     from service.analytics.resuming import Export
     from service.audit.reads import check_reason
 
+    check_reason(asked.reader.reason, _HOW, required=reason_required(settings))
     export = Export(
         account_id=asked.account,
         format=asked.format,
@@ -153,7 +158,7 @@ def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
         until=_edge("--until", asked.until),
         batch=asked.batch,
         authorization=authorization_of(settings.lrs_auth) if asked.post else None,
-        reason=check_reason(asked.reason, _HOW, required=settings.audit_reason == "required"),
+        reader=asked.reader,
     )
 
 

@@ -14,6 +14,7 @@ from projections.ranges import GENTLE
 from projections.rebuild import rebuild_all
 from service.cli.progress import progress_bar
 from service.cli.session import owner, with_connection, with_database, with_migrated
+from service.cli.terminal import tell
 from service.database import Database
 from service.settings import Settings
 
@@ -41,11 +42,11 @@ def rebuild(name: str | None, everything: bool, jobs: int) -> None:
         began = time.monotonic()
         bar = progress_bar("rebuilding")
         async for done, events in rebuild_all(database.url, ours, bar, jobs):
-            click.echo(_ready(done, events, began))
+            tell(_ready(done, events, began))
         async with owner(database.url) as connection:
             for one in mine:
                 events = await build_own(connection, database.url, one, bar, jobs)
-                click.echo(_ready(one.name, events, began))
+                tell(_ready(one.name, events, began))
 
     with_database(build)
 
@@ -58,7 +59,7 @@ def pause(name: str) -> None:
     async def work(connection: Connection) -> bool:
         return await pause_projection(connection, name)
 
-    click.echo(f"{name} is {'paused' if with_connection(work) else 'paused already'}")
+    tell(f"{name} is {'paused' if with_connection(work) else 'paused already'}")
 
 
 @click.command()
@@ -69,7 +70,7 @@ def resume(name: str) -> None:
     async def work(connection: Connection) -> bool:
         return await resume_projection(connection, name)
 
-    click.echo(f"{name} {'goes on' if with_connection(work) else 'was not paused, and goes on'}")
+    tell(f"{name} {'goes on' if with_connection(work) else 'was not paused, and goes on'}")
 
 
 @click.command()
@@ -86,7 +87,7 @@ def diff(name: str) -> None:
 
     found = with_migrated(work)
     for line in found.lines():
-        click.echo(line)
+        tell(line)
     if not found.equal:
         raise SystemExit(1)
 

@@ -3,11 +3,23 @@
 import re
 
 import click
-import msgspec
 
 from service import tokens
-from service.cli.session import ID, in_account, printable, with_account
+from service.audit.recording import Reader
+from service.cli.readers import as_reader, record_reading
+from service.cli.session import (
+    ID,
+    check_account,
+    in_account,
+    owner,
+    printable,
+    with_account,
+    with_database,
+)
+from service.cli.terminal import tell, tell_json
+from service.database import Database
 from service.errors import ServiceError
+from service.settings import Settings
 
 _SCOPE = re.compile(r"url:[A-Z]+\|/\S+|colloquy:[a-z]+")
 
@@ -39,7 +51,7 @@ def create(
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
             raise click.BadParameter(f"{scope!r} is no scope", param_hint="--scope")
-    click.echo(
+    tell(
         with_account(
             account,
             lambda c: tokens.create_token(c, account, user_id, scopes, days, admin=admin),
@@ -49,18 +61,26 @@ def create(
 
 @token.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@as_reader
 @in_account
-def list_(account: int, as_json: bool) -> None:
-    """List all tokens, without what they are."""
-    for info in with_account(account, lambda c: tokens.list_tokens(c, account)):
+def list_(account: int, as_json: bool, reader: Reader) -> None:
+    """List all tokens with their users' names; that is recorded first."""
+
+    async def work(settings: Settings, database: Database) -> list[tokens.TokenInfo]:
+        async with owner(database.url) as connection:
+            await check_account(connection, account)
+            await record_reading(settings, database.url, account, reader, "token list")
+            return await tokens.list_tokens(connection, account)
+
+    for info in with_database(work):
         if as_json:
-            click.echo(msgspec.json.encode(info))
+            tell_json(info)
         else:
             expires = f"{info.expires_at:%Y-%m-%d}" if info.expires_at else "never"
             scopes = " ".join(info.scopes) or "all"
             name = printable(info.name)
             admin = "  admin" if info.admin else ""
-            click.echo(
+            tell(
                 f"{info.token_id:>6}  {info.state:<8} user {info.user_id} ({name})  "
                 f"made {info.created_at:%Y-%m-%d}, expires {expires}  scopes: {scopes}{admin}"
             )
@@ -73,4 +93,4 @@ def revoke(account: int, token_id: int) -> None:
     """End a token, by its number in `colloquy token list`."""
     if not with_account(account, lambda c: tokens.revoke_token(c, account, token_id)):
         raise ServiceError(f"there is no working token {token_id}")
-    click.echo(f"token {token_id} is revoked")
+    tell(f"token {token_id} is revoked")

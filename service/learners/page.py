@@ -23,7 +23,7 @@ def record_page(record: LearnerRecord) -> str:
         _table("Votes", ("Conversation", "When", "By", "Vote", "Words"), _votes(record)),
         _table(
             "Who has read it",
-            ("When", "Who", "Role", "What", "Conversation", "Why"),
+            ("When", "Who", "Role", "What", "Conversation"),
             (_read(one) for one in record.reads),
         ),
         _table(
@@ -89,4 +89,5 @@ def _read(one: RecordedRead) -> tuple[object, ...]:
         who = f"{who} (user {one.reader_id})".strip()
     if one.acting_user_id is not None:
         who = f"{who}, in whose place user {one.acting_user_id}"
-    return one.read_at, who, one.role, one.what, one.conversation_id, one.reason
+    course = "" if one.course_id is None else f", of course {one.course_id}"
+    return one.read_at, who, one.role, f"{one.what}{course}", one.conversation_id

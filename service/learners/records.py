@@ -1,5 +1,6 @@
 """What is kept about a learner, and who has read it: facts and counts, no conversation's words."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,8 +64,8 @@ class RecordedErasure(msgspec.Struct, frozen=True, kw_only=True):
 class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody read of the learner. `acting_user_id` is who acted as the reader.
 
-    `course_id` is set where all of a course was read. Where no conversation is either, `what` tells
-    of what it was: of the learner, or of all.
+    `what` is the endpoint or the command. What it was asked for, and why, is for auditors: it may
+    tell of others. `course_id` is set where all of a course was read, or a part of it.
     """
 
     read_at: str
@@ -75,7 +76,6 @@ class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     conversation_id: int | str | None
     course_id: int | str | None
-    reason: str | None
 
 
 class LearnerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +172,9 @@ def with_string_ids(value: Any) -> Any:
     }
 
 
+_ENDPOINT = re.compile(r"[A-Z]{1,10} /[a-z0-9_/]*|[a-z_]+(?: [a-z_]+)*(?![^ ,])")
+
+
 class _Vote(msgspec.Struct, frozen=True):
     vote: str
     voter_id: int
@@ -210,8 +213,17 @@ def _conversation(row: asyncpg.Record) -> RecordedConversation:
 
 
 def _read(row: asyncpg.Record) -> RecordedRead:
-    fields = dict(row)
+    fields = dict(row) | {"what": endpoint_of(row["what"])}
     return RecordedRead(**fields | {"read_at": timestamp(row["read_at"])})
+
+
+def endpoint_of(what: str) -> str:
+    """The endpoint or the command in what was read, without what it was asked for.
+
+    Nothing is taken but what begins as either does: of old, a client's own words stood there, too.
+    """
+    found = _ENDPOINT.match(what)
+    return found[0] if found else ""
 
 
 def _moment(moment: datetime | None) -> str | None:

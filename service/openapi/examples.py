@@ -183,7 +183,6 @@ EXAMPLES: dict[str, Any] = {
                 "what": "conversation",
                 "conversation_id": 17,
                 "course_id": None,
-                "reason": None,
             }
         ],
     },

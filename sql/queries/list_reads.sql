@@ -1,13 +1,17 @@
 -- Who read what is kept about a learner ($3), the latest first. $2: the stream that tells it. The
--- stream "access" tells who read all of the log, or of a course.
+-- stream "access" tells who read all of the log, or of a course. A conversation is named where it is
+-- theirs.
 SELECT e.recorded_at AS read_at, (e.metadata->'actor'->>'id')::bigint AS reader_id,
        (SELECT u.name FROM users u
          WHERE u.account_id = $1 AND u.user_id = (e.metadata->'actor'->>'id')::bigint)
        AS reader_name,
        e.metadata->'actor'->>'role' AS role,
        (e.metadata->>'real_user_id')::bigint AS acting_user_id,
-       e.data->>'what' AS what, (e.data->>'conversation_id')::bigint AS conversation_id,
-       (e.data->>'course_id')::bigint AS course_id, e.data->>'reason' AS reason
+       e.data->>'what' AS what,
+       (SELECT v.conversation_id FROM read.conversations v
+         WHERE v.account_id = $1 AND v.user_id = $3
+           AND v.conversation_id = (e.data->>'conversation_id')::bigint) AS conversation_id,
+       (e.data->>'course_id')::bigint AS course_id
   FROM unnest(ARRAY[$2, 'access']) AS told (stream)
  CROSS JOIN LATERAL (
        SELECT r.position, r.stream, r.conversation_id, r.data, r.metadata, r.recorded_at

@@ -1,22 +1,33 @@
 """What a running service writes to standard error: one JSON line a request, and no secrets."""
 
 import asyncio
+import io
+import os
+import pty
+import re
+import sys
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
+import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
+from yarl import URL
 
+from service.logs import _marked_traceback
 from tests.fake_anthropic import FakeAnthropic, Speech, StreamError
 from tests.running import (
     CONVERSATIONS,
+    ROOT,
     Service,
     client,
     cloned_database,
     demo_tokens,
+    environment_of,
     messages_of,
     service_process,
 )
@@ -169,3 +180,74 @@ def test_no_token_and_no_password_is_logged(written: Written) -> None:
     password = written.database_url.split("@")[0].rpartition(":")[2]
     assert len(password) > 20
     assert password not in written.text
+
+
+PATH = "/\x1b[2J\x1b[1;1H\x7f\u009b31m\u202e\u2028\nverified: nothing is wrong\r"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+async def test_a_path_that_anybody_asks_for_writes_on_no_terminal(
+    server_url: str, terminal: bool
+) -> None:
+    """Nor where the log's lines of JSON are looked at on one."""
+    async with cloned_database(server_url) as url:
+        ours, theirs = pty.openpty() if terminal else os.pipe()
+        environment = environment_of({"DATABASE_URL": url})
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "service.cli", "serve", "--port", "0"),
+            env=environment,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(60):
+                while b"ready on" not in (line := await process.stdout.readline()):
+                    assert line
+            address = line.decode().split()[-1]
+            async with aiohttp.ClientSession() as http:
+                for path in (quote(PATH), quote(PATH) + "%ff%fe%ed%a0%80"):
+                    target = URL(address + path, encoded=True)
+                    assert (await http.get(target)).status == 404
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 30) == 0
+            shown = await asyncio.to_thread(_all_of, ours)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            os.close(ours)
+    lines = shown.replace("\r\n", "\n").split("\n")
+    plain = [re.sub("\x1b\\[[0-9;]*m", "", line) if terminal else line for line in lines]
+    assert sum("status=404" in line or '"status":404' in line for line in plain) == 2
+    assert [line for line in plain if not line.isprintable()] == []
+    assert [line for line in lines if line.startswith("verified")] == []
+    assert [line for line in lines if "\x1b[2J" in line or "\x1b[1;1H" in line] == []
+
+
+def _all_of(descriptor: int) -> str:
+    """All that a process that has ended wrote."""
+    found = b""
+    try:
+        while piece := os.read(descriptor, 65536):
+            found += piece
+    except OSError:  # a terminal whose other end is closed
+        pass
+    return found.decode()
+
+
+def test_the_log_of_a_fault_is_marked_line_by_line() -> None:
+    """As a person sees it; an error's own words may have any number of lines."""
+    out = io.StringIO()
+    with pytest.raises(ValueError) as fault:
+        _fail()
+    _marked_traceback(out, (ValueError, fault.value, fault.tb))
+    lines = out.getvalue().splitlines()
+    assert len(lines) > 2
+    assert all(line.startswith("| ") and line.isprintable() for line in lines)
+
+
+def _fail() -> None:
+    raise ValueError(PATH)

@@ -101,7 +101,7 @@ def _lines(entry: Entry) -> list[str]:
     ]
     about = [" ".join(facts), ""] if facts else []
     return [
-        *(f"## {entry.table}", "", entry.grain, "", *about),
+        *(f"## {entry.table}", "", " ".join(entry.grain.split()), "", *about),
         *("| column | type | meaning |", "|---|---|---|", *rows, ""),
     ]
 

@@ -19,6 +19,7 @@ from service.analytics.records import Batch, Record
 from service.analytics.resuming import Checkpoint, CheckpointFile, Export
 from service.analytics.sending import Range, Sending, Sent
 from service.analytics.writing import RecordFile
+from service.audit.recording import CommandReads, Reader
 from tests.disks import full_beyond
 from tests.service.analytics.talking import export_to, lines, talk
 
@@ -41,7 +42,7 @@ def wanted(file: Path, checkpoint: Path, *, until: int | None = None) -> Wanted:
         until=until,
         batch=100,
         authorization=None,
-        reason=None,
+        reader=Reader(operator="root"),
     )
 
 
@@ -120,7 +121,7 @@ async def test_a_finished_run_goes_on_in_the_same_file_or_in_a_new_one(
 ) -> None:
     log, pool, _ = log_parts
     await talk(log, exchanges=9)
-    exporter = Exporter(log, pool)
+    exporter = Exporter(log, pool, CommandReads(log, pool, reason_required=False))
     one, two, checkpoint = tmp_path / "one", tmp_path / "two", tmp_path / "checkpoint"
     for file, until in ((one, 5), (one, 11), (two, 16)):
         await exporter.run(wanted(file, checkpoint, until=until), silent, asyncio.Event())
@@ -219,7 +220,7 @@ async def test_a_checkpoint_of_another_database_is_refused(
     log, pool, _ = log_parts
     await talk(log, exchanges=1)
     checkpoint = tmp_path / "checkpoint"
-    exporter = Exporter(log, pool)
+    exporter = Exporter(log, pool, CommandReads(log, pool, reason_required=False))
     await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
     kept = CheckpointFile(checkpoint).read(EXPORT, await LearningLog(pool).first_event(1))
     assert kept is not None
@@ -259,6 +260,6 @@ async def test_a_checkpoint_ahead_of_the_log_is_refused(log_parts: Parts, tmp_pa
     kept_in = CheckpointFile(tmp_path / "checkpoint")
     kept_in.keep(Checkpoint(export=EXPORT, position=99))
     with pytest.raises(CheckpointUnfit, match="position 99, but the log ends at 0"):
-        await Exporter(log, pool).run(
+        await Exporter(log, pool, CommandReads(log, pool, reason_required=False)).run(
             wanted(tmp_path / "one", kept_in.path), silent, asyncio.Event()
         )

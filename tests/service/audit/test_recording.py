@@ -12,6 +12,7 @@ from service.tokens import create_token
 from tests.running import LEARNER, Service, running_service
 
 AUDITOR = 900
+READ = "0193a5f0-7c1e-7000-8000-00000000abcd"
 EVENTS = "/api/v1/audit/events"
 NO_SCOPE = {"errors": [{"message": "Insufficient scopes on access token."}]}
 LINES = {"Accept": "application/x-ndjson"}
@@ -60,7 +61,7 @@ async def test_a_revoked_auditor_is_out(service: Service, owner: Connection) -> 
 async def test_a_read_is_recorded_with_who_what_why_and_of_whom(service: Service) -> None:
     number = (await service.open())["id"]
     path = f"{EVENTS}?conversation_id={number}&type=message_posted.v1&reason=no"
-    headers = {"X-Audit-Reason": "Complaint of 3 May", "X-Request-Id": "read-1"}
+    headers = {"X-Audit-Reason": "Complaint of 3 May", "X-Request-Id": READ}
     assert (await service.request("GET", path, user=AUDITOR, headers=headers)).status == 200
     [read] = await reads(service)
     assert read.event == HistoryRead(
@@ -71,7 +72,7 @@ async def test_a_read_is_recorded_with_who_what_why_and_of_whom(service: Service
     )
     assert read.stream == f"access-{LEARNER}"
     assert (read.metadata.actor.id, read.metadata.actor.role) == (AUDITOR, "auditor")
-    assert read.metadata.request_id == "read-1"
+    assert read.metadata.request_id == READ
     assert read.metadata.token_id is not None
 
 

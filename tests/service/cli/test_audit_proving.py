@@ -174,9 +174,9 @@ def test_an_export_that_reads_a_learners_words_is_in_their_record(
     assert [(read["what"], read["conversation_id"], read["course_id"]) for read in told] == [
         (told[0]["what"], None, 1),
         ("audit export all", None, None),
-        ("audit export course 1", None, 1),
-        ("audit export conversation 1", 1, None),
+        ("audit export course", None, 1),
+        ("audit export conversation", 1, None),
     ]
     shown = run("learner", "record", 101, **settings).out
-    for what in ("audit events --course 1", "audit export all", "audit export course 1"):
+    for what in ("audit events of course 1", "audit export all", "audit export course of course 1"):
         assert what in shown

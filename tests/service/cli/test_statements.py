@@ -1,6 +1,7 @@
 """`colloquy analytics statements`: files and stores, as real processes that are killed."""
 
 import asyncio
+import getpass
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -69,6 +70,7 @@ async def test_statements_are_written_a_line_each_and_it_is_recorded(
         HistoryRead(
             what=f"analytics statements xapi to a file, positions 1 to {head}",
             reason="the term's report",
+            operator=getpass.getuser(),
         )
     ]
 

@@ -12,7 +12,7 @@ import pytest
 from eventstore.connections import Connection
 from eventstore.events import ConversationStarted
 from eventstore.protection import HistoryRead
-from eventstore.records import Actor, Metadata, RecordedEvent
+from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.app import running_log
 from service.learners.holds import Holds
 from service.learners.records import LearnerRecord
@@ -22,6 +22,7 @@ from tests.running import (
     OTHER_LEARNER,
     TEACHER,
     Service,
+    colloquy,
     running_service,
 )
 from tests.service.learners.erasing import (
@@ -171,16 +172,84 @@ async def test_reads_of_all_and_of_a_course_of_the_learner_are_in_the_record(
         assert response.status == 200
     told = (await record(service))["reads"]
     assert [(read["what"], read["course_id"]) for read in told] == [
-        (f"GET {EVENTS}?course_id=1", 1),
+        (f"GET {EVENTS}", 1),
         (f"GET {EVENTS}", None),
     ]
     assert {read["reader_id"] for read in told} == {AUDITOR}
     headers = {"Accept": "text/html"}
     page = Page()
     page.feed(await (await service.request("GET", RECORD.format("self"), headers=headers)).text())
-    assert f"GET {EVENTS}?course_id=1" in page.text
+    assert f"GET {EVENTS}, of course 1" in page.text
     other = (await record(service, "self", user=OTHER_LEARNER))["reads"]
-    assert [read["what"] for read in other] == [f"GET {EVENTS}?user_id=102", f"GET {EVENTS}"]
+    assert [read["what"] for read in other] == [f"GET {EVENTS}"] * 2
+
+
+SECRETS = ("102", "actor", "suspicion", "reason", "position", "?")
+"""What of auditors' questions no learner is told."""
+
+
+async def test_a_record_does_not_tell_whom_else_auditors_look_into(
+    service: Service,
+) -> None:
+    """Neither what they asked for nor why, however they asked, and whoever is given the record."""
+    number = (await talk(service, LEARNER, "Hello"))["id"]
+    other = (await talk(service, OTHER_LEARNER, "Hello"))["id"]
+    why = {"X-Audit-Reason": "suspicion of cheating by 102"}
+    for query in (
+        "?actor_id=102",
+        "?actor_id=102&course_id=1",
+        f"?user_id={LEARNER}&actor_id=102",
+        f"?conversation_id={number}&actor_id=102&note=suspicion",
+        f"?user_id={LEARNER}&conversation_id={other}",
+        "?type=suspicion_of_102",
+    ):
+        response = await service.request("GET", EVENTS + query, user=AUDITOR, headers=why)
+        assert response.status == (400 if "note" in query else 200)
+    replayed = f"/api/v1/audit/conversations/{number}/replay?at=4&note=suspicion"
+    assert (await service.request("GET", replayed, user=AUDITOR, headers=why)).status == 200
+    for words in (
+        ("audit", "events", "--actor", "102"),
+        ("audit", "events", "--user", "101", "--actor", "102"),
+        ("log", "show", "--conversation", str(number)),
+    ):
+        environment = {"DATABASE_URL": service.database_url}
+        code, _, err = await colloquy(environment, *words, "--reason", why["X-Audit-Reason"])
+        assert code == 0, err
+    kept = [e.event for e in await service.history() if isinstance(e.event, HistoryRead)]
+    await _read_of_old(service)
+    given = [await record(service), await record(service, LEARNER, **by(service, "admin"))]
+    headers = {"Accept": "text/html"}
+    page = Page()
+    page.feed(await (await service.request("GET", RECORD.format("self"), headers=headers)).text())
+    _, told, _ = await colloquy(environment, "learner", "record", "101")
+    _, told_json, _ = await colloquy(environment, "learner", "record", "101", "--json")
+    for shown in (given[0], given[1]):
+        told_json += msgspec.json.encode(shown["reads"]).decode()
+    told_json = told_json.replace('reason":null', "").replace('"acting_user_id"', "")
+    reads_told = [line for line in told.splitlines() if line.startswith("  read ")]
+    section = page.text.partition("Who has read it")[2]
+    for text in (told_json, section, *reads_told):
+        for secret in SECRETS:
+            assert secret not in text, (secret, text)
+    read = given[0]["reads"][-1]
+    assert (read["role"], read["what"], read["course_id"]) == ("auditor", f"GET {EVENTS}", None)
+    assert read["read_at"]
+    assert {e.reason for e in kept[:5]} == {why["X-Audit-Reason"]}, "auditors have it all"
+    assert kept[0].what == f"GET {EVENTS}?actor_id=102"
+    assert "note" not in str(kept), "nothing that nobody asked a client for"
+
+
+async def _read_of_old(service: Service) -> None:
+    """What an earlier release recorded: the command as it was typed."""
+    async with running_log(service.database_url) as (log, _pool, _link):
+        for what in (
+            "colloquy audit events --actor 102 --html 'suspicion of 102'",
+            f"GET {EVENTS}?actor_id=102&note=suspicion",
+            "GET /api/v1/audit/conversations/4/replay?note=suspicion",
+        ):
+            read = HistoryRead(what=what, reason="suspicion of 102")
+            metadata = Metadata(actor=Actor(AUDITOR, "auditor"))
+            await log.append(1, "access", [NewEvent(event=read)], expected=None, metadata=metadata)
 
 
 async def test_reads_of_both_kinds_come_latest_first(service: Service) -> None:

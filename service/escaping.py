@@ -1,0 +1,42 @@
+"""Text from elsewhere, made fit for a terminal: nothing in it is obeyed, and nothing hides.
+
+A name, a path or an error of somebody else may hold control sequences that move the cursor and
+overwrite lines, marks that turn the direction of writing, or line ends after which words look like
+ours. Each such character is shown as Python would write it in a string: `\\x1b`, `\\u202e`, `\\n`.
+"""
+
+import json
+import unicodedata
+
+_DELETE = "\x7f"
+
+
+def escaped(text: str) -> str:
+    """Text on one line, with every character that a terminal would not show written out.
+
+    Those are all of Unicode's control and format characters, line and paragraph separators, and
+    what is no character. What is escaped already stays as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if _is_shown(c) else _in_words(c) for c in text)
+
+
+def escaped_json(line: bytes) -> bytes:
+    """JSON on one line that means the same, with these characters escaped as JSON does."""
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    text = line.decode()
+    return "".join(c if _is_shown(c) else _in_json(c) for c in text).encode()
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _in_words(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _in_json(character: str) -> str:
+    return "\\u007f" if character == _DELETE else json.dumps(character)[1:-1]

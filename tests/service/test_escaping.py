@@ -1,0 +1,53 @@
+"""What a terminal would obey, or would not show, is written out."""
+
+import json
+import unicodedata
+
+import msgspec
+import pytest
+
+from service.escaping import escaped, escaped_json
+
+EVERY = [chr(code) for code in range(0x110000)]
+UNSEEN = [c for c in EVERY if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+NAMED = "\x00\x07\x08\t\n\r\x1b\x7f\x80\x85\x9b\x9f\xad\u061c\u200b\u200e\u200f\u2028\u2029\ufeff"
+BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+PLAIN = "Zoë said: “naïve” — 東京\u3000はい, 👩🏽 नमस्ते\u00a0!"
+
+
+def test_nothing_unseen_comes_through() -> None:
+    assert set(NAMED + BIDI) <= set(UNSEEN)
+    shown = escaped("".join(UNSEEN))
+    assert shown.isascii()
+    assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nverified", "a\\nverified"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\x9b31m\x7f", "\\x9b31m\\x7f"),
+        ("\ud83d", "\\ud83d"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_a_character_is_shown_as_python_writes_it(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+    assert escaped(shown) == shown, "what is escaped already stays as it is"
+
+
+def test_what_people_write_stays_as_it_is() -> None:
+    assert escaped(PLAIN) == PLAIN
+    line = msgspec.json.encode(PLAIN)
+    assert escaped_json(line) == line
+
+
+def test_json_means_the_same_and_shows_all() -> None:
+    """The encoder leaves some raw: DEL, C1, bidirectional marks."""
+    text = "".join(c for c in EVERY if unicodedata.category(c) != "Cs")
+    value = {text: [text, "\\", '"']}
+    line = escaped_json(msgspec.json.encode(value))
+    assert msgspec.json.decode(line) == json.loads(line) == value
+    assert not set(line.decode()) & set(UNSEEN)
