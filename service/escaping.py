@@ -6,7 +6,10 @@ ours. Each such character is shown as Python would write it in a string: `\\x1b`
 """
 
 import json
+import traceback
 import unicodedata
+from collections.abc import Iterator
+from types import TracebackType
 
 _DELETE = "\x7f"
 
@@ -28,6 +31,18 @@ def escaped_json(line: bytes) -> bytes:
         return line
     text = line.decode()
     return "".join(c if _is_shown(c) else _in_json(c) for c in text).encode()
+
+
+def traceback_lines(
+    kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> Iterator[str]:
+    """A traceback, each line marked: an error's own words may have any number of lines.
+
+    It is plain: with local variables it would show what learners wrote.
+    """
+    for part in traceback.format_exception(kind, error, trace):
+        for line in part.removesuffix("\n").split("\n"):
+            yield f"| {escaped(line)}"
 
 
 def _is_shown(character: str) -> bool:

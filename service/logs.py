@@ -5,7 +5,7 @@ import atexit
 import io
 import logging
 import sys
-import traceback
+from types import TracebackType
 from typing import BinaryIO, TextIO, cast
 
 import msgspec
@@ -13,7 +13,7 @@ import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
-from service.escaping import escaped, escaped_json
+from service.escaping import escaped, escaped_json, traceback_lines
 
 _DELAY = 0.02
 _encoder = msgspec.json.Encoder(enc_hook=repr)
@@ -105,14 +105,15 @@ def _fit(name: str, value: object) -> object:
     return escaped(repr(value))
 
 
-def _marked_traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
-    """Plain: with local variables it would show what learners wrote.
+def show_fault(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Shows an error that ends the process, as `sys.excepthook` is asked to."""
+    _marked_traceback(sys.stderr, (kind, error, trace))
 
-    Each line is marked, for an error's own words may have any number of them.
-    """
-    for part in traceback.format_exception(*error):
-        for line in part.removesuffix("\n").split("\n"):
-            out.write(f"| {escaped(line)}\n")
+
+def _marked_traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
+    out.writelines(f"{line}\n" for line in traceback_lines(*error))
 
 
 def _for_programs() -> list[structlog.typing.Processor]:

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 
-from service.logs import configure_logging
+from service.logs import configure_logging, show_fault
 from service.server import run, serve, stop_event
 from service.settings import read_settings
 
@@ -18,6 +18,7 @@ from service.settings import read_settings
 def main() -> None:
     """Serves on the given socket until the end."""
     configure_logging()
+    sys.excepthook = show_fault
     run(_serve(int(sys.argv[1]), int(sys.argv[2])))
 
 

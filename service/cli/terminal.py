@@ -5,7 +5,6 @@ own, whoever wrote it (see `service.escaping`).
 """
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TextIO, TypeVar
@@ -13,7 +12,7 @@ from typing import TextIO, TypeVar
 import click
 import msgspec
 
-from service.escaping import escaped, escaped_json
+from service.escaping import escaped, escaped_json, traceback_lines
 
 _CLEAR = "\x1b[H\x1b[2J"
 T = TypeVar("T")
@@ -71,13 +70,9 @@ def warn_of_usage(error: click.ClickException) -> None:
 def show_fault(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Shows an error that nobody has foreseen, as `sys.excepthook` is asked to.
-
-    Each line is marked, for an error's own words may have any number of them.
-    """
-    for part in traceback.format_exception(kind, error, trace):
-        for line in part.removesuffix("\n").split("\n"):
-            warn(f"| {line}")
+    """Shows an error that nobody has foreseen, as `sys.excepthook` is asked to."""
+    for line in traceback_lines(kind, error, trace):
+        warn(line)
 
 
 def _fit(stream: TextIO, line: object) -> str:

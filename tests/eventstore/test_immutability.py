@@ -102,6 +102,8 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "granted_accounts_v1",
         "visible_accounts_v1",
         "find_request_v1",
+        "find_request_v2",
+        "hash_request_keys_v1",
         "admit_user_v1",
         "find_position_v1",
         "replay_conversation_v1",
