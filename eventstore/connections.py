@@ -7,14 +7,37 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import asyncpg
 
+from eventstore.primary import Primary
+from eventstore.sessions import (
+    AWAY,
+    CONNECT_TIMEOUT,
+    DATABASE_ERRORS,
+    Connection,
+    Session,
+    open_session,
+)
 from sql.loader import query
+
+__all__ = [
+    "AWAY",
+    "DATABASE_ERRORS",
+    "KEPT_PLANS",
+    "AccountConnection",
+    "AccountPool",
+    "Connection",
+    "LogGrowth",
+    "Pool",
+    "Role",
+    "close_pool",
+    "connect",
+    "open_pool",
+    "outlast",
+]
 
 Role = Literal["colloquy_service", "colloquy_worker", "colloquy_auditor", "colloquy_analyst"]
 if TYPE_CHECKING:  # asyncpg's classes are generic to type checkers only
-    Connection = asyncpg.Connection[asyncpg.Record]
     Pool = asyncpg.Pool[asyncpg.Record]
 else:
-    Connection = asyncpg.Connection
     Pool = asyncpg.Pool
 
 KEPT_PLANS = {
@@ -29,26 +52,21 @@ plan may have been made while the tables were empty, where reading one whole cos
 does collecting what an index would give in the order that is asked for.
 """
 
-CONNECT_TIMEOUT = 10.0
-STATEMENT_TIMEOUT = 30.0
+KEPT_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""Session settings under which each statement is planned once.
+
+Planning takes longer than a look-up, and an append would be planned under the head row's lock. A
+plan may have been made while the tables were empty, where reading one whole costs least, and so
+does collecting what an index would give in the order that is asked for.
+"""
 
 _RETRY = 0.1
 
 T = TypeVar("T")
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InternalClientError,
-)
-"""Errors that say that the database is gone, restarting or busy, not that a statement is wrong."""
-
-DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
 
 
 class LogGrowth:
@@ -71,7 +89,7 @@ class LogGrowth:
             self.steps += 1
 
 
-class AccountConnection(Connection):
+class AccountConnection(Session):
     """A connection whose session sees the rows of one account at a time.
 
     Row-level security holds it to that: a statement that names no account, or another one, finds
@@ -141,7 +159,10 @@ async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T
 
 
 async def connect(
-    url: str, role: Role | None = None, settings: Mapping[str, str] | None = None
+    url: str,
+    role: Role | None = None,
+    settings: Mapping[str, str] | None = None,
+    primary: Primary | None = None,
 ) -> AccountConnection:
     """A connection as `role`, or as the owner.
 
@@ -151,41 +172,47 @@ async def connect(
     Args:
         url: The owner's connection URL; it must be a member of the role.
         settings: Server settings for this session.
+        primary: Knows the process's other sessions; they are closed when a session finds another
+            primary. Without it, the primary is looked for just now.
     """
-    connection: AccountConnection = await asyncpg.connect(
-        url,
-        connection_class=AccountConnection,
-        timeout=CONNECT_TIMEOUT,
-        command_timeout=STATEMENT_TIMEOUT,
-        server_settings=_settings(
-            role, {"client_connection_check_interval": "1s", **(settings or {})}
-        ),
-    )
-    return connection
+    chosen = {**(settings or {}), **({"role": role} if role else {})}
+
+    async def opener(host: str) -> AccountConnection:
+        session = await open_session(host, AccountConnection, chosen)
+        assert isinstance(session, AccountConnection)
+        return session
+
+    return await (primary or Primary(url)).open(opener)
 
 
 async def open_pool(
-    url: str, role: Role | None, size: int, growth: LogGrowth | None = None
+    url: str,
+    role: Role | None,
+    size: int,
+    growth: LogGrowth | None = None,
+    primary: Primary | None = None,
 ) -> Pool:
     """A pool for short statements, as `role` or as the owner.
 
     Args:
         size: Connections at most.
         growth: Tells when plans have become old.
+        primary: Shared with the process's other connections.
     """
+    found = primary or Primary(url)
+
+    async def open_one(*_: object, **__: object) -> AccountConnection:
+        return await connect(url, role, KEPT_PLANS, found)
 
     async def renew_plans(connection: Any) -> None:  # a proxy of an AccountConnection
         if growth:
             await connection.renew_plans(growth)
 
     return await asyncpg.create_pool(
-        url,
+        connect=open_one,
         connection_class=AccountConnection,
         min_size=1,
         max_size=size,
-        timeout=CONNECT_TIMEOUT,
-        command_timeout=STATEMENT_TIMEOUT,
-        server_settings=_settings(role, KEPT_PLANS),
         setup=renew_plans,
         reset=_keep_session,
     )
@@ -202,8 +229,3 @@ async def close_pool(pool: Pool) -> None:
 
 async def _keep_session(_connection: Connection) -> None:
     """Saves the usual reset's round trip: no session state is left but the account."""
-
-
-def _settings(role: Role | None, settings: Mapping[str, str] | None) -> dict[str, str]:
-    chosen = {"application_name": "colloquy", "jit": "off", **(settings or {})}
-    return {**chosen, "role": role} if role else chosen

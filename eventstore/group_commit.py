@@ -12,6 +12,7 @@ from eventstore.batch import Item, take_batch
 from eventstore.connections import LogGrowth
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from eventstore.lane import Lane, fail
+from eventstore.primary import Primary
 from eventstore.records import RecordedEvent
 
 LANES = 2
@@ -30,6 +31,7 @@ class GroupCommit:
         on_commit: Called with the account whose log has grown.
         patience: Seconds to outlast a database that is away.
         growth: Is told how long the logs have become.
+        primary: Shared with the process's other connections.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class GroupCommit:
         on_commit: Callable[[int], None],
         patience: float = PATIENCE,
         growth: LogGrowth | None = None,
+        primary: Primary | None = None,
     ) -> None:
-        growth = growth or LogGrowth()
-        self._lanes = [Lane(url, on_commit, patience, growth) for _ in range(LANES)]
+        shared = growth or LogGrowth(), primary or Primary(url)
+        self._lanes = [Lane(url, on_commit, patience, *shared) for _ in range(LANES)]
         self._patience = patience
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: deque[Item] = deque()

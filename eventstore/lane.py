@@ -14,6 +14,7 @@ from eventstore.errors import (
     LogUnavailable,
     WrongExpectedRevision,
 )
+from eventstore.primary import Primary
 from eventstore.records import RecordedEvent
 from sql.loader import query
 
@@ -30,12 +31,19 @@ class Lane:
         on_commit: Called with the account whose log has grown.
         patience: Seconds to outlast a database that is away.
         growth: Is told how long the logs have become.
+        primary: Shared with the process's other connections.
     """
 
     def __init__(
-        self, url: str, on_commit: Callable[[int], None], patience: float, growth: LogGrowth
+        self,
+        url: str,
+        on_commit: Callable[[int], None],
+        patience: float,
+        growth: LogGrowth,
+        primary: Primary,
     ) -> None:
         self._url = url
+        self._primary = primary
         self._growth = growth
         self._on_commit = on_commit
         self._patience = patience
@@ -114,7 +122,9 @@ class Lane:
 
     async def _connected(self) -> AccountConnection:
         if self._connection is None:
-            self._connection = await connect(self._url, "colloquy_service", KEPT_PLANS)
+            self._connection = await connect(
+                self._url, "colloquy_service", KEPT_PLANS, self._primary
+            )
         return self._connection
 
     def _is_away(self, error: Exception) -> bool:

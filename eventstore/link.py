@@ -1,24 +1,24 @@
-"""The one connection that a process keeps for as long as it lives.
+"""How processes hear of each other: that a log has grown, and what else there is to tell.
 
-It holds the lock by which others see that this process is alive (and its turns with it),
-hears that another process has appended, and tells others that this one has. Telling happens
-here, coalesced, and not in the append's transaction: NOTIFY takes a lock on the whole
-database at commit.
+Telling happens here, coalesced, and not in the append's transaction: NOTIFY takes a lock on the
+whole database at commit. All goes over one channel whose name only the service can read: anybody
+who may connect can listen to a channel that they can name, and notify it.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+import asyncpg
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Connection, connect
+from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
+from eventstore.liveness import Liveness
+from eventstore.primary import Primary
 from sql.loader import query
 
-CHANNEL = "colloquy_log"
 EVERY_ACCOUNT = 0
 """The bell of this account rings for all."""
 
@@ -33,8 +33,8 @@ _RETRY = 0.25
 _CHECK = 15.0
 _FLUSH = 2.0
 _MAX_LETTERS = 1_000
-# A notification is a commit; nobody needs to wait for it to be on disk.
-_SETTINGS = {"synchronous_commit": "off"}
+_APPENDED = "log"
+"""The topic of what is told by a ring."""
 
 log = structlog.get_logger("colloquy.link")
 
@@ -51,13 +51,13 @@ class Link:
 
     Args:
         url: The owner's connection URL.
-
-    `owner` is this process's number, written into the turns that it owns.
+        primary: Shared with the process's other connections.
     """
 
-    def __init__(self, url: str) -> None:
-        self.owner = secrets.randbits(48)
+    def __init__(self, url: str, primary: Primary | None = None) -> None:
         self._url = url
+        self._primary = primary or Primary(url)
+        self._liveness = Liveness(url, self._primary)
         self._bells: dict[int, asyncio.Event] = {}
         self._to_tell: set[int] = set()
         self._letters: deque[str] = deque(maxlen=_MAX_LETTERS)
@@ -67,10 +67,17 @@ class Link:
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
-        self._letter_channel = ""
+        self._channel = ""
+        self._is_failing = False
+
+    @property
+    def owner(self) -> int:
+        """This process's number, written into the turns that it owns."""
+        return self._liveness.owner
 
     async def start(self) -> None:
         """Connects, so that from here on the process counts as alive."""
+        await self._liveness.start()
         self._connection = await self._open()
         self._task = asyncio.create_task(self._keep(), name="link")
 
@@ -82,6 +89,7 @@ class Link:
                 await self._task
             self._task = None
         self._hang_up()
+        await self._liveness.close()
 
     def ring(self, account_id: int) -> None:
         """Wakes an account's followers: here at once, elsewhere within milliseconds."""
@@ -133,31 +141,28 @@ class Link:
                 bell.set()
 
     async def _open(self) -> Connection:
-        connection = await connect(self._url, "colloquy_service", _SETTINGS)
+        connection = await connect(self._url, "colloquy_service", primary=self._primary)
         try:
-            await connection.fetchval(query("lock_owner"), self.owner)
-            self._letter_channel = await connection.fetchval(query("get_letter_channel"))
-            for channel in (CHANNEL, self._letter_channel):
-                await connection.add_listener(channel, self._hear)
+            self._channel = await connection.fetchval(query("get_letter_channel"))
+            await connection.add_listener(self._channel, self._hear)
             connection.add_termination_listener(lambda _: self._stirred.set())
         except BaseException:
             connection.terminate()
             raise
         return connection
 
-    def _hear(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
-        if channel == CHANNEL:
-            self._wake(int(str(payload)))
-            return
+    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         topic, _, text = str(payload).partition(" ")
-        if reader := self._readers.get(topic):
+        if topic == _APPENDED:
+            self._wake(int(text))
+        elif reader := self._readers.get(topic):
             reader(text)
 
     async def _keep(self) -> None:
         while True:
             try:
                 self._connection = self._connection or await self._open()
-                await self._tell(self._connection)
+                await self._wait_and_tell(self._connection)
             except DATABASE_ERRORS as error:
                 log.warning("link_lost", error=repr(error))
                 self._hang_up()
@@ -168,16 +173,34 @@ class Link:
             self._connection.terminate()
             self._connection = None
 
+    async def _wait_and_tell(self, connection: Connection) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CHECK):
+                await self._stirred.wait()
+        await asyncio.sleep(_COALESCE)
+        self._stirred.clear()
+        try:
+            await self._tell(connection)
+            self._is_failing = False
+        except asyncpg.PostgresError as error:  # the queue of the server's notifications is full
+            if isinstance(error, AWAY):
+                raise
+            if not self._is_failing:
+                log.error("notifications_fail", error=repr(error))
+            self._is_failing = True
+            self._stirred.set()
+            await asyncio.sleep(_RETRY)
+            await connection.execute(query("free_notifications"))
+
     async def _tell(self, connection: Connection) -> None:
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK):
-                    await self._stirred.wait()
-            await asyncio.sleep(_COALESCE)
-            self._stirred.clear()
-            while self._letters:
-                await connection.execute(query("notify"), self._letter_channel, self._letters[0])
-                self._letters.popleft()
-            self._all_sent.set()
-            accounts, self._to_tell = self._to_tell, set()
-            await connection.execute(query("ring"), list(accounts))
+        """What cannot be told now is kept, and told later."""
+        while self._letters:
+            await connection.execute(query("notify"), self._channel, self._letters[0])
+            self._letters.popleft()
+        self._all_sent.set()
+        accounts, self._to_tell = self._to_tell, set()
+        try:
+            await connection.execute(query("ring"), self._channel, list(accounts))
+        except BaseException:
+            self._to_tell |= accounts
+            raise

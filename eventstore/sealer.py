@@ -34,6 +34,7 @@ from eventstore.errors import (
 )
 from eventstore.keys import KeyPlace, Signer, lock_keys, open_locked_signer
 from eventstore.notes import Checkpoint, sign
+from eventstore.primary import Primary
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
 from sql.loader import query
 
@@ -47,16 +48,6 @@ _SLICE = 2_048
 """Leaves after which a process with other things to do gets to them."""
 
 _SAY_AGAIN = 60.0
-_SESSION = {
-    **KEPT_PLANS,
-    # What the files know must not be lost by the database.
-    "synchronous_commit": "on",
-    # A machine that is gone without a word holds the lock until the server notices.
-    "tcp_keepalives_idle": "5",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-}
-
 log = structlog.get_logger("colloquy.sealer")
 
 T = TypeVar("T")
@@ -88,12 +79,20 @@ class Sealer:
         folder: For the files of checkpoints.
         seconds: Pause between two rounds.
         height: Levels of the tree that one tile spans.
+        primary: Shared with the process's other connections.
     """
 
     def __init__(
-        self, url: str, place: KeyPlace, folder: Path, seconds: float, height: int = HEIGHT
+        self,
+        url: str,
+        place: KeyPlace,
+        folder: Path,
+        seconds: float,
+        height: int = HEIGHT,
+        primary: Primary | None = None,
     ) -> None:
         self._url = url
+        self._primary = primary
         self._place = place
         self._folder = folder
         self._seconds = seconds
@@ -121,7 +120,7 @@ class Sealer:
         All that a leader writes goes over this connection. So when its session is lost, and with
         it the lead, it writes no more.
         """
-        connection = await connect(self._url, "colloquy_worker", _SESSION)
+        connection = await connect(self._url, "colloquy_worker", KEPT_PLANS, self._primary)
         try:
             # Waiting inside the server would hold a snapshot, and with it the vacuum, back.
             while not await connection.fetchval(query("try_lock_sealing"), _LOCK):  # noqa: ASYNC110

@@ -13,6 +13,7 @@ from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, ope
 from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.primary import Primary
 from projections.runner import Runner
 from service import quotas
 from service.analytics.reading import Figures
@@ -69,8 +70,10 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     trust = read_trust(settings.jwt) if settings.jwt else None
     async with AsyncExitStack() as stack:
         growth = LogGrowth()
-        events, pool, link = await stack.enter_async_context(running_log(url, growth))
-        workers = await open_pool(url, "colloquy_worker", WORKERS, growth)
+        primary = Primary(url)
+        log_parts = await stack.enter_async_context(running_log(url, growth, primary))
+        events, pool, link = log_parts
+        workers = await open_pool(url, "colloquy_worker", WORKERS, growth, primary)
         stack.push_async_callback(close_pool, workers)
         identities = await _identities(stack, workers, trust) if trust else None
         model, choice = make_model(settings)
@@ -91,7 +94,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         if settings.seal_seconds:
             from service.sealing import make_sealer
 
-            sealer = make_sealer(settings, url)
+            sealer = make_sealer(settings, url, primary)
             await stack.enter_async_context(_background(sealer.run()))
         yield _application(services, settings)
 
@@ -150,21 +153,22 @@ def _services(
 
 @asynccontextmanager
 async def running_log(
-    url: str, growth: LogGrowth | None = None
+    url: str, growth: LogGrowth | None = None, primary: Primary | None = None
 ) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
     """The log, ready to append and read, with the pool and the link that it uses.
 
     Args:
         growth: Shared with the process's other pools; one of its own if none is given.
+        primary: The same of its other connections.
     """
-    growth = growth or LogGrowth()
+    growth, primary = growth or LogGrowth(), primary or Primary(url)
     async with AsyncExitStack() as stack:
-        pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth)
+        pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth, primary)
         stack.push_async_callback(close_pool, pool)
-        link = Link(url)
+        link = Link(url, primary)
         await link.start()
         stack.push_async_callback(link.close)
-        commits = GroupCommit(url, link.ring, growth=growth)
+        commits = GroupCommit(url, link.ring, growth=growth, primary=primary)
         commits.start()
         stack.push_async_callback(commits.close)
         accounts = AccountPool(pool)

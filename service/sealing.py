@@ -11,6 +11,7 @@ from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, EventStoreError, PathUntrusted
 from eventstore.keys import KeyPlace, open_signer, read_signer
 from eventstore.notes import Checkpoint
+from eventstore.primary import Primary
 from eventstore.sealer import Sealer, SealingState, sealing_states
 from eventstore.trusted_paths import check_trusted, close_to_others
 from service.settings import Settings
@@ -28,7 +29,7 @@ class SealingReport(msgspec.Struct, frozen=True, kw_only=True):
     sound: bool
 
 
-def make_sealer(settings: Settings, url: str) -> Sealer:
+def make_sealer(settings: Settings, url: str, primary: Primary | None = None) -> Sealer:
     """The sealer; makes the key where there is none yet.
 
     Raises:
@@ -41,7 +42,7 @@ def make_sealer(settings: Settings, url: str) -> Sealer:
         _close_to_others(folder)
     with suppress(OSError):  # of which the sealer tells for as long as it lasts
         check_trusted(folder)
-    return Sealer(url, place, folder, settings.seal_seconds)
+    return Sealer(url, place, folder, settings.seal_seconds, primary=primary)
 
 
 def key_place(settings: Settings) -> KeyPlace:

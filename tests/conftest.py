@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The first process of a run makes the server's folder; its workers inherit the name."""
     if not hasattr(config, "workerinput"):
         # Where, as root, the server's own user gets to, too.
-        os.environ[HOME] = tempfile.mkdtemp(prefix="colloquy-tests-", dir=_fastest())
+        os.environ[HOME] = tempfile.mkdtemp(prefix="colloquy-tests-", dir=fastest())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -108,7 +108,7 @@ def log(log_parts: tuple[EventLog, AccountPool, Link]) -> EventLog:
     return log_parts[0]
 
 
-def _fastest() -> Path | None:
+def fastest() -> Path | None:
     """Memory where there is plenty of it, the temporary folder elsewhere."""
     plenty = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= _ENOUGH
     return MEMORY if plenty and os.access(MEMORY, os.W_OK) else None

@@ -20,6 +20,7 @@ from service.database import Database, open_database
 from service.errors import ServiceError
 from service.logs import configure_logging
 from service.server import run
+from service.server_checks import server_findings
 from service.settings import Settings, read_settings
 from sql.errors import DatabaseUnfit
 from sql.migrator import check_schema
@@ -57,6 +58,8 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             await check_schema(connection)
             await check_projections(connection)
             yield True, "schema: up to date"
+            for finding in await _server(connection):
+                yield finding
             for row in await projection_status(connection):
                 yield row.error is None, f"projection {row.name}: {row.lag_events} events behind"
             for finding in await _own(settings, connection):
@@ -70,6 +73,12 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
 
 def _programs(database: Database) -> str:
     return f", started by {database.embedded.binaries}" if database.embedded else ""
+
+
+async def _server(connection: Connection) -> list[tuple[bool, str]]:
+    wrong = await server_findings(connection)
+    fine = (True, "server: its settings keep what it acknowledges")
+    return [(False, finding) for finding in wrong] or [fine]
 
 
 async def _own(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:

@@ -18,6 +18,7 @@ from service.embedded import EmbeddedPostgres
 from service.embedded.errors import EmbeddedPostgresError
 from service.logs import configure_logging
 from service.server import listen, run, stop_event
+from service.server_checks import server_findings
 from service.settings import Settings, read_settings
 
 _WATCH = 0.5
@@ -63,6 +64,7 @@ async def _serve(
 ) -> None:
     stop = stop_event()
     await prepare(database.url, progress_bar("building views"), settings.projections)
+    await _check_server(database)
     if settings.seal_seconds:
         from service.sealing import make_sealer
 
@@ -84,6 +86,12 @@ async def _serve(
             from service.server import serve
 
             await serve(settings, database.url, sock, stop, ready)
+
+
+async def _check_server(database: Database) -> None:
+    async with owner(database.url) as connection:
+        for finding in await server_findings(connection):
+            log.error("database_unsafe", finding=finding)
 
 
 async def _demo(settings: Settings, database: Database, address: str) -> list[str]:

@@ -1,1 +1,3 @@
-SELECT pg_notify('colloquy_log', account::text) FROM unnest($1::bigint[]) AS account
+-- Nobody needs to wait for a notification to be on disk.
+SELECT pg_notify($1, 'log ' || account)
+  FROM set_config('synchronous_commit', 'off', true), unnest($2::bigint[]) AS account

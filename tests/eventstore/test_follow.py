@@ -23,10 +23,6 @@ from tests.eventstore.building import (
 )
 from tests.eventstore.waiting import appends_wait, eventually
 
-OWNERS_BACKEND = """
-SELECT pid FROM pg_locks
- WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = $1
-"""
 LISTENS = """
 SELECT state = 'idle' AND query ~ 'LISTEN|pg_notify' FROM pg_stat_activity WHERE pid = $1
 """
@@ -124,12 +120,15 @@ async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed
     log_parts: tuple[EventLog, Pool, Link], other_log: EventLog, owner: Connection
 ) -> None:
     log, _, link = log_parts
-    first = await owner.fetchval(OWNERS_BACKEND, link.owner)
-    await owner.execute("SELECT pg_terminate_backend($1)", first)
+    first = link._connection
+    assert first
+    await owner.execute("SELECT pg_terminate_backend($1)", first.get_server_pid())
 
     async def healed() -> bool:
-        second = await owner.fetchval(OWNERS_BACKEND, link.owner)
-        return second != first and await owner.fetchval(LISTENS, second) is True
+        second = link._connection
+        if second is None or second is first:
+            return False
+        return await owner.fetchval(LISTENS, second.get_server_pid()) is True
 
     await eventually(healed)
     coming = asyncio.create_task(take(log.follow(1), 1))

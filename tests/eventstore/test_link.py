@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import Connection
+from eventstore.connections import AccountConnection, Connection
 from eventstore.link import EVERY_ACCOUNT, Link
 from sql.loader import query
 from tests.eventstore.waiting import eventually
@@ -47,7 +47,7 @@ async def test_looking_whether_an_owner_lives_does_not_make_it_look_alive_to_oth
     async with owner.transaction():
         assert await is_gone(owner, 12345)
         second = Link(database_url)
-        connection = await second._open()
+        connection = await second._liveness._open()
         assert await is_gone(connection, 12345)
         await connection.close()
 
@@ -70,13 +70,13 @@ async def test_a_process_whose_link_broke_counts_as_alive_again_soon(
     SELECT pg_terminate_backend(pid) FROM pg_locks
      WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = $1
     """
-    open_again, seen_gone = link._open, asyncio.Event()
+    open_again, seen_gone = link._liveness._open, asyncio.Event()
 
-    async def when_it_was_seen_gone() -> Connection:
+    async def when_it_was_seen_gone() -> AccountConnection:
         await seen_gone.wait()
         return await open_again()
 
-    monkeypatch.setattr(link, "_open", when_it_was_seen_gone)
+    monkeypatch.setattr(link._liveness, "_open", when_it_was_seen_gone)
     assert await owner.fetchval(kill, link.owner)
     await eventually(lambda: is_gone(owner, link.owner))
     seen_gone.set()

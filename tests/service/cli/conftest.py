@@ -1,12 +1,16 @@
 """What tests of commands share."""
 
+import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.cli import main
+from service.database import prepare
 from tests.running import environment_of
+from tests.servers import own_server
 from tests.service.cli.commanding import HEAD, Ended, Run, file_with
 
 
@@ -37,6 +41,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 def on_database(run: Run, database_url: str) -> Run:
     """Runs a command on the test's database."""
     return lambda *arguments: run(*arguments, DATABASE_URL=database_url)
+
+
+@pytest.fixture(scope="session")
+def durable_url() -> Iterator[str]:
+    """The URL of a database with nothing for a doctor to find: the run's server does not flush."""
+    with own_server() as server:
+        asyncio.run(prepare(server.url))
+        yield server.url
 
 
 @pytest.fixture

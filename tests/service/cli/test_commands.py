@@ -472,24 +472,25 @@ def test_a_wrong_setting_is_named(command: list[str], run: Run) -> None:
     assert told.startswith("COLLOQUY_REPLY_TIMEOUT: 'soon' is not allowed: ")
 
 
-def test_the_doctor_finds_everything_in_order(on_database: Run) -> None:
-    ended = on_database("doctor")
+def test_the_doctor_finds_everything_in_order(run: Run, durable_url: str) -> None:
+    ended = run("doctor", DATABASE_URL=durable_url)
     assert (ended.code, ended.err) == (0, "")
     assert {line.split()[0] for line in ended.out.splitlines()} == {"ok"}
     assert "database: DATABASE_URL, PostgreSQL " in ended.out
     assert "schema: up to date" in ended.out
+    assert "server: its settings keep what it acknowledges" in ended.out
     assert "model: practice-tutor" in ended.out
 
 
-def test_the_doctor_finds_what_is_wrong(run: Run, database_url: str) -> None:
+def test_the_doctor_finds_what_is_wrong(run: Run, durable_url: str) -> None:
     """A model that cannot be reached; a database that cannot; one without our schema."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{probe.getsockname()[1]}"
         for settings, finding in (
-            ({"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": f"http://{nobody}"}, "model: "),
-            ({"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": "rubbish"}, "model: "),
-            ({"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": "http://x:99999"}, "model: "),
+            ({"DATABASE_URL": durable_url, "ANTHROPIC_BASE_URL": f"http://{nobody}"}, "model: "),
+            ({"DATABASE_URL": durable_url, "ANTHROPIC_BASE_URL": "rubbish"}, "model: "),
+            ({"DATABASE_URL": durable_url, "ANTHROPIC_BASE_URL": "http://x:99999"}, "model: "),
             ({"DATABASE_URL": f"postgresql://o:{PASSWORD}@{nobody}/x"}, "database: "),
             ({"DATABASE_URL": f"postgresql://o:{PASSWORD}@x:y/x"}, "database: "),
         ):
@@ -508,9 +509,9 @@ def test_the_doctor_misses_our_schema(run: Run, empty_database_url: str) -> None
     assert "run `colloquy migrate`" in ended.out
 
 
-async def test_the_doctor_reaches_the_models_address(database_url: str) -> None:
+async def test_the_doctor_reaches_the_models_address(durable_url: str) -> None:
     async with FakeAnthropic() as fake:
-        environment = {"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": fake.url}
+        environment = {"DATABASE_URL": durable_url, "ANTHROPIC_BASE_URL": fake.url}
         code, out, _ = await colloquy(environment, "doctor")
         assert code == 0, out
         assert f"{fake.url.removeprefix('http://')} is reachable" in out

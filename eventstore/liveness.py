@@ -1,0 +1,93 @@
+"""The lock by which others see that a process is alive, and with it the turns that it owns.
+
+Its connection does nothing else: whatever goes wrong with another one, the process lives. Over it
+the process also proves, twice a second, that the database still answers.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from contextlib import suppress
+
+import structlog
+
+from eventstore.connections import DATABASE_ERRORS, AccountConnection, connect
+from eventstore.primary import Primary
+from sql.loader import query
+
+BEAT = 0.5
+"""Seconds between two proofs that the database answers."""
+
+_COMPARE = 2.0
+"""Seconds between two looks at all hosts, where there are several."""
+
+_RETRY = 0.25
+
+log = structlog.get_logger("colloquy.link")
+
+
+class Liveness:
+    """Makes a process count as alive.
+
+    Args:
+        url: The owner's connection URL.
+        primary: Shared with the process's other connections; their answers depend on this.
+
+    `owner` is the process's number, written into the turns that it owns.
+    """
+
+    def __init__(self, url: str, primary: Primary) -> None:
+        self.owner = secrets.randbits(48)
+        self._url = url
+        self._primary = primary
+        self._connection: AccountConnection | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Connects, so that from here on the process counts as alive."""
+        self._connection = await self._open()
+        await self._primary.prove(self._connection)
+        work: list[Coroutine[None, None, None]] = [self._keep()]
+        if self._primary.has_standbys:
+            work.append(self._compare())
+        self._tasks = [asyncio.create_task(part, name="liveness") for part in work]
+
+    async def close(self) -> None:
+        """Ends the connection; the process no longer counts as alive."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._primary.close()
+        self._hang_up()
+
+    async def _open(self) -> AccountConnection:
+        connection = await connect(self._url, "colloquy_service", primary=self._primary)
+        try:
+            await connection.fetchval(query("lock_owner"), self.owner)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                self._connection = self._connection or await self._open()
+                await self._primary.prove(self._connection)
+                await asyncio.sleep(BEAT)
+            except DATABASE_ERRORS as error:
+                log.warning("liveness_lost", error=repr(error))
+                self._hang_up()
+                await asyncio.sleep(_RETRY)
+
+    async def _compare(self) -> None:
+        while True:
+            await asyncio.sleep(_COMPARE)
+            with suppress(*DATABASE_ERRORS):
+                await self._primary.look()
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,195 @@
+"""Which server is the primary, as far as this process knows.
+
+A server may freeze, be succeeded by a standby, and wake up as if nothing had happened. Sessions
+there would then answer from a log that has ended, and take appends that nobody will see. So a
+process that serves proves twice a second that the server still answers. While the last proof is
+older than `LEASE`, no answer of a session counts until a new session, opened as if it were the
+first, has shown that the primary is still the same. If it is not, or cannot be found, all
+sessions are closed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+from weakref import WeakSet
+
+import asyncpg
+import structlog
+
+from eventstore.hosts import hosts
+from eventstore.sessions import (
+    CONNECT_TIMEOUT,
+    DATABASE_ERRORS,
+    NotPrimary,
+    Session,
+    Standing,
+    open_session,
+)
+
+LEASE = 1.5
+"""Seconds for which a proof holds: fewer than a failover takes to see that a server is gone."""
+
+_SILENCE = 1.0
+_HOST_TIMEOUT = 3.0
+"""Seconds for which one of several hosts is waited for; the others are asked at the same time."""
+
+S = TypeVar("S", bound=Session)
+Opener = Callable[[str], Awaitable[S]]
+"""Opens a session on the server of a URL with one host."""
+
+log = structlog.get_logger("colloquy.database")
+
+
+class Primary:
+    """The primary, and this process's sessions there.
+
+    Args:
+        url: The owner's connection URL; it may name several hosts.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._hosts = hosts(url)
+        self._known: Standing | None = None
+        self._sessions: WeakSet[Session] = WeakSet()
+        self._proved: float | None = None
+        self._look: asyncio.Task[None] | None = None
+
+    @property
+    def has_standbys(self) -> bool:
+        """Whether the URL names several hosts."""
+        return len(self._hosts) > 1
+
+    async def open(self, opener: Opener[S]) -> S:
+        """A session on the primary.
+
+        Raises:
+            NotPrimary: The server that was found has been succeeded by another.
+        """
+        session = await self._find(opener, compare=not self._is_proved())
+        self._admit(session)
+        session.watch = self
+        self._sessions.add(session)
+        return session
+
+    async def prove(self, session: Session) -> None:
+        """Asks the session's server for a sign of life; from here on, answers need one."""
+        began = _now()
+        asking = asyncio.ensure_future(session.ask_standing())
+        try:
+            done, _ = await asyncio.wait((asking,), timeout=_SILENCE)
+            if not done:
+                log.warning("database_silent", seconds=_SILENCE)
+                with suppress(asyncpg.TooManyConnectionsError):  # so it is alive, and may answer
+                    await self.look()
+            if await asking != self._known:
+                self.end_sessions()
+                raise NotPrimary
+        finally:
+            asking.cancel()
+        self._proved = max(began, self._proved or began)
+
+    async def settled(self) -> None:
+        """Returns when it is known which server is the primary; sessions elsewhere are closed."""
+        if self._proved is not None and not self._is_proved():
+            await self.look()
+
+    async def look(self) -> None:
+        """Finds out anew which server is the primary; who asks meanwhile gets the same answer."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_anew(), name="looking for the primary")
+            self._look.add_done_callback(lambda look: look.cancelled() or look.exception())
+        await asyncio.shield(self._look)
+
+    def end_sessions(self) -> None:
+        """Closes all sessions at once; what they are in the middle of fails."""
+        for session in list(self._sessions):
+            session.terminate()
+        self._sessions.clear()
+
+    async def close(self) -> None:
+        """Nobody asks for signs of life any more, and answers need none."""
+        self._proved = None
+        if self._look:
+            self._look.cancel()
+            await asyncio.wait((self._look,))
+
+    async def _look_anew(self) -> None:
+        began = _now()
+        try:
+            session = await self._find(_plain_session, compare=True)
+        except asyncpg.TooManyConnectionsError:  # then it is alive
+            raise
+        except DATABASE_ERRORS as error:
+            log.warning("primary_not_found", error=repr(error))
+            if not self._is_proved():
+                self.end_sessions()
+            raise
+        session.terminate()
+        self._admit(session)
+        self._proved = began
+
+    def _is_proved(self) -> bool:
+        return self._proved is not None and _now() - self._proved <= LEASE
+
+    def _admit(self, session: Session) -> None:
+        """A timeline that is older than one seen before has ended: what is on it is not the log."""
+        known, found = self._known, session.standing
+        if known and found.system == known.system and _age(found) < _age(known):
+            session.terminate()
+            raise NotPrimary(f"the server is on timeline {found.timeline}, not {known.timeline}")
+        if known and found != known:
+            log.warning("primary_changed", timeline=found.timeline)
+            self.end_sessions()
+        self._known = found
+
+    async def _find(self, opener: Opener[S], *, compare: bool) -> S:
+        """A session on the newest primary of all hosts, or on any that is known to be that."""
+        if not self.has_standbys:
+            return await _within(CONNECT_TIMEOUT, opener(self._hosts[0]))
+        attempts = {
+            asyncio.create_task(_within(_HOST_TIMEOUT, opener(host))) for host in self._hosts
+        }
+        opened: list[S] = []
+        try:
+            for attempt in asyncio.as_completed(attempts):
+                try:
+                    opened.append(await attempt)
+                except DATABASE_ERRORS as error:
+                    reason = error
+                if not compare and opened and opened[-1].standing == self._known:
+                    break
+        except BaseException:
+            opened.clear()
+            raise
+        finally:
+            newest = max(opened, key=lambda session: _age(session.standing), default=None)
+            await _discard(attempts, newest)
+        if newest is None:
+            raise reason
+        return newest
+
+
+async def _within(seconds: float, opening: Awaitable[S]) -> S:
+    async with asyncio.timeout(seconds):
+        return await opening
+
+
+async def _discard(attempts: set["asyncio.Task[S]"], but: Session | None) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+    for opened in await asyncio.gather(*attempts, return_exceptions=True):
+        if isinstance(opened, Session) and opened is not but:
+            opened.terminate()
+
+
+async def _plain_session(url: str) -> Session:
+    return await open_session(url, Session, {})
+
+
+def _age(standing: Standing) -> int:
+    return standing.timeline or 0
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,194 @@
+"""Sessions on a database server, with all settings that we rely on."""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+import asyncpg
+
+from sql.loader import query
+
+if TYPE_CHECKING:  # asyncpg's classes are generic to type checkers only
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+CONNECT_TIMEOUT = 5.0
+STATEMENT_TIMEOUT = 30.0
+
+AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InternalClientError,
+)
+"""Errors that say that the database is gone, restarting or busy, not that a statement is wrong."""
+
+DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
+
+SETTINGS: Mapping[str, str] = {
+    "application_name": "colloquy",
+    # What our statements mean must not depend on what a database or a login says by default.
+    "search_path": "public",
+    "row_security": "on",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "check_function_bodies": "on",
+    # We have timeouts of our own; the lock by which a process counts as alive is held by a
+    # session that may be idle for long.
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    # A process or machine that is gone without a word lets go of its locks.
+    "client_connection_check_interval": "1s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    # What learners wrote is a parameter, and must not end up in the server's log.
+    "log_parameter_max_length_on_error": "0",
+    "jit": "off",
+    "plan_cache_mode": "auto",
+}
+"""Of each session. What is not ours to set is looked at when the service starts."""
+
+_WITH_TRIGGERS = {"session_replication_role": "origin"}
+_SILENCE = (
+    ("TCP_KEEPIDLE", 5),
+    ("TCP_KEEPINTVL", 5),
+    ("TCP_KEEPCNT", 3),
+    ("TCP_USER_TIMEOUT", 20_000),
+)
+"""Ends connections to a machine that is gone; for one whose server is frozen it still answers."""
+
+
+T = TypeVar("T")
+
+
+class NotPrimary(ConnectionError):
+    """The server is no longer the primary."""
+
+
+class Standing(NamedTuple):
+    """Which server a session is on. A promotion begins a timeline; a standby's is None."""
+
+    system: int
+    timeline: int | None
+
+
+class Watch(Protocol):
+    """Knows whether sessions are still on the primary."""
+
+    async def settled(self) -> None:
+        """Returns when this is known; the sessions that are not are closed by then."""
+
+
+class Session(Connection):
+    """A connection whose answers are the primary's.
+
+    What comes from a server that somebody has succeeded meanwhile is an error, not an answer.
+    """
+
+    standing: Standing
+    watch: Watch | None = None
+
+    async def fetch(  # type: ignore[override]  # we have no records of another kind
+        self, *args: Any, **options: Any
+    ) -> list[asyncpg.Record]:
+        """As asyncpg's."""
+        return await self._confirmed(await super().fetch(*args, **options))
+
+    async def fetchrow(  # type: ignore[override]  # we have no records of another kind
+        self, *args: Any, **options: Any
+    ) -> asyncpg.Record | None:
+        """As asyncpg's."""
+        return await self._confirmed(await super().fetchrow(*args, **options))
+
+    async def fetchval(self, *args: Any, **options: Any) -> Any:
+        """As asyncpg's."""
+        return await self._confirmed(await super().fetchval(*args, **options))
+
+    async def execute(self, *args: Any, **options: Any) -> str:
+        """As asyncpg's."""
+        return await self._confirmed(await super().execute(*args, **options))
+
+    async def executemany(self, *args: Any, **options: Any) -> None:
+        """As asyncpg's."""
+        await super().executemany(*args, **options)
+        await self._confirmed(None)
+
+    async def ask_standing(self) -> Standing:
+        """Which server this is by now."""
+        row = await super().fetchrow(query("get_standing"))
+        assert row is not None
+        return Standing(**row)
+
+    async def begin(self) -> bool:
+        """Makes the session ready; False if it does not run triggers, as foreign keys need."""
+        row = await super().fetchrow(query("begin_session"))
+        assert row is not None
+        self.standing = Standing(row["system"], row["timeline"])
+        _keep_alive(self._transport)  # type: ignore[attr-defined]  # asyncpg's own
+        return not row["without_triggers"]
+
+    async def _confirmed(self, answer: T) -> T:
+        if self.watch:
+            await self.watch.settled()
+            if self.is_closed():
+                raise NotPrimary("the answer came from a server that is no longer the primary")
+        return answer
+
+
+async def open_session(url: str, kind: type[Session], settings: Mapping[str, str]) -> Session:
+    """A session on the server of a URL with one host.
+
+    Args:
+        settings: Server settings, beside and above those of every session.
+    """
+    session = await _connected(url, kind, settings)
+    if session is None:  # a superuser may say otherwise; to others the server tells what is wrong
+        session = await _connected(url, kind, {**settings, **_WITH_TRIGGERS})
+    assert session is not None
+    return session
+
+
+async def _connected(url: str, kind: type[Session], settings: Mapping[str, str]) -> Session | None:
+    session: Session = await asyncpg.connect(
+        url,
+        connection_class=kind,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=STATEMENT_TIMEOUT,
+        server_settings={**SETTINGS, **settings},
+    )
+    try:
+        ready = await session.begin()
+    except BaseException:
+        session.terminate()
+        raise
+    if not ready:
+        session.terminate()
+    return session if ready else None
+
+
+def _keep_alive(transport: Any) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with socket.socket(fileno=os.dup(sock.fileno())) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _SILENCE:
+            if option := getattr(socket, name, None):
+                ours.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,67 @@
+"""What of a database server breaks our promises and is for its operator to change.
+
+What a session can set, each of ours sets (`eventstore.sessions`).
+"""
+
+from collections.abc import Mapping
+
+from eventstore.connections import Connection
+from sql.loader import query
+
+CONNECTIONS = 26
+"""That one serving process uses at most."""
+
+_LOSES = "a crash can lose what was acknowledged, and damage the rest"
+_HIDES = "damaged pages are read as if they were whole or empty"
+_CONSEQUENCES: Mapping[str, str] = {
+    "fsync": _LOSES,
+    "full_page_writes": f"{_LOSES}, unless the file system never tears a page",
+    "data_sync_retry": "what the disk did not take may be lost and nobody is told",
+    "zero_damaged_pages": _HIDES,
+    "ignore_checksum_failure": _HIDES,
+    "ignore_invalid_pages": _HIDES,
+    "ignore_system_indexes": "the server does not use its own indexes",
+    "allow_system_table_mods": "its own tables can be changed by hand",
+    "autovacuum": "the bytes of deleted texts stay in its files",
+    "session_replication_role": "foreign keys are not looked at",
+}
+
+
+async def server_findings(connection: Connection) -> list[str]:
+    """What is wrong with the server, a line each.
+
+    Args:
+        connection: The owner's, to a database with our schema.
+    """
+    findings = [
+        f"server: {row['name']} is {row['setting']}: {_CONSEQUENCES[row['name']]}"
+        for row in await connection.fetch(query("list_unsafe_settings"))
+    ]
+    findings += [
+        f"database: trigger {row['name']} of {row['relation']} is switched off: what it refuses "
+        "is done"
+        for row in await connection.fetch(query("list_guards_off"))
+    ]
+    return findings + await _limits(connection)
+
+
+async def _limits(connection: Connection) -> list[str]:
+    row = await connection.fetchrow(query("get_limits"))
+    assert row is not None
+    findings = []
+    if row["connections"] < CONNECTIONS:
+        findings.append(
+            f"server: it lets us have {row['connections']} connections; a process that serves "
+            f"uses up to {CONNECTIONS}"
+        )
+    if row["encoding"] != "UTF8":
+        findings.append(
+            f"database: its encoding is {row['encoding']}, which has not every letter: make one "
+            "with ENCODING 'UTF8'"
+        )
+    if row["prepared"] and await connection.fetch(query("list_analysts")):
+        findings.append(
+            "server: max_prepared_transactions is not 0: an analyst can leave a transaction open "
+            "that no session holds and nobody ends"
+        )
+    return findings
