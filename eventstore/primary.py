@@ -82,9 +82,11 @@ class Primary:
                 log.warning("database_silent", seconds=_SILENCE)
                 with suppress(asyncpg.TooManyConnectionsError):  # so it is alive, and may answer
                     await self.look()
-            if await asking != self._known:
+            async with asyncio.timeout(CONNECT_TIMEOUT):  # it is only this session then
+                standing = await asking
+            if standing != self._known:
                 self.end_sessions()
-                raise NotPrimary
+                raise NotPrimary("the server was promoted or demoted")
         finally:
             asking.cancel()
         self._proved = max(began, self._proved or began)
@@ -127,7 +129,7 @@ class Primary:
             raise
         session.terminate()
         self._admit(session)
-        self._proved = began
+        self._proved = max(began, self._proved or began)
 
     def _is_proved(self) -> bool:
         return self._proved is not None and _now() - self._proved <= LEASE

@@ -58,6 +58,7 @@ async def create_analyst(
                 query("create_analyst"), name, _verifier(password), days, _CONNECTIONS
             )
             await connection.execute(query("limit_spilling"), name)
+            await connection.execute(query("watch_analyst"), name)
             for account in accounts:
                 await connection.execute(query("grant_account"), name, account)
     except asyncpg.DuplicateObjectError as error:
@@ -72,7 +73,7 @@ async def create_analyst(
 
 
 async def can_close_doors(connection: Connection) -> bool:
-    """Whether logins are kept from advisory locks and large objects: a superuser alone may."""
+    """Whether logins are kept from functions that hold up others: a superuser alone may do that."""
     return bool(await connection.fetchval(query("has_all_rights")))
 
 

@@ -16,6 +16,7 @@ from eventstore.log import EventLog
 from eventstore.primary import Primary
 from projections.runner import Runner
 from service import quotas
+from service.analyst_sessions import AnalystSessions
 from service.analytics.reading import Figures
 from service.audit.desk import make_desk
 from service.browsers import cross_origin, response_headers
@@ -89,6 +90,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
             sweeper.run(),
             Runner(workers, link, growth).run(),
             job.run(),
+            AnalystSessions(workers).run(),
         ):
             await stack.enter_async_context(_background(work))
         if settings.seal_seconds:

@@ -15,8 +15,8 @@ account = click.option(
 
 _OPEN_DOORS = (
     "colloquy: the database's owner is no superuser, so the login can take advisory locks, which "
-    "hold up the service, and fill the disk with large objects and sorts: give it only to people "
-    "you trust"
+    "hold up the service, and fill the disk with large objects, sorts, snapshots and messages of "
+    "the server's log: give it only to people you trust"
 )
 
 

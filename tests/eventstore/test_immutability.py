@@ -117,6 +117,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "current_account_v1",
         "find_token_account_v1",
         "advance_projection_v1",
+        "end_analysts_v1",
         "record_projection_error_v2",
         "leaf_hashes_v1",
         "store_tiles_v1",

@@ -1,20 +1,26 @@
 """An analyst's login sees the views made for analysts, of its accounts, and nothing else."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from eventstore.connections import Connection, Pool, connect
+from eventstore.connections import Connection, Pool, connect, open_pool
+from eventstore.link import Link
 from projections.definitions import definition
 from projections.rebuild import rebuild
 from service import analysts
+from service.analyst_sessions import AnalystSessions
 from service.analysts import connection_url, create_analyst, list_analysts, remove_analyst
 from service.app import running_log
+from service.database import prepare
 from service.errors import AnalystError
 from sql.loader import query
+from tests.conftest import database_named
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import Parts, catch_up
@@ -259,6 +265,13 @@ async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection)
         "SELECT lo_creat(-1)",
         "SELECT lo_from_bytea(0, 'x')",
         "SELECT lo_put(1, 0, 'x')",
+        "SELECT pg_notify('x', 'y')",
+        "SELECT pg_notification_queue_usage()",
+        "SELECT pg_export_snapshot()",
+        "SELECT pg_logical_emit_message(false, 'x', 'y')",
+        "SELECT pg_logical_emit_message(false, 'x', 'y'::bytea)",
+        "SELECT pg_current_xact_id()",
+        "SELECT txid_current()",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="denied for function"):
             await analyst.execute(statement)
@@ -270,6 +283,72 @@ async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await analyst.execute(statement)
     assert await analyst.fetchval("SHOW temp_file_limit") == "2GB"
+
+
+async def test_it_hears_nothing_of_what_others_do(
+    analyst: asyncpg.Connection, log_parts: Parts, database_url: str
+) -> None:
+    log, _, link = log_parts
+    heard: list[object] = []
+    for channel in ("colloquy_log", "colloquy_letters", "log", "colloquy"):
+        await analyst.add_listener(channel, lambda *told: heard.append(told))
+    far = Link(database_url)
+    await far.start()
+    bell, letters = far.bell(1), asyncio.Event()
+    far.on("word", lambda _: letters.set())
+    await append_steps(log, dialogue(Learner(103, conversation_ids=iter([8]))), account_id=1)
+    link.send("word", "text")
+    async with asyncio.timeout(20):
+        await bell.wait()
+        await letters.wait()
+    await analyst.fetchval("SELECT 1")
+    assert heard == []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await analyst.fetchval("SELECT name FROM public.letter_channel")
+    await far.close()
+
+
+async def test_a_transaction_that_it_leaves_open_is_ended_whatever_it_sets(
+    analyst: asyncpg.Connection, name: str, workers: Pool, database_url: str, owner: Connection
+) -> None:
+    password = await create_analyst(owner, f"{name}_idle", [2], None)
+    idle = await asyncpg.connect(connection_url(database_url, f"{name}_idle", password))
+    for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        await analyst.execute(f"SET {setting} = 0")
+    await analyst.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+    await AnalystSessions(workers).end_old()
+    assert await analyst.fetchval("SELECT 1") == 1
+    await AnalystSessions(workers, timedelta(0)).end_old()
+    await eventually(lambda: _closed(analyst))
+    assert await idle.fetchval("SELECT 1") == 1
+    await idle.close()
+
+
+async def test_an_owner_who_is_no_superuser_ends_it_too(
+    server_url: str, name: str, owner: Connection
+) -> None:
+    keeper, ana = f"{name}_keeper", f"{name}_ana"
+    await owner.execute(f"CREATE ROLE {keeper} LOGIN CREATEROLE PASSWORD 'k'")
+    await owner.execute(f"CREATE DATABASE {keeper} OWNER {keeper}")
+    await owner.execute(
+        f"GRANT colloquy_service, colloquy_worker, colloquy_auditor, colloquy_analyst, "
+        f"colloquy_projector TO {keeper} WITH ADMIN OPTION"
+    )
+    url = connection_url(database_named(server_url, keeper), keeper, "k")
+    try:
+        await prepare(url)
+        theirs = await connect(url)
+        password = await create_analyst(theirs, ana, [1], None)
+        session = await asyncpg.connect(connection_url(url, ana, password))
+        await session.execute("BEGIN; SELECT 1")
+        workers = await open_pool(url, "colloquy_worker", 1)
+        await AnalystSessions(workers, timedelta(0)).end_old()
+        await eventually(lambda: _closed(session))
+        await workers.close()
+        await remove_analyst(theirs, ana)
+        await theirs.close()
+    finally:
+        await owner.execute(f"DROP DATABASE {keeper} WITH (FORCE)")
 
 
 async def test_the_service_goes_on_beside_it(

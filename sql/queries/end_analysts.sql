@@ -1,0 +1,1 @@
+SELECT end_analysts_v1($1)

@@ -1,0 +1,1 @@
+SELECT watch_analyst_v1($1)
