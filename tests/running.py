@@ -220,7 +220,8 @@ class ServiceProcess:
 
     def log_lines(self, event: str) -> list[dict[str, Any]]:
         """The JSON lines of its log that tell of this event."""
-        lines = [msgspec.json.decode(line) for line in self.log.splitlines() if line[:1] == "{"]
+        written = self.log.rpartition("\n")[0]  # of its last line there may be a part only
+        lines = [msgspec.json.decode(line) for line in written.splitlines() if line[:1] == "{"]
         return [line for line in lines if line["event"] == event]
 
     async def kill(self) -> None:
