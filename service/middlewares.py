@@ -14,7 +14,7 @@ from eventstore.connections import AWAY
 from eventstore.errors import EventStoreError
 from service.access import Access
 from service.answers import error_response
-from service.errors import HeadersTooLarge, ServiceError, TurnFailed
+from service.errors import BadRequest, HeadersTooLarge, ServiceError, TurnFailed
 from service.keys import ACCESS, REQUEST_ID, SCOPE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -24,6 +24,7 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _MAX_HEADERS = 16 * 1024
+_ONCE = ("Authorization", "Idempotency-Key", "Last-Event-ID", "Origin")
 _QUIET = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger("colloquy.requests")
@@ -65,8 +66,12 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def _check_headers(request: web.Request) -> None:
+    """Refuses what cannot be read in one way only."""
     if sum(len(name) + len(value) for name, value in request.raw_headers) > _MAX_HEADERS:
         raise HeadersTooLarge
+    for name in _ONCE:
+        if len(request.headers.getall(name, ())) > 1:
+            raise BadRequest(f"{name} must be given once")
 
 
 def _scope(request: web.Request) -> str:

@@ -16,6 +16,7 @@ from jwt.exceptions import (
     InvalidTokenError,
     PyJWTError,
 )
+from jwt.utils import base64url_decode, base64url_encode
 
 from service.identity.claims import Claimed, read_claims
 from service.identity.errors import Reason, TokenRefused
@@ -56,10 +57,12 @@ class Identities:
         """
         if len(token) > MAX_TOKEN:
             raise TokenRefused("too_large")
+        if not all(_is_canonical(part) for part in token.split(".")):
+            raise TokenRefused("malformed")
         issuer, header = self._read(token)
         try:
             claims = await self._verified(token, header, issuer)
-            return read_claims(claims, issuer)
+            return read_claims(claims, issuer, self._skew)
         except TokenRefused as refused:
             raise TokenRefused(refused.reason, issuer.issuer) from None
 
@@ -113,6 +116,18 @@ async def running_identities(
             stack.push_async_callback(key_set.close)
             key_set.start()
         yield Identities(trust, keys)
+
+
+def _is_canonical(part: str) -> bool:
+    """Whether it is the one base64url text of its bytes (RFC 7515, section 2): it has no padding.
+
+    Where others were taken as well, a token could be written in many ways.
+    """
+    try:
+        written = part.encode("ascii")
+        return base64url_encode(base64url_decode(written)) == written
+    except ValueError:
+        return False
 
 
 def _reason(error: Exception) -> Reason:

@@ -129,6 +129,12 @@ def other_payload(text: str) -> str:
     return ".".join((header, unsigned({}).split(".")[1] + "A", signature))
 
 
+def other_writing(text: str) -> str:
+    """The same bytes: of a signature's last letter four bits stand for nothing."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return text[:-1] + letters[letters.index(text[-1]) + 1]
+
+
 def soon(seconds: int) -> int:
     return int(time.time()) + seconds
 
@@ -221,6 +227,10 @@ REFUSALS: dict[str, tuple[str, Callable[[], str]]] = {
     "a user in words": ("claims", lambda: token(user="101 OR 1=1")),
     "a user below one": ("claims", lambda: token(user=0)),
     "a truth as user": ("claims", lambda: token(user=True)),
+    "padding after it": ("malformed", lambda: token() + "=="),
+    "padding in it": ("malformed", lambda: token().replace(".", "=.")),
+    "strange letters in it": ("malformed", lambda: token().replace(".", ".!")),
+    "another writing of its last letter": ("malformed", lambda: other_writing(token())),
     "three empty parts": ("malformed", lambda: ".."),
     "no base64": ("malformed", lambda: "a.b.c"),
     "a list as claims": ("malformed", lambda: f"{part({'alg': 'RS256'})}.{part([1])}.AAAA"),
