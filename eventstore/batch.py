@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from eventstore.codec import encode
+from eventstore.codec import encode, encode_guard
 from eventstore.events import type_name
+from eventstore.guards import Guard
 from eventstore.records import SALT, Metadata, NewEvent, RecordedEvent
 
 MAX_BATCH = 256
@@ -27,6 +28,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     expected: int | None
     events: Sequence[NewEvent]
     metadata: Metadata
+    guard_text: str | None
     metadata_texts: Sequence[str]
     data_texts: Sequence[str]
     salts: Sequence[bytes | None]
@@ -40,6 +42,7 @@ def new_item(
     expected: int | None,
     events: Sequence[NewEvent],
     metadata: Metadata,
+    guard: Guard | None = None,
 ) -> Item:
     """An item with its salts drawn and its events encoded.
 
@@ -57,6 +60,7 @@ def new_item(
         expected=expected,
         events=events,
         metadata=metadata,
+        guard_text=_guard_text(guard, stream) if guard else None,
         metadata_texts=_metadata_texts(events, metadata),
         data_texts=[encode(e.event) for e in events],
         salts=[None if e.content is None else os.urandom(SALT) for e in events],
@@ -70,11 +74,17 @@ def _metadata_texts(events: Sequence[NewEvent], metadata: Metadata) -> list[str]
     return [encode(e.metadata) if e.metadata else usual for e in events]
 
 
+def _guard_text(guard: Guard, stream: str) -> str:
+    """The guard without the append's own stream, of which the expected revision tells."""
+    others = tuple(name for name in guard.streams if name != stream)
+    return encode_guard(msgspec.structs.replace(guard, streams=others))
+
+
 def take_batch(waiting: deque[Item]) -> list[Item]:
     """Takes the next items that may share a batch; the others keep their order.
 
     A batch is of one account. A stream stands in it twice only where none of its items expects
-    a revision, so that each item is accepted or not whatever becomes of the others.
+    a revision or has a guard, so that each item is accepted or not whatever becomes of the others.
     """
     size = max(SMALL_BATCH, min(MAX_BATCH, len(waiting) // 2))
     account_id = waiting[0].account_id
@@ -83,7 +93,7 @@ def take_batch(waiting: deque[Item]) -> list[Item]:
     passed: list[Item] = []
     while waiting and len(batch) < size:
         item = waiting.popleft()
-        any_revision = item.expected is None
+        any_revision = item.expected is None and item.guard_text is None
         if (
             item.account_id == account_id
             and streams.get(item.stream, True)
@@ -103,10 +113,12 @@ def arguments(batch: Sequence[Item]) -> tuple[Any, ...]:
     """The batch as the arguments of `append_events.sql`."""
     numbers = [n for n, item in enumerate(batch, 1) for _ in item.events]
     events = [event for item in batch for event in item.events]
+    guards = [item.guard_text for item in batch]
     return (
         batch[0].account_id,
         [item.stream for item in batch],
         [item.expected for item in batch],
+        guards if any(guards) else [],
         numbers,
         [
             offset

@@ -9,6 +9,7 @@ import msgspec
 from eventstore.errors import EventUnstorable, UnknownEventType
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
+from eventstore.guards import Guard
 from eventstore.provider_values import mended
 from eventstore.records import Metadata, RecordedEvent
 
@@ -38,6 +39,11 @@ def encode(value: AnyEvent | Metadata) -> str:
         why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
         raise EventUnstorable(f"{type(value).__name__} cannot be stored: {why}") from None
     return text.decode()
+
+
+def encode_guard(guard: Guard) -> str:
+    """The JSON text of a guard."""
+    return _encoder.encode(guard).decode()
 
 
 def decode_event(data: str, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> AnyEvent:

@@ -1,5 +1,8 @@
 """What can go wrong with the log."""
 
+from datetime import date
+from typing import Literal
+
 
 class EventStoreError(Exception):
     """The log could not do what was asked."""
@@ -16,6 +19,22 @@ class WrongExpectedRevision(EventStoreError):
         self.stream = stream
         self.expected = expected
         self.current = current
+
+
+class GuardBroken(EventStoreError):
+    """What the request rests on has changed since it was checked; try again in a moment."""
+
+    def __init__(self, changed: Literal["token", "role", "stream"]) -> None:
+        super().__init__()
+        self.changed = changed
+
+
+class LimitReached(EventStoreError):
+    """The user has done it as often as they may in a day; `day` begins at midnight, UTC."""
+
+    def __init__(self, day: date) -> None:
+        super().__init__()
+        self.day = day
 
 
 class AppendRefused(EventStoreError):

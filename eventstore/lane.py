@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
 
 import asyncpg
 import structlog
@@ -11,6 +12,8 @@ from eventstore.connections import AWAY, KEPT_PLANS, AccountConnection, LogGrowt
 from eventstore.errors import (
     AppendRefused,
     EventStoreError,
+    GuardBroken,
+    LimitReached,
     LogUnavailable,
     WrongExpectedRevision,
 )
@@ -106,8 +109,8 @@ class Lane:
             # A first sending that committed late looks like somebody else's append.
             kept = await self._without_appended(list(rejected))
             rejected = {item: rejected[item] for item in kept}
-        for item, current in rejected.items():
-            fail([item], WrongExpectedRevision(item.stream, item.expected or 0, current))
+        for item, error in rejected.items():
+            fail([item], error)
 
     async def _without_appended(self, batch: Sequence[Item]) -> list[Item]:
         """Resolves the items that the log has already; returns the others."""
@@ -141,18 +144,23 @@ class Lane:
             self._connection = None
 
 
-def _resolve_accepted(batch: Sequence[Item], row: asyncpg.Record) -> dict[Item, int]:
-    """Resolves what was stored; returns the other items with their streams' revisions."""
-    position = row["head"] + 1
-    rejected: dict[Item, int] = {}
-    for item, offset, current, accepted in zip(
-        batch, offsets(batch), row["currents"], row["accepted"], strict=True
+def _resolve_accepted(batch: Sequence[Item], row: asyncpg.Record) -> dict[Item, EventStoreError]:
+    """Resolves what was stored; returns the other items with the reason of each."""
+    position, recorded_at = row["head"] + 1, row["recorded_at"]
+    rejected: dict[Item, EventStoreError] = {}
+    for item, offset, current, refusal in zip(
+        batch, offsets(batch), row["currents"], row["refusals"], strict=True
     ):
-        if accepted:
-            _resolve(item, recorded(item, position, current + offset, row["recorded_at"]))
-            position += len(item.events)
-        else:
-            rejected[item] = current
+        match refusal:
+            case None:
+                _resolve(item, recorded(item, position, current + offset, recorded_at))
+                position += len(item.events)
+            case "revision":
+                rejected[item] = WrongExpectedRevision(item.stream, item.expected or 0, current)
+            case "limit":
+                rejected[item] = LimitReached(recorded_at.astimezone(UTC).date())
+            case changed:
+                rejected[item] = GuardBroken(changed)
     return rejected
 
 

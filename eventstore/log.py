@@ -6,6 +6,7 @@ from eventstore.batch import new_item
 from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.group_commit import GroupCommit
+from eventstore.guards import Guard
 from eventstore.link import Link, rung
 from eventstore.records import NO_END, Metadata, NewEvent, RecordedEvent
 from sql.loader import query
@@ -36,12 +37,14 @@ class EventLog:
         *,
         expected: int | None,
         metadata: Metadata,
+        guard: Guard | None = None,
     ) -> list[RecordedEvent]:
         """Appends events to one stream, all or none; returns when they are on disk.
 
         Args:
             expected: The revision that the stream must be at, `NO_STREAM` for a new one, None
                 for any.
+            guard: What must still be so in the transaction that stores them.
 
         Returns:
             The events with their positions and revisions.
@@ -50,12 +53,14 @@ class EventLog:
             WrongExpectedRevision: The stream is not where it was expected; nothing is stored.
             AppendRefused: The database refused the events, for example for an unknown account, or
                 one of them could not be read again.
+            GuardBroken, LimitReached: The guard does not hold; nothing is stored.
             LogUnavailable: The database did not answer within the queue's patience; whether the
                 events are stored is then not known.
             LogBusy: Too many appends are waiting.
             ValueError: No event, or content without a subject.
         """
-        return await self._commits.submit(new_item(account_id, stream, expected, events, metadata))
+        item = new_item(account_id, stream, expected, events, metadata, guard)
+        return await self._commits.submit(item)
 
     async def read_stream(
         self,

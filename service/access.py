@@ -10,8 +10,11 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
+from eventstore.guards import Guard
+from eventstore.protection import stream_of_learner
 from service.callers import Caller, read_id
 from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
+from service.experiences import stream_of as stream_of_experience
 
 MANAGERS = frozenset({"teacher", "ta", "designer"})
 ANALYST = "analyst"
@@ -22,10 +25,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     """A caller who has passed the checks.
 
     `experience_*` are 0 where the path names no experience; `conversation_*` are None where it
-    names no conversation or there is no such one. `used` counts the caller's requests of today of
-    the kind that is limited. `token_id` is None for a user whom an identity provider vouches for.
-    `real_user_id` is the administrator who acts as `user_id`; None where nobody does. `admin`: the
-    token is an administrator's, who acts as nobody else.
+    names no conversation or there is no such one. `token_id` is None for a user whom an identity
+    provider vouches for. `real_user_id` is the administrator who acts as `user_id`; None where
+    nobody does. `admin`: the token is an administrator's, who acts as nobody else. `guard` holds
+    what the request writes to what the checks have seen; None where that is good for reading only.
     """
 
     account_id: int
@@ -37,7 +40,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     experience_version: int
     conversation_user_id: int | None
     conversation_state: Literal["active", "completed"] | None
-    used: int = 0
+    guard: Guard | None = None
     real_user_id: int | None = None
     admin: bool = False
 
@@ -89,7 +92,7 @@ def check(
         experience_version=row["experience_version"] or 0,
         conversation_user_id=row["conversation_user_id"],
         conversation_state=row["conversation_state"],
-        used=row.get("used") or 0,
+        guard=_guard(caller, row),
         real_user_id=None if caller.as_user_id is None else row["real_user_id"],
     )
 
@@ -117,8 +120,39 @@ def check_account(
         experience_version=0,
         conversation_user_id=None,
         conversation_state=None,
+        guard=_guard(caller, row),
         real_user_id=None if caller.as_user_id is None else row["real_user_id"],
         admin=admin,
+    )
+
+
+def _guard(caller: Caller, row: asyncpg.Record) -> Guard | None:
+    """What the checks rest on, for the append to look at it again."""
+    position: int | None = row.get("position")
+    if position is None:
+        return None
+    claimed = caller.claimed
+    of_roster = row["role"] is not None and not (claimed and claimed.roles is not None)
+    return Guard(
+        position=position,
+        streams=_streams(row),
+        token_id=row["token_id"],
+        admin=caller.as_user_id is not None or bool(row["admin"]),
+        until=claimed.until if claimed else None,
+        user_id=row["user_id"],
+        subject=claimed.subject if claimed else None,
+        course_id=row["course_id"] if of_roster else None,
+        role=row["role"] if of_roster else None,
+    )
+
+
+def _streams(row: asyncpg.Record) -> tuple[str, ...]:
+    """Of whoever asks, of whom it is about, and of the experience."""
+    people = {row["user_id"], row["real_user_id"], row["conversation_user_id"]} - {None}
+    experience = row["experience_id"]
+    return (
+        *(stream_of_learner(user_id) for user_id in sorted(people)),
+        *((stream_of_experience(experience),) if experience else ()),
     )
 
 

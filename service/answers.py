@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -10,18 +10,20 @@ import msgspec
 from aiohttp import web
 
 from eventstore.connections import AWAY
-from eventstore.errors import LogBusy, LogClosed, LogUnavailable
+from eventstore.errors import GuardBroken, LimitReached, LogBusy, LogClosed, LogUnavailable
 from service import errors
 from service.content_negotiation import prefers
 from service.dialogue import Conversation, Dialogue, Feedback
 from service.keys import ACCESS, REQUEST_ID
 from service.model.errors import LEARNER_SENTENCES
+from service.quotas import until_next
 from service.retry_after import bounded
 
 _JSON = "application/json; charset=utf-8"
 _STRING_IDS = "application/json+canvas-string-ids"
 _BEARER = {"WWW-Authenticate": 'Bearer realm="canvas-lms"'}
 _NO_HEADERS: Mapping[str, str] = {}
+_OFTEN = "You have asked very often today. Please go on tomorrow."
 _encoder = msgspec.json.Encoder()
 
 
@@ -166,17 +168,33 @@ def timestamp(moment: datetime) -> str:
 def error_response(error: Exception, reference_id: str) -> web.Response:
     """The contract's answer to an error; 500 for one that nobody foresaw."""
     status, body, headers = _error_body(error, reference_id)
-    return raw_response(body, status, headers)
+    response = raw_response(body, status, headers)
+    if status == 408:  # what of the body is still to come would be taken for the next request
+        response.force_close()
+    return response
 
 
 def _error_body(error: Exception, reference_id: str) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers; a repeated request gets the reference of the first."""
     if isinstance(error, (*AWAY, asyncpg.InterfaceError)):
         error = LogUnavailable()
+    if isinstance(error, GuardBroken):
+        error = _checked_late(error)
     status, body, headers = _describe(error)
     if isinstance(error, errors.TurnFailed | errors.TurnCancelled):
         reference_id = error.reference_id or reference_id
     return status, _encoder.encode({**body, "reference_id": reference_id}), headers
+
+
+def _checked_late(error: GuardBroken) -> Exception:
+    """What the checks would have found so much later, where that is known."""
+    match error.changed:
+        case "token":
+            return errors.InvalidToken()
+        case "role":
+            return errors.NotAuthorized()
+        case "stream":
+            return error
 
 
 Described = tuple[int, dict[str, Any], dict[str, str]]
@@ -203,6 +221,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TooManyReplies: (503, "busy", True, {"Retry-After": "2"}),
     errors.Stopping: (503, "service_stopping", True, {"Retry-After": "1"}),
     errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
+    GuardBroken: (503, "busy", True, {"Retry-After": "1"}),
     LogBusy: (503, "busy", True, {"Retry-After": "1"}),
     LogUnavailable: (503, "database_unavailable", True, {"Retry-After": "5"}),
     LogClosed: (503, "service_stopping", True, {"Retry-After": "1"}),
@@ -220,9 +239,9 @@ def _describe(error: Exception) -> Described:
             wait = error.retry_after
             headers = {} if wait is None else {"Retry-After": str(math.ceil(bounded(wait)))}
             return 503, _coded(sentence, error.code, error.retryable), headers
-        case errors.RateLimited():
-            pause = {"Retry-After": str(math.ceil(error.retry_after))}
-            return 429, _coded(str(error), "rate_limited", True), pause
+        case LimitReached():
+            pause = {"Retry-After": str(math.ceil(until_next(error.day, datetime.now(UTC))))}
+            return 429, _coded(_OFTEN, "rate_limited", True), pause
         case errors.FieldErrors():
             fields = {name: [{"message": why}] for name, why in error.fields.items()}
             return 400, {"errors": fields}, {}
@@ -260,6 +279,8 @@ def _http_error(error: web.HTTPException) -> Described:
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     if error.status == 404:
         return 404, {"error": "Resource Not Found"}, {}
+    if error.status == 408:
+        return 408, {"error": "the body did not arrive in time"}, {}
     if error.status == 413:
         return 413, {"error": "the body must be 1 MiB or smaller"}, {}
     return error.status, {"error": error.reason}, headers

@@ -27,6 +27,7 @@ from service.evaluations import Evaluations
 from service.evaluator import Evaluator
 from service.experiences import Experiences
 from service.following import STOP, Following
+from service.forms import BODY_TIMEOUT
 from service.identity.trust import Trust, read_trust
 from service.learners.erasure import Erasure
 from service.learners.forgetting import FORGET, Forgetting
@@ -42,7 +43,6 @@ from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
-from service.quotas import Quotas
 from service.requests import SERVICES, Services
 from service.routes import ROUTES
 from service.settings import Settings
@@ -140,7 +140,7 @@ def _services(
             evaluator=evaluator,
             at_once=limits.at_once,
         ),
-        quotas=Quotas(events, pool, _quota(settings)),
+        limits=_quota(settings),
         erasure=Erasure(events, pool, dialogues, following, forgetting, link),
         records=LearnerRecords(events, pool, Holds(events, pool)),
         reads=Reads(events),
@@ -229,6 +229,7 @@ def _quota(settings: Settings) -> quotas.Limits:
         create=settings.max_creates,
         message=settings.max_messages,
         evaluation=settings.max_evaluations,
+        feedback=settings.max_feedback,
     )
 
 
@@ -248,6 +249,7 @@ def _application(services: Services, settings: Settings) -> web.Application:
         client_max_size=MAX_BODY,
     )
     app[SERVICES] = services
+    app[BODY_TIMEOUT] = settings.body_timeout
     app.add_routes(ROUTES)
     app.on_response_prepare.append(response_headers(origins))
 

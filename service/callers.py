@@ -7,7 +7,7 @@ from aiohttp import web
 
 from eventstore.connections import AccountPool, Pool
 from service.errors import InvalidToken, Unauthenticated
-from service.forms import named_user
+from service.forms import await_body, named_user
 from service.identity.claims import Claimed
 from service.identity.errors import TokenRefused
 from service.tokens import PREFIX, digest
@@ -68,20 +68,24 @@ class Callers:
         self._admitted: set[tuple[int, int]] = set()
 
     async def of(self, request: web.Request) -> Caller:
-        """Who makes the request; what they may do is not checked yet.
+        """Who makes the request, when its body is there; what they may do is not checked yet.
 
         Raises:
-            Unauthenticated: There is no token.
-            InvalidToken: It is of no account.
+            Unauthenticated: There is no token; the body is not waited for.
+            InvalidToken: It is of no account; the body is not waited for.
+            HTTPRequestTimeout: The body did not arrive in time.
         """
+        bearer = await self._bearer(request)
+        await await_body(request)
+        return bearer._replace(as_user_id=await _as_user(request))
+
+    async def _bearer(self, request: web.Request) -> Caller:
         token = bearer_token(request)
         if self._identities and not token.startswith(PREFIX) and token.count(".") == 2:
             claimed = await _identify(self._identities, token)
-            as_user_id = await _as_user(request)
-            return Caller(claimed.account_id, claimed=claimed, as_user_id=as_user_id)
+            return Caller(claimed.account_id, claimed=claimed)
         token_hash = digest(token)
-        account_id = await self._account(token_hash)
-        return Caller(account_id, token_hash, as_user_id=await _as_user(request))
+        return Caller(await self._account(token_hash), token_hash)
 
     async def admit(self, pool: AccountPool, caller: Caller, user_id: int) -> None:
         """Makes a user known for whom only their identity provider vouches."""

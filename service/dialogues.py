@@ -4,8 +4,9 @@ from contextlib import suppress
 
 import msgspec
 
-from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.errors import AppendRefused, LimitReached, WrongExpectedRevision
 from eventstore.events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
+from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
@@ -66,12 +67,14 @@ class Dialogues:
         command: Command,
         metadata: Metadata,
         known: Dialogue | None = None,
+        guard: Guard | None = None,
     ) -> Executed:
         """Carries out a command, again whenever somebody else was faster.
 
         Args:
             known: The dialogue as the caller last saw it, which saves reading it where nothing
                 has happened since.
+            guard: What must still be so when it is recorded.
 
         Raises:
             AlreadyAsked: An earlier request with the same idempotency key is in the log.
@@ -85,13 +88,13 @@ class Dialogues:
             # What we remember may be out of date. An append would say so; a refusal is not
             # to be trusted.
             with suppress(ServiceError, WrongExpectedRevision):
-                return await self._record(key, state, decide(state, command), metadata)
+                return await self._record(key, state, decide(state, command), metadata, guard)
         for _ in range(_TRIES):
             state = await self._read_live(key)
             await self.refuse_repeat(key.account_id, metadata)
             facts = decide(state, command)
             with suppress(WrongExpectedRevision):
-                return await self._record(key, state, facts, metadata)
+                return await self._record(key, state, facts, metadata, guard)
         raise Busy
 
     async def refuse_repeat(self, account_id: int, metadata: Metadata) -> None:
@@ -106,7 +109,9 @@ class Dialogues:
         if asked := await self._log.find_request(account_id, metadata):
             raise AlreadyAsked(asked)
 
-    async def note(self, key: DialogueKey, event: NewEvent, metadata: Metadata) -> RecordedEvent:
+    async def note(
+        self, key: DialogueKey, event: NewEvent, metadata: Metadata, guard: Guard
+    ) -> RecordedEvent:
         """Records an event that is lawful wherever the dialogue stands.
 
         Raises:
@@ -116,9 +121,9 @@ class Dialogues:
         await self.refuse_repeat(key.account_id, metadata)
         try:
             recorded = await self._log.append(
-                key.account_id, key.stream, [event], expected=None, metadata=metadata
+                key.account_id, key.stream, [event], expected=None, metadata=metadata, guard=guard
             )
-        except AppendRefused:  # the database lets one request with a key in
+        except (AppendRefused, LimitReached):  # the database lets one request with a key in
             await self.refuse_repeat(key.account_id, metadata)
             raise
         return recorded[0]
@@ -180,7 +185,12 @@ class Dialogues:
             del self._recent[next(iter(self._recent))]
 
     async def _record(
-        self, key: DialogueKey, state: Dialogue, facts: list[Fact], metadata: Metadata
+        self,
+        key: DialogueKey,
+        state: Dialogue,
+        facts: list[Fact],
+        metadata: Metadata,
+        guard: Guard | None = None,
     ) -> Executed:
         recorded = await self._log.append(
             key.account_id,
@@ -196,6 +206,7 @@ class Dialogues:
             ],
             expected=state.revision,
             metadata=metadata,
+            guard=guard,
         )
         state = fold(recorded, state)
         self._remember(key, state)

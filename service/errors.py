@@ -125,14 +125,6 @@ class TurnFailed(ServiceError):
         self.reference_id = reference_id
 
 
-class RateLimited(ServiceError):
-    """You have asked very often today. Please go on tomorrow."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__()
-        self.retry_after = retry_after
-
-
 class TooManyReplies(ServiceError):
     """too many replies are under way; try again in a moment"""
 

@@ -8,8 +8,14 @@ from service.access import Access
 from service.answers import raw_response, wants_string_ids
 from service.bodies import NoBody, read_body
 from service.errors import NotFound
-from service.quotas import Kind
-from service.requests import SERVICES, conversation_id, manager_of, metadata_of, record_read
+from service.requests import (
+    SERVICES,
+    conversation_id,
+    guard_of,
+    manager_of,
+    metadata_of,
+    record_read,
+)
 
 
 async def get_evaluation(request: web.Request) -> web.Response:
@@ -27,7 +33,7 @@ async def get_evaluation(request: web.Request) -> web.Response:
 async def post_evaluation(request: web.Request) -> web.Response:
     """POST …/conversations/:id/evaluation: a model evaluates the conversation."""
     services = request.app[SERVICES]
-    access = await _manager(request, "evaluation")
+    access = await _manager(request)
     await read_body(request, NoBody)
     number, learner = conversation_id(request), access.conversation_user_id
     assert learner is not None, "who manages a conversation has found it"
@@ -43,15 +49,15 @@ async def post_evaluation(request: web.Request) -> web.Response:
         deadline_at=services.deadline(),
     )
     metadata = metadata_of(request, access, asked.turn_id)
-    async with services.quotas.admitted(access, "evaluation", metadata):
-        first = await services.evaluations.begin(access.account_id, asked, metadata)
+    guard = guard_of(request, access, "evaluation")
+    first = await services.evaluations.begin(access.account_id, asked, metadata, guard)
     evaluation = await services.evaluations.result(first)
     await record_read(request, access, "evaluation", number, access.conversation_user_id)
     return _answer(request, number, evaluation)
 
 
-async def _manager(request: web.Request, limited: Kind | None = None) -> Access:
-    access = await manager_of(request, limited=limited)
+async def _manager(request: web.Request) -> Access:
+    access = await manager_of(request)
     if access.conversation_user_id is None:
         raise NotFound
     return access

@@ -10,8 +10,14 @@ from contextlib import suppress
 import structlog
 
 from eventstore.connections import AccountPool
-from eventstore.errors import AppendRefused, EventStoreError, WrongExpectedRevision
+from eventstore.errors import (
+    AppendRefused,
+    EventStoreError,
+    LimitReached,
+    WrongExpectedRevision,
+)
 from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.guards import Guard
 from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, Actor, Metadata, NewEvent, RecordedEvent
@@ -70,7 +76,7 @@ class Evaluations:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def begin(
-        self, account_id: int, asked: EvaluationRequested, metadata: Metadata
+        self, account_id: int, asked: EvaluationRequested, metadata: Metadata, guard: Guard
     ) -> RecordedEvent:
         """Has a conversation evaluated; the event that asks for it, when it is on disk.
 
@@ -84,7 +90,7 @@ class Evaluations:
         """
         first = await self._log.find_request(account_id, metadata)
         if first is None:
-            first = await self._begin(account_id, asked, metadata)
+            first = await self._begin(account_id, asked, metadata, guard)
         if (
             not isinstance(first.event, EvaluationRequested)
             or first.event.conversation_id != asked.conversation_id
@@ -138,7 +144,7 @@ class Evaluations:
                 await asyncio.wait(late)
 
     async def _begin(
-        self, account_id: int, asked: EvaluationRequested, metadata: Metadata
+        self, account_id: int, asked: EvaluationRequested, metadata: Metadata, guard: Guard
     ) -> RecordedEvent:
         if self._stopping:
             raise Stopping
@@ -154,11 +160,12 @@ class Evaluations:
                 [new],
                 expected=NO_STREAM,
                 metadata=metadata,
+                guard=guard,
             )
         except EventStoreError as error:
             self._owners.running.discard(asked.turn_id)
             # The database lets one request with a key in.
-            if isinstance(error, AppendRefused) and (
+            if isinstance(error, AppendRefused | LimitReached) and (
                 first := await self._log.find_request(account_id, metadata)
             ):
                 return first

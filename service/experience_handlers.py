@@ -11,7 +11,7 @@ from service.errors import NotFound
 from service.experience_bodies import read_changes, read_draft
 from service.experiences import Shown
 from service.pagination import link_header, wanted_page
-from service.requests import SERVICES, access_of, manager_of, metadata_of
+from service.requests import SERVICES, access_of, guard_of, manager_of, metadata_of
 from sql.loader import query
 
 _FIELDS = (
@@ -61,7 +61,11 @@ async def create_experience(request: web.Request) -> web.Response:
     access = await manager_of(request)
     draft = await read_draft(request)
     shown = await services.experiences.create(
-        access.account_id, access.course_id, draft, metadata_of(request, access, None)
+        access.account_id,
+        access.course_id,
+        draft,
+        metadata_of(request, access, None),
+        guard_of(request, access),
     )
     return json_response(_shown(request, access, shown), 201)
 
@@ -71,7 +75,11 @@ async def update_experience(request: web.Request) -> web.Response:
     access = await manager_of(request)
     changes = await read_changes(request)
     shown = await request.app[SERVICES].experiences.edit(
-        access.account_id, access.experience_id, changes, metadata_of(request, access, None)
+        access.account_id,
+        access.experience_id,
+        changes,
+        metadata_of(request, access, None),
+        guard_of(request, access),
     )
     return json_response(_shown(request, access, shown))
 
@@ -80,7 +88,10 @@ async def delete_experience(request: web.Request) -> web.Response:
     """DELETE …/ai_experiences/:id: it is gone for everybody; its conversations stay in the log."""
     access = await manager_of(request)
     shown = await request.app[SERVICES].experiences.delete(
-        access.account_id, access.experience_id, metadata_of(request, access, None)
+        access.account_id,
+        access.experience_id,
+        metadata_of(request, access, None),
+        guard_of(request, access),
     )
     return json_response(_shown(request, access, shown))
 

@@ -9,6 +9,7 @@ from eventstore.connections import AccountPool
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, Metadata, NewEvent, RecordedEvent
 from service.errors import Busy, KeyReused, NotFound
@@ -79,7 +80,12 @@ class Experiences:
         self._versions: dict[tuple[int, int, int], Experience] = {}
 
     async def create(
-        self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
+        self,
+        account_id: int,
+        course_id: int,
+        draft: ExperienceDraft,
+        metadata: Metadata,
+        guard: Guard | None = None,
     ) -> Shown:
         """Records a new experience; the one of the first time where the request was made before.
 
@@ -96,7 +102,7 @@ class Experiences:
             experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
         )
         try:
-            await self._append(account_id, created, NO_STREAM, metadata)
+            await self._append(account_id, created, NO_STREAM, metadata, guard)
         except AppendRefused:  # the database lets one request with a key in
             if first := await self._first_time(account_id, course_id, draft, metadata):
                 return first
@@ -104,7 +110,12 @@ class Experiences:
         return shown(created)
 
     async def edit(
-        self, account_id: int, experience_id: int, changes: ExperienceChanges, metadata: Metadata
+        self,
+        account_id: int,
+        experience_id: int,
+        changes: ExperienceChanges,
+        metadata: Metadata,
+        guard: Guard,
     ) -> Shown:
         """Records what is changed, if anything is; the experience after it.
 
@@ -119,11 +130,13 @@ class Experiences:
             if after == now:
                 return now
             with suppress(WrongExpectedRevision):
-                await self._append(account_id, _edited(after), revision, metadata)
+                await self._append(account_id, _edited(after), revision, metadata, guard)
                 return after
         raise Busy
 
-    async def delete(self, account_id: int, experience_id: int, metadata: Metadata) -> Shown:
+    async def delete(
+        self, account_id: int, experience_id: int, metadata: Metadata, guard: Guard
+    ) -> Shown:
         """Records that it is gone; the experience after that.
 
         Raises:
@@ -134,7 +147,7 @@ class Experiences:
             now, revision = await self._now(account_id, experience_id)
             event = ExperienceDeleted(experience_id=experience_id, course_id=now.course_id)
             with suppress(WrongExpectedRevision):
-                await self._append(account_id, event, revision, metadata)
+                await self._append(account_id, event, revision, metadata, guard)
                 return msgspec.structs.replace(now, workflow_state="deleted")
         raise Busy
 
@@ -170,6 +183,7 @@ class Experiences:
         event: ExperienceCreated | ExperienceEdited | ExperienceDeleted,
         expected: int,
         metadata: Metadata,
+        guard: Guard | None,
     ) -> None:
         await self._log.append(
             account_id,
@@ -177,6 +191,7 @@ class Experiences:
             [NewEvent(event=event)],
             expected=expected,
             metadata=metadata,
+            guard=guard,
         )
 
     async def _now(self, account_id: int, experience_id: int) -> tuple[Shown, int]:

@@ -13,7 +13,8 @@ from service.bodies import FeedbackBody, read_body
 from service.dialogue import Feedback
 from service.dialogues import DialogueKey
 from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound
-from service.requests import SERVICES, access_of, conversation_id, metadata_of
+from service.quotas import Kind
+from service.requests import SERVICES, access_of, conversation_id, guard_of, metadata_of
 from sql.loader import query
 
 
@@ -37,7 +38,7 @@ async def give_feedback(request: web.Request) -> web.Response:
         user_id=access.user_id,
         vote=vote,
     )
-    recorded = await _record(request, access, given, body.checked_text())
+    recorded = await _record(request, access, given, body.checked_text(), "feedback")
     return json_response({"feedback": feedback_answer(request, _shown(recorded))})
 
 
@@ -74,6 +75,7 @@ async def _record(
     access: Access,
     event: FeedbackGiven | FeedbackWithdrawn,
     text: str | None,
+    limited: Kind | None = None,
 ) -> RecordedEvent:
     """Records the event; a request that was made before leads to that of its first time."""
     services = request.app[SERVICES]
@@ -83,7 +85,7 @@ async def _record(
     new = NewEvent(event=event, content=text, subject_id=learner)
     metadata = metadata_of(request, access, None)
     try:
-        return await services.dialogues.note(key, new, metadata)
+        return await services.dialogues.note(key, new, metadata, guard_of(request, access, limited))
     except AlreadyAsked as repeat:
         if not _same(repeat.asked, event, text):
             raise KeyReused from None

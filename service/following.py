@@ -6,6 +6,7 @@ from contextlib import suppress
 import msgspec
 
 from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
+from eventstore.guards import Guard
 from eventstore.link import Link
 from eventstore.records import Metadata, RecordedEvent
 from service.commands import CancelTurn, CompleteConversation
@@ -94,19 +95,24 @@ class Following:
             raise TurnIsOver
         return await self._dialogues.at(_key(asked), end.event.revision)
 
-    async def complete(self, key: DialogueKey, conversation_id: int, metadata: Metadata) -> None:
+    async def complete(
+        self,
+        key: DialogueKey,
+        conversation_id: int,
+        metadata: Metadata,
+        guard: Guard | None,
+    ) -> None:
         """Ends the active conversation, after stopping a reply that is under way in it.
 
         Raises:
             NotFound: The conversation is not the active one.
             Busy: Somebody goes on with it without pause.
         """
-        stop = Stop(reason="conversation_completed", metadata=metadata)
+        stop = Stop(reason="conversation_completed", metadata=metadata, guard=guard)
         for _ in range(_TRIES):
             try:
-                await self._dialogues.execute(
-                    key, CompleteConversation(conversation_id=conversation_id), metadata
-                )
+                command = CompleteConversation(conversation_id=conversation_id)
+                await self._dialogues.execute(key, command, metadata, guard=guard)
             except TurnInProgress as busy:
                 turn = await self._dialogues.read_turn(
                     key.account_id, conversation_id, busy.turn_id
@@ -182,10 +188,10 @@ class Following:
         command = CancelTurn(turn_id=turn.turn_id, reason=stop.reason)
         with suppress(TurnIsOver):
             try:
-                await self._dialogues.execute(_key(asked), command, stop.metadata)
+                await self._dialogues.execute(_key(asked), command, stop.metadata, guard=stop.guard)
             except AlreadyAsked:  # by the owner, which shows now, or with something else meanwhile
                 metadata = msgspec.structs.replace(stop.metadata, idempotency_key=None)
-                await self._dialogues.execute(_key(asked), command, metadata)
+                await self._dialogues.execute(_key(asked), command, metadata, guard=stop.guard)
         return await self._end_in_log(asked)
 
 

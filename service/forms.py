@@ -1,6 +1,8 @@
-"""Forms as Canvas clients send them: nested keys, and whom an administrator acts as."""
+"""Bodies, and forms as Canvas clients send them: nested keys, and whom an administrator acts as."""
 
+import asyncio
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +13,10 @@ from service.errors import BadRequest
 FORM = "application/x-www-form-urlencoded"
 AS_USER = "as_user_id"
 
+BODY_TIMEOUT = web.AppKey("body_timeout", float)
+"""Seconds that a request's body may take to arrive."""
+
+_READERS = ("GET", "HEAD")
 _MAX_FIELDS = 1000
 _MAX_DEPTH = 10
 _SHOWN = 100
@@ -25,16 +31,33 @@ async def read_bytes(request: web.Request) -> bytes:
     Raises:
         BadRequest: It cannot be read.
         HTTPRequestEntityTooLarge: It is larger than the service takes.
+        HTTPRequestTimeout: It did not arrive in time.
     """
     if _TOO_LARGE in request:  # its rest, read now, would pass for the whole
         raise request[_TOO_LARGE]
     try:
-        return await request.read()
+        async with asyncio.timeout(request.app[BODY_TIMEOUT]):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     except web.HTTPRequestEntityTooLarge as error:
         request[_TOO_LARGE] = error
         raise
     except (web.RequestPayloadError, ConnectionError) as error:  # broken gzip; a client gone
         raise BadRequest("the body cannot be read") from error
+
+
+async def await_body(request: web.Request) -> None:
+    """Waits until the body of a request that writes is there, so that the checks come after it.
+
+    One that cannot be read is refused after them.
+
+    Raises:
+        HTTPRequestTimeout: It did not arrive in time.
+    """
+    if request.method not in _READERS:
+        with suppress(BadRequest, web.HTTPRequestEntityTooLarge):
+            await read_bytes(request)
 
 
 async def read_form(request: web.Request) -> dict[str, Any]:
@@ -43,7 +66,7 @@ async def read_form(request: web.Request) -> dict[str, Any]:
     Raises:
         BadRequest, HTTPRequestEntityTooLarge: As `read_bytes` and `parse_form`.
     """
-    if request.method in ("GET", "HEAD") or request.content_type != FORM:
+    if request.method in _READERS or request.content_type != FORM:
         return {}
     return parse_form(await read_bytes(request))
 
@@ -52,13 +75,18 @@ async def named_user(request: web.Request) -> str | None:
     """Whom a request asks to act as, in its form or its query; None for nobody.
 
     A form that cannot be read names nobody: it is refused after the checks.
+
+    Raises:
+        BadRequest: It names several.
     """
     try:
         form = await read_form(request)
     except (BadRequest, web.HTTPRequestEntityTooLarge):
         form = {}
-    wanted = form.get(AS_USER) or request.query.get(AS_USER)
-    return str(wanted) if wanted else None
+    named = {str(name) for name in (form.get(AS_USER), *request.query.getall(AS_USER, ())) if name}
+    if len(named) > 1:
+        raise BadRequest(f"{AS_USER} must name one user")
+    return named.pop() if named else None
 
 
 def parse_form(raw: bytes) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from service.requests import (
     SERVICES,
     access_of,
     conversation_id,
+    guard_of,
     metadata_of,
     note,
     own_dialogue,
@@ -80,7 +81,7 @@ async def _active_row(
 async def create_conversation(request: web.Request) -> web.StreamResponse:
     """POST …/conversations: the model opens a new conversation, which replaces the active one."""
     services = request.app[SERVICES]
-    access = await access_of(request, limited="create")
+    access = await access_of(request)
     await read_body(request, NoBody)
     turn_id = str(uuid7())
     metadata = metadata_of(request, access, turn_id)
@@ -98,15 +99,15 @@ async def create_conversation(request: web.Request) -> web.StreamResponse:
         deadline_at=services.deadline(),
         starting_message_id=str(uuid7()),
     )
-    async with services.quotas.admitted(access, "create", metadata):
-        live = await services.turns.begin(own_dialogue(access), command, metadata)
+    guard = guard_of(request, access, "create")
+    live = await services.turns.begin(own_dialogue(access), command, metadata, guard)
     return await _answer(request, access, live, 201)
 
 
 async def post_message(request: web.Request) -> web.StreamResponse:
     """POST …/conversations/:id/messages: the caller says something and the model answers."""
     services = request.app[SERVICES]
-    access = await access_of(request, limited="message")
+    access = await access_of(request)
     turn_id = str(uuid7())
     metadata = metadata_of(request, access, turn_id)
     # A repeated request is answered also where the conversation is over by now.
@@ -125,8 +126,8 @@ async def post_message(request: web.Request) -> web.StreamResponse:
         deadline_at=services.deadline(),
         if_revision=wanted_revisions(request, number),
     )
-    async with services.quotas.admitted(access, "message", metadata):
-        live = await services.turns.begin(own_dialogue(access), command, metadata)
+    guard = guard_of(request, access, "message")
+    live = await services.turns.begin(own_dialogue(access), command, metadata, guard)
     return await _answer(request, access, live, 200)
 
 
@@ -141,6 +142,7 @@ async def delete_conversation(request: web.Request) -> web.Response:
         DialogueKey(access.account_id, access.experience_id, learner),
         conversation_id(request),
         metadata_of(request, access, None),
+        guard_of(request, access),
     )
     return raw_response(_COMPLETED)
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from eventstore.guards import Guard
 from eventstore.records import Metadata
 from service.dialogue import Dialogue
 from service.dialogues import DialogueKey
@@ -23,10 +24,14 @@ Outcome = Dialogue | Exception
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants the turn to end now; `metadata` tells who, None where it is the service."""
+    """Somebody wants the turn to end now; `metadata` tells who, None where it is the service.
+
+    `guard` is what must still be so when it is recorded.
+    """
 
     reason: Literal["requested", "conversation_completed", "service_stopping"]
     metadata: Metadata | None = None
+    guard: Guard | None = None
 
 
 def without_key(stop: Stop | None) -> Stop | None:

@@ -8,6 +8,7 @@ from aiohttp import web
 from yarl import URL
 
 from eventstore.connections import AccountPool, Pool
+from eventstore.guards import Guard, Quota
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
 from service.access import Access, check, check_account, path_id
@@ -24,7 +25,7 @@ from service.keys import ACCESS, REQUEST_ID, SCOPE
 from service.learners.erasure import Erasure
 from service.learners.reads import Reads
 from service.learners.records import LearnerRecords
-from service.quotas import Kind, Quotas
+from service.quotas import Kind, Limits
 from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query
@@ -39,6 +40,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         pool: The service's own; a statement sees the rows of the account that it is given.
         workers: For what is asked before an account is known, or of no account.
+        limits: How often a user may ask in a day.
         models: Names of the models that are asked.
         owner: This process's number, written into the turns that it owns.
         budget: Time that an answer of a model may take.
@@ -52,7 +54,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     turns: Turns
     following: Following
     evaluations: Evaluations
-    quotas: Quotas
+    limits: Limits
     erasure: Erasure
     records: LearnerRecords
     reads: Reads
@@ -78,7 +80,6 @@ SERVICES = web.AppKey("services", Services)
 async def access_of(
     request: web.Request,
     conversation: str = "id",
-    limited: Kind | None = None,
     caller: Caller | None = None,
     everywhere: str | None = None,
 ) -> Access:
@@ -86,7 +87,6 @@ async def access_of(
 
     Args:
         conversation: The path's parameter that names the conversation.
-        limited: What is counted for the caller.
         caller: Whose request it is, where that is known already.
         everywhere: A scope that does as well, and makes its bearer an analyst in every course.
 
@@ -102,7 +102,6 @@ async def access_of(
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
         path_id(request, conversation),
-        limited,
     )
     access = check(
         caller,
@@ -130,7 +129,7 @@ async def account_access_of(request: web.Request, scope: str | None = None) -> A
     services = request.app[SERVICES]
     caller = await services.callers.of(request)
     row = await services.pool.fetchrow(
-        caller.account_id, query("get_access"), *caller.arguments(), None, None, None, None
+        caller.account_id, query("get_access"), *caller.arguments(), None, None, None
     )
     access = check_account(caller, row, scope or request[SCOPE], explicit=scope is not None)
     await services.callers.admit(services.pool, caller, access.user_id)
@@ -138,16 +137,14 @@ async def account_access_of(request: web.Request, scope: str | None = None) -> A
     return access
 
 
-async def manager_of(
-    request: web.Request, conversation: str = "id", limited: Kind | None = None
-) -> Access:
+async def manager_of(request: web.Request, conversation: str = "id") -> Access:
     """The caller, who must be a manager of the course.
 
     Raises:
         NotAuthorized: They are not.
         ServiceError: The first check that fails.
     """
-    access = await access_of(request, conversation, limited)
+    access = await access_of(request, conversation)
     if not access.manages:
         raise NotAuthorized
     return access
@@ -199,6 +196,20 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Me
         correlation_id=turn_id,
         idempotency_key=idempotency_key(request),
     )
+
+
+def guard_of(request: web.Request, access: Access, limited: Kind | None = None) -> Guard:
+    """What must still be so when that is recorded which the request leads to.
+
+    Args:
+        limited: What it counts as, where a user may do it so many times in a day.
+    """
+    assert access.guard is not None, "a request that writes was checked for writing"
+    if limited is None:
+        return access.guard
+    most = request.app[SERVICES].limits.of(limited)
+    quota = Quota(user_id=access.user_id, kind=limited, most=most)
+    return msgspec.structs.replace(access.guard, limit=quota)
 
 
 async def record_read(

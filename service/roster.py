@@ -61,7 +61,10 @@ def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
 async def import_roster(
     connection: Connection, account_id: int, enrollments: list[Enrollment]
 ) -> None:
-    """Adds or changes these users and enrollments, all in one transaction."""
+    """Adds or changes these users and enrollments, all in one transaction.
+
+    When it returns, nothing is recorded any more that rests on roles of before.
+    """
     courses = sorted({e.course_id for e in enrollments})
     async with connection.transaction():
         # The plans of the foreign keys' checks are kept from the first row on.
@@ -74,6 +77,8 @@ async def import_roster(
             query("upsert_enrollment"),
             [(account_id, e.course_id, e.user_id, e.role, e.status) for e in enrollments],
         )
+    # Not inside: it would hold up all appends, and an erasure and we would wait for each other.
+    await connection.execute(query("await_appends"), account_id)
 
 
 def _check_columns(found: Iterable[str] | None) -> None:

@@ -23,7 +23,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         prices: A price table of one's own.
         max_context_tokens: Bound of what a model is given of a long conversation, as estimated.
         max_replies: Replies under way at most, in one process.
-        max_creates, max_messages, max_evaluations: Of one user in a day at most.
+        max_creates, max_messages, max_evaluations, max_feedback: Of one user in a day at most.
+        body_timeout: Seconds that the body of a request may take to arrive.
         cors_origins: Sites whose pages may call the API, separated by spaces or commas.
         jwt: A file that tells whose identity providers' tokens are taken.
         max_attempts: Requests to each model for one answer.
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_creates: Annotated[int, msgspec.Meta(ge=0)] = 100
     max_messages: Annotated[int, msgspec.Meta(ge=0)] = 1_000
     max_evaluations: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    max_feedback: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    body_timeout: Seconds = 60.0
     cors_origins: str = ""
     jwt: Path | None = None
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
@@ -96,6 +99,8 @@ _VARIABLES = {
     "max_creates": "COLLOQUY_MAX_CREATES",
     "max_messages": "COLLOQUY_MAX_MESSAGES",
     "max_evaluations": "COLLOQUY_MAX_EVALUATIONS",
+    "max_feedback": "COLLOQUY_MAX_FEEDBACK",
+    "body_timeout": "COLLOQUY_BODY_TIMEOUT",
     "cors_origins": "COLLOQUY_CORS_ORIGINS",
     "jwt": "COLLOQUY_JWT",
     "max_attempts": "COLLOQUY_MAX_ATTEMPTS",

@@ -67,5 +67,10 @@ async def list_tokens(connection: Connection, account_id: int) -> list[TokenInfo
 
 
 async def revoke_token(connection: Connection, account_id: int, token_id: int) -> bool:
-    """Ends a token at once; whether there was such a token that still worked."""
-    return bool(await connection.fetchval(query("revoke_token"), account_id, token_id))
+    """Ends a token; whether there was such a token that still worked.
+
+    What was asked with it and is not on record by now is refused.
+    """
+    async with connection.transaction():
+        await connection.execute(query("await_appends"), account_id)
+        return bool(await connection.fetchval(query("revoke_token"), account_id, token_id))

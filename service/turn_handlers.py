@@ -14,7 +14,14 @@ from service.conditional import NOTHING
 from service.errors import NotFound
 from service.event_stream import last_event_id, stream_turn
 from service.live_turn import Stop
-from service.requests import SERVICES, access_of, conversation_id, metadata_of, record_read
+from service.requests import (
+    SERVICES,
+    access_of,
+    conversation_id,
+    guard_of,
+    metadata_of,
+    record_read,
+)
 
 
 async def get_turn_stream(request: web.Request) -> web.StreamResponse:
@@ -32,7 +39,7 @@ async def cancel_turn(request: web.Request) -> web.Response:
     asked = await _asked(request, access)
     await read_body(request, NoBody)
     metadata = metadata_of(request, access, asked.metadata.correlation_id)
-    stop = Stop(reason="requested", metadata=metadata)
+    stop = Stop(reason="requested", metadata=metadata, guard=guard_of(request, access))
     dialogue = await request.app[SERVICES].following.cancel(asked, stop)
     await _record(request, access, asked)
     if dialogue.active is None:

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import structlog
 
-from eventstore.errors import AppendRefused, EventStoreError
+from eventstore.errors import AppendRefused, EventStoreError, GuardBroken
 from eventstore.records import Actor
 from service.commands import (
     Assessed,
@@ -20,7 +20,7 @@ from service.commands import (
 from service.dialogues import Dialogues, Executed
 from service.errors import AlreadyAsked, ServiceError
 from service.live_turn import LiveTurn, Stop, without_key
-from service.model.errors import INTERNAL_ERROR
+from service.model.errors import CANCELLED, INTERNAL_ERROR
 from service.tutor import Started
 
 log = structlog.get_logger("colloquy.turns")
@@ -51,11 +51,14 @@ class TurnRecords:
             # The stop's key is in the log: it was carried out over our head, which shows now, or
             # it came with something else meanwhile.
             return await self._record(started, ending, without_key(live.stop))
+        except GuardBroken as error:
+            # Whoever stopped it may not any more. It is over all the same, but not by their doing.
+            log.warning("stop_refused", changed=error.changed)
+            return await self._record(started, _failed(started, CANCELLED, "the stop was refused"))
         except AppendRefused as error:
             # What cannot be stored must not leave the turn without an end.
             log.error("reply_refused", error=str(error))
-            failure = Failure(code=INTERNAL_ERROR, detail="append refused")
-            return await self._record(started, FailTurn(turn_id=started.turn.id, failure=failure))
+            return await self._record(started, _failed(started, INTERNAL_ERROR, "append refused"))
 
     async def assessment(
         self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
@@ -90,4 +93,12 @@ class TurnRecords:
                 real_user_id=None,
                 idempotency_key=None,
             )
-        return await self._dialogues.execute(started.key, command, metadata, known=started.dialogue)
+        return await self._dialogues.execute(
+            *(started.key, command, metadata),
+            known=started.dialogue,
+            guard=stop.guard if by_person and stop else None,
+        )
+
+
+def _failed(started: Started, code: str, detail: str) -> FailTurn:
+    return FailTurn(turn_id=started.turn.id, failure=Failure(code=code, detail=detail))

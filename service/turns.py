@@ -11,7 +11,8 @@ import msgspec
 import structlog
 
 from eventstore.connections import DATABASE_ERRORS
-from eventstore.errors import AppendRefused
+from eventstore.errors import AppendRefused, LimitReached
+from eventstore.guards import Guard
 from eventstore.records import Metadata
 from service.commands import (
     Assessed,
@@ -86,7 +87,9 @@ class Turns:
         self._late: set[asyncio.Task[None]] = set()
         self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
 
-    async def begin(self, key: DialogueKey, command: Question, metadata: Metadata) -> LiveTurn:
+    async def begin(
+        self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
+    ) -> LiveTurn:
         """Records the question and lets the model speak; returns when the question is on disk.
 
         The turn goes on whatever becomes of the caller. A request that was made before, by its
@@ -99,12 +102,14 @@ class Turns:
             EventStoreError: The question could not be recorded.
         """
         try:
-            return await self._begin(key, command, metadata)
+            return await self._begin(key, command, metadata, guard)
         except AlreadyAsked as repeat:
             check_repeat(repeat.asked, command)
             return await self._following.follow(repeat.asked)
 
-    async def _begin(self, key: DialogueKey, command: Question, metadata: Metadata) -> LiveTurn:
+    async def _begin(
+        self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
+    ) -> LiveTurn:
         try:
             self.check_room()
         except TooManyReplies:
@@ -117,7 +122,7 @@ class Turns:
             own=True,
             key=key,
         )
-        _spawn(self._owned, self._own(live, key, command, metadata))
+        _spawn(self._owned, self._own(live, key, command, metadata, guard))
         await live.accepted()
         return live
 
@@ -156,23 +161,33 @@ class Turns:
             await asyncio.wait(under_way, timeout=left)
 
     async def _own(
-        self, live: LiveTurn, key: DialogueKey, command: Question, metadata: Metadata
+        self,
+        live: LiveTurn,
+        key: DialogueKey,
+        command: Question,
+        metadata: Metadata,
+        guard: Guard,
     ) -> None:
         structlog.contextvars.bind_contextvars(
             turn_id=command.turn_id, conversation_id=command.conversation_id
         )
         try:
-            await self._run(live, key, command, metadata)
+            await self._run(live, key, command, metadata, guard)
         finally:
             self._owners.running.discard(command.turn_id)
 
     async def _run(
-        self, live: LiveTurn, key: DialogueKey, command: Question, metadata: Metadata
+        self,
+        live: LiveTurn,
+        key: DialogueKey,
+        command: Question,
+        metadata: Metadata,
+        guard: Guard,
     ) -> None:
         # Whoever finds the question in the log finds the turn here, so it comes first.
         self._live.add(live)
         try:
-            executed = await self._dialogues.execute(key, command, metadata)
+            executed = await self._dialogues.execute(key, command, metadata, guard=guard)
         except Exception as error:
             self._live.discard(live)
             live.refuse(await self._why_refused(key, metadata, error))
@@ -192,7 +207,7 @@ class Turns:
         self, key: DialogueKey, metadata: Metadata, error: Exception
     ) -> Exception:
         """The database lets one request with a key in; of two at once the other was refused."""
-        if isinstance(error, AppendRefused):
+        if isinstance(error, AppendRefused | LimitReached):
             try:
                 await self._dialogues.refuse_repeat(key.account_id, metadata)
             except (AlreadyAsked, *DATABASE_ERRORS) as known:

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import msgspec
 
 from eventstore.batch import arguments, new_item
 from eventstore.connections import KEPT_PLANS, Connection, Role, connect
+from eventstore.guards import Guard, Quota
 from eventstore.log import EventLog
 from projections import runner
 from projections.definitions import Definition
@@ -115,6 +117,20 @@ class School:
         self._head = stored[-1].position
 
 
+def guard_of(learner: Learner) -> Guard:
+    """All that a guard can have, of a learner of the school; it holds."""
+    return Guard(
+        position=_SPARE,
+        streams=(f"learner-{learner.user_id}", "experience-7"),
+        token_id=learner.user_id - 1,
+        subject=f"user-{learner.user_id}",
+        user_id=learner.user_id,
+        course_id=1,
+        role="learner",
+        limit=Quota(user_id=learner.user_id, kind="message", most=_SPARE),
+    )
+
+
 def _conversation(learner: Learner, exchanges: int) -> list[Step]:
     """One that stays active, with a message that was not answered and a vote."""
     steps = [learner.asks_to_open(), learner.opens_with_more()]
@@ -135,9 +151,16 @@ class Session:
         self._connection = connection
         self._prepared: set[str] = set()
 
-    async def append(self, *steps: Step) -> Cost:
-        """What one batch costs, with an item for each of these steps. It is taken back."""
-        items = [new_item(ACCOUNT, s.stream, None, s.events, BY_LEARNER) for s in steps]
+    async def append(self, *steps: Step, guards: Sequence[Guard] = ()) -> Cost:
+        """What one batch costs, with an item for each of these steps. It is taken back.
+
+        Args:
+            guards: One for each step, or none.
+        """
+        items = [
+            new_item(ACCOUNT, step.stream, None, step.events, BY_LEARNER, guard)
+            for step, guard in zip_longest(steps, guards)
+        ]
         return await self._cost(_EXPLAIN + query("append_events"), *arguments(items))
 
     async def read(self, name: str, values: str) -> Cost:

@@ -21,8 +21,11 @@ async def link_identity(
 ) -> None:
     """From now on the provider's tokens for `subject` are this user's.
 
+    When it returns, nothing is recorded any more for whose they were before.
+
     Raises:
         UnknownUser: The account has no such user.
     """
     if await connection.fetchval(query("upsert_identity"), account_id, subject, user_id) is None:
         raise UnknownUser(f"user {user_id} is not in the roster: import them first")
+    await connection.execute(query("await_appends"), account_id)

@@ -1,6 +1,7 @@
 """What a provider's token says of who makes a request, by the mapping of the settings."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         user_id: The user's number; None where `subject` is looked up.
         roles: By course; None: the roster says.
+        until: When the token ceases to be valid.
     """
 
     account_id: int
@@ -26,10 +28,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     scopes: tuple[str, ...] = ()
     roles: Mapping[int, str] | None = None
+    until: datetime | None = None
 
 
-def read_claims(claims: Mapping[str, Any], issuer: Issuer) -> Claimed:
+def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> Claimed:
     """Whom the claims of a token, whose signature holds, are about.
+
+    Args:
+        skew: Seconds that clocks may differ.
 
     Raises:
         TokenRefused: A claim that the settings name is missing or of another form.
@@ -41,7 +47,16 @@ def read_claims(claims: Mapping[str, Any], issuer: Issuer) -> Claimed:
         subject=_subject(claims.get(names.subject)) if names.subject else None,
         scopes=_scopes(claims.get(names.scopes)) if names.scopes else (),
         roles=_roles(claims.get(names.courses), issuer.roles) if names.courses else None,
+        until=_until(claims["exp"], skew),
     )
+
+
+def _until(expiry: Any, skew: float) -> datetime | None:
+    """None for a time beyond the calendar."""
+    try:
+        return datetime.fromtimestamp(int(expiry) + skew, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _account(claims: Mapping[str, Any], issuer: Issuer) -> int:

@@ -11,10 +11,11 @@ from contextlib import suppress
 import asyncpg
 import msgspec
 
-from eventstore.codec import encode
+from eventstore.codec import encode, encode_guard
 from eventstore.connections import AccountPool
-from eventstore.errors import WrongExpectedRevision
+from eventstore.errors import GuardBroken, WrongExpectedRevision
 from eventstore.events import EvaluationFailed, EvaluationRequested
+from eventstore.guards import Guard
 from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.records import Metadata, NewEvent
@@ -60,7 +61,7 @@ class Erasure:
 
     Args:
         log: Where evaluations that are under way are ended.
-        pool: For the database's own part; its role may execute `erase_learner_v1`.
+        pool: For the database's own part; its role may execute `erase_learner_v2`.
         dialogues: Tells what is under way.
         following: Stops it.
         forgetting: Has every process forget.
@@ -98,13 +99,22 @@ class Erasure:
         holds = await self._pool.fetch(account_id, query("list_open_holds"), account_id, user_id)
         return Inventory(user_id=user_id, holds=tuple(h["hold_id"] for h in holds), **dict(row))
 
-    async def erase(self, account_id: int, user_id: int, reason: str, metadata: Metadata) -> Erased:
+    async def erase(
+        self,
+        account_id: int,
+        user_id: int,
+        reason: str,
+        metadata: Metadata,
+        guard: Guard | None = None,
+    ) -> Erased:
         """Erases a learner; when it returns, that is on disk and this process has forgotten them.
 
         Args:
             reason: Why, in words that name nobody.
+            guard: What must still be so when it is recorded.
 
         Raises:
+            GuardBroken: It is so no more; nothing was removed.
             LegalHold: A hold covers the learner; nothing was removed.
             UnknownUser: The account has no such user.
             ViewsBeingRebuilt: A view that has texts is being rebuilt; nothing was removed.
@@ -113,8 +123,8 @@ class Erasure:
         metadata = msgspec.structs.replace(metadata, idempotency_key=None)
         await self._refuse_held(account_id, user_id)
         for _ in range(_TRIES):
-            await self._end_all(account_id, user_id, metadata)
-            if erased := await self._try_erase(account_id, user_id, reason, metadata):
+            await self._end_all(account_id, user_id, metadata, guard)
+            if erased := await self._try_erase(account_id, user_id, reason, metadata, guard):
                 return erased
         raise Busy(f"user {user_id} is being answered again and again; try again")
 
@@ -125,10 +135,16 @@ class Erasure:
             raise LegalHold(user_id, [row["hold_id"] for row in rows])
 
     async def _try_erase(
-        self, account_id: int, user_id: int, reason: str, metadata: Metadata
+        self,
+        account_id: int,
+        user_id: int,
+        reason: str,
+        metadata: Metadata,
+        guard: Guard | None,
     ) -> Erased | None:
         """None where somebody is being answered again."""
-        row = await self._once_rebuilt(account_id, user_id, reason, encode(metadata))
+        held_to = encode_guard(guard) if guard else None
+        row = await self._once_rebuilt(account_id, user_id, reason, encode(metadata), held_to)
         match row["outcome"]:
             case "unknown":
                 raise UnknownUser(f"there is no user {user_id}")
@@ -136,21 +152,21 @@ class Erasure:
                 raise LegalHold(user_id, row["holds"])
             case "answering":
                 return None
+            case "token" | "role" | "stream" as changed:
+                raise GuardBroken(changed)
         self._link.ring(account_id)
         self._forgetting.tell(account_id, user_id)
         counts = {name: row[name] for name in Erased.__struct_fields__ if name != "user_id"}
         return Erased(user_id=user_id, **counts)
 
-    async def _once_rebuilt(
-        self, account_id: int, user_id: int, reason: str, metadata: str
-    ) -> asyncpg.Record:
+    async def _once_rebuilt(self, account_id: int, *arguments: int | str | None) -> asyncpg.Record:
         """What the database says; a rebuild of a view is waited for, though not for long."""
         give_up = asyncio.get_running_loop().time() + _PAUSE * _TRIES
         while True:
             async with self._pool.acquire(account_id) as connection:
                 row = await connection.fetchrow(
                     query("erase_learner"),
-                    *(account_id, user_id, reason, metadata),
+                    *(account_id, *arguments),
                     timeout=_PATIENCE,
                 )
             assert row is not None
@@ -160,30 +176,34 @@ class Erasure:
                 raise ViewsBeingRebuilt
             await asyncio.sleep(_PAUSE)
 
-    async def _end_all(self, account_id: int, user_id: int, metadata: Metadata) -> None:
+    async def _end_all(
+        self, account_id: int, user_id: int, metadata: Metadata, guard: Guard | None
+    ) -> None:
         """Ends what is under way for a learner, and completes their conversations."""
         for row in await self._pool.fetch(
             account_id, query("list_learners_active"), account_id, user_id
         ):
             key = DialogueKey(account_id, row["experience_id"], user_id)
             with suppress(NotFound):
-                await self._following.complete(key, row["conversation_id"], metadata)
+                await self._following.complete(key, row["conversation_id"], metadata, guard)
         for row in await self._pool.fetch(
             account_id, query("list_learners_turns"), account_id, user_id
         ):
             if is_evaluation(row["stream"]):
-                await self._end_evaluation(account_id, row["stream"], metadata)
+                await self._end_evaluation(account_id, row["stream"], metadata, guard)
             else:
                 key = DialogueKey.of_stream(account_id, row["stream"])
-                await self._end_turn(key, metadata)
+                await self._end_turn(key, Stop(reason="requested", metadata=metadata, guard=guard))
 
-    async def _end_turn(self, key: DialogueKey, metadata: Metadata) -> None:
+    async def _end_turn(self, key: DialogueKey, stop: Stop) -> None:
         asked = await self._dialogues.asked(key)
         if asked is not None:
             with suppress(TurnIsOver):
-                await self._following.cancel(asked, Stop(reason="requested", metadata=metadata))
+                await self._following.cancel(asked, stop)
 
-    async def _end_evaluation(self, account_id: int, stream: str, metadata: Metadata) -> None:
+    async def _end_evaluation(
+        self, account_id: int, stream: str, metadata: Metadata, guard: Guard | None
+    ) -> None:
         """Over the head of who asks the model, who can then record nothing any more."""
         first = (await self._log.read_stream(account_id, stream))[0]
         asked = first.event
@@ -193,5 +213,10 @@ class Erasure:
         )
         with suppress(WrongExpectedRevision):
             await self._log.append(
-                account_id, stream, [NewEvent(event=ended)], expected=1, metadata=metadata
+                account_id,
+                stream,
+                [NewEvent(event=ended)],
+                expected=1,
+                metadata=metadata,
+                guard=guard,
             )

@@ -11,7 +11,7 @@ from service.content_negotiation import prefers
 from service.errors import NotAuthorized, NotFound, UnknownUser
 from service.learners.page import SECURITY_POLICY, record_page
 from service.learners.records import with_string_ids
-from service.requests import SERVICES, account_access_of, metadata_of
+from service.requests import SERVICES, account_access_of, guard_of, metadata_of
 
 
 async def erase_learner(request: web.Request) -> web.Response:
@@ -26,7 +26,7 @@ async def erase_learner(request: web.Request) -> web.Response:
     metadata = metadata_of(request, access, None)
     try:
         erased = await request.app[SERVICES].erasure.erase(
-            access.account_id, user_id, reason, metadata
+            access.account_id, user_id, reason, metadata, guard_of(request, access)
         )
     except UnknownUser:
         raise NotFound from None

@@ -32,6 +32,7 @@ _PROBLEMS: dict[int, tuple[type[msgspec.Struct], ...]] = {
     401: (shapes.NoToken, shapes.BadToken),
     403: (shapes.Forbidden,),
     404: (shapes.Problem,),
+    408: (shapes.Problem,),
     409: (shapes.TurnProblem, shapes.HoldProblem, shapes.CodedProblem),
     412: (shapes.Problem,),
     413: (shapes.Problem,),

@@ -23,7 +23,7 @@ _OWNER = "the conversation's owner, or a manager of the course"
 _MANAGER = "a manager of the course: teacher, ta or designer"
 _MEMBER = "a member of the course"
 _POST = ("Idempotency-Key",)
-_POSTED = (400, 413, 415, 422)
+_POSTED = (400, 408, 413, 415, 422)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
@@ -127,7 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=FeedbackBody,
         answers=(shapes.FeedbackGivenAnswer,),
         headers=_POST,
-        refuses=_POSTED,
+        refuses=(*_POSTED, 429),
     ),
     Operation(
         method="DELETE",
@@ -232,7 +232,7 @@ OPERATIONS: tuple[Operation, ...] = (
         who=_MANAGER,
         body=ExperienceBody,
         answers=(shapes.ManagersExperience,),
-        refuses=(400, 413, 415),
+        refuses=(400, 408, 413, 415),
     ),
     Operation(
         method="DELETE",
@@ -255,7 +255,7 @@ OPERATIONS: tuple[Operation, ...] = (
         who="an administrator of the account, acting as nobody else",
         body=ErasureBody,
         answers=(shapes.ErasedAnswer,),
-        refuses=(400, 409, 413, 415, 422),
+        refuses=(400, 408, 409, 413, 415, 422),
     ),
     Operation(
         method="GET",

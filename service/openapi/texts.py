@@ -21,7 +21,8 @@ answer's type stays `application/json`), but in audit and analytics. Ids of mess
 votes are UUIDs. What cannot be an id is not found. **Times** are ISO 8601 in UTC, ending in `Z`.
 
 **Order of checks.** Token, scope, course, experience, conversation, then the request itself.
-Somebody else's conversation is not found.
+Somebody else's conversation is not found. A token that is nobody's is refused at once; all else is
+checked when the whole body is there, and again in the transaction that records the request.
 
 **Request ids.** `X-Request-Id` of a request is taken over where it is a UUID (five groups of hex
 digits with hyphens); else the service makes one. Every answer has it.
@@ -46,6 +47,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     401: ("Unauthenticated", "There is no token, or it is wrong, expired, or without the scope."),
     403: ("Forbidden", "The token's user is no member of the course, or may not do that."),
     404: ("NotFound", "There is no such thing for this caller."),
+    408: ("RequestTimeout", "The body did not arrive in time."),
     409: ("Conflict", "A reply is under way, was stopped, or is over; or a hold forbids it."),
     412: ("PreconditionFailed", "The conversation has moved on since the ETag of `If-Match`."),
     413: ("TooLarge", "The body is over 1 MiB."),

@@ -5,8 +5,7 @@ SELECT t.token_id, w.real_user_id, w.user_id, t.scopes, t.admin,
        coalesce(t.revoked_at IS NOT NULL OR t.expires_at <= now(), false) AS stale,
        c.course_id IS NOT NULL AS course_exists, c.course_id, m.role,
        x.experience_id, x.workflow_state AS experience_state, x.version AS experience_version,
-       v.user_id AS conversation_user_id, v.workflow_state AS conversation_state,
-       q.requests AS used
+       v.user_id AS conversation_user_id, v.workflow_state AS conversation_state, h.position
   FROM (VALUES (1)) one
   LEFT JOIN tokens t ON t.token_hash = $2 AND t.account_id = $1
   LEFT JOIN users o ON o.account_id = $1 AND o.user_id = $5
@@ -30,8 +29,4 @@ SELECT t.token_id, w.real_user_id, w.user_id, t.scopes, t.admin,
        SELECT r.user_id, r.workflow_state, r.experience_id FROM read.conversations r
         WHERE r.account_id = $1 AND r.conversation_id = $8
        OFFSET 0) v ON v.experience_id = $7
-  LEFT JOIN LATERAL (
-       SELECT r.requests FROM read.request_counts r
-        WHERE r.account_id = $1 AND r.user_id = w.user_id
-          AND r.day = (now() AT TIME ZONE 'UTC')::date AND r.kind = $9
-       OFFSET 0) q ON true
+  LEFT JOIN log_heads h ON h.account_id = $1

@@ -99,7 +99,7 @@ async def test_the_events_of_a_batch_are_counted_on_by_stream() -> None:
     """… so that appends to one stream share a commit and need not be taken apart."""
     batch = [item("a", events=2), item("b"), item("a", events=3), item("b"), item("a")]
     assert offsets(batch) == [1, 1, 3, 2, 6]
-    assert arguments(batch)[3:5] == ([1, 1, 2, 3, 3, 3, 4, 5], [1, 2, 1, 3, 4, 5, 2, 6])
+    assert arguments(batch)[4:6] == ([1, 1, 2, 3, 3, 3, 4, 5], [1, 2, 1, 3, 4, 5, 2, 6])
 
 
 async def test_an_append_without_events_is_refused() -> None:

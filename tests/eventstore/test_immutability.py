@@ -108,8 +108,10 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "find_position_v1",
         "replay_conversation_v1",
         "append_events_v1",
+        "append_events_v2",
         "event_line_v1",
         "erase_learner_v1",
+        "erase_learner_v2",
         "expire_texts_v1",
         "next_id_v1",
     }

@@ -28,7 +28,7 @@ from tests.eventstore.waiting import appends_wait, eventually
 KILL_LANES = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid()
-   AND query ~ 'append_events_v1|Which of these events'
+   AND query ~ 'append_events_v2|Which of these events'
 """
 LOCKS_ON_HEADS = """
 SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database

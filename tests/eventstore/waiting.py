@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 WAITING_APPENDS = """
 SELECT count(*) FROM pg_stat_activity
- WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%append_events_v1%'
+ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%append_events_v2%'
 """
 
 

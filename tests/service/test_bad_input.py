@@ -19,6 +19,7 @@ from tests.running import (
     messages_of,
     running_service,
 )
+from tests.service.raw_http import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -464,6 +465,53 @@ async def test_a_client_that_goes_away_in_mid_body_changes_nothing(
     writer.transport.abort()
     assert (await service.call("GET", "/readyz"))[0] == 200
     assert await service.head() == head
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key", "Last-Event-ID", "Origin"])
+async def test_a_header_that_may_be_read_in_two_ways_is_refused(
+    service: Service, name: str
+) -> None:
+    """Who stands before the service may have read the other."""
+    head = await service.head()
+    token = f"Authorization: Bearer {service.tokens[str(LEARNER)]}\r\n"
+    twice = token * 2 if name == "Authorization" else f"{token}{name}: 5\r\n{name.lower()}: 6\r\n"
+    for path in (CONVERSATIONS, "/healthz"):
+        answer = await exchange(
+            service, f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{twice}\r\n".encode()
+        )
+        assert answer.startswith(b"HTTP/1.1 400 "), answer
+        assert f"{name} must be given once".encode() in answer
+    assert await service.head() == head
+
+
+async def test_a_body_that_does_not_come_ends_the_request(server_url: str) -> None:
+    """With the contract's error, whatever of it came; and nothing is appended."""
+    async with (
+        cloned_database(server_url) as database_url,
+        running_service(database_url, body_timeout=0.3) as service,
+        connected(service) as raw,
+    ):
+        await raw.ask("POST", CONVERSATIONS, service.tokens[str(LEARNER)], length=1000)
+        await raw.send(b'{"x": ')
+        answer = await raw.answer()
+        assert (answer.status, answer.headers["connection"]) == (408, "close")
+        assert answer.json == {
+            "error": "the body did not arrive in time",
+            "reference_id": answer.headers["x-request-id"],
+        }
+        assert await service.active() == {}
+
+
+async def test_a_body_that_comes_slowly_is_waited_for(service: Service) -> None:
+    body = b'{"message": "slow"}'
+    conversation = await service.open()
+    async with connected(service) as raw:
+        path = messages_of(conversation["id"])
+        await raw.ask("POST", path, service.tokens[str(LEARNER)], length=len(body))
+        for byte in body:
+            await raw.send(bytes([byte]))
+            await asyncio.sleep(0.05)
+        assert (await raw.answer()).status == 200
 
 
 async def test_headers_that_are_no_text_are_no_trouble(service: Service) -> None:

@@ -29,6 +29,7 @@ from service.identity.trust import read_trust
 from service.roster import Enrollment, import_roster
 from service.tokens import create_token
 from tests.running import CONVERSATIONS, LEARNER, TEACHER, Service, eventually, running_service
+from tests.service.test_authority import BY_OPERATOR, ERASE, appends_held, stands_before
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 NEXT_KEY = rsa.generate_private_key(65537, 2048)
@@ -411,6 +412,28 @@ async def test_a_subject_is_looked_up_among_the_accounts_identities(
         await service.refused(
             401, INVALID, "GET", CONVERSATIONS, user=None, headers=bearer(token(sub=str(LEARNER)))
         )
+
+
+@pytest.mark.parametrize(("claim", "status"), [('subject = "sub"', 401), ('user_id = "user"', 503)])
+async def test_a_user_who_is_erased_while_they_ask_says_nothing_more(
+    claim: str, status: int, database_url: str, provider: Provider, tmp_path: Path
+) -> None:
+    """Their provider's token stays valid, and nothing of ours tells of it but the log."""
+    file = trust_file(tmp_path, provider, claim)
+    async with running_service(database_url, jwt=file) as service:
+        connection = await connect(database_url)
+        await link_identity(connection, 1, "ada@example.edu", LEARNER)
+        await connection.close()
+        headers = bearer(token(sub="ada@example.edu", user=LEARNER))
+        head = await service.head()
+        async with appends_held(service) as holder:
+            asking = asyncio.create_task(
+                service.call("POST", CONVERSATIONS, user=None, headers=headers)
+            )
+            await stands_before(service, asking)
+            assert await holder.fetchval(ERASE, LEARNER, BY_OPERATOR) == "erased"
+        assert (await asking)[0] == status
+        assert {e.stream for e in await service.history(head)} == {f"learner-{LEARNER}"}
 
 
 async def test_an_issuer_never_speaks_for_another_institution(

@@ -98,6 +98,20 @@ async def test_the_log_line_has_both_and_others_have_no_such_field(service: Serv
     assert "real_user_id" not in plain
 
 
+async def test_of_two_names_neither_is_taken(service: Service) -> None:
+    """In the query, or one in the query and another in the form."""
+    both = f"{CONVERSATIONS}?as_user_id={LEARNER}&as_user_id=102"
+    assert (await service.call("GET", both, user=None, headers=by(service, "admin")))[0] == 400
+    status, _ = await service.call(
+        "POST",
+        f"{CONVERSATIONS}?as_user_id={LEARNER}",
+        user=None,
+        headers=by(service, "admin"),
+        data=acting_as(102),
+    )
+    assert status == 400
+
+
 async def test_without_as_user_id_an_administrator_is_who_they_are(service: Service) -> None:
     head = await service.head()
     for query in ("", "?as_user_id="):

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from service import quotas
 from tests.running import (
     API,
     CONVERSATIONS,
@@ -20,6 +20,7 @@ from tests.running import (
     running_service,
 )
 from tests.service.histories import types_of
+from tests.service.raw_http import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -33,7 +34,12 @@ SPENT = {
     "code": "rate_limited",
     "retryable": True,
 }
-LIMITS = {"max_creates": LIMIT, "max_messages": LIMIT, "max_evaluations": LIMIT}
+LIMITS = {
+    "max_creates": LIMIT,
+    "max_messages": LIMIT,
+    "max_evaluations": LIMIT,
+    "max_feedback": LIMIT,
+}
 COUNTS = "SELECT coalesce(sum(requests), 0)::bigint FROM read.request_counts WHERE user_id = $1"
 TO_YESTERDAY = "UPDATE read.request_counts SET day = day - 1 WHERE user_id = $1"
 DRAFT = {
@@ -203,9 +209,55 @@ async def test_the_limit_is_exact_with_many_at_once_in_two_processes(service: Se
     assert await counted(service, learner) == LIMIT
 
 
-async def test_it_is_exact_where_requests_come_close_to_the_limit(server_url: str) -> None:
-    """From the margin on, within which requests are counted one after another."""
-    limit = quotas.CLOSE + 20
+async def test_votes_are_limited(service: Service, learner: int) -> None:
+    """A withdrawal is none, and does not give one back."""
+    conversation = await service.open(learner)
+    message = conversation["messages"][1]["id"]
+    path = f"{CONVERSATIONS}/{conversation['id']}/messages/{message}/feedback"
+    for _ in range(LIMIT):
+        status, given = await service.call("POST", path, user=learner, json={"vote": "liked"})
+        assert status == 200
+    await spent(service, path, learner, json={"vote": "liked"})
+    withdrawn = f"{path}/{given['feedback']['id']}"
+    assert (await service.call("DELETE", withdrawn, user=learner))[0] == 200
+    await spent(service, path, learner, json={"vote": "disliked"})
+    assert await counted(service, learner) == 1 + LIMIT
+
+
+async def test_bodies_that_come_late_are_counted_when_they_are_there(server_url: str) -> None:
+    """All of them were let in while nothing was used up."""
+    limit, number = 52, 60
+    async with (
+        cloned_database(server_url) as database_url,
+        running_service(database_url, max_evaluations=limit) as service,
+        AsyncExitStack() as stack,
+    ):
+        path = f"{CONVERSATIONS}/{(await service.open())['id']}/evaluation"
+        held = [await stack.enter_async_context(connected(service)) for _ in range(number)]
+        for raw in held:
+            await raw.ask("POST", path, service.tokens[str(TEACHER)], length=2, expect=True)
+            await raw.send(b"{")
+        for raw in held:
+            await raw.send(b"}")
+        statuses = [(await raw.answer()).status for raw in held]
+        assert sorted(statuses) == [200] * limit + [429] * (number - limit)
+        assert await counted(service, TEACHER) == limit
+
+
+async def test_a_clock_that_was_ahead_once_does_not_switch_limits_off(server_url: str) -> None:
+    """Appends are of its day from then on, and so is the count."""
+    async with (
+        cloned_database(server_url) as database_url,
+        running_service(database_url, **LIMITS) as service,
+    ):
+        await fetch_value(database_url, "UPDATE log_heads SET recorded_at = now() + interval '3 d'")
+        await use_up_creates(service, 101)
+        response = await service.refused(429, SPENT, "POST", CONVERSATIONS, user=101)
+        assert int(response.headers["Retry-After"]) > 2 * 86_400
+
+
+async def test_it_is_exact_in_waves_over_two_processes(server_url: str) -> None:
+    limit = 70
     async with (
         cloned_database(server_url) as database_url,
         running_service(database_url, max_evaluations=limit) as one,

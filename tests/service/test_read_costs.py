@@ -55,9 +55,9 @@ FILL = (
 BEARER = "sha256('{user}'::bytea)"
 WHOLE = str(NO_END)
 READS = {
-    "get_access": f"1, {BEARER}, NULL, NULL, NULL, 9, 1, {{user}}, 'message'",
-    "get_access, signed": "1, NULL, NULL, 'user-{user}', NULL, 9, 1, {user}, 'message'",
-    "get_access, as another": f"1, {BEARER}, NULL, NULL, 77, 9, 1, {{user}}, 'message'",
+    "get_access": f"1, {BEARER}, NULL, NULL, NULL, 9, 1, {{user}}",
+    "get_access, signed": "1, NULL, NULL, 'user-{user}', NULL, 9, 1, {user}",
+    "get_access, as another": f"1, {BEARER}, NULL, NULL, 77, 9, 1, {{user}}",
     "get_active_conversation": f"1, {BEARER}, NULL, 9, 1, false",
     "get_active_conversation, of another": "1, NULL, {user}, 9, 1, false",
     "get_conversation": "1, {user}, 77",
@@ -66,7 +66,6 @@ READS = {
     "get_evaluation": "1, {user}, 1",
     "get_message": "1, {user}, gen_random_uuid()",
     "get_feedback": "1, {user}, gen_random_uuid(), gen_random_uuid()",
-    "get_request_count": "1, {user}, 'message'",
     "find_request": "1, {user}, 'k{user}'",
     "read_stream": f"1, 'dialogue-1-10', 0, 'conversation_started.v1', {WHOLE}",
     "read_stream, upto": "1, 'dialogue-1-7', 20, NULL, 21",

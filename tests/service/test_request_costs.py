@@ -13,9 +13,9 @@ from tests.costs import STATES, Costs, School, Session, growing, measured
 WHOLE = str(NO_END)
 BY_TOKEN = "sha256('{user}'::bytea)"
 READS = {
-    "get_access": f"1, {BY_TOKEN}, NULL, NULL, NULL, 1, {{experience}}, {{user}}, 'message'",
-    "get_access, signed": "1, NULL, NULL, 'user-{user}', NULL, 1, {experience}, {user}, 'message'",
-    "get_access, as another": f"1, {BY_TOKEN}, NULL, NULL, 3, 1, 5, {{user}}, 'create'",
+    "get_access": f"1, {BY_TOKEN}, NULL, NULL, NULL, 1, {{experience}}, {{user}}",
+    "get_access, signed": "1, NULL, NULL, 'user-{user}', NULL, 1, {experience}, {user}",
+    "get_access, as another": f"1, {BY_TOKEN}, NULL, NULL, 3, 1, 5, {{user}}",
     "get_active_conversation": f"1, {BY_TOKEN}, NULL, 1, {{experience}}, false",
     "get_active_conversation, of another": "1, NULL, {user}, 1, {experience}, false",
     "get_conversation": "1, {user}, {user}",
@@ -25,7 +25,6 @@ READS = {
     "get_evaluation": "1, {user}, 1",
     "get_message": "1, {user}, '{message}'",
     "get_feedback": "1, {user}, '{message}', gen_random_uuid()",
-    "get_request_count": "1, {user}, 'message'",
     "find_request": "1, {user}, 'k{user}'",
     "find_opening": "1, {user}",
     "find_appended": "1, ARRAY[gen_random_uuid(), gen_random_uuid()]",

@@ -8,4 +8,4 @@ CREATE TABLE request_counts (
 ) WITH (fillfactor = 70);
 COMMENT ON COLUMN request_counts.user_id IS 'Who asked.';
 COMMENT ON COLUMN request_counts.day IS 'In UTC.';
-COMMENT ON COLUMN request_counts.kind IS 'create, message or evaluation.';
+COMMENT ON COLUMN request_counts.kind IS 'create, message, evaluation or feedback.';

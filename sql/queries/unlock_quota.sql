@@ -1,1 +1,0 @@
-SELECT pg_advisory_unlock(hashtextextended('colloquy quota ' || $1 || ' ' || $2 || ' ' || $3, 0))
