@@ -219,6 +219,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.LegalHold: (409, "legal_hold", False, {}),
     errors.ViewsBeingRebuilt: (503, "busy", True, {"Retry-After": "10"}),
     errors.TooManyReplies: (503, "busy", True, {"Retry-After": "2"}),
+    errors.TooManyConnections: (503, "busy", True, {"Retry-After": "2"}),
     errors.Stopping: (503, "service_stopping", True, {"Retry-After": "1"}),
     errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
     GuardBroken: (503, "busy", True, {"Retry-After": "1"}),

@@ -125,6 +125,10 @@ class TurnFailed(ServiceError):
         self.reference_id = reference_id
 
 
+class TooManyConnections(ServiceError):
+    """too many are connected; try again in a moment"""
+
+
 class TooManyReplies(ServiceError):
     """too many replies are under way; try again in a moment"""
 

@@ -14,7 +14,14 @@ from eventstore.connections import AWAY
 from eventstore.errors import EventStoreError
 from service.access import Access
 from service.answers import error_response
-from service.errors import BadRequest, HeadersTooLarge, ServiceError, TurnFailed
+from service.errors import (
+    BadRequest,
+    HeadersTooLarge,
+    ServiceError,
+    TooManyConnections,
+    TurnFailed,
+)
+from service.http_connection import HttpConnection
 from service.keys import ACCESS, REQUEST_ID, SCOPE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,6 +48,8 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     # Not unbound afterwards: the connection's next request binds its own.
     structlog.contextvars.bind_contextvars(request_id=request_id)
     response = await handler(request)
+    if _is_surplus(request):
+        response.force_close()
     if request.path not in _QUIET:
         _log(request, response.status, began)
     return response
@@ -50,7 +59,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever a handler raises into the contract's answer."""
     try:
-        _check_headers(request)
+        _check(request)
         return await handler(request)
     except (ServiceError, EventStoreError, web.HTTPException) as error:
         response = error_response(error, request[REQUEST_ID])
@@ -65,13 +74,20 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     return response
 
 
-def _check_headers(request: web.Request) -> None:
-    """Refuses what cannot be read in one way only."""
+def _check(request: web.Request) -> None:
+    """Refuses what there is no place for, what is too large, and what can be read in two ways."""
+    if _is_surplus(request) and request.path not in _QUIET:
+        raise TooManyConnections
     if sum(len(name) + len(value) for name, value in request.raw_headers) > _MAX_HEADERS:
         raise HeadersTooLarge
     for name in _ONCE:
         if len(request.headers.getall(name, ())) > 1:
             raise BadRequest(f"{name} must be given once")
+
+
+def _is_surplus(request: web.Request) -> bool:
+    connection = request.protocol
+    return isinstance(connection, HttpConnection) and connection.surplus
 
 
 def _scope(request: web.Request) -> str:

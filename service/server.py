@@ -9,14 +9,15 @@ from typing import Any, TypeVar
 import structlog
 from aiohttp import web
 
-from service.app import running_app
+from service.acceptor import Acceptor
+from service.app import running_app, uses_provider
+from service.connection_bounds import Connections, bounds_of, raise_descriptors
 from service.errors import SettingsError
 from service.settings import Settings
 
 BACKLOG = 1024
 _CLOSING = 5.0
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-_MAX_PARSED = 64 * 1024
 
 log = structlog.get_logger("colloquy")
 
@@ -76,19 +77,15 @@ async def serve(
 
     Args:
         url: The owner's connection URL of a database that is ready.
+        sock: Listens; it is closed at the end.
         ready: Called when requests are answered.
     """
+    bounds = bounds_of(settings, raise_descriptors(), provider=uses_provider(settings))
     async with running_app(settings, url) as app:
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=_CLOSING,
-            max_line_size=_MAX_PARSED,
-            max_field_size=_MAX_PARSED,
-        )
+        runner = web.AppRunner(app, shutdown_timeout=_CLOSING)
         await runner.setup()
         try:
-            await web.SockSite(runner, sock, backlog=BACKLOG).start()
+            await Acceptor(runner, sock, Connections(bounds)).start()
             ready()
             await stop.wait()
             log.info("stopping")

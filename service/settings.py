@@ -24,7 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         max_context_tokens: Bound of what a model is given of a long conversation, as estimated.
         max_replies: Replies under way at most, in one process.
         max_creates, max_messages, max_evaluations, max_feedback: Of one user in a day at most.
-        body_timeout: Seconds that the body of a request may take to arrive.
+        max_connections, max_connections_per_address: Clients connected at most, to one process.
+        header_timeout, body_timeout: Seconds that these of a request may take to arrive.
+        idle_timeout: Seconds that a connection may be open between two requests.
         cors_origins: Sites whose pages may call the API, separated by spaces or commas.
         jwt: A file that tells whose identity providers' tokens are taken.
         max_attempts: Requests to each model for one answer.
@@ -61,7 +63,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_messages: Annotated[int, msgspec.Meta(ge=0)] = 1_000
     max_evaluations: Annotated[int, msgspec.Meta(ge=0)] = 1_000
     max_feedback: Annotated[int, msgspec.Meta(ge=0)] = 1_000
+    max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    max_connections_per_address: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2_000
+    header_timeout: Seconds = 20.0
     body_timeout: Seconds = 60.0
+    idle_timeout: Seconds = 75.0
     cors_origins: str = ""
     jwt: Path | None = None
     max_attempts: Annotated[int, msgspec.Meta(ge=1, le=10)] = 3
@@ -100,7 +106,11 @@ _VARIABLES = {
     "max_messages": "COLLOQUY_MAX_MESSAGES",
     "max_evaluations": "COLLOQUY_MAX_EVALUATIONS",
     "max_feedback": "COLLOQUY_MAX_FEEDBACK",
+    "max_connections": "COLLOQUY_MAX_CONNECTIONS",
+    "max_connections_per_address": "COLLOQUY_MAX_CONNECTIONS_PER_ADDRESS",
+    "header_timeout": "COLLOQUY_HEADER_TIMEOUT",
     "body_timeout": "COLLOQUY_BODY_TIMEOUT",
+    "idle_timeout": "COLLOQUY_IDLE_TIMEOUT",
     "cors_origins": "COLLOQUY_CORS_ORIGINS",
     "jwt": "COLLOQUY_JWT",
     "max_attempts": "COLLOQUY_MAX_ATTEMPTS",

@@ -179,19 +179,23 @@ class ServiceProcess:
         self._last_words = ""
 
     @classmethod
-    async def start(cls, environment: Mapping[str, str], *arguments: str) -> Self:
+    async def start(
+        cls, environment: Mapping[str, str], *arguments: str, descriptors: int | None = None
+    ) -> Self:
         """Starts it and waits until it is ready.
 
         Args:
             environment: Its settings, beside the path and such.
             arguments: Of `colloquy serve`, beside a free port.
+            descriptors: How many it may open.
 
         Raises:
             RuntimeError: It ended before it was ready; the message is what it wrote.
         """
         stderr = TemporaryFile()  # noqa: SIM115 - closed with the process
+        bounded = ("sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh") if descriptors else ()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "service.cli", "serve", "--port", "0", *arguments),
+            *(*bounded, sys.executable, "-m", "service.cli", "serve", "--port", "0", *arguments),
             env=environment_of(environment),
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
@@ -246,10 +250,10 @@ class ServiceProcess:
 
 @asynccontextmanager
 async def service_process(
-    environment: Mapping[str, str], *arguments: str
+    environment: Mapping[str, str], *arguments: str, descriptors: int | None = None
 ) -> AsyncIterator[ServiceProcess]:
     """`colloquy serve` as a process of its own, which does not outlive the context."""
-    process = await ServiceProcess.start(environment, *arguments)
+    process = await ServiceProcess.start(environment, *arguments, descriptors=descriptors)
     try:
         yield process
     finally:

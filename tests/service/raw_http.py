@@ -69,10 +69,10 @@ class RawConnection:
 
 
 @asynccontextmanager
-async def connected(service: Service) -> AsyncIterator[RawConnection]:
-    """A connection to the service."""
+async def connected(service: Service, address: str = "127.0.0.1") -> AsyncIterator[RawConnection]:
+    """A connection to the service, from one of this machine's own addresses."""
     host, _, port = service.url.removeprefix("http://").rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(address, 0))
     try:
         yield RawConnection(reader, writer)
     finally:

@@ -1,0 +1,156 @@
+"""A client's connection: how long it may take over a request's head, and how large that may be."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.streams import StreamReader
+from uuid_utils import uuid7
+
+from service.connection_bounds import Connections, Place
+from service.errors import HeadersTooLarge
+
+MAX_HEAD = 32 * 1024
+"""Bytes of a request's head that are parsed at most; what is below may still be too large."""
+
+_SLICE = 8 * 1024
+_NO_BOUND = 2 * MAX_HEAD
+"""Of one line: the head as a whole is bounded, and refused in the contract's form."""
+
+_AHEAD = 4
+"""Requests that wait for those before them, from which on no more are read."""
+
+_SURPLUS_TIMEOUT = 5.0
+_LINGERING = 1.0
+_REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
+_LATE = "the headers did not arrive in time"
+
+
+class HttpConnection(web.RequestHandler):
+    """Like its base, but that a head is bounded in size and time before it is parsed.
+
+    Args:
+        server: Handles the requests.
+        connections: Is told when a request is under way.
+        place: This connection's.
+    """
+
+    def __init__(self, server: web.Server, connections: Connections, place: Place) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # which is how it is turned off
+            keepalive_timeout=connections.bounds.idle_timeout,
+            max_line_size=_NO_BOUND,
+            max_field_size=_NO_BOUND,
+        )
+        # Of its base, which would let heads of a megabyte in all wait behind a slow answer.
+        self._max_msg_queue_size, self._msg_queue_resume_size = _AHEAD, _AHEAD // 2
+        self._connections = connections
+        self._place = place
+        self._timer: asyncio.TimerHandle | None = None
+        self._head = 0
+        self._payload: StreamReader | None = None
+        self._busy = False
+
+    @property
+    def surplus(self) -> bool:
+        """It is beyond the bounds, and only for probes."""
+        return self._place.surplus
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there; its first head is awaited."""
+        super().connection_made(transport)
+        self._place.evict = self.force_close
+        self._connections.idle(self._place)
+        self._await_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone."""
+        self._connections.leave(self._place)
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parses a head in slices, so that one that is too large is not parsed to its end."""
+        if self._payload is not None and not self._payload.is_eof():
+            self._parse(data)
+            return
+        for start in range(0, max(len(data), 1), _SLICE):
+            if self._force_close or self._close:
+                return
+            self._parse(data[start : start + _SLICE])
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Answers; then the connection is idle, unless more requests were sent ahead."""
+        answered = await super().finish_response(request, resp, start_time)
+        if not self._messages:
+            self._busy = False
+            self._connections.idle(self._place)
+        return answered
+
+    def _parse(self, data: bytes) -> None:
+        awaited = self._payload is None or self._payload.is_eof()
+        known = self._request_count
+        super().data_received(data)
+        if self._request_count != known:
+            self._begin()
+        elif awaited and data and not (self._buffer_paused or self._reading_paused):
+            self._head += len(data)
+            self._await_head()
+            if self._head > MAX_HEAD:
+                self._refuse(431, str(HeadersTooLarge()))
+
+    def _begin(self) -> None:
+        """A head is whole; its body, if it has one, may follow."""
+        self._head = 0
+        self._payload = self._messages[-1][1]
+        self._busy = True
+        self._connections.busy(self._place)
+        self._stop_timer()
+
+    def _await_head(self) -> None:
+        if self._timer is None:
+            seconds = _SURPLUS_TIMEOUT if self.surplus else self._connections.bounds.header_timeout
+            self._timer = self._loop.call_later(seconds, self._head_is_late)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._timer = None
+        if self._head:
+            self._refuse(408, _LATE)
+        else:
+            self.force_close()
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Ends the connection, after the requests under way; where there is none with an answer."""
+        self.close()
+        if self._busy or self.transport is None:
+            return
+        self.transport.write(_answer(status, why))
+        # Closed at once, it would be reset where the client is still sending, and the answer lost.
+        self.transport.write_eof()
+        self._stop_timer()
+        self._timer = self._loop.call_later(_LINGERING, self.force_close)
+
+
+def _answer(status: int, why: str) -> bytes:
+    """An answer to what never became a request."""
+    request_id = str(uuid7())
+    body: dict[str, Any] = {"error": why, "reference_id": request_id}
+    content = msgspec.json.encode(body)
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
+        "Content-Type: application/json; charset=utf-8\r\n"
+        f"Content-Length: {len(content)}\r\n"
+        f"X-Request-Id: {request_id}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode() + content
