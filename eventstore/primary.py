@@ -31,6 +31,7 @@ LEASE = 1.5
 """Seconds for which a proof holds: fewer than a failover takes to see that a server is gone."""
 
 _SILENCE = 1.0
+_SILENT_AT_FIRST = 0.25
 _HOST_TIMEOUT = 3.0
 """Seconds for which one of several hosts is waited for; the others are asked at the same time."""
 
@@ -66,7 +67,7 @@ class Primary:
         Raises:
             NotPrimary: The server that was found has been succeeded by another.
         """
-        session = await self._find(opener, compare=not self._is_proved())
+        session = await (self._find(opener) if self._is_proved() else self._compare(opener))
         self._admit(session)
         session.watch = self
         self._sessions.add(session)
@@ -117,9 +118,8 @@ class Primary:
             await asyncio.wait((self._look,))
 
     async def _look_anew(self) -> None:
-        began = _now()
         try:
-            session = await self._find(_plain_session, compare=True)
+            session = await self._compare(_plain_session)
         except asyncpg.TooManyConnectionsError:  # then it is alive
             raise
         except DATABASE_ERRORS as error:
@@ -128,8 +128,27 @@ class Primary:
                 self.end_sessions()
             raise
         session.terminate()
-        self._admit(session)
-        self._proved = max(began, self._proved or began)
+
+    async def _compare(self, opener: Opener[S]) -> S:
+        """A session on the newest primary of all hosts; that it answers is a proof, if one counts.
+
+        To find it may have taken long, where others were silent, so it is asked again; where it
+        was itself silent at first, a standby that said no then may have been promoted since.
+        """
+        session = await self._find(opener, among_all=True)
+        if self.has_standbys and session.waited > _SILENT_AT_FIRST:
+            session.terminate()
+            session = await self._find(opener, among_all=True)
+        if self._proved is not None:
+            began = _now()
+            try:
+                session.standing = await session.ask_standing()
+            except BaseException:
+                session.terminate()
+                raise
+            self._admit(session)
+            self._proved = max(began, self._proved or began)
+        return session
 
     def _is_proved(self) -> bool:
         return self._proved is not None and _now() - self._proved <= LEASE
@@ -145,7 +164,7 @@ class Primary:
             self.end_sessions()
         self._known = found
 
-    async def _find(self, opener: Opener[S], *, compare: bool) -> S:
+    async def _find(self, opener: Opener[S], *, among_all: bool = False) -> S:
         """A session on the newest primary of all hosts, or on any that is known to be that."""
         if not self.has_standbys:
             return await _within(CONNECT_TIMEOUT, opener(self._hosts[0]))
@@ -159,7 +178,7 @@ class Primary:
                     opened.append(await attempt)
                 except DATABASE_ERRORS as error:
                     reason = error
-                if not compare and opened and opened[-1].standing == self._known:
+                if not among_all and opened and opened[-1].standing == self._known:
                     break
         except BaseException:
             opened.clear()
@@ -173,8 +192,11 @@ class Primary:
 
 
 async def _within(seconds: float, opening: Awaitable[S]) -> S:
+    began = _now()
     async with asyncio.timeout(seconds):
-        return await opening
+        session = await opening
+    session.waited = _now() - began
+    return session
 
 
 async def _discard(attempts: set["asyncio.Task[S]"], but: Session | None) -> None:

@@ -103,6 +103,8 @@ class Session(Connection):
     """
 
     standing: Standing
+    waited = 0.0
+    """Seconds that it took to open."""
     watch: Watch | None = None
 
     async def fetch(  # type: ignore[override]  # we have no records of another kind

@@ -195,6 +195,22 @@ async def test_a_frozen_host_does_not_keep_anybody_from_the_primary(pair: OwnSer
     await connection.close()
 
 
+async def test_a_host_that_wakes_while_it_is_asked_is_not_taken_for_the_primary(
+    pair: OwnServer,
+) -> None:
+    """The standby was asked before its promotion."""
+    await caught_up(pair)
+    pair.freeze()
+    opening = asyncio.create_task(connect(both(pair)))
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(pair.promote)
+    pair.thaw()
+    with suppress(*DATABASE_ERRORS):  # it gave up before
+        connection = await opening
+        assert connection.standing.timeline == 2
+        await connection.close()
+
+
 async def test_a_frozen_server_without_a_standby_is_told_and_answers_again_when_it_wakes() -> None:
     with own_server(fsync="off") as server:
         await prepare(server.url)

@@ -67,7 +67,7 @@ async def test_a_reply_under_way_is_recorded_and_its_process_stays_alive(
 ) -> None:
     async with (
         FakeAnthropic() as fake,
-        running_service(server.url, anthropic_base_url=fake.url) as service,
+        running_service(server.url, anthropic_base_url=fake.url, max_creates=10_000) as service,
         running_service(server.url),
     ):
         conversation = await service.open()
