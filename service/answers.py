@@ -178,27 +178,22 @@ def _error_body(error: Exception, reference_id: str) -> tuple[int, bytes, dict[s
     """Status, body and headers; a repeated request gets the reference of the first."""
     if isinstance(error, (*AWAY, asyncpg.InterfaceError)):
         error = LogUnavailable()
-    if isinstance(error, GuardBroken):
-        error = _checked_late(error)
+    if isinstance(error, GuardBroken) and error.changed in _FOUND_LATE:
+        error = _FOUND_LATE[error.changed]()
     status, body, headers = _describe(error)
     if isinstance(error, errors.TurnFailed | errors.TurnCancelled):
         reference_id = error.reference_id or reference_id
     return status, _encoder.encode({**body, "reference_id": reference_id}), headers
 
 
-def _checked_late(error: GuardBroken) -> Exception:
-    """What the checks would have found so much later, where that is known."""
-    match error.changed:
-        case "token":
-            return errors.InvalidToken()
-        case "role":
-            return errors.NotAuthorized()
-        case "stream":
-            return error
-
-
 Described = tuple[int, dict[str, Any], dict[str, str]]
 """Status, body and headers of an error's answer."""
+
+_FOUND_LATE: dict[str, type[Exception]] = {
+    "token": errors.InvalidToken,
+    "role": errors.NotAuthorized,
+}
+"""What the checks would have found so much later, where that is known."""
 
 _STATUS: dict[type[Exception], int] = {
     errors.NotFound: 404,

@@ -20,8 +20,9 @@ from service.commands import (
 from service.dialogues import Dialogues, Executed
 from service.errors import AlreadyAsked, ServiceError
 from service.live_turn import LiveTurn, Stop, without_key
-from service.model.errors import CANCELLED, INTERNAL_ERROR
-from service.tutor import Started
+from service.model.asking import Effort
+from service.model.errors import CANCELLED, INTERNAL_ERROR, SERVICE_STOPPING
+from service.tutor import Started, spent
 
 log = structlog.get_logger("colloquy.turns")
 
@@ -98,6 +99,17 @@ class TurnRecords:
             known=started.dialogue,
             guard=stop.guard if by_person and stop else None,
         )
+
+
+def stopped(live: LiveTurn, turn_id: str, effort: Effort) -> FailTurn | CancelTurn:
+    """How a turn ends whose asking was stopped, with what had arrived by then."""
+    assert live.stop is not None, "only a stop ends the asking without an answer"
+    if live.stop.reason == "service_stopping":
+        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(effort))
+        return FailTurn(turn_id=turn_id, failure=failure)
+    return CancelTurn(
+        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(effort)
+    )
 
 
 def _failed(started: Started, code: str, detail: str) -> FailTurn:

@@ -16,7 +16,6 @@ from eventstore.guards import Guard
 from eventstore.records import Metadata
 from service.commands import (
     Assessed,
-    CancelTurn,
     FailTurn,
     Failure,
     OpenConversation,
@@ -37,11 +36,11 @@ from service.errors import (
 from service.following import Following
 from service.live_turn import LiveTurn, LiveTurns, Outcome, Stop
 from service.model.asking import Effort
-from service.model.errors import SERVICE_STOPPING, ModelFailure
+from service.model.errors import ModelFailure
 from service.owners import Owners
 from service.turn_ends import check_repeat, failure_of, find_end
-from service.turn_records import Ending, TurnRecords
-from service.tutor import Started, Tutor, broken, failed, spent
+from service.turn_records import Ending, TurnRecords, stopped
+from service.tutor import Started, Tutor, broken, failed
 
 _ASSESSMENT_PATIENCE = 1.0
 """Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
@@ -273,7 +272,7 @@ class Turns:
         except Exception as error:
             log.exception("model_broke")
             return FailTurn(turn_id=turn_id, failure=failed(broken(error), effort, live.text))
-        return answer or _stopped(live, turn_id, effort)
+        return answer or stopped(live, turn_id, effort)
 
 
 def _message_id(command: Question) -> str:
@@ -286,16 +285,6 @@ def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
-
-
-def _stopped(live: LiveTurn, turn_id: str, effort: Effort) -> FailTurn | CancelTurn:
-    assert live.stop is not None, "only a stop ends the asking without an answer"
-    if live.stop.reason == "service_stopping":
-        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(effort))
-        return FailTurn(turn_id=turn_id, failure=failure)
-    return CancelTurn(
-        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(effort)
-    )
 
 
 async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
