@@ -35,7 +35,8 @@ async def resume_projection(connection: Connection, name: str) -> bool:
         await _check(connection, name)
         gone = await connection.fetchval(query("resume_projection"), name)
         await connection.execute(query("clear_projection_errors"), name)
-    await connection.execute(query("ring"), [EVERY_ACCOUNT])
+    channel = await connection.fetchval(query("get_letter_channel"))
+    await connection.execute(query("ring"), channel, [EVERY_ACCOUNT])
     return gone is not None
 
 

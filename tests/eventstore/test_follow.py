@@ -177,7 +177,7 @@ async def test_an_append_that_opened_first_and_ends_last_is_not_skipped(
     nothing = [None]
     await slow.fetch(
         query("append_events"),
-        *(1, ["slow"], nothing, [1], [1], [event_id], data, actor, *[nothing] * 3, []),
+        *(1, ["slow"], nothing, [], [1], [1], [event_id], data, actor, *[nothing] * 3, []),
     )
     fast = asyncio.create_task(append(log, "fast", message()))
     await appends_wait(owner)
