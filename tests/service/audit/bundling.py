@@ -111,7 +111,7 @@ async def erase(url: str, user_id: int) -> None:
     await import_roster(owner, ACCOUNT, [row])
     metadata = encode(Metadata(actor=Actor(None, "operator")))
     await owner.execute("SET colloquy.account = '1'")
-    erased = await owner.fetchrow(query("erase_learner"), ACCOUNT, user_id, "asked", metadata)
+    erased = await owner.fetchrow(query("erase_learner"), ACCOUNT, user_id, "asked", metadata, None)
     await owner.close()
     assert erased is not None
     assert erased["outcome"] == "erased"
