@@ -387,7 +387,7 @@ def test_psql_gets_the_password_where_nobody_else_sees_it(
 
 
 def test_what_others_wrote_cannot_command_the_auditors_terminal() -> None:
-    assert printable("a\x1b[2J b\r\nc\u202ed") == "a\ufffd[2J b c\ufffdd"
+    assert printable("a\x1b[2J b\r\nc\u202ed") == r"a\x1b[2J b c\u202ed"
 
 
 def test_migrating_twice_does_nothing_the_second_time(run: Run, empty_database_url: str) -> None:
