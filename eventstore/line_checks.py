@@ -17,6 +17,7 @@ class LineData(msgspec.Struct, frozen=True, gc=False):
     """What these checks read of an event's data."""
 
     user_id: int | None = None
+    texts: int | None = None
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -53,7 +54,8 @@ class LineChecks:
         self._recorded_at = ""
         self._decoder = msgspec.json.Decoder(Line)
         self._learners: dict[int, int] = {}
-        self._bare: dict[int, tuple[int, int, int | None]] = {}
+        self._bare: dict[int, tuple[int, int, int | None, int]] = {}
+        """First and last text that is not there, their learner and number, by conversation."""
         self._erased: dict[int, int] = {}
         self._standing: dict[int, int] = {}
         """The first text that is there, by conversation."""
@@ -87,7 +89,7 @@ class LineChecks:
 
     def end(self) -> None:
         """All lines were there: what is missing is missing for good."""
-        for first, last, learner in self._bare.values():
+        for first, last, learner, _ in self._bare.values():
             if learner is None or self._erased.get(learner, 0) < last:
                 self._findings.add(
                     first,
@@ -172,7 +174,13 @@ class LineChecks:
             for conversation in self._conversations.pop(line.data.user_id, ()):
                 self._report_standing(conversation, line)
         elif line.type == "text_expired.v1" and line.conversation_id is not None:
-            self._bare.pop(line.conversation_id, None)
+            first, _, _, number = self._bare.pop(line.conversation_id, (0, 0, None, 0))
+            if number > (line.data.texts or 0):
+                self._findings.add(
+                    first,
+                    f"from here on {number} texts are missing, {line.type} at position "
+                    f"{line.position} removed {line.data.texts}",
+                )
             self._report_standing(line.conversation_id, line)
 
     def _report_standing(self, conversation: int, removal: Line) -> None:
@@ -186,5 +194,5 @@ class LineChecks:
     def _miss(self, line: Line, learner: int | None) -> None:
         # A text of no conversation is covered by nothing.
         key = -line.position if line.conversation_id is None else line.conversation_id
-        first = self._bare[key][0] if key in self._bare else line.position
-        self._bare[key] = (first, line.position, learner)
+        first, _, _, number = self._bare.get(key, (line.position, 0, None, 0))
+        self._bare[key] = (first, line.position, learner, number + 1)

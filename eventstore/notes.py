@@ -77,12 +77,36 @@ def verifier_key(name: str, private: Ed25519PrivateKey) -> VerifierKey:
 
 
 def current_keys(keys: Iterable[VerifierKey]) -> set[VerifierKey]:
-    """Those of the keys that none replaced: the last of each name.
+    """Those of the keys that none replaced. What was replaced under one name is so under all.
 
     Args:
-        keys: The oldest first.
+        keys: Of one name the oldest first, each replaced by the next. Repeats do not count.
     """
-    return set({key.name: key for key in keys}.values())
+    by_name: dict[str, list[VerifierKey]] = {}
+    for key in dict.fromkeys(keys):
+        by_name.setdefault(key.name, []).append(key)
+    replaced = {key.public for named in by_name.values() for key in named[:-1]}
+    return {key for named in by_name.values() for key in named if key.public not in replaced}
+
+
+def is_replaced(key: VerifierKey, record: str) -> bool:
+    """Whether a record of a replaced key, signed by it first, is of this one.
+
+    Args:
+        key: Under whatever name.
+        record: As `cosign` makes it of a note that the replaced key has signed.
+    """
+    name, key_id = signatures(record)[0]
+    return VerifierKey(name, key.public).id == key_id
+
+
+def signatures(note: str) -> list[tuple[str, bytes]]:
+    """Names and ids of the keys that a note says have signed it, in order.
+
+    Raises:
+        NoteInvalid: It is no note.
+    """
+    return [_signature(line)[:2] for line in _halves(note)[1]]
 
 
 def sign(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKey) -> str:

@@ -29,11 +29,12 @@ from eventstore.connections import (
 from eventstore.errors import (
     CheckpointFilesFailed,
     EventStoreError,
+    KeyRefused,
     LogDamaged,
     PathUntrusted,
 )
 from eventstore.keys import KeyPlace, Signer, lock_keys, open_locked_signer
-from eventstore.notes import Checkpoint, sign
+from eventstore.notes import Checkpoint, is_replaced, sign
 from eventstore.primary import Primary
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
 from sql.loader import query
@@ -237,6 +238,7 @@ class Sealer:
         time = max(now, state.sealed_at or now)
         origin = await connection.fetchval(query("get_log_origin"), state.account_id)
         async with _signing(self._place) as signer:
+            await _refuse_replaced(connection, state.account_id, signer)
             origin = origin or f"{signer.name}/{state.account_id}"
             note = sign(Checkpoint(origin, state.head, root, time), signer.name, signer.private)
             await connection.execute(
@@ -264,6 +266,16 @@ async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
         raise LogDamaged(
             f"of {size} events {source} says root {root.hex()}, the log's tree {found.hex()}"
         )
+
+
+async def _refuse_replaced(connection: Connection, account_id: int, signer: Signer) -> None:
+    """Raises KeyRefused where another machine has replaced the key, of which this has a copy."""
+    for row in await connection.fetch(query("list_key_rotations"), account_id):
+        if is_replaced(signer.public, row["note"]):
+            raise KeyRefused(
+                "the sealing key was replaced on another machine: copy the new one and the list of "
+                "keys from there"
+            )
 
 
 @asynccontextmanager

@@ -6,12 +6,19 @@ ours. Each such character is shown as Python would write it in a string: `\\x1b`
 """
 
 import json
+import re
 import traceback
 import unicodedata
 from collections.abc import Iterator
 from types import TracebackType
 
 _DELETE = "\x7f"
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+"""Letters, marks and symbols that no terminal shows (Unicode's default ignorable code points and
+blanks): runs of them can hide whole sentences. Two choose how an emoji looks, and stay."""
 
 
 def escaped(text: str) -> str:
@@ -20,7 +27,7 @@ def escaped(text: str) -> str:
     Those are all of Unicode's control and format characters, line and paragraph separators, and
     what is no character. What is escaped already stays as it is.
     """
-    if text.isprintable():
+    if text.isprintable() and not _HIDDEN.search(text):
         return text
     return "".join(c if _is_shown(c) else _in_words(c) for c in text)
 
@@ -46,7 +53,8 @@ def traceback_lines(
 
 
 def _is_shown(character: str) -> bool:
-    return character.isprintable() or unicodedata.category(character) == "Zs"
+    printable = character.isprintable() or unicodedata.category(character) == "Zs"
+    return printable and not _HIDDEN.match(character)
 
 
 def _in_words(character: str) -> str:

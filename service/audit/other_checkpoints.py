@@ -35,10 +35,11 @@ async def other_checkpoints(
     found.pop(size, None)
     origin = read_note(cut.note).origin
     # A log that was called otherwise before was so to those of its time only.
-    notes = [note for note in found.values() if read_note(note).origin == origin]
+    notes = {n: note for n, note in found.items() if read_note(note).origin == origin}
     if not _is_current(cut.note, keys):
-        notes.append(await _successors(connection, cut, keys))
-    return sorted(set(notes), key=lambda note: read_note(note).size)
+        successors = await _successors(connection, cut, keys)
+        notes[read_note(successors).size] = successors  # in place of one by the replaced key
+    return [note for _, note in sorted(notes.items())]
 
 
 async def check_origin(connection: Connection, cut: Cut) -> None:

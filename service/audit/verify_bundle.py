@@ -402,14 +402,22 @@ class Note:
         check(signatures.endswith("\n"), "the checkpoint is cut off")
         self.signers = signers_of(text + "\n", signatures[:-1].split("\n"), keys)
         check(bool(self.signers), "none of the keys has signed the checkpoint")
-        last = dict(list(keys))  # of each name
-        self.current = any(last[name] == key_id for name, key_id in self.signers)
+        replaced = replaced_keys(keys)
+        self.current = any(keys[signer] not in replaced for signer in self.signers)
         parts = text.split("\n")
         sound = len(parts) == 4 and re.fullmatch("[1-9][0-9]*", parts[1]) is not None
         check(sound and parts[3].startswith("time "), "this is no checkpoint of a log")
         self.origin, self.size, self.root = parts[0], int(parts[1]), unbase64(parts[2])
         self.time = parts[3][5:]
         check(self.origin.endswith(f"/{log}"), f"it is of another log: {self.origin}")
+
+
+def replaced_keys(keys: Keys) -> set[bytes]:
+    """All but the last of each name. What was replaced under one name is so under all."""
+    by_name: dict[str, list[bytes]] = {}
+    for (name, _), public in keys.items():
+        by_name.setdefault(name, []).append(public)
+    return {public for named in by_name.values() for public in named[:-1]}
 
 
 def signers_of(text: str, lines: list[str], keys: Keys) -> list[tuple[str, bytes]]:
@@ -476,7 +484,10 @@ class Texts:
         if dialogue and conversation is not None:
             self.learners.setdefault(str(int(dialogue[1])), set()).add(conversation)
         if event["type"] == "text_expired.v1":
-            self.removed += len(self.bare.pop(conversation, ()))
+            gone, said = self.bare.pop(conversation, []), event["data"].get("texts")
+            told = f"{len(gone)} texts are not here, position {event['position']} removed {said}"
+            check(type(said) is int and len(gone) <= said, f"position {gone[:1]}: {told}")
+            self.removed += len(gone)
             removed = {conversation}
         elif event["type"] == "learner_erased.v1":
             removed = self.learners.get(str(event["data"].get("user_id")), set())
@@ -491,7 +502,8 @@ class Others:
     def __init__(self, path: Path, cut: Note, keys: Keys, log: int) -> None:
         self.cut = cut
         self.roots = {cut.size: cut.root}
-        self.witnessed = cut.current
+        self.witnessed = cut.size if cut.current else 0
+        self.largest = cut.size
         before = 0
         for where, line in lines_of(path):
             note, proof = self.read(where, line, keys, log)
@@ -499,12 +511,14 @@ class Others:
             check(note.origin == cut.origin, f"{where}: it is of another log: {note.origin}")
             check(self.fits(note, proof), f"{where}: {self.problem(note)}")
             self.roots[note.size] = note.root
-            self.witnessed = self.witnessed or (note.current and note.size >= cut.size)
+            self.witnessed = max(self.witnessed, note.size if note.current else 0)
+            self.largest = max(self.largest, note.size)
             before = note.size
         check(
-            self.witnessed,
-            "the checkpoint is by a key that was replaced, and nothing here by its successor "
-            "bears witness to it: have the bundle exported anew, with the same --size",
+            self.witnessed >= self.largest,
+            f"the checkpoint of {self.largest} events is by a key that was replaced, and nothing "
+            "here by its successor bears witness to it: have the bundle exported anew, with the "
+            "same --size",
         )
 
     def read(self, where: str, line: bytes, keys: Keys, log: int) -> tuple[Note, list[bytes]]:
@@ -533,10 +547,15 @@ class Kept:
         self.cut = cut
         self.roots: dict[int, bytes] = {}
         self.compared: set[int] = set()
+        self.others: set[str] = set()
+        """Logs whose checkpoints are kept there, too."""
         for path in [] if place is None else kept_files(place, log):
             for text in notes_in(path):
-                if text.split("\n")[0] == cut.origin:
+                origin = text.split("\n")[0]
+                if origin == cut.origin:
                     self.keep(path, text, keys, log)
+                else:
+                    self.others.add(origin)
         missing = place is not None and not self.roots
         check(not missing, f"{place} holds no checkpoint of {cut.origin}")
 
@@ -577,15 +596,24 @@ def kept_files(place: Path, log: int) -> list[Path]:
     return found + [folder / "latest" for folder in folders if (folder / "latest").is_file()]
 
 
-def notes_in(path: Path) -> list[str]:
-    """Notes, each followed by an empty line, or a single one without.
+NOTE = re.compile(r"[^\s]+\n[0-9]+\n[^\s]+\ntime [^\s]+\n\n(?:\u2014 [^\n]+\n)+")
 
-    What a crash left of a note at the end is passed over.
+
+def notes_in(path: Path) -> list[str]:
+    """Notes, each followed by an empty line, which the last one may lack; and nothing else.
+
+    A note that is passed over convicts nobody.
     """
-    content = path.read_bytes().decode()
-    parts = (content + "\n" if content.count("\n\n") == 1 else content).split("\n\n")
-    whole = range(0, len(parts) - 2, 2)
-    return [f"{parts[at]}\n\n{parts[at + 1]}\n" for at in whole]
+    content, at, notes = path.read_bytes().decode(), 0, []
+    while at < len(content):
+        note = NOTE.match(content, at)
+        if note is None:
+            break
+        notes.append(note[0])
+        at = note.end() + content.startswith("\n", note.end())
+    rest = content[at : at + 60]
+    check(not rest, f"{path}: after {len(notes)} checkpoints there is something else: {rest!r}")
+    return notes
 
 
 def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dict[str, Any]:
@@ -616,6 +644,7 @@ def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dic
         "own_keys": own_keys is not None,
         "own_checkpoints": len(own.roots),
         "own_checkpoints_compared": len(own.compared),
+        "own_checkpoints_of_other_logs": sorted(own.others),
         "verified": True,
     }
 
@@ -642,9 +671,20 @@ def check_events(folder: Path, manifest: dict[str, Any], cut: Note, own: Kept) -
     return number, texts
 
 
+HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+"""Letters, marks and symbols that no terminal shows."""
+
+
 def shown(text: object) -> str:
     """Text on one line with nothing in it that a terminal obeys: a refusal must not hide itself."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    return "".join(c if is_shown(c) else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def is_shown(character: str) -> bool:
+    return character.isprintable() and not HIDDEN.match(character)
 
 
 class Parser(argparse.ArgumentParser):
@@ -664,6 +704,8 @@ def report(proved: dict[str, Any]) -> str:
     if not proved["own_checkpoints"]:
         lines.append("NOTE: compared with no checkpoint of your own. Whoever runs the log could\n")
         lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
+    if proved["own_checkpoints_of_other_logs"]:
+        lines.append("NOTE: of what you keep, the checkpoints of other logs were not compared.\n")
     return "".join([*lines, "verified"])
 
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.session import with_database
-from service.cli.terminal import tell, tell_json
+from service.cli.terminal import tell, tell_json, warn
 from service.database import Database
 from service.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from eventstore.keys import Signer
+    from eventstore.rotation import Rotation
 
 
 @click.group()
@@ -63,13 +63,19 @@ def rotate_key() -> None:
     """Put a new key in the place of the one that signs; running services take it up.
 
     What each log was by now is recorded, signed by both keys. Checkpoints of the old key stay
-    valid up to there, and its public half in the list of keys; the old private key is gone.
+    valid up to there, and its public half in the list of keys; the old private key is gone. A log
+    that is not what its checkpoints say gets no record, and the exit code is 1.
     """
 
-    async def work(settings: Settings, database: Database) -> "Signer":
+    async def work(settings: Settings, database: Database) -> "Rotation":
         from eventstore.rotation import rotate_key
-        from service.sealing import key_place
+        from service.sealing import checkpoint_folder, key_place
 
-        return await rotate_key(database.url, key_place(settings))
+        return await rotate_key(database.url, key_place(settings), checkpoint_folder(settings))
 
-    tell(str(with_database(work).public))
+    rotation = with_database(work)
+    tell(rotation.signer.public)
+    for problem in rotation.problems:
+        warn(f"colloquy: the key is replaced, but not recorded for {problem}: run `audit verify`")
+    if rotation.problems:
+        raise SystemExit(1)

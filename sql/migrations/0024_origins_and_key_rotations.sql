@@ -80,6 +80,5 @@ SELECT guard_table_v1('key_rotations');
 
 GRANT SELECT ON log_origins, key_rotations
     TO colloquy_service, colloquy_worker, colloquy_auditor;
-REVOKE EXECUTE ON FUNCTION record_tree_head_v1 FROM colloquy_worker;
 GRANT EXECUTE ON FUNCTION log_origin_v1, record_tree_head_v2, record_key_rotation_v1
     TO colloquy_worker;

@@ -107,6 +107,14 @@ SET search_path = public, pg_temp SET enable_seqscan = off AS $$
             AND e.metadata ? 'idempotency_key'))
 $$;
 
+-- For processes of the release before, which so find what others have recorded.
+CREATE OR REPLACE FUNCTION find_request_v1(account bigint, user_id bigint, idempotency_key text)
+RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT find_request_v2(find_request_v1.account, find_request_v1.user_id,
+                           find_request_v1.idempotency_key)
+$$;
+
 GRANT EXECUTE ON FUNCTION hash_request_keys_v1, find_request_v2 TO colloquy_service;
 
 -- As before, but that the secret of the learner's request keys goes too.

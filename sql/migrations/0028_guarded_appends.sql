@@ -175,7 +175,8 @@ BEGIN
 END
 $$;
 
--- For what appends without guards: removals, and processes of the release before.
+-- For what appends without guards: removals, and processes of the release before, whose keys are
+-- hashed as those of this one are before they come here.
 CREATE OR REPLACE FUNCTION append_events_v1(
     account bigint, streams text[], expected bigint[], items int[], offsets bigint[],
     event_ids uuid[], data jsonb[], metadata jsonb[], subjects bigint[], salts bytea[],
@@ -193,7 +194,9 @@ BEGIN
       FROM append_events_v2(
                append_events_v1.account, append_events_v1.streams, append_events_v1.expected, '{}',
                append_events_v1.items, append_events_v1.offsets, append_events_v1.event_ids,
-               append_events_v1.data, append_events_v1.metadata, append_events_v1.subjects,
+               append_events_v1.data,
+               hash_request_keys_v1(append_events_v1.account, append_events_v1.metadata),
+               append_events_v1.subjects,
                append_events_v1.salts, append_events_v1.contents, append_events_v1.types) a;
 END
 $$;

@@ -58,6 +58,15 @@ class Sealed(msgspec.Struct, frozen=True):
         async with sealer.leading() as connection:
             await sealer.seal(connection)
 
+    async def seal_as_thief(self, place: KeyPlace, folder: Path | None = None) -> None:
+        """As somebody does whose program passes over the records of replaced keys."""
+        async with owning(self.url) as connection:
+            rows = await connection.fetch("DELETE FROM key_rotations RETURNING *")
+            await self.seal(folder, place)
+            await connection.executemany(
+                "INSERT INTO key_rotations VALUES ($1, $2, $3, $4, $5)", [tuple(r) for r in rows]
+            )
+
     async def verify(self, folder: Path | None = None) -> Verification:
         """What an auditor finds."""
         connection = await connect(self.url, "colloquy_auditor")

@@ -104,7 +104,8 @@ async def test_a_key_that_was_recorded_before_keys_were_hashed_is_still_found(
 ) -> None:
     """Also by who has a secret by now."""
     await owner.fetchrow(
-        "SELECT head FROM append_events_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "SELECT head FROM append_events_v2"
+        "($1, $2, $3, '{}', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         *(1, ["old"], [0], [1], [1], [message().event_id], [encode(message().event)]),
         *([encode(of(USER))], [None], [None], [None], ["message_posted.v1"]),
     )

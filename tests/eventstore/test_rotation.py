@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from eventstore.connections import Connection, connect
 from eventstore.errors import KeyRefused
@@ -24,6 +25,7 @@ from eventstore.keys import (
 from eventstore.log import EventLog
 from eventstore.notes import cosign, read_note, sign, verify
 from eventstore.rotation import rotate_key
+from eventstore.sealer import Sealer
 from sql.loader import query
 from tests.eventstore.building import ACCOUNT
 from tests.eventstore.sealed import Sealed, tamper
@@ -42,7 +44,9 @@ async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
 
 
 async def rotate(sealed: Sealed) -> Signer:
-    return await rotate_key(sealed.url, sealed.place)
+    rotation = await rotate_key(sealed.url, sealed.place, sealed.folder)
+    assert rotation.problems == []
+    return rotation.signer
 
 
 async def forge(sealed: Sealed, thief: Signer, *, says: timedelta = timedelta()) -> None:
@@ -52,7 +56,7 @@ async def forge(sealed: Sealed, thief: Signer, *, says: timedelta = timedelta())
     stolen = KeyPlace(away, name=thief.name)
     open_signer(stolen)
     replace_key(stolen, thief)
-    await sealed.seal(place=stolen)
+    await sealed.seal_as_thief(stolen)
     assert sealed.place.key.read_bytes() == old
     if says:
         head = await last_head(sealed.url)
@@ -157,16 +161,112 @@ async def test_a_record_that_was_removed_is_missed(sealed: Sealed) -> None:
     assert (await sealed.verify()).problem is not None
 
 
-async def test_nothing_is_signed_for_a_checkpoint_that_is_not_by_the_old_key(
+async def unrecorded(sealed: Sealed, owner: Connection) -> str:
+    """Why the rotation of a key has recorded nothing of the log."""
+    before = await owner.fetch(ROTATIONS)
+    rotation = await rotate_key(sealed.url, sealed.place, sealed.folder)
+    assert await owner.fetch(ROTATIONS) == before
+    assert read_signer(sealed.place).public == rotation.signer.public
+    (problem,) = rotation.problems
+    return problem
+
+
+async def rewrite(sealed: Sealed, thief: Signer, tmp_path: Path) -> None:
+    """Another history, sealed by a key, without a flaw but in the machine's files."""
+    stolen = KeyPlace(tmp_path / "stolen", name=thief.name)
+    open_signer(stolen)
+    replace_key(stolen, thief)
+    await tamper(
+        sealed.url,
+        "UPDATE event_content SET content = 'I never said that' WHERE position = 5",
+        "UPDATE events e SET content_hash = sha256(c.salt || convert_to(c.content, 'UTF8')) "
+        "FROM event_content c WHERE c.position = e.position AND e.position = 5",
+        "DELETE FROM tree_tiles",
+        "DELETE FROM tree_heads",
+    )
+    await sealed.seal_as_thief(stolen, tmp_path / "files-of-the-thief")
+
+
+async def test_a_stranger_gets_no_signature_for_what_they_put_into_the_database(
     sealed: Sealed, owner: Connection, tmp_path: Path
 ) -> None:
-    """Who owns the database gets no signature for what they put there."""
     stranger = open_signer(KeyPlace(tmp_path / "stranger", name="colloquy-test"))
     said = msgspec.structs.replace(read_note((await last_head(sealed.url))["note"]), root=bytes(32))
     note = sign(said, stranger.name, stranger.private)
     await tamper(sealed.url, f"UPDATE tree_heads SET note = '{note}', root = '\\x{'00' * 32}'")
+    assert "none of the keys has signed" in await unrecorded(sealed, owner)
+
+
+async def test_a_thief_of_the_current_key_gets_no_signature_of_the_next_one(
+    sealed: Sealed, owner: Connection, tmp_path: Path
+) -> None:
+    """The operator replaces the key because of the theft; the machine's files know better."""
+    await rewrite(sealed, read_signer(sealed.place), tmp_path)
+    assert "of 8 events the log has another root" in await unrecorded(sealed, owner)
+
+
+async def test_a_thief_of_a_replaced_key_gets_no_signature_of_the_next_one(
+    sealed: Sealed, owner: Connection, tmp_path: Path
+) -> None:
+    old = read_signer(sealed.place)
     await rotate(sealed)
-    assert await owner.fetch(ROTATIONS) == []
+    await sealed.say(2)
+    await sealed.seal()
+    await rewrite(sealed, old, tmp_path)
+    assert "by a key that was replaced" in await unrecorded(sealed, owner)
+
+
+async def test_a_checkpoint_that_is_not_of_the_log_gets_no_record(
+    sealed: Sealed, owner: Connection
+) -> None:
+    """The tree is the one that was sealed, the events are not."""
+    await tamper(sealed.url, "UPDATE events SET metadata = '{}' WHERE position = 2")
+    assert "of 8 events the log has another root" in await unrecorded(sealed, owner)
+
+
+async def test_a_key_replaced_under_one_name_is_replaced_under_all(sealed: Sealed) -> None:
+    """The log's name was changed, the key was not; then it was stolen and replaced."""
+    renamed = KeyPlace(sealed.place.folder, name="colloquy-renamed")
+    open_signer(renamed)
+    thief = read_signer(sealed.place)
+    await rotate_key(sealed.url, renamed, sealed.folder)
+    assert [key.name for key in list_keys(sealed.place)] == [
+        "colloquy-test",
+        *["colloquy-renamed"] * 2,
+    ]
+    assert (await sealed.verify()).problem is None
+    await sealed.say(2)
+    await forge(sealed, thief)
+    report = await sealed.verify()
+    assert (report.position, "was replaced" in (report.problem or "")) == (9, True)
+
+
+async def test_a_key_that_a_list_repeats_stays_replaced(sealed: Sealed) -> None:
+    old = read_signer(sealed.place)
+    await rotate(sealed)
+    with sealed.place.vkeys.open("a") as file:
+        file.write(f"{old.public}\n")
+    await sealed.say(2)
+    await forge(sealed, old)
+    assert (await sealed.verify()).position == 9
+
+
+async def test_a_machine_with_a_copy_of_a_replaced_key_seals_no_more(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    copy = KeyPlace(tmp_path / "other", name="another-name")
+    open_signer(copy)
+    replace_key(copy, msgspec.structs.replace(read_signer(sealed.place), name="another-name"))
+    await rotate(sealed)
+    await sealed.say(1)
+    with capture_logs() as logs:
+        sealer = Sealer(sealed.url, copy, tmp_path / "files", 1)
+        async with sealer.leading() as connection:
+            await sealer.seal(connection)
+    (told,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert "was replaced on another machine" in told["error"]
+    await sealed.seal()
+    assert (await sealed.verify()).problem is None
 
 
 async def test_there_is_nothing_to_rotate_before_the_first_start(
@@ -174,14 +274,14 @@ async def test_there_is_nothing_to_rotate_before_the_first_start(
 ) -> None:
     place = KeyPlace(tmp_path / "keys")
     with pytest.raises(KeyRefused):
-        await rotate_key(database_url, place)
+        await rotate_key(database_url, place, tmp_path)
     assert list_keys(place) == []
 
 
 async def test_a_database_that_is_away_leaves_the_key_in_its_place(sealed: Sealed) -> None:
     before = read_signer(sealed.place).public
     with pytest.raises((OSError, asyncpg.PostgresError)):
-        await rotate_key(f"{sealed.url}_gone", sealed.place)
+        await rotate_key(f"{sealed.url}_gone", sealed.place, sealed.folder)
     assert read_signer(sealed.place).public == before
     assert list_keys(sealed.place) == [before]
 

@@ -12,7 +12,7 @@ EVERY = [chr(code) for code in range(0x110000)]
 UNSEEN = [c for c in EVERY if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 NAMED = "\x00\x07\x08\t\n\r\x1b\x7f\x80\x85\x9b\x9f\xad\u061c\u200b\u200e\u200f\u2028\u2029\ufeff"
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-PLAIN = "Zoë said: “naïve” — 東京\u3000はい, 👩🏽 नमस्ते\u00a0!"
+PLAIN = "Zoë said: “naïve” — 東京\u3000はい, ❤️ 👩🏽 नमस्ते\u00a0!"
 
 
 def test_nothing_unseen_comes_through() -> None:
@@ -31,6 +31,8 @@ def test_nothing_unseen_comes_through() -> None:
         ("\x9b31m\x7f", "\\x9b31m\\x7f"),
         ("\ud83d", "\\ud83d"),
         ("\U000e0041", "\\U000e0041"),
+        ("\U000e0100\ufe00", "\\U000e0100\\ufe00"),
+        ("\u3164\u115f\u034f\u2800", "\\u3164\\u115f\\u034f\\u2800"),
     ],
 )
 def test_a_character_is_shown_as_python_writes_it(text: str, shown: str) -> None:

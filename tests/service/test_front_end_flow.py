@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.event_stream import LAST_ID
 from tests.fake_anthropic import FakeAnthropic, covering
 from tests.running import TEACHER, Service, running_service
 from tests.service.test_core_endpoints import MOMENT, UUID
@@ -123,7 +124,7 @@ def events_in(text: str) -> Iterator[tuple[int, str, Any]]:
 
 def check_events(names: Names, expected: Streamed, text: str, what: str) -> None:
     numbers, kinds, data = zip(*events_in(text), strict=True)
-    assert numbers == tuple(range(1, len(numbers) + 1)), what
+    assert numbers == (*range(1, len(numbers)), LAST_ID), what
     assert kinds == ("accepted", *["delta"] * (len(kinds) - 2), "done"), what
     names.check(expected.accepted, data[0], f"{what}: accepted")
     said = "".join(delta["text"] for delta in data[1:-1])

@@ -50,14 +50,14 @@ async def rewrite(sealed: Sealed, signer: Signer, tmp_path: Path) -> None:
         "DELETE FROM tree_tiles",
         "DELETE FROM tree_heads",
     )
-    await sealed.seal(tmp_path / "files-of-the-forger", stolen)
+    await sealed.seal_as_thief(stolen, tmp_path / "files-of-the-forger")
 
 
 @BOTH
 async def test_a_bundle_by_a_key_that_was_replaced_is_proved_by_its_successor(
     sealed: Sealed, tmp_path: Path, selection: Selection
 ) -> None:
-    await rotate_key(sealed.url, sealed.place)
+    await rotate_key(sealed.url, sealed.place, sealed.folder)
     for size in (4, 9) if selection == ALL else (9,):
         folder = tmp_path / f"bundle-{size}"
         await export(sealed, folder, selection, size)
@@ -73,7 +73,7 @@ async def test_a_forged_bundle_by_a_stolen_key_that_was_replaced_is_refused(
 ) -> None:
     old = read_signer(sealed.place)
     before = list_keys(sealed.place)
-    await rotate_key(sealed.url, sealed.place)
+    await rotate_key(sealed.url, sealed.place, sealed.folder)
     keys = vkey_of(sealed, tmp_path)
     await rewrite(sealed, old, tmp_path)
     sealed.place.vkeys.write_text("".join(f"{key}\n" for key in before))
@@ -144,6 +144,70 @@ async def test_a_bundle_that_cannot_be_compared_is_refused_and_says_what_to_ask_
     )
     await export(sealed, tmp_path / "proving", SECOND, prove=[4])
     assert problem(tmp_path / "proving", keys, kept) == ""
+
+
+CUT = {
+    "an empty line more": lambda text: text.replace("\n\ncolloquy", "\n\n\ncolloquy", 1),
+    "an empty line before": lambda text: "\n" + text,
+    "line ends of another system": lambda text: text.replace("\n", "\r\n"),
+    "a torn end": lambda text: text[:-30],
+    "words": lambda text: text + "and so on\n",
+}
+
+
+@pytest.mark.parametrize("change", CUT)
+async def test_a_kept_file_is_read_to_its_end_or_refused(
+    sealed: Sealed, tmp_path: Path, change: str
+) -> None:
+    """Else a checkpoint that convicts would be passed over."""
+    path = next(iter(sealed.files.glob("*.checkpoints")))
+    (tmp_path / "kept").write_bytes(CUT[change](path.read_text()).encode())
+    await export(sealed, tmp_path / "bundle")
+    found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), tmp_path / "kept")
+    assert "checkpoints there is something else" in found
+    (tmp_path / "kept").write_text(path.read_text()[:-1])
+    assert problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), tmp_path / "kept") == ""
+
+
+async def test_what_a_successor_signed_at_a_chosen_size_stands_once(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    await rotate_key(sealed.url, sealed.place, sealed.folder)
+    await export(sealed, tmp_path / "bundle", size=4, prove=[9])
+    assert problem(tmp_path / "bundle", vkey_of(sealed, tmp_path)) == ""
+
+
+async def test_a_later_checkpoint_by_a_replaced_key_is_refused(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    old = read_signer(sealed.place)
+    await rotate_key(sealed.url, sealed.place, sealed.folder)
+    keys = vkey_of(sealed, tmp_path)
+    await sealed.say(1)
+    await sealed.seal()
+    stolen = KeyPlace(tmp_path / "stolen", name=old.name)
+    open_signer(stolen)
+    replace_key(stolen, old)
+    await sealed.say(2)
+    await sealed.seal_as_thief(stolen, tmp_path / "files")
+    await export(sealed, tmp_path / "bundle", size=10, prove=[12])
+    assert "of 12 events is by a key that was replaced" in problem(tmp_path / "bundle", keys)
+
+
+async def test_more_texts_missing_than_were_removed_are_found(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """A removal covers what it says, and not what somebody had deleted before."""
+    expired = TextExpired(conversation_id=1, user_id=101, texts=2, rule="course", days=1)
+    await append(sealed.log, "dialogue-1-101", NewEvent(event=expired))
+    await tamper(sealed.url, "DELETE FROM event_content WHERE position <= 4")
+    await sealed.seal()
+    report = await sealed.verify()
+    assert (report.position, "from here on 4 texts are missing" in (report.problem or "")) == (
+        *(1, True),
+    )
+    await export(sealed, tmp_path / "bundle")
+    assert "4 texts are not here, position 10 removed 2" in problem(tmp_path / "bundle")
 
 
 async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
