@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import product
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -150,7 +151,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def request_id(self) -> str:
         """Which the learner's client chose."""
-        return f"request-of-{self.learner}"
+        return str(UUID(int=self.learner))
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
