@@ -52,18 +52,6 @@ plan may have been made while the tables were empty, where reading one whole cos
 does collecting what an index would give in the order that is asked for.
 """
 
-KEPT_PLANS = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-}
-"""Session settings under which each statement is planned once.
-
-Planning takes longer than a look-up, and an append would be planned under the head row's lock. A
-plan may have been made while the tables were empty, where reading one whole costs least, and so
-does collecting what an index would give in the order that is asked for.
-"""
-
 _RETRY = 0.1
 
 T = TypeVar("T")
