@@ -4,13 +4,12 @@ A server may freeze, be succeeded by a standby, and wake up as if nothing had ha
 there would then answer from a log that has ended, and take appends that nobody will see. So a
 process that serves proves twice a second that the server still answers. While the last proof is
 older than `LEASE`, no answer of a session counts until a new session, opened as if it were the
-first, has shown that the primary is still the same. If it is not, or cannot be found, all
-sessions are closed.
+first, has shown that the primary is still the same. If it is not, all sessions are closed; if it
+cannot be found, all but the one that is asked for signs of life, as long as that one answers.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -54,6 +53,7 @@ class Primary:
         self._known: Standing | None = None
         self._sessions: WeakSet[Session] = WeakSet()
         self._proved: float | None = None
+        self._asked: Session | None = None
         self._look: asyncio.Task[None] | None = None
 
     @property
@@ -74,15 +74,19 @@ class Primary:
         return session
 
     async def prove(self, session: Session) -> None:
-        """Asks the session's server for a sign of life; from here on, answers need one."""
-        began = _now()
+        """Asks the session's server for a sign of life; from here on, answers need one.
+
+        Where it was silent, or the last proof is too old, its answer is a proof only if the
+        primary was also looked for and found; if that failed, the session lives on without.
+        """
+        began, self._asked = _now(), session
         asking = asyncio.ensure_future(session.ask_standing())
         try:
             done, _ = await asyncio.wait((asking,), timeout=_SILENCE)
             if not done:
                 log.warning("database_silent", seconds=_SILENCE)
-                with suppress(asyncpg.TooManyConnectionsError):  # so it is alive, and may answer
-                    await self.look()
+            if not await self._is_settled(was_silent=not done):
+                began -= LEASE
             async with asyncio.timeout(CONNECT_TIMEOUT):  # it is only this session then
                 standing = await asking
             if standing != self._known:
@@ -98,17 +102,21 @@ class Primary:
             await self.look()
 
     async def look(self) -> None:
-        """Finds out anew which server is the primary; who asks meanwhile gets the same answer."""
+        """Finds out anew which server is the primary; who asks meanwhile gets the same answer.
+
+        A server that has no place for another session is alive, and counts as the same.
+        """
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._look_anew(), name="looking for the primary")
             self._look.add_done_callback(lambda look: look.cancelled() or look.exception())
         await asyncio.shield(self._look)
 
-    def end_sessions(self) -> None:
-        """Closes all sessions at once; what they are in the middle of fails."""
+    def end_sessions(self, but: Session | None = None) -> None:
+        """Closes all sessions but this one at once; what they are in the middle of fails."""
         for session in list(self._sessions):
-            session.terminate()
-        self._sessions.clear()
+            if session is not but:
+                session.terminate()
+                self._sessions.discard(session)
 
     async def close(self) -> None:
         """Nobody asks for signs of life any more, and answers need none."""
@@ -117,15 +125,22 @@ class Primary:
             self._look.cancel()
             await asyncio.wait((self._look,))
 
+    async def _is_settled(self, was_silent: bool) -> bool:
+        try:
+            await (self.look() if was_silent else self.settled())
+        except DATABASE_ERRORS:
+            return False
+        return True
+
     async def _look_anew(self) -> None:
         try:
             session = await self._compare(_plain_session)
         except asyncpg.TooManyConnectionsError:  # then it is alive
-            raise
+            return
         except DATABASE_ERRORS as error:
             log.warning("primary_not_found", error=repr(error))
             if not self._is_proved():
-                self.end_sessions()
+                self.end_sessions(but=self._asked)
             raise
         session.terminate()
 

@@ -1,6 +1,8 @@
 """A primary that freezes is succeeded by its standby, and wakes up as if nothing had happened."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Self
@@ -11,7 +13,7 @@ import pytest
 
 from eventstore.connections import DATABASE_ERRORS, connect
 from eventstore.hosts import hosts
-from eventstore.primary import Primary
+from eventstore.primary import LEASE, Primary
 from eventstore.sessions import NotPrimary
 from service.app import running_log
 from service.database import prepare
@@ -224,6 +226,51 @@ async def test_a_frozen_server_without_a_standby_is_told_and_answers_again_when_
                 await readers.are_answered(200)
             assert {status for status, _ in readers.answers} == {200, 503}
             assert await service.active() == conversation
+
+
+async def test_a_server_that_is_full_is_alive_and_its_answers_count() -> None:
+    """Though the last proof is old, and there is no place for a session that would prove it."""
+    with own_server(max_connections="6", superuser_reserved_connections="0") as server:
+        primary = Primary(server.url)
+        session = await connect(server.url, primary=primary)
+        await primary.prove(session)
+        others = []
+        with suppress(asyncpg.TooManyConnectionsError):
+            while True:
+                others.append(await asyncpg.connect(server.url))
+        await asyncio.sleep(LEASE + 0.1)
+        assert await session.fetchval("SELECT 1") == 1
+        await primary.prove(session)
+        await asyncio.gather(*(other.close() for other in others), session.close())
+
+
+async def test_a_session_that_answers_late_is_kept_though_the_primary_was_not_found(
+    database_url: str,
+) -> None:
+    """With its locks. But nothing is taken for the primary's until that is found."""
+    primary = Primary(database_url)
+    alive = await connect(database_url, primary=primary)
+    await alive.execute("SELECT pg_advisory_lock(4242)")
+    await primary.prove(alive)
+    other = await connect(database_url, primary=primary)
+    known, primary._hosts = primary._hosts, ["postgresql://127.0.0.1:1/none"]
+    await asyncio.sleep(LEASE)
+    os.kill(alive.get_server_pid(), signal.SIGSTOP)
+    try:
+        proving = asyncio.create_task(primary.prove(alive))
+        await eventually(other.is_closed, within=BOUND)
+    finally:
+        os.kill(alive.get_server_pid(), signal.SIGCONT)
+    await proving
+    await primary.prove(alive)
+    with pytest.raises(ConnectionRefusedError):
+        await alive.fetchval("SELECT 1")
+    primary._hosts = known
+    await primary.prove(alive)
+    witness = await connect(database_url, primary=primary)
+    assert not await witness.fetchval("SELECT pg_try_advisory_lock(4242)")
+    assert await alive.fetchval("SELECT pg_advisory_unlock(4242)")
+    await asyncio.gather(alive.close(), witness.close())
 
 
 @pytest.mark.parametrize(
