@@ -6,7 +6,7 @@ us or to root, and nobody else may write to it. Three things are no reason to re
 
 - folders with the sticky bit on the way, such as `/tmp`: what is in them is its owner's;
 - a group that may write, but has nobody in it but us, as the group of its own that many systems
-  give to each user;
+  give to each user; not so below an access control list, which may let anybody write;
 - a link of ours: the path that it leads to is looked at in the same way.
 """
 
@@ -26,6 +26,7 @@ from eventstore.errors import PathUntrusted
 OTHERS_USE = 0o077
 """Permissions that nobody but the owner of a secret has."""
 
+_ACL = "system.posix_acl_access"
 _OTHERS_WRITE = 0o022
 _ROOT = Path("/")
 
@@ -119,19 +120,23 @@ def make_output_folder(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def open_own(path: Path, flags: int) -> int:
+def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
     """The descriptor of a file in a trusted folder, where others may once have put something.
+
+    Args:
+        mode: Its permissions, if it is made.
 
     Raises:
         PathUntrusted: It is a link, no regular file, or another user's.
         OSError: It cannot be opened or made.
     """
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # of a pipe without a reader
             raise
-        raise PathUntrusted(f"{path} is a link: move it away") from error
+        kind = "link" if error.errno == errno.ELOOP else "pipe"
+        raise PathUntrusted(f"{path} is a {kind}: move it away") from error
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and found.st_uid in _trusted_owners():
         return descriptor
@@ -188,7 +193,18 @@ def _others_can_write(step: _Step) -> bool:
         return False
     if mode & stat.S_IWOTH:
         return True
-    return bool(mode & stat.S_IWGRP) and _has_others(step.found.st_gid)
+    return bool(mode & stat.S_IWGRP) and (_has_acl(step.path) or _has_others(step.found.st_gid))
+
+
+def _has_acl(path: Path) -> bool:
+    """Whether the group's permissions are the mask of an access control list."""
+    if not hasattr(os, "getxattr"):  # as on macOS, where the lists have no mask
+        return False
+    try:
+        os.getxattr(path, _ACL, follow_symlinks=False)
+    except OSError as error:
+        return error.errno not in (errno.ENODATA, errno.ENOTSUP)
+    return True
 
 
 def _has_others(group: int) -> bool:

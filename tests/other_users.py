@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import struct
 from pathlib import Path
 
 import pytest
@@ -27,4 +28,14 @@ def share(path: Path) -> Path:
     """Let the members of a group with others in it write there."""
     os.chown(path, -1, NOBODY.pw_gid)
     path.chmod(path.stat().st_mode | 0o020)
+    return path
+
+
+def share_by_list(path: Path) -> Path:
+    """Let nobody write there by an access control list; the group stays our own."""
+    mine = 0xFFFF_FFFF
+    # Tag, permissions and id of: owner, the user, group, mask, others (linux/posix_acl_xattr.h).
+    entries = ((1, 7, mine), (2, 7, NOBODY.pw_uid), (4, 0, mine), (16, 7, mine), (32, 0, mine))
+    text = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(path, "system.posix_acl_access", text)
     return path

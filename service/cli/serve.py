@@ -10,6 +10,7 @@ import click
 import msgspec
 import structlog
 
+from eventstore.errors import PathUntrusted
 from service.cli.progress import progress_bar
 from service.cli.session import owner
 from service.cli.terminal import tell
@@ -123,7 +124,7 @@ async def _watch(server: EmbeddedPostgres) -> None:
         try:
             if await asyncio.to_thread(server.ensure_running):
                 log.warning("postgres_restarted")
-        except EmbeddedPostgresError as error:
+        except (EmbeddedPostgresError, PathUntrusted) as error:
             log.error("postgres_down", error=str(error))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from eventstore.trusted_paths import open_own
 from service.embedded.errors import ProgramTimedOut, ProgramUnusable
 from service.embedded.placement import Account, is_root
 
@@ -33,6 +34,7 @@ class Programs(msgspec.Struct, frozen=True):
         Raises:
             ProgramTimedOut: it took longer than `seconds`.
             ProgramUnusable: it cannot be run at all.
+            PathUntrusted: the log is a link, no regular file, or another user's.
         """
         command = [self.binaries / program, *arguments]
         try:
@@ -44,7 +46,7 @@ class Programs(msgspec.Struct, frozen=True):
 
     def _run(self, command: list[str | Path], data: Path, seconds: float, stdin: str) -> int:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = self._open_log(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             return subprocess.run(
                 command,
@@ -65,13 +67,15 @@ class Programs(msgspec.Struct, frozen=True):
 
     def clear_log(self) -> None:
         """Empty the log, which everybody with it open appends to."""
-        os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        os.close(self._open_log(os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
     def log_text(self) -> str:
         """The end of the log, as text that a terminal obeys in nothing but its lines."""
-        if not self.log.exists():
+        try:
+            log = self._open_log(os.O_RDONLY)
+        except FileNotFoundError:
             return ""
-        with self.log.open("rb") as file:
+        with os.fdopen(log, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_END))
             text = file.read(LOG_END).decode(errors="replace")
         return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
@@ -85,3 +89,6 @@ class Programs(msgspec.Struct, frozen=True):
         """Make the server's user the owner of this path, which is in a folder of ours."""
         if is_root():
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+
+    def _open_log(self, flags: int) -> int:
+        return open_own(self.log, flags, 0o600)

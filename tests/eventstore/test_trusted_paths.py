@@ -19,7 +19,7 @@ from eventstore.trusted_paths import (
     open_own,
     read_trusted,
 )
-from tests.other_users import as_root, give, link_of_nobody, share
+from tests.other_users import as_root, give, link_of_nobody, share, share_by_list
 
 Prepare = Callable[[Path], Path]
 
@@ -105,6 +105,16 @@ def below_a_folder_shared_with_a_group(at: Path) -> Path:
     return end
 
 
+def shared_by_an_access_control_list(at: Path) -> Path:
+    return share_by_list(ours(at))
+
+
+def below_a_folder_shared_by_an_access_control_list(at: Path) -> Path:
+    end = ours(at)
+    share_by_list(at)
+    return end
+
+
 def open_to_all(at: Path) -> Path:
     end = ours(at)
     end.chmod(0o777)
@@ -132,6 +142,7 @@ BAD: tuple[Prepare, ...] = (
     *(through_a_link_of_nobody, below_a_link_of_nobody),
     *(through_our_link_to_a_folder_of_nobody, through_our_link_to_a_link_of_nobody),
     *(shared_with_a_group, below_a_folder_shared_with_a_group),
+    *(shared_by_an_access_control_list, below_a_folder_shared_by_an_access_control_list),
     *(open_to_all, sticky_itself, below_a_folder_open_to_all),
 )
 

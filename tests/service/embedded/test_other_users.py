@@ -304,3 +304,30 @@ def test_a_home_of_an_earlier_release_opens(folder: Path) -> None:
     with EmbeddedPostgres(home, options={"fsync": "off"}) as again:
         assert again == url
     assert sorted(path.name for path in home.glob("postgres*")) == sorted(["postgres", *OURS])
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "another user's"])
+@as_root
+def test_the_log_is_neither_written_nor_read_through_what_another_put_there(
+    folder: Path, secret: Path, kind: str
+) -> None:
+    """Nor is anything run, nor a pipe waited for."""
+    run = Programs(
+        programs(folder / "bin", f"#!/bin/sh\ntouch {folder}/ran\n"), Account(0, 0), folder / "log"
+    )
+    if kind == "link":
+        run.log.symlink_to(secret)
+    elif kind == "pipe":
+        os.mkfifo(run.log)
+    else:
+        run.log.write_text("words")
+        give(run.log)
+    for use in (
+        run.clear_log,
+        run.log_text,
+        lambda: run.run("initdb", data=folder, seconds=60),
+    ):
+        with pytest.raises(PathUntrusted, match="move it away"):
+            use()
+    assert secret.read_text() == SECRET
+    assert not (folder / "ran").exists()
