@@ -1,7 +1,6 @@
 """`colloquy migrate` and `colloquy db`."""
 
 import os
-import shutil
 import subprocess
 from urllib.parse import unquote
 
@@ -76,11 +75,13 @@ def _psql(database: Database) -> str:
     """The embedded server's psql, else the one on the path, else another that is here."""
     if database.embedded:
         return str(database.embedded.binaries / "psql")
-    if found := shutil.which("psql"):
-        return found
-    from service.embedded.binaries import usable_binaries
+    from service.embedded.binaries import program_on_path, usable_binaries
 
+    refused: list[str] = []
+    if found := program_on_path("psql", refused):
+        return found
     try:
         return str(usable_binaries() / "psql")
     except BinariesMissing as error:
-        raise SettingsError("there is no psql on the path") from error
+        reason = f" ({refused[0]})" if refused else ""
+        raise SettingsError(f"there is no psql on the path{reason}") from error

