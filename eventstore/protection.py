@@ -88,9 +88,13 @@ AnyProtectionEvent = (
 )
 
 
+LEARNER_STREAMS = "learner-"
+"""How the names of learners' streams begin."""
+
+
 def stream_of_learner(user_id: int) -> str:
     """The stream of a learner's holds and erasures."""
-    return f"learner-{user_id}"
+    return f"{LEARNER_STREAMS}{user_id}"
 
 
 def stream_of_retention(course_id: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from eventstore.guards import Guard
-from eventstore.protection import stream_of_learner
+from eventstore.protection import LEARNER_STREAMS, stream_of_learner
 from service.callers import Caller, read_id
 from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
 from service.experiences import stream_of as stream_of_experience
@@ -124,6 +124,17 @@ def check_account(
         real_user_id=None if caller.as_user_id is None else row["real_user_id"],
         admin=admin,
     )
+
+
+def of_people(guard: Guard, *others: int | None) -> Guard:
+    """The guard of a deed that rests on people alone, whatever becomes of the experience.
+
+    Args:
+        others: Whom it is about besides.
+    """
+    of_learners = {name for name in guard.streams if name.startswith(LEARNER_STREAMS)}
+    of_learners |= {stream_of_learner(user_id) for user_id in others if user_id is not None}
+    return msgspec.structs.replace(guard, streams=tuple(sorted(of_learners)))
 
 
 def _guard(caller: Caller, row: asyncpg.Record) -> Guard | None:

@@ -37,7 +37,7 @@ from service.learners.records import LearnerRecords
 from service.learners.retention import Retention
 from service.learners.retention_job import RetentionJob
 from service.live_turn import LiveTurns
-from service.middlewares import answer_errors, identify_and_log
+from service.middlewares import answer_errors, check_again, identify_and_log
 from service.model.asking import Asker, AskingPolicy
 from service.model.errors import ModelFailure
 from service.model.interface import Model
@@ -245,7 +245,7 @@ def _limits(settings: Settings) -> Limits:
 def _application(services: Services, settings: Settings) -> web.Application:
     origins = frozenset(settings.cors_origins.replace(",", " ").split())
     app = web.Application(
-        middlewares=[identify_and_log, cross_origin(origins), answer_errors],
+        middlewares=[identify_and_log, cross_origin(origins), answer_errors, check_again],
         client_max_size=MAX_BODY,
     )
     app[SERVICES] = services

@@ -12,7 +12,7 @@ from service.answers import feedback_answer, json_response
 from service.bodies import FeedbackBody, read_body
 from service.dialogue import Feedback
 from service.dialogues import DialogueKey
-from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound
+from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
 from service.quotas import Kind
 from service.requests import SERVICES, access_of, conversation_id, guard_of, metadata_of
 from sql.loader import query
@@ -24,13 +24,15 @@ async def give_feedback(request: web.Request) -> web.Response:
     number, message_id = conversation_id(request), _uuid(request, "message_id")
     body = await read_body(request, FeedbackBody)
     vote = body.checked_vote()
-    role = await request.app[SERVICES].pool.fetchval(
+    message = await request.app[SERVICES].pool.fetchrow(
         access.account_id, query("get_message"), access.account_id, number, UUID(message_id)
     )
-    if role is None:
+    if message is None:
         raise NotFound
-    if role != "Assistant":
+    if message["role"] != "Assistant":
         raise BadRequest("feedback is only possible on the model's messages")
+    if message["removed"]:  # what is said of it is the learner's too, and would be kept
+        raise TextRemoved
     given = FeedbackGiven(
         conversation_id=number,
         feedback_id=str(uuid7()),

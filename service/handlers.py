@@ -8,7 +8,7 @@ from aiohttp import web
 from uuid_utils import uuid7
 
 from eventstore.errors import LogUnavailable
-from service.access import Access, check, path_id
+from service.access import Access, check, of_people, path_id
 from service.answers import (
     conversation_answer,
     entity_tag,
@@ -32,6 +32,7 @@ from service.requests import (
     guard_of,
     metadata_of,
     note,
+    note_recorded,
     own_dialogue,
     record_read,
 )
@@ -142,7 +143,7 @@ async def delete_conversation(request: web.Request) -> web.Response:
         DialogueKey(access.account_id, access.experience_id, learner),
         conversation_id(request),
         metadata_of(request, access, None),
-        guard_of(request, access),
+        of_people(guard_of(request, access)),
     )
     return raw_response(_COMPLETED)
 
@@ -168,6 +169,7 @@ async def _answer(
 
     Either shows the whole conversation, also to who only acts as its learner.
     """
+    note_recorded(request)
     if access.real_user_id is not None:
         await record_read(request, access, "conversation", live.conversation_id, access.user_id)
     if wants_stream(request):

@@ -7,3 +7,5 @@ from service.access import Access
 REQUEST_ID = web.RequestKey("request_id", str)
 SCOPE = web.RequestKey("scope", str)
 ACCESS = web.RequestKey("access", Access)
+RECORDED = web.RequestKey("recorded", bool)
+"""Something was recorded of the request, so that it must not be carried out again."""

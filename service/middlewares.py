@@ -11,7 +11,7 @@ from aiohttp import web
 from uuid_utils import uuid7
 
 from eventstore.connections import AWAY
-from eventstore.errors import EventStoreError
+from eventstore.errors import EventStoreError, GuardBroken
 from service.access import Access
 from service.answers import error_response
 from service.errors import (
@@ -22,7 +22,7 @@ from service.errors import (
     TurnFailed,
 )
 from service.http_connection import HttpConnection
-from service.keys import ACCESS, REQUEST_ID, SCOPE
+from service.keys import ACCESS, RECORDED, REQUEST_ID, SCOPE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -32,6 +32,9 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _MAX_HEADERS = 16 * 1024
 _ONCE = ("Authorization", "Idempotency-Key", "Last-Event-ID", "Origin")
+_CHECKS = 4
+"""How often a request is checked at most, where what it rests on changes each time."""
+
 _QUIET = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger("colloquy.requests")
@@ -63,7 +66,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except (ServiceError, EventStoreError, web.HTTPException) as error:
         response = error_response(error, request[REQUEST_ID])
-        if response.status >= 500 and not isinstance(error, TurnFailed):
+        if response.status >= 500 and not isinstance(error, TurnFailed | GuardBroken):
             log.error("request_failed", path=request.path, error=repr(error))
     except (*AWAY, asyncpg.InterfaceError) as error:
         log.warning("database_away", error=repr(error))
@@ -72,6 +75,23 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         log.exception("request_broke", path=request.path)
         response = error_response(error, request[REQUEST_ID])
     return response
+
+
+@web.middleware
+async def check_again(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Carries out a request anew where what it rests on has changed since it was checked.
+
+    Its checks then see the change, and refuse it or let it pass. Nothing was recorded the first
+    time and the body is kept, so that it is a request like any that comes now.
+    """
+    for _ in range(_CHECKS - 1):
+        try:
+            return await handler(request)
+        except GuardBroken as broken:
+            answering = request.writer.output_size > 0
+            if broken.changed != "stream" or RECORDED in request or answering:
+                raise
+    return await handler(request)
 
 
 def _check(request: web.Request) -> None:

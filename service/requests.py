@@ -21,7 +21,7 @@ from service.evaluations import Evaluations
 from service.experiences import Experiences
 from service.following import Following
 from service.forms import read_form
-from service.keys import ACCESS, REQUEST_ID, SCOPE
+from service.keys import ACCESS, RECORDED, REQUEST_ID, SCOPE
 from service.learners.erasure import Erasure
 from service.learners.reads import Reads
 from service.learners.records import LearnerRecords
@@ -210,6 +210,11 @@ def guard_of(request: web.Request, access: Access, limited: Kind | None = None) 
     most = request.app[SERVICES].limits.of(limited)
     quota = Quota(user_id=access.user_id, kind=limited, most=most)
     return msgspec.structs.replace(access.guard, limit=quota)
+
+
+def note_recorded(request: web.Request) -> None:
+    """Notes that the request is on record, so that nothing carries it out again."""
+    request[RECORDED] = True
 
 
 async def record_read(

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from eventstore.events import MessagePosted, OpeningRequested
 from eventstore.records import RecordedEvent
-from service.access import Access
+from service.access import Access, of_people
 from service.answers import conversation_answer, raw_response, stream_ending
 from service.bodies import NoBody, read_body
 from service.conditional import NOTHING
@@ -39,7 +39,8 @@ async def cancel_turn(request: web.Request) -> web.Response:
     asked = await _asked(request, access)
     await read_body(request, NoBody)
     metadata = metadata_of(request, access, asked.metadata.correlation_id)
-    stop = Stop(reason="requested", metadata=metadata, guard=guard_of(request, access))
+    guard = of_people(guard_of(request, access))
+    stop = Stop(reason="requested", metadata=metadata, guard=guard)
     dialogue = await request.app[SERVICES].following.cancel(asked, stop)
     await _record(request, access, asked)
     if dialogue.active is None:

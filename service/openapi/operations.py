@@ -127,7 +127,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=FeedbackBody,
         answers=(shapes.FeedbackGivenAnswer,),
         headers=_POST,
-        refuses=(*_POSTED, 429),
+        refuses=(*_POSTED, 409, 429),
     ),
     Operation(
         method="DELETE",

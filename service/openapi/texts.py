@@ -48,7 +48,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     403: ("Forbidden", "The token's user is no member of the course, or may not do that."),
     404: ("NotFound", "There is no such thing for this caller."),
     408: ("RequestTimeout", "The body did not arrive in time."),
-    409: ("Conflict", "A reply is under way, was stopped, or is over; or a hold forbids it."),
+    409: ("Conflict", "A reply is under way, or over; words were deleted; or a hold forbids it."),
     412: ("PreconditionFailed", "The conversation has moved on since the ETag of `If-Match`."),
     413: ("TooLarge", "The body is over 1 MiB."),
     415: ("UnsupportedMediaType", "The body is neither JSON nor a form."),

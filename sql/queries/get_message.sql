@@ -1,3 +1,3 @@
-SELECT m.role FROM read.conversation_messages m
+SELECT m.role, m.text IS NULL AS removed FROM read.conversation_messages m
  WHERE m.account_id = $1 AND m.conversation_id = $2 AND m.message_id = $3
  LIMIT 1
