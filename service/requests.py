@@ -11,7 +11,7 @@ from eventstore.connections import AccountPool, Pool
 from eventstore.guards import Guard, Quota
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
-from service.access import Access, check, check_account, path_id
+from service.access import Access, check, check_account, of_people, path_id
 from service.analytics.reading import Figures
 from service.audit.desk import Desk
 from service.callers import Caller, Callers
@@ -225,10 +225,25 @@ async def record_read(
     Args:
         what: What of it.
         learner: Whose it is.
+
+    Raises:
+        EventStoreError: As `record_reading`.
     """
-    if learner == (access.real_user_id or access.user_id):
-        return
     read = HistoryRead(what=what, learner_id=learner, conversation_id=number)
+    await record_reading(request, access, read)
+
+
+async def record_reading(request: web.Request, access: Access, read: HistoryRead) -> None:
+    """Records that the caller reads of a learner, unless that is themself.
+
+    Raises:
+        GuardBroken: They may not any more, or something has come of the learner, such as their
+            erasure, since the request was checked: nothing that was fetched may be shown.
+        EventStoreError: It could not be recorded.
+    """
+    if read.learner_id == (access.real_user_id or access.user_id):
+        return
+    guard = of_people(guard_of(request, access), read.learner_id)
     await request.app[SERVICES].reads.note(
-        access.account_id, read, metadata_of(request, access, None)
+        access.account_id, read, metadata_of(request, access, None), guard
     )

@@ -12,7 +12,7 @@ from service.audit.reading import Wanted
 from service.audit.recording import Subject, learner_found
 from service.callers import read_id
 from service.errors import BadRequest
-from service.requests import SERVICES, account_access_of, metadata_of
+from service.requests import SERVICES, account_access_of, guard_of, metadata_of
 
 SCOPE = "colloquy:audit"
 """What a token must carry; one without scopes does not."""
@@ -71,6 +71,7 @@ async def record(
         learner_id=of.learner_id,
         conversation_id=of.conversation_id,
         course_id=of.course_id,
+        guard=guard_of(request, access),
     )
 
 

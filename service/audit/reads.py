@@ -1,6 +1,7 @@
 """Records who reads the log, before they get anything of it."""
 
 from eventstore.errors import AppendRefused, LogUnavailable
+from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.protection import HistoryRead, stream_of_reads
 from eventstore.records import Metadata, NewEvent
@@ -62,6 +63,7 @@ class AuditReads:
         conversation_id: int | None = None,
         course_id: int | None = None,
         operator: str | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Records a read; when it returns, that is on disk.
 
@@ -70,8 +72,10 @@ class AuditReads:
             course_id: Counts only where no learner and no conversation is named: else the read is
                 not of the course, nor what was read necessarily in it.
             operator: What the system calls the user who runs a command.
+            guard: What must still be so when it is recorded.
 
         Raises:
+            GuardBroken: It is so no more: nothing may be read.
             EventStoreError: It could not be recorded: nothing may be read.
         """
         event = HistoryRead(
@@ -89,6 +93,7 @@ class AuditReads:
                 [NewEvent(event=event)],
                 expected=None,
                 metadata=metadata,
+                guard=guard,
             )
         except AppendRefused as error:
             raise LogUnavailable("the read could not be recorded") from error

@@ -11,7 +11,13 @@ from service.content_negotiation import prefers
 from service.errors import NotAuthorized, NotFound, UnknownUser
 from service.learners.page import SECURITY_POLICY, record_page
 from service.learners.records import with_string_ids
-from service.requests import SERVICES, account_access_of, guard_of, metadata_of
+from service.requests import (
+    SERVICES,
+    account_access_of,
+    guard_of,
+    metadata_of,
+    record_reading,
+)
 
 
 async def erase_learner(request: web.Request) -> web.Response:
@@ -47,9 +53,8 @@ async def get_learner_record(request: web.Request) -> web.Response:
         record = await services.records.of(access.account_id, user_id, reasons=access.admin)
     except UnknownUser:
         raise NotFound from None
-    if (access.real_user_id or access.user_id) != user_id:
-        read = HistoryRead(what="learner_record", learner_id=user_id)
-        await services.reads.note(access.account_id, read, metadata_of(request, access, None))
+    read = HistoryRead(what="learner_record", learner_id=user_id)
+    await record_reading(request, access, read)
     if prefers(request, "text/html"):
         headers = {"Content-Security-Policy": SECURITY_POLICY}
         return web.Response(text=record_page(record), content_type="text/html", headers=headers)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from eventstore.errors import AppendRefused
+from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.protection import HistoryRead, stream_of_reads
 from eventstore.records import Actor, Metadata, NewEvent
@@ -28,13 +29,17 @@ class Reads:
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
-    async def note(self, account_id: int, read: HistoryRead, metadata: Metadata) -> None:
+    async def note(
+        self, account_id: int, read: HistoryRead, metadata: Metadata, guard: Guard
+    ) -> None:
         """Records a reading before it happens, once an hour for a reader and what they read.
 
         Args:
             metadata: Its actor is the reader. One who has no id is recorded every time.
+            guard: What must still be so when it is recorded.
 
         Raises:
+            GuardBroken: It is so no more, so nothing may be read.
             EventStoreError: It could not be recorded, so nothing may be read.
         """
         once = msgspec.structs.replace(metadata, idempotency_key=_name(read, metadata))
@@ -47,6 +52,7 @@ class Reads:
                 [NewEvent(event=read)],
                 expected=None,
                 metadata=once,
+                guard=guard,
             )
         except AppendRefused:  # the database lets one in, and another request was faster
             if not await self._log.find_request(account_id, once):
