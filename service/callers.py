@@ -116,10 +116,11 @@ def bearer_token(request: web.Request) -> str:
     Raises:
         Unauthenticated: There is none.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, _, rest = request.headers.get("Authorization", "").partition(" ")
+    token = rest.strip(" ")  # other white space is part of it, and so of no token of ours
+    if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
-    return token.strip()
+    return token
 
 
 def read_id(text: str) -> int | None:

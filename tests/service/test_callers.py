@@ -47,6 +47,17 @@ def test_a_bearer_token_is_taken_without_what_is_around_it(header: str) -> None:
     assert bearer_token(request_with(header)) == "abc"
 
 
+@pytest.mark.parametrize("space", ["\t", "\x1f", "\x85", "\xa0", "\u2003", "\u3000", "\ufeff"])
+async def test_a_token_with_other_white_space_around_it_is_of_nobody(
+    owner: Connection, pool: Pool, space: str
+) -> None:
+    token = await token_of(owner, 1)
+    for around in (f"{space}{token}", f"{token}{space}", f" {token} {space}"):
+        with pytest.raises(InvalidToken):
+            await Callers(pool).of(request_with(f"Bearer {around}"))
+    await close_pool(pool)
+
+
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Basic abc", "abc", "Bearerabc", "Token abc"]
 )
