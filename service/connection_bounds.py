@@ -70,7 +70,7 @@ class Place:
 
     Attributes:
         surplus: It is beyond the bounds.
-        evict: Closes it.
+        evict: Closes it at once, whatever it has not read.
     """
 
     __slots__ = ("address", "evict", "left", "surplus")
@@ -107,10 +107,7 @@ class Connections:
 
     def admit(self, address: str) -> Place | None:
         """A place for one more; None where there is not even one for probes."""
-        own = self._by_address.get(address)
-        if (own is None or self._has_room(own, self.bounds.per_address)) and self._has_room(
-            self._all, self.bounds.total
-        ):
+        if self._make_room(address):
             place = Place(address)
             for group in (self._all, self._by_address.setdefault(address, _Group())):
                 group.open += 1
@@ -122,7 +119,7 @@ class Connections:
         return place
 
     def busy(self, place: Place) -> None:
-        """A request is under way."""
+        """A request is under way, or its answer; or it makes room already."""
         for group in self._groups(place):
             group.idle.pop(place, None)
 
@@ -132,7 +129,7 @@ class Connections:
             group.idle[place] = None
 
     def leave(self, place: Place) -> None:
-        """The connection is over, or about to be."""
+        """The connection is over, and its descriptor free."""
         self._surplus.discard(place)
         for group in self._groups(place):
             group.idle.pop(place, None)
@@ -146,14 +143,21 @@ class Connections:
             return ()
         return self._all, self._by_address[place.address]
 
-    def _has_room(self, group: _Group, most: int) -> bool:
-        """Whether there is room, if need be after the oldest idle one has made some."""
-        if group.open < most:
-            return True
+    def _make_room(self, address: str) -> bool:
+        """Whether there is room, if need be because the oldest idle one goes: of these, or of all.
+
+        Who goes still counts, for as long as its descriptor is open.
+        """
+        own = self._by_address.get(address)
+        if own is not None and own.open >= self.bounds.per_address:
+            return self._evict_from(own)
+        return self._all.open < self.bounds.total or self._evict_from(self._all)
+
+    def _evict_from(self, group: _Group) -> bool:
         oldest = next(iter(group.idle), None)
         if oldest is None:
             return False
-        self.leave(oldest)
+        self.busy(oldest)
         assert oldest.evict is not None, "what is idle is connected"
         oldest.evict()
         return True

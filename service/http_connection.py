@@ -1,7 +1,8 @@
 """A client's connection: how long it may take over a request's head, and how large that may be."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
@@ -53,6 +54,7 @@ class HttpConnection(web.RequestHandler):
         self._head = 0
         self._payload: StreamReader | None = None
         self._busy = False
+        self._abort: Callable[[], None] = self.force_close
 
     @property
     def surplus(self) -> bool:
@@ -62,7 +64,11 @@ class HttpConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; its first head is awaited."""
         super().connection_made(transport)
-        self._place.evict = self.force_close
+        connected = cast("asyncio.Transport", transport)
+        # An answer is under way until it is with the system: what is idle has nothing to lose.
+        connected.set_write_buffer_limits(high=0)
+        self._abort = connected.abort
+        self._place.evict = self._evict
         self._connections.idle(self._place)
         self._await_head()
 
@@ -122,6 +128,10 @@ class HttpConnection(web.RequestHandler):
             self._timer.cancel()
             self._timer = None
 
+    def _evict(self) -> None:
+        self.force_close()
+        self._abort()
+
     def _head_is_late(self) -> None:
         self._timer = None
         if self._head:
@@ -138,7 +148,7 @@ class HttpConnection(web.RequestHandler):
         # Closed at once, it would be reset where the client is still sending, and the answer lost.
         self.transport.write_eof()
         self._stop_timer()
-        self._timer = self._loop.call_later(_LINGERING, self.force_close)
+        self._timer = self._loop.call_later(_LINGERING, self._evict)
 
 
 def _answer(status: int, why: str) -> bytes:

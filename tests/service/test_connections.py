@@ -3,7 +3,8 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,62 @@ async def test_who_reads_no_answer_is_let_go(database_url: str) -> None:
             await eventually(has_place, within=60)
 
 
+def deaf_to(service: Service, sent: bytes) -> socket.socket:
+    """A connection with room for next to no answer, on which none is read."""
+    host, _, port = service.url.removeprefix("http://").rpartition(":")
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    deaf.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    deaf.settimeout(5)
+    deaf.connect((host, int(port)))
+    deaf.setblocking(False)
+    with suppress(BlockingIOError):
+        deaf.send(sent)
+    return deaf
+
+
+async def test_who_reads_no_answer_counts_however_short_it_is(database_url: str) -> None:
+    """With three hundred descriptors, 400 such clients leave some for probes."""
+    await demo_tokens(database_url)
+    sent = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 140
+    async with (
+        service_process({"DATABASE_URL": database_url}, descriptors=300) as process,
+        client(process.url, {}) as service,
+    ):
+        descriptors = Path(f"/proc/{process.process.pid}/fd")
+        with ExitStack() as stack:
+            for _ in range(400):
+                stack.enter_context(await asyncio.to_thread(deaf_to, service, sent))
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1)
+            assert len(list(descriptors.iterdir())) < 280
+            async with connected(service) as raw:
+                await raw.send(PROBE)
+                assert (await raw.answer()).status == 200
+        assert process.log_lines("accept_failed") == []
+
+
+async def test_a_slow_readers_answers_are_all_sent(database_url: str) -> None:
+    """Though others are in need of its place: it has one until it has them."""
+    number = 300
+    async with running_service(
+        database_url, max_connections_per_address=1, max_connections=4
+    ) as service:
+        ask = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * number
+        with deaf_to(service, ask) as slow:
+            await asyncio.sleep(0.5)
+            async with connected(service) as raw:
+                await raw.send(PROBE)
+                assert (await raw.answer()).headers.get("connection") == "close"
+            loop, got = asyncio.get_running_loop(), b""
+            async with asyncio.timeout(30):
+                while got.count(b"HTTP/1.1 404 ") < number and (
+                    some := await loop.sock_recv(slow, 65_536)
+                ):
+                    got += some
+            assert got.count(b"HTTP/1.1 404 ") == number
+
+
 async def test_who_is_idle_makes_room(database_url: str) -> None:
     """That for longest first; a whole request is always answered."""
     async with (
@@ -365,19 +422,31 @@ def test_there_are_few_places_for_probes() -> None:
     assert not admitted(connections, "b").surplus
 
 
-def test_who_made_room_counts_no_more() -> None:
+def test_who_makes_room_counts_until_it_is_gone() -> None:
     connections = some(total=2)
     first, second = admitted(connections, "a"), admitted(connections, "b")
     for place in (first, second):
         connections.idle(place)
     connections.busy(first)
-    connections.idle(first)
     assert not admitted(connections, "c").surplus
-    assert (first.left, second.left) == (False, True)
-    connections.idle(second)
+    assert not second.left
+    assert admitted(connections, "d").surplus
     connections.leave(second)
+    assert admitted(connections, "d").surplus
+    connections.idle(first)
     assert not admitted(connections, "d").surplus
-    assert first.left
+
+
+def test_who_makes_room_is_one_at_a_time() -> None:
+    """Where an address and all together are at their bounds, one of that address's own."""
+    connections = some(total=3)
+    evicted: list[Place] = []
+    for address in ("b", "a", "a"):
+        place = admitted(connections, address)
+        place.evict = partial(evicted.append, place)
+        connections.idle(place)
+    assert not admitted(connections, "a").surplus
+    assert [place.address for place in evicted] == ["a"]
 
 
 @pytest.mark.parametrize(
