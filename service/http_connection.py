@@ -2,20 +2,23 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from uuid_utils import uuid7
 
 from service.connection_bounds import Connections, Place
-from service.errors import HeadersTooLarge
+from service.errors import BadRequest, HeadersTooLarge
 
 MAX_HEAD = 32 * 1024
 """Bytes of a request's head that are parsed at most; what is below may still be too large."""
 
-_SLICE = 8 * 1024
+_PIECE = 512
+"""Bytes that are parsed at once: fewer requests than the parser itself would make wait."""
+
 _NO_BOUND = 2 * MAX_HEAD
 """Of one line: the head as a whole is bounded, and refused in the contract's form."""
 
@@ -51,7 +54,9 @@ class HttpConnection(web.RequestHandler):
         self._connections = connections
         self._place = place
         self._timer: asyncio.TimerHandle | None = None
+        self._unparsed = bytearray()
         self._head = 0
+        self._known = 0
         self._payload: StreamReader | None = None
         self._busy = False
         self._abort: Callable[[], None] = self.force_close
@@ -79,32 +84,62 @@ class HttpConnection(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parses a head in slices, so that one that is too large is not parsed to its end."""
-        if self._payload is not None and not self._payload.is_eof():
-            self._parse(data)
+        """Parses in pieces what may be parsed now; the rest waits until it is asked for with b"".
+
+        The last byte is a piece of its own: what ends with it is followed by nothing.
+        """
+        if self._force_close or self._close:
             return
-        for start in range(0, max(len(data), 1), _SLICE):
-            if self._force_close or self._close:
-                return
-            self._parse(data[start : start + _SLICE])
+        self._unparsed += data
+        if not data:
+            self._parse(b"")
+        while self._unparsed and self._may_parse():
+            size = max(1, min(_PIECE, len(self._unparsed) - 1))
+            piece = bytes(self._unparsed[:size])
+            del self._unparsed[:size]
+            self._parse(piece)
+        if self._unparsed and self._upgraded and not self._buffer_paused:
+            self._pause_reading_for_buffer()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Answers; then the connection is idle, unless more requests were sent ahead."""
         answered = await super().finish_response(request, resp, start_time)
+        if self._request_count != self._known:  # behind an upgrade that was declined
+            self._begin()
+        if self._unparsed and not self._messages:
+            self._resume_reading_if_drained()
         if not self._messages:
             self._busy = False
             self._connections.idle(self._place)
         return answered
 
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers what cannot be parsed, with nothing of it: it may hold a token."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        request._version = HttpVersion11  # noqa: SLF001  # what was not parsed has none
+        headers, content = _error(str(BadRequest()))
+        return web.Response(status=400, body=content, headers=headers)
+
+    def _may_parse(self) -> bool:
+        waiting = len(self._messages) >= self._max_msg_queue_size
+        held = waiting or self._reading_paused or self._upgraded
+        return not (held or self._close or self._force_close)
+
     def _parse(self, data: bytes) -> None:
         awaited = self._payload is None or self._payload.is_eof()
-        known = self._request_count
         super().data_received(data)
-        if self._request_count != known:
+        if self._request_count != self._known:
             self._begin()
-        elif awaited and data and not (self._buffer_paused or self._reading_paused):
+        elif awaited and data:
             self._head += len(data)
             self._await_head()
             if self._head > MAX_HEAD:
@@ -113,6 +148,7 @@ class HttpConnection(web.RequestHandler):
     def _begin(self) -> None:
         """A head is whole; its body, if it has one, may follow."""
         self._head = 0
+        self._known = self._request_count
         self._payload = self._messages[-1][1]
         self._busy = True
         self._connections.busy(self._place)
@@ -153,14 +189,21 @@ class HttpConnection(web.RequestHandler):
 
 def _answer(status: int, why: str) -> bytes:
     """An answer to what never became a request."""
-    request_id = str(uuid7())
-    body: dict[str, Any] = {"error": why, "reference_id": request_id}
-    content = msgspec.json.encode(body)
-    head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\n"
-        "Content-Type: application/json; charset=utf-8\r\n"
-        f"Content-Length: {len(content)}\r\n"
-        f"X-Request-Id: {request_id}\r\n"
-        "Connection: close\r\n\r\n"
+    headers, content = _error(why)
+    lines = (
+        f"HTTP/1.1 {status} {_REASONS[status]}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+        f"Content-Length: {len(content)}",
     )
-    return head.encode() + content
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def _error(why: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an error on which the connection ends."""
+    request_id = str(uuid7())
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "X-Request-Id": request_id,
+        "Connection": "close",
+    }
+    return headers, msgspec.json.encode({"error": why, "reference_id": request_id})

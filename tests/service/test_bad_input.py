@@ -3,8 +3,10 @@
 import asyncio
 import gzip
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlencode
 
 import pytest
@@ -438,6 +440,15 @@ async def test_methods_that_the_contract_does_not_know_are_not_allowed(
         b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /api HTTP/9.9\r\nHost: x\r\n\r\n",
         b"GET /api HTTP/1.1\r\nHost: x\r\nBad header\r\n\r\n",
+        b"GET /api HTTP/1.1\r\nHost: x\r\nAuthorization : Bearer s3cret\r\n\r\n",
+        b"GET /api HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer\r\n s3cret\r\n\r\n",
+        b"GET /api HTTP/1.1\nHost: x\nAuthorization: Bearer s3cret\n\n",
+        b"GET /api HTTP/1.1\r\nAuthorization: Bearer s3cret\r\n\r\n",
+        b"GET /api?s3cret HTTP/1.1\r\nHost: x\r\nA: s3cret\x00\r\n\r\n",
+        b"GET http://[s3cret HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://x:s3cret/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET s3cret HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api HTTP/1.1\r\nHost: x\r\n" + b"A: s3cret\r\n" * 200 + b"\r\n",
         b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
         b"POST /api HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /api HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -450,8 +461,14 @@ async def test_what_is_not_http_is_refused_without_a_trace(
     """A 400 at once, and the service goes on."""
     head = await service.head()
     answer = await exchange(service, sent)
-    assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n"), answer
-    assert b"Traceback" not in answer
+    head_lines, _, body = answer.partition(b"\r\n\r\n")
+    assert head_lines.startswith(b"HTTP/1.1 400 Bad Request\r\n"), answer
+    assert b"\r\nConnection: close" in head_lines
+    error = json.loads(body)
+    assert error == {"error": "the request could not be read", "reference_id": ANY}
+    assert f"X-Request-Id: {error['reference_id']}".encode() in head_lines
+    assert "s3cret" not in caplog.text
+    assert "Traceback" not in caplog.text
     assert await service.head() == head
     assert (await service.call("GET", "/healthz"))[0] == 200
 

@@ -152,6 +152,41 @@ async def test_who_sends_no_whole_head_in_time_is_let_go(database_url: str) -> N
         await asyncio.gather(dripping, return_exceptions=True)
 
 
+CHUNKED = b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+COUNTED = b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{"
+UPGRADE = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+BEFORE = {
+    "a request": (b"", PROBE),
+    "a counted body": (COUNTED, b"}"),
+    "a chunked body": (CHUNKED, b"0\r\n\r\n"),
+    "a full pipeline": (b"", PROBE * 6),
+    "a fuller pipeline": (b"", PROBE * 60),
+    "a body and a pipeline": (COUNTED, b"}" + PROBE * 40),
+    "an upgrade": (b"", UPGRADE),
+}
+
+
+@pytest.mark.parametrize(("first", "then"), BEFORE.values(), ids=BEFORE)
+async def test_a_head_right_behind_something_else_is_bounded(
+    database_url: str, first: bytes, then: bytes
+) -> None:
+    """In time, and in size; where nothing follows, the connection is kept."""
+    async with (
+        running_service(database_url, header_timeout=0.5, idle_timeout=60) as service,
+        many(service, 3) as connections,
+    ):
+        for raw in connections:
+            await raw.send(first)
+        await asyncio.sleep(0.1)
+        half, large, whole = connections
+        await half.send(then + HALF)
+        await large.send(then + HALF + b"x" * 2 * MAX_HEAD)
+        await whole.send(then)
+        assert b" 408 " in await half.closed(within=10)
+        assert b" 408 " not in await large.closed(within=10)
+        assert await is_open(whole)
+
+
 async def test_a_connection_between_two_requests_is_kept_for_a_while(database_url: str) -> None:
     """Longer than a head may take, and with as many requests as one likes."""
     async with (
