@@ -35,6 +35,11 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Workers for `-n auto`: two a processor, since tests wait more than they work."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """The first process of a run makes the server's folder; its workers inherit the name."""
     if not hasattr(config, "workerinput"):
