@@ -38,6 +38,8 @@ from tests.eventstore.building import (
     experience_edited,
 )
 
+pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
+
 
 def holds(one: Learner) -> list[Step]:
     """A hold on the learner, and its release."""

@@ -10,6 +10,8 @@ from eventstore.connections import Connection
 from sql.loader import query
 from tests.eventstore.building import add_account
 
+pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
+
 FILL = """
 INSERT INTO events (account_id, position, stream, revision, event_id, type, conversation_id,
                     data, metadata, recorded_at)

@@ -18,6 +18,8 @@ from tests.projections.analysing import Analysis
 from tests.projections.test_facts import FACTS, days_of
 from tests.projections.viewing import TALLY
 
+pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
+
 READ_WHOLE = """
 SELECT s.relname FROM pg_stat_xact_user_tables s
  WHERE s.seq_scan > 0 AND (s.relname = 'events' OR s.schemaname = $1)

@@ -13,6 +13,8 @@ from tests.eventstore.building import Learner
 from tests.projections.test_facts import FACTS
 from tests.running import Service, client, service_process
 
+pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
+
 REQUESTS = 8
 TURNS = 2 * (REQUESTS + 5)
 """POSTs, and a learner to read, of two processes."""

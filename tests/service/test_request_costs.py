@@ -10,6 +10,8 @@ from eventstore.connections import Connection, Role
 from eventstore.records import NO_END
 from tests.costs import STATES, Costs, School, Session, growing, measured
 
+pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
+
 WHOLE = str(NO_END)
 BY_TOKEN = "sha256('{user}'::bytea)"
 READS = {

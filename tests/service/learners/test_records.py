@@ -188,6 +188,7 @@ SECRETS = ("102", "actor", "suspicion", "reason", "position", "?")
 """What of auditors' questions no learner is told."""
 
 
+@pytest.mark.timeout(300)  # many commands, a process each
 async def test_a_record_does_not_tell_whom_else_auditors_look_into(
     service: Service,
 ) -> None:
