@@ -201,8 +201,9 @@ BEGIN
 END
 $$;
 
--- As erase_learner_v1, but that what the request rests on is looked at under the lock: where that has
--- changed nothing is done, and `outcome` is what find_change_v1 says.
+-- As erase_learner_v1, but that the secret of the learner's request keys goes too, and that what the
+-- request rests on is looked at under the lock: where that has changed nothing is done, and
+-- `outcome` is what find_change_v1 says.
 CREATE FUNCTION erase_learner_v2(
     account       bigint,
     learner       bigint,
