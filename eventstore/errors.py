@@ -24,7 +24,7 @@ class WrongExpectedRevision(EventStoreError):
 class GuardBroken(EventStoreError):
     """What the request rests on has changed since it was checked; try again in a moment."""
 
-    def __init__(self, changed: Literal["token", "role", "stream"]) -> None:
+    def __init__(self, changed: Literal["token", "role", "stream", "erasure"]) -> None:
         super().__init__()
         self.changed = changed
 

@@ -152,7 +152,7 @@ class Erasure:
                 raise LegalHold(user_id, row["holds"])
             case "answering":
                 return None
-            case "token" | "role" | "stream" as changed:
+            case "token" | "role" | "stream" | "erasure" as changed:
                 raise GuardBroken(changed)
         self._link.ring(account_id)
         self._forgetting.tell(account_id, user_id)
