@@ -67,6 +67,8 @@ _ELSEWHERE = ExperienceDraft(
     pedagogical_guidance="Work with halves and thirds first.",
     workflow_state="published",
 )
+_EXPERIENCES = ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _ELSEWHERE))
+"""Course, teacher and text of each."""
 
 
 async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, str]:
@@ -91,13 +93,19 @@ async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, s
 
 
 async def _create_missing(connection: Connection, url: str) -> None:
+    titles = {
+        (course, row["title"])
+        for course in {course for course, _, _ in _EXPERIENCES}
+        for row in await connection.fetch(query("list_course_experiences"), ACCOUNT, course)
+    }
+    missing = [e for e in _EXPERIENCES if (e[0], e[2].title) not in titles]
+    if not missing:
+        return
     async with running_log(url) as (log, pool, _link):
         experiences = Experiences(log, pool)
-        for course, teacher, draft in ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _ELSEWHERE)):
-            there = await connection.fetch(query("list_course_experiences"), ACCOUNT, course)
-            if draft.title not in {row["title"] for row in there}:
-                teaching = Metadata(actor=Actor(teacher, "teacher"))
-                await experiences.create(ACCOUNT, course, draft, teaching)
+        for course, teacher, draft in missing:
+            teaching = Metadata(actor=Actor(teacher, "teacher"))
+            await experiences.create(ACCOUNT, course, draft, teaching)
 
 
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:

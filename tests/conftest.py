@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from hypothesis import settings
@@ -16,14 +15,11 @@ from eventstore.connections import AccountPool, Connection, Pool, close_pool, co
 from eventstore.link import Link
 from eventstore.log import EventLog
 from service.app import running_log
-from service.database import prepare
 from service.embedded import EmbeddedPostgres
+from tests.databases import DEMO, HOME, TEMPLATE, cloned_database, make_templates
 
-HOME = "COLLOQUY_TEST_HOME"
 BINARIES = "COLLOQUY_POSTGRES_BIN"
 """A folder with another PostgreSQL's programs, to run the whole suite on that version."""
-
-TEMPLATE = "template_colloquy"
 
 MEMORY = Path("/dev/shm")
 """A file system in memory: a database of 600 files is made there in a twentieth of the time."""
@@ -62,26 +58,22 @@ def server_url() -> Iterator[str]:
     with server as url:
         with (home / "template.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            asyncio.run(_make_template(url))
+            asyncio.run(make_templates(url, home / DEMO))
         yield url
 
 
 @pytest.fixture
 async def database_url(server_url: str) -> AsyncIterator[str]:
     """The owner's URL of a database that is migrated and empty."""
-    name = f"test_{uuid4().hex}"
-    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield database_named(server_url, name)
-    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    async with cloned_database(server_url, TEMPLATE) as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_database_url(server_url: str) -> AsyncIterator[str]:
     """The owner's URL of a database with nothing in it."""
-    name = f"test_{uuid4().hex}"
-    await _execute(server_url, f"CREATE DATABASE {name}")
-    yield database_named(server_url, name)
-    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    async with cloned_database(server_url, "template1") as url:
+        yield url
 
 
 @pytest.fixture
@@ -117,28 +109,3 @@ def fastest() -> Path | None:
     """Memory where there is plenty of it, the temporary folder elsewhere."""
     plenty = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= _ENOUGH
     return MEMORY if plenty and os.access(MEMORY, os.W_OK) else None
-
-
-def database_named(url: str, name: str) -> str:
-    """The URL of another database on the same server."""
-    return f"{url.rpartition('/')[0]}/{name}"
-
-
-async def _make_template(url: str) -> None:
-    connection = await connect(url)
-    try:
-        exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
-        if not await connection.fetchval(exists, TEMPLATE):
-            await connection.execute(f"CREATE DATABASE {TEMPLATE}_draft")
-            await prepare(database_named(url, f"{TEMPLATE}_draft"))
-            await connection.execute(f"ALTER DATABASE {TEMPLATE}_draft RENAME TO {TEMPLATE}")
-    finally:
-        await connection.close()
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

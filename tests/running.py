@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -11,21 +12,20 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import IO, Any, Self
-from uuid import uuid4
 
 import aiohttp
 import msgspec
 
 from eventstore.codec import decode_row
-from eventstore.connections import connect
+from eventstore.connections import Connection, connect
 from eventstore.records import RecordedEvent
-from service.demo import make_demo
+from service.demo import TOKENS_FILE, make_demo
 from service.roster import Enrollment, Role, Status, import_roster
 from service.server import listen, serve
 from service.settings import Settings
 from service.tokens import create_token
 from sql.loader import query
-from tests.conftest import TEMPLATE, database_named
+from tests.databases import DEMO, HOME
 
 LEARNER, OTHER_LEARNER, TEACHER = 101, 102, 1
 API = "/api/v1/courses/1/ai_experiences/1"
@@ -56,6 +56,8 @@ class Service:
         self.database_url = database_url
         self.stop: Callable[[], None] | None = None
         self._http = http
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
 
     async def call(
         self, method: str, path: str, *, user: int | None = LEARNER, **options: Any
@@ -118,21 +120,34 @@ class Service:
         """The id of a user of a course, a new one if none is named; the token is in `tokens`."""
         user = user or next(_NEW_USERS)
         row = Enrollment(course_id=course, user_id=user, name="New", role=role, status=status)
-        connection = await connect(self.database_url)
-        try:
+        async with self._owner() as connection:
             await import_roster(connection, 1, [row])
             self.tokens[str(user)] = await create_token(connection, 1, user)
-        finally:
-            await connection.close()
         return user
 
     async def history(self, after: int = 0) -> list[RecordedEvent]:
         """The log above a position."""
-        return await read_log(self.database_url, after)
+        async with self._owner() as connection:
+            rows = await connection.fetch(query("read_all"), 1, after, _WHOLE_LOG)
+        return [decode_row(row) for row in rows]
 
     async def head(self) -> int:
         """Position of the last event in the log."""
-        return int(await fetch_value(self.database_url, query("get_log_head"), 1))
+        async with self._owner() as connection:
+            return int(await connection.fetchval(query("get_log_head"), 1))
+
+    async def close(self) -> None:
+        """Ends what the test's own looks at the database have kept open."""
+        if self._connection:
+            await self._connection.close()
+
+    @asynccontextmanager
+    async def _owner(self) -> AsyncIterator[Connection]:
+        """The owner's connection, one for all looks at the database."""
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect(self.database_url)
+            yield self._connection
 
 
 @asynccontextmanager
@@ -166,7 +181,11 @@ async def client(
     timeout = aiohttp.ClientTimeout(total=60)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
-        yield Service(url, tokens, http, database_url)
+        service = Service(url, tokens, http, database_url)
+        try:
+            yield service
+        finally:
+            await service.close()
 
 
 class ServiceProcess:
@@ -307,22 +326,16 @@ async def eventually(
 
 
 async def demo_tokens(database_url: str) -> dict[str, str]:
-    """Makes the demo in a database and returns its tokens by user id."""
+    """Makes what is missing of the demo in a database and returns its tokens by user id."""
     connection = await connect(database_url)
     try:
         with TemporaryDirectory() as home:
+            kept = Path(os.environ[HOME]) / DEMO / TOKENS_FILE
+            if kept.exists():  # those of the template
+                shutil.copy(kept, home)
             return await make_demo(connection, database_url, Path(home))
     finally:
         await connection.close()
-
-
-@asynccontextmanager
-async def cloned_database(server_url: str) -> AsyncIterator[str]:
-    """A migrated and empty database that lives for longer than one test."""
-    name = f"test_{uuid4().hex}"
-    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield database_named(server_url, name)
-    await _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def read_log(database_url: str, after: int = 0) -> list[RecordedEvent]:
@@ -356,7 +369,3 @@ async def _announced_url(process: asyncio.subprocess.Process) -> str:
         if line.startswith("Colloquy is ready on "):
             return line.split()[-1]
     return ""
-
-
-async def _execute(url: str, statement: str) -> None:
-    await fetch_value(url, statement)

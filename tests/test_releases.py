@@ -16,7 +16,7 @@ import pytest_asyncio
 from projections.comparing import compare
 from projections.definitions import definitions
 from service.database import prepare
-from tests.conftest import database_named
+from tests.databases import database_named
 from tests.releases.loading import FIRST, Release, load
 from tests.running import (
     Service,

@@ -30,7 +30,8 @@ from tests.bench.term import Term, write_term
 from tests.bench.term.founding import found
 from tests.bench.term.plan import START, shares
 from tests.bench.term.writing import history
-from tests.running import Service, cloned_database, read_log, running_service
+from tests.databases import cloned_database
+from tests.running import Service, read_log, running_service
 from tests.service.histories import assert_lawful
 
 SMALL = Term(events=3_000, courses=6, accounts=2, days=14)

@@ -13,9 +13,9 @@ import pytest_asyncio
 from eventstore.connections import connect
 from service.tokens import create_token
 from tests.clients.programs import program, run
-from tests.conftest import HOME
+from tests.databases import HOME, cloned_database
 from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Speech, Stall
-from tests.running import TEACHER, Service, cloned_database, running_service
+from tests.running import TEACHER, Service, running_service
 
 SOURCES = Path(__file__).parent / "npm"
 

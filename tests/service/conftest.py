@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic
-from tests.running import Service, cloned_database, running_service
+from tests.running import Service, running_service
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +19,13 @@ def _judgements_are_waited_for() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.turns._ASSESSMENT_PATIENCE", 60.0)
         yield
+
+
+@pytest.fixture
+async def database_url(server_url: str) -> AsyncIterator[str]:
+    """The owner's URL of a database with the demo."""
+    async with cloned_database(server_url) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

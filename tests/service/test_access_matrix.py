@@ -22,7 +22,8 @@ from service.routes import (
     STUDENTS,
 )
 from service.tokens import create_token, list_tokens, revoke_token
-from tests.running import TEACHER, Service, cloned_database, running_service
+from tests.databases import cloned_database
+from tests.running import TEACHER, Service, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

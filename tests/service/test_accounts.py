@@ -12,13 +12,13 @@ from service.identity.accounts import create_account, link_identity, list_accoun
 from service.roster import Enrollment, Role, import_roster
 from service.tokens import create_token
 from sql.loader import query
+from tests.databases import cloned_database
 from tests.running import (
     API,
     CONVERSATIONS,
     LEARNER,
     TEACHER,
     Service,
-    cloned_database,
     fetch_value,
     messages_of,
     running_service,

@@ -20,7 +20,7 @@ from service.app import running_log
 from service.database import prepare
 from service.errors import AnalystError
 from sql.loader import query
-from tests.conftest import database_named
+from tests.databases import database_named
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import Parts, catch_up

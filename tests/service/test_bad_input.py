@@ -13,14 +13,8 @@ import pytest
 import pytest_asyncio
 
 from eventstore.events import MessagePosted
-from tests.running import (
-    CONVERSATIONS,
-    LEARNER,
-    Service,
-    cloned_database,
-    messages_of,
-    running_service,
-)
+from tests.databases import cloned_database
+from tests.running import CONVERSATIONS, LEARNER, Service, messages_of, running_service
 from tests.service.raw_http import connected
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from service.routes import ROUTES
-from tests.running import CONVERSATIONS, LEARNER, Service, cloned_database, running_service
+from tests.databases import cloned_database
+from tests.running import CONVERSATIONS, LEARNER, Service, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -17,15 +17,9 @@ from eventstore.events import (
     ReplyCompleted,
 )
 from service.model.context import STEP
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Received, covering
-from tests.running import (
-    CONVERSATIONS,
-    LEARNER,
-    TEACHER,
-    Service,
-    cloned_database,
-    running_service,
-)
+from tests.running import CONVERSATIONS, LEARNER, TEACHER, Service, running_service
 from tests.service.histories import assert_lawful
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,12 +13,12 @@ from eventstore.connections import connect
 from eventstore.events import ConversationCompleted, ConversationStarted, MessagePosted
 from service.roster import Role, Status
 from service.tokens import create_token, list_tokens, revoke_token
+from tests.databases import cloned_database
 from tests.running import (
     API,
     CONVERSATIONS,
     TEACHER,
     Service,
-    cloned_database,
     fetch_value,
     messages_of,
     running_service,

@@ -24,16 +24,9 @@ from service.app import running_log
 from service.model.practice_tutor import CANNOT_JUDGE, PRACTICE_TUTOR
 from service.model.prompts import EvaluatorPrompt
 from service.roster import Role
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Received, Speech, Stall, evaluation_speech
-from tests.running import (
-    CONVERSATIONS,
-    TEACHER,
-    Service,
-    cloned_database,
-    eventually,
-    fetch_value,
-    running_service,
-)
+from tests.running import CONVERSATIONS, TEACHER, Service, eventually, fetch_value, running_service
 from tests.service.histories import assert_lawful, types_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,14 +9,8 @@ import pytest
 import pytest_asyncio
 
 from eventstore.events import FeedbackGiven, FeedbackWithdrawn
-from tests.running import (
-    CONVERSATIONS,
-    TEACHER,
-    Service,
-    cloned_database,
-    fetch_value,
-    running_service,
-)
+from tests.databases import cloned_database
+from tests.running import CONVERSATIONS, TEACHER, Service, fetch_value, running_service
 from tests.service.histories import types_of
 from tests.service.test_core_endpoints import MOMENT, UUID
 

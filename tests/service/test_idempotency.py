@@ -17,16 +17,10 @@ from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
 from service.app import running_log
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, HttpError, Stall, evaluation_speech
 from tests.request_keys import hash_of, read_secrets
-from tests.running import (
-    CONVERSATIONS,
-    Service,
-    cloned_database,
-    eventually,
-    messages_of,
-    running_service,
-)
+from tests.running import CONVERSATIONS, Service, eventually, messages_of, running_service
 from tests.service.histories import assert_lawful, types_of
 from tests.service.reading_streams import pieces_of, read_stream, reading, turn_path
 

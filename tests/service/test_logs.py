@@ -19,13 +19,13 @@ import pytest_asyncio
 from yarl import URL
 
 from service.logs import _marked_traceback
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, StreamError
 from tests.running import (
     CONVERSATIONS,
     ROOT,
     Service,
     client,
-    cloned_database,
     demo_tokens,
     environment_of,
     messages_of,

@@ -38,6 +38,7 @@ from service.model.asking import Asker, BreakerPolicy
 from service.model.breaker import Breaker
 from service.model.errors import LEARNER_SENTENCES
 from service.model.prompts import TutorPrompt
+from tests.databases import cloned_database
 from tests.fake_anthropic import (
     Behaviour,
     Chooser,
@@ -48,13 +49,7 @@ from tests.fake_anthropic import (
     Stall,
 )
 from tests.fake_anthropic_behaviours import BEHAVIOURS
-from tests.running import (
-    CONVERSATIONS,
-    Service,
-    cloned_database,
-    messages_of,
-    running_service,
-)
+from tests.running import CONVERSATIONS, Service, messages_of, running_service
 from tests.service.histories import assert_lawful, types_of
 from tests.service.reading_streams import SSE, pieces_of, read_stream
 

@@ -27,12 +27,12 @@ from service.experiences import ExperienceDraft, Experiences
 from service.model.judgements import Assessment, read_assessment
 from service.model.practice_tutor import PRACTICE_TUTOR
 from service.model.prompts import AssessorPrompt
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Received, Speech, Stall, StreamError, covering
 from tests.running import (
     CONVERSATIONS,
     TEACHER,
     Service,
-    cloned_database,
     eventually,
     fetch_value,
     messages_of,

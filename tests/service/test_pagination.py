@@ -11,7 +11,8 @@ import pytest_asyncio
 from yarl import URL
 
 from eventstore.connections import Connection
-from tests.running import TEACHER, Service, cloned_database, running_service
+from tests.databases import cloned_database
+from tests.running import TEACHER, Service, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

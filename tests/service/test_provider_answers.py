@@ -17,17 +17,10 @@ from projections.comparing import compare
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.model.errors import LEARNER_SENTENCES
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, RawAnswer, Speech
 from tests.json_values import JSON, TEXT
-from tests.running import (
-    CONVERSATIONS,
-    TEACHER,
-    Service,
-    cloned_database,
-    eventually,
-    fetch_value,
-    running_service,
-)
+from tests.running import CONVERSATIONS, TEACHER, Service, eventually, fetch_value, running_service
 from tests.service.reading_streams import pieces_of, talk_of
 
 pytestmark = [

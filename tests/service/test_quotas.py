@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.databases import cloned_database
 from tests.running import (
     API,
     CONVERSATIONS,
     TEACHER,
     Service,
-    cloned_database,
     fetch_value,
     messages_of,
     running_service,

@@ -25,6 +25,7 @@ from service.bodies import read_body
 from service.dialogues import Dialogues
 from service.following import Following
 from service.turn_ends import TurnEnd, find_end
+from tests.databases import cloned_database
 from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Stall, covering
 from tests.fake_anthropic_behaviours import evaluation_speech, valid_judgement
 from tests.running import (
@@ -33,7 +34,6 @@ from tests.running import (
     Service,
     ServiceProcess,
     client,
-    cloned_database,
     demo_tokens,
     eventually,
     messages_of,

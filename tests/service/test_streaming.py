@@ -19,13 +19,13 @@ from service.event_stream import LAST_ID
 from service.live_turn import LiveTurn, LiveTurns
 from service.roster import Role
 from service.server import listen
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, StreamError
 from tests.running import (
     API,
     CONVERSATIONS,
     TEACHER,
     Service,
-    cloned_database,
     eventually,
     messages_of,
     running_service,

@@ -16,13 +16,13 @@ from eventstore.events import MessagePosted, OpeningRequested, ReplyCompleted, R
 from eventstore.link import Link
 from eventstore.records import Actor, Metadata, NewEvent
 from service.app import POOL_SIZE, running_log
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall
 from tests.running import (
     CONVERSATIONS,
     LEARNER,
     TEACHER,
     Service,
-    cloned_database,
     eventually,
     fetch_value,
     messages_of,

@@ -17,8 +17,9 @@ from service.middlewares import scope_of
 from service.roster import Enrollment, import_roster
 from service.routes import ANALYTICS, COURSE_FIGURES, EXPERIENCE_FIGURES
 from service.tokens import create_token
+from tests.databases import cloned_database
 from tests.eventstore.waiting import eventually
-from tests.running import LEARNER, TEACHER, Service, cloned_database, running_service
+from tests.running import LEARNER, TEACHER, Service, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -15,7 +15,7 @@ from service.analytics.reading import COST_EDGES, DURATION_EDGES, Days, Figures
 from service.pagination import Page
 from sql.loader import query
 from tests.bench.term import Term, write_term
-from tests.running import cloned_database
+from tests.databases import cloned_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

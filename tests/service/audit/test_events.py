@@ -18,8 +18,9 @@ from eventstore.events import ExperienceCreated, OpeningRequested, type_name
 from eventstore.protection import HistoryRead, HoldPlaced, RetentionRuleSet
 from eventstore.records import NewEvent, RecordedEvent
 from service.app import running_log
+from tests.databases import cloned_database
 from tests.eventstore.building import add_account, append, append_steps, history, message
-from tests.running import Service, cloned_database, eventually, running_service
+from tests.running import Service, eventually, running_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,10 +10,10 @@ from eventstore.connections import Connection, Pool, connect
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from tests.bench.term import Term, write_term
+from tests.databases import cloned_database
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
-from tests.running import cloned_database
 from tests.service.analytics.columnar.taking import FORMATS, take
 
 TERM = Term(events=2_000, courses=4, accounts=2, days=7)
