@@ -10,9 +10,9 @@ from aiohttp import web
 from yarl import URL
 
 from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, open_pool
-from eventstore.group_commit import GroupCommit
 from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from eventstore.primary import Primary
 from projections.runner import Runner
 from service import quotas
@@ -51,7 +51,6 @@ from service.turns import Turns
 from service.tutor import Limits, ModelChoice, Tutor
 from sql.loader import query
 
-POOL_SIZE = 16
 WORKERS = 4
 MAX_BODY = 1024**2
 
@@ -151,30 +150,6 @@ def _services(
         budget=timedelta(seconds=settings.reply_timeout),
         public_url=URL(settings.public_url) if settings.public_url else None,
     )
-
-
-@asynccontextmanager
-async def running_log(
-    url: str, growth: LogGrowth | None = None, primary: Primary | None = None
-) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
-    """The log, ready to append and read, with the pool and the link that it uses.
-
-    Args:
-        growth: Shared with the process's other pools; one of its own if none is given.
-        primary: The same of its other connections.
-    """
-    growth, primary = growth or LogGrowth(), primary or Primary(url)
-    async with AsyncExitStack() as stack:
-        pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth, primary)
-        stack.push_async_callback(close_pool, pool)
-        link = Link(url, primary)
-        await link.start()
-        stack.push_async_callback(link.close)
-        commits = GroupCommit(url, link.ring, growth=growth, primary=primary)
-        commits.start()
-        stack.push_async_callback(commits.close)
-        accounts = AccountPool(pool)
-        yield EventLog(accounts, commits, link), accounts, link
 
 
 async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Identities:

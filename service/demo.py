@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.opening import running_log
 from eventstore.records import Actor, Metadata
 from eventstore.trusted_paths import OTHERS_USE, make_trusted_folder, read_trusted
-from service.app import running_log
 from service.experiences import ExperienceDraft, Experiences
 from service.roster import Enrollment, Role, import_roster
 from service.tokens import create_token, digest

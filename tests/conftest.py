@@ -14,7 +14,7 @@ from hypothesis import settings
 from eventstore.connections import AccountPool, Connection, Pool, close_pool, connect, open_pool
 from eventstore.link import Link
 from eventstore.log import EventLog
-from service.app import running_log
+from eventstore.opening import running_log
 from service.embedded import EmbeddedPostgres
 from tests.databases import DEMO, HOME, TEMPLATE, cloned_database, make_templates
 

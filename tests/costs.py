@@ -11,10 +11,10 @@ from eventstore.batch import arguments, new_item
 from eventstore.connections import KEPT_PLANS, Connection, Role, connect
 from eventstore.guards import Guard, Quota
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from projections import runner
 from projections.definitions import Definition
 from projections.generations import advance
-from service.app import running_log
 from sql.loader import query
 from tests.eventstore.building import ACCOUNT, BY_LEARNER, Learner, Step, experience_created
 from tests.projections.analysing import together

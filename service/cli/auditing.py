@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from service.app import running_log
+from eventstore.opening import running_log
 from service.audit.desk import Desk, make_desk
 from service.audit.moments import moment, position_or_moment
 from service.audit.page import page_of

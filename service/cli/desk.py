@@ -7,8 +7,8 @@ import click
 import msgspec
 
 from eventstore.connections import close_pool, open_pool
+from eventstore.opening import running_log
 from eventstore.protection import MAX_REASON
-from service.app import running_log
 from service.dialogues import Dialogues
 from service.following import Following
 from service.learners.erasure import Erasure

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from eventstore.opening import running_log
 from eventstore.records import Actor, Metadata
-from service.app import running_log
 from service.cli.session import ID, check_account, in_account, owner, with_database
 from service.cli.terminal import tell
 from service.database import Database

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from service.app import running_log
+from eventstore.opening import running_log
 from service.audit.recording import CommandReads, Reader, Subject, system_user
 from service.cli.session import ID
 from service.settings import Settings

@@ -76,8 +76,8 @@ def statements(**options: Any) -> None:
     _check(asked)
 
     async def work(settings: Settings, database: Database) -> "tuple[Sent, Range]":
+        from eventstore.opening import running_log
         from service.analytics.exporting import Exporter
-        from service.app import running_log
         from service.server import stop_event
 
         wanted = _wanted(asked, settings)

@@ -27,7 +27,7 @@ from eventstore import lane
 from eventstore.batch import Item, arguments, new_item
 from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
-from service.app import running_log
+from eventstore.opening import running_log
 from tests.bench.dialogues import EXCHANGES, METADATA, TEXT, fill, message, reply
 from tests.bench.measuring import Row, execute, fresh_database, percentile
 

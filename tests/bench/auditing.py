@@ -12,11 +12,11 @@ from eventstore.connections import connect
 from eventstore.copying import Row as LogRow
 from eventstore.copying import copy_rows
 from eventstore.keys import KeyPlace, list_keys, open_signer
+from eventstore.opening import running_log
 from eventstore.records import NO_END
 from eventstore.sealer import Sealer
 from eventstore.verifying import Trusted, verify_log
 from projections.ranges import silent
-from service.app import running_log
 from service.audit.bundles import Selection
 from service.audit.exporting import export_bundle
 from sql.loader import query

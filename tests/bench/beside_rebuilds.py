@@ -12,8 +12,8 @@ import msgspec
 
 from eventstore.connections import connect
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from projections.definitions import Definition, definitions
-from service.app import running_log
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
 from tests.bench.reading import server

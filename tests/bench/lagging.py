@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore.connections import connect
 from eventstore.log import EventLog
-from service.app import running_log
+from eventstore.opening import running_log
 from tests.bench.dialogues import METADATA, message, reply, start_dialogue
 from tests.bench.measuring import percentile
 from tests.bench.reading import server

@@ -8,7 +8,7 @@ append to the log under the same load, 50 tasks that append as fast as they can.
 import asyncio
 
 from eventstore.connections import connect
-from service.app import running_log
+from eventstore.opening import running_log
 from service.roster import Enrollment, import_roster
 from service.tokens import create_token
 from tests.bench.appending import produce

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eventstore.connections import connect
-from service.app import running_log
+from eventstore.opening import running_log
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
 from tests.bench.measuring import Row, fresh_database, percentile

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
 from eventstore.keys import KeyPlace, open_signer
+from eventstore.opening import running_log
 from eventstore.sealer import STEP, Sealer, sealing_states
-from service.app import running_log
 from tests.bench.appending import produce
 from tests.bench.measuring import Row, fresh_database
 

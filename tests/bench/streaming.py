@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from eventstore.connections import connect
-from service.app import running_log
+from eventstore.opening import running_log
 from service.roster import Enrollment, import_roster
 from service.tokens import create_token
 from tests.bench.dialogues import start_dialogue

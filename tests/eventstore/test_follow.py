@@ -9,8 +9,8 @@ from eventstore import link as link_module
 from eventstore.connections import Connection, Pool, connect
 from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from eventstore.records import RecordedEvent
-from service.app import running_log
 from sql.loader import query
 from tests.eventstore.building import (
     add_account,

@@ -14,8 +14,8 @@ from eventstore.connections import Connection
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable, WrongExpectedRevision
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from eventstore.records import NO_STREAM, RecordedEvent
-from service.app import running_log
 from tests.eventstore.building import (
     ACCOUNT,
     BY_LEARNER,

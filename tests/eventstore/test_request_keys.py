@@ -13,9 +13,9 @@ from eventstore.codec import encode
 from eventstore.connections import Connection, connect
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata, NewEvent
-from service.app import running_log
 from tests.eventstore.building import add_account, append, message
 from tests.eventstore.test_plans import nodes
 from tests.request_keys import hash_of, read_secrets

@@ -5,8 +5,8 @@ analyzed anew. A join that begins with "all of its rows, which are none" would r
 """
 
 from eventstore.connections import Connection
+from eventstore.opening import running_log
 from projections.definitions import definitions
-from service.app import running_log
 from tests.eventstore.building import (
     Learner,
     Step,

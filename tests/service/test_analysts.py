@@ -11,12 +11,12 @@ import pytest
 
 from eventstore.connections import Connection, Pool, connect, open_pool
 from eventstore.link import Link
+from eventstore.opening import running_log
 from projections.definitions import definition
 from projections.rebuild import rebuild
 from service import analysts
 from service.analyst_sessions import AnalystSessions
 from service.analysts import connection_url, create_analyst, list_analysts, remove_analyst
-from service.app import running_log
 from service.database import prepare
 from service.errors import AnalystError
 from sql.loader import query

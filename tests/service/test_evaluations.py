@@ -19,8 +19,8 @@ from eventstore.events import (
     Usage,
 )
 from eventstore.link import Link
+from eventstore.opening import running_log
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
-from service.app import running_log
 from service.model.practice_tutor import CANNOT_JUDGE, PRACTICE_TUTOR
 from service.model.prompts import EvaluatorPrompt
 from service.roster import Role

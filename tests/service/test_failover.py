@@ -13,9 +13,9 @@ import pytest
 
 from eventstore.connections import DATABASE_ERRORS, connect
 from eventstore.hosts import hosts
+from eventstore.opening import running_log
 from eventstore.primary import LEASE, Primary
 from eventstore.sessions import NotPrimary
-from service.app import running_log
 from service.database import prepare
 from tests.eventstore.building import append, message
 from tests.running import CONVERSATIONS, Service, client, eventually, running_service

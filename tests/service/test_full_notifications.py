@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, connect, open_pool
+from eventstore.opening import running_log
 from service.analyst_sessions import AnalystSessions
 from service.analysts import connection_url, create_analyst
-from service.app import running_log
 from service.database import prepare
 from service.sweeper import INTERVAL
 from tests.fake_anthropic import FakeAnthropic, Stall

@@ -15,8 +15,8 @@ from eventstore.connections import connect
 from eventstore.events import MessagePosted, OpeningRequested
 from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.opening import running_log
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
-from service.app import running_log
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, HttpError, Stall, evaluation_speech
 from tests.request_keys import hash_of, read_secrets

@@ -19,8 +19,8 @@ from eventstore.events import (
     ReplyFailed,
     Usage,
 )
+from eventstore.opening import running_log
 from eventstore.records import Actor, Metadata, RecordedEvent
-from service.app import running_log
 from service.commands import RecordReply
 from service.dialogues import Dialogues
 from service.experiences import ExperienceDraft, Experiences

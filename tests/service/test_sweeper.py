@@ -1,6 +1,6 @@
 """The sweeper closes what nobody will end, and a turn that it cannot close stops nothing else."""
 
-from service.app import running_log
+from eventstore.opening import running_log
 from service.dialogues import DialogueKey
 from tests.eventstore.building import Learner, append, append_steps, dialogue, messages
 from tests.running import eventually, running_service

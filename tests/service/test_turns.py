@@ -14,8 +14,8 @@ import pytest_asyncio
 
 from eventstore.events import MessagePosted, OpeningRequested, ReplyCompleted, ReplyFailed
 from eventstore.link import Link
+from eventstore.opening import POOL_SIZE, running_log
 from eventstore.records import Actor, Metadata, NewEvent
-from service.app import POOL_SIZE, running_log
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall
 from tests.running import (

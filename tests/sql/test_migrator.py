@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, connect
+from eventstore.opening import running_log
 from projections.own import write_start
 from service.analysts import create_analyst, remove_analyst
-from service.app import running_log
 from service.database import prepare
 from sql import migrator
 from sql.errors import (

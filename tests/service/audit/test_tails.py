@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from eventstore.connections import Connection
-from service.app import running_log
+from eventstore.opening import running_log
 from service.audit.desk import make_desk
 from service.audit.reading import Wanted
 from tests.eventstore.building import append, append_steps, history

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 from eventstore.connections import Connection, connect
+from eventstore.opening import running_log
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata, NewEvent
-from service.app import running_log
 from service.learners.holds import Holds
 from tests.eventstore.building import Learner, append, append_steps, experience_created
 

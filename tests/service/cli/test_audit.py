@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from eventstore.opening import running_log
 from eventstore.protection import HistoryRead
 from eventstore.records import RecordedEvent
-from service.app import running_log
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.running import ROOT, environment_of, read_log
 from tests.service.cli.commanding import Run, now, refused

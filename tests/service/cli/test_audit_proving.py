@@ -7,7 +7,7 @@ import pytest
 
 from eventstore.connections import connect
 from eventstore.keys import KeyPlace, list_keys, open_signer
-from service.app import running_log
+from eventstore.opening import running_log
 from service.roster import Enrollment, import_roster
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.eventstore.sealed import Sealed, tamper

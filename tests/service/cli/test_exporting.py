@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.connections import close_pool, open_pool
-from service.app import running_log
+from eventstore.opening import running_log
 from tests.eventstore.building import Learner, append_steps
 from tests.projections.viewing import catch_up
 from tests.running import ROOT

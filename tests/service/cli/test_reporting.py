@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from eventstore.connections import AccountPool, close_pool, connect, open_pool
 from eventstore.link import Link
+from eventstore.opening import running_log
 from service.analytics.figures import CourseFigures, Day, Objective, Outcome
 from service.analytics.reading import Days, Figures
 from service.analytics.report import Report, page_of
-from service.app import running_log
 from service.cli.files import write_whole
 from service.errors import ServiceError
 from service.identity.accounts import create_account

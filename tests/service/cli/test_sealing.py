@@ -8,7 +8,7 @@ import pytest
 from eventstore.connections import Connection
 from eventstore.log import EventLog
 from eventstore.notes import parse_verifier_key, verify
-from service.app import running_log
+from eventstore.opening import running_log
 from tests.eventstore.building import append, edits
 from tests.eventstore.waiting import eventually
 from tests.running import colloquy, service_process

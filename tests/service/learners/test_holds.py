@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection
+from eventstore.opening import running_log
 from eventstore.protection import HoldPlaced, LearnerErased
 from eventstore.records import Actor, Metadata
-from service.app import running_log
 from service.errors import UnknownHold, UnknownUser
 from service.learners.holds import Holds
 from tests.running import LEARNER, OTHER_LEARNER, Service, running_service

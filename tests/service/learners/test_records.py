@@ -11,9 +11,9 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.events import ConversationStarted
+from eventstore.opening import running_log
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
-from service.app import running_log
 from service.learners.holds import Holds
 from service.learners.records import LearnerRecord
 from tests.running import (

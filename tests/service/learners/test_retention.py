@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from eventstore.connections import Connection, Pool
+from eventstore.opening import running_log
 from eventstore.protection import LearnerErased, TextExpired
 from eventstore.records import Actor, Metadata
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
-from service.app import running_log
 from service.errors import NotFound
 from service.learners.holds import Holds
 from service.learners.retention import ACCOUNT_WIDE, Due, Expired, Retention

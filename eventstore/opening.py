@@ -1,0 +1,36 @@
+"""A log that is ready to append and read, with the connections that it needs."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from eventstore.connections import AccountPool, LogGrowth, close_pool, open_pool
+from eventstore.group_commit import GroupCommit
+from eventstore.link import Link
+from eventstore.log import EventLog
+from eventstore.primary import Primary
+
+POOL_SIZE = 16
+
+
+@asynccontextmanager
+async def running_log(
+    url: str, growth: LogGrowth | None = None, primary: Primary | None = None
+) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
+    """The log, ready to append and read, with the pool and the link that it uses.
+
+    Args:
+        growth: Shared with the process's other pools; one of its own if none is given.
+        primary: The same of its other connections.
+    """
+    growth, primary = growth or LogGrowth(), primary or Primary(url)
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth, primary)
+        stack.push_async_callback(close_pool, pool)
+        link = Link(url, primary)
+        await link.start()
+        stack.push_async_callback(link.close)
+        commits = GroupCommit(url, link.ring, growth=growth, primary=primary)
+        commits.start()
+        stack.push_async_callback(commits.close)
+        accounts = AccountPool(pool)
+        yield EventLog(accounts, commits, link), accounts, link
