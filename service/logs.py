@@ -10,14 +10,11 @@ from typing import BinaryIO, TextIO, cast
 
 import msgspec
 import structlog
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import RequestPayloadError
 
 from service.escaping import escaped, escaped_json, traceback_lines
 
 _DELAY = 0.02
 _encoder = msgspec.json.Encoder(enc_hook=repr)
-_NOT_HTTP = (HttpProcessingError, RequestPayloadError)
 
 
 class _Lines(io.RawIOBase):
@@ -83,7 +80,11 @@ def _as_text(_logger: structlog.typing.WrappedLogger, _name: str, line: bytes) -
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether it is more than bytes that are no HTTP: these are the client's, and may be secret."""
-    return not (record.exc_info and isinstance(record.exc_info[1], _NOT_HTTP))
+    from aiohttp.http_exceptions import HttpProcessingError
+    from aiohttp.web import RequestPayloadError
+
+    not_http = (HttpProcessingError, RequestPayloadError)
+    return not (record.exc_info and isinstance(record.exc_info[1], not_http))
 
 
 def _for_people() -> list[structlog.typing.Processor]:

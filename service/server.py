@@ -3,8 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 import structlog
 from aiohttp import web
@@ -21,8 +20,6 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger("colloquy")
 
-T = TypeVar("T")
-
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one.
@@ -38,16 +35,6 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror or error}; "
             "choose another with --host and --port"
         ) from error
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on the fastest event loop there is."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:  # there is none for Windows
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work)
 
 
 def stop_event() -> asyncio.Event:

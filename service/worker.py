@@ -10,8 +10,9 @@ import signal
 import socket
 import sys
 
+from service.event_loop import run
 from service.logs import configure_logging, show_fault
-from service.server import run, serve, stop_event
+from service.server import serve, stop_event
 from service.settings import read_settings
 
 

@@ -70,6 +70,13 @@ async def database_url(server_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def demo_url(server_url: str) -> AsyncIterator[str]:
+    """The owner's URL of a database with the demo, for a service of the test's own."""
+    async with cloned_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture
 async def empty_database_url(server_url: str) -> AsyncIterator[str]:
     """The owner's URL of a database with nothing in it."""
     async with cloned_database(server_url, "template1") as url:

@@ -1,32 +1,63 @@
 """The command `colloquy`. Each module holds one group of commands."""
 
 import sys
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
-from service.cli.accounts import account
-from service.cli.analysts import analyst
-from service.cli.analytics import analytics
-from service.cli.audit import audit
-from service.cli.database import db, migrate
-from service.cli.doctor import doctor
-from service.cli.experiences import experience
-from service.cli.history import log
-from service.cli.holds import hold
-from service.cli.learners import learner
-from service.cli.projecting import projections
-from service.cli.retention import retention
-from service.cli.roster import roster
-from service.cli.sealing import seal
-from service.cli.serve import serve
 from service.cli.terminal import show_fault, warn, warn_of_usage
-from service.cli.tokens import token
-from service.errors import RosterError
+
+COMMANDS = {
+    "account": ("accounts", "Institutions, and what their identity providers call their users."),
+    "analyst": (
+        "analysts",
+        "Logins for analysts, who see `analytics` of chosen accounts only.",
+    ),
+    "analytics": ("analytics", "What analysts take away."),
+    "audit": ("audit", "What auditors do: read, replay, prove, take away."),
+    "db": ("database", "Reach the database as its owner."),
+    "doctor": (
+        "doctor",
+        "What is configured, reachable and behind; exit code 1 if something is wrong.",
+    ),
+    "experience": ("experiences", "AI experiences: what learners talk with."),
+    "hold": ("holds", "Legal holds: nothing of a learner under one can be deleted."),
+    "learner": ("learners", "What is kept about a learner, and its erasure."),
+    "log": ("history", "Read the log."),
+    "migrate": ("database", "Bring the schema and the projections up to date."),
+    "projections": (
+        "projecting",
+        "The read views, and projections of your own: state, making them anew.",
+    ),
+    "retention": ("retention", "How long texts are kept after a conversation is completed."),
+    "roster": ("roster", "Who belongs to which course."),
+    "seal": ("sealing", "The sealing of the logs: how far it is, and the key that signs."),
+    "serve": ("serve", "Serve the API, until SIGTERM or Ctrl-C."),
+    "token": ("tokens", "Make, list and revoke access tokens."),
+}
+"""Each command's module, which is loaded when the command is asked for, and what it is for."""
 
 
 class _Commands(click.Group):
     """Tells what is wrong with a command line as all else is told, instead of as it was given."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, if there is one."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"service.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes what each command is for, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def main(self, *arguments: Any, **extra: Any) -> NoReturn:
         """Runs the command, and ends with its exit code."""
@@ -54,17 +85,10 @@ def colloquy() -> None:
     """
 
 
-COMMANDS = (
-    *(serve, migrate, account, roster, token, experience, log, learner, hold, retention),
-    *(projections, analytics, analyst, seal, audit, db, doctor),
-)
-for command in COMMANDS:
-    colloquy.add_command(command)
-
-
 def main() -> None:
     """Runs the command; a foreseen error is one line on standard error and exit code 1."""
     from service.cli.foreseen import FORESEEN, LOST, NO_ROOM
+    from service.errors import RosterError
 
     sys.excepthook = show_fault
     try:

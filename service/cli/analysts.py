@@ -22,7 +22,7 @@ _OPEN_DOORS = (
 
 @click.group()
 def analyst() -> None:
-    """Logins to the database for analysts, who see `analytics` of chosen accounts only."""
+    """Logins for analysts, who see `analytics` of chosen accounts only."""
 
 
 @analyst.command()

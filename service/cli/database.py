@@ -11,8 +11,8 @@ from service.cli.terminal import tell
 from service.database import Database, open_database, prepare
 from service.embedded.errors import BinariesMissing
 from service.errors import SettingsError
+from service.event_loop import run
 from service.logs import configure_logging
-from service.server import run
 from service.settings import read_settings
 
 

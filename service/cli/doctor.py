@@ -18,8 +18,8 @@ from service.cli.session import owner
 from service.cli.terminal import tell
 from service.database import Database, open_database
 from service.errors import ServiceError
+from service.event_loop import run
 from service.logs import configure_logging
-from service.server import run
 from service.server_checks import server_findings
 from service.settings import Settings, read_settings
 from sql.errors import DatabaseUnfit
@@ -31,7 +31,7 @@ _ANTHROPIC = "https://api.anthropic.com"
 
 @click.command()
 def doctor() -> None:
-    """Show what is configured, reachable and behind; exit code 1 if something is wrong."""
+    """What is configured, reachable and behind; exit code 1 if something is wrong."""
     configure_logging()
     settings = read_settings(os.environ)
     tell(f"ok     settings: home {settings.home}, port {settings.port}")

@@ -9,7 +9,7 @@ from service.cli.steering import diff, pause, rebuild, resume
 
 @click.group()
 def projections() -> None:
-    """The read views: how fresh they are, making them anew, and projections of your own."""
+    """The read views, and projections of your own: state, making them anew."""
 
 
 for command in (status, rebuild, pause, resume, diff, new, check, drop):

@@ -17,8 +17,9 @@ from service.cli.terminal import tell
 from service.database import Database, open_database, prepare
 from service.embedded import EmbeddedPostgres
 from service.embedded.errors import EmbeddedPostgresError
+from service.event_loop import run
 from service.logs import configure_logging
-from service.server import listen, run, stop_event
+from service.server import listen, stop_event
 from service.server_checks import server_findings
 from service.settings import Settings, read_settings
 

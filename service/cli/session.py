@@ -12,8 +12,8 @@ from service.cli.progress import progress_bar
 from service.database import Database, check_ready, connect_owner, open_database, prepare
 from service.errors import UnknownAccount
 from service.escaping import escaped
+from service.event_loop import run
 from service.logs import configure_logging
-from service.server import run
 from service.settings import Settings, read_settings
 from sql.loader import query
 from sql.migrator import check_schema, migrate, schema_lock

@@ -5,7 +5,8 @@ import os
 from aiohttp import web
 
 from eventstore.connections import open_pool
-from service.server import listen, run, stop_event
+from service.event_loop import run
+from service.server import listen, stop_event
 
 
 async def _main() -> None:

@@ -14,7 +14,7 @@ import time
 from projections.definitions import definitions
 from projections.ranges import FAST, GENTLE
 from projections.rebuild import rebuild_all
-from service.server import run
+from service.event_loop import run
 
 AGAIN = "again"
 

@@ -2,8 +2,9 @@
 
 import os
 
+from service.event_loop import run
 from service.logs import configure_logging
-from service.server import listen, run, serve, stop_event
+from service.server import listen, serve, stop_event
 from service.settings import read_settings
 
 

@@ -30,7 +30,7 @@ from tests.bench.term import Term, write_term
 from tests.bench.term.founding import found
 from tests.bench.term.plan import START, shares
 from tests.bench.term.writing import history
-from tests.databases import cloned_database
+from tests.databases import TEMPLATE, cloned_database
 from tests.running import Service, read_log, running_service
 from tests.service.histories import assert_lawful
 
@@ -47,7 +47,7 @@ Rows = Sequence[tuple[Any, ...]]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def written(server_url: str) -> AsyncIterator[str]:
     """The URL of a database with a small term, which these tests share."""
-    async with cloned_database(server_url) as url:
+    async with cloned_database(server_url, TEMPLATE) as url:
         await write_term(url, SMALL)
         yield url
 
@@ -168,7 +168,7 @@ async def test_the_log_is_lawful_and_the_views_stand_for_it(
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_service_goes_on_where_the_term_has_ended(server_url: str) -> None:
-    async with cloned_database(server_url) as url:
+    async with cloned_database(server_url, TEMPLATE) as url:
         await write_term(url, SMALL)
         async with running_service(url) as service:
             await _goes_on(service)

@@ -118,9 +118,9 @@ async def visited(service: Service, site: Site, folder: Path) -> Any:
 
 
 async def test_a_page_of_an_allowed_site_holds_a_whole_conversation(
-    database_url: str, site: Site, tmp_path: Path
+    demo_url: str, site: Site, tmp_path: Path
 ) -> None:
-    async with running_service(database_url, cors_origins=site.origin) as service:
+    async with running_service(demo_url, cors_origins=site.origin) as service:
         result = await visited(service, site, tmp_path)
     assert result.pop("statuses") == [201, 200, 200, 404, 200]
     stream = result.pop("stream")
@@ -132,18 +132,18 @@ async def test_a_page_of_an_allowed_site_holds_a_whole_conversation(
 
 
 async def test_a_page_of_a_site_that_is_not_allowed_learns_nothing(
-    database_url: str, site: Site, tmp_path: Path
+    demo_url: str, site: Site, tmp_path: Path
 ) -> None:
-    async with running_service(database_url, cors_origins="https://lms.example") as service:
+    async with running_service(demo_url, cors_origins="https://lms.example") as service:
         result = await visited(service, site, tmp_path)
         assert result == {"error": "TypeError: Failed to fetch"}
         assert await service.active() == {}
 
 
 async def test_the_documentation_reads_well_and_the_browser_has_no_complaint(
-    database_url: str, tmp_path: Path
+    demo_url: str, tmp_path: Path
 ) -> None:
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
         command = (program("chromium"), *FLAGS, f"--user-data-dir={tmp_path}", "--dump-dom")
         out = await run(*command, f"{service.url}/docs", folder=tmp_path, environment={})
     assert "CONSOLE" not in out

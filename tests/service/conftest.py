@@ -21,13 +21,6 @@ def _judgements_are_waited_for() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-async def database_url(server_url: str) -> AsyncIterator[str]:
-    """The owner's URL of a database with the demo."""
-    async with cloned_database(server_url) as url:
-        yield url
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fake() -> AsyncIterator[FakeAnthropic]:
     async with FakeAnthropic() as server:

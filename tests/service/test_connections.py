@@ -71,10 +71,10 @@ def counted_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def test_a_head_that_is_too_large_is_not_parsed_to_its_end(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    demo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed = counted_bytes(monkeypatch)
-    async with running_service(database_url) as service, connected(service) as raw:
+    async with running_service(demo_url) as service, connected(service) as raw:
         await raw.send(ENDLESS[: 4 * MAX_HEAD])
         answer = await raw.answer()
         assert answer.status == 431
@@ -87,7 +87,7 @@ async def test_a_head_that_is_too_large_is_not_parsed_to_its_end(
 
 
 async def test_heads_behind_a_slow_answer_wait_unread(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    demo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Few of them are parsed before their turn; in the end each is answered."""
     parsed, number = counted_bytes(monkeypatch), 300
@@ -95,7 +95,7 @@ async def test_heads_behind_a_slow_answer_wait_unread(
     heads = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + filling + b"\r\n"
     async with (
         FakeAnthropic() as fake,
-        running_service(database_url, anthropic_base_url=fake.url) as service,
+        running_service(demo_url, anthropic_base_url=fake.url) as service,
         connected(service) as raw,
     ):
         path, body = messages_of((await service.open())["id"]), b'{"message": "x"}'
@@ -110,9 +110,9 @@ async def test_heads_behind_a_slow_answer_wait_unread(
         await sending
 
 
-async def test_heads_that_are_too_large_take_no_memory(database_url: str) -> None:
+async def test_heads_that_are_too_large_take_no_memory(demo_url: str) -> None:
     """Sixty of them at once, of eight megabytes each."""
-    await demo_tokens(database_url)
+    await demo_tokens(demo_url)
 
     def resident(pid: int) -> int:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
@@ -122,7 +122,7 @@ async def test_heads_that_are_too_large_take_no_memory(database_url: str) -> Non
         with suppress(ConnectionError):
             await raw.send(ENDLESS)
 
-    async with service_process({"DATABASE_URL": database_url}) as process:
+    async with service_process({"DATABASE_URL": demo_url}) as process:
         before = resident(process.process.pid)
         async with client(process.url, {}) as service, many(service, 60) as connections:
             await asyncio.gather(*(send(raw) for raw in connections))
@@ -130,7 +130,7 @@ async def test_heads_that_are_too_large_take_no_memory(database_url: str) -> Non
             assert resident(process.process.pid) - before < 100 * 1024**2
 
 
-async def test_who_sends_no_whole_head_in_time_is_let_go(database_url: str) -> None:
+async def test_who_sends_no_whole_head_in_time_is_let_go(demo_url: str) -> None:
     """Silent, half sent, or byte by byte; the last two are told."""
 
     async def drip(raw: RawConnection) -> None:
@@ -139,7 +139,7 @@ async def test_who_sends_no_whole_head_in_time_is_let_go(database_url: str) -> N
             await asyncio.sleep(0.05)
 
     async with (
-        running_service(database_url, header_timeout=0.5) as service,
+        running_service(demo_url, header_timeout=0.5) as service,
         many(service, 3) as (silent, half, slow),
     ):
         await half.send(HALF)
@@ -168,11 +168,11 @@ BEFORE = {
 
 @pytest.mark.parametrize(("first", "then"), BEFORE.values(), ids=BEFORE)
 async def test_a_head_right_behind_something_else_is_bounded(
-    database_url: str, first: bytes, then: bytes
+    demo_url: str, first: bytes, then: bytes
 ) -> None:
     """In time, and in size; where nothing follows, the connection is kept."""
     async with (
-        running_service(database_url, header_timeout=0.5, idle_timeout=60) as service,
+        running_service(demo_url, header_timeout=0.5, idle_timeout=60) as service,
         many(service, 3) as connections,
     ):
         for raw in connections:
@@ -187,10 +187,10 @@ async def test_a_head_right_behind_something_else_is_bounded(
         assert await is_open(whole)
 
 
-async def test_a_connection_between_two_requests_is_kept_for_a_while(database_url: str) -> None:
+async def test_a_connection_between_two_requests_is_kept_for_a_while(demo_url: str) -> None:
     """Longer than a head may take, and with as many requests as one likes."""
     async with (
-        running_service(database_url, header_timeout=0.3, idle_timeout=1.5) as service,
+        running_service(demo_url, header_timeout=0.3, idle_timeout=1.5) as service,
         connected(service) as raw,
     ):
         for _ in range(4):
@@ -200,25 +200,25 @@ async def test_a_connection_between_two_requests_is_kept_for_a_while(database_ur
         assert await raw.closed() == b""
 
 
-async def test_a_head_may_come_in_pieces(database_url: str) -> None:
-    async with running_service(database_url) as service, connected(service) as raw:
+async def test_a_head_may_come_in_pieces(demo_url: str) -> None:
+    async with running_service(demo_url) as service, connected(service) as raw:
         for byte in PROBE:
             await raw.send(bytes([byte]))
         assert (await raw.answer()).status == 200
 
 
 @pytest.mark.parametrize("number", [2, 100, 3_000])
-async def test_requests_may_be_sent_ahead(database_url: str, number: int) -> None:
+async def test_requests_may_be_sent_ahead(demo_url: str, number: int) -> None:
     """More than are parsed ahead, and in all more bytes than a head may have."""
-    async with running_service(database_url) as service, connected(service) as raw:
+    async with running_service(demo_url) as service, connected(service) as raw:
         sending = asyncio.create_task(raw.send(PROBE * number))
         for _ in range(number):
             assert (await raw.answer()).status == 200
         await sending
 
 
-async def test_requests_with_bodies_may_be_sent_ahead(database_url: str) -> None:
-    async with running_service(database_url) as service, connected(service) as raw:
+async def test_requests_with_bodies_may_be_sent_ahead(demo_url: str) -> None:
+    async with running_service(demo_url) as service, connected(service) as raw:
         conversation = await service.open()
         body = b'{"message": "' + b"x" * 3_000 + b'"}'
         path = messages_of(conversation["id"])
@@ -230,12 +230,12 @@ async def test_requests_with_bodies_may_be_sent_ahead(database_url: str) -> None
 
 
 @pytest.mark.parametrize("streamed", ["", "Accept: text/event-stream\r\n"], ids=["reply", "stream"])
-async def test_an_answer_may_take_longer_than_any_head(database_url: str, streamed: str) -> None:
+async def test_an_answer_may_take_longer_than_any_head(demo_url: str, streamed: str) -> None:
     """Though another head was sent halfway behind the first."""
     async with (
         FakeAnthropic() as fake,
         running_service(
-            database_url, anthropic_base_url=fake.url, header_timeout=0.3, idle_timeout=0.3
+            demo_url, anthropic_base_url=fake.url, header_timeout=0.3, idle_timeout=0.3
         ) as service,
     ):
         conversation = await service.open()
@@ -261,12 +261,10 @@ async def test_an_answer_may_take_longer_than_any_head(database_url: str, stream
 @pytest.mark.skipif(
     not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such timeout"
 )
-async def test_who_reads_no_answer_is_let_go(database_url: str) -> None:
+async def test_who_reads_no_answer_is_let_go(demo_url: str) -> None:
     """Though a request of theirs is under way; others have their place then."""
     page = b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n"
-    async with running_service(
-        database_url, max_connections_per_address=1, idle_timeout=1
-    ) as service:
+    async with running_service(demo_url, max_connections_per_address=1, idle_timeout=1) as service:
 
         async def has_place() -> bool:
             async with connected(service) as raw:
@@ -294,12 +292,12 @@ def deaf_to(service: Service, sent: bytes) -> socket.socket:
     return deaf
 
 
-async def test_who_reads_no_answer_counts_however_short_it_is(database_url: str) -> None:
+async def test_who_reads_no_answer_counts_however_short_it_is(demo_url: str) -> None:
     """250 such clients, as fast as others are told to go, leave descriptors for probes."""
-    await demo_tokens(database_url)
+    await demo_tokens(demo_url)
     sent = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 140
     async with (
-        service_process({"DATABASE_URL": database_url}, descriptors=160) as process,
+        service_process({"DATABASE_URL": demo_url}, descriptors=160) as process,
         client(process.url, {}) as service,
     ):
         descriptors = Path(f"/proc/{process.process.pid}/fd")
@@ -315,11 +313,11 @@ async def test_who_reads_no_answer_counts_however_short_it_is(database_url: str)
         assert process.log_lines("accept_failed") == []
 
 
-async def test_a_slow_readers_answers_are_all_sent(database_url: str) -> None:
+async def test_a_slow_readers_answers_are_all_sent(demo_url: str) -> None:
     """Though others are in need of its place: it has one until it has them."""
     number = 300
     async with running_service(
-        database_url, max_connections_per_address=1, max_connections=4
+        demo_url, max_connections_per_address=1, max_connections=4
     ) as service:
         ask = b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * number
         with deaf_to(service, ask) as slow:
@@ -336,10 +334,10 @@ async def test_a_slow_readers_answers_are_all_sent(database_url: str) -> None:
             assert got.count(b"HTTP/1.1 404 ") == number
 
 
-async def test_who_is_idle_makes_room(database_url: str) -> None:
+async def test_who_is_idle_makes_room(demo_url: str) -> None:
     """That for longest first; a whole request is always answered."""
     async with (
-        running_service(database_url, max_connections_per_address=4) as service,
+        running_service(demo_url, max_connections_per_address=4) as service,
         many(service, 12) as connections,
     ):
         for raw in connections[::2]:
@@ -351,9 +349,9 @@ async def test_who_is_idle_makes_room(database_url: str) -> None:
             assert await number_open(connections[9:]) == 3
 
 
-async def test_all_addresses_together_have_a_bound(database_url: str) -> None:
+async def test_all_addresses_together_have_a_bound(demo_url: str) -> None:
     async with (
-        running_service(database_url, max_connections=8) as service,
+        running_service(demo_url, max_connections=8) as service,
         AsyncExitStack() as stack,
     ):
         connections = []
@@ -366,11 +364,11 @@ async def test_all_addresses_together_have_a_bound(database_url: str) -> None:
 
 
 async def test_where_all_are_busy_probes_are_answered_and_others_told(
-    database_url: str,
+    demo_url: str,
 ) -> None:
     """And another address is served, until all places are taken."""
     async with running_service(
-        database_url, max_connections=6, max_connections_per_address=3
+        demo_url, max_connections=6, max_connections_per_address=3
     ) as service:
         token = service.tokens[str(LEARNER)]
         async with many(service, 3) as held:
@@ -391,18 +389,18 @@ async def test_where_all_are_busy_probes_are_answered_and_others_told(
 
 
 async def test_descriptors_are_kept_back_for_the_service_itself(
-    database_url: str, tmp_path: Path
+    demo_url: str, tmp_path: Path
 ) -> None:
     """With three hundred of them, twice as many silent clients stop neither probes nor sealing."""
-    tokens = await demo_tokens(database_url)
+    tokens = await demo_tokens(demo_url)
     settings = {
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": demo_url,
         "COLLOQUY_HOME": str(tmp_path / "home"),
         "COLLOQUY_SEAL_SECONDS": "0.1",
     }
     async with (
         service_process(settings, descriptors=300) as process,
-        client(process.url, tokens, database_url) as service,
+        client(process.url, tokens, demo_url) as service,
         many(service, 600),
     ):
         for _ in range(5):
@@ -414,7 +412,7 @@ async def test_descriptors_are_kept_back_for_the_service_itself(
         head = await service.head()
 
         async def sealed() -> bool:
-            return int(await fetch_value(database_url, SEALED)) >= head
+            return int(await fetch_value(demo_url, SEALED)) >= head
 
         await eventually(sealed)
         assert process.log_lines("accept_failed") == []

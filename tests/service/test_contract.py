@@ -47,13 +47,13 @@ ANALYST = 901
     ids=["learner", "teacher", "analyst"],
 )
 async def test_generated_requests_are_answered_as_described(
-    database_url: str, tmp_path: Path, user: int, paths: str
+    demo_url: str, tmp_path: Path, user: int, paths: str
 ) -> None:
     """Examples, edge cases, random ones and chains along the links; every check is on."""
     configuration = tmp_path / "schemathesis.toml"
     configuration.write_text(CONFIGURATION)
     async with running_service(
-        database_url, max_creates=100_000, max_messages=100_000, max_evaluations=100_000
+        demo_url, max_creates=100_000, max_messages=100_000, max_evaluations=100_000
     ) as service:
         tester = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration)),

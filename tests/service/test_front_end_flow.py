@@ -152,12 +152,12 @@ async def replay(service: Service, base: str, user: int, names: Names, exchange:
 
 
 @pytest.mark.parametrize("path", EXCHANGES, ids=lambda path: path.stem)
-async def test_the_exchanges_are_as_they_were_recorded(path: Path, database_url: str) -> None:
+async def test_the_exchanges_are_as_they_were_recorded(path: Path, demo_url: str) -> None:
     recording = msgspec.json.decode(path.read_bytes(), type=Recording)
     assert recording.exchanges
     async with (
         FakeAnthropic() as fake,
-        running_service(database_url, anthropic_base_url=fake.url) as service,
+        running_service(demo_url, anthropic_base_url=fake.url) as service,
     ):
         _, made = await service.call("POST", EXPERIENCES, user=TEACHER, json=EXPERIENCE)
         learner = await service.enroll()

@@ -141,8 +141,8 @@ def soon(seconds: int) -> int:
 
 
 @pytest.fixture
-async def service(database_url: str, provider: Provider, tmp_path: Path) -> AsyncIterator[Service]:
-    async with running_service(database_url, jwt=trust_file(tmp_path, provider)) as running:
+async def service(demo_url: str, provider: Provider, tmp_path: Path) -> AsyncIterator[Service]:
+    async with running_service(demo_url, jwt=trust_file(tmp_path, provider)) as running:
         yield running
 
 
@@ -285,10 +285,10 @@ async def test_probes_answer_whoever_shows_whatever(service: Service) -> None:
 
 
 async def test_scopes_of_the_claim_are_the_tokens_scopes(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     file = trust_file(tmp_path, provider, 'user_id = "user"\nscopes = "scope"')
-    async with running_service(database_url, jwt=file) as service:
+    async with running_service(demo_url, jwt=file) as service:
         headers = bearer(token(scope=f"openid {COLLOQUY_SCOPE}"))
         assert await service.call("GET", CONVERSATIONS, user=None, headers=headers) == (200, {})
         assert (await service.call("POST", CONVERSATIONS, user=None, headers=headers))[0] == 401
@@ -299,30 +299,30 @@ async def test_scopes_of_the_claim_are_the_tokens_scopes(
 
 
 async def test_the_auditors_scope_must_be_in_the_claim(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     """Who may do all that their user may is no auditor for that."""
     path = "/api/v1/audit/events"
     without = trust_file(tmp_path, provider, 'user_id = "user"')
-    async with running_service(database_url, jwt=without) as service:
+    async with running_service(demo_url, jwt=without) as service:
         headers = bearer(token(scope="colloquy:audit"))
         assert (await service.call("GET", path, user=None, headers=headers))[0] == 401
     claimed = trust_file(tmp_path, provider, 'user_id = "user"\nscopes = "scope"')
-    async with running_service(database_url, jwt=claimed) as service:
+    async with running_service(demo_url, jwt=claimed) as service:
         for scope, status in (("colloquy:audit", 200), ("", 401), (COLLOQUY_SCOPE, 401)):
             headers = bearer(token(scope=scope))
             assert (await service.call("GET", path, user=None, headers=headers))[0] == status
 
 
 async def test_roles_of_the_claim_replace_those_of_the_roster(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     """The strongest counts; a course that the claim does not name has no member in them."""
     file = trust_file(tmp_path, provider, 'user_id = "user"\ncourses = "courses"')
     file.write_text(
         file.read_text() + '[issuer.roles]\nInstructor = "teacher"\nPupil = "learner"\n'
     )
-    async with running_service(database_url, jwt=file) as service:
+    async with running_service(demo_url, jwt=file) as service:
         path = CONVERSATIONS.replace("conversations", "ai_conversations")
         for user, courses, expected in (
             (LEARNER, {"1": ["Pupil", "Instructor"]}, 200),
@@ -344,16 +344,16 @@ async def test_roles_of_the_claim_replace_those_of_the_roster(
 
 
 async def test_a_user_whom_no_roster_names_can_be_found_held_and_erased(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     """Their provider vouches for them and for their courses; that is enough to speak."""
     file = trust_file(tmp_path, provider, 'user_id = "user"\ncourses = "courses"')
     file.write_text(file.read_text() + '[issuer.roles]\nPupil = "learner"\n')
-    async with running_service(database_url, jwt=file) as service:
+    async with running_service(demo_url, jwt=file) as service:
         learner = bearer(token(user=7_777, courses={"1": "Pupil"}))
         status, _ = await service.call("POST", CONVERSATIONS, user=None, headers=learner)
         assert status == 201
-        connection = await connect(database_url)
+        connection = await connect(demo_url)
         admin = bearer(await create_token(connection, 1, TEACHER, admin=True))
         await connection.close()
         record = "/api/v1/users/{}/learner_record"
@@ -371,10 +371,10 @@ async def test_a_user_whom_no_roster_names_can_be_found_held_and_erased(
 
 
 async def test_a_claim_tells_the_institution_where_a_provider_has_several(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     """The same user id in each, and nothing shared; a value without a number is refused."""
-    connection = await connect(database_url)
+    connection = await connect(demo_url)
     second = await create_account(connection, "Another institution")
     rows = [Enrollment(course_id=1, user_id=LEARNER, name="X", role="learner", status="active")]
     await import_roster(connection, second, rows)
@@ -382,7 +382,7 @@ async def test_a_claim_tells_the_institution_where_a_provider_has_several(
     file = trust_file(tmp_path, provider, 'user_id = "user"\naccount = "tenant"')
     text = file.read_text().replace("account = 1\n", "")
     file.write_text(f"{text}[issuer.accounts]\nfirst = 1\nsecond = {second}\n")
-    async with running_service(database_url, jwt=file) as service:
+    async with running_service(demo_url, jwt=file) as service:
         ours, theirs = bearer(token(tenant="first")), bearer(token(tenant="second"))
         opened = await service.call("POST", CONVERSATIONS, user=None, headers=ours)
         assert await service.call("GET", CONVERSATIONS, user=None, headers=ours) == (
@@ -397,13 +397,13 @@ async def test_a_claim_tells_the_institution_where_a_provider_has_several(
 
 
 async def test_a_subject_is_looked_up_among_the_accounts_identities(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     file = trust_file(tmp_path, provider, 'subject = "sub"')
-    async with running_service(database_url, jwt=file) as service:
+    async with running_service(demo_url, jwt=file) as service:
         ada, nobody = bearer(token(sub="ada@example.edu")), bearer(token(sub="eve@example.edu"))
         await service.refused(401, INVALID, "GET", CONVERSATIONS, user=None, headers=ada)
-        connection = await connect(database_url)
+        connection = await connect(demo_url)
         await link_identity(connection, 1, "ada@example.edu", LEARNER)
         await connection.close()
         opened = await service.open(LEARNER)
@@ -416,12 +416,12 @@ async def test_a_subject_is_looked_up_among_the_accounts_identities(
 
 @pytest.mark.parametrize(("claim", "status"), [('subject = "sub"', 401), ('user_id = "user"', 503)])
 async def test_a_user_who_is_erased_while_they_ask_says_nothing_more(
-    claim: str, status: int, database_url: str, provider: Provider, tmp_path: Path
+    claim: str, status: int, demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     """Their provider's token stays valid, and nothing of ours tells of it but the log."""
     file = trust_file(tmp_path, provider, claim)
-    async with running_service(database_url, jwt=file) as service:
-        connection = await connect(database_url)
+    async with running_service(demo_url, jwt=file) as service:
+        connection = await connect(demo_url)
         await link_identity(connection, 1, "ada@example.edu", LEARNER)
         await connection.close()
         headers = bearer(token(sub="ada@example.edu", user=LEARNER))
@@ -437,14 +437,14 @@ async def test_a_user_who_is_erased_while_they_ask_says_nothing_more(
 
 
 async def test_an_issuer_never_speaks_for_another_institution(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     """Its tokens for user 101 are those of its own account's user 101, whatever they claim."""
-    connection = await connect(database_url)
+    connection = await connect(demo_url)
     assert await create_account(connection, "Another institution") == 2
     await connection.close()
     file = trust_file(tmp_path, provider, account="2")
-    async with running_service(database_url, jwt=file) as service:
+    async with running_service(demo_url, jwt=file) as service:
         await service.open(LEARNER)
         missing = {"error": "Resource Not Found"}
         for text in (token(), token(account=1), token(account_id=1)):
@@ -521,10 +521,10 @@ async def test_many_requests_wait_for_one_fetch_and_others_for_none(
 
 
 async def test_a_provider_that_is_down_at_the_start_does_not_stop_it(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     provider.status = 500
-    async with running_service(database_url, jwt=trust_file(tmp_path, provider)) as service:
+    async with running_service(demo_url, jwt=trust_file(tmp_path, provider)) as service:
         assert await service.active() == {}
         headers = bearer(token())
         await service.refused(401, INVALID, "GET", CONVERSATIONS, user=None, headers=headers)
@@ -579,12 +579,12 @@ def test_a_settings_file_is_refused_in_one_line_if_it(name: str, tmp_path: Path)
 
 
 async def test_a_missing_file_or_account_stops_the_start(
-    database_url: str, provider: Provider, tmp_path: Path
+    demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     for file, reason in (
         (tmp_path / "none.toml", "No such file"),
         (trust_file(tmp_path, provider, account="77"), "there is no account 77"),
     ):
         with pytest.raises(SettingsError, match=reason):
-            async with running_service(database_url, jwt=file):
+            async with running_service(demo_url, jwt=file):
                 pass

@@ -34,10 +34,10 @@ SCOPE = "url:GET|/api/v1/courses/:course_id/ai_experiences/:ai_experience_id/con
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
+async def service(demo_url: str) -> AsyncIterator[Service]:
     """The token "admin" is an administrator's, "reader" as well but may only read."""
-    async with running_service(database_url) as running:
-        connection = await connect(database_url)
+    async with running_service(demo_url) as running:
+        connection = await connect(demo_url)
         running.tokens["admin"] = await create_token(connection, 1, ADMIN, admin=True)
         running.tokens["reader"] = await create_token(connection, 1, ADMIN, (SCOPE,), admin=True)
         await connection.close()

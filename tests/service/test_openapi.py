@@ -157,8 +157,8 @@ def scopes_of(method: str, path: str) -> list[str]:
     return [*own, "colloquy:analytics"]
 
 
-async def test_the_document_is_served_to_anybody_and_not_twice(database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_the_document_is_served_to_anybody_and_not_twice(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
         response = await service.request("GET", DESCRIPTION, user=None)
         assert await response.json() == document()
         assert response.headers["Cache-Control"] == "public, max-age=300"
@@ -188,8 +188,8 @@ class _Parts(HTMLParser):
                 self.loaded.append(f"{tag} {name}={value}")
 
 
-async def test_the_page_needs_no_script_and_nothing_from_elsewhere(database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_the_page_needs_no_script_and_nothing_from_elsewhere(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
         response = await service.request("GET", "/docs", user=None)
         text = await response.text()
     parts = _Parts()
@@ -214,8 +214,8 @@ def test_the_page_shows_every_operation_and_schema_and_its_links_lead_somewhere(
     assert page_bytes().decode().count("curl") == len(operations())
 
 
-async def test_answers_about_conversations_have_the_described_fields(database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_answers_about_conversations_have_the_described_fields(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
         strictly(await service.active(), shapes.NoConversation)
         opened = await service.open()
         strictly(opened, ConversationAnswer)
@@ -233,8 +233,8 @@ async def test_answers_about_conversations_have_the_described_fields(database_ur
         strictly(over, shapes.CompletedAnswer)
 
 
-async def test_answers_to_teachers_have_the_described_fields(database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_answers_to_teachers_have_the_described_fields(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
         number = (await service.open())["id"]
         students = f"{API}/ai_conversations"
         listed = await _read(service, students, TEACHER)
@@ -252,9 +252,9 @@ async def test_answers_to_teachers_have_the_described_fields(database_url: str) 
         strictly(await _read(service, judged, TEACHER), shapes.LatestEvaluation)
 
 
-async def test_experiences_have_the_described_fields(database_url: str) -> None:
+async def test_experiences_have_the_described_fields(demo_url: str) -> None:
     draft = {"title": "T", "learning_objective": "L", "pedagogical_guidance": "P"}
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
         status, made = await service.call("POST", EXPERIENCES, user=TEACHER, json=draft)
         assert status == 201
         one = f"{EXPERIENCES}/{made['id']}"
@@ -286,16 +286,16 @@ REFUSED: list[Refused] = [
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda r: f"{r[0]}-{r[1].__name__}")
-async def test_refusals_have_the_described_fields(database_url: str, refused: Refused) -> None:
+async def test_refusals_have_the_described_fields(demo_url: str, refused: Refused) -> None:
     status, kind, method, path, options = refused
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
         answered, answer = await service.call(method, path, **options)
     assert answered == status
     strictly(answer, kind)
 
 
-async def test_refusals_of_messages_have_the_described_fields(database_url: str) -> None:
-    async with running_service(database_url, max_creates=2, max_messages=1) as service:
+async def test_refusals_of_messages_have_the_described_fields(demo_url: str) -> None:
+    async with running_service(demo_url, max_creates=2, max_messages=1) as service:
         number = (await service.open())["id"]
         path = messages_of(number)
         moved = {"headers": {"If-Match": '"0-0"'}, "json": {"message": "Hm"}}

@@ -141,10 +141,8 @@ async def test_a_reply_that_comes_while_the_database_is_away_is_recorded_when_it
     assert types_of(log)[-2:] == ["objectives_assessed", "reply_completed"]
 
 
-async def test_a_service_without_its_views_is_not_ready(
-    database_url: str, owner: Connection
-) -> None:
-    async with running_service(database_url) as service:
+async def test_a_service_without_its_views_is_not_ready(demo_url: str, owner: Connection) -> None:
+    async with running_service(demo_url) as service:
         await owner.execute("DROP VIEW read.pending_turns")
         status, body = await service.call("GET", "/readyz", user=None)
         assert (status, body["code"]) == (503, "database_unavailable")

@@ -67,8 +67,8 @@ def forgetful_queries(
 
 
 @pytest.fixture
-async def service(database_url: str, forgetful_queries: None) -> AsyncIterator[Service]:
-    async with running_service(database_url, seal_seconds=0) as running:
+async def service(demo_url: str, forgetful_queries: None) -> AsyncIterator[Service]:
+    async with running_service(demo_url, seal_seconds=0) as running:
         yield running
 
 

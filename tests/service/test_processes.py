@@ -76,15 +76,15 @@ async def test_a_crowd_of_requests_over_two_processes_never_makes_two_of_anythin
 
 
 async def test_a_turn_of_a_killed_process_is_closed_and_the_next_message_works_at_once(
-    database_url: str,
+    demo_url: str,
 ) -> None:
     """The learner's view has no orphan, and the model never sees two user turns in a row."""
-    tokens = await demo_tokens(database_url)
+    tokens = await demo_tokens(demo_url)
     async with FakeAnthropic() as fake:
-        environment = {"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": fake.url}
+        environment = {"DATABASE_URL": demo_url, "ANTHROPIC_BASE_URL": fake.url}
         async with (
             service_process(environment) as doomed,
-            client(doomed.url, tokens, database_url) as before,
+            client(doomed.url, tokens, demo_url) as before,
         ):
             conversation = await before.open()
             fake.script(Stall(after=1))
@@ -95,7 +95,7 @@ async def test_a_turn_of_a_killed_process_is_closed_and_the_next_message_works_a
                 await lost
         async with (
             service_process(environment) as successor,
-            client(successor.url, tokens, database_url) as after,
+            client(successor.url, tokens, demo_url) as after,
         ):
             assert await after.active() == conversation
             status, body = await after.say(conversation["id"], "And again")
@@ -110,17 +110,17 @@ async def test_a_turn_of_a_killed_process_is_closed_and_the_next_message_works_a
 
 
 async def test_a_killed_worker_is_replaced_and_all_end_with_their_supervisor(
-    database_url: str,
+    demo_url: str,
 ) -> None:
-    tokens = await demo_tokens(database_url)
-    environment = {"DATABASE_URL": database_url}
+    tokens = await demo_tokens(demo_url)
+    environment = {"DATABASE_URL": demo_url}
     async with service_process(environment, "--workers", "2") as supervisor:
         workers = children_of(supervisor)
         assert len(workers) == 2
         victim = min(workers)
         os.kill(victim, signal.SIGKILL)
         await eventually(lambda: len(children_of(supervisor) - {victim}) == 2)
-        async with client(supervisor.url, tokens, database_url) as service, paused(max(workers)):
+        async with client(supervisor.url, tokens, demo_url) as service, paused(max(workers)):
             await service.open()  # only the newcomer can have answered
         last = children_of(supervisor)
         assert await supervisor.stop() == 0
@@ -141,14 +141,14 @@ async def test_workers_do_not_outlive_a_supervisor_that_is_killed(database_url: 
 
 
 async def test_a_service_ends_with_code_0_and_waits_for_the_turn_under_way(
-    database_url: str,
+    demo_url: str,
 ) -> None:
-    tokens = await demo_tokens(database_url)
+    tokens = await demo_tokens(demo_url)
     async with FakeAnthropic() as fake:
-        environment = {"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": fake.url}
+        environment = {"DATABASE_URL": demo_url, "ANTHROPIC_BASE_URL": fake.url}
         async with (
             service_process(environment) as process,
-            client(process.url, tokens, database_url) as service,
+            client(process.url, tokens, demo_url) as service,
         ):
             conversation = await service.open()
             fake.script(Stall(after=1))

@@ -7,15 +7,15 @@ from tests.running import eventually, running_service
 from tests.service.histories import types_of
 
 
-async def test_a_turn_in_a_stream_that_is_no_dialogue_stops_nothing(database_url: str) -> None:
+async def test_a_turn_in_a_stream_that_is_no_dialogue_stops_nothing(demo_url: str) -> None:
     """Such as an import by hand might leave: the service starts, and closes the others."""
     learner = Learner()
     key = DialogueKey.of_stream(1, learner.stream)
-    async with running_log(database_url) as (log, _pool, _link):
+    async with running_log(demo_url) as (log, _pool, _link):
         await append(log, "s", *messages(1))
         await append(log, "evaluation-x", *messages(1))
         await append_steps(log, [*dialogue(learner), learner.says()])
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
 
         async def closed() -> bool:
             history = [e for e in await service.history() if e.stream == key.stream]

@@ -26,9 +26,9 @@ async def plant(service: Service, stream: str, *facts: dict[str, Any]) -> None:
         await connection.close()
 
 
-async def test_a_dialogue_goes_on_and_its_learner_can_be_erased(database_url: str) -> None:
+async def test_a_dialogue_goes_on_and_its_learner_can_be_erased(demo_url: str) -> None:
     """Past an event of a type that nobody knows, and past a reply without its record."""
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
         learner = await service.enroll()
         conversation = await service.open(learner)
         here = {"conversation_id": conversation["id"]}
@@ -48,7 +48,7 @@ async def test_a_dialogue_goes_on_and_its_learner_can_be_erased(database_url: st
         assert status == 200, body
         assert (await service.active(learner))["messages"][-2]["text"] == "Are you there?"
         assert (await service.open(learner))["id"] != conversation["id"]
-    environment = {"DATABASE_URL": database_url}
+    environment = {"DATABASE_URL": demo_url}
     records = ("analytics", "statements", "--format", "xapi", "--iri", "https://colloquy.test")
     erasing = ("learner", "erase", str(learner), "--reason", "asked", "--yes")
     for command in (records, erasing, ("projections", "rebuild", "--all")):
@@ -56,8 +56,8 @@ async def test_a_dialogue_goes_on_and_its_learner_can_be_erased(database_url: st
         assert code == 0, (out, err)
 
 
-async def test_an_experience_is_as_its_last_readable_event_has_it(database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_an_experience_is_as_its_last_readable_event_has_it(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
         await plant(service, "experience-1", {"type": "experience_painted.v1", "experience_id": 1})
         path = "/api/v1/courses/1/ai_experiences/1"
         assert (await service.call("GET", path, user=1))[0] == 200

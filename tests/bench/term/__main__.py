@@ -4,7 +4,7 @@ import os
 import sys
 
 from service.cli.progress import progress_bar
-from service.server import run
+from service.event_loop import run
 from tests.bench.term import Term, write_term
 
 if __name__ == "__main__":

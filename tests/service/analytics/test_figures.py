@@ -15,7 +15,7 @@ from service.analytics.reading import COST_EDGES, DURATION_EDGES, Days, Figures
 from service.pagination import Page
 from sql.loader import query
 from tests.bench.term import Term, write_term
-from tests.databases import cloned_database
+from tests.databases import TEMPLATE, cloned_database
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -79,7 +79,7 @@ class World(msgspec.Struct, frozen=True):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(server_url: str) -> AsyncIterator[World]:
-    async with cloned_database(server_url) as url:
+    async with cloned_database(server_url, TEMPLATE) as url:
         await write_term(url, TERM)
         facts = [known for known in definitions().values() if known.schema == "analytics"]
         async for _ in rebuild_all(url, facts):

@@ -313,8 +313,8 @@ async def test_a_tail_with_filters_gets_what_matches_and_no_more(service: Servic
     await tail.close()
 
 
-async def test_a_tail_ends_in_order_when_the_service_stops(database_url: str) -> None:
-    async with running_service(database_url) as service:
+async def test_a_tail_ends_in_order_when_the_service_stops(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
         tail = Tail(service, 0)
         await eventually(lambda: bool(tail.frames))
         assert service.stop

@@ -16,10 +16,10 @@ PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
+async def service(demo_url: str) -> AsyncIterator[Service]:
     async with (
         FakeAnthropic(Speech(pieces=(NASTY,))) as fake,
-        running_service(database_url, anthropic_base_url=fake.url) as running,
+        running_service(demo_url, anthropic_base_url=fake.url) as running,
     ):
         yield running
 

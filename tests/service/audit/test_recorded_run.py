@@ -63,9 +63,9 @@ async def fake() -> AsyncIterator[FakeAnthropic]:
 
 
 @pytest.fixture
-async def service(database_url: str, fake: FakeAnthropic) -> AsyncIterator[Service]:
+async def service(demo_url: str, fake: FakeAnthropic) -> AsyncIterator[Service]:
     async with running_service(
-        database_url, anthropic_base_url=fake.url, retry_pause=0.0, max_attempts=2
+        demo_url, anthropic_base_url=fake.url, retry_pause=0.0, max_attempts=2
     ) as running:
         yield running
 

@@ -23,8 +23,8 @@ def replay_of(number: object) -> str:
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url) as running:
+async def service(demo_url: str) -> AsyncIterator[Service]:
+    async with running_service(demo_url) as running:
         yield running
 
 
@@ -119,8 +119,8 @@ async def test_a_read_does_not_show_itself_in_a_replay_but_does_in_the_log(
 
 
 @pytest.mark.parametrize("path", [EVENTS, replay_of(1)])
-async def test_a_reason_can_be_required(database_url: str, path: str) -> None:
-    async with running_service(database_url, audit_reason="required") as service:
+async def test_a_reason_can_be_required(demo_url: str, path: str) -> None:
+    async with running_service(demo_url, audit_reason="required") as service:
         await service.open()
         head = await service.head()
         for headers in ({}, {"X-Audit-Reason": "  "}):

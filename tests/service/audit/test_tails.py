@@ -16,11 +16,11 @@ REVOKE = "UPDATE tokens SET revoked_at = now() WHERE user_id = $1"
 
 
 @pytest.fixture
-async def service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """A service whose tails are never silent for long, with a random history."""
     monkeypatch.setattr("service.audit.tails.SILENCE", 0.0)
-    async with running_service(database_url) as running:
-        async with running_log(database_url) as (log, _, _):
+    async with running_service(demo_url) as running:
+        async with running_log(demo_url) as (log, _, _):
             await append_steps(log, history(3))
         yield running
 

@@ -1,12 +1,14 @@
 """Commands as tests run them, and what they look at."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import msgspec
 
+from service.cli import colloquy as colloquy_group
 from tests.running import fetch_value
 
 T = TypeVar("T")
@@ -16,6 +18,22 @@ EXPERIENCE = {
     "learning_objective": "Ask\nListen",
     "pedagogical_guidance": "Be kind",
 }
+
+
+Words = tuple[str, ...]
+
+
+def all_commands(
+    command: click.Command = colloquy_group, words: Words = ()
+) -> Iterator[tuple[Words, click.Command]]:
+    """Every command and group, with the words that name it."""
+    yield words, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from all_commands(child, (*words, name))
 
 
 class Ended(msgspec.Struct, frozen=True):

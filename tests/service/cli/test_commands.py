@@ -1,19 +1,17 @@
 """Every command as people run it: in this process through `main`, a few as processes."""
 
 import socket
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import click
 import msgspec
 import pytest
 
 from eventstore.connections import connect
 from projections.definitions import definitions
-from service.cli import colloquy as group
+from service.cli import COMMANDS
 from service.cli.session import printable
 from service.tokens import digest
 from sql.loader import migrations
@@ -32,6 +30,7 @@ from tests.service.cli.commanding import (
     HEAD,
     Ended,
     Run,
+    all_commands,
     ask,
     file_with,
     refused,
@@ -40,21 +39,21 @@ from tests.service.cli.commanding import (
 PASSWORD = "s3cret-of-the-owner"
 
 
-def all_commands(command: click.Command = group, path: tuple[str, ...] = ()) -> Iterator[Any]:
-    """Every command and group, by the words that name it."""
-    yield path
-    if isinstance(command, click.Group):
-        for name, child in command.commands.items():
-            yield from all_commands(child, (*path, name))
-
-
-@pytest.mark.parametrize("path", list(all_commands()), ids=lambda path: " ".join(path) or "all")
+@pytest.mark.parametrize(
+    "path", [words for words, _ in all_commands()], ids=lambda path: " ".join(path) or "all"
+)
 def test_every_command_explains_itself(path: tuple[str, ...], run: Run) -> None:
     ended = run(*path, "--help")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(" ".join(["Usage: colloquy", *path, "["]))
     assert len(ended.out.split("\n\n")[1].strip()) > 10, "no description"
     assert run(*path, "-h").out == ended.out
+
+
+def test_the_list_of_commands_says_of_each_what_it_says_itself() -> None:
+    for words, command in all_commands():
+        if len(words) == 1:
+            assert COMMANDS[words[0]][1] == command.get_short_help_str(100)
 
 
 def test_an_unknown_command_or_option_is_a_usage_error(run: Run) -> None:
@@ -64,11 +63,11 @@ def test_an_unknown_command_or_option_is_a_usage_error(run: Run) -> None:
         assert ended.err.startswith("Usage: colloquy ")
 
 
-async def test_a_token_from_the_command_line_opens_the_service(database_url: str) -> None:
+async def test_a_token_from_the_command_line_opens_the_service(demo_url: str) -> None:
     """A real process prints it and nothing else."""
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
         code, out, err = await colloquy(
-            {"DATABASE_URL": database_url}, "token", "create", "--user", str(LEARNER)
+            {"DATABASE_URL": demo_url}, "token", "create", "--user", str(LEARNER)
         )
         assert (code, err) == (0, "")
         token = out.removesuffix("\n")
@@ -245,9 +244,9 @@ def test_an_experience_needs_a_course(on_database: Run, ada: int, tmp_path: Path
 
 
 @pytest.fixture
-async def talked(database_url: str) -> tuple[int, int]:
+async def talked(demo_url: str) -> tuple[int, int]:
     """Two learners have talked; gives the first's conversation and the head of the log."""
-    async with running_service(database_url) as service:
+    async with running_service(demo_url) as service:
         first = (await service.open(101))["id"]
         await service.say(first, "It is\nthe Moon 🌊", 101)
         await service.open(102)

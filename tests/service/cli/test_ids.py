@@ -5,27 +5,16 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from service.cli import colloquy
-from tests.service.cli.commanding import Run
+from tests.service.cli.commanding import Run, Words, all_commands
 
 LARGEST = 2**63 - 1
 LIMITED = {"--batch", "--days", "days", "--jobs", "--port", "--workers"}
 """Numbers that are no ids, and have limits of their own."""
 
-Words = tuple[str, ...]
-
-
-def commands(group: click.Group, words: Words = ()) -> Iterator[tuple[Words, click.Command]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from commands(command, (*words, name))
-        else:
-            yield (*words, name), command
-
 
 def numbers() -> Iterator[tuple[Words, click.Parameter, str]]:
     """Each command's parameters that are numbers."""
-    for words, command in commands(colloquy):
+    for words, command in all_commands():
         for parameter in command.params:
             if isinstance(parameter.type, click.types.IntParamType):
                 yield words, parameter, parameter.opts[0]

@@ -14,10 +14,10 @@ from tests.service.learners.erasing import MARKER, tables_with, talk
 
 
 @pytest.fixture
-async def service(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """One that carries out no rule of retention by itself, however long a test takes."""
     monkeypatch.setattr("service.learners.retention_job.FIRST", 3600.0)
-    async with running_service(database_url) as running:
+    async with running_service(demo_url) as running:
         yield running
 
 

@@ -1,7 +1,6 @@
 """Every command that shows what people wrote or are called leaves a record of who ran it, first."""
 
 import getpass
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, RecordedEvent
 from service.audit.recording import system_user
-from service.cli import colloquy
 from tests.eventstore.sealed import tamper
 from tests.running import read_log
-from tests.service.cli.commanding import Run, now, refused
+from tests.service.cli.commanding import Run, all_commands, now, refused
 from tests.service.cli.hostile import USER, filled
 
 MINE = f"access-{USER}"
@@ -56,15 +54,6 @@ CANNOT = {"db psql"}
 """Whoever owns the database reads it as they like; the README says so."""
 
 
-def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[str]:
-    """All commands, by their words."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from leaves(command, (*path, name))
-        else:
-            yield " ".join((*path, name))
-
-
 def readings(url: str) -> list[RecordedEvent]:
     """What is on record, but for what the test put there."""
     log = now(lambda: read_log(url))
@@ -78,7 +67,7 @@ def filled_database(database_url: str) -> str:
 
 
 def test_of_every_command_it_is_known_whether_it_shows_anybodys_words() -> None:
-    known = set(leaves(colloquy))
+    known = {" ".join(w) for w, c in all_commands() if not isinstance(c, click.Group)}
     assert known == set(RECORDED) | SHOW_NOBODYS | CANNOT
 
 

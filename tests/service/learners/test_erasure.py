@@ -41,8 +41,8 @@ from tests.service.learners.erasing import (
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url) as running:
+async def service(demo_url: str) -> AsyncIterator[Service]:
+    async with running_service(demo_url) as running:
         await let_in_admin(running)
         yield running
 
@@ -262,11 +262,11 @@ async def test_a_process_that_was_told_nothing_gives_away_no_word(
 
 
 async def test_a_reply_under_way_is_stopped_and_none_of_it_is_kept(
-    database_url: str, owner: Connection
+    demo_url: str, owner: Connection
 ) -> None:
     async with (
         FakeAnthropic() as fake,
-        running_service(database_url, anthropic_base_url=fake.url) as service,
+        running_service(demo_url, anthropic_base_url=fake.url) as service,
     ):
         await let_in_admin(service)
         opened = await service.open()
@@ -327,11 +327,11 @@ async def test_another_institutions_administrator_reaches_nobody_here(service: S
 
 
 async def test_an_evaluation_under_way_is_ended_and_records_nothing(
-    database_url: str, owner: Connection
+    demo_url: str, owner: Connection
 ) -> None:
     async with (
         FakeAnthropic() as fake,
-        running_service(database_url, anthropic_base_url=fake.url) as service,
+        running_service(demo_url, anthropic_base_url=fake.url) as service,
     ):
         await let_in_admin(service)
         opened = await service.open()

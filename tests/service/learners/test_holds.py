@@ -27,8 +27,8 @@ OPERATOR = Metadata(actor=Actor(None, "operator"))
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url) as running:
+async def service(demo_url: str) -> AsyncIterator[Service]:
+    async with running_service(demo_url) as running:
         await let_in_admin(running)
         yield running
 

@@ -45,8 +45,8 @@ HOSTILE = "<script>alert('read me')</script><img src=x>"
 
 
 @pytest.fixture
-async def service(database_url: str) -> AsyncIterator[Service]:
-    async with running_service(database_url) as running:
+async def service(demo_url: str) -> AsyncIterator[Service]:
+    async with running_service(demo_url) as running:
         await let_in_admin(running)
         yield running
 

@@ -10,7 +10,7 @@ from eventstore.connections import Connection, Pool, connect
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from tests.bench.term import Term, write_term
-from tests.databases import cloned_database
+from tests.databases import TEMPLATE, cloned_database
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
@@ -22,7 +22,7 @@ TERM = Term(events=2_000, courses=4, accounts=2, days=7)
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def term(server_url: str) -> AsyncIterator[str]:
     """The URL of a database with a term of two institutions."""
-    async with cloned_database(server_url) as url:
+    async with cloned_database(server_url, TEMPLATE) as url:
         await write_term(url, TERM)
         async for _ in rebuild_all(url, definitions().values()):
             pass
