@@ -16,7 +16,7 @@ from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.opening import running_log
 from service.embedded import EmbeddedPostgres
-from tests.databases import DEMO, HOME, TEMPLATE, cloned_database, make_templates
+from tests.databases import DEMO, DEMO_TEMPLATE, HOME, TEMPLATE, cloned_database, make_templates
 
 BINARIES = "COLLOQUY_POSTGRES_BIN"
 """A folder with another PostgreSQL's programs, to run the whole suite on that version."""
@@ -63,17 +63,17 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
-async def database_url(server_url: str) -> AsyncIterator[str]:
-    """The owner's URL of a database that is migrated and empty."""
-    async with cloned_database(server_url, TEMPLATE) as url:
+async def database_url(request: pytest.FixtureRequest, server_url: str) -> AsyncIterator[str]:
+    """The owner's URL of a database that is migrated, and empty but where `demo_url` is used."""
+    template = DEMO_TEMPLATE if "demo_url" in request.fixturenames else TEMPLATE
+    async with cloned_database(server_url, template) as url:
         yield url
 
 
 @pytest.fixture
-async def demo_url(server_url: str) -> AsyncIterator[str]:
-    """The owner's URL of a database with the demo, for a service of the test's own."""
-    async with cloned_database(server_url) as url:
-        yield url
+def demo_url(database_url: str) -> str:
+    """The same of a test that runs a service of its own: the demo is there already."""
+    return database_url
 
 
 @pytest.fixture
