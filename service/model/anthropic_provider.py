@@ -4,14 +4,13 @@ The only module that imports the SDK, and only inside functions: importing it ta
 """
 
 import asyncio
-import warnings
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
-from eventstore.events import PromptVersion, Usage
-from eventstore.provider_values import count, label
+from eventstore.events import PromptVersion
+from eventstore.provider_values import label
 from service.model import errors
 from service.model.arrival import Arrival
 from service.model.errors import Cause, ModelFailure
@@ -24,13 +23,19 @@ from service.model.interface import (
 )
 from service.model.judgements import ASSESSMENT_SCHEMA, EVALUATION_SCHEMA, Schema
 from service.model.prompts import AssessorPrompt, EvaluatorPrompt, TutorPrompt
+from service.model.provider_errors import provider_error
+from service.model.stream_events import take_event
 from service.retry_after import parse_retry_after
 
 if TYPE_CHECKING:
     import anthropic
-    from anthropic import AsyncAnthropic
-    from anthropic.lib.streaming import AsyncMessageStream, ParsedMessageStreamEvent
-    from anthropic.types import CacheControlEphemeralParam, Message, MessageParam, TextBlockParam
+    from anthropic import AsyncAnthropic, AsyncStream
+    from anthropic.types import (
+        CacheControlEphemeralParam,
+        MessageParam,
+        RawMessageStreamEvent,
+        TextBlockParam,
+    )
 
 CONNECT_SECONDS = 5.0
 # A local gateway often needs no key, but the SDK refuses to send a request without one.
@@ -38,7 +43,7 @@ PLACEHOLDER_KEY = "no-key-set"
 
 _CACHED: "CacheControlEphemeralParam" = {"type": "ephemeral"}
 
-# What the SDK's accumulation raises, undocumented, where a 200 is not the protocol.
+# What the SDK raises, undocumented, where a 200 is not the protocol.
 _SDK_ACCIDENTS = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
@@ -130,8 +135,6 @@ class AnthropicModel:
         except httpx2.InvalidURL:
             raise _misconfigured("the base URL is not a URL") from None
         _ = client.messages  # the SDK imports its resources at first touch: here, not on the loop
-        # Of values that are not of the protocol, which it would quote.
-        warnings.filterwarnings("ignore", "Pydantic serializer warnings", UserWarning)
         return client
 
     async def _stream(self, client: "AsyncAnthropic", request: Request, arrival: Arrival) -> None:
@@ -139,22 +142,22 @@ class AnthropicModel:
         import httpx2
 
         asked = self._question(request)
-        opening = client.messages.stream(
-            model=arrival.asked,
-            max_tokens=request.max_tokens,
-            system=[_text(asked.system, cached=True)],
-            messages=asked.messages,
-            # Marks the last block. A judgement's is its question, which nobody asks again.
-            cache_control=_CACHED if asked.schema is None else anthropic.omit,
-            output_config=anthropic.omit
-            if asked.schema is None
-            else {"format": {"type": "json_schema", "schema": asked.schema}},
-        )
         try:
-            async with AsyncExitStack() as stack:
-                with _held_to_the_protocol():
-                    stream = await stack.enter_async_context(opening)
-                arrival.provider_request_id = label(stream.request_id)
+            with _held_to_the_protocol():
+                stream = await client.messages.create(
+                    stream=True,
+                    model=arrival.asked,
+                    max_tokens=request.max_tokens,
+                    system=[_text(asked.system, cached=True)],
+                    messages=asked.messages,
+                    # Marks the last block. A judgement's is its question, which nobody asks again.
+                    cache_control=_CACHED if asked.schema is None else anthropic.omit,
+                    output_config=anthropic.omit
+                    if asked.schema is None
+                    else {"format": {"type": "json_schema", "schema": asked.schema}},
+                )
+            async with stream:
+                arrival.provider_request_id = label(stream.response.headers.get("request-id"))
                 while (text := await _next_text(stream, arrival)) is not None:
                     arrival.add(text)
         except (anthropic.APIError, httpx2.HTTPError, _NotTheProtocolError) as error:
@@ -162,7 +165,7 @@ class AnthropicModel:
                 request_id = label(error.request_id)
                 arrival.provider_request_id = request_id or arrival.provider_request_id
             # `from None`: their messages may quote the learner's text or the key.
-            raise arrival.failure(_cause_of(error)) from None
+            raise arrival.failure(_cause_of(error, asked)) from None
 
     def _question(self, request: Request) -> "_Question":
         scenario = request.scenario
@@ -190,6 +193,15 @@ class _Question(NamedTuple):
     system: str
     messages: "list[MessageParam]"
     schema: Schema | None
+
+    @property
+    def texts(self) -> list[str]:
+        """All words of the question, which may be the learner's."""
+        texts = [self.system]
+        for message in self.messages:
+            content: Any = message["content"]
+            texts += [content] if isinstance(content, str) else [b["text"] for b in content]
+        return texts
 
 
 def _param(message: ChatMessage) -> "MessageParam":
@@ -223,59 +235,25 @@ def _held_to_the_protocol() -> Iterator[None]:
         raise _NotTheProtocolError(type(error).__name__) from None
 
 
-async def _next_text(stream: "AsyncMessageStream[None]", arrival: Arrival) -> str | None:
+async def _next_text(stream: "AsyncStream[RawMessageStreamEvent]", arrival: Arrival) -> str | None:
     """The text of the next event, often none, once the arrival has the rest; None at the end."""
     with _held_to_the_protocol():
         event = await anext(stream, None)
-        return None if event is None else _text_of(event, stream, arrival)
-
-
-# The SDK does not validate: a gateway's omissions surface as None, and whatever JSON it sends as
-# that, in spite of the types.
-def _text_of(
-    event: "ParsedMessageStreamEvent[None]", stream: "AsyncMessageStream[None]", arrival: Arrival
-) -> str:
-    text: Any = ""
-    if event.type == "text":
-        text = event.text
-    elif event.type == "content_block_start":
-        if event.content_block.type == "text":
-            text = event.content_block.text
-    elif event.type in ("message_start", "message_delta"):
-        _note(stream.current_message_snapshot, arrival)
-    if not isinstance(text, str):
-        raise TypeError
-    return text
-
-
-def _note(message: "Message", arrival: Arrival) -> None:
-    model: Any = message.model
-    if isinstance(model, str):
-        arrival.model = label(model) or arrival.model
-    arrival.stop_reason = label(message.stop_reason)
-    if message.stop_details is not None:
-        arrival.refusal_category = label(message.stop_details.category)
-    if message.usage is not None:
-        arrival.usage = Usage(
-            input_tokens=count(message.usage.input_tokens) or 0,
-            output_tokens=count(message.usage.output_tokens) or 0,
-            cache_creation_input_tokens=count(message.usage.cache_creation_input_tokens) or 0,
-            cache_read_input_tokens=count(message.usage.cache_read_input_tokens) or 0,
-        )
+        return None if event is None else take_event(event, arrival)
 
 
 def _misconfigured(detail: str) -> ModelFailure:
     return ModelFailure(errors.MODEL_MISCONFIGURED, retryable=False, detail=detail)
 
 
-def _cause_of(error: Exception) -> Cause:
+def _cause_of(error: Exception, asked: _Question) -> Cause:
     import anthropic
     import httpx2
 
     names = " < ".join(type(e).__name__ for e in (error, error.__cause__) if e is not None)
     match error:
         case anthropic.APIStatusError():
-            return _cause_of_status(error)
+            return _cause_of_status(error, asked)
         case anthropic.APIConnectionError():
             return Cause(_code_of_connection(error.__cause__), names)
         case httpx2.TimeoutException():
@@ -284,11 +262,13 @@ def _cause_of(error: Exception) -> Cause:
             return Cause(errors.MODEL_INTERRUPTED, names)
 
 
-def _cause_of_status(error: "anthropic.APIStatusError") -> Cause:
+def _cause_of_status(error: "anthropic.APIStatusError", asked: _Question) -> Cause:
+    told = provider_error(error.status_code, error.body)
     pause = error.response.headers.get("retry-after")
+    words = f": {told.words}" if told.words and not told.quotes(asked.texts) else ""
     return Cause(
-        errors.code_of_status(error.status_code, kind := label(error.type)),
-        f"HTTP {error.status_code} {str(kind)[:40]}",
+        errors.code_of_status(told.status, told.kind),
+        f"HTTP {error.status_code} {told.kind or 'without a type'}{words}",
         parse_retry_after(pause, datetime.now(UTC)),
     )
 

@@ -53,6 +53,9 @@ _BY_ERROR_TYPE = {
     "not_found_error": MODEL_MISCONFIGURED,
     "request_too_large": MODEL_MISCONFIGURED,
 }
+ERROR_TYPES = frozenset({*_BY_ERROR_TYPE, "api_error"})
+"""The types of errors that Anthropic's API names."""
+
 _FINAL = frozenset({MODEL_MISCONFIGURED, MODEL_REFUSED})
 
 

@@ -503,7 +503,7 @@ async def main():
     model = AnthropicModel('k', 'http://127.0.0.1:1', 1.0, 10)
     await model.warm_up()
     before = set(sys.modules)
-    model._client.messages.stream
+    model._client.messages.create
     print(len([m for m in set(sys.modules) - before if m.startswith('anthropic.resources')]))
     await model.close()
 asyncio.run(main())

@@ -1,0 +1,66 @@
+"""What the events of a provider's stream tell about the answer.
+
+The SDK does not validate what it receives, and a gateway leaves out what it likes: whatever the
+types say, each field may be missing or any JSON value.
+"""
+
+from typing import Any
+
+from eventstore.events import Usage
+from eventstore.provider_values import count, label
+from service.model.arrival import Arrival
+
+
+def take_event(event: object, arrival: Arrival) -> str:
+    """The text that an event brings, often none, once the answer has the rest that it tells.
+
+    Raises:
+        TypeError: What stands where text should be is none.
+    """
+    match field(event, "type"):
+        case "content_block_start":
+            return _text(field(event, "content_block"), "text")
+        case "content_block_delta":
+            return _text(field(event, "delta"), "text_delta")
+        case "message_start":
+            message = field(event, "message")
+            model = field(message, "model")
+            if isinstance(model, str):
+                arrival.model = label(model) or arrival.model
+            _take_end(message, arrival)
+            _take_usage(field(message, "usage"), arrival)
+        case "message_delta":
+            _take_end(field(event, "delta"), arrival)
+            _take_usage(field(event, "usage"), arrival)
+    return ""
+
+
+def field(told: Any, name: str) -> Any:
+    """A field of a JSON object that the SDK has made something of, or left as it was."""
+    return told.get(name) if isinstance(told, dict) else getattr(told, name, None)
+
+
+def _text(part: Any, kind: str) -> str:
+    if field(part, "type") != kind:
+        return ""  # of thinking, say
+    text = field(part, "text")
+    if not isinstance(text, str):
+        raise TypeError
+    return text
+
+
+def _take_end(told: Any, arrival: Arrival) -> None:
+    arrival.stop_reason = label(field(told, "stop_reason")) or arrival.stop_reason
+    category = label(field(field(told, "stop_details"), "category"))
+    arrival.refusal_category = category or arrival.refusal_category
+
+
+def _take_usage(told: Any, arrival: Arrival) -> None:
+    """Counts are totals so far; one that is not told stays."""
+    if told is None:
+        return
+    known = arrival.usage or Usage()
+    counts = {name: count(field(told, name)) for name in Usage.__struct_fields__}
+    arrival.usage = Usage(
+        **{name: getattr(known, name) if n is None else n for name, n in counts.items()}
+    )

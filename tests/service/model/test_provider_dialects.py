@@ -1,0 +1,150 @@
+"""Streams of servers that speak the protocol in a way of their own, and their errors."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eventstore.events import Usage
+from service.model.anthropic_provider import AnthropicModel
+from service.model.arrival import Arrival, Reply
+from service.model.errors import ModelFailure
+from service.model.provider_errors import provider_error
+from tests.fake_anthropic import FakeAnthropic, HttpError, RawAnswer
+from tests.service.model.test_anthropic_provider import (
+    HAIKU,
+    LEARNERS_TEXT,
+    PATIENT,
+    REQUEST,
+    SECRET_KEY,
+)
+
+Json = dict[str, object]
+
+MESSAGE: Json = {"id": "m", "type": "message", "role": "assistant", "model": "llama", "content": []}
+USAGE: Json = {"input_tokens": 3, "output_tokens": 1}
+DELTA: Json = {"stop_reason": "end_turn", "stop_sequence": None}
+BOM = "\ufeff".encode()
+
+
+def event(kind: str, **fields: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+START = event("message_start", message={**MESSAGE, "usage": USAGE})
+BLOCK = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+WORDS = event("content_block_delta", index=0, delta={"type": "text_delta", "text": "Why so?"})
+THOUGHT = event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "Hm"})
+END = event("message_delta", delta=DELTA, usage={"output_tokens": 5})
+STOP = event("message_stop")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeAnthropic]:
+    async with FakeAnthropic() as server:
+        yield server
+
+
+@pytest.fixture
+async def model(fake: FakeAnthropic) -> AsyncIterator[AnthropicModel]:
+    made = AnthropicModel(SECRET_KEY, fake.url, PATIENT, max_connections=10)
+    await made.warm_up()
+    yield made
+    await made.close()
+
+
+async def answer_to(fake: FakeAnthropic, model: AnthropicModel, body: bytes) -> Reply:
+    fake.script(RawAnswer(body, "text/event-stream"))
+    arrival = Arrival(HAIKU)
+    await model.answer(REQUEST, arrival, 60.0)
+    return arrival.reply()
+
+
+async def failure_of(fake: FakeAnthropic, model: AnthropicModel, told: object) -> ModelFailure:
+    """What comes of an error in the midst of a stream."""
+    data = told if isinstance(told, str) else json.dumps(told)
+    body = START + BLOCK + WORDS + f"event: error\ndata: {data}\n\n".encode()
+    with pytest.raises(ModelFailure) as caught:
+        await answer_to(fake, model, body)
+    assert caught.value.partial_text == "Why so?"
+    return caught.value
+
+
+async def test_what_a_stream_leaves_out_costs_no_reply(
+    fake: FakeAnthropic, model: AnthropicModel
+) -> None:
+    whole = START + BLOCK + WORDS + END + STOP
+    streams = {
+        whole: Usage(input_tokens=3, output_tokens=5),
+        BOM + whole: Usage(output_tokens=5),  # the first event counts as none
+        START + WORDS + END: Usage(input_tokens=3, output_tokens=5),
+        START + BLOCK + THOUGHT + WORDS + END: Usage(input_tokens=3, output_tokens=5),
+        START + WORDS + event("message_delta", delta=DELTA): Usage(input_tokens=3, output_tokens=1),
+        START + WORDS + event("message_delta", delta=DELTA, usage=None): Usage(
+            input_tokens=3, output_tokens=1
+        ),
+        event("message_start", message=MESSAGE) + WORDS + END: Usage(output_tokens=5),
+        event("message_start") + WORDS + END: Usage(output_tokens=5),
+        START + event("vendor_note", text=7) + WORDS + END: Usage(input_tokens=3, output_tokens=5),
+    }
+    for body, usage in streams.items():
+        reply = await answer_to(fake, model, body)
+        assert (reply.text, reply.stop_reason, reply.usage) == ("Why so?", "end_turn", usage), body
+
+
+async def test_what_is_no_stream_of_a_message_is_the_providers_fault(
+    fake: FakeAnthropic, model: AnthropicModel
+) -> None:
+    broken = b"event: content_block_delta\ndata: "
+    for body in (
+        START + broken + b"[" * 100_000 + b"\n\n",
+        START + broken + b"1" * 100_000 + b"\n\n",
+        START + broken + b'{"type": "content_block_delta", "delta": {"text": "\xff"}}\n\n',
+        START + event("content_block_delta", index=0, delta={"type": "text_delta", "text": 7}),
+        START + BLOCK + WORDS + STOP,
+        BOM,
+    ):
+        with pytest.raises(ModelFailure) as caught:
+            await answer_to(fake, model, body)
+        assert (caught.value.code, caught.value.retryable) == ("model_interrupted", True), body
+
+
+async def test_an_error_of_another_shape_is_told_in_its_own_words(
+    fake: FakeAnthropic, model: AnthropicModel
+) -> None:
+    words = "Context size has been exceeded"
+    full = {"code": 400, "message": words, "type": "exceed_context_size_error"}
+    of_anthropic = {"type": "overloaded_error", "message": words}
+    untyped = "without a type"
+    for told, code, detail in (
+        ({"error": full}, "model_misconfigured", f"exceed_context_size_error: {words}"),
+        (full, "model_misconfigured", f"exceed_context_size_error: {words}"),
+        ({"error": words}, "model_unavailable", f"{untyped}: {words}"),
+        ({"message": f"{words}\n\n\0 3"}, "model_unavailable", f"{untyped}: {words} \ufffd 3"),
+        ({"error": {"code": 503, "message": words}}, "model_overloaded", f"{untyped}: {words}"),
+        ({"error": {"type": 7, "message": [words]}}, "model_unavailable", untyped),
+        (words, "model_unavailable", f"{untyped}: {words}"),
+        ([1], "model_unavailable", untyped),
+        ({"error": of_anthropic}, "model_overloaded", "overloaded_error"),
+    ):
+        failure = await failure_of(fake, model, told)
+        assert (failure.code, failure.detail) == (code, f"HTTP 200 {detail}"), told
+
+
+async def test_no_error_tells_on_record_what_a_learner_wrote(
+    fake: FakeAnthropic, model: AnthropicModel
+) -> None:
+    for words in (f"cannot parse: {LEARNERS_TEXT}", f"near '{LEARNERS_TEXT[3:16]}'"):
+        failure = await failure_of(fake, model, {"error": {"message": words}})
+        assert failure.detail == "HTTP 200 without a type"
+    fake.script(HttpError(400, "invalid_request_error"))
+    with pytest.raises(ModelFailure) as caught:
+        await model.answer(REQUEST, Arrival(HAIKU), 60.0)
+    assert caught.value.detail == "HTTP 400 invalid_request_error"
+
+
+def test_an_error_of_a_gateway_is_cut() -> None:
+    told = provider_error(502, {"error": {"type": "x" * 100, "message": "y" * 1000}})
+    assert (told.status, told.kind, told.words) == (502, "x" * 40, "y" * 200)
+    assert provider_error(502, {"code": 400}).status == 502
+    assert provider_error(200, {"code": 12}).status == 200
