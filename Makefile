@@ -7,7 +7,8 @@ JOBS ?= auto
 # are left out.
 MISSING := $(if $(COLLOQUY_REQUIRE_TOOLS),,$(strip \
 	$(shell command -v node >/dev/null && command -v npm >/dev/null || echo node) \
-	$(shell command -v chromium >/dev/null || echo chromium)))
+	$(shell command -v chromium >/dev/null || echo chromium) \
+	$(shell command -v faketime >/dev/null || echo faketime)))
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 

@@ -1,12 +1,12 @@
 """Replaces the key that signs checkpoints, and records what each log was by then."""
 
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from eventstore.checkpoint_files import CheckpointFiles
+from eventstore.clock import time_of
 from eventstore.connections import Connection, connect
 from eventstore.errors import EventStoreError, LogDamaged, NoteInvalid
 from eventstore.growing import GrowingTree
@@ -101,7 +101,7 @@ async def _record(
         raise LogDamaged("its last checkpoint is by a key that was replaced")
     known = CheckpointFiles(folder, state.account_id).known()
     await _compare(connection, state, [last, *known])
-    time = max(last.time, datetime.now(UTC).replace(microsecond=0))
+    time = max(last.time, await time_of(connection))
     last = msgspec.structs.replace(last, time=time)
     note = cosign(sign(last, old.name, old.private), new.name, new.private)
     await connection.execute(

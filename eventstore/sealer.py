@@ -8,7 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
+from eventstore.clock import time_of
 from eventstore.connections import (
     AWAY,
     DATABASE_ERRORS,
@@ -234,7 +235,7 @@ class Sealer:
         await tiles.store(changed)
 
     async def _publish(self, connection: Connection, state: SealingState, root: bytes) -> None:
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = await time_of(connection)
         time = max(now, state.sealed_at or now)
         origin = await connection.fetchval(query("get_log_origin"), state.account_id)
         async with _signing(self._place) as signer:

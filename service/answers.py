@@ -165,22 +165,30 @@ def timestamp(moment: datetime) -> str:
     return f"{moment.isoformat()[:19]}Z"
 
 
-def error_response(error: Exception, reference_id: str) -> web.Response:
-    """The contract's answer to an error; 500 for one that nobody foresaw."""
-    status, body, headers = _error_body(error, reference_id)
+def error_response(
+    error: Exception, reference_id: str, now: datetime | None = None
+) -> web.Response:
+    """The contract's answer to an error; 500 for one that nobody foresaw.
+
+    Args:
+        now: The database's time; this machine's if none is given.
+    """
+    status, body, headers = _error_body(error, reference_id, now)
     response = raw_response(body, status, headers)
     if status == 408:  # what of the body is still to come would be taken for the next request
         response.force_close()
     return response
 
 
-def _error_body(error: Exception, reference_id: str) -> tuple[int, bytes, dict[str, str]]:
+def _error_body(
+    error: Exception, reference_id: str, now: datetime | None = None
+) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers; a repeated request gets the reference of the first."""
     if isinstance(error, (*AWAY, asyncpg.InterfaceError)):
         error = LogUnavailable()
     if isinstance(error, GuardBroken) and error.changed in _FOUND_LATE:
         error = _FOUND_LATE[error.changed]()
-    status, body, headers = _describe(error)
+    status, body, headers = _describe(error, now or datetime.now(UTC))
     if isinstance(error, errors.TurnFailed | errors.TurnCancelled):
         reference_id = error.reference_id or reference_id
     return status, _encoder.encode({**body, "reference_id": reference_id}), headers
@@ -224,7 +232,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
 }
 
 
-def _describe(error: Exception) -> Described:
+def _describe(error: Exception, now: datetime) -> Described:
     match error:
         case errors.Unauthenticated() | errors.InvalidToken() | errors.InsufficientScopes():
             return _unauthenticated(error)
@@ -236,7 +244,7 @@ def _describe(error: Exception) -> Described:
             headers = {} if wait is None else {"Retry-After": str(math.ceil(bounded(wait)))}
             return 503, _coded(sentence, error.code, error.retryable), headers
         case LimitReached():
-            pause = {"Retry-After": str(math.ceil(until_next(error.day, datetime.now(UTC))))}
+            pause = {"Retry-After": str(math.ceil(until_next(error.day, now)))}
             return 429, _coded(_OFTEN, "rate_limited", True), pause
         case errors.FieldErrors():
             fields = {name: [{"message": why}] for name, why in error.fields.items()}

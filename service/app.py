@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
+from eventstore.clock import DatabaseClock, database_clock
 from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, open_pool
 from eventstore.link import Link
 from eventstore.log import EventLog
@@ -78,7 +79,10 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         identities = await _identities(stack, workers, trust) if trust else None
         model, choice = make_model(settings)
         stack.push_async_callback(model.close)
-        services = _services(settings, model, choice, events, pool, workers, identities, link)
+        clock = await database_clock(workers)
+        services = _services(
+            settings, model, choice, clock, events, pool, workers, identities, link
+        )
         link.on(STOP, services.following.hear_stop)
         sweeper = Sweeper(workers, services.dialogues, services.evaluations)
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
@@ -90,6 +94,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
             Runner(workers, link, growth).run(),
             job.run(),
             AnalystSessions(workers).run(),
+            clock.run(workers),
         ):
             await stack.enter_async_context(_background(work))
         if settings.seal_seconds:
@@ -104,13 +109,14 @@ def _services(
     settings: Settings,
     model: Model,
     choice: ModelChoice,
+    clock: DatabaseClock,
     events: EventLog,
     pool: AccountPool,
     workers: Pool,
     identities: Identities | None,
     link: Link,
 ) -> Services:
-    owners = Owners(workers, link.owner)
+    owners = Owners(workers, link.owner, clock.now)
     dialogues = Dialogues(events, owners)
     experiences = Experiences(events, pool)
     asker = Asker(model, read_prices(settings.prices), _policy(settings))
@@ -142,10 +148,11 @@ def _services(
         limits=_quota(settings),
         erasure=Erasure(events, pool, dialogues, following, forgetting, link),
         records=LearnerRecords(events, pool, Holds(events, pool)),
-        reads=Reads(events),
+        reads=Reads(events, clock),
         audit=make_desk(events, pool, link, reason_required=settings.audit_reason == "required"),
         figures=Figures(pool),
         models=choice,
+        clock=clock,
         owner=link.owner,
         budget=timedelta(seconds=settings.reply_timeout),
         public_url=URL(settings.public_url) if settings.public_url else None,

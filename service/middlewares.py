@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import lru_cache
 
 import asyncpg
@@ -23,6 +24,7 @@ from service.errors import (
 )
 from service.http_connection import HttpConnection
 from service.keys import ACCESS, RECORDED, REQUEST_ID, SCOPE
+from service.requests import SERVICES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -65,15 +67,15 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         _check(request)
         return await handler(request)
     except (ServiceError, EventStoreError, web.HTTPException) as error:
-        response = error_response(error, request[REQUEST_ID])
+        response = error_response(error, request[REQUEST_ID], _now(request))
         if response.status >= 500 and not isinstance(error, TurnFailed | GuardBroken):
             log.error("request_failed", path=request.path, error=repr(error))
     except (*AWAY, asyncpg.InterfaceError) as error:
         log.warning("database_away", error=repr(error))
-        response = error_response(error, request[REQUEST_ID])
+        response = error_response(error, request[REQUEST_ID], _now(request))
     except Exception as error:
         log.exception("request_broke", path=request.path)
-        response = error_response(error, request[REQUEST_ID])
+        response = error_response(error, request[REQUEST_ID], _now(request))
     return response
 
 
@@ -93,6 +95,10 @@ async def check_again(request: web.Request, handler: Handler) -> web.StreamRespo
             if broken.changed != "stream" or RECORDED in request or answering:
                 raise
     return await handler(request)
+
+
+def _now(request: web.Request) -> datetime:
+    return request.app[SERVICES].clock.now()
 
 
 def _check(request: web.Request) -> None:

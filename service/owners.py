@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from eventstore.connections import Pool
 from eventstore.events import EvaluationRequested, MessagePosted, OpeningRequested
@@ -17,7 +17,7 @@ class Owners:
     Args:
         pool: For looking whether other owners still live.
         this: This process's number.
-        clock: The present time.
+        clock: The database's time, by which turns have their deadlines.
 
     `running` holds the ids of the turns that this process began; whoever ends one, or gives up
     doing so, takes it out.
@@ -27,7 +27,7 @@ class Owners:
         self,
         pool: Pool,
         this: int,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime],
     ) -> None:
         self.running: set[str] = set()
         self._pool = pool

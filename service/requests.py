@@ -1,12 +1,13 @@
 """What all handlers share: what they work with, who asks, and in which circumstances."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from aiohttp import web
 from yarl import URL
 
+from eventstore.clock import DatabaseClock
 from eventstore.connections import AccountPool, Pool
 from eventstore.guards import Guard, Quota
 from eventstore.protection import HistoryRead
@@ -61,6 +62,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     audit: Desk
     figures: Figures
     models: ModelChoice
+    clock: DatabaseClock
     owner: int
     budget: timedelta
     public_url: URL | None
@@ -71,7 +73,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     def deadline(self) -> datetime:
         """When a turn that begins now counts as abandoned, whoever owns it."""
-        return datetime.now(UTC) + self.budget + _GRACE
+        return self.clock.now() + self.budget + _GRACE
 
 
 SERVICES = web.AppKey("services", Services)

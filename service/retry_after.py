@@ -8,18 +8,19 @@ LONGEST = 86_400.0
 """Seconds. What a server asks for beyond a day is no pause, and no header should repeat it."""
 
 
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
+def parse_retry_after(value: str | None, date: str | None) -> float | None:
     """Seconds that a `Retry-After` header asks for, a number or a date; None for anything else.
 
     Args:
-        now: The time from which a date counts, in UTC.
+        date: The answer's `Date`, from which a date counts: by the clock of who has sent it. If it
+            is none, this machine's time takes its place.
     """
     if value is None:
         return None
     try:
         seconds = float(value)
     except ValueError:
-        seconds = _seconds_until(value, now)
+        seconds = _seconds_between(date, value)
     return bounded(seconds) if math.isfinite(seconds) else None
 
 
@@ -28,9 +29,16 @@ def bounded(seconds: float) -> float:
     return min(max(0.0, seconds), LONGEST)
 
 
-def _seconds_until(date: str, now: datetime) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-    except (ValueError, OverflowError):
+def _seconds_between(start: str | None, end: str) -> float:
+    begin, until = _time(start), _time(end)
+    if until is None:
         return math.nan
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    return (until - (begin or datetime.now(UTC))).total_seconds()
+
+
+def _time(date: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(date or "")
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)

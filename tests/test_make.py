@@ -8,7 +8,7 @@ import pytest
 
 from tests.running import ROOT
 
-TOOLS = ("node", "npm", "chromium")
+TOOLS = ("node", "npm", "chromium", "faketime")
 
 
 def planned(folder: Path, *there: str, **environment: str) -> str:
@@ -31,10 +31,10 @@ def planned(folder: Path, *there: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("there", "named", "left_out"),
     [
-        ((), "node chromium", '-m "not node and not chromium"'),
-        (("node", "chromium"), "node", '-m "not node"'),
-        (("npm", "chromium"), "node", '-m "not node"'),
-        (("node", "npm"), "chromium", '-m "not chromium"'),
+        ((), "node chromium faketime", '-m "not node and not chromium and not faketime"'),
+        (("node", "chromium", "faketime"), "node", '-m "not node"'),
+        (("npm", "chromium", "faketime"), "node", '-m "not node"'),
+        (("node", "npm", "faketime"), "chromium", '-m "not chromium"'),
     ],
 )
 def test_what_is_missing_is_named_and_its_tests_are_left_out(

@@ -5,7 +5,6 @@ import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -103,7 +102,9 @@ class StoreClient:
                 method, self._url, headers=self._headers, allow_redirects=False, **what
             ) as response:
                 text = (await response.read()).decode("utf-8", "replace")
-                pause = parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+                pause = parse_retry_after(
+                    response.headers.get("Retry-After"), response.headers.get("Date")
+                )
                 return Answer(response.status, text, pause)
         except _BREAKS as error:
             return Answer(0, str(error) or type(error).__name__)

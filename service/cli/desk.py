@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import click
 import msgspec
 
+from eventstore.clock import database_clock
 from eventstore.connections import close_pool, open_pool
 from eventstore.opening import running_log
 from eventstore.protection import MAX_REASON
@@ -41,7 +42,9 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
     async with running_log(url) as (log, pool, link):
         workers = await open_pool(url, "colloquy_worker", _WORKERS)
         try:
-            dialogues = Dialogues(log, Owners(workers, link.owner))
+            dialogues = Dialogues(
+                log, Owners(workers, link.owner, (await database_clock(workers)).now)
+            )
             live = LiveTurns()
             following = Following(dialogues, link, live)
             forgetting = Forgetting(dialogues, live, link)

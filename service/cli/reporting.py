@@ -65,7 +65,7 @@ async def _report(
     pool: AccountPool, account_id: int, course_id: int, first: date | None, last: date | None
 ) -> Report:
     reader = Figures(pool)
-    today = datetime.now(UTC).date()
+    today = (await pool.fetchval(account_id, query("get_time"))).astimezone(UTC).date()
     span = await reader.span(account_id, course_id) or Days(today - timedelta(USUAL - 1), today)
     last = last or span.last
     earliest = date.fromordinal(max(1, last.toordinal() - MOST + 1))

@@ -5,10 +5,9 @@ conversation and an hour has a name of its own, an idempotency key that no clien
 the log takes each only once. It is looked up by its index before anything is appended.
 """
 
-from datetime import UTC, datetime
-
 import msgspec
 
+from eventstore.clock import DatabaseClock
 from eventstore.errors import AppendRefused
 from eventstore.guards import Guard
 from eventstore.log import EventLog
@@ -24,10 +23,12 @@ class Reads:
 
     Args:
         log: Where that is recorded.
+        clock: The database's.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, clock: DatabaseClock) -> None:
         self._log = log
+        self._clock = clock
 
     async def note(
         self, account_id: int, read: HistoryRead, metadata: Metadata, guard: Guard
@@ -42,7 +43,7 @@ class Reads:
             GuardBroken: It is so no more, so nothing may be read.
             EventStoreError: It could not be recorded, so nothing may be read.
         """
-        once = msgspec.structs.replace(metadata, idempotency_key=_name(read, metadata))
+        once = msgspec.structs.replace(metadata, idempotency_key=self._name(read, metadata))
         if await self._log.find_request(account_id, once):
             return
         try:
@@ -58,10 +59,9 @@ class Reads:
             if not await self._log.find_request(account_id, once):
                 raise
 
-
-def _name(read: HistoryRead, metadata: Metadata) -> str | None:
-    """Names the record. A client's keys have no space in them."""
-    if metadata.actor.id is None:
-        return None
-    of = f"{read.learner_id} {read.conversation_id} {metadata.real_user_id}"
-    return f"read {read.what} {of} {datetime.now(UTC):%Y-%m-%dT%H}"
+    def _name(self, read: HistoryRead, metadata: Metadata) -> str | None:
+        """Names the record. A client's keys have no space in them."""
+        if metadata.actor.id is None:
+            return None
+        of = f"{read.learner_id} {read.conversation_id} {metadata.real_user_id}"
+        return f"read {read.what} {of} {self._clock.now():%Y-%m-%dT%H}"

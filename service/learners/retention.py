@@ -5,7 +5,7 @@ like an erasure, conversation by conversation, but that names and everything els
 """
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -97,8 +97,11 @@ class Retention:
         return [Rule(**dict(row)) for row in rows]
 
     async def due(self, account_id: int, now: datetime | None = None) -> AsyncIterator[list[Due]]:
-        """What a run at this moment would go through, some conversations at a time."""
-        now = now or datetime.now(UTC)
+        """What a run would go through, some conversations at a time.
+
+        Args:
+            now: The time of the run; the database's if none is given.
+        """
         after = 0
         while True:
             async with self._pool.acquire(account_id) as connection:

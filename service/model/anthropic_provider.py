@@ -6,7 +6,6 @@ The only module that imports the SDK, and only inside functions: importing it ta
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from eventstore.events import PromptVersion
@@ -264,12 +263,12 @@ def _cause_of(error: Exception, asked: _Question) -> Cause:
 
 def _cause_of_status(error: "anthropic.APIStatusError", asked: _Question) -> Cause:
     told = provider_error(error.status_code, error.body)
-    pause = error.response.headers.get("retry-after")
+    headers = error.response.headers
     words = f": {told.words}" if told.words and not told.quotes(asked.texts) else ""
     return Cause(
         errors.code_of_status(told.status, told.kind),
         f"HTTP {error.status_code} {told.kind or 'without a type'}{words}",
-        parse_retry_after(pause, datetime.now(UTC)),
+        parse_retry_after(headers.get("retry-after"), headers.get("date")),
     )
 
 

@@ -1,4 +1,5 @@
--- Conversations that a rule wants without their texts and that have some, after one of them ($2).
+-- Conversations that a rule wants without their texts and that have some, after one of them ($2),
+-- at a time, $3, which is now where it is null.
 -- A course's own rule goes before that of the account (course 0).
 SELECT v.conversation_id, v.user_id, due.days,
        CASE WHEN own.course_id IS NULL THEN 'account' ELSE 'course' END AS rule,
@@ -24,7 +25,7 @@ SELECT v.conversation_id, v.user_id, due.days,
         WHERE e.account_id = $1 AND e.conversation_id = v.conversation_id
           AND e.position > coalesce(v.text_removed_upto, 0)) kept
  WHERE v.account_id = $1 AND v.conversation_id > $2 AND v.workflow_state = 'completed'
-   AND v.completed_at <= $3::timestamptz - make_interval(days => due.days::int)
+   AND v.completed_at <= coalesce($3::timestamptz, clock_timestamp()) - make_interval(days => due.days::int)
    AND kept.texts > 0
  ORDER BY v.conversation_id
  LIMIT $4

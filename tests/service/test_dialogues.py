@@ -42,9 +42,14 @@ async def their_link(database_url: str) -> AsyncIterator[Link]:
     await link.close()
 
 
+def utc_now() -> datetime:
+    """The database's time, which is here that of this machine."""
+    return datetime.now(UTC)
+
+
 def dialogues_of(log: EventLog, pool: Pool, owner: int) -> Dialogues:
     """Those of the process with that number."""
-    return Dialogues(log, Owners(pool, owner))
+    return Dialogues(log, Owners(pool, owner, utc_now))
 
 
 def opening(owner: int, seconds: float = 60, conversation: int = 1) -> OpenConversation:
@@ -213,7 +218,7 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
     log, _, link = log_parts
-    owners = Owners(workers, link.owner)
+    owners = Owners(workers, link.owner, utc_now)
     carried = Dialogues(log, owners)
     asked = opening(link.owner)
     await carried.execute(KEY, asked, LEARNER)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import pytest
 
+from eventstore.clock import DatabaseClock
 from eventstore.connections import Connection
 from eventstore.events import ConversationStarted
 from eventstore.opening import running_log
@@ -132,20 +133,16 @@ async def test_who_reads_a_conversation_is_recorded_and_its_owner_is_not(
     assert told["reader_name"]
 
 
-class Clock(datetime):
-    """Stands still shortly before the hour ends, until it is moved on."""
-
-    hour_now = 9
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Self:
-        return cls(2031, 3, 1, cls.hour_now, 59, 59, tzinfo=tz)
-
-
 async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.learners.reads.datetime", Clock)
+    hour = 9
+
+    def now(_clock: DatabaseClock) -> datetime:
+        """Stands still shortly before the hour ends, until it is moved on."""
+        return datetime(2031, 3, 1, hour, 59, 59, tzinfo=UTC)
+
+    monkeypatch.setattr(DatabaseClock, "now", now)
     shown = await talk(service, LEARNER, "Hello")
     paths = [f"{CONVERSATIONS}/{shown['id']}"] * 10
     paths += [path.replace("conversations", "ai_conversations") for path in paths]
@@ -155,7 +152,7 @@ async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
     assert (await service.call("POST", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
     assert (await service.call("GET", f"{paths[0]}/evaluation", user=TEACHER))[0] == 200
     assert await what_was_read(service) == ["conversation", "evaluation"]
-    monkeypatch.setattr(Clock, "hour_now", 10)
+    hour = 10
     for _ in range(2):
         assert (await service.call("GET", paths[0], user=TEACHER))[0] == 200
     assert await what_was_read(service) == ["conversation", "evaluation", "conversation"]

@@ -1,0 +1,97 @@
+"""The one clock: the database's.
+
+The machines that serve have clocks of their own, which need not agree, and no two of them are ever
+compared. What is stored is stamped by the database, and what is compared with that is its time.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+
+from eventstore.sessions import DATABASE_ERRORS
+from sql.loader import query
+
+MAX_DRIFT = 5.0
+"""Seconds by which a machine's clock may differ from the database's before it is told."""
+
+_READ_EVERY = 30.0
+_TELL_EVERY = 3600.0
+
+log = structlog.get_logger("colloquy.clock")
+
+
+class Session(Protocol):
+    """A connection to the database, or a pool of them."""
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """The first value of a statement's first row."""
+
+
+class DatabaseClock:
+    """The database's time, which is read now and then and goes on with this machine's seconds.
+
+    Args:
+        seconds: Gives seconds that only ever grow, whatever is done to the machine's clock.
+        wall: Gives the time of the machine's clock.
+    """
+
+    def __init__(
+        self,
+        seconds: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._seconds = seconds
+        self._wall = wall
+        self._time: datetime | None = None
+        self._read_at = 0.0
+        self._told_at = float("-inf")
+
+    def now(self) -> datetime:
+        """The database's time, in UTC; it must have been read."""
+        assert self._time is not None, "the clock was never read"
+        return self._time + timedelta(seconds=self._seconds() - self._read_at)
+
+    @property
+    def drift(self) -> float:
+        """Seconds by which this machine's clock is ahead of the database's; less than 0: behind."""
+        return (self._wall() - self.now()).total_seconds()
+
+    async def read(self, session: Session) -> None:
+        """Asks for the time; the answer took as long to come as the question."""
+        asked = self._seconds()
+        self._time = (await session.fetchval(query("get_time"))).astimezone(UTC)
+        self._read_at = (asked + self._seconds()) / 2
+
+    async def run(self, session: Session) -> None:
+        """Reads the time again and again, and tells where the machine's is another."""
+        while True:
+            self.tell()
+            await asyncio.sleep(_READ_EVERY)
+            try:
+                await self.read(session)
+            except DATABASE_ERRORS as error:
+                log.info("clock_not_read", error=repr(error))
+
+    def tell(self) -> None:
+        """Logs that the machine has another time, once an hour, if it has."""
+        now = self._seconds()
+        if abs(self.drift) > MAX_DRIFT and now >= self._told_at + _TELL_EVERY:
+            self._told_at = now
+            log.warning("clock_drift", seconds=round(self.drift, 1))
+
+
+async def database_clock(session: Session) -> DatabaseClock:
+    """A clock that has been read."""
+    clock = DatabaseClock()
+    await clock.read(session)
+    return clock
+
+
+async def time_of(session: Session) -> datetime:
+    """The database's time to the second, in UTC."""
+    now: datetime = await session.fetchval(query("get_time"))
+    return now.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,58 @@
+"""The database's time, kept between two looks at it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from eventstore.clock import MAX_DRIFT, DatabaseClock, database_clock
+from eventstore.connections import Connection
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+class Session:
+    """A database at noon, which takes two seconds to answer."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        self.seconds += 2.0
+        return NOON
+
+
+async def test_it_goes_on_from_the_middle_of_question_and_answer() -> None:
+    session = Session()
+    clock = DatabaseClock(lambda: session.seconds, lambda: NOON)
+    await clock.read(session)
+    assert clock.now() == NOON + timedelta(seconds=1)
+    session.seconds += 60.0
+    assert clock.now() == NOON + timedelta(seconds=61)
+    assert clock.drift == -61.0
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"), [(3600.0, 1), (-3600.0, 1), (MAX_DRIFT + 1, 1), (0.0, 0), (MAX_DRIFT, 0)]
+)
+async def test_a_machine_with_another_time_is_told_of_it_once_an_hour(
+    ahead: float, told: int
+) -> None:
+    session = Session()
+    clock = DatabaseClock(lambda: session.seconds, lambda: clock.now() + timedelta(seconds=ahead))
+    await clock.read(session)
+    with capture_logs() as lines:
+        clock.tell()
+        clock.tell()
+        assert [line["event"] for line in lines] == ["clock_drift"] * told
+        session.seconds += 3601.0
+        clock.tell()
+    assert len(lines) == 2 * told
+    assert all(line["seconds"] == round(ahead, 1) for line in lines)
+
+
+async def test_it_is_the_databases(owner: Connection) -> None:
+    clock = await database_clock(owner)
+    before = await owner.fetchval("SELECT clock_timestamp()")
+    assert timedelta(0) <= before - clock.now() + timedelta(seconds=1) < timedelta(seconds=2)
