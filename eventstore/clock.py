@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from eventstore.sessions import DATABASE_ERRORS
+from eventstore.database_errors import DATABASE_ERRORS
 from sql.loader import query
 
 MAX_DRIFT = 5.0

@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import asyncpg
 
+from eventstore.database_errors import DATABASE_ERRORS, is_passing
 from eventstore.primary import Primary
-from eventstore.sessions import (
-    AWAY,
-    CONNECT_TIMEOUT,
-    DATABASE_ERRORS,
-    Connection,
-    Session,
-    open_session,
-)
+from eventstore.sessions import CONNECT_TIMEOUT, Connection, Session, open_session
 from sql.loader import query
 
 __all__ = [
-    "AWAY",
-    "DATABASE_ERRORS",
     "KEPT_PLANS",
     "AccountConnection",
     "AccountPool",
@@ -135,13 +127,13 @@ class AccountPool:
 
 
 async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T:
-    """What a read gives, tried again while the database is away, for so many seconds."""
+    """What a read gives, tried again while the database is away or busy, for so many seconds."""
     give_up = asyncio.get_running_loop().time() + patience
     while True:
         try:
             return await read()
-        except (*AWAY, asyncpg.InterfaceError):
-            if asyncio.get_running_loop().time() > give_up:
+        except DATABASE_ERRORS as error:
+            if not is_passing(error) or asyncio.get_running_loop().time() > give_up:
                 raise
         await asyncio.sleep(_RETRY)
 
@@ -215,5 +207,6 @@ async def close_pool(pool: Pool) -> None:
         pool.terminate()
 
 
-async def _keep_session(_connection: Connection) -> None:
+async def _keep_session(connection: Any) -> None:
     """Saves the usual reset's round trip: no session state is left but the account."""
+    connection.close_spent()

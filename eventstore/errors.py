@@ -41,12 +41,20 @@ class AppendRefused(EventStoreError):
     """The database refused these events; the cause says why."""
 
 
+class AppendFaulty(AppendRefused):
+    """The database could not carry the append out as we asked for it; the cause says why."""
+
+
 class EventUnstorable(AppendRefused):
     """This event could not be read again, so it is not stored."""
 
 
 class LogUnavailable(EventStoreError):
     """The database does not answer; try again in a moment."""
+
+
+class DatabaseBusy(EventStoreError):
+    """The database cannot do this at the moment; try again in a moment."""
 
 
 class UnknownEventType(EventStoreError):

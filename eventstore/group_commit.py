@@ -50,6 +50,11 @@ class GroupCommit:
         self._arrived = asyncio.Event()
         self._closing = False
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database just did not take an append, and has taken none since."""
+        return any(lane.is_failing for lane in self._lanes)
+
     def start(self) -> None:
         """Starts the lanes; they connect when there is something to append."""
         self._tasks = [asyncio.create_task(lane.run(self._next)) for lane in self._lanes]

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC
+from math import inf
 
 import asyncpg
 import structlog
 
 from eventstore.batch import Item, arguments, offsets, recorded
-from eventstore.connections import AWAY, KEPT_PLANS, AccountConnection, LogGrowth, connect
+from eventstore.connections import KEPT_PLANS, AccountConnection, LogGrowth, connect
+from eventstore.database_errors import Meaning, meaning, unavailable
 from eventstore.errors import (
+    AppendFaulty,
     AppendRefused,
     EventStoreError,
     GuardBroken,
     LimitReached,
-    LogUnavailable,
     WrongExpectedRevision,
 )
 from eventstore.primary import Primary
@@ -22,6 +24,12 @@ from eventstore.records import RecordedEvent
 from sql.loader import query
 
 _RETRY = 0.1
+_BUSY_PATIENCE = 5.0
+"""Seconds to try again while the database says that it cannot do it at the moment."""
+
+_FAILING = 5.0
+"""Seconds for which nobody should rely on appends after one that failed."""
+
 _KEYS = "events_idempotency_key"
 log = structlog.get_logger("colloquy.log")
 
@@ -52,6 +60,12 @@ class Lane:
         self._patience = patience
         self._connection: AccountConnection | None = None
         self._doubtful: set[Item] = set()
+        self._failing_until = 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database just did not take an append, and has taken none since."""
+        return asyncio.get_running_loop().time() < self._failing_until
 
     async def run(self, next_batch: Callable[[], Awaitable[list[Item]]]) -> None:
         """Settles batches until an empty one comes."""
@@ -66,11 +80,10 @@ class Lane:
         """Commits a batch; if the database refuses it, halves it until the bad item is alone."""
         try:
             await self._outlast(batch)
-        except LogUnavailable as error:
-            fail(batch, error)
         except Exception as error:
-            if len(batch) == 1:
-                fail(batch, _refused(batch[0], error))
+            if len(batch) == 1 or meaning(error) is Meaning.AWAY:
+                for item in batch:
+                    fail([item], _failure(item, error))
                 return
             half = len(batch) // 2
             await self._settle(batch[:half])
@@ -78,18 +91,18 @@ class Lane:
 
     async def _outlast(self, batch: Sequence[Item]) -> None:
         """Commits a batch once, however often the connection breaks within the patience."""
-        give_up = max(item.since for item in batch) + self._patience
+        since = max(item.since for item in batch)
         while True:
             try:
                 await self._commit(batch)
+                self._failing_until = 0.0
                 return
             except Exception as error:
                 late_commit = self._doubtful and _is_twice(error)
-                if not late_commit and not self._is_away(error):
+                patience = self._patience if late_commit else self._patience_with(error)
+                if asyncio.get_running_loop().time() > since + patience:
                     raise
-                log.warning("append_interrupted", error=repr(error), items=len(batch))
-            if asyncio.get_running_loop().time() > give_up:
-                raise LogUnavailable
+                log.warning("append_interrupted", error=_named(error), items=len(batch))
             self._doubtful.update(batch)
             await asyncio.sleep(_RETRY)
 
@@ -130,13 +143,20 @@ class Lane:
             )
         return self._connection
 
-    def _is_away(self, error: Exception) -> bool:
-        """Whether the error means that the database is gone, not that it refuses the events."""
-        broken = self._connection is None or self._connection.is_closed()
-        away = isinstance(error, AWAY) or (broken and not isinstance(error, ValueError))
-        if away:
-            self._hang_up()
-        return away
+    def _patience_with(self, error: Exception) -> float:
+        """Seconds for which an append is tried again after this error, from when it was asked."""
+        match meaning(error):
+            case Meaning.AWAY:
+                self._hang_up()
+                patience = self._patience
+            case Meaning.BUSY:
+                patience = min(self._patience, _BUSY_PATIENCE)
+            case Meaning.UNFIT:
+                patience = -inf
+            case _:
+                return -inf
+        self._failing_until = asyncio.get_running_loop().time() + _FAILING
+        return patience
 
     def _hang_up(self) -> None:
         if self._connection:
@@ -182,7 +202,17 @@ def _is_twice(error: Exception) -> bool:
     return isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != _KEYS
 
 
-def _refused(item: Item, error: Exception) -> AppendRefused:
-    # The error's own words may quote what somebody wrote.
-    why = f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()
-    return AppendRefused(f"the append to {item.stream} was refused: {why}")
+def _failure(item: Item, error: Exception) -> EventStoreError:
+    """What whoever waits for the item is told."""
+    kind = meaning(error)
+    if kind is Meaning.UNFIT:
+        log.error("database_unfit", error=repr(error))
+    refusal = AppendRefused if kind is Meaning.REFUSED else AppendFaulty
+    return unavailable(error) or refusal(
+        f"the append to {item.stream} was refused: {_named(error)}"
+    )
+
+
+def _named(error: Exception) -> str:
+    """The error without its own words, which may quote what somebody wrote."""
+    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

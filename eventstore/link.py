@@ -14,7 +14,8 @@ from typing import TypeVar
 import asyncpg
 import structlog
 
-from eventstore.connections import AWAY, DATABASE_ERRORS, Connection, connect
+from eventstore.connections import Connection, connect
+from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
 from eventstore.liveness import Liveness
 from eventstore.primary import Primary
 from sql.loader import query
@@ -183,7 +184,7 @@ class Link:
             await self._tell(connection)
             self._is_failing = False
         except asyncpg.PostgresError as error:  # the queue of the server's notifications is full
-            if isinstance(error, AWAY):
+            if meaning(error) is Meaning.AWAY:
                 raise
             if not self._is_failing:
                 log.error("notifications_fail", error=repr(error))

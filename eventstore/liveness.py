@@ -11,7 +11,8 @@ from contextlib import suppress
 
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, AccountConnection, connect
+from eventstore.connections import AccountConnection, connect
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.primary import Primary
 from sql.loader import query
 

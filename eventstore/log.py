@@ -29,6 +29,11 @@ class EventLog:
         self._commits = commits
         self._link = link
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database just did not take an append, and has taken none since."""
+        return self._commits.is_failing
+
     async def append(
         self,
         account_id: int,
@@ -55,7 +60,8 @@ class EventLog:
                 one of them could not be read again.
             GuardBroken, LimitReached: The guard does not hold; nothing is stored.
             LogUnavailable: The database did not answer within the queue's patience; whether the
-                events are stored is then not known.
+                events are stored is then not known. Or it lacks what an append needs.
+            DatabaseBusy: It said again and again that it cannot do it at the moment.
             LogBusy: Too many appends are waiting.
             ValueError: No event, or content without a subject.
         """

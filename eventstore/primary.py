@@ -16,15 +16,9 @@ from weakref import WeakSet
 import asyncpg
 import structlog
 
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.hosts import hosts
-from eventstore.sessions import (
-    CONNECT_TIMEOUT,
-    DATABASE_ERRORS,
-    NotPrimary,
-    Session,
-    Standing,
-    open_session,
-)
+from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, Session, Standing, open_session
 
 LEASE = 1.5
 """Seconds for which a proof holds: fewer than a failover takes to see that a server is gone."""

@@ -12,21 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
 import msgspec
 import structlog
 
 from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.clock import time_of
-from eventstore.connections import (
-    AWAY,
-    DATABASE_ERRORS,
-    KEPT_PLANS,
-    AccountConnection,
-    Connection,
-    LogGrowth,
-    connect,
-)
+from eventstore.connections import KEPT_PLANS, AccountConnection, Connection, LogGrowth, connect
+from eventstore.database_errors import DATABASE_ERRORS, is_passing
 from eventstore.errors import (
     CheckpointFilesFailed,
     EventStoreError,
@@ -160,9 +152,9 @@ class Sealer:
             self._say("log_went_back", account_id, error)
         except EventStoreError as error:
             self._say("sealing_stopped", account_id, error)
-        except (*AWAY, asyncpg.InterfaceError):
-            raise
-        except asyncpg.PostgresError as error:
+        except DATABASE_ERRORS as error:
+            if is_passing(error):
+                raise
             self._say("sealing_stopped", account_id, error)
         except Exception as error:  # whatever is wrong with one log, the others are sealed
             self._say("sealing_broke", account_id, error)

@@ -2,11 +2,12 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import asyncpg
 
+from eventstore.database_errors import Meaning, is_passing, meaning
 from sql.loader import query
 
 if TYPE_CHECKING:  # asyncpg's classes are generic to type checkers only
@@ -16,20 +17,6 @@ else:
 
 CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 30.0
-
-AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InternalClientError,
-)
-"""Errors that say that the database is gone, restarting or busy, not that a statement is wrong."""
-
-DATABASE_ERRORS = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
 
 SETTINGS: Mapping[str, str] = {
     "application_name": "colloquy",
@@ -82,6 +69,10 @@ class NotPrimary(ConnectionError):
     """The server is no longer the primary."""
 
 
+class NotAdmitted(ConnectionError):
+    """The server does not let us have a session as we need it."""
+
+
 class Standing(NamedTuple):
     """Which server a session is on. A promotion begins a timeline; a standby's is None."""
 
@@ -99,38 +90,40 @@ class Watch(Protocol):
 class Session(Connection):
     """A connection whose answers are the primary's.
 
-    What comes from a server that somebody has succeeded meanwhile is an error, not an answer.
+    What comes from a server that somebody has succeeded meanwhile is an error, not an answer. An
+    error that says that the session is no good closes it, so that nobody uses it again.
     """
 
     standing: Standing
     waited = 0.0
     """Seconds that it took to open."""
     watch: Watch | None = None
+    spent = False
+    """An error has said that the session is no good."""
 
     async def fetch(  # type: ignore[override]  # we have no records of another kind
         self, *args: Any, **options: Any
     ) -> list[asyncpg.Record]:
         """As asyncpg's."""
-        return await self._confirmed(await super().fetch(*args, **options))
+        return await self._answer(super().fetch(*args, **options))
 
     async def fetchrow(  # type: ignore[override]  # we have no records of another kind
         self, *args: Any, **options: Any
     ) -> asyncpg.Record | None:
         """As asyncpg's."""
-        return await self._confirmed(await super().fetchrow(*args, **options))
+        return await self._answer(super().fetchrow(*args, **options))
 
     async def fetchval(self, *args: Any, **options: Any) -> Any:
         """As asyncpg's."""
-        return await self._confirmed(await super().fetchval(*args, **options))
+        return await self._answer(super().fetchval(*args, **options))
 
     async def execute(self, *args: Any, **options: Any) -> str:
         """As asyncpg's."""
-        return await self._confirmed(await super().execute(*args, **options))
+        return await self._answer(super().execute(*args, **options))
 
     async def executemany(self, *args: Any, **options: Any) -> None:
         """As asyncpg's."""
-        await super().executemany(*args, **options)
-        await self._confirmed(None)
+        await self._answer(super().executemany(*args, **options))
 
     async def ask_standing(self) -> Standing:
         """Which server this is by now."""
@@ -146,7 +139,19 @@ class Session(Connection):
         _keep_alive(self._transport)  # type: ignore[attr-defined]  # asyncpg's own
         return not row["without_triggers"]
 
-    async def _confirmed(self, answer: T) -> T:
+    def close_spent(self) -> None:
+        """Closes the session if it is no good; in a transaction, that must end first."""
+        if self.spent and not self.is_closed() and not self.is_in_transaction():
+            self.terminate()
+
+    async def _answer(self, asking: Awaitable[T]) -> T:
+        try:
+            answer = await asking
+        except asyncpg.PostgresError as error:
+            if meaning(error) is Meaning.AWAY:
+                self.spent = True
+                self.close_spent()
+            raise
         if self.watch:
             await self.watch.settled()
             if self.is_closed():
@@ -159,7 +164,19 @@ async def open_session(url: str, kind: type[Session], settings: Mapping[str, str
 
     Args:
         settings: Server settings, beside and above those of every session.
+
+    Raises:
+        NotAdmitted: There is none, and will not be by itself; its words are the server's.
     """
+    try:
+        return await _opened(url, kind, settings)
+    except asyncpg.PostgresError as error:
+        if is_passing(error):
+            raise
+        raise NotAdmitted(str(error)) from error
+
+
+async def _opened(url: str, kind: type[Session], settings: Mapping[str, str]) -> Session:
     session = await _connected(url, kind, settings)
     if session is None:  # a superuser may say otherwise; to others the server tells what is wrong
         session = await _connected(url, kind, {**settings, **_WITH_TRIGGERS})

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from eventstore.connections import AWAY, Connection
+from eventstore.connections import Connection
+from eventstore.database_errors import is_passing
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
 from sql.loader import query
@@ -53,7 +54,7 @@ async def named_errors(made: Definition, files: Sequence[str] = ()) -> AsyncIter
             f"{made.name}: a statement took too long and was stopped"
         ) from error
     except asyncpg.PostgresError as error:
-        if isinstance(error, AWAY):
+        if is_passing(error):
             raise
         place = _place(made, files, error)
         raise ProjectionRefused(f"{made.name}: {place}{told(error)}") from error

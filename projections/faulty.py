@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from eventstore.connections import AWAY
+from eventstore.database_errors import is_passing
 from projections.confining import told
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
@@ -13,8 +13,6 @@ from projections.errors import ProjectionRefused
 T = TypeVar("T")
 Apply = Callable[[int, int], Awaitable[T]]
 """Applies the positions above one, up to another."""
-
-_OF_NO_EVENT = (*AWAY, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 
 
 async def applied(
@@ -31,7 +29,7 @@ async def applied(
     try:
         return await apply(after, upto)
     except asyncpg.PostgresError as error:
-        if not definition.confined or isinstance(error, _OF_NO_EVENT):
+        if not definition.confined or is_passing(error):
             raise
         where = await _fault(apply, after, upto)
         raise ProjectionRefused(
@@ -48,7 +46,7 @@ async def _fault(apply: Apply[T], after: int, upto: int) -> str:
             await apply(after, middle)
             after = middle
         except asyncpg.PostgresError as error:
-            if isinstance(error, _OF_NO_EVENT):
+            if is_passing(error):
                 raise
             if middle == after + 1:
                 return f"the event at position {middle}"

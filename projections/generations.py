@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from eventstore.connections import DATABASE_ERRORS, Connection, connect
+from eventstore.connections import Connection, connect
+from eventstore.database_errors import DATABASE_ERRORS
 from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay

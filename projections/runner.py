@@ -10,7 +10,8 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from eventstore.connections import AWAY, DATABASE_ERRORS, LogGrowth, Pool
+from eventstore.connections import LogGrowth, Pool
+from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
 from eventstore.link import EVERY_ACCOUNT, Link, rung
 from sql.loader import query
 
@@ -105,7 +106,7 @@ class Runner:
             except TimeoutError:
                 return await self._failed(follower, step, "it takes too long")
             except asyncpg.PostgresError as error:
-                if isinstance(error, AWAY):
+                if meaning(error) is Meaning.AWAY:
                     raise
                 return await self._failed(follower, step, str(error))
         self._retry_at.pop(follower, None)

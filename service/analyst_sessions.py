@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Pool
+from eventstore.connections import Pool
+from eventstore.database_errors import DATABASE_ERRORS
 from sql.loader import query
 
 MAX_AGE = timedelta(minutes=15)

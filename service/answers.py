@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import msgspec
 from aiohttp import web
 
-from eventstore.connections import AWAY
-from eventstore.errors import GuardBroken, LimitReached, LogBusy, LogClosed, LogUnavailable
+from eventstore.database_errors import unavailable
+from eventstore.errors import (
+    AppendRefused,
+    DatabaseBusy,
+    GuardBroken,
+    LimitReached,
+    LogBusy,
+    LogClosed,
+    LogUnavailable,
+)
 from service import errors
 from service.content_negotiation import prefers
 from service.dialogue import Conversation, Dialogue, Feedback
@@ -24,6 +31,7 @@ _STRING_IDS = "application/json+canvas-string-ids"
 _BEARER = {"WWW-Authenticate": 'Bearer realm="canvas-lms"'}
 _NO_HEADERS: Mapping[str, str] = {}
 _OFTEN = "You have asked very often today. Please go on tomorrow."
+_REFUSED = "The database does not take what this request would record."
 _encoder = msgspec.json.Encoder()
 
 
@@ -184,8 +192,7 @@ def _error_body(
     error: Exception, reference_id: str, now: datetime | None = None
 ) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers; a repeated request gets the reference of the first."""
-    if isinstance(error, (*AWAY, asyncpg.InterfaceError)):
-        error = LogUnavailable()
+    error = unavailable(error) or error
     if isinstance(error, GuardBroken) and error.changed in _FOUND_LATE:
         error = _FOUND_LATE[error.changed]()
     status, body, headers = _describe(error, now or datetime.now(UTC))
@@ -220,6 +227,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnCancelled: (409, "turn_cancelled", True, {}),
     errors.TextRemoved: (409, "text_removed", False, {}),
     errors.LegalHold: (409, "legal_hold", False, {}),
+    AppendRefused: (422, "refused", False, {}),
     errors.ViewsBeingRebuilt: (503, "busy", True, {"Retry-After": "10"}),
     errors.TooManyReplies: (503, "busy", True, {"Retry-After": "2"}),
     errors.TooManyConnections: (503, "busy", True, {"Retry-After": "2"}),
@@ -227,6 +235,7 @@ _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.Busy: (503, "busy", True, {"Retry-After": "1"}),
     GuardBroken: (503, "busy", True, {"Retry-After": "1"}),
     LogBusy: (503, "busy", True, {"Retry-After": "1"}),
+    DatabaseBusy: (503, "busy", True, {"Retry-After": "2"}),
     LogUnavailable: (503, "database_unavailable", True, {"Retry-After": "5"}),
     LogClosed: (503, "service_stopping", True, {"Retry-After": "1"}),
 }
@@ -253,9 +262,14 @@ def _describe(error: Exception, now: datetime) -> Described:
             return _http_error(error)
     if type(error) in _CODED:
         status, code, retryable, headers = _CODED[type(error)]
-        return status, _coded(str(error), code, retryable) | _more(error), headers
+        return status, _coded(_sentence(error), code, retryable) | _more(error), headers
     status = _STATUS.get(type(error), 500)
     return status, {"error": str(error) if status < 500 else "internal server error"}, {}
+
+
+def _sentence(error: Exception) -> str:
+    """What may be told: not which stream, nor which error of the database."""
+    return _REFUSED if isinstance(error, AppendRefused) else str(error)
 
 
 def _more(error: Exception) -> dict[str, Any]:

@@ -44,6 +44,7 @@ from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
+from service.readiness import Readiness
 from service.requests import SERVICES, Services
 from service.routes import ROUTES
 from service.settings import Settings
@@ -151,6 +152,7 @@ def _services(
         reads=Reads(events, clock),
         audit=make_desk(events, pool, link, reason_required=settings.audit_reason == "required"),
         figures=Figures(pool),
+        readiness=Readiness(workers, events),
         models=choice,
         clock=clock,
         owner=link.owner,

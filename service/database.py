@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Connection, connect
+from eventstore.connections import Connection, connect
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_trusted, make_trusted_folder
 from projections.install import check_projections, install

@@ -7,7 +7,6 @@ import msgspec
 from aiohttp import web
 from uuid_utils import uuid7
 
-from eventstore.errors import LogUnavailable
 from service.access import Access, check, of_people, path_id
 from service.answers import (
     conversation_answer,
@@ -154,11 +153,8 @@ async def healthz(_request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: the database answers and has the views."""
-    try:
-        await request.app[SERVICES].workers.fetchval(query("ready"), timeout=2)
-    except asyncpg.PostgresError as error:  # such as a view that is not there
-        raise LogUnavailable from error
+    """GET /readyz: the database answers, has the views and takes writes."""
+    await request.app[SERVICES].readiness.check()
     return json_response({"status": "ready"})
 
 

@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import lru_cache
 
-import asyncpg
 import structlog
 from aiohttp import web
 from uuid_utils import uuid7
 
-from eventstore.connections import AWAY
-from eventstore.errors import EventStoreError, GuardBroken
+from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
+from eventstore.errors import AppendRefused, EventStoreError, GuardBroken
 from service.access import Access
 from service.answers import error_response
 from service.errors import (
@@ -68,15 +67,31 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(request)
     except (ServiceError, EventStoreError, web.HTTPException) as error:
         response = error_response(error, request[REQUEST_ID], _now(request))
-        if response.status >= 500 and not isinstance(error, TurnFailed | GuardBroken):
+        broken = response.status >= 500 or isinstance(error, AppendRefused)
+        if broken and not isinstance(error, TurnFailed | GuardBroken):
             log.error("request_failed", path=request.path, error=repr(error))
-    except (*AWAY, asyncpg.InterfaceError) as error:
-        log.warning("database_away", error=repr(error))
-        response = error_response(error, request[REQUEST_ID], _now(request))
+    except DATABASE_ERRORS as error:
+        response = error_response(_of_database(request, error), request[REQUEST_ID])
     except Exception as error:
         log.exception("request_broke", path=request.path)
         response = error_response(error, request[REQUEST_ID], _now(request))
     return response
+
+
+def _of_database(request: web.Request, error: Exception) -> Exception:
+    """Logs an error of the database; the one to answer with."""
+    kind = meaning(error)
+    match kind:
+        case Meaning.AWAY:
+            log.warning("database_away", error=repr(error))
+        case Meaning.BUSY:
+            log.warning("database_busy", error=repr(error))
+        case Meaning.UNFIT:
+            log.error("database_unfit", path=request.path, error=repr(error))
+        case Meaning.REFUSED | Meaning.OURS:
+            log.exception("request_broke", path=request.path)
+    stores = request.method not in ("GET", "HEAD")
+    return AppendRefused() if kind is Meaning.REFUSED and stores else error
 
 
 @web.middleware

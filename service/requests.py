@@ -27,6 +27,7 @@ from service.learners.erasure import Erasure
 from service.learners.reads import Reads
 from service.learners.records import LearnerRecords
 from service.quotas import Kind, Limits
+from service.readiness import Readiness
 from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query
@@ -61,6 +62,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     reads: Reads
     audit: Desk
     figures: Figures
+    readiness: Readiness
     models: ModelChoice
     clock: DatabaseClock
     owner: int

@@ -4,7 +4,8 @@ import asyncio
 
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Pool
+from eventstore.connections import Pool
+from eventstore.database_errors import DATABASE_ERRORS
 from service.dialogues import DialogueKey, Dialogues
 from service.evaluations import Evaluations, is_evaluation
 from sql.loader import query

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 import msgspec
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.errors import AppendRefused, LimitReached
 from eventstore.guards import Guard
 from eventstore.records import Metadata

@@ -7,6 +7,7 @@ import structlog
 from uuid_utils import uuid7
 
 from eventstore.connections import outlast
+from eventstore.database_errors import is_passing
 from eventstore.events import ContextRecord, CoveredObjective, OpeningRequested, ReplyRecord
 from eventstore.records import RecordedEvent
 from service.commands import Assessed, Failure, RecordOpening, RecordReply, Spent
@@ -23,6 +24,8 @@ from service.model.prompts import starting_prompt
 
 ASSESSMENT_TOKENS = 1024
 _PROMPT_TOKENS = 2_500
+_DATABASE_PAUSE = 5.0
+"""Seconds after which to ask again where the database, and not the model, was away."""
 
 log = structlog.get_logger("colloquy.turns")
 
@@ -201,7 +204,12 @@ def spent(effort: Effort) -> Spent:
 
 def broken(error: Exception) -> ModelFailure:
     """What a fault of our own counts as."""
-    return ModelFailure(INTERNAL_ERROR, retryable=True, detail=type(error).__name__)
+    return ModelFailure(
+        INTERNAL_ERROR,
+        retryable=True,
+        detail=type(error).__name__,
+        retry_after=_DATABASE_PAUSE if is_passing(error) else None,
+    )
 
 
 def failed(failure: ModelFailure, effort: Effort, partial_text: str) -> Failure:

@@ -89,7 +89,8 @@ async def schema_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> Async
     try:
         yield
     finally:
-        await connection.execute(query("unlock_schema"), _LOCK)
+        if not connection.is_closed():
+            await connection.execute(query("unlock_schema"), _LOCK)
 
 
 async def _missing(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Migration]:

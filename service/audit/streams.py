@@ -6,7 +6,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from eventstore.connections import DATABASE_ERRORS
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.log import PAGE
 from service.audit.asking import auditor_of
 from service.audit.reading import Found, Wanted

@@ -87,7 +87,7 @@ def colloquy() -> None:
 
 def main() -> None:
     """Runs the command; a foreseen error is one line on standard error and exit code 1."""
-    from service.cli.foreseen import FORESEEN, LOST, NO_ROOM
+    from service.cli.foreseen import FORESEEN, LOST, NO_ROOM, why_lost
     from service.errors import RosterError
 
     sys.excepthook = show_fault
@@ -96,7 +96,9 @@ def main() -> None:
     except FORESEEN as error:
         _give_up(*(error.lines if isinstance(error, RosterError) else [str(error)]))
     except LOST as error:
-        _give_up(f"the connection to the database broke: {error}".partition("\n")[0])
+        if not (why := why_lost(error)):
+            raise
+        _give_up(why)
     except TimeoutError:
         _give_up("the database did not answer in time: is something locked in it?")
     except OSError as error:

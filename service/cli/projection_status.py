@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from eventstore.connections import DATABASE_ERRORS
+from eventstore.database_errors import DATABASE_ERRORS
 from projections.status import ProjectionStatus, projection_status
 from service.cli.session import owner, printable, with_database
 from service.cli.terminal import redraw, tell, tell_either, warn

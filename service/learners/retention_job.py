@@ -4,7 +4,8 @@ import asyncio
 
 import structlog
 
-from eventstore.connections import DATABASE_ERRORS, Pool
+from eventstore.connections import Pool
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.errors import EventStoreError
 from eventstore.records import Actor, Metadata
 from service.errors import ServiceError

@@ -32,8 +32,9 @@ digits with hyphens); else the service makes one. Every answer has it.
 `model_interrupted`, `model_refused`, `model_empty`, `model_invalid`, `model_misconfigured`,
 `service_stopping`, `internal_error`, `abandoned`, `database_unavailable`, `busy`. Of a 409:
 `turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`, `text_removed`,
-`legal_hold` (with its `holds`). Of a 429: `rate_limited`. A method that a path does not have:
-405 with `Allow`. A fault of ours: 500 `{"error":"internal server error"}`.
+`legal_hold` (with its `holds`). Of a 422: `refused` (by the database). Of a 429: `rate_limited`. A
+method that a path does not have: 405 with `Allow`. A fault of ours: 500
+`{"error":"internal server error"}`.
 
 **Streaming.** Creating a conversation and posting a message with `Accept: text/event-stream`
 answer 200 with server-sent events: `accepted` (`turn_id`, `message_id`, `conversation_id`),

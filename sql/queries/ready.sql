@@ -1,1 +1,2 @@
-SELECT 1 FROM read.pending_turns LIMIT 1
+-- Whether the views are there and the database takes writes.
+SELECT try_writing_v1(), (SELECT count(*) FROM read.pending_turns LIMIT 1)

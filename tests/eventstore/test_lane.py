@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.batch import new_item
 from eventstore.connections import Connection, connect
-from eventstore.errors import AppendRefused, LogUnavailable, WrongExpectedRevision
+from eventstore.errors import AppendRefused, DatabaseBusy, LogUnavailable, WrongExpectedRevision
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
 from eventstore.records import NewEvent, RecordedEvent
@@ -182,6 +182,23 @@ async def test_an_append_waits_for_a_database_that_is_coming_back(
         told = await submit(queue, message())
         assert line.refusals_left == 0
     assert told == await whole_log(log)
+
+
+async def test_of_a_batch_that_the_database_is_too_busy_for_all_but_the_bad_item_is_stored(
+    log: EventLog, database_url: str, owner: Connection
+) -> None:
+    await owner.execute(
+        "CREATE FUNCTION refuse_bad() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.stream = "
+        "'bad' THEN RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'; END IF; RETURN NEW; END$$;"
+        "CREATE TRIGGER bad BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse_bad()"
+    )
+    async with commits_over(database_url, patience=0.3) as queue:
+        results = await asyncio.gather(
+            *(submit(queue, message(), stream=stream) for stream in ("one", "bad", "two", "three")),
+            return_exceptions=True,
+        )
+    assert [type(result) for result in results] == [list, DatabaseBusy, list, list]
+    assert {event.stream for event in await whole_log(log)} == {"one", "two", "three"}
 
 
 async def test_an_append_gives_up_when_its_patience_ends() -> None:

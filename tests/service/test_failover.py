@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from eventstore.connections import DATABASE_ERRORS, connect
+from eventstore.connections import connect
+from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.hosts import hosts
 from eventstore.opening import running_log
 from eventstore.primary import LEASE, Primary

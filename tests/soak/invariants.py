@@ -10,7 +10,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from eventstore.connections import AWAY, Connection, connect
+from eventstore.connections import Connection, connect
+from eventstore.database_errors import DATABASE_ERRORS, is_passing
 from eventstore.events import (
     EvaluationFailed,
     OpeningFailed,
@@ -135,7 +136,7 @@ def _check_reply(log: Log, asked: RecordedEvent, end: RecordedEvent) -> None:
 def _is_of_database(detail: str) -> bool:
     """Whether the name is that of an error of a database that went away."""
     found = getattr(builtins, detail, None) or getattr(asyncpg, detail, None)
-    return isinstance(found, type) and issubclass(found, (*AWAY, asyncpg.InterfaceError))
+    return isinstance(found, type) and issubclass(found, DATABASE_ERRORS) and is_passing(found(""))
 
 
 def check_provider(provider: Provider) -> int:

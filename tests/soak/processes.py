@@ -23,6 +23,7 @@ STOPPING = 100.0
 _STARTING = 90.0
 _AWAY = re.compile(
     r"cannot use the database at |the connection to the database broke: |"
+    r"the database cannot do this at the moment: |"
     r"the database did not answer in time|(asyncpg\.exceptions\.\S+|ConnectionRefusedError|"
     r"ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b.*(\n(DETAIL|HINT): .*)*$"
 )

@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from eventstore.connections import DATABASE_ERRORS, connect
+from eventstore.connections import connect
+from eventstore.database_errors import DATABASE_ERRORS
 from service.roster import Enrollment, Role, import_roster
 from service.tokens import create_token
 from tests.fake_anthropic import FakeAnthropic
