@@ -35,6 +35,9 @@ else:
 KEPT_PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
+    "enable_indexscan": "on",
+    "enable_indexonlyscan": "on",
+    "enable_nestloop": "on",
     "enable_bitmapscan": "off",
 }
 """Session settings under which each statement is planned once.

@@ -34,6 +34,10 @@ SETTINGS: Mapping[str, str] = {
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
     "check_function_bodies": "on",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
+    "plpgsql.extra_errors": "none",
+    "exit_on_error": "off",
     # We have timeouts of our own; the lock by which a process counts as alive is held by a
     # session that may be idle for long.
     "statement_timeout": "0",
@@ -51,6 +55,14 @@ SETTINGS: Mapping[str, str] = {
     "plan_cache_mode": "auto",
 }
 """Of each session. What is not ours to set is looked at when the service starts."""
+
+_WHERE_KNOWN: Mapping[str, str] = {
+    "transaction_timeout": "0",
+    "restrict_nonsystem_relation_kind": "",
+    "debug_parallel_query": "off",
+    "force_parallel_mode": "off",
+}
+"""The same, of those that not every release of PostgreSQL has."""
 
 _WITH_TRIGGERS = {"session_replication_role": "origin"}
 _SILENCE = (
@@ -131,10 +143,26 @@ class Session(Connection):
         assert row is not None
         return Standing(**row)
 
-    async def begin(self) -> bool:
-        """Makes the session ready; False if it does not run triggers, as foreign keys need."""
-        row = await super().fetchrow(query("begin_session"))
+    async def begin(self, settings: Mapping[str, str]) -> bool:
+        """Makes the session ready; False if it does not run triggers, as foreign keys need.
+
+        Args:
+            settings: That were asked for.
+
+        Raises:
+            NotAdmitted: Who is between us and the server has kept some from it.
+        """
+        asked = {name: settings[name] for name in settings if not name.startswith("tcp_")}
+        row = await super().fetchrow(
+            query("begin_session"),
+            *(list(asked), list(asked.values()), list(_WHERE_KNOWN), list(_WHERE_KNOWN.values())),
+        )
         assert row is not None
+        if row["dropped"]:
+            raise NotAdmitted(
+                f"the session lacks our settings ({', '.join(row['dropped'])}), as behind a "
+                "connection pooler that drops them: connect directly to PostgreSQL"
+            )
         self.standing = Standing(row["system"], row["timeline"])
         _keep_alive(self._transport)  # type: ignore[attr-defined]  # asyncpg's own
         return not row["without_triggers"]
@@ -185,15 +213,16 @@ async def _opened(url: str, kind: type[Session], settings: Mapping[str, str]) ->
 
 
 async def _connected(url: str, kind: type[Session], settings: Mapping[str, str]) -> Session | None:
+    chosen = {**SETTINGS, **settings}
     session: Session = await asyncpg.connect(
         url,
         connection_class=kind,
         timeout=CONNECT_TIMEOUT,
         command_timeout=STATEMENT_TIMEOUT,
-        server_settings={**SETTINGS, **settings},
+        server_settings=chosen,
     )
     try:
-        ready = await session.begin()
+        ready = await session.begin(chosen)
     except BaseException:
         session.terminate()
         raise
