@@ -135,7 +135,7 @@ async def _identify(identities: Identities, token: str) -> Claimed:
     try:
         return await identities.identify(token)
     except TokenRefused as refused:
-        log.info("token_refused", reason=refused.reason, issuer=refused.issuer)
+        log.info("token_refused", reason=refused.reason, claim=refused.claim, issuer=refused.issuer)
         raise InvalidToken from None
 
 

@@ -1,8 +1,9 @@
 """What a provider's token says of who makes a request, by the mapping of the settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +13,8 @@ from service.identity.trust import Issuer
 LARGEST_ID = 2**63 - 1
 _STRONGEST_FIRST = ("teacher", "ta", "designer", "observer", "learner")
 _MAX_SUBJECT = 255
+
+T = TypeVar("T")
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +46,22 @@ def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> Claim
     names = issuer.claims
     return Claimed(
         account_id=_account(claims, issuer),
-        user_id=_user_id(claims.get(names.user_id)) if names.user_id else None,
-        subject=_subject(claims.get(names.subject)) if names.subject else None,
-        scopes=_scopes(claims.get(names.scopes)) if names.scopes else (),
-        roles=_roles(claims.get(names.courses), issuer.roles) if names.courses else None,
+        user_id=_read(claims, names.user_id, _user_id) if names.user_id else None,
+        subject=_read(claims, names.subject, _subject) if names.subject else None,
+        scopes=_read(claims, names.scopes, _scopes) if names.scopes else (),
+        roles=_read(claims, names.courses, partial(_roles, mapping=issuer.roles))
+        if names.courses
+        else None,
         until=_until(claims["exp"], skew),
     )
+
+
+def _read(claims: Mapping[str, Any], name: str, reader: Callable[[Any], T]) -> T:
+    """What a claim says; an error names it."""
+    try:
+        return reader(claims.get(name))
+    except TokenRefused as refused:
+        raise TokenRefused(refused.reason, claim=name) from None
 
 
 def _until(expiry: Any, skew: float) -> datetime | None:
@@ -62,10 +75,11 @@ def _until(expiry: Any, skew: float) -> datetime | None:
 def _account(claims: Mapping[str, Any], issuer: Issuer) -> int:
     if issuer.account is not None:
         return issuer.account
-    name = claims.get(str(issuer.claims.account))
+    claim = str(issuer.claims.account)
+    name = claims.get(claim)
     account = issuer.accounts.get(name) if isinstance(name, str) else None
     if account is None:
-        raise TokenRefused("claims")
+        raise TokenRefused("claims", claim=claim)
     return account
 
 

@@ -17,9 +17,15 @@ Reason = Literal[
 
 
 class TokenRefused(Exception):
-    """The token proves nothing. `issuer` is set where it is one of the settings."""
+    """The token proves nothing.
 
-    def __init__(self, reason: Reason, issuer: str | None = None) -> None:
+    Args:
+        issuer: Set where it is one of the settings.
+        claim: The name of the claim at which it failed, where it was at one.
+    """
+
+    def __init__(self, reason: Reason, issuer: str | None = None, claim: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.issuer = issuer
+        self.claim = claim

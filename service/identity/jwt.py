@@ -11,9 +11,13 @@ from jwt.exceptions import (
     ExpiredSignatureError,
     ImmatureSignatureError,
     InvalidAudienceError,
+    InvalidIssuedAtError,
     InvalidIssuerError,
+    InvalidJTIError,
     InvalidSignatureError,
+    InvalidSubjectError,
     InvalidTokenError,
+    MissingRequiredClaimError,
     PyJWTError,
 )
 from jwt.utils import base64url_decode, base64url_encode
@@ -27,6 +31,14 @@ MAX_TOKEN = 8 * 1024
 _ALGORITHMS = frozenset({"RS256", "ES256"})
 _ALWAYS_REQUIRED = ("iss", "aud", "exp")
 _MAX_KID = 200
+_CLAIMS: tuple[tuple[type[PyJWTError], str], ...] = (
+    (ExpiredSignatureError, "exp"),
+    (InvalidAudienceError, "aud"),
+    (InvalidIssuerError, "iss"),
+    (InvalidIssuedAtError, "iat"),
+    (InvalidSubjectError, "sub"),
+    (InvalidJTIError, "jti"),
+)
 _REASONS: tuple[tuple[type[PyJWTError], Reason], ...] = (
     (ExpiredSignatureError, "expired"),
     (ImmatureSignatureError, "not_yet_valid"),
@@ -64,7 +76,7 @@ class Identities:
             claims = await self._verified(token, header, issuer)
             return read_claims(claims, issuer, self._skew)
         except TokenRefused as refused:
-            raise TokenRefused(refused.reason, issuer.issuer) from None
+            raise TokenRefused(refused.reason, issuer.issuer, refused.claim) from None
 
     def _read(self, token: str) -> tuple[Issuer, dict[str, Any]]:
         """The issuer whose the token says it is, not believed yet, and its header."""
@@ -76,7 +88,7 @@ class Identities:
         name = claims.get("iss")
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
-            raise TokenRefused("unknown_issuer")
+            raise TokenRefused("unknown_issuer", claim="iss")
         return issuer, header
 
     async def _verified(self, token: str, header: dict[str, Any], issuer: Issuer) -> dict[str, Any]:
@@ -101,7 +113,7 @@ class Identities:
                 options={"require": [*_ALWAYS_REQUIRED, *issuer.required]},
             )
         except (PyJWTError, ValueError, OverflowError) as error:
-            raise TokenRefused(_reason(error)) from None
+            raise TokenRefused(_reason(error), claim=_claim(error)) from None
 
 
 @asynccontextmanager
@@ -135,3 +147,13 @@ def _reason(error: Exception) -> Reason:
         if isinstance(error, kind):
             return reason
     return "claims" if isinstance(error, InvalidTokenError) else "malformed"
+
+
+def _claim(error: Exception) -> str | None:
+    """The claim at which a check failed; the words of the others are the library's, and name it."""
+    if isinstance(error, MissingRequiredClaimError):
+        return error.claim
+    for kind, name in _CLAIMS:
+        if isinstance(error, kind):
+            return name
+    return next((name for name in ("nbf", "iat", "exp") if f"({name})" in str(error)), None)

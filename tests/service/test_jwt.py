@@ -24,7 +24,7 @@ from service.errors import SettingsError
 from service.identity.accounts import create_account, link_identity
 from service.identity.errors import TokenRefused
 from service.identity.jwks import PAUSE, KeySet
-from service.identity.jwt import Identities
+from service.identity.jwt import Identities, running_identities
 from service.identity.trust import read_trust
 from service.roster import Enrollment, import_roster
 from service.tokens import create_token
@@ -246,6 +246,17 @@ REFUSALS: dict[str, tuple[str, Callable[[], str]]] = {
 }
 
 
+NOT_AT_A_CLAIM = {"algorithm", "signature", "malformed", "unknown_key", "too_large"}
+CLAIMS = {
+    "exp": ("expired", "no expiry", "expiry in words"),
+    "nbf": ("not valid yet",),
+    "aud": ("another audience", "no audience"),
+    "iss": ("another issuer", "issuer with a slash", "no issuer"),
+    "user": ("no user", "a user in words", "a user below one", "a truth as user"),
+}
+"""At which claim a refused token failed, where it was at one."""
+
+
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_a_wrong_token_is_refused_for_its_reason(
     name: str, provider: Provider, tmp_path: Path
@@ -256,6 +267,27 @@ async def test_a_wrong_token_is_refused_for_its_reason(
         with pytest.raises(TokenRefused) as refused:
             await checks.identify(make())
     assert refused.value.reason == reason
+    assert refused.value.claim == next((c for c, names in CLAIMS.items() if name in names), None)
+
+
+@pytest.mark.parametrize(
+    ("names", "claims", "claim"),
+    [
+        ('subject = "upn"', {"upn": 7}, "upn"),
+        ('user_id = "user"\nscopes = "scp"', {"scp": []}, "scp"),
+        ('user_id = "user"\ncourses = "roles"\n[issuer.roles]\nS = "learner"', {}, "roles"),
+        ('user_id = "user"', {"iat": "then"}, "iat"),
+        ('user_id = "user"', {"sub": 7}, "sub"),
+    ],
+)
+async def test_the_claim_at_which_a_token_fails_is_named(
+    names: str, claims: dict[str, Any], claim: str, provider: Provider, tmp_path: Path
+) -> None:
+    """The settings' own names for claims too, and those that the library checks by itself."""
+    async with running_identities(read_trust(trust_file(tmp_path, provider, names))) as checks:
+        with pytest.raises(TokenRefused) as refused:
+            await checks.identify(token(**claims))
+    assert (refused.value.reason, refused.value.claim) == ("claims", claim)
 
 
 async def test_every_wrong_token_gets_the_same_answer_and_appends_nothing(
@@ -269,8 +301,9 @@ async def test_every_wrong_token_gets_the_same_answer_and_appends_nothing(
                 401, INVALID, "POST", CONVERSATIONS, user=None, headers=bearer(text)
             )
         assert response.headers["WWW-Authenticate"] == 'Bearer realm="canvas-lms"'
-        told = [line["reason"] for line in lines if line["event"] == "token_refused"]
-        assert told == [reason]
+        (told,) = [line for line in lines if line["event"] == "token_refused"]
+        assert told["reason"] == reason
+        assert (told["claim"] is None) == (reason in NOT_AT_A_CLAIM)
         assert text not in str(lines)
 
 
