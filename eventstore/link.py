@@ -53,12 +53,15 @@ class Link:
     Args:
         url: The owner's connection URL.
         primary: Shared with the process's other connections.
+        address: Where the process serves.
     """
 
-    def __init__(self, url: str, primary: Primary | None = None) -> None:
+    def __init__(
+        self, url: str, primary: Primary | None = None, address: str | None = None
+    ) -> None:
         self._url = url
         self._primary = primary or Primary(url)
-        self._liveness = Liveness(url, self._primary)
+        self._liveness = Liveness(url, self._primary, address)
         self._bells: dict[int, asyncio.Event] = {}
         self._to_tell: set[int] = set()
         self._letters: deque[str] = deque(maxlen=_MAX_LETTERS)

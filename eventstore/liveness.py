@@ -23,6 +23,8 @@ _COMPARE = 2.0
 """Seconds between two looks at all hosts, where there are several."""
 
 _RETRY = 0.25
+_NAME = 63
+"""Bytes that PostgreSQL keeps of an application's name."""
 
 log = structlog.get_logger("colloquy.link")
 
@@ -33,13 +35,15 @@ class Liveness:
     Args:
         url: The owner's connection URL.
         primary: Shared with the process's other connections; their answers depend on this.
+        address: Where the process serves, for operators: in ASCII.
 
     `owner` is the process's number, written into the turns that it owns.
     """
 
-    def __init__(self, url: str, primary: Primary) -> None:
+    def __init__(self, url: str, primary: Primary, address: str | None = None) -> None:
         self.owner = secrets.randbits(48)
         self._url = url
+        self._settings = {"application_name": f"colloquy on {address}"[:_NAME]} if address else None
         self._primary = primary
         self._connection: AccountConnection | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,7 +67,7 @@ class Liveness:
         self._hang_up()
 
     async def _open(self) -> AccountConnection:
-        connection = await connect(self._url, "colloquy_service", primary=self._primary)
+        connection = await connect(self._url, "colloquy_service", self._settings, self._primary)
         try:
             await connection.fetchval(query("lock_owner"), self.owner)
         except BaseException:

@@ -14,19 +14,23 @@ POOL_SIZE = 16
 
 @asynccontextmanager
 async def running_log(
-    url: str, growth: LogGrowth | None = None, primary: Primary | None = None
+    url: str,
+    growth: LogGrowth | None = None,
+    primary: Primary | None = None,
+    address: str | None = None,
 ) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
     """The log, ready to append and read, with the pool and the link that it uses.
 
     Args:
         growth: Shared with the process's other pools; one of its own if none is given.
         primary: The same of its other connections.
+        address: Where the process serves, if it does.
     """
     growth, primary = growth or LogGrowth(), primary or Primary(url)
     async with AsyncExitStack() as stack:
         pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth, primary)
         stack.push_async_callback(close_pool, pool)
-        link = Link(url, primary)
+        link = Link(url, primary, address)
         await link.start()
         stack.push_async_callback(link.close)
         commits = GroupCommit(url, link.ring, growth=growth, primary=primary)

@@ -23,13 +23,12 @@ from service.audit.desk import make_desk
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
 from service.dialogues import Dialogues
-from service.errors import SettingsError
 from service.evaluations import Evaluations
 from service.evaluator import Evaluator
 from service.experiences import Experiences
 from service.following import STOP, Following
 from service.forms import BODY_TIMEOUT
-from service.identity.trust import Trust, read_trust
+from service.identity.trust import Trust, check_accounts, read_trust
 from service.learners.erasure import Erasure
 from service.learners.forgetting import FORGET, Forgetting
 from service.learners.holds import Holds
@@ -73,7 +72,8 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     async with AsyncExitStack() as stack:
         growth = LogGrowth()
         primary = Primary(url)
-        log_parts = await stack.enter_async_context(running_log(url, growth, primary))
+        address = f"{settings.host}:{settings.port}"
+        log_parts = await stack.enter_async_context(running_log(url, growth, primary, address))
         events, pool, link = log_parts
         workers = await open_pool(url, "colloquy_worker", WORKERS, growth, primary)
         stack.push_async_callback(close_pool, workers)
@@ -165,10 +165,7 @@ async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Ide
     from service.identity.jwt import running_identities
 
     accounts = {row["account_id"] for row in await workers.fetch(query("list_accounts"))}
-    for issuer in trust.issuer:
-        for missing in sorted(issuer.speaks_for - accounts):
-            reason = f"there is no account {missing}"
-            raise SettingsError(f"COLLOQUY_JWT: issuer {issuer.issuer}: {reason}")
+    check_accounts(trust, accounts)
     return await stack.enter_async_context(running_identities(trust))
 
 

@@ -18,8 +18,9 @@ from projections.ranges import Progress, silent
 from service.embedded import EmbeddedPostgres
 from service.errors import SettingsError
 from service.settings import Settings
-from sql.errors import DatabaseUnfit
+from sql.errors import DatabaseUnfit, SchemaBehind
 from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
+from sql.rights import check_roles, missing_rights, restore_rights
 
 log = structlog.get_logger("colloquy")
 
@@ -104,7 +105,11 @@ async def prepare(url: str, progress: Progress = silent, own: Path | None = None
             for constraint in await violated_constraints(connection):
                 log.error("constraint_violated", constraint=constraint, see="colloquy audit verify")
             done += await install(connection, url, progress)
-            return done + await install_own(connection, url, own, progress)
+            done += await install_own(connection, url, own, progress)
+            if restored := await restore_rights(connection):
+                log.warning("rights_restored", rights=len(restored), first=restored[0])
+                done.append(f"{len(restored)} rights that were missing")
+            return done
     finally:
         await connection.close()
 
@@ -115,8 +120,23 @@ async def check_ready(url: str) -> None:
     try:
         await check_schema(connection)
         await check_projections(connection)
+        await check_rights(connection)
     finally:
         await connection.close()
+
+
+async def check_rights(connection: Connection) -> None:
+    """Raises a `DatabaseUnfit` where roles of ours, or rights of theirs, are missing.
+
+    Args:
+        connection: The owner's, to a database whose schema and projections are this program's.
+    """
+    await check_roles(connection)
+    if missing := await missing_rights(connection):
+        raise SchemaBehind(
+            f"the database lacks {len(missing)} rights, as when it was restored without them, such "
+            f"as {missing[0]}: run `colloquy migrate`"
+        )
 
 
 def _without_password(url: str) -> str:

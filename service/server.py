@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable
 
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -67,6 +68,7 @@ async def serve(
         sock: Listens; it is closed at the end.
         ready: Called when requests are answered.
     """
+    settings = msgspec.structs.replace(settings, port=sock.getsockname()[1])
     bounds = bounds_of(settings, raise_descriptors(), provider=uses_provider(settings))
     async with running_app(settings, url) as app:
         runner = web.AppRunner(app, shutdown_timeout=_CLOSING)

@@ -3,6 +3,7 @@
 What a session can set, each of ours sets (`eventstore.sessions`).
 """
 
+import time
 from collections.abc import Mapping
 
 from eventstore.connections import Connection
@@ -10,6 +11,9 @@ from sql.loader import query
 
 CONNECTIONS = 26
 """That one serving process uses at most."""
+
+MAX_DRIFT = 2.0
+"""Seconds that clocks may differ without being told of."""
 
 _LOSES = "a crash can lose what was acknowledged, and damage the rest"
 _HIDES = "damaged pages are read as if they were whole or empty"
@@ -27,11 +31,12 @@ _CONSEQUENCES: Mapping[str, str] = {
 }
 
 
-async def server_findings(connection: Connection) -> list[str]:
+async def server_findings(connection: Connection, processes: int = 1) -> list[str]:
     """What is wrong with the server, a line each.
 
     Args:
         connection: The owner's, to a database with our schema.
+        processes: That are to serve.
     """
     findings = [
         f"server: {row['name']} is {row['setting']}: {_CONSEQUENCES[row['name']]}"
@@ -42,17 +47,39 @@ async def server_findings(connection: Connection) -> list[str]:
         "is done"
         for row in await connection.fetch(query("list_guards_off"))
     ]
-    return findings + await _limits(connection)
+    return findings + await process_findings(connection, processes)
 
 
-async def _limits(connection: Connection) -> list[str]:
+async def process_findings(connection: Connection, processes: int = 1) -> list[str]:
+    """What of it is wrong for processes that are to serve from here, a line each."""
+    return await _drift(connection) + await _limits(connection, processes)
+
+
+async def clock_drift(connection: Connection) -> float:
+    """Seconds by which this process's clock is ahead of the database's, at least."""
+    before = time.time()
+    there: float = (await connection.fetchval(query("get_time"))).timestamp()
+    after = time.time()
+    return max(before - there, 0.0) or min(after - there, 0.0)
+
+
+async def _drift(connection: Connection) -> list[str]:
+    drift = await clock_drift(connection)
+    if abs(drift) <= MAX_DRIFT:
+        return []
+    which = "ahead of" if drift > 0 else "behind"
+    return [f"clock: this machine's is {abs(drift):.0f} s {which} the database's"]
+
+
+async def _limits(connection: Connection, processes: int) -> list[str]:
     row = await connection.fetchrow(query("get_limits"))
     assert row is not None
     findings = []
-    if row["connections"] < CONNECTIONS:
+    if row["connections"] < CONNECTIONS * processes:
+        which = "a process that serves uses" if processes == 1 else f"{processes} processes use"
         findings.append(
-            f"server: it lets us have {row['connections']} connections; a process that serves "
-            f"uses up to {CONNECTIONS}"
+            f"server: it lets us have {row['connections']} connections ({row['told']}); {which} "
+            f"up to {CONNECTIONS * processes}"
         )
     if row["encoding"] != "UTF8":
         findings.append(

@@ -24,5 +24,17 @@ class MigrationFailed(DatabaseUnfit):
     """A migration cannot be applied."""
 
 
+class RolesMissing(DatabaseUnfit):
+    """The login may not take on the roles that Colloquy works in."""
+
+
+class NotWritable(DatabaseUnfit):
+    """The server is a standby, or read-only: DATABASE_URL must name the primary."""
+
+
+class EncodingUnfit(DatabaseUnfit):
+    """The database has an encoding other than UTF8."""
+
+
 class SchemaBehind(DatabaseUnfit):
     """The database lacks migrations: run `colloquy migrate`."""

@@ -55,6 +55,13 @@ def migrations() -> list[Migration]:
     return found
 
 
+@cache
+def rights() -> tuple[str, ...]:
+    """The statements of ``sql/rights.sql``."""
+    lines = (_ROOT / "rights.sql").read_text("utf-8").splitlines()
+    return tuple(line for line in lines if not line.startswith("--"))
+
+
 def projections() -> list[ProjectionFiles]:
     """All projections, by name."""
     folders = sorted((_ROOT / "projections").iterdir(), key=lambda folder: folder.name)

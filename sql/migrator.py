@@ -6,8 +6,17 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from sql.errors import MigrationFailed, SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld
+from sql.errors import (
+    EncodingUnfit,
+    MigrationFailed,
+    NotWritable,
+    SchemaBehind,
+    SchemaDiffers,
+    SchemaTooNew,
+    ServerTooOld,
+)
 from sql.loader import Migration, migrations, query
+from sql.rights import take_roles
 
 OLDEST_SERVER = 15
 _PATIENCE = 24 * 3600.0
@@ -26,11 +35,18 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]
         The names of the migrations applied now.
 
     Raises:
-        ServerTooOld, SchemaTooNew, SchemaDiffers: The database is left as it was.
+        ServerTooOld, SchemaTooNew, SchemaDiffers, NotWritable, EncodingUnfit: The database is
+            left as it was.
+        RolesMissing: So it is, and the login may not take on the roles that are needed.
         MigrationFailed: It has the migrations before the one that is named.
     """
     check_server(connection)
-    await connection.execute(query("create_schema_migrations"))
+    await _check_database(connection)
+    await take_roles(connection)
+    try:
+        await connection.execute(query("create_schema_migrations"))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationFailed(f"this login may not make tables: {error}") from error
     missing = await _missing(connection)
     for migration in missing:
         try:
@@ -38,6 +54,18 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]
         except asyncpg.PostgresError as error:
             raise MigrationFailed(f"migration {migration.name} does not apply: {error}") from error
     return [migration.name for migration in missing]
+
+
+async def _check_database(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    row = await connection.fetchrow(query("get_fitness"))
+    assert row is not None
+    if row["standby"] or row["read_only"]:
+        raise NotWritable
+    if row["encoding"] != "UTF8":
+        raise EncodingUnfit(
+            f"the database's encoding is {row['encoding']}, which has not every letter: make one "
+            "with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:

@@ -5,15 +5,21 @@ import subprocess
 from urllib.parse import unquote
 
 import click
+import structlog
 
 from service.cli.progress import progress_bar
+from service.cli.session import owner
 from service.cli.terminal import tell
 from service.database import Database, open_database, prepare
 from service.embedded.errors import BinariesMissing
 from service.errors import SettingsError
 from service.event_loop import run
+from service.identity.trust import trust_finding
 from service.logs import configure_logging
-from service.settings import read_settings
+from service.server_checks import process_findings
+from service.settings import Settings, read_settings
+
+log = structlog.get_logger("colloquy")
 
 
 @click.command()
@@ -25,11 +31,22 @@ def migrate() -> None:
     configure_logging()
     settings = read_settings(os.environ)
     with open_database(settings) as database:
-        done = run(prepare(database.url, progress_bar("building views"), settings.projections))
+        done = run(_migrate(settings, database))
     for name in done:
         tell(name)
     if not done:
         tell("up to date")
+
+
+async def _migrate(settings: Settings, database: Database) -> list[str]:
+    """What was done; what else will be wrong when the service starts goes into the log."""
+    done = await prepare(database.url, progress_bar("building views"), settings.projections)
+    async with owner(database.url) as connection:
+        for finding in await process_findings(connection):
+            log.error("database_unsafe", finding=finding)
+        if settings.jwt and (wrong := await trust_finding(settings.jwt, connection)):
+            log.error("settings_wrong", finding=wrong)
+    return done
 
 
 @click.group()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -16,13 +17,16 @@ from projections.status import projection_status
 from service.app import make_model, uses_provider
 from service.cli.session import owner
 from service.cli.terminal import tell
-from service.database import Database, open_database
-from service.errors import ServiceError
+from service.database import Database, check_rights, open_database
+from service.errors import ServiceError, SettingsError
 from service.event_loop import run
+from service.identity.trust import trust_finding
 from service.logs import configure_logging
+from service.model.prices import read_prices
 from service.server_checks import server_findings
 from service.settings import Settings, read_settings
 from sql.errors import DatabaseUnfit
+from sql.loader import query
 from sql.migrator import check_schema
 
 _REACH = 5.0
@@ -34,7 +38,7 @@ def doctor() -> None:
     """What is configured, reachable and behind; exit code 1 if something is wrong."""
     configure_logging()
     settings = read_settings(os.environ)
-    tell(f"ok     settings: home {settings.home}, port {settings.port}")
+    tell(f"ok     settings: home {settings.home}")
     with open_database(settings) as database:
         healthy = run(_examine(settings, database))
     if not healthy:
@@ -57,7 +61,8 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             yield True, f"database: {kind}, PostgreSQL {version}{_programs(database)}"
             await check_schema(connection)
             await check_projections(connection)
-            yield True, "schema: up to date"
+            await check_rights(connection)
+            yield True, "schema: up to date, with all roles and rights"
             for finding in await _server(connection):
                 yield finding
             for row in await projection_status(connection):
@@ -66,9 +71,39 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
                 yield finding
             for finding in await _sealing(settings, connection):
                 yield finding
+            if settings.jwt:
+                yield await _trust(settings.jwt, connection)
+            yield await _serving(connection)
     except DatabaseUnfit as error:
         yield False, f"database: {error}"
+    if settings.prices:
+        yield _prices(settings.prices)
     yield await _model(settings)
+
+
+async def _trust(file: Path, connection: Connection) -> tuple[bool, str]:
+    finding = await trust_finding(file, connection)
+    return finding is None, finding or f"identity providers: as {file} says"
+
+
+async def _serving(connection: Connection) -> tuple[bool, str]:
+    rows = await connection.fetch(query("list_serving"))
+    if not rows:
+        return True, "service: no process serves this database"
+    return True, "service: " + ", ".join(
+        f"{row['processes']} processes on {row['address']}"
+        if row["processes"] > 1
+        else f"a process on {row['address']}"
+        for row in rows
+    )
+
+
+def _prices(file: Path) -> tuple[bool, str]:
+    try:
+        read_prices(file)
+    except SettingsError as error:
+        return False, str(error)
+    return True, f"price table: {file}"
 
 
 def _programs(database: Database) -> str:

@@ -66,7 +66,7 @@ async def _serve(
 ) -> None:
     stop = stop_event()
     await prepare(database.url, progress_bar("building views"), settings.projections)
-    await _check_server(database)
+    await _check_server(database, wishes.workers)
     if settings.seal_seconds:
         from service.sealing import make_sealer
 
@@ -90,9 +90,9 @@ async def _serve(
             await serve(settings, database.url, sock, stop, ready)
 
 
-async def _check_server(database: Database) -> None:
+async def _check_server(database: Database, processes: int) -> None:
     async with owner(database.url) as connection:
-        for finding in await server_findings(connection):
+        for finding in await server_findings(connection, processes):
             log.error("database_unsafe", finding=finding)
 
 

@@ -7,10 +7,12 @@ from typing import Annotated
 import msgspec
 from yarl import URL
 
+from eventstore.connections import Connection
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import read_trusted
 from service.errors import SettingsError
 from service.roster import Role
+from sql.loader import query
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -82,6 +84,24 @@ def read_trust(file: Path) -> Trust:
         reason = str(error).replace("`", "")
         raise SettingsError(f"COLLOQUY_JWT: {file}: {reason}") from error
     return trust
+
+
+def check_accounts(trust: Trust, accounts: set[int]) -> None:
+    """Raises `SettingsError` where an issuer speaks for an institution that there is not."""
+    for issuer in trust.issuer:
+        for missing in sorted(issuer.speaks_for - accounts):
+            reason = f"there is no account {missing}"
+            raise SettingsError(f"COLLOQUY_JWT: issuer {issuer.issuer}: {reason}")
+
+
+async def trust_finding(file: Path, connection: Connection) -> str | None:
+    """What is wrong with the file, or between it and the database."""
+    try:
+        rows = await connection.fetch(query("list_accounts"))
+        check_accounts(read_trust(file), {row["account_id"] for row in rows})
+    except SettingsError as error:
+        return str(error)
+    return None
 
 
 def _check(trust: Trust) -> None:

@@ -1,10 +1,19 @@
--- How many connections the server lets us have at most, and what else of it no session can change.
-SELECT CASE WHEN r.rolsuper THEN current_setting('max_connections')::int
-            ELSE least(current_setting('max_connections')::int
-                           - current_setting('superuser_reserved_connections')::int
-                           - coalesce(current_setting('reserved_connections', true)::int, 0),
-                       nullif(d.datconnlimit, -1), nullif(r.rolconnlimit, -1)) END AS connections,
-       current_setting('server_encoding') AS encoding,
+-- How many connections the server lets us have at most, and what of it says so; and what else of it
+-- no session can change.
+SELECT l.connections, l.told, current_setting('server_encoding') AS encoding,
        current_setting('max_prepared_transactions')::int AS prepared
-  FROM pg_database d, pg_roles r
- WHERE d.datname = current_database() AND r.rolname = session_user
+  FROM pg_roles r
+  JOIN pg_database d ON d.datname = current_database()
+ CROSS JOIN LATERAL (VALUES
+        (current_setting('max_connections')::int
+             - CASE WHEN r.rolsuper THEN 0
+                    ELSE current_setting('superuser_reserved_connections')::int
+                         + coalesce(current_setting('reserved_connections', true)::int, 0) END,
+         'max_connections of the server'),
+        (nullif(CASE WHEN r.rolsuper THEN -1 ELSE d.datconnlimit END, -1),
+         format('ALTER DATABASE %I CONNECTION LIMIT', d.datname)),
+        (nullif(CASE WHEN r.rolsuper THEN -1 ELSE r.rolconnlimit END, -1),
+         format('ALTER ROLE %I CONNECTION LIMIT', r.rolname))) AS l (connections, told)
+ WHERE r.rolname = session_user AND l.connections IS NOT NULL
+ ORDER BY l.connections
+ LIMIT 1

@@ -13,8 +13,8 @@ from eventstore.sessions import NotAdmitted
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.database import prepare
-from tests.conftest import database_named
-from tests.running import cloned_database, colloquy, running_service
+from tests.databases import cloned_database, database_named
+from tests.running import colloquy, running_service
 from tests.service.test_durability import HOSTILE
 from tests.service.test_outages import _forward
 

@@ -1,0 +1,6 @@
+-- Where processes serve this database: their signs of life say so.
+SELECT substr(a.application_name, length('colloquy on ') + 1) AS address, count(*) AS processes
+  FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND starts_with(a.application_name, 'colloquy on ')
+ GROUP BY 1
+ ORDER BY 1
