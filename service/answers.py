@@ -19,6 +19,7 @@ from eventstore.errors import (
     LogUnavailable,
 )
 from service import errors
+from service.content_codings import KNOWN
 from service.content_negotiation import prefers
 from service.dialogue import Conversation, Dialogue, Feedback
 from service.keys import ACCESS, REQUEST_ID
@@ -183,7 +184,7 @@ def error_response(
     """
     status, body, headers = _error_body(error, reference_id, now)
     response = raw_response(body, status, headers)
-    if status == 408:  # what of the body is still to come would be taken for the next request
+    if response.status in (408, 413):  # what is still to come is no request
         response.force_close()
     return response
 
@@ -214,12 +215,17 @@ _STATUS: dict[type[Exception], int] = {
     errors.NotFound: 404,
     errors.BadRequest: 400,
     errors.UnsupportedBody: 415,
+    errors.UnsupportedCoding: 415,
+    errors.ExpectationFailed: 417,
     errors.KeyMalformed: 400,
     errors.TextTooLong: 422,
     errors.DaysTooMany: 422,
     errors.KeyReused: 422,
     errors.ConversationMoved: 412,
     errors.HeadersTooLarge: 431,
+}
+_HEADERS: dict[type[Exception], dict[str, str]] = {
+    errors.UnsupportedCoding: {"Accept-Encoding": KNOWN}
 }
 _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnInProgress: (409, "turn_in_progress", True, {}),
@@ -264,7 +270,8 @@ def _describe(error: Exception, now: datetime) -> Described:
         status, code, retryable, headers = _CODED[type(error)]
         return status, _coded(_sentence(error), code, retryable) | _more(error), headers
     status = _STATUS.get(type(error), 500)
-    return status, {"error": str(error) if status < 500 else "internal server error"}, {}
+    sentence = str(error) if status < 500 else "internal server error"
+    return status, {"error": sentence}, _HEADERS.get(type(error), {})
 
 
 def _sentence(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Reads request bodies: JSON and the form encoding of Canvas clients, into the same types."""
 
+from codecs import BOM_UTF8
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -7,7 +8,7 @@ from aiohttp import web
 
 from eventstore.protection import MAX_REASON
 from service.errors import BadRequest, TextTooLong, UnsupportedBody
-from service.forms import AS_USER, FORM, parse_form, read_bytes
+from service.forms import AS_USER, FORM, body_type, parse_form, read_bytes
 
 MAX_MESSAGE = 4000
 """Characters (code points) of one message."""
@@ -107,20 +108,21 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
     """The request's body as `kind`.
 
     Raises:
-        UnsupportedBody: It is neither JSON nor a form.
+        UnsupportedBody, UnsupportedCoding: It is neither JSON nor a form, or not to be decoded.
         BadRequest: It is broken, or its fields are not those of `kind`; the message names which.
     """
     raw = await read_bytes(request)
-    declared = request.content_type if "Content-Type" in request.headers else None
-    media = declared if raw else _JSON  # nothing has no type, though some clients name one
+    media = body_type(request) if raw else _JSON  # nothing has no type, though some name one
     raw = raw or b"{}"
     try:
         if media == _JSON:
-            return msgspec.json.decode(raw, type=kind)
+            return msgspec.json.decode(raw.removeprefix(BOM_UTF8), type=kind)
         if media == FORM:
             return msgspec.convert(_fields(raw), kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest(_sentence(error)) from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"the body is not valid JSON in UTF-8: {error}") from error
     raise UnsupportedBody

@@ -1,6 +1,6 @@
 """What browsers need: who may call from other sites (CORS), and headers that keep pages safe."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 
 from aiohttp import hdrs, web
 
@@ -19,6 +19,7 @@ _SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
+    hdrs.CACHE_CONTROL: "private, no-cache",
 }
 
 
@@ -57,10 +58,7 @@ def response_headers(
 
     async def complete(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        headers.setdefault("X-Request-Id", request.get(REQUEST_ID, ""))
-        for name, value in _SAFE.items():
-            headers.setdefault(name, value)
-        headers.setdefault(hdrs.CACHE_CONTROL, "private, no-cache")
+        make_safe(headers, request.get(REQUEST_ID, ""))
         if not origins:
             return
         headers.add(hdrs.VARY, hdrs.ORIGIN)
@@ -70,3 +68,10 @@ def response_headers(
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _SHOWN_HEADERS
 
     return complete
+
+
+def make_safe(headers: MutableMapping[str, str], request_id: str) -> None:
+    """Adds the headers that every answer has, where they are not there yet."""
+    headers.setdefault("X-Request-Id", request_id)
+    for name, value in _SAFE.items():
+        headers.setdefault(name, value)

@@ -40,6 +40,14 @@ class UnsupportedBody(ServiceError):
     """the body must be application/json or application/x-www-form-urlencoded"""
 
 
+class UnsupportedCoding(ServiceError):
+    """the body must be uncompressed, or compressed with gzip or deflate"""
+
+
+class ExpectationFailed(ServiceError):
+    """of all expectations only 100-continue can be met"""
+
+
 class HeadersTooLarge(ServiceError):
     """the headers must be 16 KiB or smaller"""
 

@@ -5,11 +5,14 @@ from collections.abc import Callable
 from typing import cast
 
 import msgspec
+import structlog
 from aiohttp import HttpVersion11, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from uuid_utils import uuid7
 
+from service.browsers import make_safe
 from service.connection_bounds import Connections, Place
 from service.errors import BadRequest, HeadersTooLarge
 
@@ -30,6 +33,8 @@ _LINGERING = 1.0
 _REASONS = {408: "Request Timeout", 431: "Request Header Fields Too Large"}
 _LATE = "the headers did not arrive in time"
 
+log = structlog.get_logger("colloquy.requests")
+
 
 class HttpConnection(web.RequestHandler):
     """Like its base, but that a head is bounded in size and time before it is parsed.
@@ -48,6 +53,7 @@ class HttpConnection(web.RequestHandler):
             keepalive_timeout=connections.bounds.idle_timeout,
             max_line_size=_NO_BOUND,
             max_field_size=_NO_BOUND,
+            auto_decompress=False,  # it knows other codings, and their faults end the parsing
         )
         # Of its base, which would let heads of a megabyte in all wait behind a slow answer.
         self._max_msg_queue_size, self._msg_queue_resume_size = _AHEAD, _AHEAD // 2
@@ -126,7 +132,7 @@ class HttpConnection(web.RequestHandler):
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         request._version = HttpVersion11  # noqa: SLF001  # what was not parsed has none
-        headers, content = _error(str(BadRequest()))
+        headers, content = _error(400, str(BadRequest()))
         return web.Response(status=400, body=content, headers=headers)
 
     def _may_parse(self) -> bool:
@@ -135,15 +141,31 @@ class HttpConnection(web.RequestHandler):
         return not (held or self._close or self._force_close)
 
     def _parse(self, data: bytes) -> None:
-        awaited = self._payload is None or self._payload.is_eof()
+        payload = self._payload
+        awaited = payload is None or payload.is_eof()
         super().data_received(data)
-        if self._request_count != self._known:
+        if payload is not None and not awaited and self._is_broken():
+            self._end_with(payload)
+        elif self._request_count != self._known:
             self._begin()
         elif awaited and data:
             self._head += len(data)
             self._await_head()
             if self._head > MAX_HEAD:
                 self._refuse(431, str(HeadersTooLarge()))
+
+    def _is_broken(self) -> bool:
+        """What was parsed last could not be."""
+        broken = self._request_count != self._known and self._messages
+        return bool(broken) and not isinstance(self._messages[-1][0], RawRequestMessage)
+
+    def _end_with(self, payload: StreamReader) -> None:
+        """A body is broken: that is its request's fault, and not another request's."""
+        self._messages.pop()
+        self._request_count = self._known
+        if payload.exception() is None:
+            payload.set_exception(web.RequestPayloadError("broken"))
+        self._close = True  # after the answer; what follows is no request
 
     def _begin(self) -> None:
         """A head is whole; its body, if it has one, may follow."""
@@ -189,7 +211,7 @@ class HttpConnection(web.RequestHandler):
 
 def _answer(status: int, why: str) -> bytes:
     """An answer to what never became a request."""
-    headers, content = _error(why)
+    headers, content = _error(status, why)
     lines = (
         f"HTTP/1.1 {status} {_REASONS[status]}",
         *(f"{name}: {value}" for name, value in headers.items()),
@@ -198,12 +220,10 @@ def _answer(status: int, why: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def _error(why: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body of an error on which the connection ends."""
+def _error(status: int, why: str) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an error on which the connection ends; the log is told."""
     request_id = str(uuid7())
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "X-Request-Id": request_id,
-        "Connection": "close",
-    }
+    log.info("request", method=None, path=None, status=status, why=why, request_id=request_id)
+    headers = {"Content-Type": "application/json; charset=utf-8", "Connection": "close"}
+    make_safe(headers, request_id)
     return headers, msgspec.json.encode({"error": why, "reference_id": request_id})

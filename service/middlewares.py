@@ -3,39 +3,48 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import lru_cache
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from uuid_utils import uuid7
 
 from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
-from eventstore.errors import AppendRefused, EventStoreError, GuardBroken
+from eventstore.errors import AppendRefused, EventStoreError, GuardBroken, LimitReached
 from service.access import Access
 from service.answers import error_response
+from service.browsers import make_safe
 from service.errors import (
     BadRequest,
+    ExpectationFailed,
     HeadersTooLarge,
     ServiceError,
     TooManyConnections,
     TurnFailed,
 )
+from service.header_fields import elements, only
+from service.hosts import is_host
 from service.http_connection import HttpConnection
 from service.keys import ACCESS, RECORDED, REQUEST_ID, SCOPE
 from service.requests import SERVICES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Outermost = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 """An id of any other form may say something, and ids go into the log, which is for ever."""
 
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _MAX_HEADERS = 16 * 1024
-_ONCE = ("Authorization", "Idempotency-Key", "Last-Event-ID", "Origin")
+_ONCE = ("Authorization", "Idempotency-Key", "Last-Event-ID", "Origin", "X-Audit-Reason")
 _CHECKS = 4
 """How often a request is checked at most, where what it rests on changes each time."""
 
+_NO_HOST = "localhost"
+"""In place of the one that HTTP/1.0 does not ask for."""
+
+_SCHEMES = ("http", "https")
+_CONTINUE = "100-continue"
 _QUIET = frozenset({"/healthz", "/readyz"})
 
 log = structlog.get_logger("colloquy.requests")
@@ -45,16 +54,12 @@ log = structlog.get_logger("colloquy.requests")
 async def identify_and_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, and writes its one log line when it is answered."""
     began = time.monotonic()
-    given = request.headers.get("X-Request-Id", "")
-    request_id = given if _UUID.fullmatch(given) else str(uuid7())
-    request[REQUEST_ID] = request_id
+    _identify(request)
     request[SCOPE] = _scope(request)
-    # Not unbound afterwards: the connection's next request binds its own.
-    structlog.contextvars.bind_contextvars(request_id=request_id)
     response = await handler(request)
     if _is_surplus(request):
         response.force_close()
-    if request.path not in _QUIET:
+    if request.path not in _QUIET or 400 <= response.status < 500:
         _log(request, response.status, began)
     return response
 
@@ -65,17 +70,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         _check(request)
         return await handler(request)
-    except (ServiceError, EventStoreError, web.HTTPException) as error:
-        response = error_response(error, request[REQUEST_ID], _now(request))
-        broken = response.status >= 500 or isinstance(error, AppendRefused)
-        if broken and not isinstance(error, TurnFailed | GuardBroken):
-            log.error("request_failed", path=request.path, error=repr(error))
-    except DATABASE_ERRORS as error:
-        response = error_response(_of_database(request, error), request[REQUEST_ID])
     except Exception as error:
-        log.exception("request_broke", path=request.path)
-        response = error_response(error, request[REQUEST_ID], _now(request))
-    return response
+        return _answer(request, error)
 
 
 def _of_database(request: web.Request, error: Exception) -> Exception:
@@ -89,7 +85,7 @@ def _of_database(request: web.Request, error: Exception) -> Exception:
         case Meaning.UNFIT:
             log.error("database_unfit", path=request.path, error=repr(error))
         case Meaning.REFUSED | Meaning.OURS:
-            log.exception("request_broke", path=request.path)
+            log.error("request_broke", path=request.path, exc_info=error)
     stores = request.method not in ("GET", "HEAD")
     return AppendRefused() if kind is Meaning.REFUSED and stores else error
 
@@ -112,8 +108,56 @@ async def check_again(request: web.Request, handler: Handler) -> web.StreamRespo
     return await handler(request)
 
 
-def _now(request: web.Request) -> datetime:
-    return request.app[SERVICES].clock.now()
+def always_answered(handle: Outermost) -> Outermost:
+    """The application, that answers in the contract's form what never comes to its middlewares.
+
+    Args:
+        handle: The application's own handler, which looks for a route first.
+    """
+
+    async def answered(request: web.BaseRequest) -> web.StreamResponse:
+        assert isinstance(request, web.Request), "the application makes them"
+        began = time.monotonic()
+        try:
+            _check_expectations(request)
+            return await handle(request)
+        except Exception as error:
+            _identify(request)
+            response = _answer(request, error)
+            make_safe(response.headers, request[REQUEST_ID])
+            response.force_close()  # a body may follow that nobody has asked for
+            _log(request, response.status, began)
+            return response
+
+    return answered
+
+
+def _check_expectations(request: web.Request) -> None:
+    if any(expected.value != _CONTINUE for expected in elements(request, hdrs.EXPECT)):
+        raise ExpectationFailed
+
+
+def _identify(request: web.Request) -> None:
+    given = only(request, "X-Request-Id")
+    request_id = given if given and _UUID.fullmatch(given) else str(uuid7())
+    request[REQUEST_ID] = request_id
+    # Not unbound afterwards: the connection's next request binds its own.
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def _answer(request: web.Request, error: Exception) -> web.Response:
+    if isinstance(error, DATABASE_ERRORS):
+        return error_response(_of_database(request, error), request[REQUEST_ID])
+    now = request.app[SERVICES].clock.now() if isinstance(error, LimitReached) else None
+    response = error_response(error, request[REQUEST_ID], now)
+    match error:
+        case ServiceError() | EventStoreError() | web.HTTPException():
+            broken = response.status >= 500 or isinstance(error, AppendRefused)
+            if broken and not isinstance(error, TurnFailed | GuardBroken):
+                log.error("request_failed", path=request.path, error=repr(error))
+        case _:
+            log.error("request_broke", path=request.path, exc_info=error)
+    return response
 
 
 def _check(request: web.Request) -> None:
@@ -125,6 +169,12 @@ def _check(request: web.Request) -> None:
     for name in _ONCE:
         if len(request.headers.getall(name, ())) > 1:
             raise BadRequest(f"{name} must be given once")
+    if not is_host(request.headers.get(hdrs.HOST, _NO_HOST)):
+        raise BadRequest("Host must be a name or an address, with a port or without")
+    if any(e.value != "chunked" for e in elements(request, hdrs.TRANSFER_ENCODING)):
+        raise BadRequest("Transfer-Encoding must be chunked")
+    if request.scheme not in _SCHEMES:
+        raise BadRequest("the URL must begin with http or https")
 
 
 def _is_surplus(request: web.Request) -> bool:

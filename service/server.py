@@ -13,6 +13,7 @@ from service.acceptor import Acceptor
 from service.app import running_app, uses_provider
 from service.connection_bounds import Connections, bounds_of, raise_descriptors
 from service.errors import SettingsError
+from service.middlewares import always_answered
 from service.settings import Settings
 
 BACKLOG = 1024
@@ -31,10 +32,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # such as a name that cannot be looked up
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SettingsError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; "
-            "choose another with --host and --port"
+            f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
         ) from error
 
 
@@ -73,6 +74,8 @@ async def serve(
     async with running_app(settings, url) as app:
         runner = web.AppRunner(app, shutdown_timeout=_CLOSING)
         await runner.setup()
+        assert runner.server is not None, "it is set up"
+        runner.server.request_handler = always_answered(runner.server.request_handler)
         try:
             await Acceptor(runner, sock, Connections(bounds)).start()
             ready()

@@ -52,7 +52,10 @@ REFUSALS: dict[int, tuple[str, str]] = {
     409: ("Conflict", "A reply is under way, or over; words were deleted; or a hold forbids it."),
     412: ("PreconditionFailed", "The conversation has moved on since the ETag of `If-Match`."),
     413: ("TooLarge", "The body is over 1 MiB."),
-    415: ("UnsupportedMediaType", "The body is neither JSON nor a form."),
+    415: (
+        "UnsupportedMediaType",
+        "The body is neither JSON nor a form in UTF-8, plain or in gzip or deflate.",
+    ),
     422: (
         "Unprocessable",
         "A text is too long, days are too many, or the Idempotency-Key had another request.",

@@ -50,13 +50,14 @@ class RawConnection:
             async with asyncio.timeout(PATIENCE):
                 assert b" 100 " in await self._reader.readuntil(b"\r\n\r\n")
 
-    async def answer(self) -> Answer:
-        """The next whole answer."""
+    async def answer(self, *, bodiless: bool = False) -> Answer:
+        """The next whole answer; that to a HEAD is without a body."""
         async with asyncio.timeout(PATIENCE):
             head = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             pairs = (line.partition(": ") for line in head[1:] if line)
             headers = {name.lower(): value for name, _, value in pairs}
-            body = await self._reader.readexactly(int(headers.get("content-length", 0)))
+            length = 0 if bodiless else int(headers.get("content-length", 0))
+            body = await self._reader.readexactly(length)
         return Answer(int(head[0].split()[1]), headers, body)
 
     async def closed(self, within: float = PATIENCE) -> bytes:

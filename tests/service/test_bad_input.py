@@ -311,6 +311,65 @@ async def test_a_content_type_may_have_parameters_and_any_case(
     assert status == 200
 
 
+async def test_a_charset_other_than_utf_8_is_unsupported(service: Service, path: str) -> None:
+    """What its bytes mean there is something else here, and valid all the same."""
+    error = "the charset of the body must be UTF-8"
+    for media in (
+        f"{JSON}; charset=iso-8859-1",
+        f'{JSON};CHARSET="utf-16"',
+        f"{FORM};charset=cp1252",
+    ):
+        body = b"message=\xc3\xa9" if media.startswith(FORM) else b'{"message": "\xc3\xa9"}'
+        await assert_refused(service, 415, error, path, body, media)
+
+
+async def test_json_may_begin_with_a_byte_order_mark(service: Service, path: str) -> None:
+    """As some editors put one before all that they write; one is enough."""
+    mark = b"\xef\xbb\xbf"
+    status, answer = await service.call(
+        "POST", path, data=mark + b'{"message": "marked"}', **of_type(JSON)
+    )
+    assert (status, answer["messages"][-2]["text"]) == (200, "marked")
+    for body in (
+        mark * 2 + b"{}",
+        mark,
+        b"{" + mark + b"}",
+        b"\xfe\xff\x00{\x00}",
+        mark[:2] + b"{}",
+    ):
+        status, error = await status_of(service, path, body)
+        assert (status, error[:36]) == (400, "the body is not valid JSON in UTF-8:")
+
+
+async def test_what_is_no_list_is_given_once(service: Service, path: str) -> None:
+    """Of two the first would count, and the other be believed in by who reads along."""
+    for name in ("Idempotency-Key", "Last-Event-ID", "Origin", "X-Audit-Reason"):
+        sent = [f"POST {path} HTTP/1.1", "Host: x", f"{name}: a", f"{name}: a"]
+        sent.append(f"Authorization: Bearer {service.tokens[str(LEARNER)]}")
+        async with connected(service) as raw:
+            await raw.send("\r\n".join([*sent, "Content-Length: 0", "", ""]).encode())
+            answer = await raw.answer()
+        assert (answer.status, answer.json["error"]) == (400, f"{name} must be given once")
+
+
+async def test_the_scheme_of_a_token_may_be_in_any_letters(service: Service) -> None:
+    token = service.tokens[str(LEARNER)]
+    for scheme in ("Bearer", "bearer", "BEARER", "bEARER "):
+        headers = {"Authorization": f"{scheme} {token}"}
+        assert (await service.call("GET", CONVERSATIONS, headers=headers))[0] == 200
+    for other in (
+        f"Token {token}",
+        f"Bearer{token}",
+        f"Bearer={token}",
+        token,
+        "Bearer",
+        "Bearer  ",
+    ):
+        assert (await service.call("GET", CONVERSATIONS, headers={"Authorization": other}))[
+            0
+        ] == 401
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_a_compressed_body_that_is_broken_is_refused(
     encoding: str, service: Service, path: str
