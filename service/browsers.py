@@ -10,10 +10,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _METHODS = "GET, HEAD, POST, PUT, DELETE"
 _REQUEST_HEADERS = (
-    "Accept, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
-    "Last-Event-ID, X-Request-Id"
+    "Accept, Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-Match, "
+    "If-None-Match, Last-Event-ID, X-Audit-Reason, X-Request-Id"
 )
-_SHOWN_HEADERS = "ETag, Link, Retry-After, X-Request-Id"
+_SHOWN_HEADERS = "Accept-Encoding, Allow, ETag, Link, Retry-After, WWW-Authenticate, X-Request-Id"
 _A_DAY = "86400"
 _SAFE = {
     "X-Content-Type-Options": "nosniff",

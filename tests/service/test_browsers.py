@@ -1,12 +1,14 @@
 """What browsers are told: who may call from other sites, and headers that keep pages safe."""
 
 import io
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from service.openapi.document import document_bytes
 from service.routes import ROUTES
 from tests.databases import cloned_database
 from tests.running import CONVERSATIONS, LEARNER, Service, running_service
@@ -139,6 +141,50 @@ async def test_by_default_no_other_site_may_call(closed: Service) -> None:
         response = await closed.request(method, CONVERSATIONS, headers=headers)
         assert response.status == (405 if method == "OPTIONS" else 200)
         assert allowances(response.headers) == set()
+
+
+def named_in(document: Any, kind: str) -> set[str]:
+    """Headers of requests, or of answers, that the description names anywhere."""
+    if isinstance(document, list):
+        return set().union(*(named_in(one, kind) for one in document))
+    if not isinstance(document, dict):
+        return set()
+    found = set(document.get("headers", {})) if kind == "answers" else set()
+    if kind == "requests" and document.get("in") == "header":
+        found.add(document["name"])
+    return found.union(*(named_in(one, kind) for one in document.values()))
+
+
+async def test_whatever_a_page_may_send_or_should_see_is_allowed(service: Service) -> None:
+    """All headers that the description names, and those that go without saying."""
+    document = json.loads(document_bytes())
+    preflighted = await service.request("OPTIONS", CONVERSATIONS, headers=preflight(LMS))
+    sent = named_in(document, "requests")
+    assert {"X-Audit-Reason", "Last-Event-ID", "Idempotency-Key"} <= sent
+    own = {"Authorization", "Content-Type", "Content-Encoding", "Accept", "X-Request-Id"}
+    assert words(preflighted.headers["Access-Control-Allow-Headers"]) >= sent | own
+    answered = await service.request("GET", CONVERSATIONS, headers={"Origin": LMS})
+    shown = words(answered.headers["Access-Control-Expose-Headers"])
+    seen = named_in(document, "answers")
+    assert {"ETag", "Link", "Retry-After", "X-Request-Id"} <= seen
+    assert shown >= seen - {"Cache-Control", "Content-Type"}
+    assert shown >= {"WWW-Authenticate", "Allow", "Accept-Encoding"}
+
+
+async def test_a_page_sees_why_a_request_was_refused(service: Service) -> None:
+    """The header that says how to mend it is one of those that it may read."""
+    coded = {"Content-Encoding": "br"}
+    for status, hint, method, user, sent in (
+        (401, "WWW-Authenticate", "GET", None, {}),
+        (405, "Allow", "PATCH", LEARNER, {}),
+        (415, "Accept-Encoding", "POST", LEARNER, coded),
+    ):
+        headers = {"Origin": LMS, **sent}
+        answer = await service.request(
+            method, CONVERSATIONS, user=user, headers=headers, data=b"x" if sent else None
+        )
+        assert answer.status == status
+        assert hint in words(answer.headers["Access-Control-Expose-Headers"]) & set(answer.headers)
 
 
 ANSWERS: dict[str, tuple[int, str, str, dict[str, Any]]] = {
