@@ -46,6 +46,7 @@ from service.owners import Owners
 from service.readiness import Readiness
 from service.requests import SERVICES, Services
 from service.routes import ROUTES
+from service.setting_values import origins_of
 from service.settings import Settings
 from service.sweeper import Sweeper
 from service.turns import Turns
@@ -224,7 +225,7 @@ def _limits(settings: Settings) -> Limits:
 
 
 def _application(services: Services, settings: Settings) -> web.Application:
-    origins = frozenset(settings.cors_origins.replace(",", " ").split())
+    origins = origins_of(settings.cors_origins)
     app = web.Application(
         middlewares=[identify_and_log, cross_origin(origins), answer_errors, check_again],
         client_max_size=MAX_BODY,

@@ -56,7 +56,7 @@ def is_database_url(text: str) -> bool:
         return False
     hosts = parts.netloc.rpartition("@")[2]
     known = not hosts or all(is_host(host) or "%" in host for host in hosts.split(","))
-    return parts.scheme in _DATABASE and known
+    return parts.scheme in _DATABASE and "://" in text and known
 
 
 def _is_ipv6(text: str) -> bool:

@@ -13,10 +13,12 @@ from service.acceptor import Acceptor
 from service.app import running_app, uses_provider
 from service.connection_bounds import Connections, bounds_of, raise_descriptors
 from service.errors import SettingsError
+from service.hosts import is_host
 from service.middlewares import always_answered
 from service.settings import Settings
 
 BACKLOG = 1024
+_CHOOSE = "choose another with --host and --port"
 _CLOSING = 5.0
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
@@ -29,14 +31,15 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingsError: The address cannot be had.
     """
+    plain = host.partition("%")[0]  # of an address that is of one interface only
+    if host and not is_host(f"[{plain}]" if ":" in host else host):
+        raise SettingsError(f"cannot listen on {host}:{port}: it is no host; {_CHOOSE}")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, ValueError) as error:  # such as a name that cannot be looked up
+    except (OSError, UnicodeError) as error:  # a part of a name may be too long
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise SettingsError(
-            f"cannot listen on {host}:{port}: {reason}; choose another with --host and --port"
-        ) from error
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason}; {_CHOOSE}") from error
 
 
 def stop_event() -> asyncio.Event:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from service.errors import SettingsError
+from service.setting_values import PATHS, refusal
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
@@ -45,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: Port = 8080
-    public_url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/]+$")] | None = None
+    public_url: str | None = None
     home: Path = Path("~/.colloquy")
     database_url: str | None = None
     keep_postgres: bool = False
@@ -143,20 +144,57 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for field, value in given.items():
         _convert(field, value)
     settings = _settings(given)
+    at_home = {field: _expanded(field, getattr(settings, field)) for field in PATHS}
+    at_home["home"] = settings.home.expanduser().absolute()
+    return msgspec.structs.replace(settings, **at_home)
+
+
+def check_files(settings: Settings) -> None:
+    """Refuses settings that name a file or folder which is not there.
+
+    Raises:
+        SettingsError: The message names the variable.
+    """
+    for field in ("jwt", "prices", "seal_key"):
+        _check_there(_VARIABLES[field], getattr(settings, field), folder=False)
+    _check_there(_VARIABLES["projections"], settings.projections, folder=True)
+    if not settings.database_url:
+        _check_there(_VARIABLES["postgres_bin"], settings.postgres_bin, folder=True)
+    for field in ("home", "checkpoints"):  # which are made where there is nothing
+        path: Path | None = getattr(settings, field)
+        if path is not None and path.exists():
+            _check_there(_VARIABLES[field], path, folder=True)
+
+
+def _check_there(variable: str, path: Path | None, *, folder: bool) -> None:
+    if path is None:
+        return
     try:
-        home = settings.home.expanduser().absolute()
+        path.stat()
+    except OSError as error:
+        raise SettingsError(f"{variable}: {path}: {error.strerror}") from error
+    if path.is_dir() != folder:
+        raise SettingsError(f"{variable}: {path} is {'no' if folder else 'a'} folder")
+
+
+def _expanded(field: str, path: Path | None) -> Path | None:
+    try:
+        return path and path.expanduser()
     except RuntimeError as error:
-        raise SettingsError(f"{_VARIABLES['home']}: {settings.home} has no such user") from error
-    return msgspec.structs.replace(settings, home=home)
+        raise SettingsError(f"{_VARIABLES[field]}: {path} has no such user") from error
 
 
 def _convert(field: str, value: str) -> None:
+    reason = refusal(field, value)
     try:
-        _settings({field: value})
+        if reason is None:
+            _settings({field: value})
     except msgspec.ValidationError as error:
         reason = str(error).partition(" - at ")[0].replace("`", "")
-        shown = "its value" if "key" in field or "url" in field else repr(value)
-        raise SettingsError(f"{_VARIABLES[field]}: {shown} is not allowed: {reason}") from error
+    if reason is not None:
+        secret = any(part in field for part in ("key", "url", "auth"))
+        shown = "its value" if secret else repr(value)
+        raise SettingsError(f"{_VARIABLES[field]}: {shown} is not allowed: {reason}")
 
 
 def _settings(given: Mapping[str, str]) -> Settings:

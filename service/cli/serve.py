@@ -21,7 +21,7 @@ from service.event_loop import run
 from service.logs import configure_logging
 from service.server import listen, stop_event
 from service.server_checks import server_findings
-from service.settings import Settings, read_settings
+from service.settings import Settings, check_files, read_settings
 
 _WATCH = 0.5
 
@@ -56,6 +56,7 @@ def serve(demo: bool, host: str | None, port: int | None, workers: int) -> None:
     settings = read_settings(os.environ)
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = msgspec.structs.replace(settings, **given)
+    check_files(settings)
     with listen(settings.host, settings.port) as sock, open_database(settings) as database:
         sock.setblocking(False)
         run(_serve(settings, database, sock, Wishes(demo, workers)))

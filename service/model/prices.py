@@ -115,15 +115,15 @@ def read_prices(path: Path | None = None) -> Prices:
     try:
         return _read(read_trusted(path.absolute()) if path else file.read_bytes())
     except PathUntrusted as error:
-        raise SettingsError(f"price table: {error}") from error
+        raise SettingsError(f"COLLOQUY_PRICES: {error}") from error
     except OSError as error:
-        raise SettingsError(f"price table {file}: {error.strerror}") from error
+        raise SettingsError(f"COLLOQUY_PRICES: {file}: {error.strerror}") from error
     except (ValueError, msgspec.ValidationError) as error:
-        raise SettingsError(f"price table {file}: {error}") from error
+        raise SettingsError(f"COLLOQUY_PRICES: {file}: {error}") from error
 
 
 def _read(content: bytes) -> Prices:
-    tables = tomllib.loads(content.decode(), parse_float=Decimal)
+    tables = tomllib.loads(content.decode("utf-8-sig"), parse_float=Decimal)
     table = msgspec.convert(tables, _File)
     models = {name: _rates(name, rates) for name, rates in table.models.items()}
     return Prices(version=table.version, models=models)

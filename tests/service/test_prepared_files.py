@@ -60,7 +60,7 @@ def test_a_settings_file_that_another_user_can_change_is_refused(
     file.write_bytes(PRICES.read_bytes())
     assert read_prices(file) == read_prices()
     prepare(file)
-    for read, name in ((read_prices, "price table: "), (read_trust, "COLLOQUY_JWT: ")):
+    for read, name in ((read_prices, "COLLOQUY_PRICES: "), (read_trust, "COLLOQUY_JWT: ")):
         with pytest.raises(SettingsError, match=rf"^{name}.*(user nobody|chmod go-w)") as caught:
             read(file)
         assert "\n" not in str(caught.value)

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.errors import SettingsError
-from service.settings import _VARIABLES, Settings, read_settings
+from service.setting_values import PATHS
+from service.settings import _VARIABLES, Settings, check_files, read_settings
 
 SECRET = "postgresql://owner:s3cret@127.0.0.1/x"
 
@@ -136,6 +138,17 @@ def test_other_variables_are_nobodys_business() -> None:
         *(("COLLOQUY_IDLE_TIMEOUT", value) for value in ("0", "soon")),
         *(("COLLOQUY_BODY_TIMEOUT", value) for value in ("0", "3601", "soon")),
         ("COLLOQUY_HOME", "~nobody-of-this-name/x"),
+        ("COLLOQUY_PRICES", "~nobody-of-this-name/x"),
+        *(
+            ("COLLOQUY_CORS_ORIGINS", value)
+            for value in (
+                *("*", "null", "https://*", "https://*.example.edu", "lms.example.edu", "//x"),
+                *("https://x/", "https://x/path", "https://x?q", "https://x#f", "https://u@x"),
+                *("https://x:", "https://x:0", "https://x:99999", "https://x:y", "https://x:443"),
+                *("http://x:80", "HTTPS://x", "https://X", "ftp://x", "file:///x", "https://é"),
+                *("https://", "https:x", "https://[::1", "https://[x]"),
+            )
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(
@@ -149,6 +162,161 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("https://lms.example.edu", "http://localhost:3000", "https://x:8443", "http://[::1]:1"),
+        *("https://a,https://b", " https://a , https://b ", "http://x:443 https://x:80"),
+    ],
+)
+def test_sites_are_named_as_browsers_name_them(value: str) -> None:
+    assert read_settings({"COLLOQUY_CORS_ORIGINS": value}).cors_origins == value
+
+
+def test_of_several_sites_the_wrong_one_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"'https://b/' .*such as https://lms\.example\.edu"):
+        read_settings({"COLLOQUY_CORS_ORIGINS": "https://a https://b/"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(
+            ("COLLOQUY_PUBLIC_URL", value)
+            for value in (
+                *("colloquy.example.edu", "https://x/", "https://x/path", "https://x:99999"),
+                *(
+                    "https://x:y",
+                    "https://x:",
+                    "https://u:p@x",
+                    "ftp://x",
+                    "https://",
+                    "https://a b",
+                ),
+                *("https://[::1", "https://x?q", "https://é"),
+            )
+        ),
+        *(
+            ("ANTHROPIC_BASE_URL", value)
+            for value in (
+                *(
+                    "rubbish",
+                    "localhost:4000",
+                    "ftp://x",
+                    "http://",
+                    "http:///v1",
+                    "http://x:99999",
+                ),
+                *("http://x:y/v1", "http://a b", "http://x/a b", "http://x?key=1", "http://x/#f"),
+                *("http://[::1", "//x", "http://x?"),
+            )
+        ),
+        *(
+            ("DATABASE_URL", value)
+            for value in (
+                *("rubbish", "mysql://x/y", "http://x", "localhost:5432/x", "postgresql:x"),
+                *("postgresql://x:99999/y", "postgresql://x:port/y", "postgresql://a,b:99999/y"),
+                *("postgresql://[::1/y", "postgresql://a b/y", "host=x dbname=y"),
+            )
+        ),
+        *(("ANTHROPIC_API_KEY", value) for value in ("sk x", "sk-é", "sk\u2019s", "“sk”")),
+    ],
+)
+def test_what_may_hold_a_secret_is_refused_without_it(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({variable: value})
+    message = str(refused.value)
+    assert message.startswith(f"{variable}: its value is not allowed: it must be ")
+    assert "\n" not in message
+    assert f"{value} " not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("COLLOQUY_PUBLIC_URL", "https://colloquy.example.edu:8443"),
+        ("COLLOQUY_PUBLIC_URL", "http://[::1]:8080"),
+        ("COLLOQUY_PUBLIC_URL", "http://127.0.0.1"),
+        ("ANTHROPIC_BASE_URL", "http://localhost:4000"),
+        ("ANTHROPIC_BASE_URL", "https://gateway.example.edu/v1/anthropic/"),
+        ("ANTHROPIC_BASE_URL", "https://user:p%40ss@gateway.example.edu"),
+        ("ANTHROPIC_API_KEY", "sk-ant-api03_A.b-C=="),
+        ("DATABASE_URL", "postgres://u:p@h/d"),
+        ("DATABASE_URL", "postgresql://u:p@h1:1,h2:2/d?sslmode=require"),
+        ("DATABASE_URL", "postgresql:///d?host=/run/postgresql"),
+        ("DATABASE_URL", "postgresql://u:p@%2Frun%2Fpostgresql/d"),
+        ("DATABASE_URL", "postgresql://u:p@[::1]:5432/d"),
+        ("DATABASE_URL", "postgresql://"),
+    ],
+)
+def test_urls_that_can_work_are_taken(variable: str, value: str) -> None:
+    assert value in msgspec.structs.astuple(read_settings({variable: value}))
+
+
+@pytest.mark.parametrize("variable", _VARIABLES.values())
+@pytest.mark.parametrize("added", ["\n", "\r", "\x00", "\x1b[31m", "\x85", "\u2028", "\udce9"])
+def test_no_setting_has_a_control_character_or_bytes_that_are_no_text(
+    variable: str, added: str
+) -> None:
+    """But paths, which are what the file system says."""
+    good = dict.fromkeys(_VARIABLES.values(), "1") | {
+        "COLLOQUY_PUBLIC_URL": "https://x",
+        "ANTHROPIC_BASE_URL": "https://x",
+        "COLLOQUY_CORS_ORIGINS": "https://x",
+        "DATABASE_URL": "postgresql://x/y",
+        "COLLOQUY_AUDIT_REASON": "required",
+    }
+    paths = {_VARIABLES[field] for field in PATHS}
+    if added == "\udce9" and variable in paths:
+        read_settings({variable: f"/{added}"})
+        return
+    for value in (good[variable] + added, added + good[variable], f"a{added}b"):
+        with pytest.raises(SettingsError) as refused:
+            read_settings({variable: value})
+        assert str(refused.value).startswith(f"{variable}: ")
+        assert added not in str(refused.value)
+        assert "is not allowed: it " in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [" other", "other ", "\u00a0other", " "])
+def test_a_name_has_no_blank_before_or_behind_it(value: str) -> None:
+    """Which nobody sees, and nobody's model is called so."""
+    for variable in ("COLLOQUY_MODEL", "COLLOQUY_FALLBACK_MODEL", "COLLOQUY_HOST", "DATABASE_URL"):
+        with pytest.raises(SettingsError, match=f"^{variable}: .*it begins or ends with a blank"):
+            read_settings({variable: value})
+
+
+def test_secrets_are_not_told() -> None:
+    for variable in ("ANTHROPIC_API_KEY", "COLLOQUY_LRS_AUTH", "DATABASE_URL"):
+        with pytest.raises(SettingsError) as refused:
+            read_settings({variable: "s3cret\n"})
+        assert "s3cret" not in str(refused.value)
+
+
+def test_files_and_folders_that_settings_name_must_be_there(tmp_path: Path) -> None:
+    """A file where a folder is meant, or the other way round, is not."""
+    file, folder, nothing = tmp_path / "file", tmp_path / "folder", tmp_path / "nothing"
+    file.write_text("x")
+    folder.mkdir()
+    files = ("COLLOQUY_JWT", "COLLOQUY_PRICES", "COLLOQUY_SEAL_KEY")
+    made = ("COLLOQUY_HOME", "COLLOQUY_CHECKPOINTS")
+    folders = ("COLLOQUY_PROJECTIONS", "COLLOQUY_POSTGRES_BIN", *made)
+    home = {"COLLOQUY_HOME": str(tmp_path)}
+    for variable in (*files, *folders):
+        good, wrong = (file, folder) if variable in files else (folder, file)
+        check_files(read_settings(home | {variable: str(good)}))
+        told = [(wrong, "folder")] + ([] if variable in made else [(nothing, "No such file")])
+        for path, reason in told:
+            with pytest.raises(SettingsError, match=f"^{variable}: {path}.*{reason}"):
+                check_files(read_settings(home | {variable: str(path)}))
+    check_files(read_settings(home | {"COLLOQUY_CHECKPOINTS": str(nothing)}))
+
+
+def test_programs_are_not_looked_for_where_none_is_started() -> None:
+    given = {"COLLOQUY_POSTGRES_BIN": "/nowhere", "DATABASE_URL": "postgresql://x/y"}
+    check_files(read_settings(given | {"COLLOQUY_HOME": "/nowhere"}))
+
+
 def test_the_first_of_several_wrong_ones_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^COLLOQUY_PORT: 'x'"):
         read_settings({"COLLOQUY_STALL_TIMEOUT": "y", "COLLOQUY_PORT": "x"})
@@ -157,3 +325,10 @@ def test_the_first_of_several_wrong_ones_is_named() -> None:
 def test_a_home_is_made_absolute() -> None:
     assert read_settings({"COLLOQUY_HOME": "here"}).home == Path.cwd() / "here"
     assert read_settings({"COLLOQUY_HOME": "~/x"}).home == Path.home() / "x"
+
+
+def test_other_paths_may_begin_with_ones_home_too() -> None:
+    """A file of settings is read by no shell."""
+    assert read_settings({"COLLOQUY_JWT": "~/x"}).jwt == Path.home() / "x"
+    assert read_settings({"COLLOQUY_PRICES": "~/x"}).prices == Path.home() / "x"
+    assert read_settings({"COLLOQUY_PROJECTIONS": "here"}).projections == Path("here")

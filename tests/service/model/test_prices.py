@@ -180,7 +180,7 @@ def test_a_wrong_table_is_refused_in_one_line_that_names_it(
     with pytest.raises(SettingsError) as caught:
         read_prices(file)
     message = str(caught.value)
-    assert message.startswith(f"price table {file}: ")
+    assert message.startswith(f"COLLOQUY_PRICES: {file}: ")
     assert complaint in message
     assert "\n" not in message
 
@@ -193,7 +193,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"price table .*none\.toml: No such file"):
+    with pytest.raises(SettingsError, match=r"COLLOQUY_PRICES: .*none\.toml: No such file"):
         read_prices(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="Is a directory"):
         read_prices(tmp_path)
