@@ -173,6 +173,10 @@ class SettingsError(ServiceError):
     """A setting is wrong."""
 
 
+class CannotServe(ServiceError):
+    """the service cannot be started"""
+
+
 class RosterError(ServiceError):
     """The roster file cannot be imported; `lines` say why."""
 

@@ -10,14 +10,22 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import asyncpg
 import msgspec
 import pytest
 
+from eventstore.errors import KeyRefused, PathUntrusted
 from eventstore.events import ConversationStarted, ReplyFailed
+from projections.errors import ProjectionRefused
+from service.database import DatabaseUnreachable
 from service.demo import TOKENS_FILE
 from service.embedded.postmaster import live_postmaster
+from service.errors import SettingsError
+from service.worker import AWAY, REFUSED, _tell
+from sql.errors import DatabaseUnfit
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import (
     CONVERSATIONS,
@@ -126,6 +134,133 @@ async def test_a_killed_worker_is_replaced_and_all_end_with_their_supervisor(
         assert await supervisor.stop() == 0
         assert [line["pid"] for line in supervisor.log_lines("worker_died")] == [victim]
     assert not any(exists(pid) for pid in last)
+
+
+def write_trust(file: Path, account: int) -> None:
+    """An identity provider that speaks for an account."""
+    file.write_text(
+        f'[[issuer]]\nissuer = "x"\naudience = "y"\njwks_url = "https://127.0.0.1:1/"\n'
+        f'account = {account}\nclaims = {{ user_id = "sub" }}\n'
+    )
+
+
+@pytest.fixture
+def trust(home: Path) -> Path:
+    """Where only we can write, such as a home."""
+    return home / "jwt.toml"
+
+
+async def test_what_no_worker_can_serve_with_is_told_in_one_line(
+    database_url: str, trust: Path
+) -> None:
+    """As one process tells it; none is started again."""
+    write_trust(trust, 77)
+    environment = {"DATABASE_URL": database_url, "COLLOQUY_JWT": str(trust)}
+    told = set()
+    for workers in ("1", "3"):
+        code, out, err = await colloquy(environment, "serve", "--port", "0", "--workers", workers)
+        lines = [line for line in err.splitlines() if "database_unsafe" not in line]
+        assert (code, out, len(lines)) == (1, "", 1), err
+        told.add(lines[0])
+    assert told == {"colloquy: COLLOQUY_JWT: issuer x: there is no account 77"}
+
+
+async def test_the_other_workers_go_on_until_none_can_be_started_any_more(
+    database_url: str, trust: Path
+) -> None:
+    """A file that was broken later is told of in the log, for as long as anybody serves."""
+    tokens = await demo_tokens(database_url)
+    write_trust(trust, 1)
+    environment = {"DATABASE_URL": database_url, "COLLOQUY_JWT": str(trust)}
+    async with service_process(environment, "--workers", "2") as supervisor:
+        victim, other = children_of(supervisor)
+        write_trust(trust, 77)
+        os.kill(victim, signal.SIGKILL)
+        await eventually(lambda: [d["code"] for d in deaths(supervisor)][-1:] == [REFUSED])
+        reason = deaths(supervisor)[-1]["reason"]
+        assert reason == "COLLOQUY_JWT: issuer x: there is no account 77"
+        async with client(supervisor.url, tokens, database_url) as service:
+            await service.open()
+        os.kill(other, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            assert await supervisor.process.wait() == 1
+        assert supervisor.log.rstrip("\n").splitlines()[-1] == f"colloquy: {reason}"
+
+
+def deaths(process: ServiceProcess) -> list[dict[str, Any]]:
+    return process.log_lines("worker_died")
+
+
+async def test_nobody_is_connected_any_more_once_workers_are_to_stop(database_url: str) -> None:
+    """While turns end, so that a load balancer sends new requests elsewhere at once."""
+    tokens = await demo_tokens(database_url)
+    async with FakeAnthropic() as fake:
+        environment = {"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": fake.url}
+        async with (
+            service_process(environment, "--workers", "2") as supervisor,
+            client(supervisor.url, tokens, database_url) as service,
+        ):
+            conversation = await service.open()
+            fake.script(Stall(after=1))
+            posting = asyncio.create_task(service.say(conversation["id"], "One last thing"))
+            await fake.wait_until(lambda: fake.stalled == 1)
+            assert not await is_refused(supervisor.url)
+            stopping = asyncio.create_task(supervisor.stop())
+            await eventually(lambda: is_refused(supervisor.url))
+            assert not posting.done()
+            assert not stopping.done()
+            fake.release()
+            assert (await posting)[0] == 200
+            assert await stopping == 0
+
+
+async def is_refused(url: str) -> bool:
+    """Whether nothing listens there; who is let in and waits for nobody is not refused."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    try:
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+            await reader.read(1)
+            writer.close()
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        pass  # it was let in before
+    return False
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (SettingsError("COLLOQUY_JWT: wrong"), REFUSED),
+        (KeyRefused("no key"), REFUSED),
+        (PathUntrusted("another user's"), REFUSED),
+        (DatabaseUnfit("of a newer version"), REFUSED),
+        (ProjectionRefused("no"), REFUSED),
+        (FileNotFoundError(2, "No such file", "/nowhere"), REFUSED),
+        (DatabaseUnreachable("cannot use the database"), AWAY),
+        (ConnectionRefusedError(111, "Connect call failed"), AWAY),
+        (TimeoutError(), AWAY),
+        (asyncpg.InvalidPasswordError("password authentication failed"), AWAY),
+        (asyncpg.InsufficientPrivilegeError("permission denied\nDETAIL: x"), AWAY),
+        (asyncpg.TooManyConnectionsError("too many clients"), AWAY),
+        (asyncpg.InterfaceError("closed"), AWAY),
+    ],
+)
+def test_a_worker_says_in_one_line_why_it_cannot_serve(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _tell(error)
+    assert ended.value.code == code
+    told = capsys.readouterr().out
+    assert told.strip()
+    assert told.count("\n") == 1
+
+
+def test_what_nobody_has_foreseen_is_left_to_show_itself() -> None:
+    _tell(RuntimeError("a bug"))
 
 
 async def test_workers_do_not_outlive_a_supervisor_that_is_killed(database_url: str) -> None:
