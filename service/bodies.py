@@ -8,6 +8,7 @@ from aiohttp import web
 
 from eventstore.protection import MAX_REASON
 from service.errors import BadRequest, TextTooLong, UnsupportedBody
+from service.escaping import is_blank
 from service.forms import AS_USER, FORM, body_type, parse_form, read_bytes
 
 MAX_MESSAGE = 4000
@@ -31,12 +32,14 @@ class MessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The message, byte for byte as it was sent.
 
         Raises:
-            BadRequest: It is missing, blank, or cannot be stored.
+            BadRequest: It is missing, without anything that can be seen, or cannot be stored.
             TextTooLong: It has more than `MAX_MESSAGE` characters.
         """
         if self.message is None or not self.message.strip():
             raise BadRequest("message is required")
         _check_text("message", self.message)
+        if is_blank(self.message):
+            raise BadRequest("message is required")
         return self.message
 
 
@@ -70,7 +73,7 @@ class FeedbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.feedback_message:
             return None
         _check_text("feedback_message", self.feedback_message)
-        return self.feedback_message
+        return None if is_blank(self.feedback_message) else self.feedback_message
 
 
 class ErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +88,7 @@ class ErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             BadRequest: It is missing, blank, or cannot be stored.
             TextTooLong: It has more than `MAX_REASON` characters.
         """
-        if self.reason is None or not self.reason.strip():
+        if self.reason is None or is_blank(self.reason):
             raise BadRequest("reason is required")
         return checked_reason(self.reason)
 

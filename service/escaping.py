@@ -20,6 +20,23 @@ _HIDDEN = re.compile(
 """Letters, marks and symbols that no terminal shows (Unicode's default ignorable code points and
 blanks): runs of them can hide whole sentences. Two choose how an emoji looks, and stay."""
 
+UNSEEN = (
+    r"\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff0-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+"""What nobody sees where it stands alone, as part of a regular expression of Python's or of JSON
+Schema: white space, control and format characters, and letters and marks without a shape."""
+
+_BLANK = re.compile(f"[{UNSEEN}]*")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nobody would see anything of it."""
+    return _BLANK.fullmatch(text) is not None
+
 
 def escaped(text: str) -> str:
     """Text on one line, with every character that a terminal would not show written out.

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from service.bodies import read_body, unstorable
 from service.errors import FieldErrors
+from service.escaping import is_blank
 from service.experiences import ExperienceChanges, ExperienceDraft
 
 MAX_TITLE = 255
@@ -79,10 +80,12 @@ def _reason(name: str, value: Any) -> str | None:
     """Why a field cannot have a value; None if it can."""
     if not isinstance(value, str):
         return "must be text"
-    if name in _REQUIRED and not value.strip():
+    if reason := unstorable(value):
+        return reason
+    if name in _REQUIRED and is_blank(value):
         return "is required"
     if name == "title" and len(value) > MAX_TITLE:
         return f"must be {MAX_TITLE} characters or fewer"
     if name == "workflow_state" and value not in _STATES:
         return f"must be {' or '.join(_STATES)}"
-    return unstorable(value)
+    return None

@@ -7,6 +7,7 @@ from eventstore.protection import HistoryRead, stream_of_reads
 from eventstore.records import Metadata, NewEvent
 from service.bodies import checked_reason
 from service.errors import BadRequest
+from service.escaping import is_blank
 
 MAX_WHAT = 500
 """Characters that are kept of what was asked for."""
@@ -22,7 +23,7 @@ def check_reason(reason: str | None, how: str, *, required: bool) -> str | None:
         BadRequest: It is missing where one is required, or cannot be stored.
         TextTooLong: It is too long.
     """
-    if reason and reason.strip():
+    if reason and not is_blank(reason):
         return checked_reason(reason)
     if required:
         raise BadRequest(f"a reason is required: {how}")

@@ -7,6 +7,7 @@ import msgspec
 
 from eventstore.events import Usage
 from eventstore.provider_values import Pieces
+from service.escaping import is_blank
 from service.model import errors
 from service.model.errors import Cause, ModelFailure
 
@@ -77,7 +78,7 @@ class Arrival:
         text = self.text
         if self.stop_reason == "refusal":
             raise self.failure(Cause(errors.MODEL_REFUSED, f"category {self.refusal_category}"))
-        if not text.strip():
+        if is_blank(text):
             raise self.failure(Cause(errors.MODEL_EMPTY, f"stop reason {self.stop_reason[:40]}"))
         return Reply(
             text=text,

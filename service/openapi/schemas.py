@@ -11,6 +11,7 @@ from service.answers import ConversationAnswer
 from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
 from service.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
+from service.escaping import UNSEEN
 from service.experience_bodies import MAX_TITLE, ExperienceBody
 from service.learners.records import LearnerRecord
 from service.openapi import shapes
@@ -20,7 +21,7 @@ Schema = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 _LARGEST_ID = 2**63 - 1
 _STORABLE = r"^[^\u0000]*$"
-_NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085\ufeff][^\u0000]*$"
+_NOT_BLANK = rf"^[^\u0000]*[^{UNSEEN}][^\u0000]*$"
 _TEXT: Schema = {"type": "string", "pattern": _NOT_BLANK}
 _FREE: Schema = {"type": ["string", "null"], "pattern": _STORABLE}
 _UUID: Schema = {"type": "string", "format": "uuid"}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bodies import MAX_MESSAGE, MessageBody
+from service.audit.reads import check_reason
+from service.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody
 from service.errors import BadRequest, TextTooLong
 from service.forms import parse_form
 
@@ -74,7 +75,7 @@ def test_a_key_is_a_value_or_a_group(form: str) -> None:
         parse_form(form.encode())
 
 
-@pytest.mark.parametrize("text", ["x", " x ", "x" * MAX_MESSAGE, "🌊" * MAX_MESSAGE, "\ufeff"])
+@pytest.mark.parametrize("text", ["x", " x ", "x" * MAX_MESSAGE, "🌊" * MAX_MESSAGE, "x\ufeff"])
 def test_a_message_is_taken_as_it_is(text: str) -> None:
     assert MessageBody(text).text() == text
 
@@ -85,6 +86,14 @@ def test_a_message_is_taken_as_it_is(text: str) -> None:
         (None, "message is required"),
         ("", "message is required"),
         (" \t\n\u3000", "message is required"),
+        *(
+            (text, "message is required")
+            for text in (
+                *("\u200b", "\u200d\u200d", "\ufeff", "\u2060 \u180e", "\u3164", "\u115f\u1160"),
+                *("\uffa0", "\u2800\u2800", "\u00ad", "\u034f", "\u202e", "\ufe0f", "\x07"),
+                *("\U000e0001\U000e0041", "\U000e0100", "\u17b4", "\U0001d159", "\u200b" * 4000),
+            )
+        ),
         ("a\0", "message must not contain the NUL character"),
         ("\ud800", "message must not contain lone surrogates"),
         ("a\udfffb", "message must not contain lone surrogates"),
@@ -93,6 +102,21 @@ def test_a_message_is_taken_as_it_is(text: str) -> None:
 def test_a_message_that_cannot_be_kept_is_refused(text: str | None, refusal: str) -> None:
     with pytest.raises(BadRequest, match=refusal):
         MessageBody(text).text()
+
+
+def test_words_beside_a_vote_that_nobody_would_see_are_none() -> None:
+    for text in ("", "\u200b", "\u3164 \ufeff", " \n"):
+        assert FeedbackBody(feedback_message=text).checked_text() is None
+    assert FeedbackBody(feedback_message="\u200bx").checked_text() == "\u200bx"
+
+
+def test_a_reason_that_nobody_would_see_is_none() -> None:
+    for text in ("\u200b", "\u3164", "\ufeff\u2060"):
+        with pytest.raises(BadRequest, match="reason is required"):
+            ErasureBody(reason=text).checked_reason()
+        with pytest.raises(BadRequest, match="a reason is required: say why"):
+            check_reason(text, "say why", required=True)
+        assert check_reason(text, "say why", required=False) is None
 
 
 def test_a_message_over_the_limit_is_too_long() -> None:

@@ -12,6 +12,9 @@ WHOLE = {"title": "T", "learning_objective": "O", "pedagogical_guidance": "G"}
 REQUIRED = tuple(WHOLE)
 WRONG: list[tuple[str, Any, str]] = [
     ("title", "", "is required"),
+    ("title", "\u200b\u3164", "is required"),
+    ("learning_objective", "\ufeff \n\u2060", "is required"),
+    ("pedagogical_guidance", "\u2800", "is required"),
     ("title", "x" * (MAX_TITLE + 1), f"must be {MAX_TITLE} characters or fewer"),
     ("title", 5, "must be text"),
     ("description", "a\0b", "must not contain the NUL character"),

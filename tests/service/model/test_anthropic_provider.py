@@ -11,7 +11,7 @@ import pytest
 from eventstore.events import Usage
 from service.model.anthropic_provider import PLACEHOLDER_KEY, AnthropicModel
 from service.model.arrival import Arrival, OnDelta, Reply
-from service.model.errors import LEARNER_SENTENCES, ModelFailure
+from service.model.errors import LEARNER_SENTENCES, MODEL_EMPTY, ModelFailure
 from service.model.interface import ChatMessage, Model, ReplyRequest, Scenario
 from service.model.prompts import TutorPrompt
 from tests.fake_anthropic import (
@@ -533,3 +533,13 @@ def test_every_failure_code_has_a_sentence_for_learners() -> None:
     }
     assert set(LEARNER_SENTENCES) == expected
     assert all(sentence.endswith(".") for sentence in LEARNER_SENTENCES.values())
+
+
+@pytest.mark.parametrize("text", [" \n", "\u200b", "\ufeff\u2060", "\u3164", "\u2800 \x07"])
+def test_an_answer_that_nobody_would_see_is_empty(text: str) -> None:
+    arrival = Arrival(HAIKU)
+    arrival.stop_reason = "end_turn"
+    arrival.add(text)
+    with pytest.raises(ModelFailure) as failed:
+        arrival.reply()
+    assert failed.value.code == MODEL_EMPTY
