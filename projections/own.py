@@ -223,7 +223,7 @@ def _check_name(name: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        text = read_trusted(path.absolute()).decode()
+        text = read_trusted(path.absolute()).decode("utf-8-sig")
     except PathUntrusted as error:
         raise ProjectionRefused(str(error)) from error
     except OSError as error:

@@ -1,5 +1,6 @@
 """`colloquy experience`."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import click
@@ -51,7 +52,7 @@ def import_(course_id: int, file: Path, account: int) -> None:
 
 def _read(file: Path) -> list[ExperienceDraft]:
     try:
-        drafts = _decoder.decode(file.read_bytes())
+        drafts = _decoder.decode(file.read_bytes().removeprefix(BOM_UTF8))
     except msgspec.DecodeError as error:
         raise ExperienceError(f"{file}: {str(error).replace('`', '')}") from error
     drafts = drafts if isinstance(drafts, list) else [drafts]

@@ -74,7 +74,9 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def read_trust(file: Path) -> Trust:
     """The file's content; raises `SettingsError`, whose one line says what is wrong with it."""
     try:
-        trust = msgspec.convert(tomllib.loads(read_trusted(file.absolute()).decode()), Trust)
+        trust = msgspec.convert(
+            tomllib.loads(read_trusted(file.absolute()).decode("utf-8-sig")), Trust
+        )
         _check(trust)
     except PathUntrusted as error:
         raise SettingsError(f"COLLOQUY_JWT: {error}") from error

@@ -5,7 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from projections.own import own_projections, write_start
 from service.errors import SettingsError
+from service.identity.trust import read_trust
+from service.model.prices import read_prices
 from service.setting_values import PATHS
 from service.settings import _VARIABLES, Settings, check_files, read_settings
 
@@ -310,6 +313,20 @@ def test_files_and_folders_that_settings_name_must_be_there(tmp_path: Path) -> N
             with pytest.raises(SettingsError, match=f"^{variable}: {path}.*{reason}"):
                 check_files(read_settings(home | {variable: str(path)}))
     check_files(read_settings(home | {"COLLOQUY_CHECKPOINTS": str(nothing)}))
+
+
+def test_files_that_people_write_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As some editors put one before all that they write."""
+    prices, trust = tmp_path / "prices.toml", tmp_path / "jwt.toml"
+    prices.write_text('version = "v"\nmodels = {}\n', "utf-8-sig")
+    assert read_prices(prices).version == "v"
+    issuer = 'issuer = "x"\naudience = "y"\njwks_url = "https://x"\naccount = 1\n'
+    trust.write_text(f'[[issuer]]\n{issuer}claims = {{ user_id = "sub" }}\n', "utf-8-sig")
+    assert [one.issuer for one in read_trust(trust).issuer] == ["x"]
+    write_start(tmp_path / "own", "hourly")
+    for file in (tmp_path / "own" / "hourly").iterdir():
+        file.write_text(file.read_text(), "utf-8-sig")
+    assert own_projections(tmp_path / "own")["hourly"].readable().name == "hourly"
 
 
 def test_programs_are_not_looked_for_where_none_is_started() -> None:

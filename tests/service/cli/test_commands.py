@@ -195,10 +195,13 @@ def test_a_file_that_is_not_there_is_a_usage_error(
 def test_experiences_are_imported_one_or_several(
     on_database: Run, ada: int, database_url: str, tmp_path: Path
 ) -> None:
-    """And their ids printed."""
+    """And their ids printed; some editors put a byte order mark before what they write."""
     published = EXPERIENCE | {"workflow_state": "published", "facts": "The Moon"}
-    for content, printed in ((EXPERIENCE, "1\n"), ([EXPERIENCE, published], "2\n3\n")):
-        file = file_with(tmp_path, msgspec.json.encode(content).decode())
+    for mark, content, printed in (
+        ("", EXPERIENCE, "1\n"),
+        ("\ufeff", [EXPERIENCE, published], "2\n3\n"),
+    ):
+        file = file_with(tmp_path, mark + msgspec.json.encode(content).decode())
         ended = on_database("experience", "import", "--course", 1, file)
         assert (ended.code, ended.out) == (0, printed)
     states = "SELECT array_agg(workflow_state ORDER BY experience_id) FROM read.experiences"
