@@ -15,6 +15,9 @@ from service.analytics.columnar.sheets import Sheet, open_sheet
 from service.analytics.columnar.snapshot import Day, Snapshot
 from service.analytics.columnar.tables import Column, Table
 
+_NO_ROWS = Day(None, 0, 0)
+"""What a table without rows is written as: a file which says what columns there are."""
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What to write.
@@ -86,7 +89,7 @@ class TableExport:
             ExportRefused: A file cannot be written.
         """
         columns = await self._snapshot.columns(self._table)
-        days = await self._snapshot.days(self._table, columns)
+        days = await self._snapshot.days(self._table, columns) or [_NO_ROWS]
         due = [day for day in days if self._is_due(day, self._known.get(day.date))]
         if due:
             await self._write(columns, due)
@@ -107,7 +110,7 @@ class TableExport:
     def _is_due(self, day: Day, line: FileLine | None) -> bool:
         if line is not None and self._is_of_others(line):
             return True
-        if not self._is_asked_for(day):
+        if day is not _NO_ROWS and not self._is_asked_for(day):
             return False
         return (
             self._wanted.full
@@ -140,6 +143,8 @@ class TableExport:
                 for day, rows in groupby(batch, key=itemgetter(0)):
                     filing.add(day, list(rows))
                 self._progress(self._rows + filing.rows, total)
+            if _NO_ROWS in due:
+                filing.add(_NO_ROWS.date, [])
             filing.finish()
         finally:
             filing.abandon()

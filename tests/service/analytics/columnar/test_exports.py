@@ -3,9 +3,11 @@
 import asyncio
 import fcntl
 import os
+from datetime import date
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet
 import pytest
 
 from eventstore.connections import Connection
@@ -16,12 +18,12 @@ from service.analytics.columnar.checking import check_folder
 from service.analytics.columnar.folder import NO_DATE
 from service.analytics.columnar.manifest import MANIFEST, Manifest
 from service.analytics.columnar.snapshot import Snapshot, TablesReplaced
-from service.analytics.columnar.tables import choose, list_tables
+from service.analytics.columnar.tables import choose, list_columns, list_tables
 from service.errors import ExportBehind, ExportRefused, UnknownTable
 from tests.eventstore.building import Learner, add_account, append_steps
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
-from tests.service.analytics.columnar.taking import TABLES, rows_of, take
+from tests.service.analytics.columnar.taking import FORMATS, TABLES, rows_of, take
 
 OWN = Definition(
     name="shares",
@@ -94,6 +96,40 @@ async def test_a_table_of_users_own_goes_along(
     assert (line.date, line.rows) == (None, 2)
     assert f"date={NO_DATE}" in line.path
     assert rows_of(out, "shares", "share, tags")[0] == ("0.1", '{"a,b",c}')
+
+
+async def test_a_table_without_rows_is_a_file_that_says_what_columns_there_are(
+    log_parts: Parts, analysis: Analysis, owner: Connection, database_url: str, out: Path
+) -> None:
+    """So that a reader finds each table from the first day on; with its rows that file goes."""
+    await add_account(owner, 2)
+    for format_ in FORMATS:
+        for since in (None, 0, date(2031, 3, 1)):
+            folder = out / f"{format_}-{since}"
+            taken = await take(database_url, folder, format_, since=since)
+            assert set(taken.files.values()) == {1}
+            assert set(taken.files) == {(name, number) for name in TABLES for number in (1, 2)}
+            assert not (await take(database_url, folder, format_, since=since)).files
+            assert check_folder(folder, silent).problems == []
+    for table in TABLES:
+        names = [column.name for column in await list_columns(owner, table)]
+        empty = f"{table}/account=1/date={NO_DATE}/{table}"
+        schema = pyarrow.parquet.read_schema(out / "parquet-None" / f"{empty}.parquet")
+        assert schema.names == names
+        header = (out / "csv-None" / f"{empty}.csv").read_text()
+        assert header.replace('"', "").strip().split(",") == names
+        assert (out / "ndjson-None" / f"{empty}.ndjson").read_bytes() == b""
+        assert rows_of(out / "parquet-None", table, "count(*), count(account_id)") == [(0, 0)]
+    ada = Learner()
+    await append_steps(log_parts[0], [ada.asks_to_open(), ada.opens()])
+    await analysis.sees("turn_facts", "turn_id")
+    folder = out / "parquet-None"
+    assert ("turn_facts", 1) in (await take(database_url, folder)).files
+    assert NO_DATE not in str(Manifest(folder).days("turn_facts", 1).values())
+    assert not list((folder / "turn_facts" / "account=1").glob(f"date={NO_DATE}/*"))
+    assert list((folder / "turn_facts" / "account=2").glob(f"date={NO_DATE}/*"))
+    assert rows_of(folder, "turn_facts", "count(*)") == [(1,)]
+    assert check_folder(folder, silent).problems == []
 
 
 async def test_a_table_that_was_replaced_since_it_was_listed_is_not_read(
