@@ -28,7 +28,8 @@ _LENGTH = struct.Struct("!i")
 async def copy_rows(connection: Connection, statement: str, *args: Any, take: Take) -> None:
     """Hands on all rows of a statement with the columns of `Row`, some at a time, in order.
 
-    The server waits while `take` works, so that memory stays flat.
+    The server waits while `take` works, so that memory stays flat. Whatever fails here ends the
+    connection.
 
     Args:
         take: Gets the next rows.
@@ -42,9 +43,15 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
         if some := rows.decode(chunk):
             await take(some)
 
-    await connection.copy_from_query(
-        statement, *args, output=arrived, format="binary", timeout=FOR_EVER
-    )
+    try:
+        await connection.copy_from_query(
+            statement, *args, output=arrived, format="binary", timeout=FOR_EVER
+        )
+    except BaseException:
+        # The server goes on sending, for which a rollback or a close would wait until it times
+        # out, and then say so in place of what went wrong.
+        connection.terminate()
+        raise
 
 
 class _Rows:

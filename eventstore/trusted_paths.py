@@ -104,7 +104,8 @@ def check_output(path: Path) -> None:
     if os.geteuid() != 0:
         return
     path = path.absolute()
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # there is no way to it, as whoever writes it will hear, too
+        _refuse_circle(path)
         for step in _steps(path):
             if step.last:
                 _check_owner(path, step)

@@ -99,8 +99,13 @@ async def verify_log(
     work = _Work(connection, account_id, trusted, progress)
     # The files first: whatever they have by now is in any later snapshot of the database.
     work.read_files()
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
+    snapshot = connection.transaction(isolation="repeatable_read", readonly=True)
+    await snapshot.start()
+    try:
         return await work.verify()
+    finally:
+        if not connection.is_closed():
+            await snapshot.rollback()
 
 
 class _Work:

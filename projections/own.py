@@ -118,7 +118,7 @@ def write_start(folder: Path | None, name: str) -> list[Path]:
     except FileExistsError as error:
         raise FilesExist(f"{error.filename} is there already") from error
     except OSError as error:
-        raise ProjectionRefused(f"{error.filename}: {error.strerror}") from error
+        raise ProjectionRefused(f"{error.filename or target}: {error.strerror}") from error
 
 
 def _write(path: Path, text: str) -> Path:

@@ -1,5 +1,6 @@
 """What can go wrong in the service. The docstring is the message that a client gets."""
 
+import errno
 from collections.abc import Sequence
 
 from eventstore.records import RecordedEvent
@@ -207,6 +208,14 @@ class UnknownUser(ServiceError):
 
 class UnknownTable(ServiceError):
     """there is no such table for analysts"""
+
+
+class OutputLost(ServiceError):
+    """Standard output cannot be written; `gone`: who read it has left, as `head` does."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"standard output: {cause.strerror}")
+        self.gone = cause.errno == errno.EPIPE
 
 
 class ExportRefused(ServiceError):

@@ -10,6 +10,7 @@ from eventstore.trusted_paths import check_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.records import Batch
 from service.analytics.resuming import Checkpoint
+from service.errors import OutputLost
 from service.escaping import escaped_json
 
 
@@ -84,6 +85,7 @@ class RecordFile:
 
         Raises:
             ExportFileUnfit: It cannot be written.
+            OutputLost: It is standard output, and that cannot be written.
         """
         try:
             lines = (escaped_json(record.line) + b"\n" for record in batch.records)
@@ -92,7 +94,9 @@ class RecordFile:
             if self.path is not None:
                 os.fsync(self._out.fileno())
         except OSError as error:
-            raise ExportFileUnfit(f"{self.path or 'standard output'}: {error.strerror}") from error
+            if self.path is None:
+                raise OutputLost(error) from error
+            raise ExportFileUnfit(f"{self.path}: {error.strerror}") from error
         return len(batch.records)
 
     @property

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -13,6 +13,7 @@ import msgspec
 
 from eventstore.trusted_paths import make_output_folder
 from service.errors import ServiceError
+from service.file_work import reason_of, sync, writing
 
 GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
 """Files that an export adds to as it goes."""
@@ -87,7 +88,7 @@ class Bundle:
             self._refuse_others()
             lock = os.open(self.folder, os.O_RDONLY)
         except OSError as error:
-            raise BundleRefused(f"cannot write to {self.folder}: {error.strerror}") from error
+            raise BundleRefused(f"cannot write to {self.folder}: {reason_of(error)}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield self
@@ -95,7 +96,8 @@ class Bundle:
             raise BundleRefused(f"another export is writing to {self.folder}") from error
         finally:
             for file in self._files:
-                file.close()
+                with suppress(OSError):  # what found no room was told of when it was written
+                    file.close()
             os.close(lock)
 
     def state(self) -> State | None:
@@ -107,20 +109,30 @@ class Bundle:
             return msgspec.json.decode(path.read_bytes(), type=State)
         except msgspec.DecodeError as error:
             raise BundleRefused(f"{path} is of another version: remove {self.folder}") from error
+        except OSError as error:
+            raise BundleRefused(f"cannot read {path}: {reason_of(error)}") from error
 
-    def resume(self, reached: Reached) -> tuple[IO[bytes], ...]:
-        """The growing files, as they were at that state."""
+    def resume(self, reached: Reached) -> None:
+        """Opens the growing files, as they were at that state."""
         for name, length in zip(GROWING, reached.lengths, strict=True):
-            file = (self.folder / name).open("ab")
-            file.truncate(length)
-            self._files.append(file)
-        return tuple(self._files)
+            with self._writing(name):
+                file = (self.folder / name).open("ab")
+                self._files.append(file)
+                file.truncate(length)
+
+    def add(self, *contents: bytes) -> None:
+        """Adds to each of the growing files, in their order.
+
+        Raises:
+            BundleRefused: One cannot be written.
+        """
+        for name, file, content in zip(GROWING, self._files, contents, strict=True):
+            with self._writing(name):
+                file.write(content)
 
     def keep(self, state: State) -> None:
         """From here an export that is interrupted goes on."""
-        for file in self._files:
-            file.flush()
-            os.fsync(file.fileno())
+        self._flush()
         self._replace(_STATE, _DRAFTS[0], msgspec.json.encode(state))
 
     def lengths(self) -> tuple[int, ...]:
@@ -129,20 +141,20 @@ class Bundle:
 
     def write(self, name: str, content: bytes) -> None:
         """One of the other files, as a whole."""
-        with (self.folder / name).open("wb") as file:
+        with self._writing(name), (self.folder / name).open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Writes the manifest, with which the bundle is whole."""
-        for file in self._files:
-            file.flush()
-            os.fsync(file.fileno())
-        manifest = {**facts, "files": {name: _fact(self.folder / name) for name in FILES}}
+        self._flush()
+        with self._writing(MANIFEST):
+            manifest = {**facts, "files": {name: _fact(self.folder / name) for name in FILES}}
         digest = hashlib.sha256(_dump(manifest)).hexdigest()
         self._replace(MANIFEST, _DRAFTS[1], _dump({**manifest, "digest": digest}))
-        (self.folder / _STATE).unlink(missing_ok=True)
+        with self._writing(_STATE):
+            (self.folder / _STATE).unlink(missing_ok=True)
 
     def _refuse_others(self) -> None:
         there = {path.name for path in self.folder.iterdir()}
@@ -153,12 +165,18 @@ class Bundle:
 
     def _replace(self, name: str, draft: str, content: bytes) -> None:
         self.write(draft, content)
-        (self.folder / draft).replace(self.folder / name)
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with self._writing(name):
+            (self.folder / draft).replace(self.folder / name)
+            sync(self.folder)
+
+    def _flush(self) -> None:
+        for name, file in zip(GROWING, self._files, strict=True):
+            with self._writing(name):
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        return writing(self.folder / name, BundleRefused)
 
 
 def _dump(manifest: Mapping[str, Any]) -> bytes:

@@ -188,7 +188,7 @@ class _Export:
         self._position = state.reached.position
         self._events, self._texts = state.reached.events, state.reached.texts
         self._encoder = msgspec.json.Encoder()
-        self._files = bundle.resume(state.reached)
+        bundle.resume(state.reached)
         bundle.keep(state)
 
     async def run(self, connection: Connection) -> None:
@@ -244,10 +244,9 @@ class _Export:
 
     async def _take(self, rows: Sequence[Row]) -> None:
         await self._cover(rows, 0)
-        events, texts, _ = self._files
-        events.write(b"".join([row[1] + b"\n" for row in rows]))
+        lines = [row[1] + b"\n" for row in rows]
         written = [self._text(row) for row in rows if row[2] is not None]
-        texts.write(b"".join(written))
+        self._bundle.add(b"".join(lines), b"".join(written), b"")
         self._events += len(rows)
         self._texts += len(written)
         self._position = rows[-1][0]
@@ -273,7 +272,8 @@ class _Export:
             self._tree.push(0, leaf_hash(row[1]))
         for node in gaps[-1]:
             self._tree.push(node[0], hashes[node])
-        self._files[2].write(b"".join([hashes[node].hex().encode() + b"\n" for node in nodes]))
+        proof = [hashes[node].hex().encode() + b"\n" for node in nodes]
+        self._bundle.add(b"", b"", b"".join(proof))
 
     def _text(self, row: Row) -> bytes:
         position, _, salt, text, _ = row

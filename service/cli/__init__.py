@@ -6,7 +6,15 @@ from typing import Any, NoReturn
 
 import click
 
-from service.cli.terminal import show_fault, warn, warn_of_usage
+from service.cli.parameters import take_text_only
+from service.cli.terminal import (
+    leave_quietly,
+    open_standard_streams,
+    show_fault,
+    warn,
+    warn_of_usage,
+)
+from service.errors import OutputLost
 
 COMMANDS = {
     "account": ("accounts", "Institutions, and what their identity providers call their users."),
@@ -52,6 +60,7 @@ class _Commands(click.Group):
             return None
         module = import_module(f"service.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        take_text_only(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -87,24 +96,20 @@ def colloquy() -> None:
 
 def main() -> None:
     """Runs the command; a foreseen error is one line on standard error and exit code 1."""
-    from service.cli.foreseen import FORESEEN, LOST, NO_ROOM, why_lost
-    from service.errors import RosterError
-
     sys.excepthook = show_fault
+    open_standard_streams()
     try:
         colloquy()
-    except FORESEEN as error:
-        _give_up(*(error.lines if isinstance(error, RosterError) else [str(error)]))
-    except LOST as error:
-        if not (why := why_lost(error)):
+    except OutputLost as error:
+        if error.gone:
+            leave_quietly()
+        _give_up(str(error))
+    except Exception as error:
+        from service.cli.foreseen import explanation
+
+        if not (lines := explanation(error)):
             raise
-        _give_up(why)
-    except TimeoutError:
-        _give_up("the database did not answer in time: is something locked in it?")
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        _give_up(f"{error.filename or 'standard output'}: {error.strerror}")
+        _give_up(*lines)
 
 
 def _give_up(why: str, *more: str) -> NoReturn:

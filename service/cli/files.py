@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eventstore.trusted_paths import check_output
 from service.errors import ServiceError
+from service.file_work import reason_of
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
@@ -26,7 +27,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
-        target = path.resolve()
+        target = Path(os.path.realpath(path))  # of links in a circle, too
         draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.draft")
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
@@ -37,4 +38,4 @@ def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
-        raise ServiceError(f"{path}: {error.strerror}") from error
+        raise ServiceError(f"{path}: {reason_of(error)}") from error

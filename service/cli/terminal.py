@@ -4,14 +4,18 @@ Whatever is told takes one line, and nothing in it is obeyed by a terminal or st
 own, whoever wrote it (see `service.escaping`).
 """
 
+import json
+import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
-from typing import TextIO, TypeVar
+from typing import NoReturn, TextIO, TypeVar
 
 import click
 import msgspec
 
+from service.errors import OutputLost, ServiceError
 from service.escaping import escaped, escaped_json, traceback_lines
 
 _CLEAR = "\x1b[H\x1b[2J"
@@ -27,7 +31,7 @@ def tell(line: object = "") -> None:
 
 def tell_json(value: object) -> None:
     """Writes a value as a line of JSON to standard output."""
-    click.echo(escaped_json(_encoder.encode(value)))
+    _write(sys.stdout, escaped_json(_encoded(value)) + b"\n")
 
 
 def tell_either(value: T, words: Callable[[T], str], *, as_json: bool) -> None:
@@ -49,9 +53,21 @@ def ask_for_enter() -> None:
     sys.stdin.readline()
 
 
+def confirm(question: str) -> None:
+    """Asks on a terminal, and ends the command at any answer but yes.
+
+    Raises:
+        ServiceError: There is no terminal to ask.
+    """
+    if not sys.stdin.isatty():
+        raise ServiceError("nobody is there to ask: give --yes to do it without")
+    click.confirm(question, abort=True, err=True)
+
+
 def warn(line: object) -> None:
-    """Writes a line to standard error."""
-    _write(sys.stderr, f"{_fit(sys.stderr, line)}\n")
+    """Writes a line to standard error, where that can be written."""
+    with suppress(OSError):
+        click.echo(f"{_fit(sys.stderr, line)}\n", nl=False, file=sys.stderr)
 
 
 def warn_of_usage(error: click.ClickException) -> None:
@@ -75,11 +91,40 @@ def show_fault(
         warn(line)
 
 
+def open_standard_streams() -> None:
+    """Opens those that were closed, lest a connection gets their number, and our lines."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
+
+
+def leave_quietly() -> NoReturn:
+    """Ends the command when nobody reads its output any more, as `head` leaves it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end
+    sys.exit(1)
+
+
 def _fit(stream: TextIO, line: object) -> str:
     """A line as the stream can show it, which need not be in UTF-8."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return escaped(str(line)).encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _write(stream: TextIO, text: str) -> None:
-    click.echo(text, nl=False, file=stream)
+def _encoded(value: object) -> bytes:
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:  # the name of a file that is not in UTF-8
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
+
+
+def _write(stream: TextIO, text: str | bytes) -> None:
+    """Raises OutputLost where the stream cannot be written."""
+    try:
+        click.echo(text, nl=False, file=stream)
+    except OSError as error:
+        raise OutputLost(error) from error

@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Self, get_args
@@ -13,8 +13,10 @@ from urllib.parse import quote
 import msgspec
 
 from eventstore.trusted_paths import make_output_folder
+from service import file_work
 from service.analytics.columnar.manifest import MANIFEST, FileLine, Format, Manifest
 from service.errors import ExportRefused
+from service.file_work import reason_of, sync
 
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 """What readers of folders named `key=value` take for null."""
@@ -127,7 +129,7 @@ def refuse_others(path: Path) -> None:
     try:
         there = {entry.name for entry in path.iterdir()}
     except OSError as error:
-        raise ExportRefused(f"cannot read {path}: {error.strerror}") from error
+        raise ExportRefused(f"cannot read {path}: {reason_of(error)}") from error
     if there and MANIFEST not in there:
         raise ExportRefused(f"{path} holds something else than an export: it has no {MANIFEST}")
 
@@ -145,19 +147,6 @@ def digest(path: Path) -> Digest:
         return Digest(file.tell(), sha256)
 
 
-def sync(path: Path) -> None:
-    """Waits until a file, or what a folder lists, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Says which path cannot be written, and why."""
-    try:
-        yield
-    except OSError as error:
-        raise ExportRefused(f"cannot write {path}: {error.strerror or error}") from error
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Says which path cannot be written, and why, in an `ExportRefused`."""
+    return file_work.writing(path, ExportRefused)

@@ -1,0 +1,37 @@
+"""Work on files, whose faults are told as such: never as faults of the database."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.errors import ServiceError
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, in its own words."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+@contextmanager
+def writing(path: Path, refusal: type[ServiceError]) -> Iterator[None]:
+    """Says which path cannot be written, and why. Nothing but work on files goes into it.
+
+    Raises:
+        ServiceError: Of the class given, whose one argument is the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise refusal(f"cannot write {path}: {reason_of(error)}") from error
+    except UnicodeEncodeError as error:
+        raise refusal(f"cannot write {path}: its name is not UTF-8") from error
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or what a folder lists, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
