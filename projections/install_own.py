@@ -88,6 +88,13 @@ async def check_version(connection: Connection, definition: Definition) -> bool:
     return True
 
 
+async def check_installed(connection: Connection, name: str) -> None:
+    """Raises NotInstalled where no projection is called so, or it is Colloquy's."""
+    rows = await connection.fetch(query("list_generations"))
+    if not any(row["name"] == name and row["confined"] for row in rows):
+        raise NotInstalled(f"the database has no projection {name} of your own")
+
+
 async def drop_own(connection: Connection, name: str) -> None:
     """Removes a projection of the users' own, its tables and views.
 
@@ -95,10 +102,7 @@ async def drop_own(connection: Connection, name: str) -> None:
         NotInstalled: There is none of this name, or it is Colloquy's.
         RebuildUnderWay, SwapTimedOut: It is left as it was.
     """
-    rows = await connection.fetch(query("list_generations"))
-    mine = [row for row in rows if row["name"] == name and row["confined"]]
-    if not mine:
-        raise NotInstalled(f"the database has no projection {name} of your own")
+    await check_installed(connection, name)
 
     async def drop() -> None:
         async with briefly(connection):

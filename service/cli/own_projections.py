@@ -4,12 +4,13 @@ import os
 
 import click
 
+from eventstore.connections import Connection
 from projections.errors import ProjectionError
-from projections.install_own import check_version, drop_own
+from projections.install_own import check_installed, check_version, drop_own
 from projections.own import OwnProjection, find_own, own_projections, write_start
 from projections.trying import Tried, try_out
 from service.cli.session import owner, with_connection, with_database
-from service.cli.terminal import tell, warn
+from service.cli.terminal import confirm, tell, warn
 from service.database import Database
 from service.settings import Settings, read_settings
 
@@ -58,9 +59,20 @@ def check(name: str | None, everything: bool) -> None:
 
 @click.command()
 @click.argument("name")
-def drop(name: str) -> None:
-    """Remove a projection of your own from the database, with its tables; its files stay."""
-    with_connection(lambda connection: drop_own(connection, name))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(name: str, yes: bool) -> None:
+    """Remove a projection of your own from the database, with its tables; its files stay.
+
+    Asks first; where there is no terminal to ask, only with --yes.
+    """
+
+    async def work(connection: Connection) -> None:
+        await check_installed(connection, name)
+        if not yes:
+            confirm(f"This deletes {name} with all rows of its tables. Go on?")
+        await drop_own(connection, name)
+
+    with_connection(work)
     tell(f"{name} is dropped")
 
 

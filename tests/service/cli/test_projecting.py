@@ -75,7 +75,9 @@ def test_a_projection_of_ones_own_is_begun_checked_installed_and_dropped(
     assert ask(database_url, GENERATION) == 2
     assert own("projections", "diff", NAME).code == 0
     assert own("projections", "pause", NAME).out == "hourly is paused\n"
-    assert own("projections", "drop", NAME).out == "hourly is dropped\n"
+    assert "give --yes" in refused(own("projections", "drop", NAME))
+    assert NAME in own("projections", "status").out
+    assert own("projections", "drop", NAME, "--yes").out == "hourly is dropped\n"
     assert ask(database_url, "SELECT to_regclass('analytics.hourly')") is None
     assert ask(database_url, "SELECT count(*) FROM projection_pauses") == 0
     assert (tmp_path / NAME / "tables.sql").exists()
