@@ -17,10 +17,16 @@ from projections.install_own import install_own
 from projections.ranges import Progress, silent
 from service.embedded import EmbeddedPostgres
 from service.errors import SettingsError
+from service.file_work import reason_of
 from service.settings import Settings
 from sql.errors import DatabaseUnfit, SchemaBehind
 from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
 from sql.rights import check_roles, missing_rights, restore_rights
+
+_NONE_HERE = (
+    "there is no database in {home}: `colloquy serve` or `colloquy migrate` makes one there; or "
+    "set COLLOQUY_HOME to the home of the service, or DATABASE_URL"
+)
 
 log = structlog.get_logger("colloquy")
 
@@ -36,37 +42,54 @@ class DatabaseUnreachable(DatabaseUnfit):
     """The database does not answer."""
 
 
+class DatabaseMissing(DatabaseUnfit):
+    """There is no database yet."""
+
+
 @contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
+def open_database(settings: Settings, *, make: bool = False) -> Iterator[Database]:
     """The database, running for as long as the context lasts.
 
+    Args:
+        make: Make an embedded one where there is none yet.
+
     Raises:
-        SettingsError: Another user could have prepared the home; it cannot be made.
+        DatabaseMissing: There is none, and none is to be made.
+        SettingsError: Another user could have prepared the home; it cannot be made or written.
         EmbeddedPostgresError, PathUntrusted: Why there is no embedded server.
     """
-    _check_home(settings)
+    _check_home(settings, make=make and not settings.database_url)
     if settings.database_url:
         yield Database(settings.database_url, None)
         return
     server = EmbeddedPostgres(
         settings.home, keep=settings.keep_postgres, binaries=settings.postgres_bin
     )
-    with server as url:
+    try:
+        if not make and not (settings.home.is_dir() and server.has_data):
+            raise DatabaseMissing(_NONE_HERE.format(home=settings.home))
+        url = server.acquire()
+    except OSError as error:
+        where = error.filename or settings.home
+        raise SettingsError(f"COLLOQUY_HOME: {where}: {reason_of(error)}") from error
+    try:
         yield Database(url, server)
+    finally:
+        server.release()
 
 
-def _check_home(settings: Settings) -> None:
-    """Makes the home where it is needed; one that is there must be ours."""
+def _check_home(settings: Settings, *, make: bool) -> None:
+    """Makes the home where it is to be made; one that is there must be ours."""
     home = settings.home
     try:
-        if not settings.database_url:
+        if make:
             make_trusted_folder(home, 0o711)
         elif os.path.exists(home):  # noqa: PTH110 - False, too, where we must not look
             check_trusted(home)
     except PathUntrusted as error:
         raise SettingsError(f"COLLOQUY_HOME: {error}") from error
     except OSError as error:
-        raise SettingsError(f"COLLOQUY_HOME: {home}: {error.strerror}") from error
+        raise SettingsError(f"COLLOQUY_HOME: {home}: {reason_of(error)}") from error
 
 
 async def connect_owner(url: str) -> Connection:

@@ -26,11 +26,12 @@ log = structlog.get_logger("colloquy")
 def migrate() -> None:
     """Bring the schema and the projections up to date.
 
-    `colloquy serve` does this too; run it alone to decide when.
+    `colloquy serve` does this too; run it alone to decide when. These two make the embedded
+    database where COLLOQUY_HOME has none; no other command does.
     """
     configure_logging()
     settings = read_settings(os.environ)
-    with open_database(settings) as database:
+    with open_database(settings, make=True) as database:
         done = run(_migrate(settings, database))
     for name in done:
         tell(name)

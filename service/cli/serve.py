@@ -57,7 +57,10 @@ def serve(demo: bool, host: str | None, port: int | None, workers: int) -> None:
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = msgspec.structs.replace(settings, **given)
     check_files(settings)
-    with listen(settings.host, settings.port) as sock, open_database(settings) as database:
+    with (
+        listen(settings.host, settings.port) as sock,
+        open_database(settings, make=True) as database,
+    ):
         sock.setblocking(False)
         run(_serve(settings, database, sock, Wishes(demo, workers)))
 

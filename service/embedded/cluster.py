@@ -65,6 +65,11 @@ class EmbeddedPostgres:
         """The real path of the data folder."""
         return data_folder(self._home)
 
+    @property
+    def has_data(self) -> bool:
+        """Whether this home has data; `acquire` makes some where there is none."""
+        return made_by(self.data) is not None and not self._is_of_a_former_home()
+
     @cached_property
     def binaries(self) -> Path:
         """The folder of the programs in use, `psql` among them."""
@@ -152,18 +157,28 @@ class EmbeddedPostgres:
         return Programs(self.binaries, account, self._home / "postgres.log")
 
     def _initialised_server(self) -> Server:
-        data, link = self.data, self._home / "postgres"
-        is_elsewhere = data.parent != self._home and not link.is_symlink()
-        if is_elsewhere and not self._password.exists():
+        data = self.data
+        if self._is_of_a_former_home():
             self._set_aside(data)
         programs = self._programs()
         if made_by(data) is None:
             create_data(data, programs, kept_password(self._password), self._options)
         elif not self._password.exists():
             raise PasswordMissing(f"({self._password})")
-        if is_elsewhere:
-            link.symlink_to(data)
+        if self._is_elsewhere():
+            self._link.symlink_to(data)
         return self._server()
+
+    @property
+    def _link(self) -> Path:
+        return self._home / "postgres"
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the data is not in the home, and nothing there leads to it yet."""
+        return self.data.parent != self._home and not self._link.is_symlink()
+
+    def _is_of_a_former_home(self) -> bool:
+        return self._is_elsewhere() and not self._password.exists()
 
     def _set_aside(self, data: Path) -> None:
         """Make room for a home that was deleted and made anew while its data was elsewhere."""

@@ -142,6 +142,8 @@ async def test_a_home_of_another_major_version_is_refused_with_one_line(
 @with_debian_15
 async def test_the_folder_of_a_postgresql_can_be_named(home: Path) -> None:
     environment = {"COLLOQUY_HOME": str(home), "COLLOQUY_POSTGRES_BIN": str(DEBIAN_15)}
+    code, _, err = await colloquy(environment, "migrate")
+    assert code == 0, err
     code, out, err = await colloquy(environment, "doctor")
     assert f"started by {DEBIAN_15}\n" in out, err
     environment["COLLOQUY_POSTGRES_BIN"] = str(home / "none")
