@@ -32,19 +32,21 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True):
 def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
     """The rows of a CSV file with the columns of `COLUMNS`, in any order.
 
-    `student` is another word for the role `learner`; case and outer spaces do not matter.
+    `student` is another word for the role `learner`; case and outer spaces do not matter. A row
+    that says again what one has said counts once.
 
     Raises:
-        RosterError: Something is wrong; the message names each bad line.
+        RosterError: Something is wrong, or two rows contradict each other: which of them counts
+            is not for us to guess. The message names each bad line.
     """
     reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
-    rows: list[Enrollment] = []
+    rows = _Rows()
     wrong: list[str] = []
     try:
         _check_columns(reader.fieldnames)
         for row in reader:
             try:
-                rows.append(_enrollment(row))
+                rows.add(_enrollment(row), reader.line_num)
             except (ValueError, msgspec.ValidationError) as error:
                 wrong.append(f"line {reader.line_num}: {_reason(error)}")
     except csv.Error as error:
@@ -55,7 +57,33 @@ def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
     if wrong:
         more = [f"… and {len(wrong) - _SHOWN_ERRORS} more"] if len(wrong) > _SHOWN_ERRORS else []
         raise RosterError("nothing is imported", *wrong[:_SHOWN_ERRORS], *more)
-    return rows
+    return rows.enrollments
+
+
+class _Rows:
+    """Enrollments that do not contradict each other, with the lines that they stand in."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[int, int], tuple[Enrollment, int]] = {}
+        self._names: dict[int, tuple[str, int]] = {}
+
+    def add(self, row: Enrollment, line: int) -> None:
+        """Raises a ValueError where an earlier row says something else."""
+        name, there = self._names.setdefault(row.user_id, (row.name, line))
+        if name != row.name:
+            raise ValueError(f"line {there} calls user {row.user_id} {name!r}, not {row.name!r}")
+        place = (row.course_id, row.user_id)
+        known, there = self._places.setdefault(place, (row, line))
+        if known != row:
+            raise ValueError(
+                f"line {there} has user {row.user_id} in course {row.course_id} as "
+                f"{known.role}, {known.status}, not as {row.role}, {row.status}"
+            )
+
+    @property
+    def enrollments(self) -> list[Enrollment]:
+        """In the order of the file."""
+        return [row for row, _ in self._places.values()]
 
 
 async def import_roster(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from eventstore.wording import counted
 from service.cli.session import in_account, with_account
 from service.cli.terminal import tell
 from service.roster import import_roster, parse_roster
@@ -22,10 +23,11 @@ def import_(file: Path, account: int) -> None:
 
     Columns: course_id,user_id,name,role,status. Roles: learner (or student), observer, teacher,
     ta, designer. Statuses: active, invited, inactive, completed, deleted; only active counts.
-    A bad row names its line, and then nothing is imported.
+    A bad row names its line, and so does one that contradicts another, which has the same user
+    under another name, or in the same course as something else; then nothing is imported.
     """
     with file.open(encoding="utf-8-sig", newline="") as lines:
         rows = parse_roster(lines)
     with_account(account, lambda c: import_roster(c, account, rows))
     courses = len({row.course_id for row in rows})
-    tell(f"imported {len(rows)} enrollments in {courses} courses")
+    tell(f"imported {counted(len(rows), 'enrollment')} in {counted(courses, 'course')}")

@@ -100,6 +100,32 @@ def test_an_empty_file_is_refused() -> None:
         parse_roster([])
 
 
+def test_a_row_that_is_said_twice_counts_once() -> None:
+    """As a user of two sections of one course is exported; blanks and case make no difference."""
+    again = "1, 5 ,Ada ,Student,ACTIVE"
+    assert parse_roster(lines("1,5,Ada,learner,active", again)) == [enrollment()]
+    other = enrollment(course=2, role="ta")
+    assert parse_roster(lines("1,5,Ada,learner,active", "2,5,Ada,ta,active")) == [
+        enrollment(),
+        other,
+    ]
+
+
+def test_rows_that_contradict_each_other_are_named_with_both_lines() -> None:
+    """Which of them counts nobody can know: the last one used to, without a word."""
+    assert reasons(
+        "1,5,Ada,learner,active",
+        "1,5,Ada,teacher,active",
+        "1,5,Ada,learner,deleted",
+        "2,5,Adele,learner,active",
+        "2,6,Bo,learner,active",
+    ) == [
+        "line 3: line 2 has user 5 in course 1 as learner, active, not as teacher, active",
+        "line 4: line 2 has user 5 in course 1 as learner, active, not as learner, deleted",
+        "line 5: line 2 calls user 5 'Ada', not 'Adele'",
+    ]
+
+
 async def test_an_import_adds_and_changes_and_removes_nothing(owner: Connection) -> None:
     await import_roster(owner, 1, [enrollment(), enrollment(6, "Grace")])
     await import_roster(owner, 1, [enrollment(name="Ada L.", role="ta"), enrollment(course=2)])

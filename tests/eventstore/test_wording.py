@@ -1,0 +1,38 @@
+"""Numbers and times in the lines that commands print."""
+
+import pytest
+
+from eventstore.wording import age, counted
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "told"),
+    [
+        (0, "event", "0 events"),
+        (1, "event", "1 event"),
+        (2, "event", "2 events"),
+        (1, "working token", "1 working token"),
+        (3, "working token", "3 working tokens"),
+        (0, "identity", "0 identities"),
+    ],
+)
+def test_what_is_counted_is_in_the_plural_unless_it_is_one(
+    number: int, what: str, told: str
+) -> None:
+    assert counted(number, what) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (-3.0, "0.0 s"),
+        (0.04, "0.0 s"),
+        (59.96, "60.0 s"),
+        (150.0, "2 minutes"),
+        (7_199.0, "119 minutes"),
+        (7_200.0, "2 hours"),
+        (27_014_861.0, "312 days"),
+    ],
+)
+def test_a_time_is_told_in_the_unit_in_which_people_think(seconds: float, told: str) -> None:
+    assert age(seconds) == told
