@@ -116,26 +116,32 @@ class Asker:
     async def _ask_model(self, name: str, question: _Question[T]) -> tuple[T, Reply]:
         waited = 0.0
         number = 1
+        before: ModelFailure | None = None
         while True:
             arrival = question.effort.begin(name, round(waited * 1000))
-            permit = self._admit(name, arrival, question.effort)
+            permit = self._admit(name, arrival, question.effort, before)
             try:
                 return await self._attempt(arrival, permit, question)
             except ModelFailure as failure:
                 due = self._retry_at(name, number, failure, question)
                 if due is None:
                     raise
+                before = failure
                 waited = await self._wait_until(due)
                 if self._clock() >= question.deadline:  # a sleep may end late
                     raise
             number += 1
 
-    def _admit(self, name: str, arrival: Arrival, effort: Effort) -> Permit:
+    def _admit(
+        self, name: str, arrival: Arrival, effort: Effort, before: ModelFailure | None
+    ) -> Permit:
+        """Leave to ask; a circuit that opened meanwhile does not hide how the model failed us."""
         permit = self._breaker(name).admit()
         if isinstance(permit, Permit):
             return permit
         effort.end(CIRCUIT_OPEN)
-        raise arrival.failure(Cause(errors.MODEL_UNAVAILABLE, "circuit open", permit))
+        code = before.code if before else errors.MODEL_UNAVAILABLE
+        raise arrival.failure(Cause(code, "circuit open", permit))
 
     async def _attempt(
         self, arrival: Arrival, permit: Permit, question: _Question[T]

@@ -38,6 +38,26 @@ async def test_an_open_circuit_makes_no_request_and_says_when_to_try_again() -> 
     assert (effort.model, effort.usage, effort.cost_microusd) == (FIRST, None, 0)
 
 
+@pytest.mark.parametrize("code", [errors.MODEL_OVERLOADED, errors.MODEL_TIMEOUT])
+async def test_a_circuit_that_others_open_meanwhile_does_not_hide_how_the_model_failed(
+    code: str,
+) -> None:
+    """As where a reply and the judgement beside it get a 529 each, and these open it together."""
+    model, time = ScriptedModel(*[fails(code)] * 2), Time()
+    effort = Effort(PRICES)
+
+    async def judged_meanwhile(seconds: float) -> None:
+        await failure_of(asker, Effort(PRICES), budget=0.5)
+        await time.sleep(seconds)
+
+    asker = Asker(model, PRICES, CIRCUIT, rng=lambda: 1.0, clock=time, sleep=judged_meanwhile)
+    failure = await failure_of(asker, effort)
+    assert outcomes_of(effort) == [(FIRST, code), (FIRST, "circuit_open")]
+    assert (failure.code, failure.detail) == (code, "circuit open")
+    assert failure.retryable
+    assert failure.retry_after == pytest.approx(19.0)
+
+
 async def test_a_fallback_with_a_circuit_of_its_own_answers_while_the_first_is_open() -> None:
     model, time = ScriptedModel(*[OVERLOADED] * 2, says("Good day.")), Time()
     asker, effort = asker_of(model, time, CIRCUIT), Effort(PRICES)
