@@ -101,7 +101,7 @@ def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wante
         actor_id=_id(request, "actor_id"),
         types=tuple(_types(query.getall("type", []))),
         since=moment("from", query["from"]) if "from" in query else None,
-        until=moment("to", query["to"]) if "to" in query else None,
+        until=moment("to", query["to"], end=True) if "to" in query else None,
         after=after,
     )
 

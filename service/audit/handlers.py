@@ -59,7 +59,7 @@ async def _position(request: web.Request, access: Access) -> int:
     log = request.app[SERVICES].audit.log
     head = await log.head(access.account_id)
     text = request.query.get("at")
-    at = head if text is None else position_or_moment("at", text)
+    at = head if text is None else position_or_moment("at", text, end=True)
     if isinstance(at, datetime):
         return await log.position_at(access.account_id, at)
     if at > head:

@@ -56,7 +56,7 @@ def events(
         raise click.UsageError("--to and --follow exclude each other")
     wanted = Wanted(
         since=moment("--from", since) if since else None,
-        until=moment("--to", until) if until else None,
+        until=moment("--to", until, end=True) if until else None,
         **filters,
     )
 
@@ -88,7 +88,7 @@ def replay(
     """Show a conversation as its learner saw it, and what they did not see."""
     if sum((as_json, step, file is not None)) > 1:
         raise click.UsageError("give one of --step, --json and --html")
-    wanted = position_or_moment("--at", at) if at is not None else None
+    wanted = position_or_moment("--at", at, end=True) if at is not None else None
 
     async def make(desk: Desk, reads: CommandReads) -> Replayed:
         opened = await desk.replays.find(account, conversation)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
+from eventstore.wording import counted
 from service.audit.recording import CommandReads, Reader
 from service.cli.progress import progress_bar
 from service.cli.readers import as_reader, reason_required
@@ -94,7 +95,7 @@ def statements(**options: Any) -> None:
 
     sent, positions = with_database(work)
     what = "sent" if asked.post else "written"
-    warn(f"{sent.records} records {what}, up to position {sent.position}")
+    warn(f"{counted(sent.records, 'record')} {what}, up to position {sent.position}")
     if sent.position < positions.upto:
         warn(f"colloquy: stopped before position {positions.upto}")
         raise SystemExit(1)
@@ -155,7 +156,7 @@ def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
         out=asked.out.absolute() if asked.out else None,
         checkpoint=asked.checkpoint.absolute() if asked.checkpoint else None,
         since=_edge("--since", asked.since),
-        until=_edge("--until", asked.until),
+        until=_edge("--until", asked.until, end=True),
         batch=asked.batch,
         authorization=authorization_of(settings.lrs_auth) if asked.post else None,
         reader=asked.reader,
@@ -171,7 +172,7 @@ def _base(asked: _Asked, settings: Settings) -> str:
     return base.rstrip("/")
 
 
-def _edge(option: str, text: str | None) -> int | datetime | None:
+def _edge(option: str, text: str | None, *, end: bool = False) -> int | datetime | None:
     from service.audit.moments import position_or_moment
 
-    return None if text is None else position_or_moment(option, text)
+    return None if text is None else position_or_moment(option, text, end=end)
