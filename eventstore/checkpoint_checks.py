@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from eventstore.checkpoint_files import read_notes
+from eventstore.checkpoint_files import day_files, read_notes
 from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
 from eventstore.findings import Findings
@@ -17,6 +17,7 @@ from eventstore.notes import (
     current_keys,
     read_note,
 )
+from eventstore.wording import counted
 from sql.loader import query
 
 _PAGE = 1_000
@@ -76,14 +77,14 @@ def read_outside(folder: Path, signatures: Signatures, findings: Findings) -> li
     found: list[Witness] = []
     before = 0
     try:
-        for path in sorted(folder.glob("*.checkpoints")):
+        for path in day_files(folder):
             for note in read_notes(path):
                 witness = signatures.open(path.name, note, before + 1)
                 if witness is None:
                     continue
                 size = witness.checkpoint.size
                 if size <= before:
-                    findings.add(size, f"{path.name} has {size} events after {before}")
+                    findings.add(size, f"{path.name} has {counted(size, 'event')} after {before}")
                 before = max(before, size)
                 found.append(witness)
         latest = folder / "latest"
@@ -111,7 +112,9 @@ async def read_stored(
             said = witness.checkpoint
             if (said.size, said.root, said.time) != (size, row["root"], row["sealed_at"]):
                 findings.add(
-                    size, f"the database's checkpoint of {size} events is not what its note says"
+                    size,
+                    f"the database's checkpoint of {counted(size, 'event')} is not what its "
+                    "note says",
                 )
             found.append(witness)
     return found
@@ -130,7 +133,8 @@ async def read_rotations(
         if (said.size, said.root) != (row["size"], row["root"]):
             findings.add(
                 row["size"],
-                f"the record of a replaced key at {row['size']} events is not what its note says",
+                f"the record of a replaced key at {counted(row['size'], 'event')} is not what its "
+                "note says",
             )
         found.append(witness)
     return found
@@ -180,8 +184,8 @@ def compare_replaced(
         if not witness.current and size > last:
             findings.add(
                 last + 1,
-                f"the checkpoint of {size} events in {witness.source} is by a key that was "
-                f"replaced, and its successor bears witness to {last} events only",
+                f"the checkpoint of {counted(size, 'event')} in {witness.source} is by a key that "
+                f"was replaced, and its successor bears witness to {counted(last, 'event')} only",
             )
 
 
@@ -200,14 +204,15 @@ def compare(
         size, source = witness.checkpoint.size, witness.source
         if size > head:
             findings.add(
-                head + 1, f"the log ends here, but {source} has a checkpoint of {size} events"
+                head + 1,
+                f"the log ends here, but {source} has a checkpoint of {counted(size, 'event')}",
             )
         elif roots[size] != witness.checkpoint.root:
             findings.add_range(
                 sound,
                 size,
                 f"from here to {size} the log is not what was sealed: it has another root than "
-                f"{source} has for {size} events",
+                f"{source} has for {counted(size, 'event')}",
             )
         else:
             sound = size
@@ -224,5 +229,6 @@ def compare_outside(
             lacks = "has another" if size in known else "lacks the"
             findings.add(
                 min(size, head + 1),
-                f"the database {lacks} checkpoint of {size} events that {witness.source} has",
+                f"the database {lacks} checkpoint of {counted(size, 'event')} that "
+                f"{witness.source} has",
             )

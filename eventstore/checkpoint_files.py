@@ -8,6 +8,7 @@ signatures, text, signatures. `latest` is the last note, and is replaced as a wh
 
 import fcntl
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -79,7 +80,7 @@ class CheckpointFiles:
     def _last(self) -> Checkpoint | None:
         if self.folder.exists():
             check_trusted(self.folder)
-        for path in sorted(self.folder.glob("*.checkpoints"), reverse=True):
+        for path in reversed(day_files(self.folder)):
             if checkpoint := _last_of(path)[0]:
                 return checkpoint
         return None
@@ -100,13 +101,18 @@ def accounts_with_files(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("*/") if path.name.isdecimal())
 
 
+def day_files(folder: Path) -> list[Path]:
+    """An account's files of days, the oldest first; what macOS puts beside a file is none."""
+    return sorted(p for p in folder.glob("*.checkpoints") if not p.name.startswith("._"))
+
+
 def read_notes(path: Path) -> list[str]:
     """All notes in a file, in order; what a crash left of one at its end is passed over.
 
     Raises:
         CheckpointFilesDamaged: It holds something else than notes.
     """
-    parts = path.read_bytes().split(b"\n\n")
+    parts = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n\n")
     whole = (len(parts) - 1) // 2
     if len(b"\n\n".join(parts[2 * whole :])) > _TORN:
         raise CheckpointFilesDamaged(f"{path} does not end in a checkpoint")

@@ -130,7 +130,8 @@ def list_keys(place: KeyPlace) -> list[VerifierKey]:
     """All keys that ever signed, the oldest first; none before the first start.
 
     Raises:
-        NoteInvalid: The list holds something else.
+        KeyRefused: The list cannot be read.
+        NoteInvalid: It holds something else.
         PathUntrusted: Another user could have prepared it.
     """
     lines = _listed(place).splitlines()
@@ -160,7 +161,7 @@ def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
     if not path.exists():
         digest = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()
         _write(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
-    name = read_trusted(path).decode().strip()
+    name = read_trusted(path).decode("utf-8-sig", "replace").strip()
     if not is_name(name):
         raise KeyRefused(f"{path} holds no name: it is {name[:100]!r}")
     return name
@@ -169,9 +170,13 @@ def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
 def _listed(place: KeyPlace) -> str:
     """The text of the list of keys, empty before the first start."""
     try:
-        return read_trusted(place.vkeys).decode()
+        return read_trusted(place.vkeys).decode("utf-8-sig")
     except FileNotFoundError:
         return ""
+    except UnicodeDecodeError as error:
+        raise KeyRefused(f"{place.vkeys} is not UTF-8") from error
+    except OSError as error:
+        raise KeyRefused(f"cannot read {place.vkeys}: {error.strerror}") from error
 
 
 def _list(place: KeyPlace, key: VerifierKey) -> None:

@@ -1,6 +1,7 @@
 """Projections that the service's users write: a folder with a folder for each of them."""
 
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,7 +113,11 @@ def write_start(folder: Path | None, name: str) -> list[Path]:
     try:
         make_trusted_folder(folder.absolute(), 0o755)
         target.mkdir()
-        return [_write(target / file, text) for file, text in loader.template(name).items()]
+        try:
+            return [_write(target / file, text) for file, text in loader.template(name).items()]
+        except OSError:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
     except PathUntrusted as error:
         raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {error}") from error
     except FileExistsError as error:
@@ -137,7 +142,7 @@ def _read(folder: Path) -> OwnProjection:
 
 
 def _statements(folder: Path) -> dict[str, str]:
-    found = {path.name: _text(path) for path in sorted(folder.glob("*.sql"))}
+    found = {path.name: _text(path) for path in sorted(folder.glob("[!.]*.sql"))}
     found.pop(_TABLES, None)
     if not found:
         raise ProjectionRefused("there is no statement, as in 1_count.sql")

@@ -1,11 +1,22 @@
 """Work on files, whose faults are told as such: never as faults of the database."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from service.errors import ServiceError
+
+_LEFT_BY_SYSTEMS = re.compile(
+    r"\._.+|\.DS_Store|\.localized|\.Spotlight-V100|\.Trashes|\.fseventsd|\.directory"
+    r"|(?i:Thumbs\.db|ehthumbs\.db|desktop\.ini)"
+)
+
+
+def is_left_by_system(name: str) -> bool:
+    """Whether it is what file managers put into folders that people look at."""
+    return _LEFT_BY_SYSTEMS.fullmatch(name) is not None
 
 
 def reason_of(error: OSError) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from eventstore.trusted_paths import make_output_folder
 from service.errors import ServiceError
-from service.file_work import reason_of, sync, writing
+from service.file_work import is_left_by_system, reason_of, sync, writing
 
 GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
 """Files that an export adds to as it goes."""
@@ -158,6 +158,7 @@ class Bundle:
 
     def _refuse_others(self) -> None:
         there = {path.name for path in self.folder.iterdir()}
+        there = {name for name in there if not is_left_by_system(name)}
         if MANIFEST in there:
             raise BundleRefused(f"{self.folder} holds a finished bundle")
         if there and (_STATE not in there or there - {*FILES, *_DRAFTS, _STATE}):

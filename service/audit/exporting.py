@@ -17,6 +17,7 @@ from eventstore.merkle import leaf_hash
 from eventstore.notes import VerifierKey, check_signatures, read_note
 from eventstore.tiles import StoredTiles, Tree
 from eventstore.verifying import Progress
+from eventstore.wording import counted
 from service.audit.bundles import Bundle, BundleRefused, Cut, Reached, Selection, State
 from service.audit.other_checkpoints import check_origin, other_checkpoints
 from service.errors import NotFound
@@ -47,7 +48,12 @@ Events after the checkpoint are not here.
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bundle holds. `unsealed` events were in the log after the checkpoint."""
+    """What a bundle holds.
+
+    Attributes:
+        unsealed: Events that were in the log after the checkpoint.
+        removed_later: Whether one of these says that texts were deleted.
+    """
 
     folder: str
     events: int
@@ -55,6 +61,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     tree_size: int
     unsealed: int
     resumed: bool
+    removed_later: bool = False
 
 
 class _Text(msgspec.Struct, frozen=True):
@@ -102,7 +109,8 @@ async def export_bundle(
             export = _Export(bundle, state, StoredTiles(looker, account_id), progress)
             await export.run(reader)
             await export.finish(others, keys)
-            return export.done()
+            cut = state.cut.account_id, state.cut.tree_size
+            return export.done(await looker.fetchval(query("has_removed_since"), *cut))
     finally:
         await reader.close()
         await looker.close()
@@ -139,7 +147,7 @@ async def _begin(
         raise NotFound(f"there is no account {account_id}: see `colloquy account list`")
     row = await connection.fetchrow(query("get_tree_head"), account_id, size)
     if row is None:
-        which = "" if size is None else f" of {size} events"
+        which = "" if size is None else f" of {counted(size, 'event')}"
         raise NotFound(f"account {account_id} has no checkpoint{which}: see `colloquy seal status`")
     cut = Cut(
         account_id=account_id,
@@ -231,7 +239,7 @@ class _Export:
             }
         )
 
-    def done(self) -> Exported:
+    def done(self, removed_later: bool) -> Exported:
         """What came of it."""
         return Exported(
             folder=str(self._bundle.folder),
@@ -240,6 +248,7 @@ class _Export:
             tree_size=self._cut.tree_size,
             unsealed=self._cut.head - self._cut.tree_size,
             resumed=self._from.position > 0,
+            removed_later=removed_later,
         )
 
     async def _take(self, rows: Sequence[Row]) -> None:

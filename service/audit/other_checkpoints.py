@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from eventstore.connections import Connection
 from eventstore.errors import NoteInvalid
 from eventstore.notes import VerifierKey, check_signatures, current_keys, read_note
+from eventstore.wording import counted
 from service.audit.bundles import BundleRefused, Cut
 from service.errors import NotFound
 from sql.loader import query
@@ -31,7 +32,9 @@ async def other_checkpoints(
     chosen = await connection.fetch(query("list_chosen_heads"), account_id, list(prove))
     found = {row["size"]: row["note"] for row in (*days, *chosen)}
     if missing := set(prove) - found.keys():
-        raise NotFound(f"account {account_id} has no checkpoint of {min(missing)} events")
+        raise NotFound(
+            f"account {account_id} has no checkpoint of {counted(min(missing), 'event')}"
+        )
     found.pop(size, None)
     origin = read_note(cut.note).origin
     # A log that was called otherwise before was so to those of its time only.
@@ -48,7 +51,7 @@ async def check_origin(connection: Connection, cut: Cut) -> None:
     origin = read_note(cut.note).origin
     if origin not in {row["origin"] for row in rows}:
         raise BundleRefused(
-            f"the checkpoint of {cut.tree_size} events does not fit the log of account "
+            f"the checkpoint of {counted(cut.tree_size, 'event')} does not fit the log of account "
             f"{cut.account_id}: it is of {origin}"
         )
 
@@ -60,8 +63,8 @@ async def _successors(connection: Connection, cut: Cut, keys: Sequence[VerifierK
         if row["size"] >= cut.tree_size and _is_current(row["note"], keys):
             return str(row["note"])
     raise BundleRefused(
-        f"the checkpoint of {cut.tree_size} events is by a key that was replaced, and nothing by "
-        "its successor covers it yet: try again once the service has sealed more"
+        f"the checkpoint of {counted(cut.tree_size, 'event')} is by a key that was replaced, and "
+        "nothing by its successor covers it yet: try again once the service has sealed more"
     )
 
 

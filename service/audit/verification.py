@@ -9,6 +9,7 @@ from eventstore.notes import VerifierKey, parse_verifier_key
 from eventstore.verifying import Progress, Trusted, Verification, verify_log
 from projections.ranges import silent
 from service.errors import BadRequest, UnknownAccount
+from service.file_work import reason_of
 from service.sealing import checkpoint_folder, key_place
 from service.settings import Settings
 from sql.loader import query
@@ -51,10 +52,11 @@ def read_keys(path: Path) -> list[VerifierKey]:
         BadRequest: It holds something else, or none.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
         keys = [parse_verifier_key(line) for line in lines if line and not line.startswith("#")]
     except (OSError, UnicodeDecodeError, NoteInvalid) as error:
-        raise BadRequest(f"{path}: {error}") from error
+        reason = reason_of(error) if isinstance(error, OSError) else str(error)
+        raise BadRequest(f"{path}: {reason}") from error
     if not keys:
         raise BadRequest(f"{path} holds no key")
     return keys

@@ -11,7 +11,8 @@ sentence says what and where. 2: wrong usage, or no bundle.
 
 One file, for any Python from 3.9 on, that needs nothing but the standard library. What it checks:
 
-1. The files are those that manifest.json lists, with the length and SHA-256 that it says.
+1. The files are those that manifest.json lists, with the length and SHA-256 that it says. What
+   file managers leave in a folder (.DS_Store, ._…, Thumbs.db, desktop.ini) is passed over.
 2. Each line of events.ndjson is an event: of the account and the selection, positions and
    revisions rising.
 3. The tree of all events (RFC 9162), made of the lines here and, for events that are not here,
@@ -34,8 +35,10 @@ from __future__ import annotations
 
 import argparse
 import base64
+import errno
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -47,6 +50,11 @@ FILES = (
     *("README.txt", "checkpoint", "checkpoints.ndjson", "content.ndjson", "events.ndjson"),
     *("proof.txt", "verify_bundle.py", "vkeys"),
 )
+LEFT_BY_SYSTEMS = re.compile(
+    r"\._.+|\.DS_Store|\.localized|\.Spotlight-V100|\.Trashes|\.fseventsd|\.directory"
+    r"|(?i:Thumbs\.db|ehthumbs\.db|desktop\.ini)"
+)
+"""Names of what macOS, Windows and KDE leave in a folder."""
 MANIFEST_FIELDS = (
     *("account_id", "created_at", "digest", "events", "files", "format", "program"),
     *("root", "selection", "texts", "tree_size"),
@@ -112,6 +120,8 @@ def check_files(folder: Path, files: Any) -> None:
         isinstance(files, dict) and tuple(sorted(files)) == FILES, f"{MANIFEST} lists other files"
     )
     for path in sorted(folder.iterdir()):
+        if is_left_by_system(path):
+            continue
         known = path.name in (*FILES, MANIFEST) and path.is_file() and not path.is_symlink()
         check(known, f"{path.name} does not belong to the bundle")
     for name in FILES:
@@ -124,6 +134,11 @@ def check_files(folder: Path, files: Any) -> None:
                 length += len(block)
         said = {"bytes": length, "sha256": digest.hexdigest()}
         check(files[name] == said, f"{name} was changed: it is not what {MANIFEST} says")
+
+
+def is_left_by_system(path: Path) -> bool:
+    """What file managers put into folders that people look at; nothing here reads it."""
+    return LEFT_BY_SYSTEMS.fullmatch(path.name) is not None and not path.is_symlink()
 
 
 def parse(text: bytes, where: str, kind: type) -> Any:
@@ -376,7 +391,7 @@ def unbase64(text: str) -> bytes:
 
 def read_keys(path: Path) -> Keys:
     keys = {}
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8-sig").splitlines():
         if line and not line.startswith("#"):
             name, _, rest = line.partition("+")
             key_id, _, encoded = rest.partition("+")
@@ -485,7 +500,8 @@ class Texts:
             self.learners.setdefault(str(int(dialogue[1])), set()).add(conversation)
         if event["type"] == "text_expired.v1":
             gone, said = self.bare.pop(conversation, []), event["data"].get("texts")
-            told = f"{len(gone)} texts are not here, position {event['position']} removed {said}"
+            missing = counted(len(gone), "text") + (" is" if len(gone) == 1 else " are")
+            told = f"{missing} not here, position {event['position']} removed {said}"
             check(type(said) is int and len(gone) <= said, f"position {gone[:1]}: {told}")
             self.removed += len(gone)
             removed = {conversation}
@@ -516,9 +532,9 @@ class Others:
             before = note.size
         check(
             self.witnessed >= self.largest,
-            f"the checkpoint of {self.largest} events is by a key that was replaced, and nothing "
-            "here by its successor bears witness to it: have the bundle exported anew, with the "
-            "same --size",
+            f"the checkpoint of {counted(self.largest, 'event')} is by a key that was replaced, "
+            "and nothing here by its successor bears witness to it: have the bundle exported "
+            "anew, with the same --size",
         )
 
     def read(self, where: str, line: bytes, keys: Keys, log: int) -> tuple[Note, list[bytes]]:
@@ -536,8 +552,10 @@ class Others:
 
     def problem(self, note: Note) -> str:
         if note.size > self.cut.size:
-            return f"the {note.size} events sealed then do not begin with the {self.cut.size} here"
-        return f"the log does not begin with the {note.size} events sealed then"
+            return (
+                f"what was sealed then ({note.size}) does not begin with the {self.cut.size} here"
+            )
+        return f"the log does not begin with what was sealed then: {counted(note.size, 'event')}"
 
 
 class Kept:
@@ -565,13 +583,13 @@ class Kept:
         except Wrong as error:
             raise Wrong(f"{path}: {error}") from error
         known = self.roots.setdefault(note.size, note.root)
-        check(known == note.root, f"{path}: two roots of {note.size} events")
+        check(known == note.root, f"{path}: two roots of {counted(note.size, 'event')}")
 
     def compare(self, roots: dict[int, bytes]) -> None:
         """With roots that the bundle proves, by size."""
         for size in self.roots.keys() & roots.keys():
             same = self.roots[size] == roots[size]
-            check(same, f"this is another log: your checkpoint of {size} events has another root")
+            check(same, f"this is another log: {your_checkpoint(size)} has another root")
             self.compared.add(size)
 
     def end(self) -> None:
@@ -581,8 +599,8 @@ class Kept:
         for size in [*sorted(before)[-1:], *sorted(after)[:1]]:
             check(
                 size in self.compared,
-                f"the bundle proves nothing about your checkpoint of {size} events: have it "
-                f"exported with --prove {size}",
+                f"the bundle proves nothing about {your_checkpoint(size)}: "
+                f"have it exported with --prove {size}",
             )
 
 
@@ -593,6 +611,7 @@ def kept_files(place: Path, log: int) -> list[Path]:
     if not folders:
         raise NoBundle(f"{place} is no file and no folder")
     found = [path for folder in folders for path in sorted(folder.glob("*.checkpoints"))]
+    found = [path for path in found if not is_left_by_system(path)]
     return found + [folder / "latest" for folder in folders if (folder / "latest").is_file()]
 
 
@@ -604,7 +623,7 @@ def notes_in(path: Path) -> list[str]:
 
     A note that is passed over convicts nobody.
     """
-    content, at, notes = path.read_bytes().decode(), 0, []
+    content, at, notes = path.read_bytes().decode("utf-8-sig"), 0, []
     while at < len(content):
         note = NOTE.match(content, at)
         if note is None:
@@ -612,7 +631,10 @@ def notes_in(path: Path) -> list[str]:
         notes.append(note[0])
         at = note.end() + content.startswith("\n", note.end())
     rest = content[at : at + 60]
-    check(not rest, f"{path}: after {len(notes)} checkpoints there is something else: {rest!r}")
+    check(
+        not rest,
+        f"{path}: after {counted(len(notes), 'checkpoint')} there is something else: {rest!r}",
+    )
     return notes
 
 
@@ -694,10 +716,33 @@ class Parser(argparse.ArgumentParser):
         super().error(shown(message))
 
 
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def your_checkpoint(size: int) -> str:
+    return f"your checkpoint of {counted(size, 'event')}"
+
+
+def in_words(value: Any) -> str:
+    """A value as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        value = [part for part in (value["kind"], value["id"]) if part is not None]
+        return " ".join(map(str, value))
+    if isinstance(value, list):
+        return ", ".join(map(shown, value)) or "none"
+    return shown(value)
+
+
 def report(proved: dict[str, Any]) -> str:
-    lines = ["".join(f"{name}: {shown(value)}\n" for name, value in proved.items())]
+    lines = ["".join(f"{name}: {in_words(value)}\n" for name, value in proved.items())]
     if proved["texts_not_here"]:
-        lines.append("NOTE: texts are not here, and no event here says that they were removed.\n")
+        gone = counted(proved["texts_not_here"], "text")
+        lines.append(f"NOTE: not here: {gone}, and no event up to this checkpoint says why. What\n")
+        lines.append("was erased later is told by later events: a bundle that is cut at a later\n")
+        lines.append("checkpoint has them. If that one does not say why either, ask.\n")
     if not proved["own_keys"]:
         lines.append("WARNING: the only keys were those in the bundle itself. Get the log's keys\n")
         lines.append("from elsewhere, and give them with --vkey, or this proves little.\n")
@@ -730,11 +775,25 @@ def main(arguments: list[str]) -> int:
         words = f"cannot verify: {shown(error)}"
     if given.json:
         words = json.dumps(told).replace("\x7f", "\\u007f")
-    sys.stdout.write(words + "\n")
-    return code
+    return code if write(words + "\n") else 2
+
+
+def write(text: str) -> bool:
+    """Whether it could be told; whoever has stopped reading, as `head` does, wants no more."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:
+            sys.stderr.write(f"cannot verify: standard output: {error.strerror}\n")
+            return False
+    return True
 
 
 if __name__ == "__main__":
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115 - for streams that are closed at the start
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # not replaced
     sys.exit(main(sys.argv[1:]))

@@ -5,10 +5,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from eventstore.wording import counted
 from service.audit.recording import Reader, Subject
 from service.cli.progress import progress_bar
 from service.cli.readers import as_reader, reason_required, record_reading
-from service.cli.session import ID, check_account, in_account, owner, with_database
+from service.cli.session import (
+    ID,
+    check_account,
+    in_account,
+    owner,
+    printable,
+    with_database,
+)
 from service.cli.terminal import tell, tell_json, warn
 from service.database import Database
 from service.settings import Settings
@@ -73,9 +81,9 @@ def _in_words(report: "Verification") -> list[str]:
     if report.sealed_at:
         sealed += f" at {report.sealed_at:%Y-%m-%d %H:%M:%S} UTC"
     lines = [
-        f"account {report.account_id}: {report.events} events, {report.texts} texts, "
-        f"{report.removed} removed as the log says",
-        f"{sealed}; not sealed yet: {report.unsealed} events",
+        f"account {report.account_id}: {counted(report.events, 'event')}, "
+        f"{counted(report.texts, 'text')}, {report.removed} removed as the log says",
+        f"{sealed}; not sealed yet: {counted(report.unsealed, 'event')}",
         f"checkpoints: {report.checkpoints} in the database, {report.outside} outside it in "
         f"{report.folder}",
     ]
@@ -83,13 +91,20 @@ def _in_words(report: "Verification") -> list[str]:
         lines.insert(1, f"log {report.log}")
     if report.outside_upto < report.sealed:
         lines.append(
-            f"not compared with anything outside the database: events {report.outside_upto + 1} "
-            f"to {report.sealed}"
+            "not compared with anything outside the database: "
+            + _range(report.outside_upto + 1, report.sealed)
         )
     if report.problem is None:
         return [*lines, "verified: nothing is wrong in what was compared"]
     where = "" if report.position is None else f"position {report.position}: "
-    return [*lines, f"NOT VERIFIED ({report.findings} findings). First: {where}{report.problem}"]
+    return [
+        *lines,
+        f"NOT VERIFIED ({counted(report.findings, 'finding')}). First: {where}{report.problem}",
+    ]
+
+
+def _range(first: int, last: int) -> str:
+    return f"event {first}" if first == last else f"events {first} to {last}"
 
 
 @click.command()
@@ -148,10 +163,17 @@ def export(
         tell_json(done)
         return
     tell(
-        f"{done.folder}: {done.events} events and {done.texts} texts, at {done.tree_size} events"
+        f"{printable(done.folder)}: {counted(done.events, 'event')} and "
+        f"{counted(done.texts, 'text')}, cut at the checkpoint of "
+        + counted(done.tree_size, "event")
         + (", finished after an interruption" if done.resumed else "")
-        + f"; not sealed then and so not exported: {done.unsealed} events"
+        + f"; not sealed then and so not exported: {counted(done.unsealed, 'event')}"
     )
+    if done.removed_later:
+        warn(
+            "texts were deleted since that checkpoint: if some of this bundle are among them, it "
+            "lacks the events that say so; export it anew once more is sealed"
+        )
 
 
 def _selection(

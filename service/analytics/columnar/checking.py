@@ -9,6 +9,7 @@ from projections.ranges import Progress
 from service.analytics.columnar.folder import DRAFT, Digest, digest
 from service.analytics.columnar.manifest import MANIFEST, FileLine, Manifest
 from service.errors import ExportRefused
+from service.file_work import is_left_by_system, reason_of
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ def check_folder(folder: Path, progress: Progress) -> Checked:
             progress(done, total)
         problems += _strays(folder, {line.path for line in lines})
     except OSError as error:
-        raise ExportRefused(f"cannot read {folder}: {error.strerror}") from error
+        raise ExportRefused(f"cannot read {folder}: {reason_of(error)}") from error
     return Checked(len(lines), sum(line.rows for line in lines), total, problems)
 
 
@@ -57,5 +58,7 @@ def _problems(folder: Path, line: FileLine) -> Iterator[str]:
 def _strays(folder: Path, known: set[str]) -> Iterator[str]:
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
+        if is_left_by_system(path.name):
+            continue
         if not path.is_dir() and name not in known and name not in (MANIFEST, DRAFT):
             yield f"{name}: is not in the manifest"

@@ -16,7 +16,7 @@ from eventstore.trusted_paths import make_output_folder
 from service import file_work
 from service.analytics.columnar.manifest import MANIFEST, FileLine, Format, Manifest
 from service.errors import ExportRefused
-from service.file_work import reason_of, sync
+from service.file_work import is_left_by_system, reason_of, sync
 
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 """What readers of folders named `key=value` take for null."""
@@ -127,7 +127,7 @@ class Folder:
 def refuse_others(path: Path) -> None:
     """Raises ExportRefused where a folder has something in it that is no export."""
     try:
-        there = {entry.name for entry in path.iterdir()}
+        there = {e.name for e in path.iterdir() if not is_left_by_system(e.name)}
     except OSError as error:
         raise ExportRefused(f"cannot read {path}: {reason_of(error)}") from error
     if there and MANIFEST not in there:

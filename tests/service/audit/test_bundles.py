@@ -21,9 +21,12 @@ from eventstore.log import EventLog
 from eventstore.notes import Checkpoint, read_note, sign
 from eventstore.protection import HistoryRead
 from eventstore.records import NewEvent
+from service.audit import verify_bundle
 from service.audit.bundles import GROWING, MANIFEST, BundleRefused, Selection
 from service.audit.exporting import export_bundle
+from service.audit.verification import verify_account
 from service.errors import NotFound
+from service.settings import Settings
 from tests.eventstore.building import ACCOUNT, append, append_steps, experience_created, message
 from tests.eventstore.sealed import Sealed, owning, tamper
 from tests.running import ROOT
@@ -558,3 +561,71 @@ async def run_verifier(surroundings: dict[str, str], *arguments: str) -> tuple[i
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+async def test_what_file_managers_leave_and_byte_order_marks_change_nothing(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """In a bundle, in the auditor's keys and in their checkpoints; all else is still refused."""
+    bundle = tmp_path / "bundle"
+    await export(sealed, bundle)
+    kept = shutil.copytree(sealed.files, tmp_path / "kept")
+    keys = vkey_of(sealed, tmp_path)
+    keys.write_bytes(b"\xef\xbb\xbf" + keys.read_bytes().replace(b"\n", b"\r\n"))
+    for name in (".DS_Store", "._events.ndjson", "Thumbs.db", "desktop.ini", "Desktop.ini"):
+        (bundle / name).write_bytes(b"\0\0\0\1Bud1")
+    (bundle / ".Trashes").mkdir()
+    for path in list(kept.glob("*.checkpoints")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert problem(bundle, keys, kept) == ""
+    report = await verify_account(
+        Settings(home=sealed.home),
+        sealed.url,
+        ACCOUNT,
+        keys,
+        shutil.copytree(kept, kept / "1").parent,
+    )
+    assert report.problem is None
+    for name in ("._", "DS_Store", "x.DS_Store", "Thumbs.db.txt", ".hidden", "events.ndjson~"):
+        (bundle / name).write_bytes(b"")
+        assert problem(bundle, keys, kept) == f"{name} does not belong to the bundle"
+        (bundle / name).unlink()
+    (bundle / "desktop.ini").unlink()
+    (bundle / "desktop.ini").symlink_to(keys)
+    assert problem(bundle, keys, kept) == "desktop.ini does not belong to the bundle"
+
+
+async def test_a_bundle_that_is_cut_before_an_erasure_says_that_later_events_tell(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """Once more is sealed, a new one has them, and no such note."""
+    await erase(sealed.url, 101)
+    made = await export(sealed, tmp_path / "early")
+    assert made.removed_later
+    told = verify_bundle.report(verify_bundle.verify(tmp_path / "early", None))
+    assert "NOTE: not here: " in told
+    assert "cut at a later" in told
+    assert "selection: all\n" in told
+    assert "own_keys: no\n" in told
+    await sealed.seal()
+    made = await export(sealed, tmp_path / "late")
+    assert not made.removed_later
+    assert "NOTE: not here" not in verify_bundle.report(
+        verify_bundle.verify(tmp_path / "late", None)
+    )
+
+
+@pytest.mark.parametrize(("redirected", "code"), [(">/dev/full", 2), (">&-", 0), ("| true", 0)])
+async def test_the_verifiers_output_may_be_full_closed_or_left(
+    sealed: Sealed, tmp_path: Path, redirected: str, code: int
+) -> None:
+    await export(sealed, tmp_path / "bundle")
+    shell = await asyncio.create_subprocess_exec(
+        *("bash", "-c", f'set -o pipefail; "$@" {redirected}', "sh"),
+        *(sys.executable, "-I", str(PROGRAM), str(tmp_path / "bundle")),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await asyncio.wait_for(shell.communicate(), 60)
+    full = b"cannot verify: standard output: No space left on device\n"
+    assert (shell.returncode, err) == (code, full if code else b"")

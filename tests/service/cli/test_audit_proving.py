@@ -60,7 +60,7 @@ def test_verify_ends_with_1_and_the_first_bad_position(run: Run, sealed: Sealed)
     ended = audit(run, sealed, "verify")
     assert ended.code == 1
     assert ended.out.splitlines()[-1] == (
-        "NOT VERIFIED (1 findings). First: position 3: the event's text or salt is not what the "
+        "NOT VERIFIED (1 finding). First: position 3: the event's text or salt is not what the "
         "event commits to"
     )
     told = audit(run, sealed, "verify", "--json")
@@ -90,8 +90,8 @@ def test_export_makes_a_bundle_and_is_recorded(run: Run, sealed: Sealed, tmp_pat
     ended = audit(run, sealed, "export", 1, "--out", tmp_path / "one")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == (
-        f"{tmp_path / 'one'}: 4 events and 4 texts, at 4 events; "
-        "not sealed then and so not exported: 1 events\n"
+        f"{tmp_path / 'one'}: 4 events and 4 texts, cut at the checkpoint of 4 events; "
+        "not sealed then and so not exported: 1 event\n"
     )
     assert problem(tmp_path / "one") == ""
     for words in (("--user", 101), ("--course", 1), ("--all",)):
