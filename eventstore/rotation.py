@@ -31,6 +31,7 @@ from eventstore.notes import (
 )
 from eventstore.sealer import STEP, SealingState, sealing_states
 from eventstore.tiles import entries
+from eventstore.wording import counted
 from sql.loader import query
 
 
@@ -126,7 +127,8 @@ async def _compare(connection: Connection, state: SealingState, known: list[Chec
     for checkpoint in sorted(known, key=lambda one: one.size):
         if checkpoint.size > state.head:
             raise LogDamaged(
-                f"a checkpoint has {checkpoint.size} events, the log ends at {state.head}"
+                f"a checkpoint has {counted(checkpoint.size, 'event')}, "
+                f"the log ends at {state.head}"
             )
         while size < checkpoint.size:
             upto = min(size + STEP, checkpoint.size)
@@ -134,4 +136,4 @@ async def _compare(connection: Connection, state: SealingState, known: list[Chec
             tree.extend(entries(joined))
             size = upto
         if tree.size != checkpoint.size or tree.root() != checkpoint.root:
-            raise LogDamaged(f"of {checkpoint.size} events the log has another root")
+            raise LogDamaged(f"of {counted(checkpoint.size, 'event')} the log has another root")

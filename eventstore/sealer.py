@@ -30,6 +30,7 @@ from eventstore.keys import KeyPlace, Signer, lock_keys, open_locked_signer
 from eventstore.notes import Checkpoint, is_replaced, sign
 from eventstore.primary import Primary
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
+from eventstore.wording import counted
 from sql.loader import query
 
 STEP = 50_000
@@ -166,11 +167,13 @@ class Sealer:
         # Read after the files: then the log has whatever they rightly know.
         (state,) = await sealing_states(connection, account_id)
         if state.sealed > state.head:
-            raise LogDamaged(f"{state.sealed} events are sealed, the log ends at {state.head}")
+            raise LogDamaged(
+                f"{counted(state.sealed, 'event')} are sealed, the log ends at {state.head}"
+            )
         for checkpoint in known:
             if checkpoint.size > state.head:
                 raise LogDamaged(
-                    f"the checkpoint files know {checkpoint.size} events, "
+                    f"the checkpoint files know {counted(checkpoint.size, 'event')}, "
                     f"the log ends at {state.head}"
                 )
         await self._grow(connection, state, tiles)
@@ -257,7 +260,8 @@ async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
     found = await tree.root(size)
     if found != root:
         raise LogDamaged(
-            f"of {size} events {source} says root {root.hex()}, the log's tree {found.hex()}"
+            f"of {counted(size, 'event')} {source} says root {root.hex()}, "
+            f"the log's tree {found.hex()}"
         )
 
 

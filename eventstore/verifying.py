@@ -32,6 +32,7 @@ from eventstore.merkle import HASH, leaf_hash
 from eventstore.notes import VerifierKey
 from eventstore.records import NO_END
 from eventstore.tiles import HEIGHT, entries
+from eventstore.wording import counted
 from sql.loader import query
 
 _PAGE = 256
@@ -190,7 +191,8 @@ class _Work:
         if self._in_tiles > self._tree.size:
             self._findings.add(
                 self._tree.size + 1,
-                f"the stored tree has {self._in_tiles} leaves, the log {self._tree.size} events",
+                f"the stored tree has {self._in_tiles} leaves, the log "
+                + counted(self._tree.size, "event"),
             )
             return
         key, counts = (-1, -1), [0] * self._tiles.levels
@@ -257,7 +259,7 @@ class _Work:
         if last > self._in_tiles:
             self._findings.add(
                 self._in_tiles + 1,
-                f"the stored tree ends before the checkpoint of {last} events",
+                f"the stored tree ends before the checkpoint of {counted(last, 'event')}",
             )
         if not self._outside and (stored or self._trusted.required):
             self._findings.add_general(

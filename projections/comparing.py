@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.wording import counted
 from projections.definitions import Definition
 from projections.errors import NotInstalled
 from projections.generations import advance, building, create
@@ -60,8 +61,8 @@ class TableComparison(msgspec.Struct, frozen=True):
             if columns:
                 yield f"{self.relation}: columns {word}: {', '.join(columns)}"
         yield (
-            f"{self.relation}: {self.only_old} rows only in the old, {self.only_new} only in the "
-            f"new, {self.changed} changed"
+            f"{self.relation}: {counted(self.only_old, 'row')} only in the old, {self.only_new} "
+            f"only in the new, {self.changed} changed"
         )
         for sample in self.samples:
             yield f"  {_shown(sample)}"
@@ -85,7 +86,7 @@ class Comparison(msgspec.Struct, frozen=True):
         """What differs, for people."""
         yield (
             f"{self.name}: v{self.old_version} as it is and v{self.new_version} of this program, "
-            f"over {self.positions} events: {'equal' if self.equal else 'different'}"
+            f"over {counted(self.positions, 'event')}: {'equal' if self.equal else 'different'}"
         )
         for table in self.tables:
             if not table.equal:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.wording import counted
 from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
@@ -105,7 +106,7 @@ async def _try_window(connection: Connection, trial: _Trial, window: Cut) -> lis
                 raise ProjectionRefused(
                     f"{trial.definition.name}: {table} has other rows when {how} "
                     f"(account {trial.account_id}, positions {window[0] + 1} to {window[1]}: "
-                    f"{number} rows at once, {other_number} so{why})"
+                    f"{counted(number, 'row')} at once, {other_number} so{why})"
                 )
     return whole
 
@@ -144,8 +145,8 @@ async def _rows(
     for row in rows:
         if row["strays"]:
             raise ProjectionRefused(
-                f"{name}: {row['strays']} rows of {row['relation']} have the account_id of another "
-                "account, or a position that is not of an event applied"
+                f"{name}: {counted(row['strays'], 'row')} of {row['relation']} with the account_id "
+                "of another account, or a position that is not of an event applied"
             )
     return [(row["relation"], row["number"], row["digest"]) for row in rows]
 

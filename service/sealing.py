@@ -14,6 +14,7 @@ from eventstore.notes import Checkpoint
 from eventstore.primary import Primary
 from eventstore.sealer import Sealer, SealingState, sealing_states
 from eventstore.trusted_paths import check_trusted, close_to_others
+from eventstore.wording import counted
 from service.settings import Settings
 from sql.loader import query
 
@@ -118,12 +119,12 @@ async def _disagreement(
     for checkpoint in known:
         size = checkpoint.size
         if size > state.head:
-            return f"files know {size} events: the log went back"
+            return f"files know {counted(size, 'event')}: the log went back"
         row = await connection.fetchrow(query("get_tree_head"), state.account_id, size)
         if row is None:
-            return f"files have a checkpoint of {size} events that the database lacks"
+            return f"files have a checkpoint of {counted(size, 'event')} that the database lacks"
         if row["root"] != checkpoint.root:
-            return f"files have another root at {size} events: the log went back"
+            return f"files have another root at {counted(size, 'event')}: the log went back"
     return None
 
 
@@ -134,4 +135,4 @@ def _agreement(state: SealingState, sizes: list[int]) -> str:
         return "files up to date"
     if not sizes:
         return "no files here, so nothing was compared with the database"
-    return f"files agree up to {size}, {state.sealed - size} events behind the database"
+    return f"files agree up to {size}, {counted(state.sealed - size, 'event')} behind the database"

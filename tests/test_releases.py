@@ -209,7 +209,7 @@ async def test_who_was_told_nonsense_of_is_audited_and_exported(
 
 async def test_who_was_told_nonsense_of_is_erased(release: Release, tmp_path: Path) -> None:
     out = await run(release, "learner", "erase", str(POISONED), "--reason", "asked", "--yes")
-    assert "7 texts of 1 conversations" in out
+    assert "7 texts of 1 conversation," in out
     async with upgraded(release) as service:
         await sealed(release)
         await caught_up(service)

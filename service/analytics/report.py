@@ -8,9 +8,10 @@ from string import Template
 
 import msgspec
 
+from eventstore.wording import age
 from service.analytics.figures import CourseFigures, Freshness
 from service.analytics.sections import Section, sections_of
-from service.analytics.wording import at_least
+from service.analytics.wording import at_least, many
 
 _FOLDER = files(__package__)
 
@@ -67,10 +68,9 @@ def notes_of(fresh: Freshness) -> Iterable[str]:
     if fresh.paused:
         yield f"Paused by an operator, and not up to date: {', '.join(fresh.paused)}."
     if fresh.lag_events:
-        events = "event" if fresh.lag_events == 1 else "events"
         yield (
-            f"Not all is counted yet: the log has {fresh.lag_events:,} later {events}, the first "
-            f"of them {fresh.lag_seconds:,.0f} seconds old."
+            f"Not all is counted yet: the log has {many(fresh.lag_events, 'later event')}, the "
+            f"first of them {age(fresh.lag_seconds)} old."
         )
 
 

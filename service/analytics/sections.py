@@ -10,6 +10,7 @@ from service.analytics.figures import CourseFigures, Day, Objective
 from service.analytics.spans import spans_of
 from service.analytics.wording import (
     MICRO,
+    amounts,
     at_least,
     dollars,
     labelled,
@@ -61,9 +62,8 @@ def _messages(figures: CourseFigures) -> Section:
     values = [(str(d.day), d.messages) for d in spans.each]
     return Section(
         title=f"Messages a {spans.name}",
-        summary=f"Learners sent {many(totals.messages, 'message')}; {totals.replies:,} were "
-        f"answered, {totals.failed:,} turns failed and {totals.cancelled:,} were stopped."
-        f"{spans.note}",
+        summary=f"Learners sent {many(totals.messages, 'message')}. Answered: {totals.replies:,}; "
+        f"turns that failed: {totals.failed:,}; stopped: {totals.cancelled:,}.{spans.note}",
         plot=partial(plots.over_time, values, "messages", spans.length),
         heads=(spans.head, "Messages", "Replies", "Failed", "Stopped"),
         rows=[
@@ -78,8 +78,8 @@ def _learners(figures: CourseFigures) -> Section:
     busiest = max(figures.days, key=lambda d: d.learners)
     return Section(
         title="Learners a day",
-        summary=f"{many(figures.totals.learners, 'learner')} took part; the most on one day, "
-        f"{busiest.day}, were {busiest.learners:,}.{spans.busiest}",
+        summary=f"{many(figures.totals.learners, 'learner')} took part; the most on one day: "
+        f"{busiest.learners:,}, on {busiest.day}.{spans.busiest}",
         plot=partial(plots.over_time, values, spans.learners, spans.length),
         heads=(spans.head, spans.learners.capitalize(), "Conversations"),
         rows=[(d.day, d.learners, d.conversations) for d in spans.each if _busy(d)],
@@ -105,8 +105,8 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
     )
     return Section(
         title="How far conversations come",
-        summary=f"Of {many(opened, 'conversation')} opened in these days, {met:,} have met all "
-        "their objectives by now. Completed means that it takes no more messages.",
+        summary=f"{many(opened, 'conversation')} opened in these days; with all objectives met by "
+        f"now: {met:,}. Completed means that it takes no more messages.",
         plot=partial(plots.staged, values, "conversations"),
         heads=("Experience", "", *(shown.capitalize() for _, shown in stages)),
         rows=[
@@ -123,7 +123,7 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
     values = [(_short(o, titles), o.share, f"{o.covered:,} of {o.conversations:,}") for o in found]
     return Section(
         title="Objectives covered",
-        summary=f"{covered:,} of {many(asked, 'objective')} were covered"
+        summary=f"Covered: {covered:,} of {many(asked, 'objective')}"
         f"{f', {covered / asked:.0%}' if asked else ''}. A bar is one objective of a version of "
         "an experience, by its number: in how many of its conversations it was covered.",
         plot=partial(plots.across, values, "share of conversations", share=True),
@@ -190,7 +190,7 @@ def _costs(figures: CourseFigures) -> Section:
     return Section(
         title="Cost of a conversation",
         summary=f"{many(costs.conversations, 'conversation')} of which all costs are known: "
-        f"{quantiles(costs.cost_microusd, dollars)}.",
+        f"{amounts(costs.cost_microusd)}.",
         plot=partial(plots.in_bins, values, "", "conversations"),
         heads=("Cost", "Conversations"),
         rows=values,
@@ -220,8 +220,8 @@ def _feedback(figures: CourseFigures) -> Section:
     ]
     return Section(
         title="Feedback",
-        summary=f"{votes.liked:,} liked, {votes.disliked:,} disliked what the model said; "
-        f"{many(votes.withdrawn, 'vote')} taken back.",
+        summary=f"{many(votes.liked + votes.disliked, 'vote')} on what the model said: "
+        f"{votes.liked:,} liked, {votes.disliked:,} disliked; {votes.withdrawn:,} taken back.",
         plot=partial(plots.staged, values, "votes") if votes.liked or votes.disliked else None,
         heads=("Who", "Vote", "Votes"),
         rows=values,

@@ -8,11 +8,14 @@ MICRO = 1_000_000
 """Millionths of a dollar in one."""
 
 _LABEL = 34
+_LEAST = 0.0001
 
 
 def dollars(microusd: float) -> str:
     """An amount as people write it."""
     amount = microusd / MICRO
+    if 0 < amount < _LEAST:
+        return f"less than ${_LEAST}"
     return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
@@ -53,9 +56,27 @@ def quantiles(spread: Spread, written: Callable[[float], str]) -> str:
     return f"half within {written(spread.p50)}, 95 of 100 within {written(spread.p95)}"
 
 
+def amounts(spread: Spread) -> str:
+    """A spread of amounts in a sentence."""
+    if spread.p50 is None or spread.p95 is None:
+        return "none measured"
+    if not spread.p95:
+        return "at least 95 of 100 cost nothing"
+    return f"half cost {_at_most(spread.p50)}, 95 of 100 {_at_most(spread.p95)}"
+
+
+def _at_most(microusd: float) -> str:
+    if not microusd:
+        return "nothing"
+    told = dollars(microusd)
+    return told if told.startswith("less") else f"at most {told}"
+
+
 def seconds(milliseconds: float) -> str:
     """Milliseconds as people read them."""
-    return f"{milliseconds / 1000:.1f} s"
+    if milliseconds < 1:
+        return "1 ms"
+    return f"{milliseconds:.0f} ms" if milliseconds < 100 else f"{milliseconds / 1000:.1f} s"
 
 
 def many(number: int, what: str) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from eventstore.wording import counted
+from service.audit.endings import ending_of
 from service.audit.steps import Step
 
 Detail = tuple[str, str]
@@ -28,7 +30,7 @@ def details(step: Step) -> list[Detail]:
 def _why(data: dict[str, Any]) -> Iterator[Detail]:
     for name, label in (("code", "Code"), ("reason", "Reason"), ("rule", "Rule")):
         if data.get(name):
-            yield label, str(data[name])
+            yield label, ending_of(data) or str(data[name])
     if data.get("detail"):
         yield "What was wrong", str(data["detail"])
     if "vote" in data:
@@ -54,7 +56,10 @@ def _answered(answer: dict[str, Any]) -> Iterator[Detail]:
     if answer.get("stop_reason"):
         yield "Ended by", str(answer["stop_reason"])
     if (context := answer.get("context")) and context["messages_left_out"]:
-        yield "Left out of what the model was given", f"{context['messages_left_out']} messages"
+        yield (
+            "Left out of what the model was given",
+            counted(context["messages_left_out"], "message"),
+        )
 
 
 def _figures(answer: dict[str, Any]) -> Iterator[Detail]:

@@ -5,7 +5,7 @@ import click
 from eventstore.connections import Connection
 from service import analysts
 from service.cli.session import ID, check_account, owner, with_connection, with_database
-from service.cli.terminal import tell, tell_either, warn
+from service.cli.terminal import tell, tell_each, warn
 from service.database import Database
 from service.settings import Settings
 
@@ -58,8 +58,8 @@ def create(name: str, accounts: tuple[int, ...], days: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool) -> None:
     """List the logins, and the accounts that each of them sees."""
-    for one in with_connection(analysts.list_analysts):
-        tell_either(one, _for_people, as_json=as_json)
+    found = with_connection(analysts.list_analysts)
+    tell_each(found, _for_people, "there are no logins of analysts", as_json=as_json)
 
 
 @analyst.command()

@@ -7,7 +7,7 @@ from eventstore.log import PAGE
 from service.audit.desk import Desk
 from service.audit.reading import Found, Wanted
 from service.cli.lines import line_of
-from service.cli.terminal import tell_either
+from service.cli.terminal import tell_either, warn
 from service.server import stop_event
 
 
@@ -17,8 +17,12 @@ async def print_events(
     """Prints what there is; with `follow` also what comes, until the process is told to stop."""
     after, upto = await desk.log.bounds(account, wanted)
     if not follow:
+        number = 0
         async for found in desk.log.steps(account, wanted, after, upto, PAGE):
             _print(found, as_json)
+            number += len(found.events)
+        if not number:
+            warn("there are no such events")
         return
     closing = asyncio.create_task(_close(desk, stop_event()))
     try:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from eventstore.connections import Connection
+from eventstore.wording import counted
 from projections.errors import ProjectionError
 from projections.install import check_projections
 from projections.install_own import check_version
@@ -66,7 +67,10 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             for finding in await _server(connection):
                 yield finding
             for row in await projection_status(connection):
-                yield row.error is None, f"projection {row.name}: {row.lag_events} events behind"
+                yield (
+                    row.error is None,
+                    f"projection {row.name}: {counted(row.lag_events, 'event')} behind",
+                )
             for finding in await _own(settings, connection):
                 yield finding
             for finding in await _sealing(settings, connection):
@@ -139,7 +143,7 @@ async def _sealing(settings: Settings, connection: Connection) -> list[tuple[boo
     findings = [key_finding(settings)]
     for report in await sealing_reports(settings, connection):
         last = f"last checkpoint {report.sealed_at:%Y-%m-%d %H:%M:%S}" if report.sealed_at else ""
-        told = [f"{report.head - report.sealed} events behind", last, report.files]
+        told = [f"{counted(report.head - report.sealed, 'event')} behind", last, report.files]
         shown = ", ".join(filter(None, told))
         findings.append((report.sound, f"sealing of account {report.account_id}: {shown}"))
     return findings

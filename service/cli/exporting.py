@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 import msgspec
 
+from eventstore.wording import counted
 from service.cli.progress import progress_bar
 from service.cli.session import ID, check_account, owner, with_database
 from service.cli.terminal import tell, warn
@@ -130,8 +131,9 @@ def _warn(fresh: "Freshness") -> None:
 def _in_words(written: "Written") -> str:
     removed = f", {written.removed} removed" if written.removed else ""
     return (
-        f"{written.table:<22} account {written.account}  {written.files} files written "
-        f"({written.rows} rows), {written.unchanged} unchanged{removed}; "
+        f"{written.table:<22} account {written.account}  "
+        f"{counted(written.files, 'file')} written ({counted(written.rows, 'row')}), "
+        f"{written.unchanged} unchanged{removed}; "
         f"cut at position {written.position} of {written.head}"
     )
 
@@ -147,4 +149,7 @@ def check(folder: Path) -> None:
         tell(problem)
     if checked.problems:
         raise SystemExit(1)
-    tell(f"{checked.files} files, {checked.rows} rows, {checked.bytes} bytes: as written")
+    tell(
+        f"{counted(checked.files, 'file')}, {counted(checked.rows, 'row')}, "
+        f"{counted(checked.bytes, 'byte')}: as written"
+    )

@@ -17,7 +17,7 @@ from service.audit.recording import Reader, Subject
 from service.cli.lines import line_of
 from service.cli.readers import as_reader, record_reading
 from service.cli.session import ID, POSITION, check_account, in_account, with_database
-from service.cli.terminal import tell, tell_json
+from service.cli.terminal import tell, tell_json, warn
 from service.database import Database
 from service.settings import Settings
 from sql.loader import query
@@ -73,14 +73,18 @@ def show(
             subject = await _subject(connection, account, conversation_id, stream)
             what = _what(conversation_id, stream, after)
             await record_reading(settings, database.url, account, reader, what, subject)
+            told = False
             async for row in _chosen(connection, account, conversation_id, stream, after or 0):
                 event = audited(row)
                 if event.position > head:  # the record of this reading, and what came since
                     break
+                told = True
                 if as_json:
                     tell_json(_line(event))
                 else:
                     tell(line_of(event))
+            if not told:
+                warn("there are no such events")
         finally:
             await connection.close()
 

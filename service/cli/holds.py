@@ -6,7 +6,7 @@ from service.audit.recording import Reader
 from service.cli.desk import open_desk, with_reason
 from service.cli.readers import as_reader, record_reading
 from service.cli.session import ID, in_account, printable, with_database
-from service.cli.terminal import tell, tell_either
+from service.cli.terminal import tell, tell_each
 from service.database import Database
 from service.learners.holds import Hold
 from service.learners.reads import OPERATOR
@@ -58,8 +58,7 @@ def list_(account: int, as_json: bool, reader: Reader) -> None:
         async with open_desk(database.url) as desk:
             return await desk.holds.list(account)
 
-    for one in with_database(work):
-        tell_either(one, _for_people, as_json=as_json)
+    tell_each(with_database(work), _for_people, "there are no holds", as_json=as_json)
 
 
 def _for_people(one: Hold) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from eventstore.wording import counted
 from service.audit.recording import Reader, Subject
 from service.cli.desk import open_desk, with_reason
 from service.cli.files import write_whole
@@ -16,7 +17,7 @@ from service.errors import LegalHold
 from service.learners.erasure import Erased, Inventory
 from service.learners.page import record_page
 from service.learners.reads import OPERATOR
-from service.learners.records import LearnerRecord
+from service.learners.records import LearnerRecord, RecordedConversation, RecordedRead
 from service.settings import Settings
 
 
@@ -51,17 +52,18 @@ def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
 
     done = with_database(work)
     tell(
-        f"user {user_id} is erased: {done.texts} texts of {done.conversations} conversations, "
-        f"{done.names} names and {done.identities} identities are deleted, "
-        f"{done.tokens} tokens revoked"
+        f"user {user_id} is erased: {counted(done.texts, 'text')} of "
+        f"{counted(done.conversations, 'conversation')}, {counted(done.names, 'name')} and "
+        f"{counted(done.identities, 'identity')} are deleted, "
+        f"{counted(done.tokens, 'token')} revoked"
     )
 
 
 def _sentence(found: Inventory) -> str:
     return (
-        f"user {found.user_id} ({printable(found.name)}): {found.texts} texts, "
-        f"{found.conversations} conversations, {found.identities} identities, "
-        f"{found.tokens} working tokens"
+        f"user {found.user_id} ({printable(found.name)}): {counted(found.texts, 'text')}, "
+        f"{counted(found.conversations, 'conversation')}, "
+        f"{counted(found.identities, 'identity')}, {counted(found.tokens, 'working token')}"
     )
 
 
@@ -95,21 +97,48 @@ def record(account: int, user_id: int, as_json: bool, html: Path | None, reader:
 
 
 def _lines(found: LearnerRecord) -> Iterator[str]:
-    yield f"user {found.user_id} ({printable(found.name)})"
+    yield f"user {found.user_id} ({printable(found.name)}), as of {found.made_at}"
     for one in found.conversations:
-        words = "words kept" if one.text_kept else "words deleted"
-        yield (
-            f"  conversation {one.id} (course {one.course_id}, "
-            f"{printable(one.experience_title or '')}): began {one.created_at}, "
-            f"{one.messages_by_learner}+{one.messages_by_model} messages, "
-            f"{len(one.evaluations)} evaluations, {len(one.votes)} votes, {words}"
-        )
+        yield f"  {_conversation(one)}"
+        for vote in one.votes:
+            words = f": {printable(vote.words)}" if vote.words else ""
+            yield f"    {vote.vote} by user {vote.voter_id} on {vote.voted_at}{words}"
     for hold in found.holds:
-        yield f"  hold {hold.id}: {hold.placed_at} to {hold.released_at or 'now'}"
+        ended = f"released {hold.released_at}" if hold.released_at else "stands"
+        yield f"  legal hold {hold.id}, placed {hold.placed_at}, {ended}"
     for erasure in found.erasures:
-        yield f"  erased {erasure.erased_at}: {erasure.texts} texts"
+        texts = counted(erasure.texts, "text")
+        yield f"  erased {erasure.erased_at}, {texts} deleted: {printable(erasure.reason)}"
     for read in found.reads:
-        who = "no user" if read.reader_id is None else f"user {read.reader_id}"
-        of = "" if read.course_id is None else f" of course {read.course_id}"
-        of = of if read.conversation_id is None else f" of conversation {read.conversation_id}"
-        yield f"  read {read.read_at} by {who} ({read.role}): {printable(read.what)}{of}"
+        yield f"  {_reading(read)}"
+    if not found.conversations:
+        yield "  no conversations"
+    if not found.reads:
+        yield "  nobody has read it before"
+
+
+def _conversation(one: RecordedConversation) -> str:
+    title = printable(one.experience_title or f"experience {one.experience_id}")
+    words = "words kept" if one.text_kept else f"words deleted {one.text_removed_at or ''}".strip()
+    ended = f"completed {one.completed_at}" if one.completed_at else "active"
+    return (
+        f"conversation {one.id} (course {one.course_id}, {title}): began {one.created_at}, "
+        f"{ended}, {counted(one.messages_by_learner, 'message')} by the learner and "
+        f"{one.messages_by_model} by the model, {counted(len(one.evaluations), 'evaluation')}, "
+        f"{words}"
+    )
+
+
+def _reading(read: RecordedRead) -> str:
+    """As the page has it: who has read what, when."""
+    who = printable(read.reader_name or "")
+    if read.reader_id is not None:
+        who = f"{who} (user {read.reader_id}, {read.role})".strip()
+    else:
+        who = who or f"an {read.role} of the service's machine" if read.role == "operator" else who
+    if read.acting_user_id is not None:
+        who += f", in whose place user {read.acting_user_id}"
+    of = "" if read.course_id is None else f" of course {read.course_id}"
+    of = of if read.conversation_id is None else f" of conversation {read.conversation_id}"
+    what = printable(read.what.removesuffix(" conversation")) or "unknown"
+    return f"read {read.read_at} by {who or read.role}: {what}{of}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from service.audit.endings import ending_of
 from service.audit.events import AuditedEvent
 from service.cli.session import printable
 
@@ -27,7 +28,7 @@ def _extras(data: dict[str, Any]) -> Iterator[str]:
     """Which model answered, what became of the turn, what was covered."""
     if answer := data.get("reply") or data.get("judgement"):
         yield answer["model"]
-    if why := data.get("code") or data.get("reason"):
+    if why := ending_of(data) or data.get("code") or data.get("reason"):
         yield printable(why)
     if covered := data.get("covered"):
         yield "covered " + ", ".join(str(entry["objective"]) for entry in covered)

@@ -5,6 +5,7 @@ import os
 import click
 
 from eventstore.connections import Connection
+from eventstore.wording import counted
 from projections.errors import ProjectionError
 from projections.install_own import check_installed, check_version, drop_own
 from projections.own import OwnProjection, find_own, own_projections, write_start
@@ -90,4 +91,4 @@ def _sound(tried: Tried) -> str:
         return "its statements work; the log is empty, so nothing was seen of what they do"
     made = ", ".join(f"{number} of {table}" for table, number in tried.rows.items())
     none = "" if any(tried.rows.values()) else ": do its statements look for what is in the log?"
-    return f"fine, tried on {tried.events} of {tried.of} events; rows made: {made}{none}"
+    return f"fine, tried on {tried.events} of {counted(tried.of, 'event')}; rows made: {made}{none}"

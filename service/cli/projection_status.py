@@ -8,6 +8,7 @@ import sys
 import click
 
 from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.wording import age, counted
 from projections.status import ProjectionStatus, projection_status
 from service.cli.session import owner, printable, with_database
 from service.cli.terminal import redraw, tell, tell_either, warn
@@ -91,7 +92,9 @@ async def _ended(stop: asyncio.Event) -> bool:
 
 
 def _for_people(row: ProjectionStatus) -> str:
-    lag = f"{row.lag_events} events, {row.lag_seconds:.1f} s behind" if row.lag_events else "fresh"
+    lag = "fresh"
+    if row.lag_events:
+        lag = f"{counted(row.lag_events, 'event')}, {age(row.lag_seconds or 0.0)} behind"
     paused = "  paused" if row.paused else ""
     return (
         f"{row.name:<22} v{row.version}  {row.mode:<8}  {row.state:<8}  "

@@ -2,9 +2,10 @@
 
 import click
 
+from eventstore.wording import counted
 from service.cli.desk import open_desk
 from service.cli.session import ID, in_account, with_database
-from service.cli.terminal import tell, tell_either
+from service.cli.terminal import tell, tell_each
 from service.database import Database
 from service.learners.reads import OPERATOR
 from service.learners.retention import ACCOUNT_WIDE, Due, Expired, Rule
@@ -52,8 +53,9 @@ def show(account: int, as_json: bool) -> None:
         async with open_desk(database.url) as desk:
             return await desk.retention.rules(account)
 
-    for rule in with_database(work):
-        tell_either(rule, lambda r: _sentence(r.course_id, r.days), as_json=as_json)
+    none = "there are no rules: texts are kept for ever"
+    rules = with_database(work)
+    tell_each(rules, lambda r: _sentence(r.course_id, r.days), none, as_json=as_json)
 
 
 @retention.command()
@@ -76,7 +78,7 @@ def run(account: int, dry_run: bool) -> None:
     if held:
         tell(f"left out because of legal holds: users {held}")
     went = "would be deleted" if dry_run else "deleted"
-    tell(f"{went}: {done.texts} texts of {done.conversations} conversations")
+    tell(f"{went}: {counted(done.texts, 'text')} of {counted(done.conversations, 'conversation')}")
 
 
 def _expected(due: list[Due]) -> Expired:
@@ -91,12 +93,13 @@ def _expected(due: list[Due]) -> Expired:
 def _line(one: Due) -> str:
     held = ", left out: legal hold" if one.held else ""
     return (
-        f"conversation {one.conversation_id} of user {one.user_id}: {one.texts} texts "
-        f"({one.rule} rule, {one.days} days){held}"
+        f"conversation {one.conversation_id} of user {one.user_id}: "
+        f"{counted(one.texts, 'text')} "
+        f"({one.rule} rule, {counted(one.days, 'day')}){held}"
     )
 
 
 def _sentence(course_id: int, days: int | None) -> str:
     which = "courses without a rule" if course_id == ACCOUNT_WIDE else f"course {course_id}"
-    long = "for ever" if days is None else f"{days} days after completion"
+    long = "for ever" if days is None else f"{counted(days, 'day')} after completion"
     return f"{which}: texts are kept {long}"

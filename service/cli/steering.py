@@ -5,6 +5,7 @@ import time
 import click
 
 from eventstore.connections import Connection
+from eventstore.wording import counted
 from projections.comparing import Comparison, compare
 from projections.definitions import Definition, definition, definitions
 from projections.install_own import build_own
@@ -98,4 +99,4 @@ def _chosen(settings: Settings, name: str) -> Definition:
 
 
 def _ready(name: str, events: int, began: float) -> str:
-    return f"{name}: {events} events, ready after {time.monotonic() - began:.1f} s"
+    return f"{name}: {counted(events, 'event')}, ready after {time.monotonic() - began:.1f} s"

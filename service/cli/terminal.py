@@ -42,6 +42,15 @@ def tell_either(value: T, words: Callable[[T], str], *, as_json: bool) -> None:
         tell(words(value))
 
 
+def tell_each(values: Iterable[T], words: Callable[[T], str], none: str, *, as_json: bool) -> None:
+    """Writes each value as `tell_either` does; where there is none, a note to standard error."""
+    number = 0
+    for number, value in enumerate(values, 1):  # noqa: B007 - told below
+        tell_either(value, words, as_json=as_json)
+    if not number:
+        warn(none)
+
+
 def redraw(lines: Iterable[str]) -> None:
     """Clears the terminal that standard output is, and shows these lines."""
     _write(sys.stdout, _CLEAR + "\n".join(_fit(sys.stdout, line) for line in lines) + "\n")

@@ -16,7 +16,7 @@ from service.cli.session import (
     with_account,
     with_database,
 )
-from service.cli.terminal import tell, tell_json
+from service.cli.terminal import tell, tell_each
 from service.database import Database
 from service.errors import ServiceError
 from service.settings import Settings
@@ -72,18 +72,18 @@ def list_(account: int, as_json: bool, reader: Reader) -> None:
             await record_reading(settings, database.url, account, reader, "token list")
             return await tokens.list_tokens(connection, account)
 
-    for info in with_database(work):
-        if as_json:
-            tell_json(info)
-        else:
-            expires = f"{info.expires_at:%Y-%m-%d}" if info.expires_at else "never"
-            scopes = " ".join(info.scopes) or "all"
-            name = printable(info.name)
-            admin = "  admin" if info.admin else ""
-            tell(
-                f"{info.token_id:>6}  {info.state:<8} user {info.user_id} ({name})  "
-                f"made {info.created_at:%Y-%m-%d}, expires {expires}  scopes: {scopes}{admin}"
-            )
+    tell_each(with_database(work), _for_people, "there are no tokens", as_json=as_json)
+
+
+def _for_people(info: tokens.TokenInfo) -> str:
+    expires = f"{info.expires_at:%Y-%m-%d}" if info.expires_at else "never"
+    scopes = " ".join(info.scopes) or "all"
+    name = printable(info.name)
+    admin = "  admin" if info.admin else ""
+    return (
+        f"{info.token_id:>6}  {info.state:<8} user {info.user_id} ({name})  "
+        f"made {info.created_at:%Y-%m-%d}, expires {expires}  scopes: {scopes}{admin}"
+    )
 
 
 @token.command()

@@ -75,7 +75,7 @@ async def test_what_differs_is_told_by_column_count_and_key(
     assert list(found.lines())[1:] == [
         "tally: columns new: extra",
         "tally: columns gone: note",
-        "tally: 1 rows only in the old, 1 only in the new, 1 changed",
+        "tally: 1 row only in the old, 1 only in the new, 1 changed",
         "  position 2, account_id 1: weight 1 → 5",
         "  position 3, account_id 1 only in the old",
         "  position 99, account_id 1 only in the new",

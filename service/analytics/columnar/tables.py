@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.wording import age, counted
 from projections.definitions import Definition
 from service.errors import UnknownTable
 from sql.loader import query
@@ -61,8 +62,8 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
 
     def __str__(self) -> str:
-        words = f"{self.projection} of account {self.account_id} is {self.lag_events} events"
-        words += f" ({self.lag_seconds:.1f} s) behind the log"
+        behind = f"{counted(self.lag_events, 'event')} ({age(self.lag_seconds)})"
+        words = f"{self.projection} of account {self.account_id} is {behind} behind the log"
         if self.last_error is not None:
             words += f"; it is stopped at position {self.error_position}: {self.last_error}"
         return words + ("; it is paused" if self.paused else "")

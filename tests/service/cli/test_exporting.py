@@ -41,13 +41,13 @@ def test_export_tells_what_it_wrote_and_that_nothing_is_new(
     ended = on_database("analytics", "export", "turn_facts", "--out", out)
     assert (ended.code, ended.err) == (0, "")
     assert " ".join(ended.out.split()) == (
-        "turn_facts account 1 1 files written (2 rows), 0 unchanged; cut at position 3 of 3"
+        "turn_facts account 1 1 file written (2 rows), 0 unchanged; cut at position 3 of 3"
     )
     again = on_database("analytics", "export", "turn_facts", "--out", out)
     assert again.out.splitlines()[1:] == ["nothing new"]
     checked = on_database("analytics", "check", out)
     assert checked.code == 0
-    assert checked.out.startswith("1 files, 2 rows, ")
+    assert checked.out.startswith("1 file, 2 rows, ")
     (file,) = out.rglob("*.parquet")
     file.write_bytes(b"")
     damaged = on_database("analytics", "check", out)
@@ -73,7 +73,7 @@ def test_export_warns_of_a_table_that_is_behind_or_waits_for_it(
     ask(database_url, back)
     command = ("analytics", "export", "--all", "--out", tmp_path / "out", "--fresh", "0.2")
     why = refused(on_database(*command))
-    assert why.startswith("after 0.2 s turn_facts of account 1 is 1 events (")
+    assert why.startswith("after 0.2 s turn_facts of account 1 is 1 event (")
     assert why.endswith("behind the log; it is paused")
 
 

@@ -149,7 +149,7 @@ def test_settings_that_are_wrong_are_named(wrong: str, own: Run, tmp_path: Path)
             "turn_facts cannot be",
         ),
         ("projection.toml", "version = 1 ", "version = 0 ", "version must be between"),
-        ("projection.toml", "additive = true", "additive = false", "1 rows at once, 1 so)"),
+        ("projection.toml", "additive = true", "additive = false", "1 row at once, 1 so)"),
         (
             "1_count.sql",
             "count(*)",

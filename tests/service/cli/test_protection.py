@@ -34,14 +34,14 @@ async def test_erase_shows_what_goes_and_says_what_went(
     code, out, err = await command(service, "learner", "erase", LEARNER, *why)
     assert (code, out) == (1, "")
     assert f"user {LEARNER} (" in err
-    assert "3 texts, 1 conversations" in err
+    assert "3 texts, 1 conversation," in err
     assert "Go on? [y/N]" in err
     assert "event_content" in await tables_with(owner, MARKER), "nobody said yes"
     code, out, _ = await command(service, "learner", "erase", LEARNER, *why, "--yes")
     assert (code, out) == (
         0,
-        f"user {LEARNER} is erased: 3 texts of 1 conversations, 1 names and 0 identities are "
-        "deleted, 1 tokens revoked\n",
+        f"user {LEARNER} is erased: 3 texts of 1 conversation, 1 name and 0 identities are "
+        "deleted, 1 token revoked\n",
     )
     assert await tables_with(owner, MARKER) == []
     assert (await service.call("GET", CONVERSATIONS))[0] == 401
@@ -94,11 +94,11 @@ async def test_retention_by_command_tells_first_and_deletes_then(
     _, told, _ = await command(service, "retention", "run", "--dry-run")
     assert told == (
         f"conversation {said['id']} of user {LEARNER}: 3 texts (course rule, 30 days)\n"
-        "would be deleted: 3 texts of 1 conversations\n"
+        "would be deleted: 3 texts of 1 conversation\n"
     )
     assert await service.head() == head
     _, done, _ = await command(service, "retention", "run")
-    assert done == "deleted: 3 texts of 1 conversations\n"
+    assert done == "deleted: 3 texts of 1 conversation\n"
     assert await tables_with(owner, MARKER) == []
 
 
@@ -117,7 +117,8 @@ async def test_a_record_is_told_in_lines_as_json_and_as_a_page(
     said = await talk(service, LEARNER, "Hello")
     _, told, _ = await command(service, "learner", "record", LEARNER)
     assert f"conversation {said['id']} (course 1, " in told
-    assert "1+2 messages, 0 evaluations, 0 votes, words kept" in told
+    assert "active, 1 message by the learner and 2 by the model, 0 evaluations, words kept" in told
+    assert "nobody has read it before" in told
     _, out, _ = await command(service, "learner", "record", LEARNER, "--json")
     record = msgspec.json.decode(out, type=LearnerRecord)
     assert [(read.role, read.reader_id) for read in record.reads] == [("operator", None)]

@@ -143,7 +143,7 @@ def test_the_page_has_the_figures_that_the_api_answers_with(
         assert [*map(str, wanted)] in page.rows
     for model in figures.models:
         assert [model.model, model.purpose] in [row[:2] for row in page.rows]
-    assert "Learners sent 2 messages; 1 were answered, 2 turns failed" in page.words
+    assert "Learners sent 2 messages. Answered: 1; turns that failed: 2; stopped: " in page.words
     assert f"position {figures.freshness.position}" in page.words
 
 

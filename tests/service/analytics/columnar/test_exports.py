@@ -77,9 +77,9 @@ async def test_a_table_that_is_behind_is_taken_as_it_is_with_a_warning(
     await analysis.happens(ada.says())
     taken = await take(database_url, out, table="turn_facts")
     (warning,) = taken.warnings
-    assert str(warning).startswith("turn_facts of account 1 is 1 events (")
+    assert str(warning).startswith("turn_facts of account 1 is 1 event (")
     assert (taken.files, taken.written[0].head - taken.written[0].position) == ({}, 1)
-    with pytest.raises(ExportBehind, match="turn_facts of account 1 is 1 events"):
+    with pytest.raises(ExportBehind, match="turn_facts of account 1 is 1 event "):
         await take(database_url, out, table="turn_facts", fresh=0.2)
     await analysis.sees("turn_facts", "turn_id")
     fresh = await take(database_url, out, table="turn_facts", fresh=0)
