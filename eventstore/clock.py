@@ -15,7 +15,7 @@ import structlog
 from eventstore.database_errors import DATABASE_ERRORS
 from sql.loader import query
 
-MAX_DRIFT = 5.0
+MAX_DRIFT = 2.0
 """Seconds by which a machine's clock may differ from the database's before it is told."""
 
 _READ_EVERY = 30.0

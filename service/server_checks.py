@@ -3,17 +3,14 @@
 What a session can set, each of ours sets (`eventstore.sessions`).
 """
 
-import time
 from collections.abc import Mapping
 
+from eventstore.clock import MAX_DRIFT, database_clock
 from eventstore.connections import Connection
 from sql.loader import query
 
 CONNECTIONS = 26
 """That one serving process uses at most."""
-
-MAX_DRIFT = 2.0
-"""Seconds that clocks may differ without being told of."""
 
 _LOSES = "a crash can lose what was acknowledged, and damage the rest"
 _HIDES = "damaged pages are read as if they were whole or empty"
@@ -55,16 +52,8 @@ async def process_findings(connection: Connection, processes: int = 1) -> list[s
     return await _drift(connection) + await _limits(connection, processes)
 
 
-async def clock_drift(connection: Connection) -> float:
-    """Seconds by which this process's clock is ahead of the database's, at least."""
-    before = time.time()
-    there: float = (await connection.fetchval(query("get_time"))).timestamp()
-    after = time.time()
-    return max(before - there, 0.0) or min(after - there, 0.0)
-
-
 async def _drift(connection: Connection) -> list[str]:
-    drift = await clock_drift(connection)
+    drift = (await database_clock(connection)).drift
     if abs(drift) <= MAX_DRIFT:
         return []
     which = "ahead of" if drift > 0 else "behind"

@@ -330,8 +330,8 @@ async def demo_tokens(database_url: str) -> dict[str, str]:
     connection = await connect(database_url)
     try:
         with TemporaryDirectory() as home:
-            kept = Path(os.environ[HOME]) / DEMO / TOKENS_FILE
-            if kept.exists():  # those of the template
+            kept = Path(os.environ.get(HOME, home)) / DEMO / TOKENS_FILE
+            if kept.exists():  # those of the template, where there is one
                 shutil.copy(kept, home)
             return await make_demo(connection, database_url, Path(home))
     finally:

@@ -1,7 +1,6 @@
 """Machines whose clocks are days apart serve one database, whose clock is the one that counts."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -21,6 +20,7 @@ from tests.running import (
     demo_tokens,
     service_process,
 )
+from tests.shifted_clocks import shifted_by
 
 pytestmark = pytest.mark.faketime
 
@@ -29,21 +29,9 @@ SWEEPS = 5.0
 """Seconds in which every process looks twice for turns that nobody will end."""
 
 
-def clock_of(days: int) -> dict[str, str]:
-    """The environment of a process whose clock is ahead by so many days."""
-    program = shutil.which("faketime")
-    assert program, "needs faketime"
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return {
-        "LD_PRELOAD": str(library),
-        "FAKETIME": f"{days:+d}d",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-
-
 @asynccontextmanager
 async def machine(
-    days: int, url: str, fake: FakeAnthropic
+    days: int, url: str, fake: FakeAnthropic, folder: Path
 ) -> AsyncIterator[tuple[ServiceProcess, Service]]:
     settings = {
         "DATABASE_URL": url,
@@ -51,18 +39,20 @@ async def machine(
         "COLLOQUY_MAX_CREATES": str(LIMIT),
     }
     tokens = await demo_tokens(url)
+    clock = folder / f"clock{days}"
+    clock.write_text(f"{days:+d}d\n")
     async with (
-        service_process(settings | clock_of(days)) as process,
+        service_process(settings | shifted_by(clock)) as process,
         client(process.url, tokens, url) as service,
     ):
         yield process, service
 
 
-async def test_processes_whose_clocks_are_days_apart_agree(demo_url: str) -> None:
+async def test_processes_whose_clocks_are_days_apart_agree(demo_url: str, tmp_path: Path) -> None:
     async with (
         FakeAnthropic() as fake,
-        machine(2, demo_url, fake) as (ahead, early),
-        machine(-2, demo_url, fake) as (behind, late),
+        machine(2, demo_url, fake, tmp_path) as (ahead, early),
+        machine(-2, demo_url, fake, tmp_path) as (behind, late),
     ):
         for ours, theirs in ((early, late), (late, early)):
             await nobody_ends_what_is_under_way(fake, ours, theirs)

@@ -41,6 +41,8 @@ class Injector:
             "SIGTERM to a service": self._stop_service,
             "kill -9 of Postgres": self._kill_postgres,
             "power cut": self._cut_power,
+            "a database that only reads": self._only_read,
+            "jump of a clock": self._set_clock,
         }
 
     async def run(self, over: asyncio.Event) -> None:
@@ -78,6 +80,16 @@ class Injector:
         self._postgres.kill_now()
         await self._kill_service(group)
         await self._postgres.bring_back()
+        return True
+
+    async def _only_read(self, _group: asyncio.TaskGroup) -> bool:
+        await self._postgres.only_read(self._rng.uniform(0.5, 4.0))
+        return True
+
+    async def _set_clock(self, _group: asyncio.TaskGroup) -> bool:
+        """By seconds, hours or days, ahead or behind."""
+        seconds = self._rng.choice((-1, 1)) * 10 ** self._rng.uniform(0.0, 6.5)
+        self._rng.choice(self._slots).set_clock(seconds)
         return True
 
     async def _stop(self, slot: Slot) -> None:

@@ -10,11 +10,14 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from eventstore.connections import connect
 from service.database import prepare
 from service.embedded import EmbeddedPostgres
 from service.embedded.postmaster import live_postmaster
 from tests.running import ServiceProcess, address_of
+from tests.shifted_clocks import shifted_by
 from tests.soak.journal import Violation
 
 STOPPING = 100.0
@@ -27,6 +30,14 @@ _AWAY = re.compile(
     r"the database did not answer in time|(asyncpg\.exceptions\.\S+|ConnectionRefusedError|"
     r"ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b.*(\n(DETAIL|HINT): .*)*$"
 )
+_ONLY_READ = """
+CREATE FUNCTION only_read() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'only reads here' USING ERRCODE = 'read_only_sql_transaction';
+END
+$$;
+CREATE TRIGGER only_read BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION only_read()
+"""
 
 
 class Postgres:
@@ -57,6 +68,16 @@ class Postgres:
         if postmaster := live_postmaster(self._home / "postgres"):
             with suppress(ProcessLookupError):
                 os.kill(postmaster.pid, signal.SIGKILL)
+
+    async def only_read(self, seconds: float) -> None:
+        """Takes no events for so long, as a server that has become a standby."""
+        connection = await connect(self.url)
+        try:
+            await connection.execute(_ONLY_READ)
+            await asyncio.sleep(seconds)
+            await connection.execute("DROP FUNCTION only_read CASCADE")
+        finally:
+            await connection.close()
 
     def last_words(self) -> str:
         """The end of the log since its last start."""
@@ -95,14 +116,16 @@ class Slot:
     and answer.
     """
 
-    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], clock: Path) -> None:
         self.name = name
+        self._clock = clock
+        self.set_clock(0.0)
         self._held = socket.socket()
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for who listens there
         self._held.bind(("127.0.0.1", 0))
         self.url = address_of(self._held)
         self.logs: list[str] = []
-        self._environment = environment
+        self._environment = {**environment, **shifted_by(clock)}
         self._arguments = ("--port", str(self._held.getsockname()[1]))
         self._process: ServiceProcess | None = None
 
@@ -110,6 +133,12 @@ class Slot:
     def up(self) -> bool:
         """Whether its process is there and was not told to stop."""
         return self._process is not None
+
+    def set_clock(self, seconds: float) -> None:
+        """From now on its clock is ahead of the machine's by so much; behind where it is less."""
+        fresh = self._clock.with_suffix(".new")
+        fresh.write_text(f"{seconds:+.0f}\n")
+        fresh.replace(self._clock)
 
     async def start(self) -> None:
         """Starts a process, again while the database is away.
@@ -172,17 +201,19 @@ class Slot:
 @asynccontextmanager
 async def running_slots(environment: Mapping[str, str]) -> AsyncIterator[list[Slot]]:
     """Two services on one database, the second with another model to fall back on."""
-    slots = [
-        Slot("one", environment),
-        Slot("other", {**environment, "COLLOQUY_FALLBACK_MODEL": "claude-sonnet-5-5"}),
-    ]
-    try:
-        await asyncio.gather(*(slot.start() for slot in slots))
-        yield slots
-    finally:
-        await asyncio.gather(*(slot.kill() for slot in slots))
-        for slot in slots:
-            slot.close()
+    fallback = {"COLLOQUY_FALLBACK_MODEL": "claude-sonnet-5-5"}
+    with TemporaryDirectory() as clocks:
+        slots = [
+            Slot("one", environment, Path(clocks, "one")),
+            Slot("other", {**environment, **fallback}, Path(clocks, "other")),
+        ]
+        try:
+            await asyncio.gather(*(slot.start() for slot in slots))
+            yield slots
+        finally:
+            await asyncio.gather(*(slot.kill() for slot in slots))
+            for slot in slots:
+                slot.close()
 
 
 def is_of_database(told: str) -> bool:

@@ -23,7 +23,12 @@ from tests.fake_anthropic import (
     covering,
     evaluation_speech,
 )
-from tests.fake_anthropic_behaviours import valid_judgement
+from tests.fake_anthropic_behaviours import (
+    beginning_bytes,
+    event_bytes,
+    piece_bytes,
+    valid_judgement,
+)
 
 Mood = Callable[[Speech], Behaviour]
 
@@ -46,6 +51,41 @@ def _refusal(speech: Speech) -> Behaviour:
     return msgspec.structs.replace(_half(speech), stop_reason="refusal", stop_details=details)
 
 
+def _odd_numbers(speech: Speech) -> Behaviour:
+    """A whole reply, with whatever JSON value where others belong."""
+    chance = random.Random("".join(speech.pieces))
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "stop_reason", "model")
+    return msgspec.structs.replace(
+        speech, **{name: chance.choice(ODD_VALUES) for name in chance.sample(names, 2)}
+    )
+
+
+def _cut_characters(speech: Speech) -> Behaviour:
+    """Pieces that end in the midst of a character, and one that no text can hold."""
+    return msgspec.structs.replace(speech, pieces=(*speech.pieces, "\ud83c", "\udf0a", "\0 "))
+
+
+def _foreign_error(speech: Speech) -> Behaviour:
+    told = {"error": {"code": 400, "message": "Context size has been exceeded", "type": "server"}}
+    words = b"".join(map(piece_bytes, _half(speech).pieces))
+    body = beginning_bytes("llama", speech) + words + event_bytes("error", told)
+    return RawAnswer(body, "text/event-stream")
+
+
+ODD_VALUES: tuple[Any, ...] = (
+    7.5,
+    -5,
+    2**63,
+    1e300,
+    float("nan"),
+    True,
+    None,
+    "x",
+    "",
+    [],
+    {"n": 7},
+)
+
 REPLIES: dict[str, tuple[int, Mood]] = {
     "good": (52, lambda speech: speech),
     "slow": (14, _slow),
@@ -61,6 +101,9 @@ REPLIES: dict[str, tuple[int, Mood]] = {
     "overloaded in stream": (2, lambda speech: StreamError("overloaded_error", _half(speech))),
     "refusal": (2, _refusal),
     "empty": (1, lambda speech: msgspec.structs.replace(speech, pieces=("",))),
+    "odd numbers": (4, _odd_numbers),
+    "cut characters": (4, _cut_characters),
+    "foreign error": (2, _foreign_error),
 }
 JUDGEMENTS: dict[str, tuple[int, Mood]] = {
     "good": (60, lambda speech: speech),
@@ -71,6 +114,8 @@ JUDGEMENTS: dict[str, tuple[int, Mood]] = {
     "plain text": (2, lambda _: RawAnswer(b"It works!", "text/plain")),
     "stall in stream": (4, lambda speech: Stall(after=1, speech=speech)),
     "cut": (4, lambda speech: Cut(_half(speech))),
+    "odd numbers": (4, _odd_numbers),
+    "foreign error": (2, _foreign_error),
 }
 
 
