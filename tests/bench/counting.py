@@ -6,8 +6,8 @@ tables.
 
 from eventstore.connections import connect
 from tests.bench.measuring import Row, fresh_database
-from tests.costs import SIZES, STATES, Costs, School, Session, measured
-from tests.eventstore.test_append_costs import costs_of, rehearse
+from tests.costs import SIZES, STATES, School, measured
+from tests.costs.appends import APPENDS
 
 _SHOWN = ("a message is posted", "a reply comes")
 
@@ -19,11 +19,7 @@ async def bench_rows(server_url: str) -> list[Row]:
         async with fresh_database(server_url) as url:
             owner = await connect(url)
             school = School(owner, url, state)
-
-            async def measure(session: Session, school: School = school) -> Costs:
-                return await costs_of(school.usual[3], session)
-
-            found = await measured(school, url, rehearse, measure)
+            found = await measured(school, url, APPENDS)
             await owner.close()
         for name in _SHOWN:
             early = [cost.rows for cost in found[name][::2]]

@@ -1,7 +1,7 @@
 """What a statement costs in rows and pages, at three sizes and in three states of statistics."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -231,29 +231,35 @@ async def session(url: str, role: Role | None) -> AsyncIterator[Session]:
         await connection.close()
 
 
-async def measured(
-    school: School,
-    url: str,
-    rehearse: Callable[[Session], Awaitable[None]],
-    measure: Callable[[Session], Awaitable[Costs]],
-    role: Role | None = "colloquy_service",
-) -> dict[str, list[Cost]]:
-    """What things cost at each size, in a session that began on the empty tables and in a new one.
+class Part(NamedTuple):
+    """What is measured together, in sessions of one role.
 
-    Args:
-        rehearse: Has the first session make its plans.
+    Attributes:
+        role: None for the owner.
+        rehearse: Has the first session make its plans, on tables that are still empty.
         measure: Gives the costs by name, of the same names or of more than before.
     """
+
+    role: Role | None
+    rehearse: Callable[[School, Session], Awaitable[None]]
+    measure: Callable[[School, Session], Awaitable[Costs]]
+
+
+async def measured(school: School, url: str, *parts: Part) -> dict[str, list[Cost]]:
+    """What things cost at each size, in sessions that began on empty tables and in new ones."""
     found: dict[str, list[Cost]] = {}
     await school.found()
-    async with session(url, role) as early:
-        await rehearse(early)
+    async with AsyncExitStack() as stack:
+        early = [await stack.enter_async_context(session(url, part.role)) for part in parts]
+        for part, one in zip(parts, early, strict=True):
+            await part.rehearse(school, one)
         for size in SIZES:
             await school.grow(size)
-            async with session(url, role) as late:
-                for one in (early, late):
-                    for name, cost in (await measure(one)).items():
-                        found.setdefault(name, []).append(cost)
+            for part, one in zip(parts, early, strict=True):
+                async with session(url, part.role) as late:
+                    for of in (one, late):
+                        for name, cost in (await part.measure(school, of)).items():
+                            found.setdefault(name, []).append(cost)
     return found
 
 

@@ -4,13 +4,9 @@ Plans are kept: they must be right for tables that were empty, or analyzed while
 were made.
 """
 
-import pytest
-
-from eventstore.connections import Connection, Role
+from eventstore.connections import Role
 from eventstore.records import NO_END
-from tests.costs import STATES, Costs, School, Session, growing, measured
-
-pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
+from tests.costs import Costs, Part, School, Session
 
 WHOLE = str(NO_END)
 BY_TOKEN = "sha256('{user}'::bytea)"
@@ -70,19 +66,14 @@ OWN_WORK = {
 }
 
 
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("role", ["colloquy_service", "colloquy_worker"])
-async def test_a_read_costs_the_same_however_much_there_is(
-    owner: Connection, database_url: str, state: str, role: Role
-) -> None:
-    school = School(owner, database_url, state)
-    reads = READS if role == "colloquy_service" else OWN_WORK
+def part_of(role: Role, reads: dict[str, str]) -> Part:
+    """Statements of `sql/queries` by name, with their values as SQL."""
 
-    async def rehearse(session: Session) -> None:
+    async def rehearse(_school: School, session: Session) -> None:
         for read, values in reads.items():
             await session.read(read.partition(",")[0], filled(values, "", 4, 5, "dialogue-5-4"))
 
-    async def measure(session: Session) -> Costs:
+    async def measure(school: School, session: Session) -> Costs:
         learner = school.usual[3]
         known = (
             learner.replies[0].message_id,
@@ -95,10 +86,14 @@ async def test_a_read_costs_the_same_however_much_there_is(
             for read, values in reads.items()
         }
 
-    assert growing(await measured(school, database_url, rehearse, measure, role)) == {}
+    return Part(role, rehearse, measure)
 
 
 def filled(values: str, message: str, user: int, experience: int, stream: str) -> str:
     """Values with those of a learner and something that the model said to them."""
     message = message or "00000000-0000-0000-0000-000000000000"
     return values.format(message=message, user=user, experience=experience, stream=stream)
+
+
+REQUESTS = part_of("colloquy_service", READS)
+WORK = part_of("colloquy_worker", OWN_WORK)

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import msgspec
-import pytest
 
-from eventstore.connections import Connection
 from eventstore.protection import (
     HistoryRead,
     HoldPlaced,
@@ -19,17 +17,7 @@ from eventstore.protection import (
     stream_of_retention,
 )
 from eventstore.records import NewEvent
-from tests.costs import (
-    LONG,
-    STATES,
-    Costs,
-    School,
-    Session,
-    growing,
-    guard_of,
-    measured,
-    session,
-)
+from tests.costs import LONG, Cost, Costs, Part, School, Session, guard_of
 from tests.eventstore.building import (
     Learner,
     Step,
@@ -37,8 +25,6 @@ from tests.eventstore.building import (
     experience_deleted,
     experience_edited,
 )
-
-pytestmark = pytest.mark.timeout(300)  # tens of thousands of events, beside other tests
 
 
 def holds(one: Learner) -> list[Step]:
@@ -121,7 +107,7 @@ LOOKED_UP = 5
 NO_PEOPLE = {"token_id": None, "subject": None, "role": None}
 
 
-async def rehearse(session: Session) -> None:
+async def rehearse(_school: School, session: Session) -> None:
     """Every kind of append once."""
     one = Learner(7, 7, conversation_ids=iter((7, 8)))
     steps = [experience_created(), one.asks_to_open(), one.opens()]
@@ -144,24 +130,21 @@ async def costs_of(learner: Learner, session: Session) -> Costs:
     return costs
 
 
-@pytest.mark.parametrize("state", STATES)
-async def test_an_append_costs_the_same_however_long_the_log_is(
-    owner: Connection, database_url: str, state: str
-) -> None:
-    school = School(owner, database_url, state)
+async def measure(school: School, session: Session) -> Costs:
+    """What the deeds cost in a usual dialogue."""
+    return await costs_of(school.usual[3], session)
 
-    async def measure(session: Session) -> Costs:
-        return await costs_of(school.usual[3], session)
 
-    found = await measured(school, database_url, rehearse, measure)
-    assert growing(found) == {}
-    async with session(database_url, "colloquy_service") as late:
-        long = await costs_of(school.long, late)
-        del long[GUARDED]  # its learner has no token
-        del long["texts expire"]  # that of all texts of the conversation
-        for name, cost in long.items():
-            assert cost.rows == found[name][0].rows, f"{name} in a conversation of {LONG} messages"
-        await check_batches(school, late)
+APPENDS = Part("colloquy_service", rehearse, measure)
+
+
+async def check_long(school: School, session: Session, found: dict[str, list[Cost]]) -> None:
+    """In a conversation of a thousand messages an append reads the same rows."""
+    long = await costs_of(school.long, session)
+    del long[GUARDED]  # its learner has no token
+    del long["texts expire"]  # that of all texts of the conversation
+    for name, cost in long.items():
+        assert cost.rows == found[name][0].rows, f"{name} in a conversation of {LONG} messages"
 
 
 async def check_batches(school: School, session: Session) -> None:
