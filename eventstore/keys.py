@@ -2,7 +2,8 @@
 
 Beside it are the name under which it signs (`log-name`) and every key that ever signed
 (`vkeys`, one a line, each below a comment that says since when). Of one name the last is current:
-it replaced those before it.
+it replaced those before it. So a key that comes under another name is listed under the names of
+those that it replaces, too, whether it came by `replace_key` or by other settings.
 """
 
 import fcntl
@@ -12,6 +13,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -24,13 +26,21 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from eventstore.errors import KeyRefused, PathUntrusted
-from eventstore.notes import VerifierKey, is_name, parse_verifier_key, verifier_key
+from eventstore.notes import (
+    VerifierKey,
+    current_keys,
+    is_name,
+    parse_verifier_key,
+    verifier_key,
+)
 from eventstore.trusted_paths import (
     OTHERS_USE,
     check_trusted,
     make_trusted_folder,
     read_trusted,
 )
+
+_SINCE = "# since "
 
 
 class KeyPlace(msgspec.Struct, frozen=True):
@@ -107,6 +117,18 @@ def read_signer(place: KeyPlace) -> Signer:
         raise KeyRefused(f"cannot read the sealing key {place.key}: {error.strerror}") from error
 
 
+def is_ended(place: KeyPlace, key: VerifierKey) -> bool:
+    """Whether another key has replaced this one, as the list of keys says.
+
+    Raises:
+        NoteInvalid: The list holds something else.
+        PathUntrusted: Another user could have prepared it.
+    """
+    keys = list_keys(place)
+    current = {one.public for one in current_keys(keys)}
+    return key.public in {one.public for one in keys} - current
+
+
 def generate_successor(signer: Signer) -> Signer:
     """A new key of the same name, which is nowhere yet."""
     return Signer(signer.name, Ed25519PrivateKey.generate())
@@ -180,11 +202,36 @@ def _listed(place: KeyPlace) -> str:
 
 
 def _list(place: KeyPlace, key: VerifierKey) -> None:
-    if key in list_keys(place):
-        return
-    before = _listed(place)
-    since = f"# since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    _write(place.vkeys, f"{before}{since}\n{key}\n".encode(), 0o644)
+    """Adds a key that is not there, and under the names of the keys that it replaces."""
+    if is_ended(place, key):
+        return  # it does not come back, and ends no other under one of its names
+    known = list_keys(place)
+    since = f"{_SINCE}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    keys = [*(VerifierKey(name, key.public) for name in _names_replaced(place, key)), key]
+    added = "".join(f"{since}\n{one}\n" for one in keys if one not in known)
+    if added:
+        _write(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
+
+
+def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
+    """Names under which a key replaces others that signed here before it, beside its own name."""
+    own, known = _own_keys(place), list_keys(place)
+    before = own[: own.index(key)] if key in own else own
+    current = current_keys(known)
+    return [
+        one.name
+        for one in dict.fromkeys(before)
+        if one in current
+        and one.public != key.public
+        and VerifierKey(key.name, one.public) not in known
+    ]
+
+
+def _own_keys(place: KeyPlace) -> list[VerifierKey]:
+    """Those that signed here, in order: others that somebody has added have no time above them."""
+    lines = _listed(place).splitlines()
+    found = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
+    return [parse_verifier_key(line) for line in found if line and not line.startswith("#")]
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

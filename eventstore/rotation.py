@@ -16,7 +16,7 @@ from eventstore.keys import (
     generate_successor,
     list_keys,
     locked_keys,
-    read_signer,
+    open_locked_signer,
     replace_key,
 )
 from eventstore.notes import (
@@ -68,7 +68,7 @@ async def rotate_key(url: str, place: KeyPlace, folder: Path) -> Rotation:
     try:
         # Held until the end: a checkpoint by the old key comes before the records or not at all.
         with locked_keys(place):
-            old = read_signer(place)
+            old = open_locked_signer(place)  # listed under the name of today, then replaced
             new = generate_successor(old)
             listed = list_keys(place)
             for state in await sealing_states(connection):

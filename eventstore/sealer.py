@@ -26,7 +26,7 @@ from eventstore.errors import (
     LogDamaged,
     PathUntrusted,
 )
-from eventstore.keys import KeyPlace, Signer, lock_keys, open_locked_signer
+from eventstore.keys import KeyPlace, Signer, is_ended, lock_keys, open_locked_signer
 from eventstore.notes import Checkpoint, is_replaced, sign
 from eventstore.primary import Primary
 from eventstore.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
@@ -235,6 +235,7 @@ class Sealer:
         origin = await connection.fetchval(query("get_log_origin"), state.account_id)
         async with _signing(self._place) as signer:
             await _refuse_replaced(connection, state.account_id, signer)
+            await asyncio.to_thread(_refuse_ended, self._place, signer)
             origin = origin or f"{signer.name}/{state.account_id}"
             note = sign(Checkpoint(origin, state.head, root, time), signer.name, signer.private)
             await connection.execute(
@@ -273,6 +274,15 @@ async def _refuse_replaced(connection: Connection, account_id: int, signer: Sign
                 "the sealing key was replaced on another machine: copy the new one and the list of "
                 "keys from there"
             )
+
+
+def _refuse_ended(place: KeyPlace, signer: Signer) -> None:
+    """Raises KeyRefused where the settings lead back to a key that another one has replaced."""
+    if is_ended(place, signer.public):
+        raise KeyRefused(
+            f"the sealing key was replaced, as {place.vkeys} says, and what it signs counts no "
+            "more: name its successor, or run `colloquy seal rotate-key`"
+        )
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import msgspec
 from eventstore.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, EventStoreError, PathUntrusted
-from eventstore.keys import KeyPlace, open_signer, read_signer
+from eventstore.keys import KeyPlace, is_ended, open_signer, read_signer
 from eventstore.notes import Checkpoint
 from eventstore.primary import Primary
 from eventstore.sealer import Sealer, SealingState, sealing_states
@@ -74,6 +74,8 @@ def key_finding(settings: Settings) -> tuple[bool, str]:
         return True, "sealing key: made at the first start"
     try:
         signer = read_signer(place)
+        if is_ended(place, signer.public):
+            return False, f"sealing key: {place.key} was replaced: run `colloquy seal rotate-key`"
     except EventStoreError as error:
         return False, f"sealing key: {error}"
     return True, f"sealing key: {place.key}, {signer.name}+{signer.public.id.hex()}"

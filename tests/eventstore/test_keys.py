@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from eventstore.errors import KeyRefused, NoteInvalid
-from eventstore.keys import KeyPlace, list_keys, open_signer, read_signer
-from eventstore.notes import Checkpoint, sign, verify
+from eventstore.keys import KeyPlace, is_ended, list_keys, open_signer, read_signer
+from eventstore.notes import Checkpoint, VerifierKey, current_keys, sign, verify
 from tests.eventstore.sealing import replace_unrecorded
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -120,3 +120,70 @@ def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KeyRefused, match="cannot keep the sealing key"):
         open_signer(KeyPlace(tmp_path / "file" / "keys"))
+
+
+SINCE = "# since 2026-01-02T03:04:05Z\n"
+
+
+def shared_key(tmp_path: Path) -> Path:
+    open_signer(KeyPlace(tmp_path / "shared"))
+    return tmp_path / "shared" / "seal.key"
+
+
+def ended(place: KeyPlace, *lists: list[VerifierKey]) -> set[bytes]:
+    """Keys that no longer count, by one list or by several, one after the other."""
+    keys = [key for one in lists or (list_keys(place),) for key in one]
+    return {key.public for key in keys} - {key.public for key in current_keys(keys)}
+
+
+def test_a_key_of_other_settings_replaces_the_one_before(place: KeyPlace, tmp_path: Path) -> None:
+    """And no other: those of machines with keys of their own, which somebody has listed, too."""
+    first = open_signer(place).public
+    others = open_signer(KeyPlace(tmp_path / "another machine")).public
+    with place.vkeys.open("a") as file:
+        file.write(f"{others}\n")
+    shared = KeyPlace(place.folder, shared_key(tmp_path), "school")
+    second = open_signer(shared).public
+    assert ended(place) == {first.public}
+    assert list_keys(place)[-1] == second
+    before = place.vkeys.read_bytes()
+    open_signer(shared)
+    assert place.vkeys.read_bytes() == before
+
+
+def test_a_key_that_an_earlier_release_left_as_it_was_is_replaced(
+    place: KeyPlace, tmp_path: Path
+) -> None:
+    first = open_signer(place).public
+    shared = KeyPlace(place.folder, shared_key(tmp_path), "school")
+    second = read_signer(shared).public
+    before = f"{SINCE}{first}\n{SINCE}{second}\n"
+    place.vkeys.write_text(before)
+    assert ended(place) == set()
+    open_signer(shared)
+    assert ended(place) == {first.public}
+    assert place.vkeys.read_text().startswith(before)
+
+
+def test_machines_that_come_to_share_a_key_end_those_that_they_had(tmp_path: Path) -> None:
+    """In whatever order an auditor puts their lists together."""
+    shared, had, lists = shared_key(tmp_path), set(), []
+    for home in ("one", "two"):
+        had.add(open_signer(KeyPlace(tmp_path / home)).public.public)
+        own = KeyPlace(tmp_path / home, shared, "school")
+        open_signer(own)
+        lists.append(list_keys(own))
+    assert ended(own, *lists) == ended(own, *reversed(lists)) == had
+
+
+def test_a_key_that_was_replaced_does_not_come_back(place: KeyPlace, tmp_path: Path) -> None:
+    first = open_signer(place).public
+    shared = KeyPlace(place.folder, shared_key(tmp_path), "school")
+    second = open_signer(shared).public
+    for name in (None, "school", "third"):
+        back = KeyPlace(place.folder, name=name)
+        assert is_ended(back, open_signer(back).public)
+        assert not is_ended(back, second)
+    assert ended(place) == {first.public}
+    replace_unrecorded(place)
+    assert ended(place) == {first.public, second.public}

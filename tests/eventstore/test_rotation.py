@@ -241,6 +241,33 @@ async def test_a_key_replaced_under_one_name_is_replaced_under_all(sealed: Seale
     assert (report.position, "was replaced" in (report.problem or "")) == (9, True)
 
 
+async def test_a_key_replaced_together_with_its_name_is_replaced(sealed: Sealed) -> None:
+    renamed, thief = KeyPlace(sealed.place.folder, name="school"), read_signer(sealed.place)
+    rotation = await rotate_key(sealed.url, renamed, sealed.folder)
+    assert rotation.problems == []
+    await sealed.say(2)
+    await forge(sealed, thief)
+    report = await sealed.verify()
+    assert (report.position, "was replaced" in (report.problem or "")) == (9, True)
+
+
+async def test_a_key_that_other_settings_bring_back_seals_no_more(sealed: Sealed) -> None:
+    open_signer(KeyPlace(sealed.home / "elsewhere"))
+    shared = KeyPlace(sealed.place.folder, sealed.home / "elsewhere" / "seal.key", "school")
+    await sealed.say(1)
+    await sealed.seal(place=shared)
+    await sealed.say(1)
+    with capture_logs() as logs:
+        await sealed.seal()
+    (told,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert "was replaced, as" in told["error"]
+    assert (await sealed.verify()).problem is None
+    await rotate(sealed)
+    await sealed.seal()
+    report = await sealed.verify()
+    assert (report.problem, report.unsealed) == (None, 0)
+
+
 async def test_a_key_that_a_list_repeats_stays_replaced(sealed: Sealed) -> None:
     old = read_signer(sealed.place)
     await rotate(sealed)
