@@ -30,15 +30,15 @@ async def other_checkpoints(
     account_id, size = cut.account_id, cut.tree_size
     days = await connection.fetch(query("list_days_last_heads"), account_id, size)
     chosen = await connection.fetch(query("list_chosen_heads"), account_id, list(prove))
-    found = {row["size"]: row["note"] for row in (*days, *chosen)}
-    if missing := set(prove) - found.keys():
+    origin = read_note(cut.note).origin
+    # A log that was called otherwise before was so to those of its time, who choose.
+    named = [row for row in days if read_note(row["note"]).origin == origin]
+    notes = {row["size"]: row["note"] for row in (*named, *chosen)}
+    if missing := set(prove) - notes.keys():
         raise NotFound(
             f"account {account_id} has no checkpoint of {counted(min(missing), 'event')}"
         )
-    found.pop(size, None)
-    origin = read_note(cut.note).origin
-    # A log that was called otherwise before was so to those of its time only.
-    notes = {n: note for n, note in found.items() if read_note(note).origin == origin}
+    notes.pop(size, None)
     if not _is_current(cut.note, keys):
         successors = await _successors(connection, cut, keys)
         notes[read_note(successors).size] = successors  # in place of one by the replaced key

@@ -18,14 +18,17 @@ One file, for any Python from 3.9 on, that needs nothing but the standard librar
 3. The tree of all events (RFC 9162), made of the lines here and, for events that are not here,
    of the hashes in proof.txt, has the root that the checkpoint says.
 4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys. So are the others in
-   checkpoints.ndjson; all are of one log, and of each two the later tree begins with the other.
+   checkpoints.ndjson; of each two the later tree begins with the other, whatever they call the
+   log.
 5. What only a replaced key has signed is a beginning of what its successor has. Of keys with one
    name each is replaced by the next: a thief can sign on with a stolen key, and say any time.
 6. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt of 16 bytes,
    then text). None is there that an erasure or an expiry here, later than it, has removed.
-7. Of your own checkpoints of this log, those next to the bundle's on either side, and all others
-   that the bundle can prove, are of this log's tree. If one of these two cannot be compared, that
-   is wrong, too: have the bundle exported with `--prove SIZE`.
+7. Of your own checkpoints of this account, those next to the bundle's on either side, and all
+   others that the bundle can prove, are of this log's tree. If one of these two cannot be
+   compared, that is wrong, too: have the bundle exported with `--prove SIZE`. A checkpoint that
+   one of the keys has signed counts whatever it calls the log and the key: whoever runs the log
+   could call another history otherwise.
 
 It proves that what is here was in the log, in this order, when the checkpoint was signed. It does
 not prove that a selection left nothing out; a bundle of the whole log does.
@@ -394,15 +397,20 @@ def read_keys(path: Path) -> Keys:
     for line in path.read_text("utf-8-sig").splitlines():
         if line and not line.startswith("#"):
             name, _, rest = line.partition("+")
-            key_id, _, encoded = rest.partition("+")
+            said, _, encoded = rest.partition("+")
             public = unbase64(encoded)
-            digest = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
-            sound = len(public) == 33 and public[0] == 1 and key_id == digest.hex()
+            digest = key_id(name, public[1:])
+            sound = len(public) == 33 and public[0] == 1 and said == digest.hex()
             sound = sound and re.fullmatch(r"[^\s+]+", name) is not None
             check(sound, f"{path.name}: this is no key: {line[:80]!r}")
             keys[name, digest] = public[1:]
     check(bool(keys), f"{path.name} holds no key")
     return keys
+
+
+def key_id(name: str, public: bytes) -> bytes:
+    """Four bytes by which a signature names its key (C2SP signed-note)."""
+    return hashlib.sha256(name.encode() + b"\n\x01" + public).digest()[:4]
 
 
 class Note:
@@ -524,7 +532,6 @@ class Others:
         for where, line in lines_of(path):
             note, proof = self.read(where, line, keys, log)
             check(before < note.size, f"{where}: the checkpoint of {note.size} is out of order")
-            check(note.origin == cut.origin, f"{where}: it is of another log: {note.origin}")
             check(self.fits(note, proof), f"{where}: {self.problem(note)}")
             self.roots[note.size] = note.root
             self.witnessed = max(self.witnessed, note.size if note.current else 0)
@@ -559,19 +566,26 @@ class Others:
 
 
 class Kept:
-    """The auditor's own checkpoints of this log, by size."""
+    """The auditor's own checkpoints of this account's log, by size.
+
+    A log's name is not what it is: whoever runs it, with its key, could call another history
+    otherwise. So what one of the keys has signed counts, under whatever name of log and key.
+    """
 
     def __init__(self, place: Path | None, cut: Note, keys: Keys, log: int) -> None:
         self.cut = cut
         self.roots: dict[int, bytes] = {}
         self.compared: set[int] = set()
+        self.names: set[str] = set()
+        """What else these call the log."""
         self.others: set[str] = set()
-        """Logs whose checkpoints are kept there, too."""
+        """Logs whose checkpoints are kept there, too: of other accounts, or by other keys."""
         for path in [] if place is None else kept_files(place, log):
             for text in notes_in(path):
-                origin = text.split("\n")[0]
-                if origin == cut.origin:
-                    self.keep(path, text, keys, log)
+                origin, named = text.split("\n")[0], under_all_names(keys, text)
+                of_account = origin.endswith(f"/{log}") and bool(named)
+                if origin == cut.origin or of_account:
+                    self.keep(path, text, {**keys, **named}, log)
                 else:
                     self.others.add(origin)
         missing = place is not None and not self.roots
@@ -582,6 +596,7 @@ class Kept:
             note = Note(text, keys, log)
         except Wrong as error:
             raise Wrong(f"{path}: {error}") from error
+        self.names |= {note.origin} - {self.cut.origin}
         known = self.roots.setdefault(note.size, note.root)
         check(known == note.root, f"{path}: two roots of {counted(note.size, 'event')}")
 
@@ -602,6 +617,18 @@ class Kept:
                 f"the bundle proves nothing about {your_checkpoint(size)}: "
                 f"have it exported with --prove {size}",
             )
+
+
+def under_all_names(keys: Keys, note: str) -> Keys:
+    """Those of the keys that a note says have signed it, under the names by which it says so."""
+    found = {}
+    for line in note.partition("\n\n")[2].splitlines():
+        name, _, encoded = line[2:].partition(" ")
+        for public in set(keys.values()):
+            digest = key_id(name, public)
+            if encoded.startswith(base64.b64encode(digest).decode()[:5]):
+                found[name, digest] = public
+    return found
 
 
 def kept_files(place: Path, log: int) -> list[Path]:
@@ -658,7 +685,7 @@ def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dic
         "tree_size": cut.size,
         "root": cut.root.hex(),
         "sealed_at": cut.time,
-        "signed_by": [f"{name}+{key_id.hex()}" for name, key_id in cut.signers],
+        "signed_by": [f"{name}+{digest.hex()}" for name, digest in cut.signers],
         "events": number,
         "texts": texts.number,
         "texts_removed": texts.removed,
@@ -666,6 +693,7 @@ def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dic
         "own_keys": own_keys is not None,
         "own_checkpoints": len(own.roots),
         "own_checkpoints_compared": len(own.compared),
+        "own_checkpoints_call_the_log": sorted(own.names),
         "own_checkpoints_of_other_logs": sorted(own.others),
         "verified": True,
     }
@@ -749,8 +777,11 @@ def report(proved: dict[str, Any]) -> str:
     if not proved["own_checkpoints"]:
         lines.append("NOTE: compared with no checkpoint of your own. Whoever runs the log could\n")
         lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
+    if proved["own_checkpoints_call_the_log"]:
+        lines.append("NOTE: checkpoints of yours call this log otherwise; they were compared.\n")
     if proved["own_checkpoints_of_other_logs"]:
-        lines.append("NOTE: of what you keep, the checkpoints of other logs were not compared.\n")
+        lines.append("NOTE: of what you keep, the checkpoints of other logs were not compared:\n")
+        lines.append("of another account, or signed by none of the keys.\n")
     return "".join([*lines, "verified"])
 
 

@@ -15,6 +15,7 @@ from eventstore.protection import LearnerErased, TextExpired
 from eventstore.records import NewEvent
 from eventstore.rotation import rotate_key
 from service.audit.bundles import BundleRefused, Selection
+from service.audit.verify_bundle import verify
 from service.errors import NotFound
 from tests.eventstore.building import append
 from tests.eventstore.sealed import Sealed, tamper
@@ -68,12 +69,14 @@ async def test_a_bundle_by_a_key_that_was_replaced_is_proved_by_its_successor(
     assert problem(tmp_path / "later", vkey_of(sealed, tmp_path)) == ""
 
 
+@pytest.mark.parametrize("name", ["colloquy-test", "school"])
 async def test_a_forged_bundle_by_a_stolen_key_that_was_replaced_is_refused(
-    sealed: Sealed, tmp_path: Path
+    sealed: Sealed, tmp_path: Path, name: str
 ) -> None:
     old = read_signer(sealed.place)
     before = list_keys(sealed.place)
-    await rotate_key(sealed.url, sealed.place, sealed.folder)
+    place = msgspec.structs.replace(sealed.place, name=name)
+    await rotate_key(sealed.url, place, sealed.folder)
     keys = vkey_of(sealed, tmp_path)
     await rewrite(sealed, old, tmp_path)
     sealed.place.vkeys.write_text("".join(f"{key}\n" for key in before))
@@ -228,13 +231,63 @@ async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
 
 
 async def test_checkpoints_of_no_such_log_are_refused(sealed: Sealed, tmp_path: Path) -> None:
-    signer = read_signer(sealed.place)
-    note = read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0]
-    other = msgspec.structs.replace(read_note(note), origin="elsewhere/1")
-    (tmp_path / "kept").write_text(sign(other, signer.name, signer.private))
+    """Those of another account, and those of another service, by a key that is nobody's here."""
+    ours, theirs = read_signer(sealed.place), open_signer(KeyPlace(tmp_path / "theirs"))
+    note = read_note(read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0])
     await export(sealed, tmp_path / "bundle")
-    found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), tmp_path / "kept")
-    assert found.endswith("holds no checkpoint of colloquy-test/1")
+    for origin, signer in (("colloquy-test/2", ours), ("elsewhere/1", theirs)):
+        other = msgspec.structs.replace(note, origin=origin)
+        (tmp_path / "kept").write_text(sign(other, signer.name, signer.private))
+        found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), tmp_path / "kept")
+        assert found.endswith("holds no checkpoint of colloquy-test/1")
+
+
+@pytest.mark.parametrize("key_name", ["colloquy-test", "school"])
+async def test_a_fork_is_seen_under_whatever_name_of_log_and_key(
+    sealed: Sealed, tmp_path: Path, key_name: str
+) -> None:
+    """The operator calls the other history otherwise, and the auditor goes on copying."""
+    kept = shutil.copytree(sealed.files, tmp_path / "kept")
+    renamed = msgspec.structs.replace(read_signer(sealed.place), name=key_name)
+    await tamper(sealed.url, "UPDATE log_origins SET origin = 'renamed/1'")
+    await rewrite(sealed, renamed, tmp_path)
+    forged = tmp_path / "files-of-the-forger" / "1"
+    with next(iter(kept.glob("*.checkpoints"))).open("a") as file:
+        file.write((forged / "latest").read_text() + "\n")
+    keys = tmp_path / "keys"
+    keys.write_text(f"{renamed.public}\n")
+    sealed.place.vkeys.write_text(keys.read_text())
+    await export(sealed, tmp_path / "forged")
+    assert problem(tmp_path / "forged", keys) == ""
+    assert "two roots of 9 events" in problem(tmp_path / "forged", keys, kept)
+    (kept / "latest").write_text(read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0])
+    next(iter(kept.glob("*.checkpoints"))).write_text((forged / "latest").read_text())
+    assert problem(tmp_path / "forged", keys, kept) == (
+        "this is another log: your checkpoint of 4 events has another root"
+    )
+
+
+async def test_a_log_that_was_called_otherwise_is_compared_all_the_same(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """As a release before the one that stores a log's name has called it."""
+    first = next(iter(sealed.files.glob("*.checkpoints")))
+    signer = read_signer(sealed.place)
+    early, late = [read_note(note) for note in read_notes(first)]
+    early = msgspec.structs.replace(early, origin="before/1")
+    note = sign(early, signer.name, signer.private)
+    await tamper(
+        sealed.url,
+        f"UPDATE tree_heads SET note = '{note}' WHERE size = 4",
+        "INSERT INTO log_origins VALUES (1, 'before/1', 2)",
+    )
+    (tmp_path / "kept").write_text(note)
+    keys = vkey_of(sealed, tmp_path)
+    for name, selection, prove in (("all", ALL, ()), ("one", SECOND, (4,))):
+        await export(sealed, tmp_path / name, selection, prove=prove)
+        assert problem(tmp_path / name, keys, tmp_path / "kept") == ""
+    told = verify(tmp_path / "one", keys, tmp_path / "kept")
+    assert (told["log"], told["own_checkpoints_call_the_log"]) == (late.origin, ["before/1"])
 
 
 async def test_only_checkpoints_that_there_are_can_be_asked_for(
