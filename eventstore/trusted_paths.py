@@ -113,12 +113,28 @@ def check_output(path: Path) -> None:
                 _check(path, step)
 
 
-def make_output_folder(path: Path) -> None:
-    """Makes a folder for us alone where there is none; refused as `check_output` refuses a file."""
+def check_folder(folder: Path) -> None:
+    """Refuses a folder in which another user could lead us elsewhere, but for sticky ones.
+
+    Raises:
+        PathUntrusted: In one line what is wrong, and what to do about it.
+        OSError: It is not there, or cannot be looked at.
+    """
+    _refuse_circle(folder)
+    for step in _steps(folder, last=False):
+        _check(folder, step)
+
+
+def make_output_folder(path: Path, mode: int = 0o700) -> None:
+    """Makes a folder where there is none; refused as `check_output` refuses a file.
+
+    Args:
+        mode: Its permissions, if it is made; without it, for us alone.
+    """
     if os.geteuid() == 0:
-        make_trusted_folder(path.absolute(), 0o700)
+        make_trusted_folder(path.absolute(), mode)
     else:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
 def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
@@ -139,7 +155,7 @@ def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
         kind = "link" if error.errno == errno.ELOOP else "pipe"
         raise PathUntrusted(f"{path} is a {kind}: move it away") from error
     found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_uid in _trusted_owners():
+    if stat.S_ISREG(found.st_mode) and found.st_uid in trusted_owners():
         return descriptor
     os.close(descriptor)
     raise PathUntrusted(f"{path} is another user's, or no regular file: move it away")
@@ -163,7 +179,7 @@ def _refuse_circle(path: Path) -> None:
 
 
 def _check_owner(path: Path, step: _Step) -> None:
-    if step.found.st_uid not in _trusted_owners():
+    if step.found.st_uid not in trusted_owners():
         raise PathUntrusted(_told_owner(path, step))
 
 
@@ -183,7 +199,8 @@ def _steps(path: Path, last: bool = True) -> Iterator[_Step]:
             yield from _steps(part.parent / part.readlink(), at_end)
 
 
-def _trusted_owners() -> set[int]:
+def trusted_owners() -> set[int]:
+    """Users whose files are as good as ours."""
     # Where a container or sandbox shows root's files as another user's, the first folder tells.
     return {0, os.geteuid(), _ROOT.stat().st_uid}
 
@@ -210,7 +227,7 @@ def _has_acl(path: Path) -> bool:
 
 def _has_others(group: int) -> bool:
     """Whether a group has members beside the owners that are trusted."""
-    owners, users = _trusted_owners(), pwd.getpwall()
+    owners, users = trusted_owners(), pwd.getpwall()
     try:
         members = set(grp.getgrgid(group).gr_mem)
     except KeyError:
@@ -219,12 +236,17 @@ def _has_others(group: int) -> bool:
     return bool(members - {user.pw_name for user in users if user.pw_uid in owners})
 
 
-def _told_owner(path: Path, step: _Step) -> str:
+def owner_of(found: os.stat_result) -> str:
+    """A user as messages name them."""
     try:
-        owner = f"user {pwd.getpwuid(step.found.st_uid).pw_name}"
+        return f"user {pwd.getpwuid(found.st_uid).pw_name}"
     except KeyError:
-        owner = f"user id {step.found.st_uid}"
+        return f"user id {found.st_uid}"
+
+
+def _told_owner(path: Path, step: _Step) -> str:
     below = "" if step.path == path else f", and {path} leads through it"
     return (
-        f"{step.path} belongs to {owner}{below}: start as that user, or choose a path of your own"
+        f"{step.path} belongs to {owner_of(step.found)}{below}: start as that user, or choose a "
+        "path of your own"
     )

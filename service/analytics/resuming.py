@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from eventstore.outputs import open_output, replace_output
 from eventstore.trusted_paths import check_output
 from service.analytics.errors import CheckpointUnfit
 from service.analytics.records import Format
@@ -67,7 +68,7 @@ class CheckpointFile:
         check_output(self.path)
         name = self.path.with_name(self.path.name + ".lock")
         try:
-            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            lock = open_output(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
         try:
@@ -88,7 +89,8 @@ class CheckpointFile:
             CheckpointUnfit: The file is of another export, or is no checkpoint.
         """
         try:
-            kept = msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)
+            with os.fdopen(open_output(self.path, os.O_RDONLY), "rb") as file:
+                kept = msgspec.json.decode(file.read(), type=Checkpoint)
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, OSError) as error:
@@ -108,15 +110,9 @@ class CheckpointFile:
         Raises:
             CheckpointUnfit: It could not be written.
         """
-        draft = self.path.with_name(self.path.name + ".draft")
         try:
-            draft.unlink(missing_ok=True)
-            with draft.open("xb") as file:
-                file.write(msgspec.json.encode(checkpoint) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
-            _sync_folder(self.path.parent)
+            draft = self.path.name + ".draft"
+            replace_output(self.path, msgspec.json.encode(checkpoint) + b"\n", draft=draft)
         except OSError as error:
             raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
 
@@ -125,11 +121,3 @@ def _told(export: Export) -> str:
     course = f", course {export.course_id}" if export.course_id else ""
     where = f" to {export.store}" if export.store else " to files"
     return f"{export.format} of account {export.account_id}{course}{where}, IRIs of {export.base}"
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

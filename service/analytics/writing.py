@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from eventstore.trusted_paths import check_output
+from eventstore.outputs import open_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.records import Batch
 from service.analytics.resuming import Checkpoint
@@ -34,9 +34,8 @@ class RecordFile:
             ExportFileUnfit: It holds something, is no regular file, or cannot be made.
             PathUntrusted: We are root, and another user could lead us elsewhere.
         """
-        check_output(path)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_output(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
         found = os.fstat(descriptor)
@@ -62,9 +61,8 @@ class RecordFile:
 
     @classmethod
     def _cut(cls, path: Path, size: int, *, may_be_gone: bool) -> Self:
-        check_output(path)
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = open_output(path, os.O_RDWR)
         except FileNotFoundError as error:
             if may_be_gone:
                 return cls.begin(path)

@@ -11,9 +11,10 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from eventstore.outputs import open_output, replace_output
 from eventstore.trusted_paths import make_output_folder
 from service.errors import ServiceError
-from service.file_work import is_left_by_system, reason_of, sync, writing
+from service.file_work import is_left_by_system, reason_of, writing
 
 GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
 """Files that an export adds to as it goes."""
@@ -21,7 +22,8 @@ GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
 FILES = (*GROWING, "README.txt", "checkpoint", "checkpoints.ndjson", "verify_bundle.py", "vkeys")
 MANIFEST = "manifest.json"
 _STATE = ".partial"
-_DRAFTS = (".partial.draft", ".manifest.draft")
+_DRAFT = ".manifest.draft"
+_DRAFTS = (_DRAFT, ".partial.draft")
 _BLOCK = 1 << 20
 
 
@@ -116,7 +118,8 @@ class Bundle:
         """Opens the growing files, as they were at that state."""
         for name, length in zip(GROWING, reached.lengths, strict=True):
             with self._writing(name):
-                file = (self.folder / name).open("ab")
+                descriptor = open_output(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                file = os.fdopen(descriptor, "ab")
                 self._files.append(file)
                 file.truncate(length)
 
@@ -133,7 +136,7 @@ class Bundle:
     def keep(self, state: State) -> None:
         """From here an export that is interrupted goes on."""
         self._flush()
-        self._replace(_STATE, _DRAFTS[0], msgspec.json.encode(state))
+        self.write(_STATE, msgspec.json.encode(state))
 
     def lengths(self) -> tuple[int, ...]:
         """How long the growing files are."""
@@ -141,10 +144,8 @@ class Bundle:
 
     def write(self, name: str, content: bytes) -> None:
         """One of the other files, as a whole."""
-        with self._writing(name), (self.folder / name).open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        with self._writing(name):
+            replace_output(self.folder / name, content, draft=_DRAFT)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Writes the manifest, with which the bundle is whole."""
@@ -152,7 +153,7 @@ class Bundle:
         with self._writing(MANIFEST):
             manifest = {**facts, "files": {name: _fact(self.folder / name) for name in FILES}}
         digest = hashlib.sha256(_dump(manifest)).hexdigest()
-        self._replace(MANIFEST, _DRAFTS[1], _dump({**manifest, "digest": digest}))
+        self.write(MANIFEST, _dump({**manifest, "digest": digest}))
         with self._writing(_STATE):
             (self.folder / _STATE).unlink(missing_ok=True)
 
@@ -163,12 +164,6 @@ class Bundle:
             raise BundleRefused(f"{self.folder} holds a finished bundle")
         if there and (_STATE not in there or there - {*FILES, *_DRAFTS, _STATE}):
             raise BundleRefused(f"{self.folder} holds something else than an unfinished bundle")
-
-    def _replace(self, name: str, draft: str, content: bytes) -> None:
-        self.write(draft, content)
-        with self._writing(name):
-            (self.folder / draft).replace(self.folder / name)
-            sync(self.folder)
 
     def _flush(self) -> None:
         for name, file in zip(GROWING, self._files, strict=True):

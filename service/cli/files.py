@@ -1,11 +1,8 @@
 """Files that commands write at once."""
 
-import os
-import secrets
-import shutil
 from pathlib import Path
 
-from eventstore.trusted_paths import check_output
+from eventstore.outputs import replace_output
 from service.errors import ServiceError
 from service.file_work import reason_of
 
@@ -20,22 +17,9 @@ def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
 
     Raises:
         ServiceError: It cannot be written. The message names it.
-        PathUntrusted: We are root, and another user could lead us elsewhere.
+        PathUntrusted: Another user could lead us elsewhere.
     """
-    check_output(path)
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        target = Path(os.path.realpath(path))  # of links in a circle, too
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.draft")
-        try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
-                out.write(content)
-            if target.exists():
-                shutil.copymode(target, draft)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        replace_output(path, content, mode)
     except OSError as error:
         raise ServiceError(f"{path}: {reason_of(error)}") from error

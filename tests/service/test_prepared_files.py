@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from eventstore.keys import open_signer
 from projections.errors import ProjectionRefused
 from projections.own import own_projections, write_start
 from service.analytics.columnar.folder import Folder
-from service.analytics.resuming import CheckpointFile
+from service.analytics.columnar.sheets import open_sheet
+from service.analytics.errors import ExportFileUnfit
+from service.analytics.resuming import CheckpointFile, Export
 from service.analytics.writing import RecordFile
 from service.audit.bundles import Bundle
 from service.cli.files import write_whole
@@ -171,6 +174,107 @@ def test_drafts_and_locks_beside_an_output_go_through_no_link(tmp_path: Path, se
     with pytest.raises(ServiceError), CheckpointFile(shared / "cursor").held():
         pass
     assert not (shared / "nothing").exists()
+    assert secret.read_text() == SECRET
+
+
+@pytest.fixture
+def links(monkeypatch: pytest.MonkeyPatch, secret: Path) -> list[str]:
+    """Names that another user makes a link of once somebody has seen that there is nothing."""
+    stat_of, names = os.stat, ["page"]
+
+    def looked(path: Any, **more: Any) -> os.stat_result:
+        try:
+            return stat_of(path, **more)
+        except FileNotFoundError:
+            if names and Path(path).name == names[0]:
+                link_of_nobody(secret.parent / "shared" / names.pop(), secret)
+            raise
+
+    monkeypatch.setattr(os, "stat", looked)
+    return names
+
+
+@as_root
+@pytest.mark.parametrize("write", ["page", "records", "cursor"])
+def test_a_link_made_between_the_look_and_the_use_leads_root_nowhere(
+    tmp_path: Path, secret: Path, links: list[str], write: str
+) -> None:
+    """In a folder for all, such as `/tmp`."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    secret.write_bytes(b"")
+    before = secret.stat().st_ino
+    if write == "page":
+        write_whole(shared / "page", b"page")
+        assert (shared / "page").read_bytes() == b"page"
+        assert not (shared / "page").is_symlink()
+    elif write == "records":
+        with pytest.raises(ExportFileUnfit, match="File exists"):
+            RecordFile.begin(shared / "page")
+    else:
+        kept = CheckpointFile(shared / "page")
+        with kept.held(), pytest.raises(PathUntrusted, match="user nobody"):
+            kept.read(Export(account_id=1, format="xapi", base="https://x"), None)
+    assert links == []
+    assert (secret.read_bytes(), secret.stat().st_ino) == (b"", before)
+
+
+@as_root
+def test_another_name_of_a_file_of_roots_leads_nowhere(tmp_path: Path, secret: Path) -> None:
+    """Where the system lets anybody give one to files and links of others."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    secret.write_bytes(b"")
+    (tmp_path / "link").symlink_to(secret)
+    os.link(secret, shared / "file")
+    os.link(tmp_path / "link", shared / "link", follow_symlinks=False)
+    for name in ("file", "link"):
+        with pytest.raises(PathUntrusted, match="another name"):
+            RecordFile.begin(shared / name)
+    with pytest.raises(PathUntrusted, match="another name"):
+        write_whole(shared / "link", b"page")
+    assert secret.read_bytes() == b""
+
+
+def test_an_output_goes_through_links_of_our_own(tmp_path: Path) -> None:
+    """And to whatever the process has open, as `/dev/stdout` does."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "first").symlink_to("second")
+    (tmp_path / "second").symlink_to(tmp_path / "there" / "page")
+    for content in (b"one", b"two"):
+        write_whole(tmp_path / "first", content)
+        assert (tmp_path / "there" / "page").read_bytes() == content
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as out:
+        write_whole(Path(f"/dev/fd/{write}"), b"words")
+        os.close(write)
+        assert out.read() == b"words"
+    with (tmp_path / "open").open("wb") as file:
+        for _ in range(2):
+            write_whole(Path(f"/dev/fd/{file.fileno()}"), b"words")
+    assert (tmp_path / "open").read_bytes() == b"wordswords"
+    (tmp_path / "circle").symlink_to("circle")
+    for path in (tmp_path / "circle", tmp_path / "there", tmp_path / "no" / "page"):
+        with pytest.raises(ServiceError, match=str(path)):
+            write_whole(path, b"page")
+
+
+@as_root
+def test_an_export_goes_into_no_folder_of_others_within_its_own(
+    tmp_path: Path, secret: Path
+) -> None:
+    folder = Folder(tmp_path / "export")
+    with folder.held():
+        give_folder = tmp_path / "export" / "facts"
+        give_folder.mkdir()
+        give(give_folder)
+        with pytest.raises(PathUntrusted, match="user nobody"):
+            folder.make_room(["facts/account=1/facts.csv"])
+        link_of_nobody(folder.draft, secret)
+        open_sheet("ndjson", folder.draft, (), {}).close()
+    link_of_nobody(tmp_path / "export" / "manifest.draft", secret)
     assert secret.read_text() == SECRET
 
 

@@ -120,7 +120,7 @@ class Folder:
         """Makes the folders above a path; returns those that get an entry by that."""
         with writing(path):
             missing = [above for above in path.parents if not above.exists()]
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_output_folder(path.parent, 0o755)
         return [above.parent for above in missing]
 
 

@@ -8,6 +8,7 @@ from typing import IO, Literal
 
 import msgspec
 
+from eventstore.outputs import open_output, replace_output
 from service.errors import ExportRefused
 
 MANIFEST = "manifest.ndjson"
@@ -124,7 +125,8 @@ class Manifest:
 
     def open(self) -> None:
         """Makes ready to add lines. What an interruption left of a line is cut off."""
-        self._out = (self._folder / MANIFEST).open("ab")
+        descriptor = open_output(self._folder / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._out = os.fdopen(descriptor, "ab")
         if self._out.tell() > self._whole:
             self._out.truncate(self._whole)
 
@@ -149,13 +151,9 @@ class Manifest:
         """Leaves only lines that hold; nothing happens where there are no others."""
         if not self._superseded:
             return
-        draft = self._folder / _DRAFT
-        with draft.open("wb") as out:
-            for line in (*self._files.values(), *self._cuts.values()):
-                out.write(_encoder.encode(line) + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(self._folder / MANIFEST)
+        lines = (*self._files.values(), *self._cuts.values())
+        content = b"".join(_encoder.encode(line) + b"\n" for line in lines)
+        replace_output(self._folder / MANIFEST, content, draft=_DRAFT)
         self._superseded = 0
 
     def close(self) -> None:

@@ -58,11 +58,12 @@ class LinesSheet:
 def open_sheet(
     format_: Format, path: Path, columns: Sequence[Column], facts: Mapping[str, str]
 ) -> Sheet:
-    """A new file.
+    """A new file, in the place of one that an interrupted export, or another, has left.
 
     Args:
         facts: What the file says of itself, where its format can.
     """
+    path.unlink(missing_ok=True)
     if format_ == "ndjson":
         return LinesSheet(path, columns)
     from service.analytics.columnar.arrow import CsvSheet, ParquetSheet
