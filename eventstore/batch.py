@@ -60,7 +60,7 @@ def new_item(
         expected=expected,
         events=events,
         metadata=metadata,
-        guard_text=_guard_text(guard, stream) if guard else None,
+        guard_text=_guard_text(guard, stream, expected) if guard else None,
         metadata_texts=_metadata_texts(events, metadata),
         data_texts=[encode(e.event) for e in events],
         salts=[None if e.content is None else os.urandom(SALT) for e in events],
@@ -74,8 +74,10 @@ def _metadata_texts(events: Sequence[NewEvent], metadata: Metadata) -> list[str]
     return [encode(e.metadata) if e.metadata else usual for e in events]
 
 
-def _guard_text(guard: Guard, stream: str) -> str:
-    """The guard without the append's own stream, of which the expected revision tells."""
+def _guard_text(guard: Guard, stream: str, expected: int | None) -> str:
+    """The guard without the append's own stream where the expected revision tells of that."""
+    if expected is None:
+        return encode_guard(guard)
     others = tuple(name for name in guard.streams if name != stream)
     return encode_guard(msgspec.structs.replace(guard, streams=others))
 

@@ -16,6 +16,7 @@ from service.requests import (
     metadata_of,
     note_recorded,
     record_read,
+    record_read_of_done,
 )
 
 
@@ -55,7 +56,7 @@ async def post_evaluation(request: web.Request) -> web.Response:
     note_recorded(request)
     await services.evaluations.result(first)
     access = await _manager(request)  # that took its time
-    await record_read(request, access, "evaluation", number, learner)
+    await record_read_of_done(request, access, _manager, "evaluation", number, learner)
     return _answer(request, number, await services.evaluations.result(first))
 
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 
 import structlog
 
-from eventstore.connections import AccountPool
+from eventstore.connections import AccountPool, outlast
 from eventstore.errors import (
     AppendRefused,
     EventStoreError,
+    GuardBroken,
     LimitReached,
     WrongExpectedRevision,
 )
@@ -22,6 +23,7 @@ from eventstore.link import Link
 from eventstore.log import EventLog
 from eventstore.records import NO_STREAM, Actor, Metadata, NewEvent, RecordedEvent
 from service.commands import Failure
+from service.dialogues import DialogueKey
 from service.errors import KeyReused, Stopping, TooManyReplies, TurnFailed
 from service.evaluator import Evaluator, unanswered
 from service.model.errors import ABANDONED, INTERNAL_ERROR
@@ -30,6 +32,7 @@ from sql.loader import query
 
 _PREFIX = "evaluation-"
 _ENDED = 2
+_TRIES = 10
 
 log = structlog.get_logger("colloquy.evaluations")
 
@@ -187,13 +190,24 @@ class Evaluations:
             self._owners.running.discard(asked.turn_id)
 
     async def _end(self, first: RecordedEvent, asked: EvaluationRequested) -> None:
-        event, content = await self._evaluator.judge(first.account_id, asked)
+        judged = await self._evaluator.judge(first.account_id, asked)
         try:
-            await self._record(first, event, content)
+            for _ in range(_TRIES):
+                guard = await self._guard(first.account_id, asked)
+                judged = await self._evaluator.unless_removed(first.account_id, asked, judged)
+                with suppress(GuardBroken):  # something came of the conversation: look again
+                    await self._record(first, *judged, guard=guard)
+                    return
         except AppendRefused as error:
             log.error("evaluation_refused", error=str(error))
-            failure = Failure(code=INTERNAL_ERROR, detail="append refused")
-            await self._record(first, unanswered(asked, failure), None)
+        failure = Failure(code=INTERNAL_ERROR, detail="append refused")
+        await self._record(first, unanswered(asked, failure), None)
+
+    async def _guard(self, account_id: int, asked: EvaluationRequested) -> Guard:
+        """No words of the conversation are deleted between the look at them and the append."""
+        dialogue = DialogueKey(account_id, asked.experience_id, asked.user_id)
+        position = await outlast(lambda: self._log.head(account_id))
+        return Guard(position=position, streams=(dialogue.stream,))
 
     async def _record(
         self,
@@ -201,6 +215,7 @@ class Evaluations:
         event: EvaluationRecorded | EvaluationFailed,
         content: str | None,
         by: str = "model",
+        guard: Guard | None = None,
     ) -> None:
         asked = first.event
         assert isinstance(asked, EvaluationRequested)
@@ -217,6 +232,7 @@ class Evaluations:
                 [NewEvent(event=event, content=content, subject_id=asked.user_id)],
                 expected=first.revision,
                 metadata=metadata,
+                guard=guard,
             )
 
     async def _end_in_log(self, first: RecordedEvent) -> RecordedEvent:

@@ -6,8 +6,13 @@ import msgspec
 import structlog
 
 from eventstore.connections import AccountPool, outlast
-from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
-from service.commands import Failure
+from eventstore.events import (
+    EvaluationFailed,
+    EvaluationRecorded,
+    EvaluationRequested,
+    ReplyRecord,
+)
+from service.commands import Failure, Spent
 from service.errors import NotFound, TextRemoved
 from service.experiences import Experiences
 from service.model.asking import Asker
@@ -18,6 +23,9 @@ from service.tutor import ModelChoice, broken, failed
 from sql.loader import query
 
 EVALUATION_TOKENS = 8_192
+
+Judged = tuple[EvaluationRecorded | EvaluationFailed, str | None]
+"""How an evaluation ends, with its text."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -55,12 +63,11 @@ class Evaluator:
         if await self._is_removed(account_id, conversation_id):
             raise TextRemoved
 
-    async def judge(
-        self, account_id: int, asked: EvaluationRequested
-    ) -> tuple[EvaluationRecorded | EvaluationFailed, str | None]:
+    async def judge(self, account_id: int, asked: EvaluationRequested) -> Judged:
         """The evaluation that was asked for, or why there is none, with its text.
 
-        Cancelled, it says so in the event: whoever cancels waits for that to be recorded.
+        Words may have been deleted meanwhile: see `unless_removed`. Cancelled, it says so in the
+        event: whoever cancels waits for that to be recorded.
         """
         effort = self._asker.effort()
         try:
@@ -72,11 +79,8 @@ class Evaluator:
                 effort,
                 lambda text: read_evaluation(text, request),
             )
-            await self.refuse_removed(account_id, asked.conversation_id)
         except asyncio.CancelledError:
             failure = ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
-        except TextRemoved:
-            failure = ModelFailure(CANCELLED, retryable=False, detail="the words were deleted")
         except ModelFailure as error:
             failure = error
         except Exception as error:
@@ -92,6 +96,24 @@ class Evaluator:
             return judged, _encoder.encode(evaluation).decode()
         log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
         return unanswered(asked, failed(failure, effort, "")), None
+
+    async def unless_removed(
+        self, account_id: int, asked: EvaluationRequested, judged: Judged
+    ) -> Judged:
+        """What was judged, unless the words were deleted meanwhile: then its own are, too."""
+        event = judged[0]
+        if not isinstance(event, EvaluationRecorded):
+            return judged
+        if not await self._is_removed(account_id, asked.conversation_id):
+            return judged
+        failure = Failure(
+            code=CANCELLED,
+            detail="the words were deleted",
+            retryable=False,
+            spent=_spent(event.judgement),
+        )
+        log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
+        return unanswered(asked, failure), None
 
     async def _is_removed(self, account_id: int, conversation_id: int) -> bool:
         conversation = (account_id, conversation_id)
@@ -114,6 +136,18 @@ class Evaluator:
             ),
             max_tokens=EVALUATION_TOKENS,
         )
+
+
+def _spent(record: ReplyRecord) -> Spent:
+    return Spent(
+        model=record.model,
+        usage=record.usage,
+        provider_request_id=record.provider_request_id,
+        duration_ms=record.duration_ms,
+        attempt_records=record.attempt_records,
+        price_version=record.price_version,
+        cost_microusd=record.cost_microusd,
+    )
 
 
 def unanswered(asked: EvaluationRequested, failure: Failure) -> EvaluationFailed:

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+import msgspec
 from aiohttp import web
 from uuid_utils import uuid7
 
@@ -85,9 +86,12 @@ async def _record(
     assert learner is not None, "the conversation was found"
     key = DialogueKey(access.account_id, access.experience_id, learner)
     new = NewEvent(event=event, content=text, subject_id=learner)
-    metadata = metadata_of(request, access, None)
+    metadata, guard = metadata_of(request, access, None), guard_of(request, access, limited)
+    if text is not None and access.conversation_state == "completed":
+        # Words that came after the message's have expired would stay.
+        guard = msgspec.structs.replace(guard, streams=(*guard.streams, key.stream))
     try:
-        return await services.dialogues.note(key, new, metadata, guard_of(request, access, limited))
+        return await services.dialogues.note(key, new, metadata, guard)
     except AlreadyAsked as repeat:
         if not _same(repeat.asked, event, text):
             raise KeyReused from None

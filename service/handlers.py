@@ -34,6 +34,7 @@ from service.requests import (
     note_recorded,
     own_dialogue,
     record_read,
+    record_read_of_done,
 )
 from service.shown import shown_active
 from sql.loader import query
@@ -167,7 +168,10 @@ async def _answer(
     """
     note_recorded(request)
     if access.real_user_id is not None:
-        await record_read(request, access, "conversation", live.conversation_id, access.user_id)
+        number = live.conversation_id
+        await record_read_of_done(
+            request, access, access_of, "conversation", number, access.user_id
+        )
     if wants_stream(request):
         return await stream_turn(request, live, partial(stream_ending, request))
     return conversation_answer(request, (await live.dialogue()).active, status)

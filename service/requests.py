@@ -1,6 +1,7 @@
 """What all handlers share: what they work with, who asks, and in which circumstances."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +10,7 @@ from yarl import URL
 
 from eventstore.clock import DatabaseClock
 from eventstore.connections import AccountPool, Pool
+from eventstore.errors import GuardBroken
 from eventstore.guards import Guard, Quota
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
@@ -32,6 +34,7 @@ from service.turns import Turns
 from service.tutor import ModelChoice
 from sql.loader import query
 
+_CHECKS = 10
 _GRACE = timedelta(seconds=45)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -235,6 +238,32 @@ async def record_read(
     """
     read = HistoryRead(what=what, learner_id=learner, conversation_id=number)
     await record_reading(request, access, read)
+
+
+async def record_read_of_done(
+    request: web.Request,
+    access: Access,
+    check_anew: Callable[[web.Request], Awaitable[Access]],
+    what: str,
+    number: int,
+    learner: int | None,
+) -> None:
+    """As `record_read`, where the request has done what it asked for and only reads the outcome.
+
+    That something has come of the learner meanwhile is looked at anew here: carried out again, the
+    request would do it, and pay for it, twice.
+
+    Args:
+        check_anew: Checks the caller as the request's own checks did.
+    """
+    for _ in range(_CHECKS):
+        try:
+            return await record_read(request, access, what, number, learner)
+        except GuardBroken as broken:
+            if broken.changed != "stream":
+                raise
+        access = await check_anew(request)
+    return await record_read(request, access, what, number, learner)
 
 
 async def record_reading(request: web.Request, access: Access, read: HistoryRead) -> None:

@@ -21,6 +21,7 @@ from service.requests import (
     guard_of,
     metadata_of,
     record_read,
+    record_read_of_done,
 )
 
 
@@ -42,7 +43,9 @@ async def cancel_turn(request: web.Request) -> web.Response:
     guard = of_people(guard_of(request, access))
     stop = Stop(reason="requested", metadata=metadata, guard=guard)
     dialogue = await request.app[SERVICES].following.cancel(asked, stop)
-    await _record(request, access, asked)
+    turn = _turn(asked)
+    number, learner = turn.conversation_id, turn.user_id
+    await record_read_of_done(request, access, access_of, "turn", number, learner)
     if dialogue.active is None:
         return raw_response(b"{}", headers={"ETag": NOTHING})
     return conversation_answer(request, dialogue.active, 200)
@@ -64,9 +67,14 @@ async def _asked(request: web.Request, access: Access) -> RecordedEvent:
 
 async def _record(request: web.Request, access: Access, asked: RecordedEvent) -> None:
     """Records that the caller is about to read of the learner whose turn it is."""
+    turn = _turn(asked)
+    await record_read(request, access, "turn", turn.conversation_id, turn.user_id)
+
+
+def _turn(asked: RecordedEvent) -> OpeningRequested | MessagePosted:
     turn = asked.event
     assert isinstance(turn, OpeningRequested | MessagePosted)
-    await record_read(request, access, "turn", turn.conversation_id, turn.user_id)
+    return turn
 
 
 def _turn_id(request: web.Request) -> str:

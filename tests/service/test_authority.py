@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from eventstore.connections import Connection, connect
+from eventstore.errors import GuardBroken
 from eventstore.events import MessagePosted, ReplyFailed
 from eventstore.records import RecordedEvent
+from service.learners.reads import Reads
 from service.roster import Enrollment, import_roster
 from service.tokens import create_token, list_tokens, revoke_token
 from tests.eventstore.waiting import eventually
-from tests.fake_anthropic import FakeAnthropic, Speech, Stall
+from tests.fake_anthropic import FakeAnthropic, Speech, Stall, evaluation_speech
 from tests.running import CONVERSATIONS, TEACHER, Service, fetch_value, messages_of
 from tests.service.learners.erasing import REASON, erasing, let_in_admin
 from tests.service.raw_http import connected
@@ -31,6 +33,7 @@ DRAFT = {
     "workflow_state": "published",
 }
 ERASE = "SELECT outcome FROM erase_learner_v2(1, $1, 'asked', $2, NULL)"
+EXPIRE = "SELECT outcome, texts FROM expire_texts_v1(1, $1, $2)"
 HOLD = """
 SELECT append_facts_v1(1, ARRAY[$1], ARRAY[jsonb_build_object(
     'type', 'hold_placed.v1', 'hold_id', 10000 + $2::bigint, 'user_id', $2::bigint,
@@ -244,6 +247,67 @@ async def test_nothing_of_a_learner_is_recorded_after_their_erasure(
     await refused(one, name, learner_erased, status)
     events = [e for e in await service.history() if e.stream == f"dialogue-1-{one.learner}"]
     assert not any(e.content for e in events)
+
+
+async def expire(connection: Connection, one: Scene) -> None:
+    rules = json.dumps({str(one.conversation["id"]): {"rule": "account", "days": 1}})
+    done = await connection.fetchrow(EXPIRE, rules, BY_OPERATOR)
+    assert done is not None
+    assert (done["outcome"], done["texts"] > 0) == ("expired", True)
+
+
+async def texts_of(one: Scene) -> list[str]:
+    number = one.conversation["id"]
+    events = [e for e in await one.service.history() if e.content]
+    return [str(e.content) for e in events if getattr(e.event, "conversation_id", None) == number]
+
+
+async def test_no_words_about_a_conversation_are_recorded_after_its_texts_expired(
+    service: Service, fake: FakeAnthropic
+) -> None:
+    """Neither beside a vote that was checked before, nor in an evaluation that was under way."""
+    one = await scene(service)
+    assert (await service.call("DELETE", one.path, user=one.learner))[0] == 200
+    fake.script_judgements(Stall(after=1, speech=evaluation_speech(3)))
+    evaluation = asyncio.create_task(
+        service.call("POST", f"{one.path}/evaluation", user=one.teacher)
+    )
+    await fake.wait_until(lambda: fake.stalled_judgements == 1)
+    async with appends_held(service) as connection:
+        vote = asyncio.create_task(
+            service.call(
+                "POST",
+                one.message,
+                user=one.teacher,
+                json={"vote": "liked", "feedback_message": "late words"},
+            )
+        )
+        fake.release()
+        await stands_before(service, evaluation, vote)
+        await expire(connection, one)
+    assert ((await vote)[0], (await vote)[1].get("code")) == (409, "text_removed")
+    assert (await evaluation)[0] == 503
+    assert (await evaluation)[1]["retryable"] is False
+    assert await texts_of(one) == []
+
+
+async def test_what_was_done_is_answered_though_something_comes_of_the_learner(
+    service: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who asks again has the model asked, and pays, again."""
+    one, asked, broken = await scene(service), len(fake.judgements), [True] * 6
+    note = Reads.note
+
+    async def noted(*given: Any) -> None:
+        if broken and broken.pop():
+            raise GuardBroken("stream")
+        await note(*given)
+
+    monkeypatch.setattr(Reads, "note", noted)
+    status, body = await service.call("POST", f"{one.path}/evaluation", user=one.teacher)
+    assert (status, broken) == (200, [])
+    assert body["evaluation"]["overall_score"] is not None
+    assert len(fake.judgements) == asked + 1
 
 
 async def test_who_acts_as_another_must_be_let_in_when_the_deed_is_recorded(
