@@ -49,7 +49,7 @@ class Tails:
             ask: Whether the reader may still read; nothing comes once they may not.
         """
         told = _Pause()
-        leave = _Leave(ask)
+        leave = Leave(ask)
         while not self._closed and await leave.holds():
             bell = self._link.bell(account_id)
             head = await self._log.head(account_id)
@@ -85,7 +85,7 @@ class _Pause:
         return self._loop.time() - self._began >= SILENCE
 
 
-class _Leave:
+class Leave:
     """What a reader may, as it was told last, which was not long ago."""
 
     def __init__(self, ask: Ask) -> None:
@@ -93,6 +93,7 @@ class _Leave:
         self._told = _Pause()
 
     async def holds(self) -> bool:
+        """Whether they may go on."""
         if not self._told.is_over():
             return True
         self._told = _Pause()

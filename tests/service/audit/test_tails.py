@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import ClientError
 
-from eventstore.connections import Connection
+from eventstore.connections import connect
 from eventstore.opening import running_log
 from service.audit.desk import make_desk
 from service.audit.reading import Wanted
+from service.errors import InvalidToken
 from tests.eventstore.building import append, append_steps, history
 from tests.running import Service, eventually, running_service
 from tests.service.audit.test_events import AUDITOR, EVENTS, Tail, hold
@@ -25,11 +27,13 @@ async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         yield running
 
 
-async def test_a_tail_ends_when_its_token_is_revoked(service: Service, owner: Connection) -> None:
+async def test_a_tail_ends_when_its_token_is_revoked(service: Service) -> None:
     tail = Tail(service, 0)
     try:
         await eventually(lambda: bool(tail.frames))
+        owner = await connect(service.database_url)
         await owner.execute(REVOKE, AUDITOR)
+        await owner.close()
         await eventually(lambda: tail.ended)
         last = tail.frames[-1][0]
         async with running_log(service.database_url) as (log, _, _):
@@ -39,6 +43,37 @@ async def test_a_tail_ends_when_its_token_is_revoked(service: Service, owner: Co
         assert again.status == 401
     finally:
         await tail.close()
+
+
+async def test_lines_end_when_their_token_is_revoked(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in order, so that nobody takes them for all that there were."""
+    asked = 0
+
+    async def refuse(_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise InvalidToken
+
+    monkeypatch.setattr("service.audit.streams.PAGE", 1)
+    monkeypatch.setattr("service.audit.streams.auditor_of", refuse)
+    lines: list[bytes] = []
+
+    async def read() -> None:
+        headers = {
+            "Accept": "application/x-ndjson",
+            "Authorization": f"Bearer {service.tokens[str(AUDITOR)]}",
+        }
+        async with service._http.get(service.url + EVENTS, headers=headers) as answer:
+            while line := await answer.content.readline():
+                lines.append(line)
+
+    with pytest.raises(ClientError):
+        await read()
+    assert asked == 3
+    assert len(lines) <= 2
 
 
 async def test_nothing_that_was_found_is_handed_to_who_may_not_read_any_more(
