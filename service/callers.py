@@ -72,7 +72,8 @@ class Callers:
 
         Raises:
             Unauthenticated: There is no token; the body is not waited for.
-            InvalidToken: It is of no account; the body is not waited for.
+            InvalidToken: It is of no account, or does not work any more: then a body that is still
+                to come is not waited for.
             HTTPRequestTimeout: The body did not arrive in time.
         """
         bearer = await self._bearer(request)
@@ -85,6 +86,8 @@ class Callers:
             claimed = await _identify(self._identities, token)
             return Caller(claimed.account_id, claimed=claimed)
         token_hash = digest(token)
+        if not request.content.is_eof():  # nobody waits for a body of a token that works no more
+            self._accounts.pop(token_hash, None)
         return Caller(await self._account(token_hash), token_hash)
 
     async def admit(self, pool: AccountPool, caller: Caller, user_id: int) -> None:

@@ -6,6 +6,7 @@ a few connections are taken all the same, which may only ask whether the service
 """
 
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address, ip_network
 
 import msgspec
 import structlog
@@ -92,6 +93,19 @@ class _Group:
         self.idle: dict[Place, None] = {}
 
 
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6 the first 64 bits, as a client has all below them."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((parsed, 64), strict=False))
+
+
 class Connections:
     """Who is connected to this process.
 
@@ -107,6 +121,7 @@ class Connections:
 
     def admit(self, address: str) -> Place | None:
         """A place for one more; None where there is not even one for probes."""
+        address = network_of(address)
         if self._make_room(address):
             place = Place(address)
             for group in (self._all, self._by_address.setdefault(address, _Group())):

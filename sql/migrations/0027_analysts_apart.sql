@@ -4,13 +4,15 @@
 --     so a full queue must do no harm), and pg_notification_queue_usage, which tells of others';
 --   pg_export_snapshot, which leaves a file for each snapshot;
 --   pg_logical_emit_message, which writes to the log of the server;
---   pg_current_xact_id and txid_current, which use up the numbers of transactions.
+--   pg_current_xact_id and txid_current, which use up the numbers of transactions;
+--   and the procedural languages, in which DO writes what it likes to the log of the server.
 ALTER FUNCTION close_functions_v1() RENAME TO close_locks_v1;
 
 CREATE FUNCTION close_functions_v1() RETURNS void
 LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 DECLARE
-    door record;
+    door     record;
+    language name;
 BEGIN
     PERFORM close_locks_v1();
     IF NOT current_setting('is_superuser')::boolean THEN
@@ -28,6 +30,27 @@ BEGIN
                            door.function);
         END IF;
     END LOOP;
+    FOR language IN SELECT l.lanname FROM pg_language l
+                     WHERE l.lanispl AND l.lanpltrusted
+                       AND has_language_privilege('public', l.oid, 'USAGE') LOOP
+        EXECUTE format('REVOKE USAGE ON LANGUAGE %I FROM PUBLIC', language);
+        EXECUTE format('GRANT USAGE ON LANGUAGE %I TO %s', language,
+                       (SELECT d.datdba::regrole FROM pg_database d
+                         WHERE d.datname = current_database()));
+    END LOOP;
+END
+$$;
+
+-- As before, and nothing that a login runs is written to the log of the server: neither statements
+-- that fail, however long, nor what a session may have written there of its own (debug_print_plan,
+-- trace_sort). That somebody connects, or does not, still is.
+CREATE OR REPLACE FUNCTION limit_spilling_v1(login name) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF current_setting('is_superuser')::boolean THEN
+        EXECUTE format('ALTER ROLE %I SET temp_file_limit = ''2GB''', login);
+        EXECUTE format('ALTER ROLE %I SET log_min_messages = fatal', login);
+    END IF;
 END
 $$;
 
@@ -59,4 +82,5 @@ GRANT EXECUTE ON FUNCTION end_analysts_v1 TO colloquy_worker;
 
 -- For the logins that there are already.
 SELECT close_doors_v1() FROM analysts LIMIT 1;
+SELECT limit_spilling_v1(a.role_name) FROM analysts a JOIN pg_roles r ON r.rolname = a.role_name;
 SELECT watch_analyst_v1(a.role_name) FROM analysts a JOIN pg_roles r ON r.rolname = a.role_name;

@@ -319,4 +319,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
                                      erase_learner_v1.reason, erase_learner_v1.metadata, NULL) e
 $$;
 
+-- As find_token_account_v1, but of a token that works: for others no body is waited for.
+CREATE FUNCTION find_token_account_v2(token_hash bytea) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT t.account_id FROM tokens t
+     WHERE t.token_hash = find_token_account_v2.token_hash AND t.revoked_at IS NULL
+       AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+$$;
+
 GRANT EXECUTE ON FUNCTION append_events_v2, erase_learner_v2 TO colloquy_service;
+GRANT EXECUTE ON FUNCTION find_token_account_v2 TO colloquy_worker;

@@ -1,1 +1,1 @@
-SELECT find_token_account_v1($1)
+SELECT find_token_account_v2($1)

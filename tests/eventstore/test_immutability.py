@@ -118,6 +118,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
     assert await names(owner, EXECUTABLE, "colloquy_worker") == {
         "current_account_v1",
         "find_token_account_v1",
+        "find_token_account_v2",
         "advance_projection_v1",
         "end_analysts_v1",
         "record_projection_error_v2",

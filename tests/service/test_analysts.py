@@ -1,9 +1,11 @@
 """An analyst's login sees the views made for analysts, of its accounts, and nothing else."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -20,7 +22,7 @@ from service.analysts import connection_url, create_analyst, list_analysts, remo
 from service.database import prepare
 from service.errors import AnalystError
 from sql.loader import query
-from tests.databases import database_named
+from tests.databases import HOME, database_named
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue
 from tests.eventstore.waiting import eventually
 from tests.projections.viewing import Parts, catch_up
@@ -285,6 +287,27 @@ async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection)
     assert await analyst.fetchval("SHOW temp_file_limit") == "2GB"
 
 
+async def test_it_writes_nothing_to_the_servers_log(analyst: asyncpg.Connection) -> None:
+    """Neither by a program of its own, nor by what fails, nor by what a session may have shown."""
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="language plpgsql"):
+        await analyst.execute("DO $$ BEGIN RAISE WARNING 'hello'; END $$")
+    if HOME not in os.environ:
+        pytest.skip("the server's log is elsewhere")
+    log = Path(os.environ[HOME]) / "postgres.log"
+    before = log.stat().st_size
+    for setting in ("debug_print_plan", "trace_sort"):
+        await analyst.execute(f"SET {setting} = on")
+    await analyst.execute("SELECT 1 AS a_word_of_its_own ORDER BY random()")
+    for statement in (
+        "SELECT a_word_of_its_own",
+        "SET log_min_messages = log",
+        "ALTER ROLE CURRENT_USER SET log_min_messages = log",
+    ):
+        with pytest.raises(asyncpg.PostgresError):
+            await analyst.execute(statement)
+    assert b"a_word_of_its_own" not in log.read_bytes()[before:]
+
+
 async def test_it_hears_nothing_of_what_others_do(
     analyst: asyncpg.Connection, log_parts: Parts, database_url: str
 ) -> None:
@@ -378,6 +401,7 @@ async def inventive(
     """An analyst who may make things of their own, as where nobody could take that away."""
     database = await owner.fetchval("SELECT current_database()")
     await owner.execute(f"GRANT TEMPORARY ON DATABASE {database} TO {name}")
+    await owner.execute(f"GRANT USAGE ON LANGUAGE plpgsql TO {name}")
     await analyst.execute("SET default_transaction_read_only = off")
     return analyst
 

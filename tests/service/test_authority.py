@@ -374,6 +374,22 @@ async def test_a_reply_is_not_stopped_by_who_may_not_any_more(
     assert end.metadata.actor.role == "model"
 
 
+@pytest.mark.parametrize("change", [token_revoked, token_expired])
+async def test_nobody_waits_for_the_body_of_a_token_that_works_no_more(
+    service: Service, change: Change
+) -> None:
+    """Whether or not this process has seen it work."""
+    one = await scene(service)
+    admin = await actor_of(one, DEEDS["an erasure"])
+    connection = await connect(service.database_url)
+    for actor in (one.teacher, admin):
+        await change(connection, one, actor)
+        async with connected(service) as raw:
+            await raw.ask("POST", EXPERIENCES, service.tokens[str(actor)], length=1000)
+            assert (await raw.answer()).status == 401
+    await connection.close()
+
+
 @every_deed
 async def test_a_request_is_checked_when_its_body_is_there(service: Service, name: str) -> None:
     """However long it has been coming: the last byte comes after the revocation."""

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from service.connection_bounds import SURPLUS, Bounds, Connections, Place, bounds_of
+from service.connection_bounds import (
+    SURPLUS,
+    Bounds,
+    Connections,
+    Place,
+    bounds_of,
+    network_of,
+)
 from service.http_connection import MAX_HEAD
 from service.settings import Settings
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall
@@ -496,3 +503,16 @@ def test_bounds_leave_descriptors_for_replies(
 ) -> None:
     bounds = bounds_of(Settings(), descriptors, provider=provider)
     assert (bounds.total, bounds.per_address) == expected
+
+
+def test_a_network_of_ipv6_counts_as_one_address() -> None:
+    one = {network_of(address) for address in ("2001:db8::1", "2001:db8:0:0:ffff::2")}
+    assert one == {"2001:db8::/64"}
+    assert network_of("fe80::1%eth0") == "fe80::/64"
+    assert network_of("2001:db8:0:1::1") not in one
+    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") == "192.0.2.1"
+    connections = some(total=9)
+    for number in range(3):
+        last = connections.admit(f"2001:db8::{number}")
+    assert last is not None
+    assert last.surplus
