@@ -6,7 +6,9 @@ us or to root, and nobody else may write to it. Three things are no reason to re
 
 - folders with the sticky bit on the way, such as `/tmp`: what is in them is its owner's;
 - a group that may write, but has nobody in it but us, as the group of its own that many systems
-  give to each user; not so below an access control list, which may let anybody write;
+  give to each user: the primary group of the owner, and without members that we know of. Of other
+  groups nobody can say who is in them, since a directory need not list its users. Not so below an
+  access control list, which may let anybody write;
 - a link of ours: the path that it leads to is looked at in the same way.
 """
 
@@ -211,7 +213,7 @@ def _others_can_write(step: _Step) -> bool:
         return False
     if mode & stat.S_IWOTH:
         return True
-    return bool(mode & stat.S_IWGRP) and (_has_acl(step.path) or _has_others(step.found.st_gid))
+    return bool(mode & stat.S_IWGRP) and (_has_acl(step.path) or _has_others(step.found))
 
 
 def _has_acl(path: Path) -> bool:
@@ -225,15 +227,26 @@ def _has_acl(path: Path) -> bool:
     return True
 
 
-def _has_others(group: int) -> bool:
-    """Whether a group has members beside the owners that are trusted."""
-    owners, users = trusted_owners(), pwd.getpwall()
+def _has_others(found: os.stat_result) -> bool:
+    """Whether the group has, or could have, members beside the owners that are trusted."""
+    group, owners, users = found.st_gid, trusted_owners(), pwd.getpwall()
+    if group not in _primary_groups(found.st_uid):
+        return True
     try:
         members = set(grp.getgrgid(group).gr_mem)
     except KeyError:
         members = set()
     members |= {user.pw_name for user in users if user.pw_gid == group}
     return bool(members - {user.pw_name for user in users if user.pw_uid in owners})
+
+
+def _primary_groups(owner: int) -> set[int]:
+    """The groups of their own of a file's owner, and of us."""
+    found = {os.getegid()}
+    for user in (owner, os.geteuid()):
+        with suppress(KeyError):
+            found.add(pwd.getpwuid(user).pw_gid)
+    return found
 
 
 def owner_of(found: os.stat_result) -> str:

@@ -272,3 +272,15 @@ def test_a_folder_of_a_loose_umask_is_closed_to_others(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("open")
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
         close_to_others(tmp_path / "link")
+
+
+@as_root
+def test_a_group_of_which_nobody_can_say_who_is_in_it_counts_as_others(tmp_path: Path) -> None:
+    """A directory need not list its groups and users."""
+    unknown = 54_321
+    tmp_path.chmod(0o775)
+    os.chown(tmp_path, -1, unknown)
+    with pytest.raises(PathUntrusted, match="chmod go-w"):
+        check_trusted(tmp_path)
+    os.chown(tmp_path, -1, os.getegid())
+    check_trusted(tmp_path)
