@@ -40,6 +40,11 @@ async def server_findings(connection: Connection, processes: int = 1) -> list[st
         for row in await connection.fetch(query("list_unsafe_settings"))
     ]
     findings += [
+        f"server: {row['name']} is {row['setting']}: what learners write gets into its log: set "
+        f"log_parameter_max_length to 0 and auto_explain.log_min_duration to -1 for the owner"
+        for row in await connection.fetch(query("list_logging_settings"))
+    ]
+    findings += [
         f"database: trigger {row['name']} of {row['relation']} is switched off: what it refuses "
         "is done"
         for row in await connection.fetch(query("list_guards_off"))

@@ -2,6 +2,8 @@
 -- synchronous_commit may be stronger than ours, or local beside standbys: only off loses what was
 -- acknowledged. It is set also where it is right, so that no reload of a file takes it away.
 -- `dropped` are the settings that were asked for and are not so.
+-- What learners wrote is a parameter. A server that logs statements would log that, too, which only
+-- a superuser's login, or one that was granted it, may stop: so it steps out of its role for this.
 SELECT s.system_identifier AS system,
        CASE WHEN NOT pg_is_in_recovery()
             THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END
@@ -13,5 +15,13 @@ SELECT s.system_identifier AS system,
                   coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),
        ARRAY(SELECT set_config(o.name, o.value, false)  -- what not every PostgreSQL has
                FROM unnest($3::text[], $4::text[]) AS o (name, value)
-              WHERE current_setting(o.name, true) IS NOT NULL)
+              WHERE current_setting(o.name, true) IS NOT NULL),
+       set_config('colloquy.role', current_setting('role'), false),
+       set_config('role', 'none', false),
+       CASE WHEN has_parameter_privilege(session_user, 'log_parameter_max_length', 'SET')
+            THEN set_config('log_parameter_max_length', '0', false) END,
+       CASE WHEN current_setting('auto_explain.log_min_duration', true) IS NOT NULL
+             AND has_parameter_privilege(session_user, 'auto_explain.log_min_duration', 'SET')
+            THEN set_config('auto_explain.log_min_duration', '-1', false) END,
+       set_config('role', current_setting('colloquy.role'), false)
   FROM pg_control_system() s

@@ -229,3 +229,23 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
         await connection.close()
     few = server.url.replace(server.url.partition("@")[0], "postgresql://few:few")
     assert (await fetch_value(few, query("get_limits"))) == 5
+
+
+async def test_what_learners_write_stays_out_of_the_log_of_a_server_that_logs_statements(
+    owner: Connection, database_url: str
+) -> None:
+    """Where the owner is no superuser, its operator is told."""
+    name = await owner.fetchval("SELECT current_database()")
+    for setting in ("log_statement = 'all'", "log_min_duration_statement = 0"):
+        await owner.execute(f"ALTER DATABASE {name} SET {setting}")
+    for role in ROLES:
+        session = await connect(database_url, role)
+        assert await session.fetchval("SHOW log_parameter_max_length") == "0"
+        assert await session.fetchval("SHOW role") == (role or "none")
+        await session.close()
+    session = await connect(database_url)
+    assert not any("into its log" in line for line in await server_findings(session))
+    await session.execute("SET log_parameter_max_length = -1")
+    told = [line for line in await server_findings(session) if "into its log" in line]
+    assert [line.split()[1] for line in told] == ["log_min_duration_statement", "log_statement"]
+    await session.close()
