@@ -86,6 +86,7 @@ GRANT EXECUTE ON FUNCTION public.find_position_v1(account bigint, moment timesta
 GRANT EXECUTE ON FUNCTION public.find_request_v1(account bigint, user_id bigint, idempotency_key text) TO colloquy_service
 GRANT EXECUTE ON FUNCTION public.find_request_v2(account bigint, user_id bigint, idempotency_key text) TO colloquy_service
 GRANT EXECUTE ON FUNCTION public.find_token_account_v1(token_hash bytea) TO colloquy_worker
+GRANT EXECUTE ON FUNCTION public.find_token_account_v2(token_hash bytea) TO colloquy_worker
 GRANT EXECUTE ON FUNCTION public.granted_accounts_v1() TO colloquy_analyst
 GRANT EXECUTE ON FUNCTION public.granted_accounts_v1() TO colloquy_auditor
 GRANT EXECUTE ON FUNCTION public.granted_accounts_v1() TO colloquy_service
@@ -255,6 +256,7 @@ REVOKE EXECUTE ON FUNCTION public.find_position_v1(account bigint, moment timest
 REVOKE EXECUTE ON FUNCTION public.find_request_v1(account bigint, user_id bigint, idempotency_key text) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.find_request_v2(account bigint, user_id bigint, idempotency_key text) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.find_token_account_v1(token_hash bytea) FROM PUBLIC
+REVOKE EXECUTE ON FUNCTION public.find_token_account_v2(token_hash bytea) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.fingerprint_generation_v1(name text, generation integer, account bigint, upto_position bigint) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.granted_accounts_v1() FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.guard_generation_v1(name text, generation integer) FROM PUBLIC

@@ -232,7 +232,7 @@ async def test_doctor_and_migrate_see_a_file_of_identity_providers_that_stops_th
             else:
                 environment["COLLOQUY_PRICES"] = str(file)
                 _, out, _ = await colloquy(environment, "doctor")
-                assert len([line for line in wrong_lines(out) if "price table" in line]) == 1
+                assert len([line for line in wrong_lines(out) if "COLLOQUY_PRICES" in line]) == 1
             assert len([line for line in wrong_lines(out) if "COLLOQUY_JWT" in line]) == 1
             code, _, err = await colloquy(environment, "migrate")
             assert code == 0
