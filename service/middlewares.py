@@ -96,7 +96,8 @@ async def check_again(request: web.Request, handler: Handler) -> web.StreamRespo
 
     Its checks then see the change, and refuse it or let it pass. Nothing was recorded the first
     time and the body is kept, so that it is a request like any that comes now. One that came
-    before its learner was erased is not: what they said until then is gone.
+    before its learner was erased is not, though their identity provider still vouches for them:
+    what they said until then is gone.
     """
     for _ in range(_CHECKS - 1):
         try:

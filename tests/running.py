@@ -58,6 +58,7 @@ class Service:
         self._http = http
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._over = False
 
     async def call(
         self, method: str, path: str, *, user: int | None = LEARNER, **options: Any
@@ -137,17 +138,22 @@ class Service:
             return int(await connection.fetchval(query("get_log_head"), 1))
 
     async def close(self) -> None:
-        """Ends what the test's own looks at the database have kept open."""
+        """Keeps no connection of the test's own looks at the database from here on."""
+        self._over = True
         if self._connection:
             await self._connection.close()
 
     @asynccontextmanager
     async def _owner(self) -> AsyncIterator[Connection]:
-        """The owner's connection, one for all looks at the database."""
+        """The owner's connection, one for all looks at the database while the service is there."""
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self.database_url)
-            yield self._connection
+            try:
+                yield self._connection
+            finally:
+                if self._over:
+                    await self._connection.close()
 
 
 @asynccontextmanager

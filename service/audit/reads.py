@@ -23,8 +23,9 @@ def check_reason(reason: str | None, how: str, *, required: bool) -> str | None:
         BadRequest: It is missing where one is required, or cannot be stored.
         TextTooLong: It is too long.
     """
-    if reason and not is_blank(reason):
-        return checked_reason(reason)
+    kept = checked_reason(reason or "")
+    if not is_blank(kept):
+        return kept
     if required:
         raise BadRequest(f"a reason is required: {how}")
     return None

@@ -8,9 +8,9 @@
 --                       course_id and role (which they still have in this course);
 --   limit               {"user_id", "kind", "most"}: how often they may ask in a day.
 
--- What has changed of what a guard says: 'token', 'role', 'stream', or 'erasure' where user_id was
--- erased meanwhile; null where nothing has. Each condition is a look-up by its full key: it is made
--- under the head row's lock.
+-- What has changed of what a guard says: 'token', 'role', 'stream', or 'erasure' where user_id, whose
+-- token is their provider's, was erased meanwhile; null where nothing has. Each condition is a
+-- look-up by its full key: it is made under the head row's lock.
 CREATE FUNCTION find_change_v1(account bigint, guard jsonb) RETURNS text
 LANGUAGE plpgsql STRICT SET search_path = public, pg_temp AS $$
 BEGIN
@@ -44,7 +44,7 @@ BEGIN
                  WHERE e.account_id = find_change_v1.account AND e.stream = s.name
                  ORDER BY e.revision DESC LIMIT 1)
           FROM jsonb_array_elements_text(guard->'streams') AS s (name))) THEN
-        RETURN CASE WHEN EXISTS (
+        RETURN CASE WHEN guard ? 'until' AND EXISTS (
             SELECT FROM events e
              WHERE e.account_id = find_change_v1.account
                AND e.stream = 'learner-' || (guard->>'user_id')

@@ -125,6 +125,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "leaf_hashes_v1",
         "store_tiles_v1",
         "log_origin_v1",
+        "try_writing_v1",
         "record_tree_head_v1",
         "record_tree_head_v2",
         "record_key_rotation_v1",

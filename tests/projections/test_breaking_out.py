@@ -242,7 +242,7 @@ STATEMENTS = {
     "name what is not there": ("DELETE FROM nowhere", 'relation "nowhere" does not exist'),
     "write for another account": (
         "UPDATE hourly SET account_id = 2",
-        "have the account_id of another account",
+        "with the account_id of another account",
     ),
     "make up positions": ("UPDATE hourly SET position = 0", "position that is not of an event"),
     "forget with each range": (

@@ -107,7 +107,7 @@ some = settings(
 async def service(server_url: str) -> AsyncIterator[Service]:
     """A service that gives up soon, on a database whose statements can be made to fail."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.app.GroupCommit", partial(GroupCommit, patience=0.3))
+        patch.setattr("eventstore.opening.GroupCommit", partial(GroupCommit, patience=0.3))
         patch.setattr("eventstore.lane._FAILING", 0.5)
         async with cloned_database(server_url) as url:
             await make_faults(url)

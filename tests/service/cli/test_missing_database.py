@@ -1,12 +1,10 @@
 """No command but `serve` and `migrate` makes a database: others say that there is none."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from service.cli import colloquy as group
-from tests.service.cli.commanding import HEAD, Run, file_with, refused
+from tests.service.cli.commanding import HEAD, Run, all_commands, file_with, refused
 
 MAKERS = {("serve",), ("migrate",)}
 WITHOUT = {("seal", "key"), ("projections", "new"), ("analytics", "check")}
@@ -65,18 +63,11 @@ def commands_on(folder: Path) -> dict[tuple[str, ...], tuple[object, ...]]:
     }
 
 
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    if not isinstance(command, click.Group):
-        yield path
-        return
-    for name, child in command.commands.items():
-        yield from leaves(child, (*path, name))
-
-
 def test_no_other_command_makes_one(run: Run, tmp_path: Path) -> None:
     """Each is here, so that of the next one somebody asks, too. Nothing at all is made."""
     commands, home = commands_on(tmp_path), tmp_path / "home"
-    assert set(leaves(group)) - MAKERS - WITHOUT == set(commands)
+    leaves = {words for words, it in all_commands() if not isinstance(it, click.Group)}
+    assert leaves - MAKERS - WITHOUT == set(commands)
     before = sorted(tmp_path.rglob("*"))
     for path, words in commands.items():
         ended = run(*path, *words, COLLOQUY_HOME=str(home))
