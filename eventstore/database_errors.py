@@ -57,7 +57,7 @@ SQLSTATES: Mapping[str, Meaning] = {
     "53": Meaning.BUSY,  # insufficient resources
     "53100": Meaning.AWAY,  # disk full
     "53300": Meaning.AWAY,  # too many connections: there is no session
-    "54000": Meaning.AWAY,  # program limit exceeded: no transaction numbers; data are bounded
+    "54000": Meaning.BUSY,  # program limit exceeded: the queue of notifications, no numbers left
     "55": Meaning.BUSY,  # object not in prerequisite state: locked
     "55006": Meaning.OURS,  # object in use: by the session itself
     "55P02": Meaning.OURS,  # cannot change runtime parameter
