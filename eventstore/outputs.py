@@ -138,7 +138,7 @@ def _opened(folder: Path) -> Iterator[int]:
     if os.geteuid() == 0:
         check_folder(folder)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    descriptor = os.open(folder.resolve(), flags)
+    descriptor = os.open(os.path.realpath(folder), flags)
     try:
         yield descriptor
     finally:
@@ -152,7 +152,7 @@ def _look(path: Path, folder: int) -> _Place:
         found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return _Place(path, folder, path.name, None)
-    of_process = path.parent.resolve().is_relative_to(_PROCESSES)
+    of_process = Path(os.path.realpath(path.parent)).is_relative_to(_PROCESSES)
     return _Place(path, folder, path.name, found, of_process)
 
 

@@ -214,7 +214,7 @@ def test_a_link_made_between_the_look_and_the_use_leads_root_nowhere(
             RecordFile.begin(shared / "page")
     else:
         kept = CheckpointFile(shared / "page")
-        with kept.held(), pytest.raises(PathUntrusted, match="user nobody"):
+        with pytest.raises(PathUntrusted, match="user nobody"), kept.held():
             kept.read(Export(account_id=1, format="xapi", base="https://x"), None)
     assert links == []
     assert (secret.read_bytes(), secret.stat().st_ino) == (b"", before)
