@@ -1,6 +1,7 @@
 """`colloquy analytics statements`: learning records of what is in the log."""
 
 import asyncio
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,8 +116,11 @@ def _check(asked: _Asked) -> None:
     if asked.checkpoint is not None and asked.out is None and asked.post is None:
         raise click.UsageError("--checkpoint needs --out FILE or --post URL")
     if asked.checkpoint is not None and asked.out is not None:
-        kept = asked.checkpoint.resolve()
-        if asked.out.resolve() in (kept, *(kept.with_name(kept.name + e) for e in _BESIDE)):
+        kept = Path(os.path.realpath(asked.checkpoint))  # of links in a circle, too
+        if Path(os.path.realpath(asked.out)) in (
+            kept,
+            *(kept.with_name(kept.name + e) for e in _BESIDE),
+        ):
             raise click.UsageError("--out must be another file than --checkpoint's")
     for option, url in (("--post", asked.post), ("--iri", asked.iri)):
         if url is not None:
