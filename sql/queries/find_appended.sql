@@ -1,4 +1,8 @@
--- Which of these events did reach the log before the connection broke?
-SELECT event_id, position, revision, recorded_at
-  FROM events
- WHERE account_id = $1 AND event_id = ANY ($2)
+-- Which of these events did reach the log before the connection broke? Each is looked up.
+SELECT e.event_id, e.position, e.revision, e.recorded_at
+  FROM unnest($2::uuid[]) AS u (event_id)
+ CROSS JOIN LATERAL (
+       SELECT v.event_id, v.position, v.revision, v.recorded_at
+         FROM events v
+        WHERE v.account_id = $1 AND v.event_id = u.event_id
+       OFFSET 0) e
