@@ -23,7 +23,7 @@ run: $(VENV)/.run ## install, start Postgres, create the schema and a demo cours
 
 test: $(VENV)/.dev ## the whole suite, against a real PostgreSQL
 	$(if $(MISSING),@echo "not installed: $(MISSING). The few tests that need it are left out (node: with npm)")
-	$(BIN)/pytest -n $(JOBS) $(if $(MISSING),-m "not $(subst $(SPACE), and not ,$(MISSING))") $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(if $(MISSING),-m "not $(subst $(SPACE), and not ,$(MISSING))") $(ARGS)
 
 check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ settings.load_profile("unhurried")
 def pytest_xdist_auto_num_workers() -> int:
     """Workers for `-n auto`: two a processor, since tests wait more than they work."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses the run's server, and has each worker begin with its share of long tests.
+
+    Workers get equal parts of the list, and take from one another when they have nothing left.
+    """
+    for item in items:
+        if "server_url" in getattr(item, "fixturenames", ()):
+            item.add_marker("postgres")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = iter([item for item in items if not item.get_closest_marker("long")])
+    parts = [long[n::workers] for n in range(workers)]
+    for part in parts:
+        part += islice(others, len(items) // workers - len(part))
+    items[:] = [*chain.from_iterable(parts), *others]
 
 
 def pytest_configure(config: pytest.Config) -> None:

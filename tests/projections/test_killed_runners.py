@@ -4,6 +4,8 @@ import asyncio
 import random
 from itertools import count
 
+import pytest
+
 from eventstore.connections import Connection, Pool
 from projections.definitions import definitions
 from projections.rebuild import rebuild
@@ -48,6 +50,7 @@ async def kill_at_random(url: str, owner: Connection, chance: random.Random) -> 
         await eventually(lambda: owner.fetchval(END_A_STEP))
 
 
+@pytest.mark.long
 async def test_followed_views_equal_a_rebuild_after_runners_were_killed_at_random(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:

@@ -22,7 +22,7 @@ from tests.running import (
 )
 from tests.shifted_clocks import shifted_by
 
-pytestmark = pytest.mark.faketime
+pytestmark = [pytest.mark.faketime, pytest.mark.long]
 
 LIMIT = 2
 SWEEPS = 5.0
