@@ -15,6 +15,8 @@ _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[,;]|[^",;]+')
 _ESCAPED = re.compile(r"\\(.)")
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _REMEMBERED = 256
+_LONGEST_REMEMBERED = 500
+"""Characters. Whoever sends longer ones pays for them at once, and none of them is kept."""
 
 
 class Element(msgspec.Struct, frozen=True):
@@ -57,9 +59,17 @@ def content_type(request: web.BaseRequest) -> Element:
     return named[0] if len(named) == 1 else Element("")
 
 
-@lru_cache(_REMEMBERED)
 def parse_list(text: str) -> tuple[Element, ...]:
     """The elements of a list's text; those that are empty do not count."""
+    return _parse_remembered(text) if len(text) <= _LONGEST_REMEMBERED else _parse(text)
+
+
+@lru_cache(_REMEMBERED)
+def _parse_remembered(text: str) -> tuple[Element, ...]:
+    return _parse(text)
+
+
+def _parse(text: str) -> tuple[Element, ...]:
     found: list[Element] = []
     parts = [""]
     for piece in (*_PIECE.findall(text), ","):

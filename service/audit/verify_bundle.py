@@ -107,6 +107,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     digest = manifest.pop("digest")
     check(sha256(dump(manifest)) == digest, f"{MANIFEST} was changed: its digest is another")
     check(manifest["format"] == FORMAT, f"this program reads {FORMAT}, not {manifest['format']!r}")
+    for name in ("account_id", "tree_size"):  # 1.0 and true are equal to 1, and named otherwise
+        number = manifest[name]
+        check(type(number) is int and number > 0, f"{MANIFEST}: {name} is {number!r}")
     selection = manifest["selection"]
     sound = isinstance(selection, dict) and sorted(selection) == ["id", "kind"]
     sound = sound and selection["kind"] in ("all", "conversation", "course", "user")
@@ -777,6 +780,14 @@ def report(proved: dict[str, Any]) -> str:
     if not proved["own_checkpoints"]:
         lines.append("NOTE: compared with no checkpoint of your own. Whoever runs the log could\n")
         lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
+    elif left := proved["own_checkpoints"] - proved["own_checkpoints_compared"]:
+        lines.append(
+            f"NOTE: not compared: {left} of the checkpoints that you keep. Those next to\n"
+        )
+        lines.append(
+            "this one tell of every change after you began to keep them only if none was\n"
+        )
+        lines.append("taken from a changed log: have others proved with --prove SIZE.\n")
     if proved["own_checkpoints_call_the_log"]:
         lines.append("NOTE: checkpoints of yours call this log otherwise; they were compared.\n")
     if proved["own_checkpoints_of_other_logs"]:

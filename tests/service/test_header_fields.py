@@ -6,6 +6,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
+from service import header_fields
 from service.content_codings import coding_of
 from service.errors import UnsupportedBody, UnsupportedCoding
 from service.forms import FORM, body_type
@@ -115,3 +116,11 @@ def test_a_body_has_one_coding(lines: tuple[str, ...], coding: str) -> None:
 def test_other_codings_are_refused(lines: tuple[str, ...]) -> None:
     with pytest.raises(UnsupportedCoding):
         coding_of(asking("Content-Encoding", *lines))  # type: ignore[arg-type]
+
+
+def test_nothing_long_is_remembered() -> None:
+    """Anybody can send 16 KiB of commas, again and again."""
+    before = header_fields._parse_remembered.cache_info().currsize
+    for n in range(50):
+        assert len(header_fields.parse_list(f"x{n}," * 200)) == 200
+    assert header_fields._parse_remembered.cache_info().currsize == before

@@ -310,6 +310,16 @@ FORGED = (
 )
 
 
+async def test_a_number_of_another_kind_is_none(bundle: Path) -> None:
+    """An account of 1.0 is equal to account 1, but its kept checkpoints would not be found."""
+    for name in ("account_id", "tree_size"):
+        said = json.loads((bundle / MANIFEST).read_text())[name]
+        for number in (float(said), True, str(said), None, 0, -said):
+            make_anew(bundle, **{name: number})
+            assert f"{name} is {number!r}" in problem(bundle)
+        make_anew(bundle, **{name: said})
+
+
 async def test_a_manifest_that_says_another_selection_is_refused(bundle: Path) -> None:
     """The bundle is of a conversation of learner 101 in course 1, and so could be of either."""
     for true in ({"kind": "course", "id": 1}, {"kind": "user", "id": 101}):
