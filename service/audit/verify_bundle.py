@@ -782,12 +782,10 @@ def report(proved: dict[str, Any]) -> str:
         lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
     elif left := proved["own_checkpoints"] - proved["own_checkpoints_compared"]:
         lines.append(
-            f"NOTE: not compared: {left} of the checkpoints that you keep. Those next to\n"
+            f"NOTE: not compared: {counted(left, 'checkpoint')} of yours. If the log was\n"
         )
-        lines.append(
-            "this one tell of every change after you began to keep them only if none was\n"
-        )
-        lines.append("taken from a changed log: have others proved with --prove SIZE.\n")
+        lines.append("changed while you went on copying, only earlier ones show it: have them\n")
+        lines.append("proved with --prove SIZE.\n")
     if proved["own_checkpoints_call_the_log"]:
         lines.append("NOTE: checkpoints of yours call this log otherwise; they were compared.\n")
     if proved["own_checkpoints_of_other_logs"]:
