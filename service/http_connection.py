@@ -17,7 +17,11 @@ from service.connection_bounds import Connections, Place
 from service.errors import BadRequest, HeadersTooLarge
 
 MAX_HEAD = 32 * 1024
-"""Bytes of a request's head that are parsed at most; what is below may still be too large."""
+"""Bytes of a request's head that are parsed at most; what is below may still be too large.
+
+As many may follow one another in a chunked body without being part of it: sizes of chunks, their
+extensions, trailers.
+"""
 
 _PIECE = 512
 """Bytes that are parsed at once: fewer requests than the parser itself would make wait."""
@@ -63,6 +67,7 @@ class HttpConnection(web.RequestHandler):
         self._unparsed = bytearray()
         self._head = 0
         self._known = 0
+        self._framing = 0
         self._payload: StreamReader | None = None
         self._busy = False
         self._abort: Callable[[], None] = self.force_close
@@ -143,9 +148,16 @@ class HttpConnection(web.RequestHandler):
     def _parse(self, data: bytes) -> None:
         payload = self._payload
         awaited = payload is None or payload.is_eof()
+        received = 0 if payload is None else payload.total_bytes
         super().data_received(data)
         if payload is not None and not awaited and self._is_broken():
+            self._messages.pop()
+            self._request_count = self._known
             self._end_with(payload)
+        elif payload is not None and not awaited and not payload.is_eof():
+            self._framing = self._framing + len(data) if payload.total_bytes == received else 0
+            if self._framing > MAX_HEAD:
+                self._end_with(payload)
         elif self._request_count != self._known:
             self._begin()
         elif awaited and data:
@@ -160,16 +172,14 @@ class HttpConnection(web.RequestHandler):
         return bool(broken) and not isinstance(self._messages[-1][0], RawRequestMessage)
 
     def _end_with(self, payload: StreamReader) -> None:
-        """A body is broken: that is its request's fault, and not another request's."""
-        self._messages.pop()
-        self._request_count = self._known
+        """A body is broken, or what stands around it too large: its request fails, no other one."""
         if payload.exception() is None:
             payload.set_exception(web.RequestPayloadError("broken"))
         self._close = True  # after the answer; what follows is no request
 
     def _begin(self) -> None:
         """A head is whole; its body, if it has one, may follow."""
-        self._head = 0
+        self._head = self._framing = 0
         self._known = self._request_count
         self._payload = self._messages[-1][1]
         self._busy = True

@@ -93,6 +93,51 @@ async def test_a_head_that_is_too_large_is_not_parsed_to_its_end(
     assert MAX_HEAD < sum(parsed) <= MAX_HEAD + 8 * 1024
 
 
+FRAMING = {
+    "many trailers": b"0\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 900) for n in range(120)),
+    "one trailer": b"0\r\nX-Long: " + b"x" * 120_000,
+    "an extension": b"5;" + b"x" * 120_000,
+    "extensions": b'1;name="%s"\r\n{\r\n1;%s\r\n' % (b"x" * 900, b"x" * 120_000),
+}
+
+
+@pytest.mark.parametrize("framing", FRAMING.values(), ids=FRAMING.keys())
+async def test_what_stands_around_a_body_is_bounded(
+    framing: bytes, demo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a request that needs its body, and of one that is answered without."""
+    parsed = counted_bytes(monkeypatch)
+    async with running_service(demo_url) as service:
+        path = messages_of((await service.open())["id"])
+        token = service.tokens[str(LEARNER)].encode()
+        for head, status in (
+            (b"POST %s HTTP/1.1\r\nAuthorization: Bearer %s" % (path.encode(), token), 400),
+            (b"GET /healthz HTTP/1.1", 200),
+        ):
+            parsed.clear()
+            async with connected(service) as raw:
+                await raw.send(head + b"\r\nHost: x\r\nContent-Type: application/json\r\n")
+                await raw.send(b"Transfer-Encoding: chunked\r\n\r\n")
+                with suppress(ConnectionError):
+                    await raw.send(framing)
+                assert (await raw.answer()).status == status
+                await raw.closed()
+            assert MAX_HEAD < sum(parsed) <= MAX_HEAD + 8 * 1024
+
+
+async def test_a_body_in_small_chunks_with_trailers_is_read(demo_url: str) -> None:
+    async with running_service(demo_url) as service, connected(service) as raw:
+        path = messages_of((await service.open())["id"])
+        token, body = service.tokens[str(LEARNER)], b'{"message": "%s"}' % (b"x" * 3_900)
+        await raw.send(b"POST %s HTTP/1.1\r\nHost: x\r\n" % path.encode())
+        await raw.send(b"Authorization: Bearer %s\r\nTransfer-Encoding: chunked" % token.encode())
+        await raw.send(b"\r\nContent-Type: application/json\r\n\r\n")
+        for byte in body:
+            await raw.send(b"1;of=one\r\n%c\r\n" % byte)
+        await raw.send(b"0\r\nX-Trailer: %s\r\n\r\n" % (b"x" * 8_000) + PROBE)
+        assert [(await raw.answer()).status for _ in range(2)] == [200, 200]
+
+
 async def test_heads_behind_a_slow_answer_wait_unread(
     demo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
