@@ -1,11 +1,13 @@
 """The checkpoints of a bundle beside the one at which it is cut."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from eventstore.connections import Connection
 from eventstore.errors import NoteInvalid
 from eventstore.notes import VerifierKey, check_signatures, current_keys, read_note
 from eventstore.wording import counted
+from service.audit import verify_bundle
 from service.audit.bundles import BundleRefused, Cut
 from service.errors import NotFound
 from sql.loader import query
@@ -43,6 +45,26 @@ async def other_checkpoints(
         successors = await _successors(connection, cut, keys)
         notes[read_note(successors).size] = successors  # in place of one by the replaced key
     return [note for _, note in sorted(notes.items())]
+
+
+def sizes_kept(place: Path, account_id: int) -> set[int]:
+    """Sizes of an account's checkpoints in a place, which the bundle's verifier reads likewise.
+
+    Args:
+        place: A file of checkpoints, or a folder of such files, of this account or of several.
+
+    Raises:
+        BundleRefused: It holds something else, or none of this account.
+    """
+    try:
+        files = verify_bundle.kept_files(place, account_id)
+        notes = [read_note(text) for path in files for text in verify_bundle.notes_in(path)]
+    except (verify_bundle.NoBundle, verify_bundle.Wrong, NoteInvalid, UnicodeDecodeError) as error:
+        raise BundleRefused(f"{place}: {error}") from error
+    sizes = {note.size for note in notes if note.origin.endswith(f"/{account_id}")}
+    if not sizes:
+        raise BundleRefused(f"{place} holds no checkpoint of account {account_id}")
+    return sizes
 
 
 async def check_origin(connection: Connection, cut: Cut) -> None:

@@ -24,11 +24,10 @@ One file, for any Python from 3.9 on, that needs nothing but the standard librar
    name each is replaced by the next: a thief can sign on with a stolen key, and say any time.
 6. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt of 16 bytes,
    then text). None is there that an erasure or an expiry here, later than it, has removed.
-7. Of your own checkpoints of this account, those next to the bundle's on either side, and all
-   others that the bundle can prove, are of this log's tree. If one of these two cannot be
-   compared, that is wrong, too: have the bundle exported with `--prove SIZE`. A checkpoint that
-   one of the keys has signed counts whatever it calls the log and the key: whoever runs the log
-   could call another history otherwise.
+7. Your own checkpoints of this account are of this log's tree. If one of them cannot be compared,
+   that is wrong, too: have the bundle exported with `--prove PLACE`. A checkpoint that one of the
+   keys has signed counts whatever it calls the log and the key: whoever runs the log could call
+   another history otherwise.
 
 It proves that what is here was in the log, in this order, when the checkpoint was signed. It does
 not prove that a selection left nothing out; a bundle of the whole log does.
@@ -611,15 +610,14 @@ class Kept:
             self.compared.add(size)
 
     def end(self) -> None:
-        """The nearest on either side tell whether the log is the same up to and from the cut."""
-        before = [size for size in self.roots if size <= self.cut.size]
-        after = [size for size in self.roots if size >= self.cut.size]
-        for size in [*sorted(before)[-1:], *sorted(after)[:1]]:
-            check(
-                size in self.compared,
-                f"the bundle proves nothing about {your_checkpoint(size)}: "
-                f"have it exported with --prove {size}",
-            )
+        """All were compared: of what was changed meanwhile, only the earlier ones may tell."""
+        left = sorted(self.roots.keys() - self.compared)
+        check(
+            not left,
+            f"the bundle proves nothing about {counted(len(left), 'checkpoint')} of yours, the "
+            f"first of {counted(next(iter(left), 0), 'event')}: have it exported with --prove and "
+            "what you gave as --checkpoints",
+        )
 
 
 def under_all_names(keys: Keys, note: str) -> Keys:
@@ -780,12 +778,6 @@ def report(proved: dict[str, Any]) -> str:
     if not proved["own_checkpoints"]:
         lines.append("NOTE: compared with no checkpoint of your own. Whoever runs the log could\n")
         lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
-    elif left := proved["own_checkpoints"] - proved["own_checkpoints_compared"]:
-        lines.append(
-            f"NOTE: not compared: {counted(left, 'checkpoint')} of yours. If the log was\n"
-        )
-        lines.append("changed while you went on copying, only earlier ones show it: have them\n")
-        lines.append("proved with --prove SIZE.\n")
     if proved["own_checkpoints_call_the_log"]:
         lines.append("NOTE: checkpoints of yours call this log otherwise; they were compared.\n")
     if proved["own_checkpoints_of_other_logs"]:

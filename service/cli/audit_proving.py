@@ -1,5 +1,6 @@
 """`colloquy audit verify` and `colloquy audit export`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
     from eventstore.verifying import Verification
     from service.audit.bundles import Selection
     from service.audit.exporting import Exported
+
+
+class _Checkpoints(click.Path):
+    """The size of a checkpoint, or a place with checkpoints."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        if isinstance(value, str) and value.isdecimal():
+            return str(ID.convert(value, param, ctx))  # type: ignore[arg-type]  # of any text
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
 
 _a_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _a_folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -116,10 +132,11 @@ def _range(first: int, last: int) -> str:
 @click.option("--size", type=ID, help="Cut at the checkpoint of so many events.")
 @click.option(
     "--prove",
-    type=ID,
+    type=_Checkpoints(exists=True),
     multiple=True,
-    metavar="SIZE",
-    help="Prove the checkpoint of so many events, too; can be given again.",
+    metavar="SIZE|PLACE",
+    help="Prove the checkpoint of so many events, too, or those in a file or folder; can be given "
+    "again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @in_account
@@ -131,7 +148,7 @@ def export(
     everything: bool,
     out: Path,
     size: int | None,
-    prove: tuple[int, ...],
+    prove: tuple[str | Path, ...],
     as_json: bool,
     account: int,
     reader: Reader,
@@ -146,8 +163,12 @@ def export(
 
     async def work(settings: Settings, database: Database) -> "Exported":
         from service.audit.exporting import export_bundle
+        from service.audit.other_checkpoints import sizes_kept
         from service.sealing import key_place
 
+        sizes: set[int] = set()
+        for one in prove:
+            sizes |= sizes_kept(one, account) if isinstance(one, Path) else {int(one)}
         async with owner(database.url) as connection:
             await check_account(connection, account)
         words = f"audit export {selection.kind}" + (f" {selection.id}" if selection.id else "")
@@ -155,7 +176,7 @@ def export(
         await record_reading(settings, database.url, account, reader, words, subject)
         place, bar = key_place(settings), progress_bar("exporting")
         return await export_bundle(
-            database.url, place, account, selection, out, size=size, prove=prove, progress=bar
+            database.url, place, account, selection, out, size=size, prove=sizes, progress=bar
         )
 
     done = with_database(work)

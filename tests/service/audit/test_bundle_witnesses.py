@@ -15,6 +15,7 @@ from eventstore.protection import LearnerErased, TextExpired
 from eventstore.records import NewEvent
 from eventstore.rotation import rotate_key
 from service.audit.bundles import BundleRefused, Selection
+from service.audit.other_checkpoints import sizes_kept
 from service.audit.verify_bundle import verify
 from service.errors import NotFound
 from tests.eventstore.building import append
@@ -142,11 +143,54 @@ async def test_a_bundle_that_cannot_be_compared_is_refused_and_says_what_to_ask_
     keys = vkey_of(sealed, tmp_path)
     await export(sealed, tmp_path / "bundle", SECOND)
     assert problem(tmp_path / "bundle", keys, kept) == (
-        "the bundle proves nothing about your checkpoint of 4 events: have it exported with "
-        "--prove 4"
+        "the bundle proves nothing about 1 checkpoint of yours, the first of 4 events: have it "
+        "exported with --prove and what you gave as --checkpoints"
     )
     await export(sealed, tmp_path / "proving", SECOND, prove=[4])
     assert problem(tmp_path / "proving", keys, kept) == ""
+
+
+async def test_a_fork_from_before_the_last_copies_is_seen(sealed: Sealed, tmp_path: Path) -> None:
+    """The auditor went on copying after it: only what was kept earlier tells."""
+    kept = tmp_path / "kept"
+    genuine = read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0]
+    await rewrite(sealed, read_signer(sealed.place), tmp_path)
+    await sealed.say(1)
+    await sealed.seal()
+    forged = (tmp_path / "files-of-the-forger" / "1" / "latest").read_text()
+    kept.write_text(f"{genuine}\n{forged}")
+    assert sizes_kept(kept, 1) == {4, 9}
+    await export(sealed, tmp_path / "forged", SECOND, prove=[9])
+    found = problem(tmp_path / "forged", vkey_of(sealed, tmp_path), kept)
+    assert "proves nothing about 1 checkpoint of yours, the first of 4 events" in found
+    with pytest.raises(NotFound, match="no checkpoint of 4 events"):
+        await export(sealed, tmp_path / "proving", SECOND, prove=sizes_kept(kept, 1))
+
+
+async def test_all_that_an_auditor_keeps_is_proved_on_demand(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """By a file, by the folder of an account, or by that of all accounts."""
+    for _ in range(3):
+        await sealed.say(1)
+        await sealed.seal()
+    kept = shutil.copytree(sealed.folder, tmp_path / "kept")
+    keys, (day,) = vkey_of(sealed, tmp_path), (kept / "1").glob("*.checkpoints")
+    for number, place in enumerate((kept, kept / "1", day)):
+        sizes = sizes_kept(place, 1)
+        assert sizes == {4, 9, 10, 11, 12}
+        await export(sealed, tmp_path / f"{number}", SECOND, size=10, prove=sizes)
+        assert problem(tmp_path / f"{number}", keys, place) == ""
+    assert verify(tmp_path / "0", keys, kept)["own_checkpoints_compared"] == 5
+
+
+async def test_a_place_without_checkpoints_proves_nothing(sealed: Sealed, tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("and so on\n")
+    with pytest.raises(BundleRefused, match="there is something else: 'and so on"):
+        sizes_kept(tmp_path / "words", 1)
+    for place, account in ((tmp_path / "home", 1), (sealed.folder, 2)):
+        with pytest.raises(BundleRefused, match="holds no checkpoint of account"):
+            sizes_kept(place, account)
 
 
 CUT = {
@@ -225,7 +269,7 @@ async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
     (tmp_path / "kept").write_text(late)
     keys = vkey_of(sealed, tmp_path)
     await export(sealed, tmp_path / "bundle", size=4)
-    assert "--prove 9" in problem(tmp_path / "bundle", keys, tmp_path / "kept")
+    assert "the first of 9 events" in problem(tmp_path / "bundle", keys, tmp_path / "kept")
     await export(sealed, tmp_path / "proving", size=4, prove=[9])
     assert problem(tmp_path / "proving", keys, tmp_path / "kept") == ""
 

@@ -146,6 +146,30 @@ def test_export_wants_one_selection_and_an_account_that_there_is(
     assert told == "account 1 has no checkpoint of 3 events: see `colloquy seal status`"
 
 
+def test_what_an_auditor_keeps_is_proved_by_size_or_by_file(
+    run: Run, sealed: Sealed, tmp_path: Path
+) -> None:
+    kept = shutil.copytree(sealed.files, tmp_path / "kept")
+    assert audit(run, sealed, "export", 1, "--out", tmp_path / "first").code == 0
+    now(sealed.seal)
+    keys = sealed.place.vkeys
+    for number, place in enumerate((4, kept, kept / "latest")):
+        out = tmp_path / str(number)
+        done = audit(run, sealed, "export", 1, "--out", out, "--prove", place)
+        assert (done.code, problem(out, keys, kept)) == (0, ""), done
+    out = tmp_path / "out"
+    (tmp_path / "words").write_text("and so on")
+    for place, why in (
+        (0, "0 is not in the range"),
+        (tmp_path / "nowhere", "does not exist"),
+        (tmp_path / "words", "there is something else: 'and so on'"),
+        (77, "account 1 has no checkpoint of 77 events"),
+    ):
+        ended = audit(run, sealed, "export", 1, "--out", out, "--prove", place)
+        assert ended.code != 0, ended
+        assert why in ended.err
+
+
 def test_an_export_that_reads_a_learners_words_is_in_their_record(
     run: Run, database_url: str, tmp_path: Path
 ) -> None:
