@@ -230,7 +230,7 @@ def _has_acl(path: Path) -> bool:
 def _has_others(found: os.stat_result) -> bool:
     """Whether the group has, or could have, members beside the owners that are trusted."""
     group, owners, users = found.st_gid, trusted_owners(), pwd.getpwall()
-    if group not in _primary_groups(found.st_uid):
+    if group not in _own_groups(found.st_uid):
         return True
     try:
         members = set(grp.getgrgid(group).gr_mem)
@@ -240,12 +240,18 @@ def _has_others(found: os.stat_result) -> bool:
     return bool(members - {user.pw_name for user in users if user.pw_uid in owners})
 
 
-def _primary_groups(owner: int) -> set[int]:
-    """The groups of their own of a file's owner, and of us."""
-    found = {os.getegid()}
-    for user in (owner, os.geteuid()):
+def _own_groups(owner: int) -> set[int]:
+    """The groups that are one user's alone: root's, ours, a file's owner's.
+
+    A primary group may be many users', and a directory that does not list them is no proof: one's
+    own has one's number or name.
+    """
+    found = set()
+    for uid in {*trusted_owners(), owner}:
         with suppress(KeyError):
-            found.add(pwd.getpwuid(user).pw_gid)
+            user = pwd.getpwuid(uid)
+            same = user.pw_gid == uid or grp.getgrgid(user.pw_gid).gr_name == user.pw_name
+            found |= {user.pw_gid} if same else set()
     return found
 
 

@@ -1,9 +1,12 @@
 """Paths that another user could have prepared or could change, made of real files of real users."""
 
+import grp
 import os
+import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -284,3 +287,19 @@ def test_a_group_of_which_nobody_can_say_who_is_in_it_counts_as_others(tmp_path:
         check_trusted(tmp_path)
     os.chown(tmp_path, -1, os.getegid())
     check_trusted(tmp_path)
+
+
+@as_root
+def test_a_primary_group_that_may_be_many_users_counts_as_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that lists nobody says of each user who they are; this one's group is shared."""
+    me = pwd.getpwuid(os.geteuid())
+    fields: list[Any] = [*me]
+    fields[3] = grp.getgrnam("users").gr_gid
+    monkeypatch.setattr(pwd, "getpwall", list)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: pwd.struct_passwd(fields))
+    tmp_path.chmod(0o775)
+    os.chown(tmp_path, -1, fields[3])
+    with pytest.raises(PathUntrusted, match="chmod go-w"):
+        check_trusted(tmp_path)
