@@ -1,5 +1,10 @@
 """What a provider says of an error, in Anthropic's shape or in another server's."""
 
+import re
+from html import unescape
+from unicodedata import normalize
+from urllib.parse import unquote
+
 import msgspec
 
 from eventstore.provider_values import label
@@ -7,8 +12,10 @@ from service.model.errors import ERROR_TYPES
 from service.model.stream_events import field
 
 _LONGEST_KIND = 40
-_QUOTE = 12
-"""So many characters in common with a question are no accident."""
+_QUOTE = 10
+"""So many letters and digits in common with a question are no accident."""
+
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
 class ProviderError(msgspec.Struct, frozen=True):
@@ -26,9 +33,17 @@ class ProviderError(msgspec.Struct, frozen=True):
 
     def quotes(self, texts: list[str]) -> bool:
         """Whether its words may be those of one of the texts."""
-        words = self.words or ""
+        words = _letters(self.words or "")
         runs = [words[i : i + _QUOTE] for i in range(max(1, len(words) - _QUOTE + 1))]
-        return any((text and text in words) or any(run in text for run in runs) for text in texts)
+        said = filter(None, map(_letters, texts))
+        return any(text in words or any(run in text for run in runs) for text in said)
+
+
+def _letters(text: str) -> str:
+    """What is left of a text in whatever case, escapes and punctuation it is quoted."""
+    text = _ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), unescape(unquote(text)))
+    text = re.sub(r"\\[abfnrtv]", " ", text)
+    return "".join(filter(str.isalnum, normalize("NFKC", text).casefold()))
 
 
 def provider_error(status: int, body: object) -> ProviderError:
