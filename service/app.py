@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
@@ -18,19 +18,29 @@ from eventstore.primary import Primary
 from projections.runner import Runner
 from service import quotas
 from service.analyst_sessions import AnalystSessions
+from service.analytics.handlers import FIGURES
 from service.analytics.reading import Figures
-from service.audit.desk import make_desk
+from service.audit.keys import AUDIT_READS, AUDITED_LOG, REPLAYS, TAILS
+from service.audit.reading import AuditedLog
+from service.audit.reads import AuditReads
+from service.audit.replays import Replays
+from service.audit.tails import Tails
 from service.browsers import cross_origin, response_headers
 from service.callers import Callers, Identities
+from service.conversation_keys import DIALOGUES, TURN_CONTROL, TURNS
 from service.dialogues import Dialogues
+from service.evaluation_handlers import EVALUATIONS
 from service.evaluations import Evaluations
 from service.evaluator import Evaluator
+from service.experience_handlers import EXPERIENCES
 from service.experiences import Experiences
 from service.following import STOP, Following
 from service.forms import BODY_TIMEOUT
 from service.identity.trust import Trust, check_accounts, read_trust
+from service.keys import CALLERS, CLOCK, LIMITS, POOL, PUBLIC_URL, READS
 from service.learners.erasure import Erasure
 from service.learners.forgetting import FORGET, Forgetting
+from service.learners.handlers import ERASURE, LEARNER_RECORDS
 from service.learners.holds import Holds
 from service.learners.reads import Reads
 from service.learners.records import LearnerRecords
@@ -43,8 +53,8 @@ from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
 from service.owners import Owners
+from service.probes import READINESS
 from service.readiness import Readiness
-from service.requests import SERVICES, Services
 from service.routes import ROUTES
 from service.setting_values import origins_of
 from service.settings import Settings
@@ -62,6 +72,16 @@ _CALLS_PER_REPLY = 2
 log = structlog.get_logger("colloquy")
 
 
+class _Basis(NamedTuple):
+    """What the features stand on."""
+
+    log: EventLog
+    pool: AccountPool
+    workers: Pool
+    link: Link
+    clock: DatabaseClock
+
+
 @asynccontextmanager
 async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Application]:
     """The application with everything that it needs running, on a database that is ready.
@@ -71,32 +91,26 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     """
     trust = read_trust(settings.jwt) if settings.jwt else None
     async with AsyncExitStack() as stack:
-        growth = LogGrowth()
-        primary = Primary(url)
-        address = f"{settings.host}:{settings.port}"
-        log_parts = await stack.enter_async_context(running_log(url, growth, primary, address))
-        events, pool, link = log_parts
-        workers = await open_pool(url, "colloquy_worker", WORKERS, growth, primary)
-        stack.push_async_callback(close_pool, workers)
-        identities = await _identities(stack, workers, trust) if trust else None
+        growth, primary = LogGrowth(), Primary(url)
+        basis = await _basis(stack, settings, url, growth, primary)
+        identities = await _identities(stack, basis.workers, trust) if trust else None
         model, choice = make_model(settings)
         stack.push_async_callback(model.close)
-        clock = await database_clock(workers)
-        services = _services(
-            settings, model, choice, clock, events, pool, workers, identities, link
-        )
-        link.on(STOP, services.following.hear_stop)
-        sweeper = Sweeper(workers, services.dialogues, services.evaluations)
+        app = _application(settings)
+        _add_shared(app, basis, settings, identities)
+        _add_conversations(app, basis, settings, model, choice)
+        _add_audit(app, basis, settings)
+        app[FIGURES] = Figures(basis.pool)
+        sweeper = Sweeper(basis.workers, app[DIALOGUES], app[EVALUATIONS])
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
-        stack.push_async_callback(_drain, services, 0)
-        job = RetentionJob(workers, Retention(events, pool, link))
+        stack.push_async_callback(_drain, app, 0)
         for work in (
             _warm_up(model),
             sweeper.run(),
-            Runner(workers, link, growth).run(),
-            job.run(),
-            AnalystSessions(workers).run(),
-            clock.run(workers),
+            Runner(basis.workers, basis.link, growth).run(),
+            RetentionJob(basis.workers, Retention(basis.log, basis.pool, basis.link)).run(),
+            AnalystSessions(basis.workers).run(),
+            basis.clock.run(basis.workers),
         ):
             await stack.enter_async_context(_background(work))
         if settings.seal_seconds:
@@ -104,62 +118,70 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
 
             sealer = make_sealer(settings, url, primary)
             await stack.enter_async_context(_background(sealer.run()))
-        yield _application(services, settings)
+        yield app
 
 
-def _services(
-    settings: Settings,
-    model: Model,
-    choice: ModelChoice,
-    clock: DatabaseClock,
-    events: EventLog,
-    pool: AccountPool,
-    workers: Pool,
-    identities: Identities | None,
-    link: Link,
-) -> Services:
-    owners = Owners(workers, link.owner, clock.now)
-    dialogues = Dialogues(events, owners)
-    experiences = Experiences(events, pool)
+async def _basis(
+    stack: AsyncExitStack, settings: Settings, url: str, growth: LogGrowth, primary: Primary
+) -> _Basis:
+    address = f"{settings.host}:{settings.port}"
+    opened = await stack.enter_async_context(running_log(url, growth, primary, address))
+    log, pool, link = opened
+    workers = await open_pool(url, "colloquy_worker", WORKERS, growth, primary)
+    stack.push_async_callback(close_pool, workers)
+    return _Basis(log, pool, workers, link, await database_clock(workers))
+
+
+def _add_shared(
+    app: web.Application, basis: _Basis, settings: Settings, identities: Identities | None
+) -> None:
+    app[POOL] = basis.pool
+    app[CALLERS] = Callers(basis.workers, identities)
+    app[CLOCK] = basis.clock
+    app[LIMITS] = _quota(settings)
+    app[READS] = Reads(basis.log, basis.clock)
+    app[READINESS] = Readiness(basis.workers, basis.log)
+    if settings.public_url:
+        app[PUBLIC_URL] = URL(settings.public_url)
+
+
+def _add_conversations(
+    app: web.Application, basis: _Basis, settings: Settings, model: Model, choice: ModelChoice
+) -> None:
+    """Experiences, the talk about them, its evaluation, and what is done to protect it."""
+    log, pool, link, limits = basis.log, basis.pool, basis.link, _limits(settings)
+    owners = Owners(basis.workers, link.owner, basis.clock.now)
+    dialogues, experiences, live = Dialogues(log, owners), Experiences(log, pool), LiveTurns()
     asker = Asker(model, read_prices(settings.prices), _policy(settings))
-    limits = _limits(settings)
-    live = LiveTurns()
-    following = Following(dialogues, link, live)
-    forgetting = Forgetting(dialogues, live, link)
-    link.on(FORGET, forgetting.hear)
+    control = Following(dialogues, link, live)
+    link.on(STOP, control.hear_stop)
     tutor = Tutor(asker, experiences, choice, limits)
     evaluator = Evaluator(
         pool=pool, experiences=experiences, asker=asker, models=choice, budget=limits.budget
     )
-    return Services(
+    app[EXPERIENCES], app[DIALOGUES], app[TURN_CONTROL] = experiences, dialogues, control
+    app[TURNS] = Turns(dialogues, owners, tutor, live, control, choice.reply, limits)
+    app[EVALUATIONS] = Evaluations(
+        events=log,
         pool=pool,
-        workers=workers,
-        callers=Callers(workers, identities),
-        dialogues=dialogues,
-        experiences=experiences,
-        turns=Turns(dialogues, owners, tutor, live, following, limits.at_once),
-        following=following,
-        evaluations=Evaluations(
-            events=events,
-            pool=pool,
-            link=link,
-            owners=owners,
-            evaluator=evaluator,
-            at_once=limits.at_once,
-        ),
-        limits=_quota(settings),
-        erasure=Erasure(events, pool, dialogues, following, forgetting, link),
-        records=LearnerRecords(events, pool, Holds(events, pool)),
-        reads=Reads(events, clock),
-        audit=make_desk(events, pool, link, reason_required=settings.audit_reason == "required"),
-        figures=Figures(pool),
-        readiness=Readiness(workers, events),
-        models=choice,
-        clock=clock,
-        owner=link.owner,
-        budget=timedelta(seconds=settings.reply_timeout),
-        public_url=URL(settings.public_url) if settings.public_url else None,
+        link=link,
+        owners=owners,
+        evaluator=evaluator,
+        model=choice.evaluation,
+        limits=limits,
     )
+    forgetting = Forgetting(dialogues, live, link)
+    link.on(FORGET, forgetting.hear)
+    app[ERASURE] = Erasure(log, pool, dialogues, control, forgetting, link)
+    app[LEARNER_RECORDS] = LearnerRecords(log, pool, Holds(log, pool))
+
+
+def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
+    app[AUDITED_LOG] = AuditedLog(basis.pool)
+    app[REPLAYS] = Replays(basis.pool)
+    required = settings.audit_reason == "required"
+    app[AUDIT_READS] = AuditReads(basis.log, reason_required=required)
+    app[TAILS] = Tails(app[AUDITED_LOG], basis.link)
 
 
 async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Identities:
@@ -224,29 +246,28 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _application(services: Services, settings: Settings) -> web.Application:
+def _application(settings: Settings) -> web.Application:
     origins = origins_of(settings.cors_origins)
     app = web.Application(
         middlewares=[identify_and_log, cross_origin(origins), answer_errors, check_again],
         client_max_size=MAX_BODY,
     )
-    app[SERVICES] = services
     app[BODY_TIMEOUT] = settings.body_timeout
     app.add_routes(ROUTES)
     app.on_response_prepare.append(response_headers(origins))
 
     async def drain(_app: web.Application) -> None:
-        services.audit.tails.close()
-        await _drain(services, settings.stop_timeout)
+        app[TAILS].close()
+        await _drain(app, settings.stop_timeout)
 
     app.on_shutdown.append(drain)
     return app
 
 
-async def _drain(services: Services, patience: float) -> None:
+async def _drain(app: web.Application, patience: float) -> None:
     """Lets what is under way end, and records the rest."""
-    await asyncio.gather(services.turns.drain(patience), services.evaluations.drain(patience))
-    await services.following.close()
+    await asyncio.gather(app[TURNS].drain(patience), app[EVALUATIONS].drain(patience))
+    await app[TURN_CONTROL].close()
 
 
 async def _warm_up(model: Model) -> None:

@@ -7,7 +7,9 @@ gets in the learner's way.
 import asyncio
 from contextlib import suppress
 
+import msgspec
 import structlog
+from uuid_utils import uuid7
 
 from eventstore.connections import AccountPool, outlast
 from eventstore.errors import (
@@ -28,6 +30,7 @@ from service.errors import KeyReused, Stopping, TooManyReplies, TurnFailed
 from service.evaluator import Evaluator, unanswered
 from service.model.errors import ABANDONED, INTERNAL_ERROR
 from service.owners import Owners
+from service.tutor import Limits
 from sql.loader import query
 
 _PREFIX = "evaluation-"
@@ -56,7 +59,8 @@ class Evaluations:
         link: Wakes those who wait for other processes.
         owners: Tells which evaluations nobody will end.
         evaluator: Asks the model.
-        at_once: Evaluations under way at most.
+        model: The one that is asked.
+        limits: Of evaluations under way, and of the time that one may take.
     """
 
     def __init__(
@@ -67,19 +71,28 @@ class Evaluations:
         link: Link,
         owners: Owners,
         evaluator: Evaluator,
-        at_once: int,
+        model: str,
+        limits: Limits,
     ) -> None:
         self._log = events
         self._pool = pool
         self._link = link
         self._owners = owners
         self._evaluator = evaluator
-        self._at_once = at_once
+        self._model = model
+        self._limits = limits
         self._stopping = False
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def begin(
-        self, account_id: int, asked: EvaluationRequested, metadata: Metadata, guard: Guard
+        self,
+        dialogue: DialogueKey,
+        metadata: Metadata,
+        guard: Guard,
+        *,
+        conversation_id: int,
+        course_id: int,
+        experience_version: int,
     ) -> RecordedEvent:
         """Has a conversation evaluated; the event that asks for it, when it is on disk.
 
@@ -91,9 +104,21 @@ class Evaluations:
             KeyReused: The key came with another request before.
             EventStoreError: The request could not be recorded.
         """
-        first = await self._log.find_request(account_id, metadata)
+        asked = EvaluationRequested(
+            conversation_id=conversation_id,
+            turn_id=str(uuid7()),
+            course_id=course_id,
+            experience_id=dialogue.experience_id,
+            experience_version=experience_version,
+            user_id=dialogue.user_id,
+            model=self._model,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+        )
+        metadata = msgspec.structs.replace(metadata, correlation_id=asked.turn_id)
+        first = await self._log.find_request(dialogue.account_id, metadata)
         if first is None:
-            first = await self._begin(account_id, asked, metadata, guard)
+            first = await self._begin(dialogue.account_id, asked, metadata, guard)
         if (
             not isinstance(first.event, EvaluationRequested)
             or first.event.conversation_id != asked.conversation_id
@@ -151,7 +176,7 @@ class Evaluations:
     ) -> RecordedEvent:
         if self._stopping:
             raise Stopping
-        if len(self._running) >= self._at_once:
+        if len(self._running) >= self._limits.at_once:
             raise TooManyReplies
         await self._evaluator.refuse_removed(account_id, asked.conversation_id)
         self._owners.running.add(asked.turn_id)

@@ -9,9 +9,10 @@ from service.access import Access
 from service.answers import json_response, wants_string_ids
 from service.errors import NotFound
 from service.experience_bodies import read_changes, read_draft
-from service.experiences import Shown
+from service.experiences import Experiences, Shown
+from service.keys import POOL
 from service.pagination import link_header, wanted_page
-from service.requests import SERVICES, access_of, guard_of, manager_of, metadata_of
+from service.requests import access_of, base_url, guard_of, manager_of, metadata_of
 from sql.loader import query
 
 _FIELDS = (
@@ -21,15 +22,16 @@ _FIELDS = (
 _FOR_MANAGERS = ("facts", "pedagogical_guidance")
 _STATES = ("published", "unpublished")
 
+EXPERIENCES = web.AppKey("experiences", Experiences)
+
 
 async def list_experiences(request: web.Request) -> web.Response:
     """GET …/ai_experiences: a course's experiences; learners see the published ones."""
-    services = request.app[SERVICES]
     access = await access_of(request)
     page = wanted_page(request)
     wanted = request.query.get("workflow_state")
     states = [s for s in _STATES if wanted in (None, s) and (access.manages or s == "published")]
-    rows = await services.pool.fetch(
+    rows = await request.app[POOL].fetch(
         access.account_id,
         query("list_experiences"),
         *(access.account_id, access.course_id, access.user_id, states),
@@ -37,14 +39,14 @@ async def list_experiences(request: web.Request) -> web.Response:
     )
     last = rows[page.size - 1]["experience_id"] if len(rows) > page.size else None
     shown = [_answer(request, access, dict(row), row["experience_id"]) for row in rows[: page.size]]
-    links = link_header(request, services.base(request), page, last)
+    links = link_header(request, base_url(request), page, last)
     return json_response(shown, headers={"Link": links})
 
 
 async def get_experience(request: web.Request) -> web.Response:
     """GET …/ai_experiences/:id."""
     access = await access_of(request)
-    rows = await request.app[SERVICES].pool.fetch(
+    rows = await request.app[POOL].fetch(
         access.account_id,
         query("list_experiences"),
         *(access.account_id, access.course_id, access.user_id, list(_STATES)),
@@ -57,14 +59,13 @@ async def get_experience(request: web.Request) -> web.Response:
 
 async def create_experience(request: web.Request) -> web.Response:
     """POST …/ai_experiences: a new experience, unpublished unless it says otherwise."""
-    services = request.app[SERVICES]
     access = await manager_of(request)
     draft = await read_draft(request)
-    shown = await services.experiences.create(
+    shown = await request.app[EXPERIENCES].create(
         access.account_id,
         access.course_id,
         draft,
-        metadata_of(request, access, None),
+        metadata_of(request, access),
         guard_of(request, access),
     )
     return json_response(_shown(request, access, shown), 201)
@@ -74,11 +75,11 @@ async def update_experience(request: web.Request) -> web.Response:
     """PUT …/ai_experiences/:id: what is given changes, for conversations to come."""
     access = await manager_of(request)
     changes = await read_changes(request)
-    shown = await request.app[SERVICES].experiences.edit(
+    shown = await request.app[EXPERIENCES].edit(
         access.account_id,
         access.experience_id,
         changes,
-        metadata_of(request, access, None),
+        metadata_of(request, access),
         guard_of(request, access),
     )
     return json_response(_shown(request, access, shown))
@@ -87,10 +88,10 @@ async def update_experience(request: web.Request) -> web.Response:
 async def delete_experience(request: web.Request) -> web.Response:
     """DELETE …/ai_experiences/:id: it is gone for everybody; its conversations stay in the log."""
     access = await manager_of(request)
-    shown = await request.app[SERVICES].experiences.delete(
+    shown = await request.app[EXPERIENCES].delete(
         access.account_id,
         access.experience_id,
-        metadata_of(request, access, None),
+        metadata_of(request, access),
         guard_of(request, access),
     )
     return json_response(_shown(request, access, shown))

@@ -11,11 +11,13 @@ from eventstore.records import NewEvent, RecordedEvent
 from service.access import Access
 from service.answers import feedback_answer, json_response
 from service.bodies import FeedbackBody, read_body
+from service.conversation_keys import DIALOGUES
 from service.dialogue import Feedback
 from service.dialogues import DialogueKey
 from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
+from service.keys import POOL
 from service.quotas import Kind
-from service.requests import SERVICES, access_of, conversation_id, guard_of, metadata_of
+from service.requests import access_of, conversation_id, guard_of, metadata_of
 from sql.loader import query
 
 
@@ -25,7 +27,7 @@ async def give_feedback(request: web.Request) -> web.Response:
     number, message_id = conversation_id(request), _uuid(request, "message_id")
     body = await read_body(request, FeedbackBody)
     vote = body.checked_vote()
-    message = await request.app[SERVICES].pool.fetchrow(
+    message = await request.app[POOL].fetchrow(
         access.account_id, query("get_message"), access.account_id, number, UUID(message_id)
     )
     if message is None:
@@ -50,7 +52,7 @@ async def withdraw_feedback(request: web.Request) -> web.Response:
     access = await _access(request)
     number = conversation_id(request)
     message_id, feedback_id = _uuid(request, "message_id"), _uuid(request, "feedback_id")
-    voter = await request.app[SERVICES].pool.fetchval(
+    voter = await request.app[POOL].fetchval(
         access.account_id,
         query("get_feedback"),
         *(access.account_id, number, UUID(message_id), UUID(feedback_id)),
@@ -81,17 +83,16 @@ async def _record(
     limited: Kind | None = None,
 ) -> RecordedEvent:
     """Records the event; a request that was made before leads to that of its first time."""
-    services = request.app[SERVICES]
     learner = access.conversation_user_id
     assert learner is not None, "the conversation was found"
     key = DialogueKey(access.account_id, access.experience_id, learner)
     new = NewEvent(event=event, content=text, subject_id=learner)
-    metadata, guard = metadata_of(request, access, None), guard_of(request, access, limited)
+    metadata, guard = metadata_of(request, access), guard_of(request, access, limited)
     if text is not None and access.conversation_state == "completed":
         # Words that came after the message's have expired would stay.
         guard = msgspec.structs.replace(guard, streams=(*guard.streams, key.stream))
     try:
-        return await services.dialogues.note(key, new, metadata, guard)
+        return await request.app[DIALOGUES].note(key, new, metadata, guard)
     except AlreadyAsked as repeat:
         if not _same(repeat.asked, event, text):
             raise KeyReused from None

@@ -5,27 +5,24 @@ from functools import partial
 import asyncpg
 import msgspec
 from aiohttp import web
-from uuid_utils import uuid7
 
 from service.access import Access, check, of_people, path_id
 from service.answers import (
     conversation_answer,
     entity_tag,
-    json_response,
     raw_response,
     stream_ending,
     wants_string_ids,
 )
 from service.bodies import MessageBody, NoBody, read_body
-from service.commands import OpenConversation, PostMessage
 from service.conditional import NOTHING, is_known, wanted_revisions
+from service.conversation_keys import TURN_CONTROL, TURNS
 from service.dialogues import DialogueKey
 from service.errors import NotFound
 from service.event_stream import stream_turn, wants_stream
-from service.keys import SCOPE
+from service.keys import CALLERS, POOL, SCOPE
 from service.live_turn import LiveTurn
 from service.requests import (
-    SERVICES,
     access_of,
     conversation_id,
     guard_of,
@@ -44,7 +41,7 @@ _COMPLETED = msgspec.json.encode({"message": "Conversation completed successfull
 
 async def get_active_conversation(request: web.Request) -> web.Response:
     """GET …/conversations: the caller's active conversation, or {}."""
-    caller = await request.app[SERVICES].callers.of(request)
+    caller = await request.app[CALLERS].of(request)
     plain = caller.plain_token
     row = await _active_row(request, caller.account_id, plain, None) if plain else None
     if row is None or row["role"] is None:  # a longer look tells who is meant, or what is wrong
@@ -67,7 +64,7 @@ async def get_active_conversation(request: web.Request) -> web.Response:
 async def _active_row(
     request: web.Request, account_id: int, token_hash: bytes | None, user_id: int | None
 ) -> asyncpg.Record:
-    row = await request.app[SERVICES].pool.fetchrow(
+    row = await request.app[POOL].fetchrow(
         account_id,
         query("get_active_conversation"),
         *(account_id, token_hash, user_id),
@@ -81,82 +78,56 @@ async def _active_row(
 
 async def create_conversation(request: web.Request) -> web.StreamResponse:
     """POST …/conversations: the model opens a new conversation, which replaces the active one."""
-    services = request.app[SERVICES]
     access = await access_of(request)
     await read_body(request, NoBody)
-    turn_id = str(uuid7())
-    metadata = metadata_of(request, access, turn_id)
-    command = OpenConversation(
-        conversation_id=await services.pool.fetchval(
-            access.account_id, query("next_id"), access.account_id, "conversation"
-        ),
-        turn_id=turn_id,
-        course_id=access.course_id,
-        experience_id=access.experience_id,
-        experience_version=access.experience_version,
-        user_id=access.user_id,
-        model=services.models.reply,
-        owner=services.owner,
-        deadline_at=services.deadline(),
-        starting_message_id=str(uuid7()),
+    number = await request.app[POOL].fetchval(
+        access.account_id, query("next_id"), access.account_id, "conversation"
     )
-    guard = guard_of(request, access, "create")
-    live = await services.turns.begin(own_dialogue(access), command, metadata, guard)
+    live = await request.app[TURNS].open(
+        own_dialogue(access),
+        metadata_of(request, access),
+        guard_of(request, access, "create"),
+        conversation_id=number,
+        course_id=access.course_id,
+        experience_version=access.experience_version,
+    )
     return await _answer(request, access, live, 201)
 
 
 async def post_message(request: web.Request) -> web.StreamResponse:
     """POST …/conversations/:id/messages: the caller says something and the model answers."""
-    services = request.app[SERVICES]
     access = await access_of(request)
-    turn_id = str(uuid7())
-    metadata = metadata_of(request, access, turn_id)
+    metadata = metadata_of(request, access)
     # A repeated request is answered also where the conversation is over by now.
     active = access.conversation_state == "active" or metadata.idempotency_key is not None
     if access.conversation_user_id != access.user_id or not active:
         raise NotFound
     body = await read_body(request, MessageBody)
     number = conversation_id(request)
-    command = PostMessage(
+    live = await request.app[TURNS].post(
+        own_dialogue(access),
+        metadata,
+        guard_of(request, access, "message"),
         conversation_id=number,
-        turn_id=turn_id,
-        message_id=str(uuid7()),
         text=body.text(),
-        model=services.models.reply,
-        owner=services.owner,
-        deadline_at=services.deadline(),
         if_revision=wanted_revisions(request, number),
     )
-    guard = guard_of(request, access, "message")
-    live = await services.turns.begin(own_dialogue(access), command, metadata, guard)
     return await _answer(request, access, live, 200)
 
 
 async def delete_conversation(request: web.Request) -> web.Response:
     """DELETE …/conversations/:id: the conversation is completed, its history stays."""
-    services = request.app[SERVICES]
     access = await access_of(request)
     learner = access.conversation_user_id
     if learner is None or (learner != access.user_id and not access.manages):
         raise NotFound
-    await services.following.complete(
+    await request.app[TURN_CONTROL].complete(
         DialogueKey(access.account_id, access.experience_id, learner),
         conversation_id(request),
-        metadata_of(request, access, None),
+        metadata_of(request, access),
         of_people(guard_of(request, access)),
     )
     return raw_response(_COMPLETED)
-
-
-async def healthz(_request: web.Request) -> web.Response:
-    """GET /healthz: the process answers."""
-    return json_response({"status": "ok"})
-
-
-async def readyz(request: web.Request) -> web.Response:
-    """GET /readyz: the database answers, has the views and takes writes."""
-    await request.app[SERVICES].readiness.check()
-    return json_response({"status": "ready"})
 
 
 async def _answer(

@@ -1,11 +1,29 @@
-"""What a request carries from the middlewares to the handlers and back."""
+"""What a request carries from the middlewares to the handlers and back, and what they all use."""
 
 from aiohttp import web
+from yarl import URL
 
+from eventstore.clock import DatabaseClock
+from eventstore.connections import AccountPool
 from service.access import Access
+from service.callers import Callers
+from service.learners.reads import Reads
+from service.quotas import Limits
 
 REQUEST_ID = web.RequestKey("request_id", str)
 SCOPE = web.RequestKey("scope", str)
 ACCESS = web.RequestKey("access", Access)
 RECORDED = web.RequestKey("recorded", bool)
 """Something was recorded of the request, so that it must not be carried out again."""
+
+POOL = web.AppKey("pool", AccountPool)
+"""The service's own; a statement sees the rows of the account that it is given."""
+
+CALLERS = web.AppKey("callers", Callers)
+CLOCK = web.AppKey("clock", DatabaseClock)
+LIMITS = web.AppKey("limits", Limits)
+"""How often a user may ask in a day."""
+
+READS = web.AppKey("reads", Reads)
+PUBLIC_URL = web.AppKey("public_url", URL)
+"""Where clients reach the service, where the settings say so."""

@@ -25,8 +25,7 @@ from service.errors import (
 from service.header_fields import elements, only
 from service.hosts import is_host
 from service.http_connection import HttpConnection
-from service.keys import ACCESS, RECORDED, REQUEST_ID, SCOPE
-from service.requests import SERVICES
+from service.keys import ACCESS, CLOCK, RECORDED, REQUEST_ID, SCOPE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Outermost = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -149,7 +148,7 @@ def _identify(request: web.Request) -> None:
 def _answer(request: web.Request, error: Exception) -> web.Response:
     if isinstance(error, DATABASE_ERRORS):
         return error_response(_of_database(request, error), request[REQUEST_ID])
-    now = request.app[SERVICES].clock.now() if isinstance(error, LimitReached) else None
+    now = request.app[CLOCK].now() if isinstance(error, LimitReached) else None
     response = error_response(error, request[REQUEST_ID], now)
     match error:
         case ServiceError() | EventStoreError() | web.HTTPException():

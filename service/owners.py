@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from eventstore.connections import Pool
 from eventstore.events import EvaluationRequested, MessagePosted, OpeningRequested
 from sql.loader import query
 
 _SECOND_LOOK = 2.0
+_GRACE = timedelta(seconds=45)
 
 
 class Owners:
@@ -30,9 +31,17 @@ class Owners:
         clock: Callable[[], datetime],
     ) -> None:
         self.running: set[str] = set()
+        self.this = this
         self._pool = pool
-        self._this = this
         self._clock = clock
+
+    def deadline(self, budget: float) -> datetime:
+        """When a turn that begins now counts as abandoned, whoever owns it.
+
+        Args:
+            budget: Seconds that an answer of a model may take.
+        """
+        return self._clock() + timedelta(seconds=budget) + _GRACE
 
     async def is_abandoned(
         self, asked: OpeningRequested | MessagePosted | EvaluationRequested
@@ -40,7 +49,7 @@ class Owners:
         """Nobody will end the turn: its time is over, or its owner is gone."""
         if asked.deadline_at <= self._clock():
             return True
-        if asked.owner == self._this:
+        if asked.owner == self.this:
             return asked.turn_id not in self.running
         if not await self._is_gone(asked.owner):
             return False

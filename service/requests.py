@@ -1,87 +1,42 @@
-"""What all handlers share: what they work with, who asks, and in which circumstances."""
+"""What all handlers share: who asks, and in which circumstances."""
 
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
 
 import msgspec
 from aiohttp import web
 from yarl import URL
 
-from eventstore.clock import DatabaseClock
-from eventstore.connections import AccountPool, Pool
 from eventstore.errors import GuardBroken
 from eventstore.guards import Guard, Quota
 from eventstore.protection import HistoryRead
 from eventstore.records import Actor, Metadata
 from service.access import Access, check, check_account, of_people, path_id
-from service.analytics.reading import Figures
-from service.audit.desk import Desk
-from service.callers import Caller, Callers
-from service.dialogues import DialogueKey, Dialogues
+from service.callers import Caller
+from service.dialogues import DialogueKey
 from service.errors import KeyMalformed, NotAuthorized, NotFound
-from service.evaluations import Evaluations
-from service.experiences import Experiences
-from service.following import Following
 from service.forms import read_form
-from service.keys import ACCESS, RECORDED, REQUEST_ID, SCOPE
-from service.learners.erasure import Erasure
-from service.learners.reads import Reads
-from service.learners.records import LearnerRecords
-from service.quotas import Kind, Limits
-from service.readiness import Readiness
-from service.turns import Turns
-from service.tutor import ModelChoice
+from service.keys import (
+    ACCESS,
+    CALLERS,
+    LIMITS,
+    POOL,
+    PUBLIC_URL,
+    READS,
+    RECORDED,
+    REQUEST_ID,
+    SCOPE,
+)
+from service.quotas import Kind
 from sql.loader import query
 
 _CHECKS = 10
-_GRACE = timedelta(seconds=45)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """What the handlers work with; made in `service.app`.
-
-    Attributes:
-        pool: The service's own; a statement sees the rows of the account that it is given.
-        workers: For what is asked before an account is known, or of no account.
-        limits: How often a user may ask in a day.
-        models: Names of the models that are asked.
-        owner: This process's number, written into the turns that it owns.
-        budget: Time that an answer of a model may take.
-    """
-
-    pool: AccountPool
-    workers: Pool
-    callers: Callers
-    dialogues: Dialogues
-    experiences: Experiences
-    turns: Turns
-    following: Following
-    evaluations: Evaluations
-    limits: Limits
-    erasure: Erasure
-    records: LearnerRecords
-    reads: Reads
-    audit: Desk
-    figures: Figures
-    readiness: Readiness
-    models: ModelChoice
-    clock: DatabaseClock
-    owner: int
-    budget: timedelta
-    public_url: URL | None
-
-    def base(self, request: web.Request) -> URL:
-        """Where clients reach the service: as the settings say, else as this client did."""
-        return self.public_url or request.url.origin()
-
-    def deadline(self) -> datetime:
-        """When a turn that begins now counts as abandoned, whoever owns it."""
-        return self.clock.now() + self.budget + _GRACE
-
-
-SERVICES = web.AppKey("services", Services)
+def base_url(request: web.Request) -> URL:
+    """Where clients reach the service: as the settings say, else as this client did."""
+    return request.app.get(PUBLIC_URL) or request.url.origin()
 
 
 async def access_of(
@@ -100,9 +55,9 @@ async def access_of(
     Raises:
         ServiceError: The first check that fails.
     """
-    services = request.app[SERVICES]
-    caller = caller or await services.callers.of(request)
-    row = await services.pool.fetchrow(
+    callers, pool = request.app[CALLERS], request.app[POOL]
+    caller = caller or await callers.of(request)
+    row = await pool.fetchrow(
         caller.account_id,
         query("get_access"),
         *caller.arguments(),
@@ -117,7 +72,7 @@ async def access_of(
         of_course="ai_experience_id" not in request.match_info,
         everywhere=everywhere,
     )
-    await services.callers.admit(services.pool, caller, access.user_id)
+    await callers.admit(pool, caller, access.user_id)
     note(request, access)
     if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
         await read_form(request)
@@ -133,13 +88,13 @@ async def account_access_of(request: web.Request, scope: str | None = None) -> A
     Raises:
         ServiceError: The first check that fails.
     """
-    services = request.app[SERVICES]
-    caller = await services.callers.of(request)
-    row = await services.pool.fetchrow(
+    callers, pool = request.app[CALLERS], request.app[POOL]
+    caller = await callers.of(request)
+    row = await pool.fetchrow(
         caller.account_id, query("get_access"), *caller.arguments(), None, None, None
     )
     access = check_account(caller, row, scope or request[SCOPE], explicit=scope is not None)
-    await services.callers.admit(services.pool, caller, access.user_id)
+    await callers.admit(pool, caller, access.user_id)
     note(request, access)
     return access
 
@@ -193,7 +148,7 @@ def idempotency_key(request: web.Request) -> str | None:
     return key
 
 
-def metadata_of(request: web.Request, access: Access, turn_id: str | None) -> Metadata:
+def metadata_of(request: web.Request, access: Access, turn_id: str | None = None) -> Metadata:
     """The circumstances of what the request leads to."""
     return Metadata(
         actor=Actor(access.user_id, access.role),
@@ -214,7 +169,7 @@ def guard_of(request: web.Request, access: Access, limited: Kind | None = None) 
     assert access.guard is not None, "a request that writes was checked for writing"
     if limited is None:
         return access.guard
-    most = request.app[SERVICES].limits.of(limited)
+    most = request.app[LIMITS].of(limited)
     quota = Quota(user_id=access.user_id, kind=limited, most=most)
     return msgspec.structs.replace(access.guard, limit=quota)
 
@@ -277,6 +232,4 @@ async def record_reading(request: web.Request, access: Access, read: HistoryRead
     if read.learner_id == (access.real_user_id or access.user_id):
         return
     guard = of_people(guard_of(request, access), read.learner_id)
-    await request.app[SERVICES].reads.note(
-        access.account_id, read, metadata_of(request, access, None), guard
-    )
+    await request.app[READS].note(access.account_id, read, metadata_of(request, access), guard)

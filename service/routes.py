@@ -7,6 +7,7 @@ from service import (
     experience_handlers,
     feedback_handlers,
     handlers,
+    probes,
     teacher_handlers,
     turn_handlers,
 )
@@ -60,6 +61,6 @@ ROUTES = (
     web.get(ANALYTICS + "/freshness", analytics_handlers.get_freshness),
     web.get("/api/v1/openapi.json", serving.get_description),
     web.get("/docs", serving.get_page),
-    web.get("/healthz", handlers.healthz),
-    web.get("/readyz", handlers.readyz),
+    web.get("/healthz", probes.healthz),
+    web.get("/readyz", probes.readyz),
 )

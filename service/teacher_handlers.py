@@ -9,10 +9,11 @@ from service.access import Access
 from service.answers import entity_tag, json_response, wants_string_ids
 from service.conditional import is_known
 from service.errors import NotFound
+from service.keys import POOL
 from service.pagination import link_header, wanted_page
 from service.requests import (
-    SERVICES,
     access_of,
+    base_url,
     conversation_id,
     manager_of,
     record_read,
@@ -41,10 +42,9 @@ async def get_student_conversation(request: web.Request) -> web.Response:
 
 async def list_student_conversations(request: web.Request) -> web.Response:
     """GET …/ai_conversations: every student of the course with their latest conversation."""
-    services = request.app[SERVICES]
     access = await manager_of(request)
     page = wanted_page(request)
-    rows = await services.pool.fetch(
+    rows = await request.app[POOL].fetch(
         access.account_id,
         query("list_student_conversations"),
         *(access.account_id, access.course_id, access.experience_id),
@@ -52,14 +52,14 @@ async def list_student_conversations(request: web.Request) -> web.Response:
     )
     last = rows[page.size - 1]["user_id"] if len(rows) > page.size else None
     shown = [_listed(request, row) for row in rows[: page.size]]
-    links = link_header(request, services.base(request), page, last)
+    links = link_header(request, base_url(request), page, last)
     return json_response({"conversations": shown}, headers={"Link": links})
 
 
 async def _show(
     request: web.Request, access: Access, number: int, *, with_student: bool
 ) -> web.Response:
-    row = await request.app[SERVICES].pool.fetchrow(
+    row = await request.app[POOL].fetchrow(
         access.account_id, query("get_conversation"), access.account_id, number, access.user_id
     )
     if row is None:

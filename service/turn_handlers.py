@@ -11,11 +11,11 @@ from service.access import Access, of_people
 from service.answers import conversation_answer, raw_response, stream_ending
 from service.bodies import NoBody, read_body
 from service.conditional import NOTHING
+from service.conversation_keys import DIALOGUES, TURN_CONTROL
 from service.errors import NotFound
 from service.event_stream import last_event_id, stream_turn
 from service.live_turn import Stop
 from service.requests import (
-    SERVICES,
     access_of,
     conversation_id,
     guard_of,
@@ -30,7 +30,7 @@ async def get_turn_stream(request: web.Request) -> web.StreamResponse:
     access = await access_of(request)
     asked = await _asked(request, access)
     await _record(request, access, asked)
-    live = await request.app[SERVICES].following.follow(asked)
+    live = await request.app[TURN_CONTROL].follow(asked)
     return await stream_turn(request, live, partial(stream_ending, request), last_event_id(request))
 
 
@@ -42,7 +42,7 @@ async def cancel_turn(request: web.Request) -> web.Response:
     metadata = metadata_of(request, access, asked.metadata.correlation_id)
     guard = of_people(guard_of(request, access))
     stop = Stop(reason="requested", metadata=metadata, guard=guard)
-    dialogue = await request.app[SERVICES].following.cancel(asked, stop)
+    dialogue = await request.app[TURN_CONTROL].cancel(asked, stop)
     turn = _turn(asked)
     number, learner = turn.conversation_id, turn.user_id
     await record_read_of_done(request, access, access_of, "turn", number, learner)
@@ -53,7 +53,7 @@ async def cancel_turn(request: web.Request) -> web.Response:
 
 async def _asked(request: web.Request, access: Access) -> RecordedEvent:
     """The event that began the path's turn, which must be the caller's or of their course."""
-    events = await request.app[SERVICES].dialogues.read_turn(
+    events = await request.app[DIALOGUES].read_turn(
         access.account_id, conversation_id(request), _turn_id(request)
     )
     if not events or not isinstance(asked := events[0].event, OpeningRequested | MessagePosted):

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 
 import msgspec
 import structlog
+from uuid_utils import uuid7
 
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.errors import AppendRefused, LimitReached
@@ -40,7 +41,7 @@ from service.model.errors import ModelFailure
 from service.owners import Owners
 from service.turn_ends import check_repeat, failure_of, find_end
 from service.turn_records import Ending, TurnRecords, stopped
-from service.tutor import Started, Tutor, broken, failed
+from service.tutor import Limits, Started, Tutor, broken, failed
 
 _ASSESSMENT_PATIENCE = 1.0
 """Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
@@ -62,7 +63,8 @@ class Turns:
         tutor: Asks the model.
         live: All turns that somebody in this process may read along.
         following: Leads repeated requests to the turns of their first time.
-        at_once: Replies under way at most.
+        model: The one that is asked first.
+        limits: Of replies.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class Turns:
         tutor: Tutor,
         live: LiveTurns,
         following: Following,
-        at_once: int,
+        model: str,
+        limits: Limits,
     ) -> None:
         self._dialogues = dialogues
         self._records = TurnRecords(dialogues)
@@ -80,19 +83,62 @@ class Turns:
         self._tutor = tutor
         self._live = live
         self._following = following
-        self._at_once = at_once
+        self._model = model
+        self._limits = limits
         self._stopping = False
         self._owned: set[asyncio.Task[None]] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
 
-    async def begin(
-        self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
+    async def open(
+        self,
+        key: DialogueKey,
+        metadata: Metadata,
+        guard: Guard,
+        *,
+        conversation_id: int,
+        course_id: int,
+        experience_version: int,
     ) -> LiveTurn:
-        """Records the question and lets the model speak; returns when the question is on disk.
+        """Asks the model to open a new conversation, which replaces the active one.
+
+        Args:
+            conversation_id: Of the new one, which nobody else has.
+
+        Raises:
+            Exception: As `post`.
+        """
+        command = OpenConversation(
+            conversation_id=conversation_id,
+            turn_id=str(uuid7()),
+            course_id=course_id,
+            experience_id=key.experience_id,
+            experience_version=experience_version,
+            user_id=key.user_id,
+            model=self._model,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+            starting_message_id=str(uuid7()),
+        )
+        return await self._begin(key, command, metadata, guard)
+
+    async def post(
+        self,
+        key: DialogueKey,
+        metadata: Metadata,
+        guard: Guard,
+        *,
+        conversation_id: int,
+        text: str,
+        if_revision: frozenset[int] | None = None,
+    ) -> LiveTurn:
+        """Records a message and lets the model answer; returns when the message is on disk.
 
         The turn goes on whatever becomes of the caller. A request that was made before, by its
         idempotency key, leads to the turn of that time.
+
+        Args:
+            if_revision: The revisions at which the conversation may be; None for any.
 
         Raises:
             Stopping, TooManyReplies: Nothing was recorded.
@@ -100,13 +146,29 @@ class Turns:
             ServiceError: The question was refused.
             EventStoreError: The question could not be recorded.
         """
+        command = PostMessage(
+            conversation_id=conversation_id,
+            turn_id=str(uuid7()),
+            message_id=str(uuid7()),
+            text=text,
+            model=self._model,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+            if_revision=if_revision,
+        )
+        return await self._begin(key, command, metadata, guard)
+
+    async def _begin(
+        self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
+    ) -> LiveTurn:
+        metadata = msgspec.structs.replace(metadata, correlation_id=command.turn_id)
         try:
-            return await self._begin(key, command, metadata, guard)
+            return await self._begin_new(key, command, metadata, guard)
         except AlreadyAsked as repeat:
             check_repeat(repeat.asked, command)
             return await self._following.follow(repeat.asked)
 
-    async def _begin(
+    async def _begin_new(
         self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
     ) -> LiveTurn:
         try:
@@ -134,7 +196,7 @@ class Turns:
         """
         if self._stopping:
             raise Stopping
-        if len(self._owned) >= self._at_once:
+        if len(self._owned) >= self._limits.at_once:
             raise TooManyReplies
 
     async def drain(self, patience: float) -> None:

@@ -8,7 +8,8 @@ from aiohttp import web
 from service.access import ANALYST, Access
 from service.analytics.reading import Days
 from service.errors import BadRequest, DaysTooMany, NotAuthorized
-from service.requests import SERVICES, access_of, account_access_of
+from service.keys import CLOCK
+from service.requests import access_of, account_access_of
 
 SCOPE = "colloquy:analytics"
 """What a token must carry to reach every course; one without scopes does not."""
@@ -62,7 +63,7 @@ def wanted_days(request: web.Request, *, paged: bool = False) -> Days:
             raise BadRequest(f"there is no parameter {name}")
         if len(request.query.getall(name)) > 1:
             raise BadRequest(f"{name} is given more than once")
-    last = day_of("to", request.query.get("to")) or request.app[SERVICES].clock.now().date()
+    last = day_of("to", request.query.get("to")) or request.app[CLOCK].now().date()
     earliest = date.fromordinal(max(1, last.toordinal() - USUAL + 1))
     first = day_of("from", request.query.get("from")) or earliest
     return days_checked(Days(first, last))

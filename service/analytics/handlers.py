@@ -3,19 +3,21 @@
 from aiohttp import web
 
 from service.analytics.asking import analyst_of, course_reader_of, wanted_days
+from service.analytics.reading import Figures
 from service.answers import json_response
 from service.pagination import link_header, wanted_page
-from service.requests import SERVICES
+from service.requests import base_url
+
+FIGURES = web.AppKey("figures", Figures)
 
 
 async def list_courses(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses: the account's courses with their totals."""
-    services = request.app[SERVICES]
     access = await analyst_of(request)
     days, page = wanted_days(request, paged=True), wanted_page(request)
-    found, more = await services.figures.of_courses(access.account_id, days, page)
+    found, more = await request.app[FIGURES].of_courses(access.account_id, days, page)
     last = found.courses[-1].course_id if more else None
-    links = link_header(request, services.base(request), page, last)
+    links = link_header(request, base_url(request), page, last)
     return json_response(found, headers={"Link": links})
 
 
@@ -23,14 +25,14 @@ async def get_course(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses/:course_id."""
     access = await course_reader_of(request)
     days = wanted_days(request)
-    reader = request.app[SERVICES].figures
+    reader = request.app[FIGURES]
     return json_response(await reader.of_course(access.account_id, access.course_id, days))
 
 
 async def get_experience(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses/:course_id/experiences/:ai_experience_id."""
     access = await course_reader_of(request)
-    found = await request.app[SERVICES].figures.of_experience(
+    found = await request.app[FIGURES].of_experience(
         access.account_id, access.course_id, access.experience_id, wanted_days(request)
     )
     return json_response(found)
@@ -39,4 +41,4 @@ async def get_experience(request: web.Request) -> web.Response:
 async def get_freshness(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/freshness: how far each projection stands for the log."""
     access = await analyst_of(request)
-    return json_response(await request.app[SERVICES].figures.freshness(access.account_id))
+    return json_response(await request.app[FIGURES].freshness(access.account_id))

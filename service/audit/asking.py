@@ -7,12 +7,13 @@ from aiohttp import web
 
 from eventstore.records import Actor
 from service.access import Access
+from service.audit.keys import AUDIT_READS, REPLAYS
 from service.audit.moments import moment, number, position
 from service.audit.reading import Wanted
 from service.audit.recording import Subject, learner_found
 from service.callers import read_id
 from service.errors import BadRequest
-from service.requests import SERVICES, account_access_of, guard_of, metadata_of
+from service.requests import account_access_of, guard_of, metadata_of
 
 SCOPE = "colloquy:audit"
 """What a token must carry; one without scopes does not."""
@@ -42,7 +43,7 @@ def reason_of(request: web.Request) -> str | None:
         BadRequest: It is missing where one is required, or cannot be stored.
     """
     reason = request.headers.get("X-Audit-Reason") or request.query.get("reason")
-    return request.app[SERVICES].audit.reads.checked(reason, _HOW)
+    return request.app[AUDIT_READS].checked(reason, _HOW)
 
 
 async def record(
@@ -58,12 +59,11 @@ async def record(
         filters: What it asks for, as it was understood: a client may send anything besides.
         subject: Of whom; the learner is looked up where only a conversation is named.
     """
-    desk = request.app[SERVICES].audit
-    metadata = metadata_of(request, access, None)
+    metadata = metadata_of(request, access)
     auditor = Actor(metadata.actor.id, "auditor")
-    of = await learner_found(desk.replays, access.account_id, subject)
+    of = await learner_found(request.app[REPLAYS], access.account_id, subject)
     asked = f"{request.method} {request.path}"
-    await desk.reads.record(
+    await request.app[AUDIT_READS].record(
         access.account_id,
         msgspec.structs.replace(metadata, actor=auditor),
         f"{asked}?{urlencode(filters)}" if filters else asked,

@@ -7,6 +7,7 @@ from aiohttp import web
 from service.access import Access, path_id
 from service.answers import json_response
 from service.audit.asking import auditor_of, reason_of, record, wanted_events
+from service.audit.keys import AUDITED_LOG, REPLAYS
 from service.audit.moments import position_or_moment
 from service.audit.page import PAGE_HEADERS, page_of
 from service.audit.reading import Wanted
@@ -16,7 +17,7 @@ from service.content_negotiation import prefers
 from service.errors import BadRequest, NotFound
 from service.event_stream import wants_stream
 from service.pagination import wanted_page
-from service.requests import SERVICES
+from service.requests import base_url
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:
@@ -28,7 +29,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
         raise BadRequest("to cannot be given where events to come are asked for")
     size = wanted_page(request).size
     await record(request, access, reason_of(request), wanted.filters(), subject_of(wanted))
-    after, upto = await request.app[SERVICES].audit.log.bounds(access.account_id, wanted)
+    after, upto = await request.app[AUDITED_LOG].bounds(access.account_id, wanted)
     if tail:
         return await send_tail(request, access.account_id, wanted, after)
     if prefers(request, LINES):
@@ -39,16 +40,16 @@ async def list_events(request: web.Request) -> web.StreamResponse:
 async def replay_conversation(request: web.Request) -> web.Response:
     """GET /api/v1/audit/conversations/:id/replay: a conversation as it was."""
     access = await auditor_of(request)
-    desk = request.app[SERVICES].audit
+    replays = request.app[REPLAYS]
     number = path_id(request, "id")
-    opened = await desk.replays.find(access.account_id, number) if number else None
+    opened = await replays.find(access.account_id, number) if number else None
     if number is None or opened is None:
         raise NotFound
     at = await _position(request, access)
     filters = [("at", str(at))] if "at" in request.query else []
     subject = Subject(learner_id=opened.user_id, conversation_id=number)
     await record(request, access, reason_of(request), filters, subject)
-    replayed = await desk.replays.make(access.account_id, number, opened, at)
+    replayed = await replays.make(access.account_id, number, opened, at)
     if prefers(request, "text/html"):
         return web.Response(body=page_of(replayed), headers=PAGE_HEADERS)
     return json_response(replayed)
@@ -56,7 +57,7 @@ async def replay_conversation(request: web.Request) -> web.Response:
 
 async def _position(request: web.Request, access: Access) -> int:
     """The position that `at` names; the log's last where there is none."""
-    log = request.app[SERVICES].audit.log
+    log = request.app[AUDITED_LOG]
     head = await log.head(access.account_id)
     text = request.query.get("at")
     at = head if text is None else position_or_moment("at", text, end=True)
@@ -70,9 +71,8 @@ async def _position(request: web.Request, access: Access) -> int:
 async def _page(
     request: web.Request, access: Access, wanted: Wanted, after: int, upto: int, size: int
 ) -> web.Response:
-    services = request.app[SERVICES]
-    found = await services.audit.log.page(access.account_id, wanted, after, upto, size)
-    here = services.base(request).join(request.rel_url.without_query_params("reason"))
+    found = await request.app[AUDITED_LOG].page(access.account_id, wanted, after, upto, size)
+    here = base_url(request).join(request.rel_url.without_query_params("reason"))
     links = [f'<{here}>; rel="current"']
     if found.reached < upto:
         following = here.update_query(after=str(found.reached), per_page=str(size))

@@ -10,11 +10,11 @@ from aiohttp import web
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.log import PAGE
 from service.audit.asking import auditor_of
+from service.audit.keys import AUDITED_LOG, TAILS
 from service.audit.reading import Found, Wanted
 from service.audit.tails import Leave
 from service.errors import ServiceError
 from service.event_stream import STREAM_HEADERS, write_patiently
-from service.requests import SERVICES
 
 LINES = "application/x-ndjson"
 """The media type for all that matches, an event a line."""
@@ -34,7 +34,7 @@ async def send_lines(
     request: web.Request, account_id: int, wanted: Wanted, after: int, upto: int
 ) -> web.StreamResponse:
     """Sends all events up to there, as fast as the client takes them, as long as it may read."""
-    found = request.app[SERVICES].audit.log.steps(account_id, wanted, after, upto, PAGE)
+    found = request.app[AUDITED_LOG].steps(account_id, wanted, after, upto, PAGE)
     leave = Leave(partial(_may_read, request))
 
     async def lines() -> AsyncIterator[bytes]:
@@ -53,7 +53,7 @@ async def send_tail(
     It ends before that where the client goes away or the service stops.
     """
     may_read = partial(_may_read, request)
-    found = request.app[SERVICES].audit.tails.follow(account_id, wanted, after, may_read)
+    found = request.app[TAILS].follow(account_id, wanted, after, may_read)
     return await _send(request, (_frames(one) async for one in found), STREAM_HEADERS)
 
 

@@ -8,14 +8,16 @@ from typing import Any, TypeVar
 
 import click
 
+from eventstore.connections import AccountPool
+from eventstore.link import Link
 from eventstore.opening import running_log
-from service.audit.desk import Desk, make_desk
 from service.audit.moments import moment, position_or_moment
 from service.audit.page import page_of
-from service.audit.reading import Wanted
+from service.audit.reading import AuditedLog, Wanted
 from service.audit.recording import CommandReads, Reader, Subject, subject_of
-from service.audit.replays import Replayed
-from service.cli.audit_reading import print_events
+from service.audit.replays import Replayed, Replays
+from service.audit.tails import Tails
+from service.cli.audit_reading import follow_events, print_events
 from service.cli.files import write_whole
 from service.cli.readers import as_reader, reason_required
 from service.cli.replaying import show
@@ -60,12 +62,16 @@ def events(
         **filters,
     )
 
-    async def print_all(desk: Desk, reads: CommandReads) -> None:
+    async def print_all(pool: AccountPool, link: Link, reads: CommandReads) -> None:
         what = " ".join(["audit events", *_options(wanted), *(["--follow"] if follow else [])])
         await reads.record(account, reader, what, subject_of(wanted))
-        await print_events(desk, account, wanted, as_json=as_json, follow=follow)
+        log = AuditedLog(pool)
+        if follow:
+            await follow_events(Tails(log, link), account, wanted, log, as_json=as_json)
+        else:
+            await print_events(log, account, wanted, as_json=as_json)
 
-    _at_desk(account, print_all)
+    _recorded(account, print_all)
 
 
 @click.command()
@@ -90,16 +96,17 @@ def replay(
         raise click.UsageError("give one of --step, --json and --html")
     wanted = position_or_moment("--at", at, end=True) if at is not None else None
 
-    async def make(desk: Desk, reads: CommandReads) -> Replayed:
-        opened = await desk.replays.find(account, conversation)
+    async def make(pool: AccountPool, _link: Link, reads: CommandReads) -> Replayed:
+        replays = Replays(pool)
+        opened = await replays.find(account, conversation)
         if opened is None:
             raise UnknownConversation(f"there is no conversation {conversation}")
-        position = await _position(desk, account, wanted)
+        position = await _position(AuditedLog(pool), account, wanted)
         what = f"audit replay {conversation}" + ("" if at is None else f" --at {position}")
         await reads.record(account, reader, what, Subject(conversation_id=conversation))
-        return await desk.replays.make(account, conversation, opened, position)
+        return await replays.make(account, conversation, opened, position)
 
-    replayed = _at_desk(account, make)
+    replayed = _recorded(account, make)
     if file is not None:
         write_whole(file, page_of(replayed), 0o600)  # it has what a learner said
     elif as_json:
@@ -113,24 +120,23 @@ def _options(wanted: Wanted) -> list[str]:
     return [f"--{name.removesuffix('_id')} {value}" for name, value in wanted.filters()]
 
 
-def _at_desk(account: int, work: Callable[[Desk, CommandReads], Awaitable[T]]) -> T:
-    """What `work` gives at the auditors' desk of the settings' database."""
+def _recorded(account: int, work: Callable[[AccountPool, Link, CommandReads], Awaitable[T]]) -> T:
+    """What `work` gives on the settings' database; it records what it reads."""
 
     async def connected(settings: Settings, database: Database) -> T:
         async with owner(database.url) as connection:
             await check_account(connection, account)
         required = reason_required(settings)
         async with running_log(database.url) as (log, pool, link):
-            desk = make_desk(log, pool, link, reason_required=required)
-            return await work(desk, CommandReads(log, pool, reason_required=required))
+            return await work(pool, link, CommandReads(log, pool, reason_required=required))
 
     return with_database(connected)
 
 
-async def _position(desk: Desk, account: int, wanted: int | datetime | None) -> int:
-    head = await desk.log.head(account)
+async def _position(log: AuditedLog, account: int, wanted: int | datetime | None) -> int:
+    head = await log.head(account)
     if isinstance(wanted, datetime):
-        return await desk.log.position_at(account, wanted)
+        return await log.position_at(account, wanted)
     if wanted is not None and wanted > head:
         raise click.BadParameter(f"the log ends at position {head}", param_hint="--at")
     return head if wanted is None else wanted

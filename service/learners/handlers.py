@@ -9,15 +9,18 @@ from service.answers import json_response, wants_string_ids
 from service.bodies import ErasureBody, read_body
 from service.content_negotiation import prefers
 from service.errors import NotAuthorized, NotFound, UnknownUser
+from service.learners.erasure import Erasure
 from service.learners.page import SECURITY_POLICY, record_page
-from service.learners.records import with_string_ids
+from service.learners.records import LearnerRecords, with_string_ids
 from service.requests import (
-    SERVICES,
     account_access_of,
     guard_of,
     metadata_of,
     record_reading,
 )
+
+ERASURE = web.AppKey("erasure", Erasure)
+LEARNER_RECORDS = web.AppKey("learner_records", LearnerRecords)
 
 
 async def erase_learner(request: web.Request) -> web.Response:
@@ -29,9 +32,9 @@ async def erase_learner(request: web.Request) -> web.Response:
     if user_id is None:
         raise NotFound
     reason = (await read_body(request, ErasureBody)).checked_reason()
-    metadata = metadata_of(request, access, None)
+    metadata = metadata_of(request, access)
     try:
-        erased = await request.app[SERVICES].erasure.erase(
+        erased = await request.app[ERASURE].erase(
             access.account_id, user_id, reason, metadata, guard_of(request, access)
         )
     except UnknownUser:
@@ -41,7 +44,6 @@ async def erase_learner(request: web.Request) -> web.Response:
 
 async def get_learner_record(request: web.Request) -> web.Response:
     """GET /api/v1/users/:user_id/learner_record: for the learner, and for administrators."""
-    services = request.app[SERVICES]
     access = await account_access_of(request)
     own = request.match_info["user_id"] == "self"
     user_id = access.user_id if own else path_id(request, "user_id")
@@ -49,8 +51,9 @@ async def get_learner_record(request: web.Request) -> web.Response:
         raise NotAuthorized
     if user_id is None:
         raise NotFound
+    records = request.app[LEARNER_RECORDS]
     try:
-        record = await services.records.of(access.account_id, user_id, reasons=access.admin)
+        record = await records.of(access.account_id, user_id, reasons=access.admin)
     except UnknownUser:
         raise NotFound from None
     read = HistoryRead(what="learner_record", learner_id=user_id)

@@ -113,7 +113,9 @@ async def soak(plan: Plan, say: Say) -> Summary:
                 for helper in helpers:
                     helper.cancel()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from errors
+            error = _first(errors)
+            error.add_note(await _last_faults(stage.slots))
+            raise error from errors
         say("checking")
         for slot in stage.slots:
             await slot.stop()
@@ -254,6 +256,14 @@ async def _tell(stage: Stage, say: Say) -> None:
 def _busy(walkers: list[Walker]) -> str:
     doing = Counter(walker.doing for walker in walkers)
     return ", ".join(f"{number} {what}" for what, number in doing.most_common(4))
+
+
+async def _last_faults(slots: list[Slot]) -> str:
+    """What the services' logs tell of errors, the last of it."""
+    for slot in slots:
+        await slot.stop()
+    lines = [line for slot in slots for log in slot.logs for line in log.splitlines()]
+    return "\n".join(["The services' last errors:", *(n for n in lines if "exception" in n)][-20:])
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
