@@ -263,7 +263,8 @@ async def _last_faults(slots: list[Slot]) -> str:
     for slot in slots:
         await slot.stop()
     lines = [line for slot in slots for log in slot.logs for line in log.splitlines()]
-    return "\n".join(["The services' last errors:", *(n for n in lines if "exception" in n)][-20:])
+    errors = [line for line in lines if '"level":"error"' in line or '"status":500' in line]
+    return "\n".join(["The services' last errors:", *errors[-10:]])
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
