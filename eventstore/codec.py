@@ -6,12 +6,12 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from eventstore.envelope import Metadata, RecordedEvent
 from eventstore.errors import EventUnstorable, UnknownEventType
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from eventstore.guards import Guard
 from eventstore.provider_values import mended
-from eventstore.records import Metadata, RecordedEvent
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes stored data of one event type and returns data of the next, its `type` included."""

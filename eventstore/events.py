@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from eventstore.event import DialogueEvent, Event
-from eventstore.protection import AnyProtectionEvent
+from eventstore.privacy_events import AnyProtectionEvent
 from eventstore.provider_values import Count
 
 

@@ -8,12 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from eventstore.batch import Item, take_batch
+from eventstore.append_batch import Item, take_batch
+from eventstore.batch_writer import Lane, fail
 from eventstore.connections import LogGrowth
+from eventstore.envelope import RecordedEvent
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
-from eventstore.lane import Lane, fail
 from eventstore.primary import Primary
-from eventstore.records import RecordedEvent
 
 LANES = 2
 PATIENCE = 30.0

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from eventstore.batch import new_item
+from eventstore.append_batch import new_item
 from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
+from eventstore.envelope import NO_END, Metadata, NewEvent, RecordedEvent
 from eventstore.group_commit import GroupCommit
 from eventstore.guards import Guard
-from eventstore.link import Link, rung
-from eventstore.records import NO_END, Metadata, NewEvent, RecordedEvent
+from eventstore.notifier import Link, rung
 from sql.loader import query
 
 PAGE = 500

@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from eventstore.connections import AccountPool, LogGrowth, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
-from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from eventstore.primary import Primary
 
 POOL_SIZE = 16

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager, suppress
 
 from eventstore.connections import Connection, connect
 from eventstore.database_errors import DATABASE_ERRORS
-from projections.confining import named_errors, refuse_faults
 from projections.definitions import Definition
 from projections.errors import RebuildUnderWay
-from projections.ranges import SETTINGS
+from projections.parallel_build import SETTINGS
+from projections.sandbox import named_errors, refuse_faults
 from sql.loader import query
 
 

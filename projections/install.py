@@ -2,7 +2,7 @@
 
 from eventstore.connections import Connection
 from projections.definitions import Definition, definitions
-from projections.ranges import FAST, Progress, silent
+from projections.parallel_build import FAST, Progress, silent
 from projections.rebuild import rebuild_all
 from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew
 from sql.loader import query

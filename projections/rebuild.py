@@ -6,9 +6,9 @@ from contextlib import aclosing
 
 from eventstore.connections import Connection
 from projections.definitions import Definition
-from projections.faulty import applied
+from projections.fault_search import applied
 from projections.generations import advance, building, create
-from projections.ranges import (
+from projections.parallel_build import (
     GENTLE,
     STEP,
     Pace,
@@ -17,7 +17,7 @@ from projections.ranges import (
     build_ranges,
     silent,
 )
-from projections.swapping import LONG_PATIENCE, PATIENCE, between_readers, briefly
+from projections.view_swap import LONG_PATIENCE, PATIENCE, between_readers, briefly
 from sql.loader import query
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from eventstore.connections import LogGrowth, Pool
 from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
-from eventstore.link import EVERY_ACCOUNT, Link, rung
+from eventstore.notifier import EVERY_ACCOUNT, Link, rung
 from sql.loader import query
 
 STEP = 1_000

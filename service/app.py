@@ -11,56 +11,56 @@ from yarl import URL
 
 from eventstore.clock import DatabaseClock, database_clock
 from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, open_pool
-from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from eventstore.opening import running_log
 from eventstore.primary import Primary
 from projections.runner import Runner
-from service import quotas
-from service.analyst_sessions import AnalystSessions
+from service.access_log import Reads
+from service.analytics.analyst_sessions import AnalystSessions
+from service.analytics.figures_queries import Figures
 from service.analytics.handlers import FIGURES
-from service.analytics.reading import Figures
-from service.audit.keys import AUDIT_READS, AUDITED_LOG, REPLAYS, TAILS
-from service.audit.reading import AuditedLog
+from service.audit.app_keys import AUDIT_READS, AUDITED_LOG, REPLAYS, TAILS
+from service.audit.event_search import AuditedLog
+from service.audit.live_tail import Tails
 from service.audit.reads import AuditReads
 from service.audit.replays import Replays
-from service.audit.tails import Tails
-from service.browsers import cross_origin, response_headers
-from service.callers import Callers, Identities
-from service.conversation_keys import DIALOGUES, TURN_CONTROL, TURNS
-from service.dialogues import Dialogues
-from service.evaluation_handlers import EVALUATIONS
-from service.evaluations import Evaluations
-from service.evaluator import Evaluator
-from service.experience_handlers import EXPERIENCES
-from service.experiences import Experiences
-from service.following import STOP, Following
-from service.forms import BODY_TIMEOUT
-from service.identity.trust import Trust, check_accounts, read_trust
-from service.keys import CALLERS, CLOCK, LIMITS, POOL, PUBLIC_URL, READS
-from service.learners.erasure import Erasure
-from service.learners.forgetting import FORGET, Forgetting
-from service.learners.handlers import ERASURE, LEARNER_RECORDS
-from service.learners.holds import Holds
-from service.learners.reads import Reads
-from service.learners.records import LearnerRecords
-from service.learners.retention import Retention
-from service.learners.retention_job import RetentionJob
-from service.live_turn import LiveTurns
-from service.middlewares import answer_errors, check_again, identify_and_log
-from service.model.asking import Asker, AskingPolicy
+from service.conversations.app_keys import DIALOGUES, TURN_CONTROL, TURNS
+from service.dialogue.ownership import Owners
+from service.dialogue.repository import Dialogues
+from service.evaluations.evaluations import Evaluations
+from service.evaluations.evaluator import Evaluator
+from service.evaluations.handlers import EVALUATIONS
+from service.experiences.experiences import Experiences
+from service.experiences.handlers import EXPERIENCES
+from service.http import rate_limits as quotas
+from service.http.cors import cross_origin, response_headers
+from service.http.forms import BODY_TIMEOUT
+from service.http.middleware import answer_errors, check_again, identify_and_log
+from service.http.probes import READINESS
+from service.http.readiness import Readiness
+from service.http.request_keys import CALLERS, CLOCK, LIMITS, POOL, PUBLIC_URL, READS
+from service.identity.authenticator import Callers, Identities
+from service.identity.issuers import Trust, check_accounts, read_trust
+from service.model.client import Asker, AskingPolicy
 from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
-from service.owners import Owners
-from service.probes import READINESS
-from service.readiness import Readiness
+from service.privacy.cache_purge import FORGET, Forgetting
+from service.privacy.erasure import Erasure
+from service.privacy.handlers import ERASURE, LEARNER_RECORDS
+from service.privacy.learner_record import LearnerRecords
+from service.privacy.legal_holds import Holds
+from service.privacy.retention import Retention
+from service.privacy.retention_job import RetentionJob
 from service.routes import ROUTES
 from service.setting_values import origins_of
 from service.settings import Settings
-from service.sweeper import Sweeper
-from service.turns import Turns
-from service.tutor import Limits, ModelChoice, Tutor
+from service.turns.control import STOP, Following
+from service.turns.live import LiveTurns
+from service.turns.runner import Turns
+from service.turns.sweeper import Sweeper
+from service.turns.tutor import Limits, ModelChoice, Tutor
 from sql.loader import query
 
 WORKERS = 4
@@ -114,7 +114,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         ):
             await stack.enter_async_context(_background(work))
         if settings.seal_seconds:
-            from service.sealing import make_sealer
+            from service.audit.sealing import make_sealer
 
             sealer = make_sealer(settings, url, primary)
             await stack.enter_async_context(_background(sealer.run()))

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Sequence
 
-from eventstore.records import RecordedEvent
+from eventstore.envelope import RecordedEvent
 
 
 class ServiceError(Exception):

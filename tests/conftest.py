@@ -13,10 +13,10 @@ import pytest
 from hypothesis import settings
 
 from eventstore.connections import AccountPool, Connection, Pool, close_pool, connect, open_pool
-from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from eventstore.opening import running_log
-from service.embedded import EmbeddedPostgres
+from service.embedded_postgres import EmbeddedPostgres
 from tests.databases import DEMO, DEMO_TEMPLATE, HOME, TEMPLATE, cloned_database, make_templates
 
 BINARIES = "COLLOQUY_POSTGRES_BIN"

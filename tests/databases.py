@@ -6,8 +6,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from eventstore.connections import connect
-from service.database import prepare
-from service.demo import make_demo
+from service.process.database import prepare
+from service.process.demo import make_demo
 
 HOME = "COLLOQUY_TEST_HOME"
 """The variable with the folder of the run's server."""

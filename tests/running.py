@@ -18,12 +18,12 @@ import msgspec
 
 from eventstore.codec import decode_row
 from eventstore.connections import Connection, connect
-from eventstore.records import RecordedEvent
-from service.demo import TOKENS_FILE, make_demo
-from service.roster import Enrollment, Role, Status, import_roster
-from service.server import listen, serve
+from eventstore.envelope import RecordedEvent
+from service.identity.roster import Enrollment, Role, Status, import_roster
+from service.identity.tokens import create_token
+from service.process.demo import TOKENS_FILE, make_demo
+from service.process.server import listen, serve
 from service.settings import Settings
-from service.tokens import create_token
 from sql.loader import query
 from tests.databases import DEMO, HOME
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from service.embedded import EmbeddedPostgres
-from service.embedded.placement import server_account
-from service.embedded.postmaster import live_postmaster
-from service.embedded.programs import Programs
-from service.embedded.server import Server
+from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres.data_location import server_account
+from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.postmaster import live_postmaster
+from service.embedded_postgres.server import Server
 from tests.conftest import fastest
 
 _SECONDS = 120.0

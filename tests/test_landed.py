@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LANDED = ROOT / "tests" / "landed.sha256"
-KEPT = ("sql/migrations/*.sql", "tests/eventstore/golden/*.json", "service/prompts/*.md")
+KEPT = ("sql/migrations/*.sql", "tests/eventstore/golden/*.json", "service/model/prompts/*.md")
 
 
 def test_each_kept_file_is_as_it_landed_and_each_landed_file_is_kept() -> None:

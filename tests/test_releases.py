@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from projections.comparing import compare
+from projections.compare import compare
 from projections.definitions import definitions
-from service.database import prepare
+from service.process.database import prepare
 from tests.databases import database_named
 from tests.releases.loading import FIRST, Release, load
 from tests.running import (

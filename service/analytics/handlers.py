@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from service.analytics.asking import analyst_of, course_reader_of, wanted_days
-from service.analytics.reading import Figures
-from service.answers import json_response
-from service.pagination import link_header, wanted_page
-from service.requests import base_url
+from service.analytics.figures_queries import Figures
+from service.analytics.request import analyst_of, course_reader_of, wanted_days
+from service.http.pagination import link_header, wanted_page
+from service.http.request import base_url
+from service.http.responses import json_response
 
 FIGURES = web.AppKey("figures", Figures)
 

@@ -4,20 +4,20 @@ from datetime import datetime
 
 from aiohttp import web
 
-from service.access import Access, path_id
-from service.answers import json_response
-from service.audit.asking import auditor_of, reason_of, record, wanted_events
-from service.audit.keys import AUDITED_LOG, REPLAYS
-from service.audit.moments import position_or_moment
-from service.audit.page import PAGE_HEADERS, page_of
-from service.audit.reading import Wanted
+from service.audit.app_keys import AUDITED_LOG, REPLAYS
+from service.audit.event_search import Wanted
+from service.audit.event_streams import LINES, send_lines, send_tail
 from service.audit.recording import Subject, subject_of
-from service.audit.streams import LINES, send_lines, send_tail
-from service.content_negotiation import prefers
+from service.audit.replay_page import PAGE_HEADERS, page_of
+from service.audit.request import auditor_of, reason_of, record, wanted_events
+from service.conversations.turn_stream import wants_stream
 from service.errors import BadRequest, NotFound
-from service.event_stream import wants_stream
-from service.pagination import wanted_page
-from service.requests import base_url
+from service.http.content_negotiation import prefers
+from service.http.pagination import wanted_page
+from service.http.request import base_url
+from service.http.responses import json_response
+from service.identity.authorization import Access, path_id
+from service.parsing import position_or_moment
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:

@@ -1,13 +1,13 @@
 """Records who reads the log, before they get anything of it."""
 
+from eventstore.envelope import Metadata, NewEvent
 from eventstore.errors import AppendRefused, LogUnavailable
 from eventstore.guards import Guard
 from eventstore.log import EventLog
-from eventstore.protection import HistoryRead, stream_of_reads
-from eventstore.records import Metadata, NewEvent
-from service.bodies import checked_reason
+from eventstore.privacy_events import HistoryRead, stream_of_reads
 from service.errors import BadRequest
 from service.escaping import is_blank
+from service.http.bodies import checked_reason
 
 MAX_WHAT = 500
 """Characters that are kept of what was asked for."""

@@ -6,9 +6,9 @@ import pwd
 import msgspec
 
 from eventstore.connections import AccountPool
+from eventstore.envelope import Actor, Metadata
 from eventstore.log import EventLog
-from eventstore.records import Actor, Metadata
-from service.audit.reading import Wanted
+from service.audit.event_search import Wanted
 from service.audit.reads import AuditReads
 from service.audit.replays import Replays
 from service.errors import UnknownUser

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import AccountPool
-from service.shown import shown_active, shown_conversation
+from service.conversations.shown import shown_active, shown_conversation
 from sql.loader import in_replay, query
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import AccountPool
+from eventstore.envelope import NO_END
 from eventstore.log import PAGE
-from eventstore.protection import stream_of_learner, stream_of_reads
-from eventstore.records import NO_END
+from eventstore.privacy_events import stream_of_learner, stream_of_reads
 from service.audit.events import AuditedEvent, audited
 from service.audit.replay import Opened, find_opening, replay
-from service.audit.steps import Step, Texts, make_steps
+from service.audit.replay_steps import Step, Texts, make_steps
 from sql.loader import query
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from eventstore.connections import connect
 from eventstore.errors import NoteInvalid
-from eventstore.keys import list_keys
-from eventstore.notes import VerifierKey, parse_verifier_key
-from eventstore.verifying import Progress, Trusted, Verification, verify_log
-from projections.ranges import silent
+from eventstore.sealing.signed_checkpoint import VerifierKey, parse_verifier_key
+from eventstore.sealing.signing_keys import list_keys
+from eventstore.sealing.verify_log import Progress, Trusted, Verification, verify_log
+from projections.parallel_build import silent
+from service.audit.sealing import checkpoint_folder, key_place
 from service.errors import BadRequest, UnknownAccount
 from service.file_work import reason_of
-from service.sealing import checkpoint_folder, key_place
 from service.settings import Settings
 from sql.loader import query
 

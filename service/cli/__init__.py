@@ -30,17 +30,20 @@ COMMANDS = {
         "What is configured, reachable and behind; exit code 1 if something is wrong.",
     ),
     "experience": ("experiences", "AI experiences: what learners talk with."),
-    "hold": ("holds", "Legal holds: nothing of a learner under one can be deleted."),
-    "learner": ("learners", "What is kept about a learner, and its erasure."),
-    "log": ("history", "Read the log."),
+    "hold": ("privacy.hold", "Legal holds: nothing of a learner under one can be deleted."),
+    "learner": ("privacy.learner", "What is kept about a learner, and its erasure."),
+    "log": ("log", "Read the log."),
     "migrate": ("database", "Bring the schema and the projections up to date."),
     "projections": (
-        "projecting",
+        "projections",
         "The read views, and projections of your own: state, making them anew.",
     ),
-    "retention": ("retention", "How long texts are kept after a conversation is completed."),
+    "retention": (
+        "privacy.retention",
+        "How long texts are kept after a conversation is completed.",
+    ),
     "roster": ("roster", "Who belongs to which course."),
-    "seal": ("sealing", "The sealing of the logs: how far it is, and the key that signs."),
+    "seal": ("seal", "The sealing of the logs: how far it is, and the key that signs."),
     "serve": ("serve", "Serve the API, until SIGTERM or Ctrl-C."),
     "token": ("tokens", "Make, list and revoke access tokens."),
 }
@@ -105,7 +108,7 @@ def main() -> None:
             leave_quietly()
         _give_up(str(error))
     except Exception as error:
-        from service.cli.foreseen import explanation
+        from service.process.exit_errors import explanation
 
         if not (lines := explanation(error)):
             raise

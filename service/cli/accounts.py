@@ -2,7 +2,7 @@
 
 import click
 
-from service.cli.session import ID, printable, with_connection
+from service.cli.context import ID, printable, with_connection
 from service.cli.terminal import tell
 from service.identity import accounts
 

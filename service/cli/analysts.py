@@ -3,10 +3,10 @@
 import click
 
 from eventstore.connections import Connection
-from service import analysts
-from service.cli.session import ID, check_account, owner, with_connection, with_database
+from service.analytics import analyst_logins as analysts
+from service.cli.context import ID, check_account, owner, with_connection, with_database
 from service.cli.terminal import tell, tell_each, warn
-from service.database import Database
+from service.process.database import Database
 from service.settings import Settings
 
 account = click.option(

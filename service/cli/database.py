@@ -7,16 +7,16 @@ from urllib.parse import unquote
 import click
 import structlog
 
+from service.cli.context import owner
 from service.cli.progress import progress_bar
-from service.cli.session import owner
 from service.cli.terminal import tell
-from service.database import Database, open_database, prepare
-from service.embedded.errors import BinariesMissing
+from service.embedded_postgres.errors import BinariesMissing
 from service.errors import SettingsError
-from service.event_loop import run
-from service.identity.trust import trust_finding
-from service.logs import configure_logging
-from service.server_checks import process_findings
+from service.identity.issuers import trust_finding
+from service.process.database import Database, open_database, prepare
+from service.process.event_loop import run
+from service.process.logging import configure_logging
+from service.process.server_checks import process_findings
 from service.settings import Settings, read_settings
 
 log = structlog.get_logger("colloquy")
@@ -93,7 +93,7 @@ def _psql(database: Database) -> str:
     """The embedded server's psql, else the one on the path, else another that is here."""
     if database.embedded:
         return str(database.embedded.binaries / "psql")
-    from service.embedded.binaries import program_on_path, usable_binaries
+    from service.embedded_postgres.binaries import program_on_path, usable_binaries
 
     refused: list[str] = []
     if found := program_on_path("psql", refused):

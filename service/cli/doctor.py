@@ -12,19 +12,19 @@ from eventstore.connections import Connection
 from eventstore.wording import counted
 from projections.errors import ProjectionError
 from projections.install import check_projections
-from projections.install_own import check_version
-from projections.own import OwnProjection, own_projections
+from projections.install_user_defined import check_version
 from projections.status import projection_status
+from projections.user_defined import OwnProjection, own_projections
 from service.app import make_model, uses_provider
-from service.cli.session import owner
+from service.cli.context import owner
 from service.cli.terminal import tell
-from service.database import Database, check_rights, open_database
 from service.errors import ServiceError, SettingsError
-from service.event_loop import run
-from service.identity.trust import trust_finding
-from service.logs import configure_logging
+from service.identity.issuers import trust_finding
 from service.model.prices import read_prices
-from service.server_checks import server_findings
+from service.process.database import Database, check_rights, open_database
+from service.process.event_loop import run
+from service.process.logging import configure_logging
+from service.process.server_checks import server_findings
 from service.settings import Settings, read_settings
 from sql.errors import DatabaseUnfit
 from sql.loader import query
@@ -138,7 +138,7 @@ async def _own_one(connection: Connection, own: OwnProjection) -> tuple[bool, st
 
 
 async def _sealing(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
-    from service.sealing import key_finding, sealing_reports
+    from service.audit.sealing import key_finding, sealing_reports
 
     findings = [key_finding(settings)]
     for report in await sealing_reports(settings, connection):

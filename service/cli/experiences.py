@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from eventstore.envelope import Actor, Metadata
 from eventstore.opening import running_log
-from eventstore.records import Actor, Metadata
-from service.cli.session import ID, check_account, in_account, owner, with_database
+from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.terminal import tell
-from service.database import Database
 from service.errors import ExperienceError
-from service.experiences import ExperienceDraft, Experiences
+from service.experiences.experiences import ExperienceDraft, Experiences
+from service.process.database import Database
 from service.settings import Settings
 from sql.loader import query
 

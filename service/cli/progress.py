@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from projections.ranges import Progress
+from projections.parallel_build import Progress
 
 _WORTH_A_BAR = 100_000
 

@@ -9,7 +9,7 @@ import click
 
 from eventstore.opening import running_log
 from service.audit.recording import CommandReads, Reader, Subject, system_user
-from service.cli.session import ID
+from service.cli.context import ID
 from service.settings import Settings
 
 _reason = click.option("--reason", help="Why you read, for the record; a setting can require it.")

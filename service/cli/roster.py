@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from eventstore.wording import counted
-from service.cli.session import in_account, with_account
+from service.cli.context import in_account, with_account
 from service.cli.terminal import tell
-from service.roster import import_roster, parse_roster
+from service.identity.roster import import_roster, parse_roster
 
 
 @click.group()

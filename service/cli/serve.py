@@ -11,16 +11,16 @@ import msgspec
 import structlog
 
 from eventstore.errors import PathUntrusted
+from service.cli.context import owner
 from service.cli.progress import progress_bar
-from service.cli.session import owner
 from service.cli.terminal import tell
-from service.database import Database, open_database, prepare
-from service.embedded import EmbeddedPostgres
-from service.embedded.errors import EmbeddedPostgresError
-from service.event_loop import run
-from service.logs import configure_logging
-from service.server import listen, stop_event
-from service.server_checks import server_findings
+from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres.errors import EmbeddedPostgresError
+from service.process.database import Database, open_database, prepare
+from service.process.event_loop import run
+from service.process.logging import configure_logging
+from service.process.server import listen, stop_event
+from service.process.server_checks import server_findings
 from service.settings import Settings, check_files, read_settings
 
 _WATCH = 0.5
@@ -72,7 +72,7 @@ async def _serve(
     await prepare(database.url, progress_bar("building views"), settings.projections)
     await _check_server(database, wishes.workers)
     if settings.seal_seconds:
-        from service.sealing import make_sealer
+        from service.audit.sealing import make_sealer
 
         make_sealer(settings, database.url)  # refuses a wrong key here, and not in each worker
     address = _address(settings.host, sock)
@@ -84,12 +84,12 @@ async def _serve(
 
     async with _watched(database.embedded):
         if wishes.workers > 1:
-            from service.supervisor import Supervisor
+            from service.process.supervisor import Supervisor
 
             supervisor = Supervisor(wishes.workers, sock, database.url, settings.stop_timeout)
             await supervisor.run(stop, ready)
         else:
-            from service.server import serve
+            from service.process.server import serve
 
             await serve(settings, database.url, sock, stop, ready)
 
@@ -102,7 +102,7 @@ async def _check_server(database: Database, processes: int) -> None:
 
 async def _demo(settings: Settings, database: Database, address: str) -> list[str]:
     from service.app import make_model
-    from service.demo import greeting, make_demo
+    from service.process.demo import greeting, make_demo
 
     async with owner(database.url) as connection:
         tokens = await make_demo(connection, database.url, settings.home)

@@ -4,10 +4,8 @@ import re
 
 import click
 
-from service import tokens
 from service.audit.recording import Reader
-from service.cli.readers import as_reader, record_reading
-from service.cli.session import (
+from service.cli.context import (
     ID,
     check_account,
     in_account,
@@ -16,9 +14,11 @@ from service.cli.session import (
     with_account,
     with_database,
 )
+from service.cli.readers import as_reader, record_reading
 from service.cli.terminal import tell, tell_each
-from service.database import Database
 from service.errors import ServiceError
+from service.identity import tokens
+from service.process.database import Database
 from service.settings import Settings
 
 _SCOPE = re.compile(r"url:[A-Z]+\|/\S+|colloquy:[a-z]+")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from service.identity.errors import TokenRefused
-from service.identity.trust import Issuer
+from service.identity.issuers import Issuer
 
 LARGEST_ID = 2**63 - 1
 _STRONGEST_FIRST = ("teacher", "ta", "designer", "observer", "learner")

@@ -24,8 +24,8 @@ from jwt.utils import base64url_decode, base64url_encode
 
 from service.identity.claims import Claimed, read_claims
 from service.identity.errors import Reason, TokenRefused
+from service.identity.issuers import Issuer, Trust
 from service.identity.jwks import KeySet
-from service.identity.trust import Issuer, Trust
 
 MAX_TOKEN = 8 * 1024
 _ALGORITHMS = frozenset({"RS256", "ES256"})

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 from eventstore.events import PromptVersion
 from eventstore.provider_values import label
 from service.model import errors
-from service.model.arrival import Arrival
 from service.model.errors import Cause, ModelFailure
 from service.model.interface import (
     AssessmentRequest,
@@ -21,8 +20,9 @@ from service.model.interface import (
     Request,
 )
 from service.model.judgements import ASSESSMENT_SCHEMA, EVALUATION_SCHEMA, Schema
-from service.model.prompts import AssessorPrompt, EvaluatorPrompt, TutorPrompt
+from service.model.prompt_templates import AssessorPrompt, EvaluatorPrompt, TutorPrompt
 from service.model.provider_errors import provider_error
+from service.model.response import Arrival
 from service.model.stream_events import take_event
 from service.retry_after import parse_retry_after
 

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from eventstore.events import PromptVersion
-from service.model.arrival import Arrival
+from service.model.response import Arrival
 
 
 class ChatMessage(msgspec.Struct, frozen=True):

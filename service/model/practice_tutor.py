@@ -7,7 +7,6 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from eventstore.events import PromptVersion, Usage
-from service.model.arrival import Arrival
 from service.model.interface import (
     AssessmentRequest,
     ChatMessage,
@@ -23,7 +22,8 @@ from service.model.judgements import (
     KeyMoment,
     ObjectiveEvaluation,
 )
-from service.model.prompts import one_line
+from service.model.prompt_templates import one_line
+from service.model.response import Arrival
 
 PRACTICE_TUTOR = "practice-tutor"
 

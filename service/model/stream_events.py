@@ -8,7 +8,7 @@ from typing import Any
 
 from eventstore.events import Usage
 from eventstore.provider_values import count, label
-from service.model.arrival import Arrival
+from service.model.response import Arrival
 
 
 def take_event(event: object, arrival: Arrival) -> str:

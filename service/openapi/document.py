@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from service.answers import ConversationAnswer
-from service.bodies import NoBody
-from service.experience_bodies import ExperienceBody
-from service.middlewares import scope_of
-from service.openapi import shapes
+from service.experiences.bodies import ExperienceBody
+from service.http.bodies import NoBody
+from service.http.middleware import scope_of
+from service.http.responses import ConversationAnswer
+from service.openapi import answer_types as shapes
 from service.openapi.examples import EXAMPLES, STREAM
 from service.openapi.operation import Kind, Operation
 from service.openapi.operations import OPERATIONS

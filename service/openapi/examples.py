@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.openapi.analysing_examples import ANALYSING
+from service.openapi.analytics_examples import ANALYSING
 
 _TURN_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a01"
 _MESSAGE_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a02"

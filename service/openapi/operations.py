@@ -1,13 +1,13 @@
 """The table of operations: what each endpoint takes, answers and refuses."""
 
-from service.answers import ConversationAnswer
-from service.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
-from service.experience_bodies import ExperienceBody
-from service.learners.records import LearnerRecord
-from service.openapi import shapes
-from service.openapi.analysing import ANALYSING
-from service.openapi.auditing import AUDITING
+from service.experiences.bodies import ExperienceBody
+from service.http.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
+from service.http.responses import ConversationAnswer
+from service.openapi import answer_types as shapes
+from service.openapi.analytics_operations import ANALYSING
+from service.openapi.audit_operations import AUDITING
 from service.openapi.operation import Operation
+from service.privacy.learner_record import LearnerRecord
 
 _EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 _EXPERIENCE = _EXPERIENCES + "/{ai_experience_id}"

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from service.http.pagination import DEFAULT_SIZE, LARGEST_SIZE
 from service.openapi.schemas import DAY, ID, TIME, UUID, Schema
-from service.pagination import DEFAULT_SIZE, LARGEST_SIZE
 
 _STRING: Schema = {"type": "string"}
 

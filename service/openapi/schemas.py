@@ -5,16 +5,16 @@ from typing import Any
 
 import msgspec
 
-from eventstore.protection import MAX_REASON
+from eventstore.privacy_events import MAX_REASON
 from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
-from service.answers import ConversationAnswer
 from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
-from service.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
 from service.escaping import UNSEEN
-from service.experience_bodies import MAX_TITLE, ExperienceBody
-from service.learners.records import LearnerRecord
-from service.openapi import shapes
+from service.experiences.bodies import MAX_TITLE, ExperienceBody
+from service.http.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
+from service.http.responses import ConversationAnswer
+from service.openapi import answer_types as shapes
+from service.privacy.learner_record import LearnerRecord
 
 Schema = dict[str, Any]
 

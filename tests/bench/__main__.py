@@ -6,7 +6,7 @@ With ``--write`` all of them are run, and the table goes into the README.
 import sys
 from collections.abc import Awaitable, Callable
 
-from service.event_loop import run
+from service.process.event_loop import run
 from tests.bench.analysing import bench_analytics
 from tests.bench.appending import bench_append
 from tests.bench.auditing import bench_audit

@@ -23,8 +23,8 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from uuid_utils.compat import uuid7
 
-from eventstore import lane
-from eventstore.batch import Item, arguments, new_item
+from eventstore import batch_writer as lane
+from eventstore.append_batch import Item, arguments, new_item
 from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
 from eventstore.opening import running_log

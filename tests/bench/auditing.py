@@ -9,16 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
-from eventstore.copying import Row as LogRow
-from eventstore.copying import copy_rows
-from eventstore.keys import KeyPlace, list_keys, open_signer
+from eventstore.envelope import NO_END
 from eventstore.opening import running_log
-from eventstore.records import NO_END
-from eventstore.sealer import Sealer
-from eventstore.verifying import Trusted, verify_log
-from projections.ranges import silent
-from service.audit.bundles import Selection
-from service.audit.exporting import export_bundle
+from eventstore.sealing.copy_reader import Row as LogRow
+from eventstore.sealing.copy_reader import copy_rows
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.signing_keys import KeyPlace, list_keys, open_signer
+from eventstore.sealing.verify_log import Trusted, verify_log
+from projections.parallel_build import silent
+from service.audit.bundle_export import export_bundle
+from service.audit.bundle_folder import Selection
 from sql.loader import query
 from tests.bench.dialogues import start_dialogue
 from tests.bench.measuring import Row, fresh_database

@@ -5,8 +5,8 @@ import os
 from aiohttp import web
 
 from eventstore.connections import open_pool
-from service.event_loop import run
-from service.server import listen, stop_event
+from service.process.event_loop import run
+from service.process.server import listen, stop_event
 
 
 async def _main() -> None:

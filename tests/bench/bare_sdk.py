@@ -58,6 +58,6 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    from service.event_loop import run
+    from service.process.event_loop import run
 
     run(_main())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid_utils.compat import uuid7
 
 from eventstore.connections import connect
+from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.events import (
     ConversationStarted,
     MessagePosted,
@@ -17,7 +18,6 @@ from eventstore.events import (
 )
 from eventstore.log import EventLog
 from eventstore.opening import running_log
-from eventstore.records import Actor, Metadata, NewEvent
 
 EXCHANGES = 9
 TEXT = "The near side is pulled more strongly than the far side, so the water is drawn out. " * 3

@@ -132,6 +132,6 @@ async def _main(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from service.event_loop import run
+    from service.process.event_loop import run
 
     print(json.dumps(run(_main(json.load(sys.stdin)))))

@@ -15,8 +15,8 @@ from uuid import uuid4
 import msgspec
 
 from eventstore.connections import connect
-from service.database import prepare
-from service.embedded import EmbeddedPostgres
+from service.embedded_postgres import EmbeddedPostgres
+from service.process.database import prepare
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- figures: make bench ARGS=--write -->", "<!-- end of figures -->"

@@ -9,8 +9,8 @@ import asyncio
 
 from eventstore.connections import connect
 from eventstore.opening import running_log
-from service.roster import Enrollment, import_roster
-from service.tokens import create_token
+from service.identity.roster import Enrollment, import_roster
+from service.identity.tokens import create_token
 from tests.bench.appending import produce
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load

@@ -12,9 +12,9 @@ import sys
 import time
 
 from projections.definitions import definitions
-from projections.ranges import FAST, GENTLE
+from projections.parallel_build import FAST, GENTLE
 from projections.rebuild import rebuild_all
-from service.event_loop import run
+from service.process.event_loop import run
 
 AGAIN = "again"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
-from eventstore.keys import KeyPlace, open_signer
 from eventstore.opening import running_log
-from eventstore.sealer import STEP, Sealer, sealing_states
+from eventstore.sealing.sealer import STEP, Sealer, sealing_states
+from eventstore.sealing.signing_keys import KeyPlace, open_signer
 from tests.bench.appending import produce
 from tests.bench.measuring import Row, fresh_database
 

@@ -2,9 +2,9 @@
 
 import os
 
-from service.event_loop import run
-from service.logs import configure_logging
-from service.server import listen, serve, stop_event
+from service.process.event_loop import run
+from service.process.logging import configure_logging
+from service.process.server import listen, serve, stop_event
 from service.settings import read_settings
 
 

@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 from eventstore.connections import connect
 from eventstore.opening import running_log
-from service.roster import Enrollment, import_roster
-from service.tokens import create_token
+from service.identity.roster import Enrollment, import_roster
+from service.identity.tokens import create_token
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
 from tests.bench.measuring import Row, fresh_database, percentile

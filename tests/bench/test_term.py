@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from eventstore.codec import decode_event, encode
 from eventstore.connections import Connection, connect
+from eventstore.envelope import Metadata
 from eventstore.events import (
     AnyEvent,
     ConversationCompleted,
@@ -21,11 +22,10 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.protection import TextExpired
-from eventstore.records import Metadata
-from eventstore.verifying import Trusted, verify_log
-from projections.ranges import silent
-from service.dialogue import fold
+from eventstore.privacy_events import TextExpired
+from eventstore.sealing.verify_log import Trusted, verify_log
+from projections.parallel_build import silent
+from service.dialogue.state import fold
 from tests.bench.term import Term, write_term
 from tests.bench.term.founding import found
 from tests.bench.term.plan import START, shares

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
-from service.tokens import create_token
+from service.identity.tokens import create_token
 from tests.clients.programs import program, run
 from tests.databases import HOME, cloned_database
 from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Speech, Stall

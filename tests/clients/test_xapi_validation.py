@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from eventstore.connections import AccountPool
-from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from tests.clients.programs import program, run
 from tests.eventstore.building import append_steps
 from tests.running import environment_of

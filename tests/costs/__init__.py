@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from eventstore.batch import arguments, new_item
+from eventstore.append_batch import arguments, new_item
 from eventstore.connections import KEPT_PLANS, Connection, Role, connect
 from eventstore.guards import Guard, Quota
 from eventstore.log import EventLog

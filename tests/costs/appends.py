@@ -5,7 +5,8 @@ from copy import deepcopy
 
 import msgspec
 
-from eventstore.protection import (
+from eventstore.envelope import NewEvent
+from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,
     HoldReleased,
@@ -16,7 +17,6 @@ from eventstore.protection import (
     stream_of_reads,
     stream_of_retention,
 )
-from eventstore.records import NewEvent
 from tests.costs import LONG, Cost, Costs, Part, School, Session, guard_of
 from tests.eventstore.building import (
     Learner,

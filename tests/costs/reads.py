@@ -5,7 +5,7 @@ were made.
 """
 
 from eventstore.connections import Role
-from eventstore.records import NO_END
+from eventstore.envelope import NO_END
 from tests.costs import Costs, Part, School, Session
 
 WHOLE = str(NO_END)

@@ -4,8 +4,8 @@ import random
 
 import msgspec
 
+from eventstore.envelope import NewEvent
 from eventstore.events import AttemptRecord, UnansweredTurn, Usage
-from eventstore.records import NewEvent
 from tests.eventstore.building import REPLY, Step
 
 MODEL, OTHER_MODEL = REPLY.model_requested, "claude-haiku"

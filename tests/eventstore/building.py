@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.events import (
     AnyEvent,
     AssessmentFailed,
@@ -36,8 +37,7 @@ from eventstore.events import (
     Usage,
 )
 from eventstore.log import EventLog
-from eventstore.protection import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
-from eventstore.records import Actor, Metadata, NewEvent, RecordedEvent
+from eventstore.privacy_events import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
 
 ACCOUNT = 1
 DEADLINE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.keys import KeyPlace, open_signer
-from eventstore.sealer import Sealer
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.signing_keys import KeyPlace, open_signer
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from eventstore.events import (
     Usage,
     type_name,
 )
-from eventstore.protection import (
+from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,
     HoldReleased,

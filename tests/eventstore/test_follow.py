@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore import link as link_module
+from eventstore import notifier as link_module
 from eventstore.connections import Connection, Pool, connect
-from eventstore.link import Link
+from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from eventstore.opening import running_log
-from eventstore.records import RecordedEvent
 from sql.loader import query
 from tests.eventstore.building import (
     add_account,

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from eventstore import group_commit
-from eventstore.batch import Item, new_item
+from eventstore.append_batch import Item, new_item
 from eventstore.connections import Connection
+from eventstore.envelope import NO_STREAM, RecordedEvent
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable, WrongExpectedRevision
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
 from eventstore.opening import running_log
-from eventstore.records import NO_STREAM, RecordedEvent
 from tests.eventstore.building import (
     ACCOUNT,
     BY_LEARNER,

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection, connect
+from eventstore.envelope import NO_STREAM, RecordedEvent
 from eventstore.errors import GuardBroken, LimitReached, WrongExpectedRevision
 from eventstore.guards import Guard, Quota
 from eventstore.log import EventLog
-from eventstore.records import NO_STREAM, RecordedEvent
 from service.identity.accounts import link_identity
-from service.roster import Enrollment, Role, import_roster
-from service.tokens import create_token
+from service.identity.roster import Enrollment, Role, import_roster
+from service.identity.tokens import create_token
 from tests.eventstore.building import (
     ACCOUNT,
     BY_LEARNER,

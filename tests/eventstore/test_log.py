@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
+from eventstore.envelope import NO_STREAM, Actor, Metadata, NewEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.events import ReplyFailed
 from eventstore.log import EventLog
-from eventstore.records import NO_STREAM, Actor, Metadata, NewEvent
 from tests.eventstore.building import (
     TEXTS,
     Learner,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eventstore.codec import encode, read_event
 from eventstore.connections import Connection
+from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.errors import EventUnstorable
 from eventstore.event import Unreadable
 from eventstore.events import (
@@ -24,7 +25,6 @@ from eventstore.events import (
 )
 from eventstore.log import EventLog
 from eventstore.provider_values import LONGEST, MOST, Pieces, count, label, storable
-from eventstore.records import Actor, Metadata, NewEvent
 from tests.json_values import JSON, TEXT
 
 ATTEMPT = AttemptRecord(model="m", outcome="completed", usage=Usage(1, 2, 3, 4), cost_microusd=5)

@@ -11,16 +11,16 @@ import pytest
 
 from eventstore.codec import encode
 from eventstore.connections import Connection, connect
+from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
 from eventstore.opening import running_log
-from eventstore.protection import HistoryRead
-from eventstore.records import Actor, Metadata, NewEvent
+from eventstore.privacy_events import HistoryRead
 from tests.eventstore.building import add_account, append, message
 from tests.eventstore.test_plans import nodes
 from tests.request_keys import hash_of, read_secrets
 from tests.running import eventually
-from tests.service.learners.erasing import tables_with
+from tests.service.privacy.erasing import tables_with
 
 USER = 101
 KEY = "ada-is-pregnant-1994"

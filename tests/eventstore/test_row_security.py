@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from eventstore.connections import AccountPool, Connection, close_pool, connect, open_pool
-from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from service.identity.accounts import create_account
 from tests.eventstore.building import Learner, append_steps, dialogue
 

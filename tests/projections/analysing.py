@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from eventstore.connections import Connection, Pool
-from eventstore.records import RecordedEvent
+from eventstore.envelope import RecordedEvent
 from tests.eventstore.building import Step, append_steps
 from tests.projections.viewing import Parts, Rows, catch_up
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from eventstore.connections import close_pool, open_pool
-from eventstore.link import Link
+from eventstore.notifier import Link
 from projections.runner import Runner
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from projections.definitions import Definition
-from projections.own import OwnProjection, own_projections, write_start
+from projections.user_defined import OwnProjection, own_projections, write_start
 
 NAME = "hourly"
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from eventstore.connections import Connection
-from projections import trying
+from projections import trial_run as trying
 from projections.errors import ProjectionRefused
 from projections.rebuild import rebuild
-from projections.trying import try_out
+from projections.trial_run import try_out
 from sql.loader import template
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.projections.owning import NAME, changed, definition_in, read, started

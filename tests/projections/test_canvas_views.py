@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.envelope import Actor, Metadata
 from eventstore.events import ConversationStarted, FeedbackGiven
 from eventstore.log import EventLog
-from eventstore.records import Actor, Metadata
 from tests.eventstore.building import (
     Learner,
     ModelMessage,

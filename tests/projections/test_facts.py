@@ -8,10 +8,10 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.log import EventLog
-from projections import ranges as ranges_module
+from projections import parallel_build as ranges_module
 from projections.definitions import Definition, definitions
 from projections.generations import create
-from projections.ranges import Pace, build_ranges
+from projections.parallel_build import Pace, build_ranges
 from sql.loader import query
 from tests.eventstore.asking import with_records
 from tests.eventstore.building import ACCOUNT, TEXTS, history

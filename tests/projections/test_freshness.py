@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection, Pool, Role, connect
-from projections.pausing import pause_projection
+from projections.pause import pause_projection
 from projections.rebuild import rebuild
 from tests.eventstore.building import add_account, append, message, messages
 from tests.projections.test_runner import POISONED

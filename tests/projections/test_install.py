@@ -11,7 +11,7 @@ from eventstore.log import EventLog
 from projections import install as install_module
 from projections.definitions import Definition, definitions
 from projections.install import check_projections, install
-from service.database import prepare
+from service.process.database import prepare
 from sql.errors import SchemaBehind, SchemaDiffers, SchemaTooNew
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.projections.viewing import all_rows, generations, with_version

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from eventstore.envelope import RecordedEvent
 from eventstore.events import MessagePosted
-from eventstore.records import RecordedEvent
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 

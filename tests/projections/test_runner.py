@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from eventstore import link as link_module
+from eventstore import notifier as link_module
 from eventstore.connections import Connection, Pool, open_pool
-from eventstore.link import Link
+from eventstore.notifier import Link
 from projections import runner as runner_module
 from projections.definitions import Definition
 from projections.rebuild import rebuild

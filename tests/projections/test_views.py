@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
-from eventstore.records import RecordedEvent
 from tests.eventstore.building import (
     DEADLINE,
     OWNER,

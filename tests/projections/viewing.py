@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import AccountPool, Connection, Pool
-from eventstore.link import Link
 from eventstore.log import EventLog
+from eventstore.notifier import Link
 from projections.definitions import Definition, definitions
 from projections.runner import Runner
 

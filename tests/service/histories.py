@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from eventstore.envelope import RecordedEvent
 from eventstore.event import Unreadable
 from eventstore.events import (
     AnyEvent,
@@ -24,8 +25,7 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.protection import TextExpired
-from eventstore.records import RecordedEvent
+from eventstore.privacy_events import TextExpired
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
 EVALUATION_ENDS = (EvaluationRecorded, EvaluationFailed)

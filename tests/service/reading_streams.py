@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from eventstore.records import RecordedEvent
-from service.event_stream import LAST_ID
+from eventstore.envelope import RecordedEvent
+from service.conversations.turn_stream import LAST_ID
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import CONVERSATIONS, LEARNER, Service, messages_of
 from tests.service.histories import types_of

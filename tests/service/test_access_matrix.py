@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from eventstore.connections import connect
 from eventstore.events import ReplyCompleted
-from service.middlewares import scope_of
+from service.http.middleware import scope_of
+from service.identity.tokens import create_token, list_tokens, revoke_token
 from service.routes import (
     COURSE_FIGURES,
     DIALOGUE,
@@ -21,7 +22,6 @@ from service.routes import (
     ROUTES,
     STUDENTS,
 )
-from service.tokens import create_token, list_tokens, revoke_token
 from tests.databases import cloned_database
 from tests.running import TEACHER, Service, running_service
 

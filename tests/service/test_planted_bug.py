@@ -10,8 +10,8 @@ import pytest
 
 from eventstore.connections import Connection
 from service.identity.accounts import create_account
-from service.roster import Enrollment, Role, import_roster
-from service.tokens import create_token
+from service.identity.roster import Enrollment, Role, import_roster
+from service.identity.tokens import create_token
 from sql import loader
 from tests.running import (
     API,

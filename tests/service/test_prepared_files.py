@@ -10,21 +10,21 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.errors import EventStoreError, PathUntrusted
-from eventstore.keys import open_signer
+from eventstore.sealing.signing_keys import open_signer
 from projections.errors import ProjectionRefused
-from projections.own import own_projections, write_start
-from service.analytics.columnar.folder import Folder
-from service.analytics.columnar.sheets import open_sheet
+from projections.user_defined import own_projections, write_start
 from service.analytics.errors import ExportFileUnfit
-from service.analytics.resuming import CheckpointFile, Export
-from service.analytics.writing import RecordFile
-from service.audit.bundles import Bundle
+from service.analytics.learning_records.export_cursor import CheckpointFile, Export
+from service.analytics.learning_records.record_file import RecordFile
+from service.analytics.table_files.export_folder import Folder
+from service.analytics.table_files.writers import open_sheet
+from service.audit.bundle_folder import Bundle
+from service.audit.sealing import key_finding, key_place, make_sealer
 from service.cli.files import write_whole
-from service.demo import TOKENS_FILE, make_demo
 from service.errors import ServiceError, SettingsError
-from service.identity.trust import read_trust
+from service.identity.issuers import read_trust
 from service.model.prices import read_prices
-from service.sealing import key_finding, key_place, make_sealer
+from service.process.demo import TOKENS_FILE, make_demo
 from service.settings import Settings
 from tests.other_users import as_root, give, link_of_nobody, share
 

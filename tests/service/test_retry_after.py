@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.answers import error_response
 from service.errors import TurnFailed
+from service.http.responses import error_response
 from service.model.errors import MODEL_RATE_LIMITED
 from service.retry_after import LONGEST, parse_retry_after
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from projections.own import own_projections, write_start
+from projections.user_defined import own_projections, write_start
 from service.errors import SettingsError
-from service.identity.trust import read_trust
+from service.identity.issuers import read_trust
 from service.model.prices import read_prices
 from service.setting_values import PATHS
 from service.settings import _VARIABLES, Settings, check_files, read_settings

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from service.event_stream import LAST_ID
+from service.conversations.turn_stream import LAST_ID
 from tests.soak.journal import Answer, Journal, Place, Request, Seen, Violation, canonical
 from tests.soak.processes import Slot
 

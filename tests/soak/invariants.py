@@ -12,13 +12,13 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.database_errors import DATABASE_ERRORS, is_passing
+from eventstore.envelope import RecordedEvent
 from eventstore.events import (
     EvaluationFailed,
     OpeningFailed,
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.records import RecordedEvent
 from projections.definitions import definitions
 from projections.rebuild import rebuild
 from tests.projections.viewing import all_rows, rows_of

@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
-from service.database import prepare
-from service.embedded import EmbeddedPostgres
-from service.embedded.postmaster import live_postmaster
+from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres.postmaster import live_postmaster
+from service.process.database import prepare
 from tests.running import ServiceProcess, address_of
 from tests.shifted_clocks import shifted_by
 from tests.soak.journal import Violation

@@ -13,8 +13,8 @@ import msgspec
 
 from eventstore.connections import connect
 from eventstore.database_errors import DATABASE_ERRORS
-from service.roster import Enrollment, Role, import_roster
-from service.tokens import create_token
+from service.identity.roster import Enrollment, Role, import_roster
+from service.identity.tokens import create_token
 from tests.fake_anthropic import FakeAnthropic
 from tests.running import demo_tokens, eventually, fetch_value
 from tests.soak.calling import Caller

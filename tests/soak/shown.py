@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from eventstore.envelope import RecordedEvent
 from eventstore.events import (
     ConversationCompleted,
     ConversationStarted,
@@ -17,7 +18,6 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.records import RecordedEvent
 from tests.soak.journal import Journal, Seen, Violation, canonical
 
 NOTHING = '"none"'

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from eventstore.envelope import RecordedEvent
 from eventstore.events import (
     ConversationStarted,
     EvaluationFailed,
@@ -16,7 +17,6 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.records import RecordedEvent
 from tests.soak.journal import Answer, Asked, Heard, Journal, canonical, shorten
 from tests.soak.logbook import Log, find_begun, hold
 from tests.soak.shown import Moment, States, evaluation_states, states_of

@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
-from service.database import prepare
-from service.embedded import EmbeddedPostgres
+from service.embedded_postgres import EmbeddedPostgres
+from service.process.database import prepare
 from sql.loader import query
 from sql.rights import ROLES
 from tests.running import ROOT

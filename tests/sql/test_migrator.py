@@ -10,9 +10,9 @@ import pytest
 
 from eventstore.connections import Connection, connect
 from eventstore.opening import running_log
-from projections.own import write_start
-from service.analysts import create_analyst, remove_analyst
-from service.database import prepare
+from projections.user_defined import write_start
+from service.analytics.analyst_logins import create_analyst, remove_analyst
+from service.process.database import prepare
 from sql import migrator
 from sql.errors import (
     DatabaseUnfit,

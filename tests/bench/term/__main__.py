@@ -4,7 +4,7 @@ import os
 import sys
 
 from service.cli.progress import progress_bar
-from service.event_loop import run
+from service.process.event_loop import run
 from tests.bench.term import Term, write_term
 
 if __name__ == "__main__":

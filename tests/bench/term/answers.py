@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from eventstore.events import AttemptRecord, ContextRecord, PromptVersion, ReplyRecord, Usage
-from service.commands import Failure, Spent
+from service.dialogue.commands import Failure, Spent
 from service.model import errors
 from service.model.prices import Prices
 from tests.bench.term.plan import DAY, HOUR, Term

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
+from eventstore.envelope import Metadata
 from eventstore.events import ConversationCompleted, ReplyRecord
-from eventstore.records import Metadata
-from service.commands import Failure, Spent
+from service.dialogue.commands import Failure, Spent
 from service.model.errors import CANCELLED
 from tests.bench.term.institution import Fact, Institution
 from tests.bench.term.people import Conversation

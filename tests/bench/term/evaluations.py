@@ -11,9 +11,9 @@ from eventstore.events import (
     FeedbackGiven,
     ReplyRecord,
 )
-from eventstore.protection import HistoryRead, stream_of_reads
-from service.commands import Failure
-from service.model.prompts import EvaluatorPrompt
+from eventstore.privacy_events import HistoryRead, stream_of_reads
+from service.dialogue.commands import Failure
+from service.model.prompt_templates import EvaluatorPrompt
 from tests.bench.term.answers import Question
 from tests.bench.term.endings import seconds, unanswered
 from tests.bench.term.institution import Fact, Institution, Life, by_model

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from eventstore.envelope import Actor, Metadata
 from eventstore.events import (
     AssessmentFailed,
     CoveredObjective,
@@ -12,8 +13,7 @@ from eventstore.events import (
     ReplyFailed,
     ReplyRecord,
 )
-from eventstore.records import Actor, Metadata
-from service.commands import Failure
+from service.dialogue.commands import Failure
 from service.model.errors import ABANDONED, MODEL_INTERRUPTED, SERVICE_STOPPING
 from tests.bench.term.endings import delete, seconds, spent_so_far, unanswered
 from tests.bench.term.institution import Fact, Institution, by_model

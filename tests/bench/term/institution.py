@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from eventstore.codec import encode
+from eventstore.envelope import Actor, Metadata
 from eventstore.events import AnyEvent, type_name
-from eventstore.records import Actor, Metadata
 from tests.bench.term.answers import CHOICES, Answers
 from tests.bench.term.people import Conversation, Course, Experience, Learner
 from tests.bench.term.plan import START, Share, Term

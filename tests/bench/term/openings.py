@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import msgspec
 
+from eventstore.envelope import Metadata
 from eventstore.events import (
     ConversationCompleted,
     ConversationStarted,
@@ -12,10 +13,9 @@ from eventstore.events import (
     OpeningRequested,
     ReplyRecord,
 )
-from eventstore.records import Metadata
-from service.commands import Failure
+from service.dialogue.commands import Failure
 from service.model.errors import CANCELLED, MODEL_INTERRUPTED
-from service.model.prompts import AssessorPrompt, TutorPrompt, starting_prompt
+from service.model.prompt_templates import AssessorPrompt, TutorPrompt, starting_prompt
 from tests.bench.term.answers import Question
 from tests.bench.term.endings import complete, seconds, unanswered
 from tests.bench.term.institution import Fact, Institution, by_model

@@ -1,7 +1,8 @@
 """What teachers and operators do apart from conversations: experiences, holds, erasures, rules."""
 
+from eventstore.envelope import Actor, Metadata
 from eventstore.events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
-from eventstore.protection import (
+from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,
     HoldReleased,
@@ -12,9 +13,8 @@ from eventstore.protection import (
     stream_of_reads,
     stream_of_retention,
 )
-from eventstore.records import Actor, Metadata
-from service.experiences import stream_of
-from service.learners.reads import OPERATOR
+from service.access_log import OPERATOR
+from service.experiences.experiences import stream_of
 from tests.bench.term.endings import delete
 from tests.bench.term.institution import Fact, Institution, Life
 from tests.bench.term.people import Conversation, Course, Experience, Learner

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from eventstore.connections import Connection, connect
 from projections.definitions import definitions
-from projections.ranges import Progress, silent
+from projections.parallel_build import Progress, silent
 from projections.rebuild import rebuild_all
 from sql.loader import query
 from tests.bench.term.founding import found

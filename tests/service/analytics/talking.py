@@ -5,13 +5,13 @@ from itertools import count
 import msgspec
 
 from eventstore.connections import AccountPool
+from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.log import EventLog
-from eventstore.protection import LearnerErased
-from eventstore.records import NewEvent, RecordedEvent
-from service.analytics.learning import LearningEvent, LearningLog
-from service.analytics.naming import Names
-from service.analytics.records import RECORDERS, Format, batches
-from service.analytics.resuming import Export
+from eventstore.privacy_events import LearnerErased
+from service.analytics.learning_records.batches import RECORDERS, Format, batches
+from service.analytics.learning_records.export_cursor import Export
+from service.analytics.learning_records.iris import Names
+from service.analytics.learning_records.source_events import LearningEvent, LearningLog
 from tests.eventstore.building import (
     ACCOUNT,
     Learner,

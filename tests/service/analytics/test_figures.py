@@ -11,8 +11,8 @@ from eventstore.connections import AccountPool, Connection, close_pool, connect,
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.analytics.figures import CourseFigures, ExperienceFigures
-from service.analytics.reading import COST_EDGES, DURATION_EDGES, Days, Figures
-from service.pagination import Page
+from service.analytics.figures_queries import COST_EDGES, DURATION_EDGES, Days, Figures
+from service.http.pagination import Page
 from sql.loader import query
 from tests.bench.term import Term, write_term
 from tests.databases import TEMPLATE, cloned_database

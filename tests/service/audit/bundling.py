@@ -11,15 +11,15 @@ from typing import Any
 
 from eventstore.codec import encode
 from eventstore.connections import connect
-from eventstore.keys import list_keys
-from eventstore.records import Actor, Metadata
+from eventstore.envelope import Actor, Metadata
+from eventstore.sealing.signing_keys import list_keys
 from service.audit import verify_bundle
-from service.audit.bundles import Selection
-from service.audit.exporting import Exported, export_bundle
-from service.roster import Enrollment, import_roster
+from service.audit.bundle_export import Exported, export_bundle
+from service.audit.bundle_folder import Selection
+from service.identity.roster import Enrollment, import_roster
 from sql.loader import query
 from tests.eventstore.building import ACCOUNT
-from tests.eventstore.sealed import Sealed
+from tests.eventstore.sealing.sealed import Sealed
 
 ALL = Selection("all")
 PROGRAM = Path(verify_bundle.__file__)

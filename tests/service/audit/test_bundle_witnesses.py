@@ -7,20 +7,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eventstore.checkpoint_files import read_notes
-from eventstore.keys import KeyPlace, Signer, list_keys, open_signer, read_signer, replace_key
+from eventstore.envelope import NewEvent
 from eventstore.log import EventLog
-from eventstore.notes import read_note, sign
-from eventstore.protection import LearnerErased, TextExpired
-from eventstore.records import NewEvent
-from eventstore.rotation import rotate_key
-from service.audit.bundles import BundleRefused, Selection
-from service.audit.other_checkpoints import sizes_kept
+from eventstore.privacy_events import LearnerErased, TextExpired
+from eventstore.sealing.checkpoint_files import read_notes
+from eventstore.sealing.key_rotation import rotate_key
+from eventstore.sealing.signed_checkpoint import read_note, sign
+from eventstore.sealing.signing_keys import (
+    KeyPlace,
+    Signer,
+    list_keys,
+    open_signer,
+    read_signer,
+    replace_key,
+)
+from service.audit.bundle_checkpoints import sizes_kept
+from service.audit.bundle_folder import BundleRefused, Selection
 from service.audit.verify_bundle import verify
 from service.errors import NotFound
 from tests.eventstore.building import append
-from tests.eventstore.sealed import Sealed, tamper
-from tests.eventstore.sealing import replace_unrecorded
+from tests.eventstore.sealing.building_seals import replace_unrecorded
+from tests.eventstore.sealing.sealed import Sealed, tamper
 from tests.service.audit.bundling import ALL, export, make_anew, problem, verify_alone, vkey_of
 
 SECOND = Selection("conversation", 2)

@@ -16,20 +16,20 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from eventstore.envelope import NewEvent
 from eventstore.events import ReplyCancelled
-from eventstore.keys import KeyPlace, open_signer, read_signer
 from eventstore.log import EventLog
-from eventstore.notes import Checkpoint, read_note, sign
-from eventstore.protection import HistoryRead
-from eventstore.records import NewEvent
+from eventstore.privacy_events import HistoryRead
+from eventstore.sealing.signed_checkpoint import Checkpoint, read_note, sign
+from eventstore.sealing.signing_keys import KeyPlace, open_signer, read_signer
 from service.audit import verify_bundle
-from service.audit.bundles import GROWING, MANIFEST, BundleRefused, Selection
-from service.audit.exporting import export_bundle
+from service.audit.bundle_export import export_bundle
+from service.audit.bundle_folder import GROWING, MANIFEST, BundleRefused, Selection
 from service.audit.verification import verify_account
 from service.errors import NotFound
 from service.settings import Settings
 from tests.eventstore.building import ACCOUNT, append, append_steps, experience_created, message
-from tests.eventstore.sealed import Sealed, owning, tamper
+from tests.eventstore.sealing.sealed import Sealed, owning, tamper
 from tests.running import ROOT
 from tests.service.audit.bundling import (
     ALL,
@@ -385,9 +385,9 @@ async def test_a_learner_erased_between_two_exports_spoils_neither(
 INTERRUPTED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from eventstore.keys import KeyPlace
-import service.audit.exporting as exporting
-from service.audit.bundles import Selection
+from eventstore.sealing.signing_keys import KeyPlace
+import service.audit.bundle_export as exporting
+from service.audit.bundle_folder import Selection
 exporting._KEEP_EVERY = 100
 def told(done, total):
     if done > total * 2 // 3:
@@ -493,7 +493,7 @@ async def test_a_checkpoint_of_another_log_is_not_exported(sealed: Sealed, tmp_p
 async def test_another_export_into_the_same_folder_is_refused(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    from service.audit.bundles import Bundle
+    from service.audit.bundle_folder import Bundle
 
     with (
         Bundle(tmp_path / "bundle").opened(),

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
-from service.audit.reading import WINDOW, Wanted
+from service.audit.event_search import WINDOW, Wanted
 from sql.loader import query
-from tests.service.test_read_costs import FILL, MANY, buffers_of
+from tests.service.conversations.test_read_costs import FILL, MANY, buffers_of
 
 LAST = 2 * MANY
 FOUND_BY_INDEX = {

@@ -14,10 +14,10 @@ from yarl import URL
 
 from eventstore.codec import decode_event
 from eventstore.connections import connect
+from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.events import ExperienceCreated, OpeningRequested, type_name
 from eventstore.opening import running_log
-from eventstore.protection import HistoryRead, HoldPlaced, RetentionRuleSet
-from eventstore.records import NewEvent, RecordedEvent
+from eventstore.privacy_events import HistoryRead, HoldPlaced, RetentionRuleSet
 from tests.databases import cloned_database
 from tests.eventstore.building import add_account, append, append_steps, history, message
 from tests.running import Service, eventually, running_service

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from eventstore.connections import connect
-from service.tokens import create_token
+from service.identity.tokens import create_token
 from tests.fake_anthropic import FakeAnthropic, Stall, covering
 from tests.running import (
     API,

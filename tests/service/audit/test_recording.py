@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from eventstore.connections import Connection, connect
-from eventstore.protection import HistoryRead
-from eventstore.records import RecordedEvent
-from service.tokens import create_token
+from eventstore.envelope import RecordedEvent
+from eventstore.privacy_events import HistoryRead
+from service.identity.tokens import create_token
 from tests.running import LEARNER, Service, running_service
 
 AUDITOR = 900

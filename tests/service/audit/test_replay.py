@@ -10,7 +10,7 @@ from eventstore.connections import AccountPool, Connection
 from eventstore.events import OpeningRequested
 from eventstore.log import EventLog
 from service.audit.replay import Opened, Seen, find_opening, replay
-from service.shown import shown_active, shown_conversation
+from service.conversations.shown import shown_active, shown_conversation
 from sql.loader import in_replay, query
 from tests.eventstore.building import append, history
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import main
-from service.database import prepare
+from service.process.database import prepare
 from tests.running import environment_of
 from tests.servers import own_server
 from tests.service.cli.commanding import HEAD, Ended, Run, file_with

@@ -4,10 +4,10 @@ import asyncio
 from pathlib import Path
 
 from eventstore.connections import Connection, connect
+from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.opening import running_log
-from eventstore.protection import HistoryRead
-from eventstore.records import Actor, Metadata, NewEvent
-from service.learners.holds import Holds
+from eventstore.privacy_events import HistoryRead
+from service.privacy.legal_holds import Holds
 from tests.eventstore.building import Learner, append, append_steps, experience_created
 
 GENUINE = "verified: nothing is wrong"

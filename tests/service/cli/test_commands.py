@@ -12,8 +12,8 @@ import pytest
 from eventstore.connections import connect
 from projections.definitions import definitions
 from service.cli import COMMANDS
-from service.cli.session import printable
-from service.tokens import digest
+from service.cli.context import printable
+from service.identity.tokens import digest
 from sql.loader import migrations
 from tests.fake_anthropic import FakeAnthropic
 from tests.running import (
@@ -306,7 +306,7 @@ def test_a_log_longer_than_a_page_is_shown_whole(
     on_database: Run, talked: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = on_database("log", "show").out
-    monkeypatch.setattr("service.cli.history.PAGE", 2)
+    monkeypatch.setattr("service.cli.log.PAGE", 2)
     defaults = {"after": 0, "limit": 2}
     monkeypatch.setattr("eventstore.log.EventLog.read_all.__kwdefaults__", defaults)
     again = on_database("log", "show").out

@@ -14,7 +14,7 @@ from eventstore.opening import running_log
 from service.cli.parameters import TEXT
 from tests.disks import full_beyond
 from tests.eventstore.building import Learner, append_steps, dialogue, experience_created
-from tests.eventstore.sealed import Sealed
+from tests.eventstore.sealing.sealed import Sealed
 from tests.running import ROOT, environment_of
 from tests.service.cli.commanding import HEAD, Ended, Run, all_commands, ask, file_with, now
 

@@ -7,10 +7,10 @@ from typing import Any
 import click
 import pytest
 
-from eventstore.protection import HistoryRead
-from eventstore.records import Actor, RecordedEvent
+from eventstore.envelope import Actor, RecordedEvent
+from eventstore.privacy_events import HistoryRead
 from service.audit.recording import system_user
-from tests.eventstore.sealed import tamper
+from tests.eventstore.sealing.sealed import tamper
 from tests.running import read_log
 from tests.service.cli.commanding import Run, all_commands, now, refused
 from tests.service.cli.hostile import USER, filled

@@ -3,10 +3,10 @@
 import pytest
 
 from projections.status import ProjectionStatus
-from service.audit.endings import ending_of
-from service.cli.learners import _lines
-from service.cli.projection_status import on_screen
-from service.learners.records import (
+from service.audit.conversation_endings import ending_of
+from service.cli.privacy.learner import _lines
+from service.cli.projections.status import on_screen
+from service.privacy.learner_record import (
     LearnerRecord,
     RecordedConversation,
     RecordedErasure,

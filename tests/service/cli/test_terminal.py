@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eventstore.sealed import tamper
+from tests.eventstore.sealing.sealed import tamper
 from tests.running import ROOT, environment_of
 from tests.service.cli.commanding import Ended, Run, now
 from tests.service.cli.hostile import GENUINE, HOSTILE, USER, filled, hostile_files
@@ -19,11 +19,11 @@ from tests.service.cli.hostile import GENUINE, HOSTILE, USER, filled, hostile_fi
 WRITES = {
     "service/cli/terminal.py": {"stdout", "stderr", "stdin", "echo"},
     "service/cli/progress.py": {"stderr"},
-    "service/cli/auditing.py": {"stdin", "stdout"},
-    "service/cli/projection_status.py": {"stdout"},
-    "service/logs.py": {"stderr"},
-    "service/analytics/exporting.py": {"stdout"},
-    "service/worker.py": {"print"},
+    "service/cli/audit/events_and_replay.py": {"stdin", "stdout"},
+    "service/cli/projections/status.py": {"stdout"},
+    "service/process/logging.py": {"stderr"},
+    "service/analytics/learning_records/export.py": {"stdout"},
+    "service/process/worker.py": {"print"},
     "service/audit/verify_bundle.py": {"stdout", "stderr"},
 }
 """Modules that may reach standard streams: the terminal's own, those that ask what a stream is, the

@@ -8,11 +8,11 @@ import pytest
 
 from eventstore.events import PromptVersion, Usage
 from service.model import errors
-from service.model.arrival import Arrival
-from service.model.asking import Asker, AskingPolicy, BreakerPolicy, Effort
+from service.model.client import Asker, AskingPolicy, BreakerPolicy, Effort
 from service.model.errors import Cause, ModelFailure
 from service.model.interface import ChatMessage, ReplyRequest, Request, Scenario
 from service.model.prices import ModelRates, Prices
+from service.model.response import Arrival
 
 FIRST, SECOND = "first-model", "second-model"
 PROMPT = PromptVersion(name="scripted.v1", sha256="0" * 64)

@@ -10,10 +10,10 @@ import pytest
 
 from eventstore.events import Usage
 from service.model.anthropic_provider import PLACEHOLDER_KEY, AnthropicModel
-from service.model.arrival import Arrival, OnDelta, Reply
 from service.model.errors import LEARNER_SENTENCES, MODEL_EMPTY, ModelFailure
 from service.model.interface import ChatMessage, Model, ReplyRequest, Scenario
-from service.model.prompts import TutorPrompt
+from service.model.prompt_templates import TutorPrompt
+from service.model.response import Arrival, OnDelta, Reply
 from tests.fake_anthropic import (
     BEHAVIOURS,
     Cut,

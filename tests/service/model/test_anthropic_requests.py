@@ -12,7 +12,6 @@ import pytest
 
 from eventstore.events import Usage
 from service.model.anthropic_provider import AnthropicModel
-from service.model.arrival import Arrival
 from service.model.errors import ModelFailure
 from service.model.interface import (
     AssessmentRequest,
@@ -30,7 +29,8 @@ from service.model.judgements import (
     read_assessment,
     read_evaluation,
 )
-from service.model.prompts import AssessorPrompt, EvaluatorPrompt, TutorPrompt
+from service.model.prompt_templates import AssessorPrompt, EvaluatorPrompt, TutorPrompt
+from service.model.response import Arrival
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, covering, evaluation_speech
 from tests.service.model.scripted import LoopTime
 

@@ -2,7 +2,6 @@ import msgspec
 import pytest
 
 from eventstore.events import Usage
-from service.model.arrival import Arrival, OnDelta, Reply
 from service.model.interface import (
     AssessmentRequest,
     ChatMessage,
@@ -21,6 +20,7 @@ from service.model.judgements import (
     read_evaluation,
 )
 from service.model.practice_tutor import CANNOT_JUDGE, RULE, PracticeTutor
+from service.model.response import Arrival, OnDelta, Reply
 
 SCENARIO = Scenario(
     title="Seasons",

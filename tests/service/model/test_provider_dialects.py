@@ -7,9 +7,9 @@ import pytest
 
 from eventstore.events import Usage
 from service.model.anthropic_provider import AnthropicModel
-from service.model.arrival import Arrival, Reply
 from service.model.errors import ModelFailure
 from service.model.provider_errors import provider_error
+from service.model.response import Arrival, Reply
 from tests.fake_anthropic import FakeAnthropic, HttpError, RawAnswer
 from tests.service.model.test_anthropic_provider import (
     HAIKU,

@@ -1,0 +1,1 @@
+"""The sealing of logs: trees, checkpoints, keys, and verifying them."""

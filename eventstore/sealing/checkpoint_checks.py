@@ -1,0 +1,234 @@
+"""Checkpoints held to the log: those of the database, and those outside it, which came first."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from eventstore.connections import Connection
+from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
+from eventstore.sealing.checkpoint_files import day_files, read_notes
+from eventstore.sealing.findings import Findings
+from eventstore.sealing.signed_checkpoint import (
+    Checkpoint,
+    VerifierKey,
+    check_signatures,
+    current_keys,
+    read_note,
+)
+from eventstore.wording import counted
+from sql.loader import query
+
+_PAGE = 1_000
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """A genuine checkpoint.
+
+    Attributes:
+        source: Where it was found.
+        digest: Of the whole note.
+        current: Whether a key has signed it that no other one replaced.
+    """
+
+    source: str
+    checkpoint: Checkpoint
+    digest: bytes
+    current: bool
+
+
+class Signatures:
+    """Opens the notes of one log.
+
+    Args:
+        keys: Whoever may sign; of one name the oldest first, each replaced by the next.
+        findings: Get what is wrong.
+    """
+
+    def __init__(self, keys: Sequence[VerifierKey], findings: Findings) -> None:
+        self._keys = keys
+        self._current = current_keys(keys)
+        self._findings = findings
+
+    def open(self, source: str, note: str, position: int) -> Witness | None:
+        """The checkpoint, if one of the keys has signed it.
+
+        Args:
+            source: Where the note was found.
+            position: The first event that it can be about.
+        """
+        try:
+            signers = check_signatures(note, self._keys)
+            checkpoint = read_note(note)
+        except NoteInvalid as error:
+            self._findings.add(position, f"a checkpoint in {source} is not genuine: {error}")
+            return None
+        current = not self._current.isdisjoint(signers)
+        return Witness(source, checkpoint, sha256(note.encode()).digest(), current)
+
+
+def read_outside(folder: Path, signatures: Signatures, findings: Findings) -> list[Witness]:
+    """The checkpoints in an account's files outside the database; their order must rise.
+
+    Raises:
+        CheckpointFilesDamaged: A file holds something else, or cannot be read.
+    """
+    found: list[Witness] = []
+    before = 0
+    try:
+        for path in day_files(folder):
+            for note in read_notes(path):
+                witness = signatures.open(path.name, note, before + 1)
+                if witness is None:
+                    continue
+                size = witness.checkpoint.size
+                if size <= before:
+                    findings.add(size, f"{path.name} has {counted(size, 'event')} after {before}")
+                before = max(before, size)
+                found.append(witness)
+        latest = folder / "latest"
+        if latest.exists():
+            # A crash leaves it behind the others by a few, so that it need not be the last.
+            witness = signatures.open("latest", latest.read_bytes().decode(), before + 1)
+            found += [witness] if witness else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointFilesDamaged(f"the files in {folder} cannot be read: {error}") from error
+    return found
+
+
+async def read_stored(
+    connection: Connection, account_id: int, signatures: Signatures, findings: Findings
+) -> list[Witness]:
+    """The checkpoints in the database; each row must be what its note says."""
+    found: list[Witness] = []
+    size = 0
+    while page := await connection.fetch(query("list_tree_heads"), account_id, size, _PAGE):
+        for row in page:
+            size = row["size"]
+            witness = signatures.open("the database", row["note"], size)
+            if witness is None:
+                continue
+            said = witness.checkpoint
+            if (said.size, said.root, said.time) != (size, row["root"], row["sealed_at"]):
+                findings.add(
+                    size,
+                    f"the database's checkpoint of {counted(size, 'event')} is not what its "
+                    "note says",
+                )
+            found.append(witness)
+    return found
+
+
+async def read_rotations(
+    connection: Connection, account_id: int, signatures: Signatures, findings: Findings
+) -> list[Witness]:
+    """What was recorded of the log whenever a key was replaced."""
+    found: list[Witness] = []
+    for row in await connection.fetch(query("list_key_rotations"), account_id):
+        witness = signatures.open("the record of a replaced key", row["note"], row["size"])
+        if witness is None:
+            continue
+        said = witness.checkpoint
+        if (said.size, said.root) != (row["size"], row["root"]):
+            findings.add(
+                row["size"],
+                f"the record of a replaced key at {counted(row['size'], 'event')} is not what its "
+                "note says",
+            )
+        found.append(witness)
+    return found
+
+
+def of_log(
+    witnesses: Iterable[Witness], origins: Collection[str], head: int, findings: Findings
+) -> list[Witness]:
+    """Those of the checkpoints that are of this log; others are findings.
+
+    Args:
+        origins: What checkpoints have called the log since its first one.
+        head: Position of the log's last event.
+    """
+    found: list[Witness] = []
+    for witness in witnesses:
+        origin, size = witness.checkpoint.origin, witness.checkpoint.size
+        if origin in origins:
+            found.append(witness)
+        else:
+            findings.add(
+                min(size, head + 1),
+                f"a checkpoint in {witness.source} is of another log: {origin}",
+            )
+    return found
+
+
+def compare_replaced(
+    witnesses: Collection[Witness], roots: Mapping[int, bytes], findings: Findings
+) -> None:
+    """What only replaced keys have signed must be a beginning of what a current one has.
+
+    Whoever stole a key can sign on with it, and say any time; so only what its successor has
+    signed, at the latest when it replaced the key, bears witness to what the old key signed.
+
+    Args:
+        roots: As for `compare`.
+    """
+    sound = [
+        w.checkpoint.size
+        for w in witnesses
+        if w.current and roots.get(w.checkpoint.size) == w.checkpoint.root
+    ]
+    last = max(sound, default=0)
+    for witness in witnesses:
+        size = witness.checkpoint.size
+        if not witness.current and size > last:
+            findings.add(
+                last + 1,
+                f"the checkpoint of {counted(size, 'event')} in {witness.source} is by a key that "
+                f"was replaced, and its successor bears witness to {counted(last, 'event')} only",
+            )
+
+
+def compare(
+    witnesses: Iterable[Witness], roots: Mapping[int, bytes], head: int, findings: Findings
+) -> None:
+    """Holds checkpoints to the roots that the log really has.
+
+    Args:
+        witnesses: Rising by size.
+        roots: By size, for every size up to the head that a checkpoint has.
+        head: Position of the log's last event.
+    """
+    sound = 0
+    for witness in witnesses:
+        size, source = witness.checkpoint.size, witness.source
+        if size > head:
+            findings.add(
+                head + 1,
+                f"the log ends here, but {source} has a checkpoint of {counted(size, 'event')}",
+            )
+        elif roots[size] != witness.checkpoint.root:
+            findings.add_range(
+                sound,
+                size,
+                f"from here to {size} the log is not what was sealed: it has another root than "
+                f"{source} has for {counted(size, 'event')}",
+            )
+        else:
+            sound = size
+
+
+def compare_outside(
+    outside: Iterable[Witness], stored: Iterable[Witness], head: int, findings: Findings
+) -> None:
+    """What the files have, the database must have too, and the same."""
+    known = {witness.checkpoint.size: witness.digest for witness in stored}
+    for witness in outside:
+        size = witness.checkpoint.size
+        if known.get(size) != witness.digest:
+            lacks = "has another" if size in known else "lacks the"
+            findings.add(
+                min(size, head + 1),
+                f"the database {lacks} checkpoint of {counted(size, 'event')} that "
+                f"{witness.source} has",
+            )

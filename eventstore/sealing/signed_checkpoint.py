@@ -1,0 +1,208 @@
+"""Checkpoints as signed notes (C2SP signed-note and tlog-checkpoint), by Ed25519."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from eventstore.errors import NoteInvalid
+from eventstore.sealing.merkle import HASH
+
+_ED25519 = b"\x01"
+_ID = 4
+_SIGNATURE = 64
+_NAME = re.compile(r"[^\s+]+")
+"""A signed note's names have no white space and no plus sign (C2SP signed-note)."""
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """What a tree was at a size.
+
+    `origin` names the tree for ever, `time` is in UTC and of whole seconds.
+    """
+
+    origin: str
+    size: int
+    root: bytes
+    time: datetime
+
+
+class VerifierKey(msgspec.Struct, frozen=True):
+    """What it takes to check a signature: a name, and 32 bytes of an Ed25519 public key."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        """Four bytes by which a signature names its key."""
+        named = self.name.encode() + b"\n" + _ED25519 + self.public
+        return hashlib.sha256(named).digest()[:_ID]
+
+    def __str__(self) -> str:
+        """The key as one line, as auditors keep it."""
+        return f"{self.name}+{self.id.hex()}+{_base64(_ED25519 + self.public)}"
+
+
+def parse_verifier_key(line: str) -> VerifierKey:
+    """The key in one line.
+
+    Raises:
+        NoteInvalid: It is none, or not one for Ed25519.
+    """
+    name, _, rest = line.partition("+")
+    _, _, encoded = rest.partition("+")
+    key = VerifierKey(name, _unbase64(encoded)[1:])
+    if len(key.public) != HASH or str(key) != line or not is_name(name):
+        raise NoteInvalid(f"this is no key for checkpoints: {line[:100]!r}")
+    return key
+
+
+def is_name(text: str) -> bool:
+    """Whether a key or log may be called so: else lines of a note could be read in two ways."""
+    return _NAME.fullmatch(text) is not None
+
+
+def verifier_key(name: str, private: Ed25519PrivateKey) -> VerifierKey:
+    """The public half of a key that signs under a name."""
+    return VerifierKey(name, private.public_key().public_bytes_raw())
+
+
+def current_keys(keys: Iterable[VerifierKey]) -> set[VerifierKey]:
+    """Those of the keys that none replaced. What was replaced under one name is so under all.
+
+    Args:
+        keys: Of one name the oldest first, each replaced by the next. Repeats do not count.
+    """
+    by_name: dict[str, list[VerifierKey]] = {}
+    for key in dict.fromkeys(keys):
+        by_name.setdefault(key.name, []).append(key)
+    replaced = {key.public for named in by_name.values() for key in named[:-1]}
+    return {key for named in by_name.values() for key in named if key.public not in replaced}
+
+
+def is_replaced(key: VerifierKey, record: str) -> bool:
+    """Whether a record of a replaced key, signed by it first, is of this one.
+
+    Args:
+        key: Under whatever name.
+        record: As `cosign` makes it of a note that the replaced key has signed.
+    """
+    name, key_id = signatures(record)[0]
+    return VerifierKey(name, key.public).id == key_id
+
+
+def signatures(note: str) -> list[tuple[str, bytes]]:
+    """Names and ids of the keys that a note says have signed it, in order.
+
+    Raises:
+        NoteInvalid: It is no note.
+    """
+    return [_signature(line)[:2] for line in _halves(note)[1]]
+
+
+def sign(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKey) -> str:
+    """The checkpoint as a note with one signature, its last line feed included."""
+    return cosign(f"{_text(checkpoint)}\n", name, private)
+
+
+def cosign(note: str, name: str, private: Ed25519PrivateKey) -> str:
+    """The note with one more signature."""
+    signature = private.sign(_halves(f"{note}\n")[0].encode())
+    return f"{note}— {name} {_base64(verifier_key(name, private).id + signature)}\n"
+
+
+def read_note(note: str) -> Checkpoint:
+    """The checkpoint in a note, whoever has signed it.
+
+    Raises:
+        NoteInvalid: The note holds no checkpoint as `sign` writes it.
+    """
+    text, signatures = _halves(note)
+    try:
+        origin, size, root, time = text[:-1].split("\n")
+        moment = datetime.strptime(time, f"time {_TIME}").replace(tzinfo=UTC)
+        checkpoint = Checkpoint(origin, int(size), _unbase64(root), moment)
+    except ValueError as error:
+        raise NoteInvalid(f"this is no checkpoint: {text[:200]!r}") from error
+    if _text(checkpoint) != text or len(checkpoint.root) != HASH or not signatures:
+        raise NoteInvalid(f"this is no checkpoint: {text[:200]!r}")
+    return checkpoint
+
+
+def verify(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
+    """The checkpoint in a note that one of the keys has signed.
+
+    Raises:
+        NoteInvalid: It is none, or `check_signatures` refuses it.
+    """
+    check_signatures(note, keys)
+    return read_note(note)
+
+
+def check_signatures(note: str, keys: Iterable[VerifierKey]) -> list[VerifierKey]:
+    """Those of the keys that have signed the note, whatever is in it; at least one.
+
+    Signatures of other keys are passed over.
+
+    Raises:
+        NoteInvalid: No key has signed it, or a signature names a key of ours and is not by it.
+    """
+    text, lines = _halves(note)
+    known = {(key.name, key.id): key for key in keys}
+    found = []
+    for name, key_id, signature in map(_signature, lines):
+        if key := known.get((name, key_id)):
+            found.append(key)
+            try:
+                Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
+            except InvalidSignature as error:
+                raise NoteInvalid(f"the signature of {name} is not by that key") from error
+    if not found:
+        raise NoteInvalid("none of the keys has signed this checkpoint")
+    return found
+
+
+def _text(checkpoint: Checkpoint) -> str:
+    return (
+        f"{checkpoint.origin}\n{checkpoint.size}\n{_base64(checkpoint.root)}\n"
+        f"time {checkpoint.time:{_TIME}}\n"
+    )
+
+
+def _halves(note: str) -> tuple[str, list[str]]:
+    text, found, signatures = note.partition("\n\n")
+    if not found or not signatures.endswith("\n"):
+        raise NoteInvalid("the note has no text and signatures, with an empty line between")
+    return text + "\n", signatures[:-1].split("\n")
+
+
+def _signature(line: str) -> tuple[str, bytes, bytes]:
+    dash, name, encoded = [*line.split(" "), "", ""][:3]
+    value = _unbase64(encoded)
+    if line != f"— {name} {encoded}" or dash != "—" or len(value) < _ID + _SIGNATURE:
+        raise NoteInvalid(f"this is no signature: {line[:200]!r}")
+    return name, value[:_ID], value[_ID:]
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _unbase64(text: str) -> bytes:
+    """The bytes of the one text that encodes them."""
+    try:
+        value = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise NoteInvalid(f"this is not base64: {text[:100]!r}") from error
+    if _base64(value) != text:
+        raise NoteInvalid(f"this is not base64: {text[:100]!r}")
+    return value

@@ -1,0 +1,287 @@
+"""The key that signs checkpoints: a file that only its owner reads, never in the database.
+
+Beside it are the name under which it signs (`log-name`) and every key that ever signed
+(`vkeys`, one a line, each below a comment that says since when). Of one name the last is current:
+it replaced those before it. So a key that comes under another name is listed under the names of
+those that it replaces, too, whether it came by `replace_key` or by other settings.
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from eventstore.errors import KeyRefused, PathUntrusted
+from eventstore.sealing.signed_checkpoint import (
+    VerifierKey,
+    current_keys,
+    is_name,
+    parse_verifier_key,
+    verifier_key,
+)
+from eventstore.trusted_paths import (
+    OTHERS_USE,
+    check_trusted,
+    make_trusted_folder,
+    read_trusted,
+)
+
+_SINCE = "# since "
+
+
+class KeyPlace(msgspec.Struct, frozen=True):
+    """Where the key and what belongs to it are kept.
+
+    Attributes:
+        folder: For the key, its name and the list of all keys.
+        file: A key of one's own elsewhere, which several machines may share.
+        name: What the log is called, in place of the name in the folder.
+    """
+
+    folder: Path
+    file: Path | None = None
+    name: str | None = None
+
+    @property
+    def key(self) -> Path:
+        """The file of the private key."""
+        return self.file or self.folder / "seal.key"
+
+    @property
+    def vkeys(self) -> Path:
+        """The file of all public keys."""
+        return self.folder / "vkeys"
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """A private key and the name under which it signs."""
+
+    name: str
+    private: Ed25519PrivateKey
+
+    @property
+    def public(self) -> VerifierKey:
+        """What it takes to check its signatures."""
+        return verifier_key(self.name, self.private)
+
+
+def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
+    """The key; its public half is in the list of keys from here on.
+
+    Args:
+        make: Make one where there is none, unless it is a key of one's own.
+
+    Raises:
+        KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
+        PathUntrusted: Another user could have prepared its folder.
+    """
+    with locked_keys(place):
+        return open_locked_signer(place, make=make)
+
+
+def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
+    """As `open_signer`, where the caller holds `locked_keys`."""
+    with _refusing(place):
+        if make and place.file is None and not place.key.exists():
+            _write(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
+        signer = read_signer(place)
+        _list(place, signer.public)
+    return signer
+
+
+def read_signer(place: KeyPlace) -> Signer:
+    """The key as it is in its file now.
+
+    Raises:
+        KeyRefused: It is not there, or others than its owner may read it.
+        PathUntrusted: Another user could have prepared its folder.
+    """
+    try:
+        private = _read(place.key)
+        return Signer(place.name or _name(place, private), private)
+    except OSError as error:
+        raise KeyRefused(f"cannot read the sealing key {place.key}: {error.strerror}") from error
+
+
+def is_ended(place: KeyPlace, key: VerifierKey) -> bool:
+    """Whether another key has replaced this one, as the list of keys says.
+
+    Raises:
+        NoteInvalid: The list holds something else.
+        PathUntrusted: Another user could have prepared it.
+    """
+    keys = list_keys(place)
+    current = {one.public for one in current_keys(keys)}
+    return key.public in {one.public for one in keys} - current
+
+
+def generate_successor(signer: Signer) -> Signer:
+    """A new key of the same name, which is nowhere yet."""
+    return Signer(signer.name, Ed25519PrivateKey.generate())
+
+
+def replace_key(place: KeyPlace, signer: Signer) -> None:
+    """Puts a key in the place of the one before, which is gone; its public half stays listed.
+
+    The caller holds `locked_keys`. The list tells which key was replaced, so it comes last; a
+    key that a crash left unlisted is listed by `open_signer` before it signs.
+
+    Raises:
+        KeyRefused: It cannot be replaced.
+    """
+    with _refusing(place):
+        _write(place.key, _encode(signer.private), 0o600)
+        _list(place, signer.public)
+
+
+def list_keys(place: KeyPlace) -> list[VerifierKey]:
+    """All keys that ever signed, the oldest first; none before the first start.
+
+    Raises:
+        KeyRefused: The list cannot be read.
+        NoteInvalid: It holds something else.
+        PathUntrusted: Another user could have prepared it.
+    """
+    lines = _listed(place).splitlines()
+    return [parse_verifier_key(line) for line in lines if line and not line.startswith("#")]
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(read_trusted(path, OTHERS_USE), None)
+    except PathUntrusted as error:
+        raise KeyRefused(str(error)) from error
+    except (ValueError, TypeError) as error:
+        raise KeyRefused(f"{path} holds no Ed25519 key in PEM form") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyRefused(f"{path} holds no Ed25519 key in PEM form")
+    return key
+
+
+def _encode(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
+    """The name made of the first key; it stays when the key is replaced."""
+    check_trusted(place.folder)
+    path = place.folder / "log-name"
+    if not path.exists():
+        digest = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()
+        _write(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
+    name = read_trusted(path).decode("utf-8-sig", "replace").strip()
+    if not is_name(name):
+        raise KeyRefused(f"{path} holds no name: it is {name[:100]!r}")
+    return name
+
+
+def _listed(place: KeyPlace) -> str:
+    """The text of the list of keys, empty before the first start."""
+    try:
+        return read_trusted(place.vkeys).decode("utf-8-sig")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise KeyRefused(f"{place.vkeys} is not UTF-8") from error
+    except OSError as error:
+        raise KeyRefused(f"cannot read {place.vkeys}: {error.strerror}") from error
+
+
+def _list(place: KeyPlace, key: VerifierKey) -> None:
+    """Adds a key that is not there, and under the names of the keys that it replaces."""
+    if is_ended(place, key):
+        return  # it does not come back, and ends no other under one of its names
+    known = list_keys(place)
+    since = f"{_SINCE}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    keys = [*(VerifierKey(name, key.public) for name in _names_replaced(place, key)), key]
+    added = "".join(f"{since}\n{one}\n" for one in keys if one not in known)
+    if added:
+        _write(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
+
+
+def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
+    """Names under which a key replaces others that signed here before it, beside its own name."""
+    own, known = _own_keys(place), list_keys(place)
+    before = own[: own.index(key)] if key in own else own
+    current = current_keys(known)
+    return [
+        one.name
+        for one in dict.fromkeys(before)
+        if one in current
+        and one.public != key.public
+        and VerifierKey(key.name, one.public) not in known
+    ]
+
+
+def _own_keys(place: KeyPlace) -> list[VerifierKey]:
+    """Those that signed here, in order: others that somebody has added have no time above them."""
+    lines = _listed(place).splitlines()
+    found = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
+    return [parse_verifier_key(line) for line in found if line and not line.startswith("#")]
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Replaces a file as a whole, on disk before anybody sees it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+@contextmanager
+def locked_keys(place: KeyPlace) -> Iterator[None]:
+    """One process at a time signs or replaces the key; others wait.
+
+    Raises:
+        KeyRefused: The folder cannot be made or locked.
+    """
+    lock = lock_keys(place)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def lock_keys(place: KeyPlace) -> int:
+    """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
+    with _refusing(place):
+        make_trusted_folder(place.folder, 0o700)
+        lock = os.open(place.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
+
+
+@contextmanager
+def _refusing(place: KeyPlace) -> Iterator[None]:
+    """What the file system refuses becomes a `KeyRefused`."""
+    try:
+        yield
+    except OSError as error:
+        raise KeyRefused(
+            f"cannot keep the sealing key in {place.folder}: {error.strerror}"
+        ) from error

@@ -1,0 +1,96 @@
+"""A Merkle tree that grows in memory: what its tiles must hold, and its root at any size."""
+
+import hashlib
+from collections.abc import Sequence
+
+from eventstore.sealing.merkle import full_root, join, nodes_of
+from eventstore.sealing.tiles import HEIGHT, Key
+
+_DIGEST = 32
+
+
+class GrowingTree:
+    """Keeps of each full tile nothing but a digest, so an eighth of a byte for each leaf.
+
+    Args:
+        height: Levels of the tree that one tile spans.
+    """
+
+    def __init__(self, height: int = HEIGHT) -> None:
+        self._height = height
+        self._width = 1 << height
+        self._edge: list[list[bytes]] = [[]]
+        self._digests: list[bytearray] = [bytearray()]
+        self.size = 0
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Adds leaves, given their hashes."""
+        self.size += len(leaves)
+        self._extend(0, leaves)
+
+    def root(self) -> bytes:
+        """The root of the tree as it is; its nodes are all in the tiles that are still growing."""
+        hashes = []
+        for level, index in nodes_of((0, self.size)):
+            tile_level, inside = divmod(level, self._height)
+            first = (index << inside) & (self._width - 1)
+            hashes.append(full_root(self._edge[tile_level][first : first + (1 << inside)]))
+        return join(hashes)
+
+    def digests(self) -> "TileDigests":
+        """What the tiles of the tree as it is must hold."""
+        return TileDigests(
+            [
+                bytes(digests) + (_digest(edge) if edge else b"")
+                for digests, edge in zip(self._digests, self._edge, strict=True)
+            ]
+        )
+
+    def _extend(self, level: int, hashes: Sequence[bytes]) -> None:
+        if level == len(self._edge):
+            self._edge.append([])
+            self._digests.append(bytearray())
+        held = self._edge[level]
+        held.extend(hashes)
+        whole = len(held) - len(held) % self._width
+        if not whole:
+            return
+        above = []
+        for at in range(0, whole, self._width):
+            tile = held[at : at + self._width]
+            self._digests[level] += _digest(tile)
+            above.append(full_root(tile))
+        del held[:whole]
+        self._extend(level + 1, above)
+
+
+class TileDigests:
+    """Tiles, known by their digests.
+
+    Args:
+        levels: The digests of each level's tiles, joined.
+    """
+
+    def __init__(self, levels: Sequence[bytes]) -> None:
+        self._levels = [level for level in levels if level]
+
+    def keys_of(self, level: int) -> int:
+        """How many tiles a level has."""
+        return len(self._levels[level]) // _DIGEST if level < len(self._levels) else 0
+
+    @property
+    def levels(self) -> int:
+        """How many levels of tiles there are."""
+        return len(self._levels)
+
+    def fits(self, key: Key, hashes: bytes) -> bool:
+        """Whether a tile is there and holds exactly these hashes."""
+        level, index = key
+        if level >= len(self._levels) or index < 0:
+            return False
+        digest = self._levels[level][index * _DIGEST : (index + 1) * _DIGEST]
+        return digest == hashlib.sha256(hashes).digest()
+
+
+def _digest(tile: Sequence[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(tile)).digest()

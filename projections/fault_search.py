@@ -1,0 +1,54 @@
+"""Names the event, or the events, at which a projection of the users' own fails."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+
+from eventstore.database_errors import is_passing
+from projections.definitions import Definition
+from projections.errors import ProjectionRefused
+from projections.sandbox import told
+
+T = TypeVar("T")
+Apply = Callable[[int, int], Awaitable[T]]
+"""Applies the positions above one, up to another."""
+
+
+async def applied(
+    definition: Definition, account: int, after: int, upto: int, apply: Apply[T]
+) -> T:
+    """Applies a range to a generation that is being built; what is not made live is dropped.
+
+    Raises:
+        ProjectionRefused: A statement of the users' own fails at the event that is named, or at
+            several together, as where two of them would change a row that one statement may not
+            change twice.
+        asyncpg.PostgresError: Any other error.
+    """
+    try:
+        return await apply(after, upto)
+    except asyncpg.PostgresError as error:
+        if not definition.confined or is_passing(error):
+            raise
+        where = await _fault(apply, after, upto)
+        raise ProjectionRefused(
+            f"{definition.name}: {told(error)} (account {account}, {where})"
+        ) from error
+
+
+async def _fault(apply: Apply[T], after: int, upto: int) -> str:
+    """Closes in on the first event that fails by halving what does; in words, what that is."""
+    first, last = after + 1, upto
+    while after < upto:
+        middle = (after + upto + 1) // 2
+        try:
+            await apply(after, middle)
+            after = middle
+        except asyncpg.PostgresError as error:
+            if is_passing(error):
+                raise
+            if middle == after + 1:
+                return f"the event at position {middle}"
+            first, last, upto = after + 1, middle, middle
+    return f"the events at positions {first} to {last}, together only"

@@ -1,0 +1,112 @@
+"""Brings the users' own projections in a database to the versions in their folder."""
+
+from pathlib import Path
+
+import structlog
+
+from eventstore.connections import Connection
+from projections.definitions import Definition
+from projections.errors import NotInstalled, ProjectionError, ProjectionRefused
+from projections.generations import only_rebuild
+from projections.parallel_build import FAST, GENTLE, Pace, Progress, silent
+from projections.rebuild import rebuild
+from projections.trial_run import try_out
+from projections.user_defined import OwnProjection, own_projections
+from projections.view_swap import LONG_PATIENCE, between_readers, briefly
+from sql.loader import query
+
+log = structlog.get_logger("colloquy.projections")
+
+
+async def install_own(
+    connection: Connection, url: str, folder: Path | None, progress: Progress = silent
+) -> list[str]:
+    """Checks and builds those that are missing or of an older version.
+
+    One that is refused, or fails, is left as it was in the database, and named in the log.
+
+    Args:
+        connection: The owner's, holding the schema lock.
+
+    Returns:
+        The names of those built now.
+
+    Raises:
+        ProjectionRefused: The folder itself cannot be read.
+    """
+    built = []
+    for own in own_projections(folder).values():
+        try:
+            if await check_version(connection, own.readable()):
+                await build_own(connection, url, own, progress, FAST)
+                built.append(own.name)
+        except (ProjectionError, TimeoutError) as error:
+            log.error("projection_refused", projection=own.name, reason=str(error) or "timeout")
+    return built
+
+
+async def build_own(
+    connection: Connection,
+    url: str,
+    own: OwnProjection,
+    progress: Progress = silent,
+    jobs: int = GENTLE,
+) -> int:
+    """Checks a projection, builds it from the log and makes it live; how many positions it read.
+
+    Raises:
+        ProjectionError: What was live before still is. Files that changed need another version,
+            by which exports, for one, know that rows have changed without an event.
+    """
+    definition = own.readable()
+    await check_version(connection, definition)
+    await try_out(connection, definition, own.files)
+    return await rebuild(url, definition, progress, Pace(jobs))
+
+
+async def check_version(connection: Connection, definition: Definition) -> bool:
+    """Holds a definition to the one that is installed; whether the database lacks this version.
+
+    Raises:
+        ProjectionRefused: It has a newer one, or the same with other files; then it goes on with
+            those.
+    """
+    for row in await connection.fetch(query("list_generations")):
+        if row["name"] != definition.name or row["state"] != "live":
+            continue
+        if row["version"] > definition.version:
+            raise ProjectionRefused(
+                f"{definition.name}: the database has v{row['version']}, which is newer than "
+                f"v{definition.version}: raise version in its projection.toml"
+            )
+        if row["version"] == definition.version and row["digest"] != definition.digest:
+            raise ProjectionRefused(
+                f"{definition.name}: v{definition.version} was installed with other files, and "
+                "still follows those: raise version in its projection.toml"
+            )
+        return bool(row["version"] < definition.version)
+    return True
+
+
+async def check_installed(connection: Connection, name: str) -> None:
+    """Raises NotInstalled where no projection is called so, or it is Colloquy's."""
+    rows = await connection.fetch(query("list_generations"))
+    if not any(row["name"] == name and row["confined"] for row in rows):
+        raise NotInstalled(f"the database has no projection {name} of your own")
+
+
+async def drop_own(connection: Connection, name: str) -> None:
+    """Removes a projection of the users' own, its tables and views.
+
+    Raises:
+        NotInstalled: There is none of this name, or it is Colloquy's.
+        RebuildUnderWay, SwapTimedOut: It is left as it was.
+    """
+    await check_installed(connection, name)
+
+    async def drop() -> None:
+        async with briefly(connection):
+            await connection.execute(query("drop_projection"), name)
+
+    async with only_rebuild(connection, name):
+        await between_readers(connection, name, drop, LONG_PATIENCE, f"{name} could not be dropped")

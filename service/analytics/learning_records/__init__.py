@@ -1,0 +1,1 @@
+"""Learning records, for stores of other systems."""

@@ -1,0 +1,72 @@
+"""Learning records as bytes, and in what portions they travel."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from service.analytics.learning_records import caliper
+from service.analytics.learning_records import xapi as statements
+from service.analytics.learning_records.iris import Names
+from service.analytics.learning_records.source_events import LearningEvent, Window
+
+Format = Literal["xapi", "caliper"]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One record.
+
+    Attributes:
+        id: Of its event.
+        position: Of its event in the log.
+        line: The record itself, without a line's end.
+        people: Whom it is about: the learner, and who did it.
+    """
+
+    id: str
+    position: int
+    line: bytes
+    people: frozenset[int]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Records that are written or sent at once; all up to the position `upto` are then done."""
+
+    records: list[Record]
+    upto: int
+
+
+class Recorder(msgspec.Struct, frozen=True):
+    """Makes records of one format.
+
+    Attributes:
+        types: Types of events that can become records.
+    """
+
+    types: Sequence[str]
+    make: Callable[[Names, LearningEvent], msgspec.Struct | None]
+
+
+RECORDERS: dict[Format, Recorder] = {
+    "xapi": Recorder(statements.TYPES, statements.statement_of),
+    "caliper": Recorder(caliper.TYPES, caliper.caliper_event_of),
+}
+
+_encoder = msgspec.json.Encoder()
+
+
+def batches(recorder: Recorder, names: Names, window: Window, size: int) -> Iterator[Batch]:
+    """A window's records in portions of this size; the last may be smaller, or empty."""
+    records = [
+        Record(str(learnt.event_id), learnt.position, _encoder.encode(made), _people(learnt))
+        for learnt in window.events
+        if (made := recorder.make(names, learnt)) is not None
+    ]
+    while len(records) > size:
+        yield Batch(records[:size], records[size - 1].position)
+        records = records[size:]
+    yield Batch(records, window.upto)
+
+
+def _people(learnt: LearningEvent) -> frozenset[int]:
+    return frozenset((learnt.user_id, learnt.actor_id or learnt.user_id))

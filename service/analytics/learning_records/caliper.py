@@ -1,0 +1,201 @@
+"""Caliper 1.2 events: which event of the log becomes which.
+
+| event | Caliper event, profile | action | object | generated |
+|---|---|---|---|---|
+| `conversation_started` | AssignableEvent, AssignableProfile | Started | the experience |
+  the Attempt |
+| `message_posted` | MessageEvent, ForumProfile | Posted | the Message in its Thread | |
+| `objectives_assessed` | ToolUseEvent, ToolUseProfile | Used | the service |
+  objectives covered as UnitsCompleted |
+| … with the last of them | AssignableEvent, AssignableProfile | Completed | the experience |
+  the Attempt |
+| `conversation_completed` | Event, GeneralProfile | Ended | the Attempt | |
+| `feedback_given` | FeedbackEvent, FeedbackProfile | Ranked | the Message | the Rating |
+| `feedback_withdrawn` | Event, GeneralProfile | Removed | the Rating | |
+
+An event's id is `urn:uuid:` and that of the log's event. What has no xAPI statement has no Caliper
+event either; nor has `evaluation_recorded`, since Caliper has no action for an evaluation without a
+score. Sessions are not told: a conversation is no login.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from eventstore.events import (
+    ConversationCompleted,
+    ConversationStarted,
+    FeedbackGiven,
+    FeedbackWithdrawn,
+    MessagePosted,
+    ObjectivesAssessed,
+)
+from service.analytics.learning_records.caliper_types import (
+    AggregateMeasure,
+    AggregateMeasureCollection,
+    AnyObject,
+    AssignableDigitalResource,
+    Attempt,
+    CaliperEvent,
+    CourseSection,
+    Envelope,
+    Extensions,
+    Generated,
+    Message,
+    Person,
+    Rating,
+    SoftwareApplication,
+    Thread,
+)
+from service.analytics.learning_records.iris import Names
+from service.analytics.learning_records.source_events import LearningEvent
+
+CONTEXT = "http://purl.imsglobal.org/ctx/caliper/v1p2"
+
+TYPES = (
+    "conversation_started.v1",
+    "message_posted.v1",
+    "objectives_assessed.v1",
+    "conversation_completed.v1",
+    "feedback_given.v1",
+    "feedback_withdrawn.v1",
+)
+
+
+class _Did(msgspec.Struct, frozen=True):
+    """What is particular to one event."""
+
+    type: str
+    profile: str
+    action: str
+    object: AnyObject
+    generated: Generated | None = None
+    extensions: Extensions = {}
+    actor_id: int | None = None
+
+
+def envelope(names: Names, events: Sequence[bytes]) -> bytes:
+    """The body of a request that brings these events."""
+    return msgspec.json.encode(
+        Envelope(
+            sensor=names.base,
+            send_time=_time(datetime.now(UTC)),
+            data_version=CONTEXT,
+            data=[msgspec.Raw(event) for event in events],
+        )
+    )
+
+
+def caliper_event_of(names: Names, learnt: LearningEvent) -> CaliperEvent | None:
+    """The Caliper event that an event of the log becomes, if it becomes one."""
+    did = _did(names, learnt)
+    if did is None:
+        return None
+    return CaliperEvent(
+        context=CONTEXT,
+        id=f"urn:uuid:{learnt.event_id}",
+        type=did.type,
+        profile=did.profile,
+        actor=Person(id=names.user(did.actor_id or learnt.user_id)),
+        action=did.action,
+        object=did.object,
+        generated=did.generated,
+        event_time=_time(learnt.recorded_at),
+        ed_app=_service(names),
+        group=CourseSection(id=names.course(learnt.course_id)),
+        extensions={names.extension("conversation"): learnt.conversation_id} | did.extensions,
+    )
+
+
+def _did(names: Names, learnt: LearningEvent) -> _Did | None:
+    match learnt.event:
+        case ConversationStarted():
+            return _assignable(names, learnt, "Started")
+        case MessagePosted(message_id=message_id):
+            return _Did("MessageEvent", "ForumProfile", "Posted", _post(names, learnt, message_id))
+        case ObjectivesAssessed(covered=covered) if covered and learnt.objectives:
+            return _progress(names, learnt, [entry.objective for entry in covered])
+        case ConversationCompleted(reason=reason):
+            why: Extensions = {names.extension("reason"): reason}
+            ended = _attempt(names, learnt, ended=True)
+            return _Did("Event", "GeneralProfile", "Ended", ended, None, why)
+        case FeedbackGiven() | FeedbackWithdrawn() as vote:
+            return _vote(names, learnt, vote)
+        case _:
+            return None
+
+
+def _progress(names: Names, learnt: LearningEvent, found: list[int]) -> _Did:
+    extensions: Extensions = {names.extension("objectives"): found}
+    if learnt.covered >= learnt.objectives:
+        done = _assignable(names, learnt, "Completed")
+        return msgspec.structs.replace(done, extensions=extensions)
+    place = f"{names.conversation(learnt.conversation_id)}/measures/{learnt.event_id}"
+    measure = AggregateMeasure(
+        id=f"{place}/objectives",
+        metric="UnitsCompleted",
+        metric_value=learnt.covered,
+        max_metric_value=learnt.objectives,
+    )
+    measures = AggregateMeasureCollection(id=place, items=[measure])
+    return _Did("ToolUseEvent", "ToolUseProfile", "Used", _service(names), measures, extensions)
+
+
+def _vote(names: Names, learnt: LearningEvent, vote: FeedbackGiven | FeedbackWithdrawn) -> _Did:
+    voted_on = _message(names, vote.conversation_id, vote.message_id)
+    given = vote if isinstance(vote, FeedbackGiven) else None
+    rating = Rating(
+        id=names.feedback(vote.conversation_id, vote.feedback_id),
+        rater=names.user(vote.user_id),
+        rated=voted_on.id,
+        selections=[given.vote] if given else None,
+        date_created=_time(learnt.recorded_at) if given else None,
+    )
+    if given is None:
+        return _Did("Event", "GeneralProfile", "Removed", rating, actor_id=vote.user_id)
+    return _Did(
+        "FeedbackEvent", "FeedbackProfile", "Ranked", voted_on, rating, actor_id=vote.user_id
+    )
+
+
+def _assignable(names: Names, learnt: LearningEvent, action: str) -> _Did:
+    experience = AssignableDigitalResource(
+        id=names.experience(learnt.course_id, learnt.experience_id),
+        name=learnt.title,
+        is_part_of=CourseSection(id=names.course(learnt.course_id)),
+    )
+    attempt = _attempt(names, learnt)
+    return _Did("AssignableEvent", "AssignableProfile", action, experience, attempt)
+
+
+def _attempt(names: Names, learnt: LearningEvent, *, ended: bool = False) -> Attempt:
+    return Attempt(
+        id=f"{names.conversation(learnt.conversation_id)}/attempt",
+        assignee=names.user(learnt.user_id),
+        assignable=names.experience(learnt.course_id, learnt.experience_id),
+        started_at_time=_time(learnt.started_at),
+        ended_at_time=_time(learnt.recorded_at) if ended else None,
+    )
+
+
+def _post(names: Names, learnt: LearningEvent, message_id: str) -> Message:
+    return msgspec.structs.replace(
+        _message(names, learnt.conversation_id, message_id),
+        creators=[Person(id=names.user(learnt.user_id))],
+        date_created=_time(learnt.recorded_at),
+    )
+
+
+def _message(names: Names, conversation_id: int, message_id: str) -> Message:
+    thread = Thread(id=names.conversation(conversation_id))
+    return Message(id=names.message(conversation_id, message_id), is_part_of=thread)
+
+
+def _service(names: Names) -> SoftwareApplication:
+    return SoftwareApplication(id=names.base, name="Colloquy")
+
+
+def _time(moment: datetime) -> str:
+    """As Caliper asks: in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,123 @@
+"""The checkpoint of an export, from which the next run goes on."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from eventstore.outputs import open_output, replace_output
+from eventstore.trusted_paths import check_output
+from service.analytics.errors import CheckpointUnfit
+from service.analytics.learning_records.batches import Format
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """What is exported where. Two exports that differ share no checkpoint.
+
+    Attributes:
+        base: Of the IRIs.
+        store: URL of the store that gets the records; None where they go to files.
+    """
+
+    account_id: int
+    format: Format
+    base: str
+    course_id: int | None = None
+    store: str | None = None
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an export has come.
+
+    Attributes:
+        position: Of the log; all records up to there are on disk, or the store has taken them.
+        file: The file that was written last, and its `size` in bytes at that position.
+        finished: The run that wrote this has ended, so `file` has nothing beyond `size`.
+        log: Id of the log's first event; None for an empty log, and in older checkpoints.
+    """
+
+    export: Export
+    position: int
+    file: str | None = None
+    size: int = 0
+    finished: bool = False
+    log: str | None = None
+
+
+class CheckpointFile:
+    """A checkpoint on disk, replaced as a whole.
+
+    Args:
+        path: It need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other runs away for as long as the context lasts.
+
+        Raises:
+            CheckpointUnfit: Another run has it, or it cannot be written.
+            PathUntrusted: We are root, and another user could lead us elsewhere.
+        """
+        check_output(self.path)
+        name = self.path.with_name(self.path.name + ".lock")
+        try:
+            lock = open_output(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise CheckpointUnfit(f"{self.path} is in use by another run") from error
+        finally:
+            os.close(lock)
+
+    def read(self, export: Export, log: str | None) -> Checkpoint | None:
+        """The last checkpoint of this export, None where there is none yet.
+
+        Args:
+            log: Id of the first event of the log that is to be exported.
+
+        Raises:
+            CheckpointUnfit: The file is of another export, or is no checkpoint.
+        """
+        try:
+            with os.fdopen(open_output(self.path, os.O_RDONLY), "rb") as file:
+                kept = msgspec.json.decode(file.read(), type=Checkpoint)
+        except FileNotFoundError:
+            return None
+        except (msgspec.DecodeError, OSError) as error:
+            raise CheckpointUnfit(f"{self.path} is not a checkpoint: {error}") from error
+        if kept.export != export:
+            raise CheckpointUnfit(f"{self.path} is of another export: {_told(kept.export)}")
+        if kept.log not in (None, log):
+            raise CheckpointUnfit(
+                f"{self.path} is of another database: its log begins with event {kept.log}, "
+                f"this one with {log}"
+            )
+        return kept
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Replaces the checkpoint; when it returns, that is on disk.
+
+        Raises:
+            CheckpointUnfit: It could not be written.
+        """
+        try:
+            draft = self.path.name + ".draft"
+            replace_output(self.path, msgspec.json.encode(checkpoint) + b"\n", draft=draft)
+        except OSError as error:
+            raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
+
+
+def _told(export: Export) -> str:
+    course = f", course {export.course_id}" if export.course_id else ""
+    where = f" to {export.store}" if export.store else " to files"
+    return f"{export.format} of account {export.account_id}{course}{where}, IRIs of {export.base}"

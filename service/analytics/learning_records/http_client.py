@@ -1,0 +1,138 @@
+"""Asks a store over HTTP, and asks again while its answer may still change."""
+
+import asyncio
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import msgspec
+import structlog
+
+from service.analytics.errors import ToldToStop
+from service.analytics.learning_records.batches import Record
+from service.analytics.learning_records.retry import Patience
+from service.errors import SettingsError
+from service.escaping import escaped
+from service.retry_after import parse_retry_after
+
+PASSING = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
+"""Statuses that will change by waiting."""
+
+_BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
+_BEARER = re.compile(r"Bearer [!-~]+\Z")
+_TOLD = 300
+"""Characters of a store's answer that are shown."""
+
+log = structlog.get_logger(__name__)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a store said.
+
+    Attributes:
+        status: Of HTTP; 0 where the connection broke, which `text` then tells of.
+        retry_after: Seconds that it asks to be left alone.
+        records: Those that it was sent.
+    """
+
+    status: int
+    text: str
+    retry_after: float | None = None
+    records: Sequence[Record] = ()
+
+    @property
+    def told(self) -> str:
+        """For a message, after the words that it is about."""
+        return f": {self.status}{shown(self.text)}" if self.status else shown(self.text)
+
+
+class StoreClient:
+    """The requests to one URL.
+
+    Args:
+        http: Its time limit is that of one request.
+        headers: Of every request.
+        stop: Ends the waiting for a store that does not answer.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        headers: Mapping[str, str],
+        stop: asyncio.Event,
+        patience: Patience,
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._headers = headers
+        self._stop = stop
+        self._patience = patience
+        self.attempts = patience.attempts
+
+    async def patiently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The store's answer, once it gives one that will not change by waiting, or its last.
+
+        Raises:
+            ToldToStop: While waiting.
+        """
+        for attempt in range(1, self.attempts):
+            answer = await request()
+            if answer.status not in PASSING:
+                return answer
+            pause = self._patience.pause(attempt, answer.retry_after)
+            log.warning(
+                "store_tried_again",
+                store=self._url,
+                answer=answer.told.removeprefix(": "),
+                attempt=attempt,
+                of=self.attempts,
+                in_seconds=round(pause, 1),
+            )
+            await self._wait(pause)
+        return await request()
+
+    async def request(self, method: str, **what: Any) -> Answer:
+        """One answer; no redirect is followed, which would take the credentials elsewhere."""
+        try:
+            async with self._http.request(
+                method, self._url, headers=self._headers, allow_redirects=False, **what
+            ) as response:
+                text = (await response.read()).decode("utf-8", "replace")
+                pause = parse_retry_after(
+                    response.headers.get("Retry-After"), response.headers.get("Date")
+                )
+                return Answer(response.status, text, pause)
+        except _BREAKS as error:
+            return Answer(0, str(error) or type(error).__name__)
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        if self._stop.is_set():
+            raise ToldToStop
+
+
+def authorization_of(secret: str | None) -> str | None:
+    """The header's value for what COLLOQUY_LRS_AUTH holds.
+
+    Raises:
+        SettingsError: It is neither a user with a password nor a token.
+    """
+    if secret is None:
+        return None
+    if _BEARER.match(secret):
+        return secret
+    if ":" in secret and not secret.startswith("Bearer"):
+        return f"Basic {b64encode(secret.encode()).decode()}"
+    raise SettingsError("COLLOQUY_LRS_AUTH must be user:password, or Bearer and a token")
+
+
+def shown(text: str) -> str:
+    """A store's words on one line, if there are any."""
+    words = escaped(" ".join(text.split()))
+    return f": {words[:_TOLD]}" if words else ""

@@ -1,0 +1,182 @@
+"""Sends learning records to a store: xAPI 1.0.3 statements, or Caliper 1.2 envelopes.
+
+What cannot be delivered for now is tried again; what the store refuses is narrowed down to the one
+record that it is about. A record keeps its id, so that sending it again is harmless. A store can
+be slow for hours, so each attempt leaves out whom the log has since forgotten.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+
+import aiohttp
+import msgspec
+
+from service.analytics.errors import StatementsRefused
+from service.analytics.learning_records.batches import Batch, Format, Record
+from service.analytics.learning_records.caliper import envelope
+from service.analytics.learning_records.comparing import includes
+from service.analytics.learning_records.http_client import PASSING, Answer, StoreClient
+from service.analytics.learning_records.iris import Names
+from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.xapi import XAPI_VERSION
+
+REQUEST_TIMEOUT = 60.0
+CONNECT_TIMEOUT = 5.0
+"""The log is asked who was erased before the connection is made, so that must not take long."""
+
+_OF_ONE_RECORD = frozenset({400, 409, 413, 422})
+
+Erased = Callable[[Collection[int], int], Awaitable[frozenset[int]]]
+"""Tells which of some people were erased above a position of the log."""
+
+
+class RecordStore:
+    """A learning record store, or a Caliper endpoint.
+
+    Args:
+        http: Its time limit is that of one request.
+        url: Where xAPI's `statements` are below; for Caliper the endpoint itself.
+        authorization: The header's value, if the store wants one.
+        erased: Asked before each request, whom the records are about.
+        stop: Ends the waiting for a store that does not answer.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        kind: Format,
+        names: Names,
+        authorization: str | None,
+        erased: Erased,
+        stop: asyncio.Event,
+        patience: Patience | None = None,
+    ) -> None:
+        self._url = url if kind == "caliper" else f"{url.rstrip('/')}/statements"
+        self._kind = kind
+        self._names = names
+        self._erased = erased
+        headers = _headers(kind, authorization)
+        self._client = StoreClient(http, self._url, headers, stop, patience or Patience())
+
+    async def take(self, batch: Batch) -> int:
+        """Delivers a batch; when it returns, the store has said that it has all of it.
+
+        Returns:
+            How many records it has: all but those of people who have been erased meanwhile.
+
+        Raises:
+            StatementsRefused: The store refuses a record, or us, or does not answer.
+            ToldToStop: While waiting for the store.
+        """
+        return await self._deliver(batch.records)
+
+    async def _deliver(self, wanted: Sequence[Record]) -> int:
+        answer = await self._client.patiently(partial(self._post, wanted))
+        records = answer.records
+        if not records:
+            return 0
+        if answer.status in _OF_ONE_RECORD and len(records) > 1:
+            half = len(records) // 2
+            return await self._deliver(records[:half]) + await self._deliver(records[half:])
+        if 200 <= answer.status < 300:
+            await self._check_taken(answer)
+        elif answer.status == 409 and self._kind == "xapi":
+            await self._check_stored(answer)
+        else:
+            raise StatementsRefused(self._why(answer))
+        return len(records)
+
+    async def _check_stored(self, refusal: Answer) -> None:
+        """Some stores refuse what they know already: harmless, if it is this very statement."""
+        [record] = refusal.records
+        answer = await self._stored(record)
+        if answer.status == 200 and _is_same(answer.text, record):
+            return
+        why = self._why(refusal)
+        if answer.status == 200:
+            why = f"the store has {_named(record)} already, with other content"
+        elif answer.status != 404:
+            why += f" (and asked for the one that it has, it answered{answer.told})"
+        raise StatementsRefused(why)
+
+    async def _stored(self, record: Record) -> Answer:
+        """What the store has under the record's id."""
+        asked = partial(self._client.request, "GET", params={"statementId": record.id})
+        return await self._client.patiently(asked)
+
+    async def _post(self, wanted: Sequence[Record]) -> Answer:
+        """Sends those records whose people are still there; none, and there is no request."""
+        records = await self._standing(wanted)
+        if not records:
+            return Answer(204, "")
+        answer = await self._client.request("POST", data=self._body(records))
+        return msgspec.structs.replace(answer, records=records)
+
+    async def _standing(self, records: Sequence[Record]) -> Sequence[Record]:
+        if not records:
+            return records
+        people = frozenset[int]().union(*(record.people for record in records))
+        erased = await self._erased(people, records[-1].position)
+        return [record for record in records if erased.isdisjoint(record.people)]
+
+    def _body(self, records: Sequence[Record]) -> bytes:
+        lines = [record.line for record in records]
+        if self._kind == "caliper":
+            return envelope(self._names, lines)
+        return b"[" + b",".join(lines) + b"]"
+
+    async def _check_taken(self, answer: Answer) -> None:
+        """xAPI's answer is the ids of all; what it leaves open, the store is asked for.
+
+        Stores may answer 204 to a batch that they have already, or leave out what they knew.
+        """
+        if self._kind == "caliper":
+            return
+        taken = _ids(answer.text)
+        for record in answer.records:
+            if record.id in taken:
+                continue
+            stored = await self._stored(record)
+            if stored.status != 200 or not _is_same(stored.text, record):
+                raise StatementsRefused(
+                    f"{self._url} answered {answer.status}, but not with the id of "
+                    f"{_named(record)}, and does not have it as it is{stored.told}: "
+                    "is it a learning record store?"
+                )
+
+    def _why(self, answer: Answer) -> str:
+        if answer.status in PASSING:
+            tried = f"after {self._client.attempts} attempts"
+            return f"the store at {self._url} does not take records {tried}{answer.told}"
+        if answer.status in (401, 403):
+            return f"the store at {self._url} does not let us in: check COLLOQUY_LRS_AUTH"
+        if answer.status not in _OF_ONE_RECORD:
+            return f"the store at {self._url} answered{answer.told}"
+        return f"the store refuses {_named(answer.records[0])}{answer.told}"
+
+
+def _headers(kind: Format, authorization: str | None) -> dict[str, str]:
+    version = {"X-Experience-API-Version": XAPI_VERSION} if kind == "xapi" else {}
+    secret = {"Authorization": authorization} if authorization else {}
+    return {"Content-Type": "application/json", **version, **secret}
+
+
+def _ids(text: str) -> frozenset[str]:
+    """The statements' ids in an answer; none where it holds something else."""
+    try:
+        return frozenset(given.lower() for given in msgspec.json.decode(text, type=list[str]))
+    except msgspec.DecodeError:
+        return frozenset()
+
+
+def _is_same(stored: str, record: Record) -> bool:
+    try:
+        return includes(msgspec.json.decode(stored), msgspec.json.decode(record.line))
+    except msgspec.DecodeError:
+        return False
+
+
+def _named(record: Record) -> str:
+    return f"record {record.id} (position {record.position})"

@@ -1,0 +1,152 @@
+"""The folder of an export: one process at a time writes to it, and each file appears whole."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Self, get_args
+from urllib.parse import quote
+
+import msgspec
+
+from eventstore.trusted_paths import make_output_folder
+from service import file_work
+from service.analytics.table_files.manifest import MANIFEST, FileLine, Format, Manifest
+from service.errors import ExportRefused
+from service.file_work import is_left_by_system, reason_of, sync
+
+NO_DATE = "__HIVE_DEFAULT_PARTITION__"
+"""What readers of folders named `key=value` take for null."""
+
+DRAFT = "file.draft"
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """What is in a file."""
+
+    bytes: int
+    sha256: str
+
+
+class Folder:
+    """A folder with an export.
+
+    Args:
+        path: Where it is; made if need be.
+    """
+
+    manifest: Manifest
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[Self]:
+        """Keeps other exports out of the folder.
+
+        Raises:
+            ExportRefused: It holds something else, or is in use.
+            PathUntrusted: We are root, and another user could lead us elsewhere.
+        """
+        with writing(self.path):
+            make_output_folder(self.path)
+            lock = os.open(self.path, os.O_RDONLY)
+        try:
+            self._lock(lock)
+            refuse_others(self.path)
+            self.manifest = Manifest(self.path)
+            with writing(self.path):
+                self.manifest.open()
+                sync(self.path)
+            yield self
+            with writing(self.path):
+                self.manifest.compact()
+                sync(self.path)
+        finally:
+            if hasattr(self, "manifest"):
+                self.manifest.close()
+            os.close(lock)
+
+    @property
+    def draft(self) -> Path:
+        """Where the next file is written, on the same file system."""
+        return self.path / DRAFT
+
+    def make_room(self, paths: Iterable[str]) -> None:
+        """Makes the folders that files go to. Each is on disk when this returns."""
+        changed = {above for path in paths for above in self._make_parents(self.path / path)}
+        for path in changed:
+            with writing(path):
+                sync(path)
+
+    def place(self, path: str) -> Digest:
+        """Puts the draft where it belongs, in place of what was there, and on disk."""
+        with writing(self.path / path):
+            found = digest(self.draft)
+            sync(self.draft)
+            self.draft.replace(self.path / path)
+            sync((self.path / path).parent)
+        return found
+
+    def remove(self, table: str, account: int, day: date | None, but: Format | None = None) -> None:
+        """Removes the files of a day, but for one format's."""
+        for format_ in FORMATS:
+            if format_ != but:
+                path = self.path / path_of(table, account, day, format_)
+                with writing(path):
+                    path.unlink(missing_ok=True)
+
+    def holds(self, line: FileLine, *, read: bool) -> bool:
+        """Whether a file is as its line says, by its size or, where it is read, by its digest."""
+        path = self.path / line.path
+        try:
+            if read:
+                return digest(path) == Digest(line.bytes, line.sha256)
+            return path.stat().st_size == line.bytes
+        except OSError:
+            return False
+
+    def _lock(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ExportRefused(f"another export is writing to {self.path}") from error
+
+    def _make_parents(self, path: Path) -> list[Path]:
+        """Makes the folders above a path; returns those that get an entry by that."""
+        with writing(path):
+            missing = [above for above in path.parents if not above.exists()]
+            make_output_folder(path.parent, 0o755)
+        return [above.parent for above in missing]
+
+
+def refuse_others(path: Path) -> None:
+    """Raises ExportRefused where a folder has something in it that is no export."""
+    try:
+        there = {e.name for e in path.iterdir() if not is_left_by_system(e.name)}
+    except OSError as error:
+        raise ExportRefused(f"cannot read {path}: {reason_of(error)}") from error
+    if there and MANIFEST not in there:
+        raise ExportRefused(f"{path} holds something else than an export: it has no {MANIFEST}")
+
+
+def path_of(table: str, account: int, day: date | None, format_: Format) -> str:
+    """Where the file of a day is, below the folder."""
+    name = quote(table, safe="")
+    return f"{name}/account={account}/date={day or NO_DATE}/{name}.{format_}"
+
+
+def digest(path: Path) -> Digest:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Digest(file.tell(), sha256)
+
+
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Says which path cannot be written, and why, in an `ExportRefused`."""
+    return file_work.writing(path, ExportRefused)

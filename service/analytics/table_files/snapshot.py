@@ -1,0 +1,130 @@
+"""What one account's tables hold at one moment, as an analyst may see it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Self
+
+import asyncpg
+import msgspec
+
+from eventstore.connections import Connection, connect
+from eventstore.sealing.copy_reader import FOR_EVER
+from service.analytics.table_files.tables import (
+    Column,
+    Freshness,
+    Table,
+    list_columns,
+    list_freshness,
+)
+from service.analytics.table_files.writers import EXACT, Rows
+from service.errors import ExportRefused
+from sql.loader import query
+
+_BATCH = 20_000
+"""Rows that are read at once, and the most that a row group of a file has."""
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The rows of a day (UTC), or those without one: how many, the position of the last change."""
+
+    date: date | None
+    rows: int
+    position: int
+
+
+class TablesReplaced(ExportRefused):
+    """the tables were replaced by other versions; try again"""
+
+
+class Snapshot:
+    """One account's tables.
+
+    Args:
+        connection: An analyst's, in a transaction that sees one moment.
+    """
+
+    def __init__(
+        self, connection: Connection, account: int, freshness: Sequence[Freshness]
+    ) -> None:
+        self._connection = connection
+        self.account = account
+        self._freshness = {fresh.projection: fresh for fresh in freshness}
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, url: str, account: int, tables: Sequence[Table]) -> AsyncIterator[Self]:
+        """The tables of an account.
+
+        They are locked before anything is read, against being replaced: of a table that was made
+        after the moment which a transaction sees, it sees no rows.
+
+        Args:
+            url: The owner's connection URL.
+
+        Raises:
+            TablesReplaced: They are others than they were when they were listed.
+        """
+        connection = await connect(url, "colloquy_analyst")
+        try:
+            await connection.enter(account)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await _lock(connection, tables)
+                freshness = await list_freshness(connection, [account])
+                snapshot = cls(connection, account, freshness)
+                if any(snapshot.freshness(table).version != table.version for table in tables):
+                    raise TablesReplaced
+                yield snapshot
+        finally:
+            await connection.close()
+
+    def freshness(self, table: Table) -> Freshness:
+        """How far the table is behind the log."""
+        return self._freshness[table.projection]
+
+    async def columns(self, table: Table) -> list[Column]:
+        """The table's columns."""
+        return await list_columns(self._connection, table.name)
+
+    async def days(self, table: Table, columns: Sequence[Column]) -> list[Day]:
+        """The days that the table has rows of."""
+        statement = (await self._statements(table, columns))["survey"]
+        rows = await self._connection.fetch(statement, self.account, timeout=FOR_EVER)
+        return [Day(*row) for row in rows]
+
+    async def rows(
+        self, table: Table, columns: Sequence[Column], days: Sequence[Day]
+    ) -> AsyncIterator[Rows]:
+        """The rows of these days, day by day, in the order of the key.
+
+        The first value of each is the day. Memory stays flat.
+        """
+        statement = (await self._statements(table, columns))["rows"]
+        dates = [day.date for day in days if day.date is not None]
+        undated = any(day.date is None for day in days)
+        cursor = await self._connection.cursor(
+            statement, self.account, dates, undated, timeout=FOR_EVER
+        )
+        while batch := await cursor.fetch(_BATCH, timeout=FOR_EVER):
+            yield batch
+
+    async def _statements(self, table: Table, columns: Sequence[Column]) -> asyncpg.Record:
+        row = await self._connection.fetchrow(
+            query("write_export_statements"),
+            table.name,
+            table.day,
+            next((column.type for column in columns if column.name == table.day), None),
+            [column.name for column in columns],
+            [column.name for column in columns if column.type not in EXACT],
+            [column.name for column in sorted(columns, key=lambda c: c.key or 0) if column.key],
+        )
+        assert row is not None
+        return row
+
+
+async def _lock(connection: Connection, tables: Sequence[Table]) -> None:
+    try:
+        for table in tables:
+            await connection.execute(table.lock)
+    except asyncpg.UndefinedTableError as error:
+        raise TablesReplaced from error

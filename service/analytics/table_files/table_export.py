@@ -1,0 +1,221 @@
+"""Writes one table of one account: the days whose files are not what the table holds."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from itertools import groupby
+from operator import itemgetter
+
+import msgspec
+
+from projections.parallel_build import Progress
+from service.analytics.table_files.daily_files import Filing
+from service.analytics.table_files.export_folder import Folder, path_of, writing
+from service.analytics.table_files.manifest import CutLine, FileLine, Format
+from service.analytics.table_files.snapshot import Day, Snapshot
+from service.analytics.table_files.tables import Column, Table
+from service.analytics.table_files.writers import Sheet, open_sheet
+
+_NO_ROWS = Day(None, 0, 0)
+"""What a table without rows is written as: a file which says what columns there are."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What to write.
+
+    Attributes:
+        since: Only days from this one on, or with a change above this position.
+        full: All of these, also where the files are what the table holds.
+        check: Files are read, to see whether they still are what was written.
+    """
+
+    format: Format
+    since: date | int | None = None
+    full: bool = False
+    check: bool = False
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one table of one account.
+
+    Attributes:
+        files, rows: Written now.
+        unchanged: Files that were left as they are.
+        removed: Files of days that have no rows any more.
+        position: The position of the log that all files stand for.
+        head: Position of the log's last event by then.
+    """
+
+    table: str
+    account: int
+    files: int
+    rows: int
+    unchanged: int
+    removed: int
+    position: int
+    head: int
+
+
+class TableExport:
+    """One table of one account.
+
+    Args:
+        progress: Called with how many rows are written, of how many.
+        log: Id of the first event of the account's log.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        table: Table,
+        folder: Folder,
+        wanted: Wanted,
+        progress: Progress,
+        log: str | None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._table = table
+        self._folder = folder
+        self._wanted = wanted
+        self._progress = progress
+        self._log = log
+        self._fresh = snapshot.freshness(table)
+        self._known = folder.manifest.days(table.name, snapshot.account)
+        self._rows = 0
+
+    async def run(self) -> Written:
+        """Writes the files, each with its line in the manifest, and at last the table's.
+
+        Raises:
+            ExportRefused: A file cannot be written.
+        """
+        columns = await self._snapshot.columns(self._table)
+        days = await self._snapshot.days(self._table, columns) or [_NO_ROWS]
+        due = [day for day in days if self._is_due(day, self._known.get(day.date))]
+        if due:
+            await self._write(columns, due)
+        removed = self._tidy({day.date for day in days})
+        self._note_cut()
+        return Written(
+            table=self._table.name,
+            account=self._snapshot.account,
+            files=len(due),
+            rows=self._rows,
+            unchanged=len(self._folder.manifest.days(self._table.name, self._snapshot.account))
+            - len(due),
+            removed=removed,
+            position=self._fresh.position,
+            head=self._fresh.head,
+        )
+
+    def _is_due(self, day: Day, line: FileLine | None) -> bool:
+        if line is not None and self._is_of_others(line):
+            return True
+        if day is not _NO_ROWS and not self._is_asked_for(day):
+            return False
+        return (
+            self._wanted.full
+            or line is None
+            or line.rows != day.rows
+            or not day.position <= line.position <= self._fresh.position
+            or not self._folder.holds(line, read=self._wanted.check)
+        )
+
+    def _is_of_others(self, line: FileLine) -> bool:
+        """Whether it is of another format or version, which readers could not read together."""
+        ours = (self._table.version, self._table.interface, self._wanted.format)
+        return (line.version, line.interface, line.format) != ours
+
+    def _is_asked_for(self, day: Day) -> bool:
+        match self._wanted.since:
+            case None:
+                return True
+            case int(position):
+                return day.position > position
+            case since:
+                return day.date is None or day.date >= since
+
+    async def _write(self, columns: Sequence[Column], due: Sequence[Day]) -> None:
+        total = sum(day.rows for day in due)
+        self._folder.make_room(self._path(day.date) for day in due)
+        filing = Filing(self._folder.draft, self._open(columns), self._put)
+        try:
+            async for batch in self._snapshot.rows(self._table, columns, due):
+                for day, rows in groupby(batch, key=itemgetter(0)):
+                    filing.add(day, list(rows))
+                self._progress(self._rows + filing.rows, total)
+            if _NO_ROWS in due:
+                filing.add(_NO_ROWS.date, [])
+            filing.finish()
+        finally:
+            filing.abandon()
+
+    def _open(self, columns: Sequence[Column]) -> Callable[[], Sheet]:
+        facts = {
+            "table": self._table.name,
+            "interface": str(self._table.interface),
+            "version": str(self._table.version),
+            "account": str(self._snapshot.account),
+            "position": str(self._fresh.position),
+        }
+        return lambda: open_sheet(self._wanted.format, self._folder.draft, columns, facts)
+
+    def _put(self, day: date | None, rows: int) -> None:
+        table, account = self._table, self._snapshot.account
+        path = self._path(day)
+        found = self._folder.place(path)
+        line = FileLine(
+            table=table.name,
+            interface=table.interface,
+            version=table.version,
+            account=account,
+            date=day,
+            path=path,
+            format=self._wanted.format,
+            position=self._fresh.position,
+            rows=rows,
+            bytes=found.bytes,
+            sha256=found.sha256,
+            written_at=datetime.now(UTC),
+        )
+        with writing(self._folder.path):
+            self._folder.manifest.add(line)
+        self._rows += rows
+
+    def _path(self, day: date | None) -> str:
+        return path_of(self._table.name, self._snapshot.account, day, self._wanted.format)
+
+    def _tidy(self, days: set[date | None]) -> int:
+        """Removes the files of other formats, and of days whose rows have gone to others."""
+        table, account, manifest = self._table.name, self._snapshot.account, self._folder.manifest
+        gone = [line for day, line in self._known.items() if day not in days]
+        for line in gone:
+            self._folder.remove(table, account, line.date)
+            manifest.drop(line)
+        for day in manifest.days(table, account):
+            self._folder.remove(table, account, day, but=self._wanted.format)
+        return len(gone)
+
+    def _note_cut(self) -> None:
+        fresh = self._fresh
+        line = CutLine(
+            table=self._table.name,
+            interface=self._table.interface,
+            version=self._table.version,
+            account=self._snapshot.account,
+            position=fresh.position,
+            since=self._wanted.since,
+            head=fresh.head,
+            lag_events=fresh.lag_events,
+            lag_seconds=fresh.lag_seconds,
+            read_at=datetime.now(UTC),
+            log=self._log,
+        )
+        before = self._folder.manifest.cut(line.table, line.account)
+        with writing(self._folder.path):
+            if before is None or _standing(before) != _standing(line):
+                self._folder.manifest.add(line)
+            self._folder.manifest.sync()
+
+
+def _standing(line: CutLine) -> tuple[object, ...]:
+    return line.interface, line.version, line.position, line.since, line.head, line.log

@@ -1,0 +1,102 @@
+"""The checkpoints of a bundle beside the one at which it is cut."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from eventstore.connections import Connection
+from eventstore.errors import NoteInvalid
+from eventstore.sealing.signed_checkpoint import (
+    VerifierKey,
+    check_signatures,
+    current_keys,
+    read_note,
+)
+from eventstore.wording import counted
+from service.audit import verify_bundle
+from service.audit.bundle_folder import BundleRefused, Cut
+from service.errors import NotFound
+from sql.loader import query
+
+
+async def other_checkpoints(
+    connection: Connection, cut: Cut, keys: Sequence[VerifierKey], prove: Collection[int]
+) -> list[str]:
+    """The last of each day before the cut, those of chosen sizes, and a successor's; by size.
+
+    A cut that only a replaced key has signed needs one that its successor has: the record of the
+    replacement, or the last checkpoint.
+
+    Args:
+        keys: All that ever signed, of one name the oldest first.
+        prove: The chosen sizes.
+
+    Raises:
+        BundleRefused: Nothing by the successor covers the cut.
+        NotFound: There is no checkpoint of a chosen size.
+    """
+    account_id, size = cut.account_id, cut.tree_size
+    days = await connection.fetch(query("list_days_last_heads"), account_id, size)
+    chosen = await connection.fetch(query("list_chosen_heads"), account_id, list(prove))
+    origin = read_note(cut.note).origin
+    # A log that was called otherwise before was so to those of its time, who choose.
+    named = [row for row in days if read_note(row["note"]).origin == origin]
+    notes = {row["size"]: row["note"] for row in (*named, *chosen)}
+    if missing := set(prove) - notes.keys():
+        raise NotFound(
+            f"account {account_id} has no checkpoint of {counted(min(missing), 'event')}"
+        )
+    notes.pop(size, None)
+    if not _is_current(cut.note, keys):
+        successors = await _successors(connection, cut, keys)
+        notes[read_note(successors).size] = successors  # in place of one by the replaced key
+    return [note for _, note in sorted(notes.items())]
+
+
+def sizes_kept(place: Path, account_id: int) -> set[int]:
+    """Sizes of an account's checkpoints in a place, which the bundle's verifier reads likewise.
+
+    Args:
+        place: A file of checkpoints, or a folder of such files, of this account or of several.
+
+    Raises:
+        BundleRefused: It holds something else, or none of this account.
+    """
+    try:
+        files = verify_bundle.kept_files(place, account_id)
+        notes = [read_note(text) for path in files for text in verify_bundle.notes_in(path)]
+    except (verify_bundle.NoBundle, verify_bundle.Wrong, NoteInvalid, UnicodeDecodeError) as error:
+        raise BundleRefused(f"{place}: {error}") from error
+    sizes = {note.size for note in notes if note.origin.endswith(f"/{account_id}")}
+    if not sizes:
+        raise BundleRefused(f"{place} holds no checkpoint of account {account_id}")
+    return sizes
+
+
+async def check_origin(connection: Connection, cut: Cut) -> None:
+    """Raises BundleRefused where the checkpoint of the cut is another log's."""
+    rows = await connection.fetch(query("list_log_origins"), cut.account_id)
+    origin = read_note(cut.note).origin
+    if origin not in {row["origin"] for row in rows}:
+        raise BundleRefused(
+            f"the checkpoint of {counted(cut.tree_size, 'event')} does not fit the log of account "
+            f"{cut.account_id}: it is of {origin}"
+        )
+
+
+async def _successors(connection: Connection, cut: Cut, keys: Sequence[VerifierKey]) -> str:
+    recorded = await connection.fetch(query("list_key_rotations"), cut.account_id)
+    last = await connection.fetch(query("get_tree_head"), cut.account_id, None)
+    for row in (*recorded, *last):
+        if row["size"] >= cut.tree_size and _is_current(row["note"], keys):
+            return str(row["note"])
+    raise BundleRefused(
+        f"the checkpoint of {counted(cut.tree_size, 'event')} is by a key that was replaced, and "
+        "nothing by its successor covers it yet: try again once the service has sealed more"
+    )
+
+
+def _is_current(note: str, keys: Sequence[VerifierKey]) -> bool:
+    try:
+        return not current_keys(keys).isdisjoint(check_signatures(note, keys))
+    except NoteInvalid:
+        return False

@@ -1,0 +1,115 @@
+"""Events without an end to their number: as lines of JSON, and as server-sent events."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.log import PAGE
+from service.audit.app_keys import AUDITED_LOG, TAILS
+from service.audit.event_search import Found, Wanted
+from service.audit.live_tail import Leave
+from service.audit.request import auditor_of
+from service.conversations.turn_stream import STREAM_HEADERS, write_patiently
+from service.errors import ServiceError
+
+LINES = "application/x-ndjson"
+"""The media type for all that matches, an event a line."""
+
+_LINES_HEADERS = {"Content-Type": LINES, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_PART = 16 * 1024
+_encoder = msgspec.json.Encoder()
+
+log = structlog.get_logger("colloquy.audit")
+
+
+class _Refused(Exception):
+    """The client may not read any more."""
+
+
+async def send_lines(
+    request: web.Request, account_id: int, wanted: Wanted, after: int, upto: int
+) -> web.StreamResponse:
+    """Sends all events up to there, as fast as the client takes them, as long as it may read."""
+    found = request.app[AUDITED_LOG].steps(account_id, wanted, after, upto, PAGE)
+    leave = Leave(partial(_may_read, request))
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for one in found:
+            await _ask(leave)
+            yield _lines(one)
+
+    return await _send(request, lines(), _LINES_HEADERS)
+
+
+async def send_tail(
+    request: web.Request, account_id: int, wanted: Wanted, after: int
+) -> web.StreamResponse:
+    """Sends events, those to come included, as long as the caller may read them.
+
+    It ends before that where the client goes away or the service stops.
+    """
+    may_read = partial(_may_read, request)
+    found = request.app[TAILS].follow(account_id, wanted, after, may_read)
+    return await _send(request, (_frames(one) async for one in found), STREAM_HEADERS)
+
+
+async def _may_read(request: web.Request) -> bool:
+    """Whether the caller would be let in now: a token is revoked, or expires."""
+    try:
+        await auditor_of(request)
+    except ServiceError as refusal:
+        log.info("audit_stream_refused", error=repr(refusal))
+        return False
+    return True
+
+
+async def _send(
+    request: web.Request, pieces: AsyncIterator[bytes], headers: dict[str, str]
+) -> web.StreamResponse:
+    """A stream that ends in order only where all of it was sent."""
+    response, leave = web.StreamResponse(headers=headers), Leave(partial(_may_read, request))
+    await response.prepare(request)
+    try:
+        async for piece in pieces:
+            for start in range(0, len(piece), _PART):
+                if start:  # a slow client takes long over a page
+                    await _ask(leave)
+                await write_patiently(response, piece[start : start + _PART])
+        await response.write_eof()
+    except _Refused:
+        await _leave_off(request, response)
+    except (*DATABASE_ERRORS, ConnectionError, TimeoutError) as error:
+        log.info("audit_stream_cut", error=repr(error))
+        if request.transport:
+            request.transport.abort()
+    return response
+
+
+async def _leave_off(request: web.Request, response: web.StreamResponse) -> None:
+    """Server-sent events may end anywhere; lines that do must not look like all that there are."""
+    if response.content_type != LINES:
+        await response.write_eof()
+    elif request.transport:
+        request.transport.abort()
+
+
+async def _ask(leave: Leave) -> None:
+    if not await leave.holds():
+        raise _Refused
+
+
+def _lines(found: Found) -> bytes:
+    return b"".join(_encoder.encode(event) + b"\n" for event in found.events)
+
+
+def _frames(found: Found) -> bytes:
+    """The events; or a comment, and where to go on from, which dispatches nothing."""
+    if not found.events:
+        return b": keep-alive\nid: %d\n\n" % found.reached
+    return b"".join(
+        b"id: %d\ndata: %b\n\n" % (event.position, _encoder.encode(event)) for event in found.events
+    )

@@ -1,0 +1,100 @@
+"""Events as they come: those that there are, then each when it is recorded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+from eventstore.log import PAGE
+from eventstore.notifier import Link
+from service.audit.event_search import AuditedLog, Found, Wanted
+
+SILENCE = 15.0
+"""Seconds after which a tail tells how far it is, though nothing has come.
+
+As often it asks whether its reader may still read.
+"""
+
+_POLL = 1.0
+_PAUSE = 0.05
+
+Ask = Callable[[], Awaitable[bool]]
+"""Tells whether a tail's reader may still read."""
+
+
+async def _always() -> bool:
+    return True
+
+
+class Tails:
+    """Follows logs for auditors.
+
+    Args:
+        log: Finds the events.
+        link: Tells when there are new ones.
+    """
+
+    def __init__(self, log: AuditedLog, link: Link) -> None:
+        self._log = log
+        self._link = link
+        self._closed = False
+
+    async def follow(
+        self, account_id: int, wanted: Wanted, after: int, ask: Ask = _always
+    ) -> AsyncIterator[Found]:
+        """Wanted events above `after`, those to come included, until the service stops.
+
+        What comes may have no events: then it only tells how far everything is looked through.
+
+        Args:
+            ask: Whether the reader may still read; nothing comes once they may not.
+        """
+        told = _Pause()
+        leave = Leave(ask)
+        while not self._closed and await leave.holds():
+            bell = self._link.bell(account_id)
+            head = await self._log.head(account_id)
+            while after < head and not self._closed:
+                found = await self._log.look(account_id, wanted, after, head, PAGE)
+                after = found.reached
+                if not await leave.holds():
+                    return
+                if found.events or told.is_over():
+                    told = _Pause()
+                    yield found
+            if told.is_over():
+                told = _Pause()
+                yield Found([], after)
+            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL):
+                    await bell.wait()
+
+    def close(self) -> None:
+        """Ends all tails, within about a second."""
+        self._closed = True
+
+
+class _Pause:
+    """The time since it was made."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+
+    def is_over(self) -> bool:
+        return self._loop.time() - self._began >= SILENCE
+
+
+class Leave:
+    """What a reader may, as it was told last, which was not long ago."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._told = _Pause()
+
+    async def holds(self) -> bool:
+        """Whether they may go on."""
+        if not self._told.is_over():
+            return True
+        self._told = _Pause()
+        return await self._ask()

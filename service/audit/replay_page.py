@@ -1,0 +1,109 @@
+"""A replay as one page to read and to print: plain HTML, no script, nothing from elsewhere."""
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from service.audit.replay_details import Detail, details, who
+from service.audit.replay_steps import Step
+from service.audit.replays import Replayed
+
+_FOLDER = files(__package__)
+
+
+@lru_cache(maxsize=1)
+def style() -> str:
+    """The page's style sheet."""
+    return (_FOLDER / "replay.css").read_text("utf-8")
+
+
+def _policy() -> str:
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+PAGE_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Content-Security-Policy": _policy(),
+    "Cache-Control": "no-store",
+}
+
+
+def page_of(replayed: Replayed) -> bytes:
+    """The page of a replay."""
+    page = Template((_FOLDER / "replay.html").read_text("utf-8")).substitute(
+        number=replayed.conversation_id,
+        style=style(),
+        facts=_list(facts_of(replayed)),
+        seen=_seen(replayed),
+        kept=_kept(replayed.experience),
+        steps="".join(_step(step) for step in replayed.steps),
+    )
+    return page.encode()
+
+
+def facts_of(replayed: Replayed) -> Iterable[Detail]:
+    """What stands at the head of a replay."""
+    name = f" ({replayed.user_name})" if replayed.user_name else ""
+    when = f", {replayed.recorded_at:%Y-%m-%d %H:%M:%S} UTC" if replayed.recorded_at else ""
+    yield "At", f"position {replayed.at} of the log{when}"
+    yield "Learner", f"user {replayed.user_id}{name}"
+    yield "Course", str(replayed.course_id)
+    version = f", kept in version {replayed.experience_version}"
+    yield "Experience", f"{replayed.experience_id}{version}"
+    if replayed.seen:
+        yield "State", str(replayed.seen["workflow_state"])
+        if progress := replayed.seen["progress"]:
+            yield "Objectives covered", f"{progress['current']} of {progress['total']}"
+
+
+def _seen(replayed: Replayed) -> str:
+    if replayed.seen is None:
+        return "<p>There was nothing to see: the conversation had not begun.</p>"
+    return "<ol>" + "".join(_message(one) for one in replayed.seen["messages"]) + "</ol>"
+
+
+def _message(message: dict[str, Any]) -> str:
+    votes = "".join(
+        f'<p class="vote">{escape(vote["vote"])} {escape(vote["feedback_message"] or "")}</p>'
+        for vote in message["feedback"]
+    )
+    return (
+        f'<li class="{"model" if message["role"] == "Assistant" else "learner"}">'
+        f'<p class="who">{escape(message["role"])} · {escape(message["created_at"])}</p>'
+        f"{_text(message['text'])}{votes}</li>"
+    )
+
+
+def _kept(experience: dict[str, Any] | None) -> str:
+    if experience is None:
+        return "<p>It is not in the log.</p>"
+    names = ("title", "learning_objective", "pedagogical_guidance", "facts")
+    return _list((name.replace("_", " ").capitalize(), str(experience[name])) for name in names)
+
+
+def _step(step: Step) -> str:
+    unseen = "" if step.shown else '<span class="unseen">not shown</span>'
+    return (
+        f'<article class="{"seen" if step.shown else "behind"}"><h3>{escape(step.title)}{unseen}'
+        f'</h3><p class="who">{step.position} · {step.recorded_at:%Y-%m-%d %H:%M:%S} UTC · '
+        f"{escape(who(step))} · <code>{escape(step.type)}</code></p>"
+        f"{_text(step.text)}{_list(details(step))}</article>"
+    )
+
+
+def _text(text: str | None) -> str:
+    return "" if text is None else f'<p class="text">{escape(text)}</p>'
+
+
+def _list(found: Iterable[Detail]) -> str:
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(what)}</dd>" for name, what in found)
+    return f"<dl>{rows}</dl>" if rows else ""

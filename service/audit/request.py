@@ -1,0 +1,118 @@
+"""What an auditor's request asks for, who asks, and the record of it."""
+
+from urllib.parse import urlencode
+
+import msgspec
+from aiohttp import web
+
+from eventstore.envelope import Actor
+from service.audit.app_keys import AUDIT_READS, REPLAYS
+from service.audit.event_search import Wanted
+from service.audit.recording import Subject, learner_found
+from service.errors import BadRequest
+from service.http.request import account_access_of, guard_of, metadata_of
+from service.identity.authenticator import read_id
+from service.identity.authorization import Access
+from service.parsing import moment, number, position
+
+SCOPE = "colloquy:audit"
+"""What a token must carry; one without scopes does not."""
+
+_HOW = "send the header X-Audit-Reason, or reason in the query"
+_ONCE = frozenset(
+    {
+        *("course_id", "experience_id", "user_id", "conversation_id", "actor_id"),
+        *("from", "to", "after", "per_page", "reason", "as_user_id", "at"),
+    }
+)
+
+
+async def auditor_of(request: web.Request) -> Access:
+    """The caller, who must be let in to audit.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    return await account_access_of(request, SCOPE)
+
+
+def reason_of(request: web.Request) -> str | None:
+    """Why the auditor reads, as it goes into the log.
+
+    Raises:
+        BadRequest: It is missing where one is required, or cannot be stored.
+    """
+    reason = request.headers.get("X-Audit-Reason") or request.query.get("reason")
+    return request.app[AUDIT_READS].checked(reason, _HOW)
+
+
+async def record(
+    request: web.Request,
+    access: Access,
+    reason: str | None,
+    filters: list[tuple[str, str]],
+    subject: Subject,
+) -> None:
+    """Records the read that a request is.
+
+    Args:
+        filters: What it asks for, as it was understood: a client may send anything besides.
+        subject: Of whom; the learner is looked up where only a conversation is named.
+    """
+    metadata = metadata_of(request, access)
+    auditor = Actor(metadata.actor.id, "auditor")
+    of = await learner_found(request.app[REPLAYS], access.account_id, subject)
+    asked = f"{request.method} {request.path}"
+    await request.app[AUDIT_READS].record(
+        access.account_id,
+        msgspec.structs.replace(metadata, actor=auditor),
+        f"{asked}?{urlencode(filters)}" if filters else asked,
+        reason,
+        learner_id=of.learner_id,
+        conversation_id=of.conversation_id,
+        course_id=of.course_id,
+        guard=guard_of(request, access),
+    )
+
+
+def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wanted:
+    """The events that a request asks for.
+
+    Args:
+        last_event_id: It may name the last event that the client got.
+
+    Raises:
+        BadRequest: A parameter cannot be read; the message names it.
+    """
+    query = request.query
+    for name in set(query):
+        if name != "type" and name not in _ONCE:
+            raise BadRequest(f"there is no parameter {name}")
+        if name != "type" and len(query.getall(name)) > 1:
+            raise BadRequest(f"{name} is given more than once")
+    after = position("after", query.get("after", "0"))
+    if last_event_id:
+        after = max(after, read_id(request.headers.get("Last-Event-ID", "")) or 0)
+    return Wanted(
+        course_id=_id(request, "course_id"),
+        experience_id=_id(request, "experience_id"),
+        user_id=_id(request, "user_id"),
+        conversation_id=_id(request, "conversation_id"),
+        actor_id=_id(request, "actor_id"),
+        types=tuple(_types(query.getall("type", []))),
+        since=moment("from", query["from"]) if "from" in query else None,
+        until=moment("to", query["to"], end=True) if "to" in query else None,
+        after=after,
+    )
+
+
+def _id(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    return None if text is None else number(name, text)
+
+
+def _types(given: list[str]) -> list[str]:
+    for text in given:
+        if not (text.isascii() and text.isprintable()):
+            raise BadRequest("type must be the name of an event, such as message_posted.v1")
+    return given

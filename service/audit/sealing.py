@@ -1,0 +1,140 @@
+"""Sealing as the settings have it: the sealer, and what there is to say about it."""
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from eventstore.connections import Connection
+from eventstore.errors import CheckpointFilesDamaged, EventStoreError, PathUntrusted
+from eventstore.primary import Primary
+from eventstore.sealing.checkpoint_files import CheckpointFiles, accounts_with_files
+from eventstore.sealing.sealer import Sealer, SealingState, sealing_states
+from eventstore.sealing.signed_checkpoint import Checkpoint
+from eventstore.sealing.signing_keys import KeyPlace, is_ended, open_signer, read_signer
+from eventstore.trusted_paths import check_trusted, close_to_others
+from eventstore.wording import counted
+from service.settings import Settings
+from sql.loader import query
+
+
+class SealingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an account's log is sealed, and what the files outside the database say to it."""
+
+    account_id: int
+    head: int
+    sealed: int
+    sealed_at: datetime | None
+    files: str
+    sound: bool
+
+
+def make_sealer(settings: Settings, url: str, primary: Primary | None = None) -> Sealer:
+    """The sealer; makes the key where there is none yet.
+
+    Raises:
+        KeyRefused: The key cannot be used.
+        PathUntrusted: Another user could have prepared the key, or could change the checkpoints.
+    """
+    place, folder = key_place(settings), checkpoint_folder(settings)
+    open_signer(place)
+    if folder == settings.home / "checkpoints":
+        _close_to_others(folder)
+    with suppress(OSError):  # of which the sealer tells for as long as it lasts
+        check_trusted(folder)
+    return Sealer(url, place, folder, settings.seal_seconds, primary=primary)
+
+
+def key_place(settings: Settings) -> KeyPlace:
+    """Where the key is."""
+    own = settings.seal_key.expanduser().absolute() if settings.seal_key else None
+    return KeyPlace(settings.home / "keys", own, settings.log_name)
+
+
+def checkpoint_folder(settings: Settings) -> Path:
+    """Where the checkpoints outside the database are."""
+    chosen = settings.checkpoints or settings.home / "checkpoints"
+    return chosen.expanduser().absolute()
+
+
+def _close_to_others(folder: Path) -> None:
+    """Earlier releases let the umask decide who may write to the checkpoints in a home."""
+    for path in (folder, *folder.glob("*/")):
+        with suppress(OSError):
+            close_to_others(path)
+
+
+def key_finding(settings: Settings) -> tuple[bool, str]:
+    """Whether the key is well, and a line about it."""
+    if not settings.seal_seconds:
+        return True, "sealing: switched off"
+    place = key_place(settings)
+    if place.file is None and not place.key.exists():
+        return True, "sealing key: made at the first start"
+    try:
+        signer = read_signer(place)
+        if is_ended(place, signer.public):
+            return False, f"sealing key: {place.key} was replaced: run `colloquy seal rotate-key`"
+    except EventStoreError as error:
+        return False, f"sealing key: {error}"
+    return True, f"sealing key: {place.key}, {signer.name}+{signer.public.id.hex()}"
+
+
+async def sealing_reports(settings: Settings, connection: Connection) -> list[SealingReport]:
+    """A report for each account."""
+    folder = checkpoint_folder(settings)
+    # The files first: what they rightly know is in whatever the database says later.
+    known = {account: _known(folder, account) for account in accounts_with_files(folder)}
+    return [
+        await _report(connection, state, known.get(state.account_id, []))
+        for state in await sealing_states(connection)
+    ]
+
+
+def _known(folder: Path, account_id: int) -> list[Checkpoint] | str:
+    """What the files know, or why they cannot be read."""
+    try:
+        return CheckpointFiles(folder, account_id).known()
+    except (CheckpointFilesDamaged, PathUntrusted, OSError) as error:
+        return f"files cannot be read: {error}"
+
+
+async def _report(
+    connection: Connection, state: SealingState, known: list[Checkpoint] | str
+) -> SealingReport:
+    wrong = known if isinstance(known, str) else await _disagreement(connection, state, known)
+    return SealingReport(
+        account_id=state.account_id,
+        head=state.head,
+        sealed=state.sealed,
+        sealed_at=state.sealed_at,
+        files=wrong or _agreement(state, [c.size for c in known if isinstance(c, Checkpoint)]),
+        sound=not wrong and state.sealed <= state.head,
+    )
+
+
+async def _disagreement(
+    connection: Connection, state: SealingState, known: list[Checkpoint]
+) -> str | None:
+    """What the files know and the database does not."""
+    for checkpoint in known:
+        size = checkpoint.size
+        if size > state.head:
+            return f"files know {counted(size, 'event')}: the log went back"
+        row = await connection.fetchrow(query("get_tree_head"), state.account_id, size)
+        if row is None:
+            return f"files have a checkpoint of {counted(size, 'event')} that the database lacks"
+        if row["root"] != checkpoint.root:
+            return f"files have another root at {counted(size, 'event')}: the log went back"
+    return None
+
+
+def _agreement(state: SealingState, sizes: list[int]) -> str:
+    """What was compared, and what was not."""
+    size = max(sizes, default=0)
+    if size >= state.sealed:
+        return "files up to date"
+    if not sizes:
+        return "no files here, so nothing was compared with the database"
+    return f"files agree up to {size}, {counted(state.sealed - size, 'event')} behind the database"

@@ -1,0 +1,17 @@
+"""`colloquy analytics`. The commands themselves are in modules of their own."""
+
+import click
+
+from service.cli.analytics.dictionary import dictionary
+from service.cli.analytics.export import check, export
+from service.cli.analytics.report import report
+from service.cli.analytics.statements import statements
+
+
+@click.group()
+def analytics() -> None:
+    """What analysts take away."""
+
+
+for command in (export, check, report, dictionary, statements):
+    analytics.add_command(command)

@@ -1,0 +1,82 @@
+"""A replay on a terminal."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from service.audit.replay_details import Detail, details, who
+from service.audit.replay_page import facts_of
+from service.audit.replay_steps import Step
+from service.audit.replays import Replayed
+from service.cli.context import printable
+from service.cli.terminal import ask_for_enter, tell
+
+_WIDTH = 96
+_LABEL = 27
+
+
+def show(replayed: Replayed, *, step: bool) -> None:
+    """Prints a replay.
+
+    Args:
+        step: Only its steps, with a pause after each until Enter.
+    """
+    tell(f"Conversation {replayed.conversation_id}")
+    _echo(_list(facts_of(replayed)))
+    if not step:
+        tell()
+        tell("What the learner saw")
+        tell()
+        _echo(_seen(replayed))
+    tell()
+    tell("Step by step; what the learner did not see is marked with *")
+    tell()
+    for number, one in enumerate(replayed.steps, 1):
+        _echo(_step(one))
+        if step and number < len(replayed.steps):
+            ask_for_enter()
+        else:
+            tell()
+
+
+def _echo(lines: Iterable[str]) -> None:
+    for line in lines:
+        tell(line)
+
+
+def _seen(replayed: Replayed) -> Iterator[str]:
+    if replayed.seen is None:
+        yield "  nothing: the conversation had not begun"
+        return
+    for message in replayed.seen["messages"]:
+        yield f"  {message['role']}, {message['created_at']}"
+        yield from _text(message["text"])
+        for vote in message["feedback"]:
+            yield f"    {vote['vote']} {printable(vote['feedback_message'] or '')}".rstrip()
+
+
+def _step(step: Step) -> Iterator[str]:
+    mark = " " if step.shown else "*"
+    yield (
+        f"{mark} {step.position:>6}  {step.recorded_at:%Y-%m-%d %H:%M:%S}  {step.title} "
+        f"({printable(who(step))})"
+    )
+    yield from _text(step.text)
+    yield from _list(details(step))
+
+
+def _text(text: str | None) -> Iterator[str]:
+    for line in (text or "").splitlines():
+        yield from textwrap.wrap(
+            printable(line), _WIDTH, initial_indent="    | ", subsequent_indent="    | "
+        )
+
+
+def _list(found: Iterable[Detail]) -> Iterator[str]:
+    for name, what in found:
+        yield from textwrap.wrap(
+            f"{name + ':':<{_LABEL}}{printable(what)}",
+            _WIDTH,
+            initial_indent="    ",
+            subsequent_indent=" " * (4 + _LABEL),
+            break_on_hyphens=False,
+        )

@@ -1,0 +1,75 @@
+"""What the commands for data protection work with: the service's own parts, without serving."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+import msgspec
+
+from eventstore.clock import database_clock
+from eventstore.connections import close_pool, open_pool
+from eventstore.opening import running_log
+from eventstore.privacy_events import MAX_REASON
+from service.dialogue.ownership import Owners
+from service.dialogue.repository import Dialogues
+from service.privacy.cache_purge import Forgetting
+from service.privacy.erasure import Erasure
+from service.privacy.learner_record import LearnerRecords
+from service.privacy.legal_holds import Holds
+from service.privacy.retention import Retention
+from service.turns.control import Following
+from service.turns.live import LiveTurns
+
+_WORKERS = 2
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """The parts."""
+
+    erasure: Erasure
+    holds: Holds
+    retention: Retention
+    records: LearnerRecords
+
+
+@asynccontextmanager
+async def open_desk(url: str) -> AsyncIterator[Desk]:
+    """The parts on a database that is ready.
+
+    Args:
+        url: The owner's connection URL.
+    """
+    async with running_log(url) as (log, pool, link):
+        workers = await open_pool(url, "colloquy_worker", _WORKERS)
+        try:
+            dialogues = Dialogues(
+                log, Owners(workers, link.owner, (await database_clock(workers)).now)
+            )
+            live = LiveTurns()
+            following = Following(dialogues, link, live)
+            forgetting = Forgetting(dialogues, live, link)
+            holds = Holds(log, pool)
+            yield Desk(
+                Erasure(log, pool, dialogues, following, forgetting, link),
+                holds,
+                Retention(log, pool, link),
+                LearnerRecords(log, pool, holds),
+            )
+            await link.flush()
+        finally:
+            await close_pool(workers)
+
+
+def read_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """A reason as it goes into the log; a usage error for one that cannot."""
+    if not text.strip() or "\0" in text or len(text) > MAX_REASON:
+        raise click.BadParameter(f"must be 1 to {MAX_REASON} characters", param=parameter)
+    return text.strip()
+
+
+with_reason = click.option(
+    "--reason",
+    required=True,
+    callback=read_reason,
+    help="Why, for the log; it is kept for ever, so name nobody.",
+)

@@ -1,0 +1,16 @@
+"""`colloquy projections`. The commands themselves are in modules of their own."""
+
+import click
+
+from service.cli.projections.rebuild import diff, pause, rebuild, resume
+from service.cli.projections.status import status
+from service.cli.projections.user_defined import check, drop, new
+
+
+@click.group()
+def projections() -> None:
+    """The read views, and projections of your own: state, making them anew."""
+
+
+for command in (status, rebuild, pause, resume, diff, new, check, drop):
+    projections.add_command(command)

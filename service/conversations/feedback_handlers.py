@@ -1,0 +1,130 @@
+"""The endpoints of feedback: votes on the model's messages."""
+
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+from uuid_utils import uuid7
+
+from eventstore.envelope import NewEvent, RecordedEvent
+from eventstore.events import FeedbackGiven, FeedbackWithdrawn
+from service.conversations.app_keys import DIALOGUES
+from service.dialogue.repository import DialogueKey
+from service.dialogue.state import Feedback
+from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
+from service.http.bodies import FeedbackBody, read_body
+from service.http.rate_limits import Kind
+from service.http.request import access_of, conversation_id, guard_of, metadata_of
+from service.http.request_keys import POOL
+from service.http.responses import feedback_answer, json_response
+from service.identity.authorization import Access
+from sql.loader import query
+
+
+async def give_feedback(request: web.Request) -> web.Response:
+    """POST …/messages/:message_id/feedback: the caller's vote, which replaces their last."""
+    access = await _access(request)
+    number, message_id = conversation_id(request), _uuid(request, "message_id")
+    body = await read_body(request, FeedbackBody)
+    vote = body.checked_vote()
+    message = await request.app[POOL].fetchrow(
+        access.account_id, query("get_message"), access.account_id, number, UUID(message_id)
+    )
+    if message is None:
+        raise NotFound
+    if message["role"] != "Assistant":
+        raise BadRequest("feedback is only possible on the model's messages")
+    if message["removed"]:  # what is said of it is the learner's too, and would be kept
+        raise TextRemoved
+    given = FeedbackGiven(
+        conversation_id=number,
+        feedback_id=str(uuid7()),
+        message_id=message_id,
+        user_id=access.user_id,
+        vote=vote,
+    )
+    recorded = await _record(request, access, given, body.checked_text(), "feedback")
+    return json_response({"feedback": feedback_answer(request, _shown(recorded))})
+
+
+async def withdraw_feedback(request: web.Request) -> web.Response:
+    """DELETE …/messages/:message_id/feedback/:feedback_id: who gave it, or a manager."""
+    access = await _access(request)
+    number = conversation_id(request)
+    message_id, feedback_id = _uuid(request, "message_id"), _uuid(request, "feedback_id")
+    voter = await request.app[POOL].fetchval(
+        access.account_id,
+        query("get_feedback"),
+        *(access.account_id, number, UUID(message_id), UUID(feedback_id)),
+    )
+    if voter is None or (voter != access.user_id and not access.manages):
+        raise NotFound
+    withdrawn = FeedbackWithdrawn(
+        conversation_id=number, feedback_id=feedback_id, message_id=message_id, user_id=voter
+    )
+    await _record(request, access, withdrawn, None)
+    return json_response({"success": True})
+
+
+async def _access(request: web.Request) -> Access:
+    """The caller, who owns the conversation or manages the course."""
+    access = await access_of(request)
+    owner = access.conversation_user_id
+    if owner is None or (owner != access.user_id and not access.manages):
+        raise NotFound
+    return access
+
+
+async def _record(
+    request: web.Request,
+    access: Access,
+    event: FeedbackGiven | FeedbackWithdrawn,
+    text: str | None,
+    limited: Kind | None = None,
+) -> RecordedEvent:
+    """Records the event; a request that was made before leads to that of its first time."""
+    learner = access.conversation_user_id
+    assert learner is not None, "the conversation was found"
+    key = DialogueKey(access.account_id, access.experience_id, learner)
+    new = NewEvent(event=event, content=text, subject_id=learner)
+    metadata, guard = metadata_of(request, access), guard_of(request, access, limited)
+    if text is not None and access.conversation_state == "completed":
+        # Words that came after the message's have expired would stay.
+        guard = msgspec.structs.replace(guard, streams=(*guard.streams, key.stream))
+    try:
+        return await request.app[DIALOGUES].note(key, new, metadata, guard)
+    except AlreadyAsked as repeat:
+        if not _same(repeat.asked, event, text):
+            raise KeyReused from None
+        return repeat.asked
+
+
+def _same(asked: RecordedEvent, event: FeedbackGiven | FeedbackWithdrawn, text: str | None) -> bool:
+    first = asked.event
+    if not (isinstance(first, FeedbackGiven) and isinstance(event, FeedbackGiven)):
+        return False
+    return (first.conversation_id, first.message_id, first.vote) == (
+        event.conversation_id,
+        event.message_id,
+        event.vote,
+    ) and (asked.erased or asked.content == text)
+
+
+def _shown(recorded: RecordedEvent) -> Feedback:
+    event = recorded.event
+    assert isinstance(event, FeedbackGiven)
+    return Feedback(
+        id=event.feedback_id,
+        message_id=event.message_id,
+        user_id=event.user_id,
+        vote=event.vote,
+        text=recorded.content,
+        created_at=recorded.recorded_at,
+    )
+
+
+def _uuid(request: web.Request, name: str) -> str:
+    try:
+        return str(UUID(request.match_info[name]))
+    except ValueError:
+        raise NotFound from None

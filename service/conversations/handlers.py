@@ -1,0 +1,148 @@
+"""The endpoints of a conversation: decode, check, carry out, answer."""
+
+from functools import partial
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from service.conversations.app_keys import TURN_CONTROL, TURNS
+from service.conversations.shown import shown_active
+from service.conversations.turn_stream import stream_turn, wants_stream
+from service.dialogue.repository import DialogueKey
+from service.errors import NotFound
+from service.http.bodies import MessageBody, NoBody, read_body
+from service.http.etags import NOTHING, is_known, wanted_revisions
+from service.http.request import (
+    access_of,
+    conversation_id,
+    guard_of,
+    metadata_of,
+    note,
+    note_recorded,
+    own_dialogue,
+    record_read,
+    record_read_of_done,
+)
+from service.http.request_keys import CALLERS, POOL, SCOPE
+from service.http.responses import (
+    conversation_answer,
+    entity_tag,
+    raw_response,
+    stream_ending,
+    wants_string_ids,
+)
+from service.identity.authorization import Access, check, of_people, path_id
+from service.turns.live import LiveTurn
+from sql.loader import query
+
+_COMPLETED = msgspec.json.encode({"message": "Conversation completed successfully"})
+
+
+async def get_active_conversation(request: web.Request) -> web.Response:
+    """GET …/conversations: the caller's active conversation, or {}."""
+    caller = await request.app[CALLERS].of(request)
+    plain = caller.plain_token
+    row = await _active_row(request, caller.account_id, plain, None) if plain else None
+    if row is None or row["role"] is None:  # a longer look tells who is meant, or what is wrong
+        access = await access_of(request, caller=caller)
+        row = await _active_row(request, caller.account_id, None, access.user_id)
+    else:
+        access = check(caller, row, request[SCOPE])
+        note(request, access)
+    number = row["conversation_id"]
+    tag = NOTHING if number is None else entity_tag(request, number, row["revision"])
+    if is_known(request, tag):
+        return web.Response(status=304, headers={"ETag": tag})
+    if number is not None and access.real_user_id is not None:
+        await record_read(request, access, "conversation", number, access.user_id)
+    return raw_response(
+        shown_active(row, string_ids=wants_string_ids(request)), headers={"ETag": tag}
+    )
+
+
+async def _active_row(
+    request: web.Request, account_id: int, token_hash: bytes | None, user_id: int | None
+) -> asyncpg.Record:
+    row = await request.app[POOL].fetchrow(
+        account_id,
+        query("get_active_conversation"),
+        *(account_id, token_hash, user_id),
+        path_id(request, "course_id"),
+        path_id(request, "ai_experience_id"),
+        wants_string_ids(request),
+    )
+    assert row is not None, "the statement gives one row"
+    return row
+
+
+async def create_conversation(request: web.Request) -> web.StreamResponse:
+    """POST …/conversations: the model opens a new conversation, which replaces the active one."""
+    access = await access_of(request)
+    await read_body(request, NoBody)
+    number = await request.app[POOL].fetchval(
+        access.account_id, query("next_id"), access.account_id, "conversation"
+    )
+    live = await request.app[TURNS].open(
+        own_dialogue(access),
+        metadata_of(request, access),
+        guard_of(request, access, "create"),
+        conversation_id=number,
+        course_id=access.course_id,
+        experience_version=access.experience_version,
+    )
+    return await _answer(request, access, live, 201)
+
+
+async def post_message(request: web.Request) -> web.StreamResponse:
+    """POST …/conversations/:id/messages: the caller says something and the model answers."""
+    access = await access_of(request)
+    metadata = metadata_of(request, access)
+    # A repeated request is answered also where the conversation is over by now.
+    active = access.conversation_state == "active" or metadata.idempotency_key is not None
+    if access.conversation_user_id != access.user_id or not active:
+        raise NotFound
+    body = await read_body(request, MessageBody)
+    number = conversation_id(request)
+    live = await request.app[TURNS].post(
+        own_dialogue(access),
+        metadata,
+        guard_of(request, access, "message"),
+        conversation_id=number,
+        text=body.text(),
+        if_revision=wanted_revisions(request, number),
+    )
+    return await _answer(request, access, live, 200)
+
+
+async def delete_conversation(request: web.Request) -> web.Response:
+    """DELETE …/conversations/:id: the conversation is completed, its history stays."""
+    access = await access_of(request)
+    learner = access.conversation_user_id
+    if learner is None or (learner != access.user_id and not access.manages):
+        raise NotFound
+    await request.app[TURN_CONTROL].complete(
+        DialogueKey(access.account_id, access.experience_id, learner),
+        conversation_id(request),
+        metadata_of(request, access),
+        of_people(guard_of(request, access)),
+    )
+    return raw_response(_COMPLETED)
+
+
+async def _answer(
+    request: web.Request, access: Access, live: LiveTurn, status: int
+) -> web.StreamResponse:
+    """The turn as it goes on, or the conversation after it, whichever the client asked for.
+
+    Either shows the whole conversation, also to who only acts as its learner.
+    """
+    note_recorded(request)
+    if access.real_user_id is not None:
+        number = live.conversation_id
+        await record_read_of_done(
+            request, access, access_of, "conversation", number, access.user_id
+        )
+    if wants_stream(request):
+        return await stream_turn(request, live, partial(stream_ending, request))
+    return conversation_answer(request, (await live.dialogue()).active, status)

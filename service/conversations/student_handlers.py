@@ -1,0 +1,91 @@
+"""The endpoints that show whole conversations: to a course's managers, and to their owners."""
+
+from typing import Any
+
+import asyncpg
+from aiohttp import web
+
+from service.conversations.shown import shown_conversation, shown_facts
+from service.errors import NotFound
+from service.http.etags import is_known
+from service.http.pagination import link_header, wanted_page
+from service.http.request import (
+    access_of,
+    base_url,
+    conversation_id,
+    manager_of,
+    record_read,
+)
+from service.http.request_keys import POOL
+from service.http.responses import entity_tag, json_response, wants_string_ids
+from service.identity.authorization import Access
+from sql.loader import query
+
+
+async def get_conversation(request: web.Request) -> web.Response:
+    """GET …/conversations/:id: for a manager of the course, and for the owner."""
+    access = await access_of(request)
+    owner = access.conversation_user_id
+    if owner is None or (owner != access.user_id and not access.manages):
+        raise NotFound
+    return await _show(request, access, conversation_id(request), with_student=False)
+
+
+async def get_student_conversation(request: web.Request) -> web.Response:
+    """GET …/ai_conversations/:conversation_id: for managers, with the student."""
+    access = await manager_of(request, "conversation_id")
+    if access.conversation_user_id is None:
+        raise NotFound
+    number = conversation_id(request, "conversation_id")
+    return await _show(request, access, number, with_student=True)
+
+
+async def list_student_conversations(request: web.Request) -> web.Response:
+    """GET …/ai_conversations: every student of the course with their latest conversation."""
+    access = await manager_of(request)
+    page = wanted_page(request)
+    rows = await request.app[POOL].fetch(
+        access.account_id,
+        query("list_student_conversations"),
+        *(access.account_id, access.course_id, access.experience_id),
+        *(page.after, page.size + 1, page.skip),
+    )
+    last = rows[page.size - 1]["user_id"] if len(rows) > page.size else None
+    shown = [_listed(request, row) for row in rows[: page.size]]
+    links = link_header(request, base_url(request), page, last)
+    return json_response({"conversations": shown}, headers={"Link": links})
+
+
+async def _show(
+    request: web.Request, access: Access, number: int, *, with_student: bool
+) -> web.Response:
+    row = await request.app[POOL].fetchrow(
+        access.account_id, query("get_conversation"), access.account_id, number, access.user_id
+    )
+    if row is None:
+        raise NotFound
+    tag = entity_tag(request, number, row["revision"])
+    if is_known(request, tag):
+        return web.Response(status=304, headers={"ETag": tag})
+    await record_read(request, access, "conversation", number, access.conversation_user_id)
+    answer = shown_conversation(row, access.user_id, string_ids=wants_string_ids(request))
+    if with_student:
+        answer["student"] = _student(request, row)
+    return json_response(answer, headers={"ETag": tag})
+
+
+def _listed(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
+    if row["conversation_id"] is None:
+        return {
+            "id": None,
+            "user_id": str(row["user_id"]),
+            "student": _student(request, row),
+            "has_conversation": False,
+        }
+    student = {"student": _student(request, row), "has_conversation": True}
+    return shown_facts(row, string_ids=wants_string_ids(request)) | student
+
+
+def _student(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
+    kind = str if wants_string_ids(request) else int
+    return {"id": kind(row["user_id"]), "name": row["user_name"]}

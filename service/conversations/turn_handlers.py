@@ -1,0 +1,84 @@
+"""The endpoints of a turn: reading along, and stopping it."""
+
+from functools import partial
+from uuid import UUID
+
+from aiohttp import web
+
+from eventstore.envelope import RecordedEvent
+from eventstore.events import MessagePosted, OpeningRequested
+from service.conversations.app_keys import DIALOGUES, TURN_CONTROL
+from service.conversations.turn_stream import last_event_id, stream_turn
+from service.errors import NotFound
+from service.http.bodies import NoBody, read_body
+from service.http.etags import NOTHING
+from service.http.request import (
+    access_of,
+    conversation_id,
+    guard_of,
+    metadata_of,
+    record_read,
+    record_read_of_done,
+)
+from service.http.responses import conversation_answer, raw_response, stream_ending
+from service.identity.authorization import Access, of_people
+from service.turns.live import Stop
+
+
+async def get_turn_stream(request: web.Request) -> web.StreamResponse:
+    """GET …/turns/:turn_id/stream: what is missing after `Last-Event-ID`, and what comes."""
+    access = await access_of(request)
+    asked = await _asked(request, access)
+    await _record(request, access, asked)
+    live = await request.app[TURN_CONTROL].follow(asked)
+    return await stream_turn(request, live, partial(stream_ending, request), last_event_id(request))
+
+
+async def cancel_turn(request: web.Request) -> web.Response:
+    """POST …/turns/:turn_id/cancel: the reply is stopped; the conversation as it is then."""
+    access = await access_of(request)
+    asked = await _asked(request, access)
+    await read_body(request, NoBody)
+    metadata = metadata_of(request, access, asked.metadata.correlation_id)
+    guard = of_people(guard_of(request, access))
+    stop = Stop(reason="requested", metadata=metadata, guard=guard)
+    dialogue = await request.app[TURN_CONTROL].cancel(asked, stop)
+    turn = _turn(asked)
+    number, learner = turn.conversation_id, turn.user_id
+    await record_read_of_done(request, access, access_of, "turn", number, learner)
+    if dialogue.active is None:
+        return raw_response(b"{}", headers={"ETag": NOTHING})
+    return conversation_answer(request, dialogue.active, 200)
+
+
+async def _asked(request: web.Request, access: Access) -> RecordedEvent:
+    """The event that began the path's turn, which must be the caller's or of their course."""
+    events = await request.app[DIALOGUES].read_turn(
+        access.account_id, conversation_id(request), _turn_id(request)
+    )
+    if not events or not isinstance(asked := events[0].event, OpeningRequested | MessagePosted):
+        raise NotFound
+    if asked.experience_id != access.experience_id:
+        raise NotFound
+    if asked.user_id != access.user_id and not access.manages:
+        raise NotFound
+    return events[0]
+
+
+async def _record(request: web.Request, access: Access, asked: RecordedEvent) -> None:
+    """Records that the caller is about to read of the learner whose turn it is."""
+    turn = _turn(asked)
+    await record_read(request, access, "turn", turn.conversation_id, turn.user_id)
+
+
+def _turn(asked: RecordedEvent) -> OpeningRequested | MessagePosted:
+    turn = asked.event
+    assert isinstance(turn, OpeningRequested | MessagePosted)
+    return turn
+
+
+def _turn_id(request: web.Request) -> str:
+    try:
+        return str(UUID(request.match_info["turn_id"]))
+    except ValueError:
+        raise NotFound from None

@@ -1,0 +1,164 @@
+"""A turn as server-sent events: `accepted`, `delta`…, then `done` or `error`.
+
+Ids rise within a turn: `accepted` is 1, the first piece of the reply 2, and the last event has
+`LAST_ID`, whichever process sends it. A reader that lost its connection names the last id that it
+got and goes on after it. The format is that of
+the HTML Living Standard, section "Server-sent events".
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from service.dialogue.state import Dialogue
+from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
+from service.http.content_negotiation import prefers
+from service.http.responses import wants_string_ids
+from service.turns.live import LiveTurn
+
+KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment shows that the connection lives."""
+
+PATIENCE = 30.0
+"""Seconds that a reader may take nothing before its connection is cut. The turn goes on."""
+
+MEDIA_TYPE = "text/event-stream"
+
+STREAM_HEADERS = {
+    "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+LAST_ID = 999_999_999
+"""Of the last event of every turn: any process knows by it that a reader has all of it.
+
+An error that ends a stream and not the turn, such as that of a process that stops, has no id: the
+reader goes on elsewhere after the id that it has.
+"""
+
+_ENDS = (Dialogue, TurnFailed, TurnCancelled, TurnIsOver, NotFound)
+"""Outcomes that are the turn's."""
+
+_ACCEPTED_ID = 1
+_WRITE_SIZE = 16 * 1024
+_WRITE_PIECES = 256
+_encoder = msgspec.json.Encoder()
+
+Ending = tuple[str, bytes]
+"""Name and JSON of a stream's last event."""
+
+
+def wants_stream(request: web.Request) -> bool:
+    """Whether the client asked for server-sent events."""
+    return prefers(request, MEDIA_TYPE)
+
+
+def last_event_id(request: web.Request) -> int:
+    """Id of the last event that the client got, 0 for none; what cannot be an id counts as none."""
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+async def stream_turn(
+    request: web.Request,
+    live: LiveTurn,
+    ending: Callable[[Dialogue | Exception], Ending],
+    after: int = 0,
+) -> web.StreamResponse:
+    """Sends a turn's events with ids above `after`, those to come included, up to its end.
+
+    A reader that is slow gets more pieces at a time; what waits for it is the turn's own list,
+    and the few that are on their way. One that goes away stops nothing.
+
+    Args:
+        ending: Gives the last event, as this client reads it.
+    """
+    if after >= LAST_ID:
+        return web.Response(status=204)  # by which event sources know not to come again
+    response = web.StreamResponse(headers=STREAM_HEADERS)
+    await response.prepare(request)
+    try:
+        await _send(response, live, _accepted(request, live), ending, after)
+    except (ConnectionError, TimeoutError):
+        if request.transport:
+            request.transport.abort()
+    return response
+
+
+async def _send(
+    response: web.StreamResponse,
+    live: LiveTurn,
+    accepted: bytes,
+    ending: Callable[[Dialogue | Exception], Ending],
+    after: int,
+) -> None:
+    if after < _ACCEPTED_ID:
+        await write_patiently(response, _frame(_ACCEPTED_ID, "accepted", accepted))
+        after = _ACCEPTED_ID
+    if live.own:
+        after = min(after, _ACCEPTED_ID + len(live.pieces))
+    while True:
+        seen = after - _ACCEPTED_ID
+        if not await live.news(seen if live.own else 0, KEEP_ALIVE):
+            await write_patiently(response, b": keep-alive\n\n")
+            continue
+        if pieces := _missing(live, seen):
+            frames, number = _together(after, pieces)
+            await write_patiently(response, frames)
+            after += number
+        elif live.outcome is not None:
+            last = LAST_ID if isinstance(live.outcome, _ENDS) else None
+            await write_patiently(response, _frame(last, *ending(live.outcome)))
+            await response.write_eof()
+            return
+
+
+def _missing(live: LiveTurn, seen: int) -> Sequence[str]:
+    # Only the owner knows where the pieces were cut; elsewhere the last event has the whole
+    # reply, so that who goes on at the owner's never gets a piece twice.
+    return live.pieces[seen : seen + _WRITE_PIECES]
+
+
+def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
+    """As many pieces as go into one write, and their number."""
+    frames: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        frames.append(_delta(after + len(frames) + 1, piece))
+        size += len(frames[-1])
+        if size >= _WRITE_SIZE:
+            break
+    return b"".join(frames), len(frames)
+
+
+def _accepted(request: web.Request, live: LiveTurn) -> bytes:
+    number = live.conversation_id
+    return _encoder.encode(
+        {
+            "turn_id": live.turn_id,
+            "message_id": live.message_id,
+            "conversation_id": str(number) if wants_string_ids(request) else number,
+        }
+    )
+
+
+def _delta(number: int, piece: str) -> bytes:
+    return _frame(number, "delta", _encoder.encode({"text": piece}))
+
+
+def _frame(number: int | None, name: str, data: bytes) -> bytes:
+    frame = b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+    return frame if number is None else b"id: %d\n%b" % (number, frame)
+
+
+async def write_patiently(response: web.StreamResponse, data: bytes) -> None:
+    """Writes as much at a time as a slow reader can take.
+
+    Raises:
+        TimeoutError: It takes nothing for as long as `PATIENCE`.
+    """
+    for start in range(0, len(data), _WRITE_SIZE):
+        async with asyncio.timeout(PATIENCE):
+            await response.write(data[start : start + _WRITE_SIZE])

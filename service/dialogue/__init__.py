@@ -1,0 +1,1 @@
+"""The rules of a dialogue, and its place in the log."""

@@ -1,0 +1,241 @@
+"""What commands on a dialogue lead to: `decide` turns one into facts, or refuses it.
+
+All of this is pure; clocks and ids are part of the commands. The state that it decides on, and
+how events change that, is in `service.dialogue.state`.
+"""
+
+from typing import TypeVar, assert_never
+
+import msgspec
+
+from eventstore.events import (
+    AnyDialogueEvent,
+    AssessmentFailed,
+    ConversationCompleted,
+    ConversationStarted,
+    MessagePosted,
+    ObjectivesAssessed,
+    OpeningFailed,
+    OpeningRequested,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+)
+from service.dialogue.commands import (
+    Assessed,
+    Assessment,
+    CancelTurn,
+    Command,
+    CompleteConversation,
+    FailTurn,
+    Failure,
+    OpenConversation,
+    PostMessage,
+    RecordAssessment,
+    RecordOpening,
+    RecordReply,
+)
+from service.dialogue.state import Conversation, Dialogue, Turn
+from service.errors import ConversationMoved, NotFound, TurnInProgress, TurnIsOver
+from service.model.errors import CANCELLED
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """An event to be recorded, with its content where it has any."""
+
+    event: AnyDialogueEvent
+    content: str | None = None
+
+
+def decide(state: Dialogue, command: Command) -> list[Fact]:  # noqa: C901 - a flat dispatch
+    """The facts that a command leads to.
+
+    Raises:
+        ConversationMoved: It is not at a revision that the command asks for.
+        TurnInProgress: Another turn of the dialogue is under way.
+        TurnIsOver: The turn that the command speaks of has ended already.
+        NotFound: The conversation is not the active one.
+    """
+    match command:
+        case OpenConversation():
+            _refuse_second_turn(state)
+            return [Fact(OpeningRequested(**msgspec.structs.asdict(command)))]
+        case PostMessage():
+            return _post(state, command)
+        case RecordOpening():
+            return _open(state, command)
+        case RecordReply():
+            return _reply(state, command)
+        case FailTurn():
+            return _fail(state, command)
+        case CancelTurn():
+            return _cancel(state, command)
+        case RecordAssessment():
+            return _assess_late(state, command)
+        case CompleteConversation():
+            return _complete(state, command.conversation_id)
+        case _:
+            assert_never(command)
+
+
+def _post(state: Dialogue, command: PostMessage) -> list[Fact]:
+    active = _active(state, command.conversation_id)
+    if command.if_revision is not None and active.revision not in command.if_revision:
+        raise ConversationMoved
+    _refuse_second_turn(state)
+    posted = MessagePosted(
+        conversation_id=active.id,
+        turn_id=command.turn_id,
+        message_id=command.message_id,
+        course_id=active.course_id,
+        experience_id=active.experience_id,
+        user_id=active.user_id,
+        model=command.model,
+        owner=command.owner,
+        deadline_at=command.deadline_at,
+    )
+    return [Fact(posted, command.text)]
+
+
+def _open(state: Dialogue, command: RecordOpening) -> list[Fact]:
+    asked = _turn(state, command.turn_id).request
+    if not isinstance(asked, OpeningRequested):
+        raise TurnIsOver
+    started = ConversationStarted(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        course_id=asked.course_id,
+        experience_id=asked.experience_id,
+        experience_version=asked.experience_version,
+        user_id=asked.user_id,
+        objectives=command.objectives,
+        starting_prompt=command.starting_prompt,
+        starting_message_id=command.starting_message_id,
+        message_id=command.message_id,
+        reply=command.reply,
+    )
+    return [*_superseded(state), Fact(started, command.text)]
+
+
+def _superseded(state: Dialogue) -> list[Fact]:
+    if state.active is None:
+        return []
+    return [Fact(ConversationCompleted(conversation_id=state.active.id, reason="superseded"))]
+
+
+def _reply(state: Dialogue, command: RecordReply) -> list[Fact]:
+    asked = _turn(state, command.turn_id).request
+    if not isinstance(asked, MessagePosted):
+        raise TurnIsOver
+    completed = ReplyCompleted(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        message_id=command.message_id,
+        reply=command.reply,
+    )
+    return [*_assessment(state, asked, command.assessment), Fact(completed, command.text)]
+
+
+def _fail(state: Dialogue, command: FailTurn) -> list[Fact]:
+    asked = _turn(state, command.turn_id).request
+    failed = (
+        _unanswered(OpeningFailed, asked, command.failure)
+        if isinstance(asked, OpeningRequested)
+        else _unanswered(ReplyFailed, asked, command.failure)
+    )
+    fact = Fact(failed, command.failure.partial_text or None)
+    return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
+
+
+def _cancel(state: Dialogue, command: CancelTurn) -> list[Fact]:
+    asked = _turn(state, command.turn_id).request
+    cancelled: OpeningFailed | ReplyCancelled
+    if isinstance(asked, OpeningRequested):
+        failure = Failure(code=CANCELLED, detail=command.reason, spent=command.spent)
+        cancelled = _unanswered(OpeningFailed, asked, failure)
+    else:
+        cancelled = ReplyCancelled(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            reason=command.reason,
+            **msgspec.structs.asdict(command.spent),
+        )
+    fact = Fact(cancelled, command.partial_text or None)
+    return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
+
+
+def _assess_late(state: Dialogue, command: RecordAssessment) -> list[Fact]:
+    active = _active(state, command.conversation_id)
+    if all(message.turn_id != command.turn_id for message in active.messages):
+        raise NotFound
+    return _assessment(state, command, command.assessment)
+
+
+def _assessment(
+    state: Dialogue,
+    asked: OpeningRequested | MessagePosted | RecordAssessment,
+    assessment: Assessment,
+) -> list[Fact]:
+    """What judging the objectives led to; an objective is covered once and for all."""
+    if assessment is None:
+        return []
+    if isinstance(assessment, Failure):
+        return [Fact(_unanswered(AssessmentFailed, asked, assessment))]
+    still_open = state.active.open_objectives if state.active else ()
+    assessed = ObjectivesAssessed(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        covered=tuple(c for c in assessment.covered if c.objective in still_open),
+        judgement=assessment.judgement,
+    )
+    return [Fact(assessed)]
+
+
+def _not_counting(assessment: Assessment) -> Assessment:
+    """A message that is taken back shows nothing; what judging it has cost stays on record."""
+    if isinstance(assessment, Assessed):
+        return msgspec.structs.replace(assessment, covered=())
+    return assessment
+
+
+Unanswered = TypeVar("Unanswered", OpeningFailed, ReplyFailed, AssessmentFailed)
+
+
+def _unanswered(
+    kind: type[Unanswered],
+    asked: OpeningRequested | MessagePosted | RecordAssessment,
+    failure: Failure,
+) -> Unanswered:
+    return kind(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        code=failure.code,
+        detail=failure.detail,
+        retryable=failure.retryable,
+        retry_after=failure.retry_after,
+        **msgspec.structs.asdict(failure.spent),
+    )
+
+
+def _complete(state: Dialogue, conversation_id: int) -> list[Fact]:
+    active = _active(state, conversation_id)
+    if state.turn and isinstance(state.turn.request, MessagePosted):
+        raise TurnInProgress(state.turn.id)
+    return [Fact(ConversationCompleted(conversation_id=active.id, reason="deleted"))]
+
+
+def _active(state: Dialogue, conversation_id: int) -> Conversation:
+    if state.active is None or state.active.id != conversation_id:
+        raise NotFound
+    return state.active
+
+
+def _turn(state: Dialogue, turn_id: str) -> Turn:
+    if state.turn is None or state.turn.id != turn_id:
+        raise TurnIsOver
+    return state.turn
+
+
+def _refuse_second_turn(state: Dialogue) -> None:
+    if state.turn:
+        raise TurnInProgress(state.turn.id)

@@ -1,0 +1,231 @@
+"""Carries out commands on dialogues: read the stream, fold it, decide, append."""
+
+from contextlib import suppress
+
+import msgspec
+
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
+from eventstore.errors import AppendRefused, LimitReached, WrongExpectedRevision
+from eventstore.events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
+from eventstore.guards import Guard
+from eventstore.log import EventLog
+from service.dialogue.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
+from service.dialogue.decide import Fact, decide
+from service.dialogue.ownership import Owners
+from service.dialogue.state import Dialogue, fold
+from service.errors import AlreadyAsked, Busy, ServiceError, TurnIsOver
+from service.model.errors import ABANDONED
+
+_TRIES = 20
+_REMEMBERED = 500
+JUDGED = (ObjectivesAssessed, AssessmentFailed)
+_STARTED = str(ConversationStarted.__struct_config__.tag)
+
+
+class DialogueKey(msgspec.Struct, frozen=True):
+    """Names one learner's dialogue with one experience."""
+
+    account_id: int
+    experience_id: int
+    user_id: int
+
+    @property
+    def stream(self) -> str:
+        """The stream that holds the dialogue."""
+        return f"dialogue-{self.experience_id}-{self.user_id}"
+
+    @classmethod
+    def of_stream(cls, account_id: int, stream: str) -> "DialogueKey":
+        """The key of a dialogue's stream."""
+        _, experience_id, user_id = stream.split("-")
+        return cls(account_id, int(experience_id), int(user_id))
+
+
+class Executed(msgspec.Struct, frozen=True):
+    """What a command led to: the dialogue as it is now, and the last event recorded."""
+
+    dialogue: Dialogue
+    event: RecordedEvent
+
+
+class Dialogues:
+    """All dialogues.
+
+    Args:
+        log: Where they are recorded.
+        owners: Tells whether anybody is left to end a turn; `running` is kept by who owns turns.
+    """
+
+    def __init__(self, log: EventLog, owners: Owners) -> None:
+        self._log = log
+        self._owners = owners
+        self._recent: dict[DialogueKey, Dialogue] = {}
+
+    async def execute(
+        self,
+        key: DialogueKey,
+        command: Command,
+        metadata: Metadata,
+        known: Dialogue | None = None,
+        guard: Guard | None = None,
+    ) -> Executed:
+        """Carries out a command, again whenever somebody else was faster.
+
+        Args:
+            known: The dialogue as the caller last saw it, which saves reading it where nothing
+                has happened since.
+            guard: What must still be so when it is recorded.
+
+        Raises:
+            AlreadyAsked: An earlier request with the same idempotency key is in the log.
+            ServiceError: As `decide` has it, or Busy.
+            EventStoreError: The facts could not be recorded.
+        """
+        if isinstance(command, OpenConversation | PostMessage):
+            self._owners.running.add(command.turn_id)
+        if state := known or self._remembered(key):
+            await self.refuse_repeat(key.account_id, metadata)
+            # What we remember may be out of date. An append would say so; a refusal is not
+            # to be trusted.
+            with suppress(ServiceError, WrongExpectedRevision):
+                return await self._record(key, state, decide(state, command), metadata, guard)
+        for _ in range(_TRIES):
+            state = await self._read_live(key)
+            await self.refuse_repeat(key.account_id, metadata)
+            facts = decide(state, command)
+            with suppress(WrongExpectedRevision):
+                return await self._record(key, state, facts, metadata, guard)
+        raise Busy
+
+    async def refuse_repeat(self, account_id: int, metadata: Metadata) -> None:
+        """Looks whether the request was recorded before.
+
+        Whoever has read the stream *before* looking can rely on it: a first request that is
+        recorded in between has moved the stream on, and the append will be refused.
+
+        Raises:
+            AlreadyAsked: It was.
+        """
+        if asked := await self._log.find_request(account_id, metadata):
+            raise AlreadyAsked(asked)
+
+    async def note(
+        self, key: DialogueKey, event: NewEvent, metadata: Metadata, guard: Guard
+    ) -> RecordedEvent:
+        """Records an event that is lawful wherever the dialogue stands.
+
+        Raises:
+            AlreadyAsked: An earlier request with the same idempotency key is in the log.
+            EventStoreError: It could not be recorded.
+        """
+        await self.refuse_repeat(key.account_id, metadata)
+        try:
+            recorded = await self._log.append(
+                key.account_id, key.stream, [event], expected=None, metadata=metadata, guard=guard
+            )
+        except (AppendRefused, LimitReached):  # the database lets one request with a key in
+            await self.refuse_repeat(key.account_id, metadata)
+            raise
+        return recorded[0]
+
+    async def read_turn(
+        self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0
+    ) -> list[RecordedEvent]:
+        """The events of a turn, that which asked for it first; none if there is no such turn.
+
+        Args:
+            since: The position of the first, where it is known.
+        """
+        return await self._log.read_turn(account_id, conversation_id, turn_id, since=since)
+
+    async def at(self, key: DialogueKey, revision: int) -> Dialogue:
+        """The dialogue as it was right after that revision."""
+        events = await self._log.read_stream(
+            key.account_id, key.stream, upto=revision, since_last=_STARTED
+        )
+        return fold(events)
+
+    async def asked(self, key: DialogueKey) -> RecordedEvent | None:
+        """The event that began the dialogue's turn under way, if there is one."""
+        turn = (await self._read(key)).turn
+        if turn is None:
+            return None
+        events = await self.read_turn(key.account_id, turn.request.conversation_id, turn.id)
+        return events[0]
+
+    def forget(self, account_id: int, user_id: int) -> None:
+        """Remembers nothing any more of a learner's dialogues."""
+        for key in [k for k in self._recent if (k.account_id, k.user_id) == (account_id, user_id)]:
+            del self._recent[key]
+
+    async def close_abandoned(self, key: DialogueKey) -> bool:
+        """Ends the dialogue's turn if nobody is left to end it; whether that was so."""
+        return await self._close_abandoned(key, await self._read(key))
+
+    async def _read(self, key: DialogueKey) -> Dialogue:
+        events = await self._log.read_stream(key.account_id, key.stream, since_last=_STARTED)
+        return fold(events)
+
+    async def _read_live(self, key: DialogueKey) -> Dialogue:
+        """The dialogue as the log has it, its turn closed if nobody is left to end it."""
+        while True:
+            state = await self._read(key)
+            if not await self._close_abandoned(key, state):
+                return state
+
+    def _remembered(self, key: DialogueKey) -> Dialogue | None:
+        """The dialogue as this process last saw it, if no turn was under way then."""
+        state = self._recent.get(key)
+        return state if state and state.turn is None else None
+
+    def _remember(self, key: DialogueKey, state: Dialogue) -> None:
+        before = self._recent.pop(key, state)
+        self._recent[key] = max(before, state, key=lambda dialogue: dialogue.revision)
+        if len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+
+    async def _record(
+        self,
+        key: DialogueKey,
+        state: Dialogue,
+        facts: list[Fact],
+        metadata: Metadata,
+        guard: Guard | None = None,
+    ) -> Executed:
+        recorded = await self._log.append(
+            key.account_id,
+            key.stream,
+            [
+                NewEvent(
+                    event=fact.event,
+                    content=fact.content,
+                    subject_id=key.user_id,
+                    metadata=_of_model(metadata) if isinstance(fact.event, JUDGED) else None,
+                )
+                for fact in facts
+            ],
+            expected=state.revision,
+            metadata=metadata,
+            guard=guard,
+        )
+        state = fold(recorded, state)
+        self._remember(key, state)
+        return Executed(state, recorded[-1])
+
+    async def _close_abandoned(self, key: DialogueKey, state: Dialogue) -> bool:
+        """Whether the turn was nobody's; then it is closed now, by us or by somebody else."""
+        turn = state.turn
+        if turn is None or not await self._owners.is_abandoned(turn.request):
+            return False
+        command = FailTurn(turn_id=turn.id, failure=Failure(code=ABANDONED))
+        system = Metadata(actor=Actor(None, "system"), correlation_id=turn.id)
+        with suppress(WrongExpectedRevision, TurnIsOver):
+            await self._record(key, state, decide(state, command), system)
+        return True
+
+
+def _of_model(metadata: Metadata) -> Metadata:
+    """A model judges, whoever ended the turn beside it; and the request's key stands once."""
+    return msgspec.structs.replace(
+        metadata, actor=Actor(None, "model"), token_id=None, idempotency_key=None
+    )

@@ -1,0 +1,290 @@
+"""A learner's dialogue with an experience: its state, and how events change it.
+
+A dialogue is one stream that holds all the conversations that a learner had with an
+experience, one after another, at most the last of them active. `evolve` is pure and total.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, assert_never
+
+import msgspec
+
+from eventstore.envelope import RecordedEvent
+from eventstore.event import Unreadable
+from eventstore.events import (
+    AnyEvent,
+    AssessmentFailed,
+    ConversationCompleted,
+    ConversationStarted,
+    CoveredObjective,
+    EvaluationFailed,
+    EvaluationRecorded,
+    EvaluationRequested,
+    ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    FeedbackGiven,
+    FeedbackWithdrawn,
+    MessagePosted,
+    ObjectivesAssessed,
+    OpeningFailed,
+    OpeningRequested,
+    ReplyCancelled,
+    ReplyCompleted,
+    ReplyFailed,
+)
+from eventstore.privacy_events import (
+    HistoryRead,
+    HoldPlaced,
+    HoldReleased,
+    LearnerErased,
+    RetentionRuleSet,
+    TextExpired,
+)
+
+ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
+_ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
+
+
+def ends_turn(event: AnyEvent | Unreadable) -> bool:
+    """Whether a turn is over with this event: one that cannot be read tells so by its type."""
+    return event.type in _ENDS if isinstance(event, Unreadable) else isinstance(event, ENDS)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Something said, as the learner sees it. `text` is None where it was erased."""
+
+    id: str
+    turn_id: str
+    role: Literal["User", "Assistant"]
+    text: str | None
+    created_at: datetime
+    revision: int
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody's vote on a message. `text` is None where there was none or it was erased."""
+
+    id: str
+    message_id: str
+    user_id: int
+    vote: Literal["liked", "disliked"]
+    text: str | None
+    created_at: datetime
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """An active conversation. `messages[0]` is the starting prompt, `messages[1]` the opening.
+
+    `covered` grows only. `shown_revision` is that of the last event, other than a message, that
+    changed what clients see.
+    """
+
+    id: int
+    course_id: int
+    experience_id: int
+    experience_version: int
+    user_id: int
+    objectives: tuple[str, ...]
+    messages: tuple[Message, ...]
+    covered: tuple[CoveredObjective, ...] = ()
+    feedback: tuple[Feedback, ...] = ()
+    shown_revision: int
+
+    @property
+    def revision(self) -> int:
+        """Of the last event that changed what clients see; the same as before a failed turn."""
+        return max(self.shown_revision, max(message.revision for message in self.messages))
+
+    @property
+    def open_objectives(self) -> tuple[int, ...]:
+        """Places, from 1, of the objectives that are not covered yet."""
+        done = {covered.objective for covered in self.covered}
+        return tuple(n for n in range(1, len(self.objectives) + 1) if n not in done)
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn under way, and the event that asked for it."""
+
+    request: OpeningRequested | MessagePosted
+
+    @property
+    def id(self) -> str:
+        """The turn's id, a UUID."""
+        return self.request.turn_id
+
+
+class Dialogue(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a dialogue stands. `revision` is that of the last event folded in."""
+
+    revision: int = 0
+    active: Conversation | None = None
+    turn: Turn | None = None
+
+
+def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 - a flat dispatch
+    """The state after one more event."""
+    event = recorded.event
+    moved = msgspec.structs.replace(state, revision=recorded.revision)
+    match event:
+        case OpeningRequested() | MessagePosted():
+            return _asked(moved, event, recorded)
+        case ConversationStarted():
+            return msgspec.structs.replace(moved, active=_started(event, recorded), turn=None)
+        case ReplyCompleted():
+            reply = _message(event.message_id, event.turn_id, "Assistant", recorded)
+            return msgspec.structs.replace(_with_message(moved, reply), turn=None)
+        case OpeningFailed():
+            return msgspec.structs.replace(moved, turn=None)
+        case ObjectivesAssessed():
+            return _with_covered(moved, event)
+        case ReplyFailed() | ReplyCancelled():
+            return msgspec.structs.replace(_without_turn(moved, event.turn_id), turn=None)
+        case ConversationCompleted():
+            return msgspec.structs.replace(moved, active=None)
+        case FeedbackGiven():
+            return _with_feedback(moved, event, recorded)
+        case FeedbackWithdrawn():
+            return _without_feedback(moved, event)
+        case AssessmentFailed():
+            return moved
+        case Unreadable():
+            over = state.turn is not None and ends_turn(event) and event.turn == state.turn.id
+            return msgspec.structs.replace(moved, turn=None) if over else moved
+        case EvaluationRequested() | EvaluationRecorded() | EvaluationFailed():
+            return moved
+        case ExperienceCreated() | ExperienceEdited() | ExperienceDeleted():
+            return moved
+        case TextExpired():
+            return _without_texts(moved, event)
+        case LearnerErased() | HoldPlaced() | HoldReleased() | RetentionRuleSet() | HistoryRead():
+            return moved
+        case _:
+            assert_never(event)
+
+
+def fold(events: Iterable[RecordedEvent], state: Dialogue | None = None) -> Dialogue:
+    """The dialogue after these events, from the given state or from the beginning."""
+    state = state or Dialogue()
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+def _asked(
+    state: Dialogue, event: OpeningRequested | MessagePosted, recorded: RecordedEvent
+) -> Dialogue:
+    asked = msgspec.structs.replace(state, turn=Turn(request=event))
+    if isinstance(event, OpeningRequested):
+        return asked
+    return _with_message(asked, _message(event.message_id, event.turn_id, "User", recorded))
+
+
+def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversation:
+    prompt = Message(
+        id=event.starting_message_id,
+        turn_id=event.turn_id,
+        role="User",
+        text=event.starting_prompt,
+        created_at=recorded.recorded_at,
+        revision=recorded.revision,
+    )
+    opening = _message(event.message_id, event.turn_id, "Assistant", recorded)
+    return Conversation(
+        id=event.conversation_id,
+        course_id=event.course_id,
+        experience_id=event.experience_id,
+        experience_version=event.experience_version,
+        user_id=event.user_id,
+        objectives=event.objectives,
+        messages=(prompt, opening),
+        shown_revision=recorded.revision,
+    )
+
+
+def _message(
+    message_id: str, turn_id: str, role: Literal["User", "Assistant"], recorded: RecordedEvent
+) -> Message:
+    return Message(
+        id=message_id,
+        turn_id=turn_id,
+        role=role,
+        text=recorded.content,
+        created_at=recorded.recorded_at,
+        revision=recorded.revision,
+    )
+
+
+def _with_message(state: Dialogue, message: Message) -> Dialogue:
+    if state.active is None:
+        return state
+    messages = (*state.active.messages, message)
+    return msgspec.structs.replace(
+        state, active=msgspec.structs.replace(state.active, messages=messages)
+    )
+
+
+def _with_covered(state: Dialogue, event: ObjectivesAssessed) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id or not event.covered:
+        return state
+    grown = msgspec.structs.replace(
+        active, covered=(*active.covered, *event.covered), shown_revision=state.revision
+    )
+    return msgspec.structs.replace(state, active=grown)
+
+
+def _with_feedback(state: Dialogue, event: FeedbackGiven, recorded: RecordedEvent) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id:
+        return state
+    vote = Feedback(
+        id=event.feedback_id,
+        message_id=event.message_id,
+        user_id=event.user_id,
+        vote=event.vote,
+        text=recorded.content,
+        created_at=recorded.recorded_at,
+    )
+    return _showing(state, active, (*_others(active, event), vote))
+
+
+def _without_feedback(state: Dialogue, event: FeedbackWithdrawn) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id:
+        return state
+    return _showing(state, active, _others(active, event))
+
+
+def _others(active: Conversation, event: FeedbackGiven | FeedbackWithdrawn) -> tuple[Feedback, ...]:
+    mine = (event.message_id, event.user_id)
+    return tuple(vote for vote in active.feedback if (vote.message_id, vote.user_id) != mine)
+
+
+def _showing(state: Dialogue, active: Conversation, feedback: tuple[Feedback, ...]) -> Dialogue:
+    shown = msgspec.structs.replace(active, feedback=feedback, shown_revision=state.revision)
+    return msgspec.structs.replace(state, active=shown)
+
+
+def _without_turn(state: Dialogue, turn_id: str) -> Dialogue:
+    if state.active is None:
+        return state
+    messages = tuple(m for m in state.active.messages if m.turn_id != turn_id)
+    return msgspec.structs.replace(
+        state, active=msgspec.structs.replace(state.active, messages=messages)
+    )
+
+
+def _without_texts(state: Dialogue, event: TextExpired) -> Dialogue:
+    active = state.active
+    if active is None or active.id != event.conversation_id:
+        return state
+    prompt, *said = active.messages
+    silent = msgspec.structs.replace(
+        active,
+        messages=(prompt, *(msgspec.structs.replace(m, text=None) for m in said)),
+        feedback=tuple(msgspec.structs.replace(vote, text=None) for vote in active.feedback),
+        shown_revision=state.revision,
+    )
+    return msgspec.structs.replace(state, active=silent)

@@ -1,0 +1,205 @@
+"""A PostgreSQL of our own, shared by all processes with the same home.
+
+Two lock files say who may do what. `postgres.lock` is held for as long as a start or a stop takes,
+so that neither races the other. `postgres.users` is held in common by all users of the server, so
+that whoever leaves last knows it and stops the server. The kernel frees both, however a process
+ends; a server that is left without users by a `kill -9` is adopted by the next one.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+
+import structlog
+
+from eventstore.trusted_paths import make_trusted_folder
+from service.embedded_postgres.binaries import usable_binaries
+from service.embedded_postgres.data_files import made_by
+from service.embedded_postgres.data_location import data_folder, prepare_folders, server_account
+from service.embedded_postgres.errors import NotAcquired, PasswordMissing, PortMoved
+from service.embedded_postgres.file_locks import exclusive, is_last_holder, share
+from service.embedded_postgres.initdb import DATABASE, OWNER, create_data
+from service.embedded_postgres.password import kept_password
+from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.server import ADDRESS, Server
+
+LOG_BYTES = 10_000_000
+
+logger = structlog.get_logger(__name__)
+
+
+class EmbeddedPostgres:
+    """The server of a home: `acquire`, use, `release`. Blocking; call it in a thread.
+
+    Args:
+        home: the folder of the service, made when absent. The data lives in `home/postgres`; see
+            `service.embedded_postgres.data_location.data_folder` for when that is a symbolic link.
+            Beside it: the password (`postgres.password`), the log (`postgres.log`), the lock files.
+        keep: leave the server running at the end.
+        binaries: the bin folder of the PostgreSQL to use; without it, one is looked for.
+        options: server settings beside and above our own, such as `{"fsync": "off"}` in tests.
+            They count when this call starts the server, not when it finds it running.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        keep: bool = False,
+        binaries: Path | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._given_home = home.absolute()
+        self._home = home.resolve()
+        self._keep = keep
+        self._given_binaries = binaries
+        self._options = dict(options)
+        self._users: int | None = None
+        self._port = 0
+
+    @property
+    def data(self) -> Path:
+        """The real path of the data folder."""
+        return data_folder(self._home)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether this home has data; `acquire` makes some where there is none."""
+        return made_by(self.data) is not None and not self._is_of_a_former_home()
+
+    @cached_property
+    def binaries(self) -> Path:
+        """The folder of the programs in use, `psql` among them."""
+        return usable_binaries(self._given_binaries, self.data)
+
+    def acquire(self) -> str:
+        """Start the server, or find it running, and hold it until `release`.
+
+        Returns:
+            the URL of the database `colloquy` for its owner, who is a superuser.
+
+        Raises:
+            EmbeddedPostgresError: in one line why there is no server.
+            PathUntrusted: another user could have prepared the home, or could change it.
+        """
+        make_trusted_folder(self._given_home, 0o700)
+        prepare_folders(self._home, self.data)
+        with exclusive(self._lock):
+            if self._users is None:
+                users = share(self._home / "postgres.users")
+                try:
+                    self._port = self._initialised_server().adopt_or_start()
+                except BaseException:
+                    os.close(users)
+                    raise
+                self._users = users
+        return self._url()
+
+    def ensure_running(self) -> bool:
+        """Start the server again if it is down; cheap when it is up. True when it was down.
+
+        Raises:
+            PortTaken, PortMoved: it cannot be had on the port in the URL of `acquire`.
+            EmbeddedPostgresError: another reason why there is no server.
+        """
+        if self._users is None:
+            raise NotAcquired
+        self._curb_log()
+        if self._is_up():
+            return False
+        with exclusive(self._lock):
+            if self._is_up():
+                return False
+            self._server().adopt_or_start(self._port)
+        return True
+
+    def release(self) -> None:
+        """Stop using the server; the last user stops it, unless told to keep it."""
+        if self._users is None:
+            return
+        with exclusive(self._lock):
+            users, self._users = self._users, None
+            if users is None:
+                return
+            try:
+                if is_last_holder(users) and not self._keep:
+                    self._server().stop()
+            finally:
+                os.close(users)
+
+    def __enter__(self) -> str:
+        return self.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    @property
+    def _lock(self) -> Path:
+        return self._home / "postgres.lock"
+
+    @property
+    def _password(self) -> Path:
+        return self._home / "postgres.password"
+
+    def _server(self) -> Server:
+        return Server(self.data, self._programs(), self._options)
+
+    def _programs(self) -> Programs:
+        account = server_account(self.data)
+        return Programs(self.binaries, account, self._home / "postgres.log")
+
+    def _initialised_server(self) -> Server:
+        data = self.data
+        if self._is_of_a_former_home():
+            self._set_aside(data)
+        programs = self._programs()
+        if made_by(data) is None:
+            create_data(data, programs, kept_password(self._password), self._options)
+        elif not self._password.exists():
+            raise PasswordMissing(f"({self._password})")
+        if self._is_elsewhere():
+            self._link.symlink_to(data)
+        return self._server()
+
+    @property
+    def _link(self) -> Path:
+        return self._home / "postgres"
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the data is not in the home, and nothing there leads to it yet."""
+        return self.data.parent != self._home and not self._link.is_symlink()
+
+    def _is_of_a_former_home(self) -> bool:
+        return self._is_elsewhere() and not self._password.exists()
+
+    def _set_aside(self, data: Path) -> None:
+        """Make room for a home that was deleted and made anew while its data was elsewhere."""
+        if not data.exists():
+            return
+        self._server().stop()
+        aside = data.with_name(f"{data.name}.{time.time_ns()}")
+        data.rename(aside)
+        logger.warning("embedded_postgres.old_data_set_aside", home=self._home, data=aside)
+
+    def _is_up(self) -> bool:
+        found = self._server().running()
+        if found and found.port != self._port:
+            raise PortMoved(f"({self._port}, now {found.port})")
+        return found is not None
+
+    def _curb_log(self) -> None:
+        programs = self._programs()
+        if programs.log.exists() and programs.log.stat().st_size > LOG_BYTES:
+            programs.clear_log()
+
+    def _url(self) -> str:
+        password = kept_password(self._password)
+        return f"postgresql://{OWNER}:{password}@{ADDRESS}:{self._port}/{DATABASE}"

@@ -1,0 +1,97 @@
+"""Where the server's files live, and as whom it runs: PostgreSQL refuses to run as root."""
+
+import hashlib
+import os
+import pwd
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from eventstore.trusted_paths import check_trusted, check_way, make_trusted_folder
+from service.embedded_postgres.errors import DataOfAnotherUser
+
+SHARED = Path("/var/lib/colloquy")
+OURS = ("postgres.lock", "postgres.users", "postgres.log", "postgres.password")
+"""What is in a home beside the data."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The system user that owns the data and runs the server."""
+
+    uid: int
+    gid: int
+
+
+def is_root() -> bool:
+    """Whether this process is root."""
+    return os.geteuid() == 0
+
+
+def server_account(data: Path) -> Account:
+    """As whom to run: ourselves; as root, the owner of the data, and `nobody` to begin with.
+
+    Raises:
+        DataOfAnotherUser: the data is neither ours nor are we root.
+    """
+    owner = data.stat() if data.exists() else None
+    if not is_root():
+        if owner and owner.st_uid != os.geteuid():
+            raise DataOfAnotherUser(f"({data}, user id {owner.st_uid})")
+        return Account(os.geteuid(), os.getegid())
+    if owner and owner.st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
+    nobody = pwd.getpwnam("nobody")
+    return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+def data_folder(home: Path) -> Path:
+    """The real folder of the data of this home, there or to be made.
+
+    It is `home/postgres`, except for root with a home below a folder that other users cannot
+    enter, such as /root: then it is /var/lib/colloquy/<16 hex of SHA-256 of home>/postgres,
+    and `home/postgres` is a symbolic link to it.
+    """
+    inside = home / "postgres"
+    if inside.is_symlink() or inside.exists() or not is_root() or _enterable(home):
+        return inside.resolve()
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()
+    return SHARED / digest[:16] / "postgres"
+
+
+def prepare_folders(home: Path, data: Path) -> None:
+    """Make the folders around the data; no folder above `home` is changed.
+
+    Raises:
+        PathUntrusted: another user could have prepared the home or what is in it, or could put
+            something else in its place. The data itself may be another user's.
+    """
+    make_trusted_folder(home, 0o700)
+    for path in (home / name for name in OURS):
+        with suppress(FileNotFoundError):
+            check_trusted(path)
+    with suppress(FileNotFoundError):
+        check_way(home / "postgres")
+    if not is_root():
+        return
+    if data.parent == home:
+        home.chmod(stat.S_IMODE(home.stat().st_mode) | 0o001)
+    elif data.is_relative_to(SHARED):
+        make_shared(SHARED, 0o755)
+        make_shared(data.parent, 0o711)
+
+
+def make_shared(folder: Path, mode: int) -> None:
+    """Make one of our folders below /var/lib, with this mode whatever the umask is."""
+    make_trusted_folder(folder, mode)
+    folder.chmod(mode)
+
+
+def open_to_all(program: Path) -> bool:
+    """Whether every user can read and run this file."""
+    return program.stat().st_mode & 0o005 == 0o005 and _enterable(program)
+
+
+def _enterable(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in path.parents if folder.exists())

@@ -1,0 +1,96 @@
+"""Whether the server of a data folder runs: `postmaster.pid`, read with distrust.
+
+The lines of the file are in src/include/utils/pidfile.h of PostgreSQL: process id, data folder,
+start time, port, socket folder, address, shared memory, status.
+"""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from service.embedded_postgres.data_files import read_data_file, replace_data_file
+
+PID_FILE = "postmaster.pid"
+STATUSES_OF_USE = ("ready", "standby")
+
+
+class Postmaster(msgspec.Struct, frozen=True):
+    """What a `postmaster.pid` says."""
+
+    pid: int
+    port: int
+    ready: bool
+
+
+def read_postmaster(data: Path) -> Postmaster | None:
+    """What the file says, of a living server or a dead one; None when there is no (whole) file."""
+    lines = (read_data_file(data, PID_FILE) or "").splitlines()
+    try:
+        status = lines[7].strip() if len(lines) > 7 else ""
+        return Postmaster(int(lines[0]), int(lines[3]), status in STATUSES_OF_USE)
+    except (IndexError, ValueError):
+        return None
+
+
+def last_port(data: Path) -> int | None:
+    """The port of the last start; None before the first.
+
+    PostgreSQL leaves the words of that start in `postmaster.opts` (CreateOptsFile in postmaster.c).
+    """
+    opts = read_data_file(data, "postmaster.opts") or ""
+    try:
+        words = shlex.split(opts)
+        return int(next(word for word in words if word.startswith("port=")).removeprefix("port="))
+    except (StopIteration, ValueError):
+        return None
+
+
+def live_postmaster(data: Path) -> Postmaster | None:
+    """The same, only when its process is really a PostgreSQL at work in this folder."""
+    postmaster = read_postmaster(data)
+    if postmaster and _is_postgres_in(data, postmaster.pid):
+        return postmaster
+    return None
+
+
+def disown_other_program(data: Path) -> None:
+    """Let a start pass when the file names a process that is alive and no server of this data.
+
+    A number may be another program's by now (always so in containers), or that of a dead server
+    which nobody waited for; PostgreSQL would refuse to start. The number becomes that of this
+    process, which it takes for its starter's and ignores (CreateLockFile in miscinit.c). Without
+    the file it could not see processes that a killed server left at work on the data.
+    """
+    postmaster = read_postmaster(data)
+    if postmaster is None or not _alive(postmaster.pid) or _is_postgres_in(data, postmaster.pid):
+        return
+    _, _, rest = (read_data_file(data, PID_FILE) or "").partition("\n")
+    replace_data_file(data, PID_FILE, f"{os.getpid()}\n{rest}")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _is_postgres_in(data: Path, pid: int) -> bool:
+    process = Path(f"/proc/{pid}")
+    if not Path("/proc/self").exists():
+        return _ps_shows_postgres_in(data, pid)
+    try:
+        at_work = (process / "cwd").samefile(data)
+        return at_work and (process / "comm").read_text().strip() == "postgres"
+    except OSError:
+        return False
+
+
+def _ps_shows_postgres_in(data: Path, pid: int) -> bool:
+    command = ["/bin/ps", "-p", str(pid), "-o", "args="]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
+    return "postgres" in shown and f"-D {data}" in shown

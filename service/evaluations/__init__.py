@@ -1,0 +1,1 @@
+"""A model judges a whole conversation."""

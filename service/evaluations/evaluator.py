@@ -1,0 +1,163 @@
+"""Asks a model for the evaluation of a whole conversation."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from eventstore.connections import AccountPool, outlast
+from eventstore.events import (
+    EvaluationFailed,
+    EvaluationRecorded,
+    EvaluationRequested,
+    ReplyRecord,
+)
+from service.dialogue.commands import Failure, Spent
+from service.errors import NotFound, TextRemoved
+from service.experiences.experiences import Experiences
+from service.model.client import Asker
+from service.model.errors import CANCELLED, SERVICE_STOPPING, ModelFailure
+from service.model.interface import ChatMessage, EvaluationRequest
+from service.model.judgements import read_evaluation
+from service.turns.tutor import ModelChoice, broken, failed
+from sql.loader import query
+
+EVALUATION_TOKENS = 8_192
+
+Judged = tuple[EvaluationRecorded | EvaluationFailed, str | None]
+"""How an evaluation ends, with its text."""
+
+_encoder = msgspec.json.Encoder()
+
+log = structlog.get_logger("colloquy.evaluations")
+
+
+class Evaluator:
+    """Gives a conversation to a model to judge.
+
+    Args:
+        pool: For reading the conversation.
+        experiences: Gives the scenario.
+        asker: Puts the question to the model.
+        models: Whom to ask.
+        budget: Seconds that it may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: AccountPool,
+        experiences: Experiences,
+        asker: Asker,
+        models: ModelChoice,
+        budget: float,
+    ) -> None:
+        self._pool = pool
+        self._experiences = experiences
+        self._asker = asker
+        self._models = models
+        self._budget = budget
+
+    async def refuse_removed(self, account_id: int, conversation_id: int) -> None:
+        """Raises TextRemoved where words were deleted: nobody could judge the rest fairly."""
+        if await self._is_removed(account_id, conversation_id):
+            raise TextRemoved
+
+    async def judge(self, account_id: int, asked: EvaluationRequested) -> Judged:
+        """The evaluation that was asked for, or why there is none, with its text.
+
+        Words may have been deleted meanwhile: see `unless_removed`. Cancelled, it says so in the
+        event: whoever cancels waits for that to be recorded.
+        """
+        effort = self._asker.effort()
+        try:
+            request = await outlast(lambda: self._request(account_id, asked))
+            evaluation, record = await self._asker.ask(
+                request,
+                self._models.first_and_fallback(self._models.evaluation),
+                self._budget,
+                effort,
+                lambda text: read_evaluation(text, request),
+            )
+        except asyncio.CancelledError:
+            failure = ModelFailure(SERVICE_STOPPING, retryable=True, detail="")
+        except ModelFailure as error:
+            failure = error
+        except Exception as error:
+            log.exception("evaluation_broke")
+            failure = broken(error)
+        else:
+            judged = EvaluationRecorded(
+                conversation_id=asked.conversation_id,
+                turn_id=asked.turn_id,
+                experience_version=asked.experience_version,
+                judgement=record,
+            )
+            return judged, _encoder.encode(evaluation).decode()
+        log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
+        return unanswered(asked, failed(failure, effort, "")), None
+
+    async def unless_removed(
+        self, account_id: int, asked: EvaluationRequested, judged: Judged
+    ) -> Judged:
+        """What was judged, unless the words were deleted meanwhile: then its own are, too."""
+        event = judged[0]
+        if not isinstance(event, EvaluationRecorded):
+            return judged
+        if not await self._is_removed(account_id, asked.conversation_id):
+            return judged
+        failure = Failure(
+            code=CANCELLED,
+            detail="the words were deleted",
+            retryable=False,
+            spent=_spent(event.judgement),
+        )
+        log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
+        return unanswered(asked, failure), None
+
+    async def _is_removed(self, account_id: int, conversation_id: int) -> bool:
+        conversation = (account_id, conversation_id)
+        return bool(await self._pool.fetchval(account_id, query("has_removed_text"), *conversation))
+
+    async def _request(self, account_id: int, asked: EvaluationRequested) -> EvaluationRequest:
+        conversation = (account_id, asked.conversation_id)
+        rows = await self._pool.fetch(account_id, query("list_messages"), *conversation)
+        version = await self._pool.fetchval(
+            account_id, query("get_experience_version"), *conversation
+        )
+        if version is None:
+            raise NotFound
+        experience = await self._experiences.at_version(account_id, asked.experience_id, version)
+        return EvaluationRequest(
+            scenario=experience.scenario,
+            messages=tuple(
+                ChatMessage("user" if row["role"] == "User" else "assistant", row["text"] or "…")
+                for row in rows
+            ),
+            max_tokens=EVALUATION_TOKENS,
+        )
+
+
+def _spent(record: ReplyRecord) -> Spent:
+    return Spent(
+        model=record.model,
+        usage=record.usage,
+        provider_request_id=record.provider_request_id,
+        duration_ms=record.duration_ms,
+        attempt_records=record.attempt_records,
+        price_version=record.price_version,
+        cost_microusd=record.cost_microusd,
+    )
+
+
+def unanswered(asked: EvaluationRequested, failure: Failure) -> EvaluationFailed:
+    """The event that says that no evaluation came of it."""
+    return EvaluationFailed(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        code=failure.code,
+        detail=failure.detail,
+        retryable=failure.retryable,
+        retry_after=failure.retry_after,
+        **msgspec.structs.asdict(failure.spent),
+    )

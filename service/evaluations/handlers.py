@@ -1,0 +1,70 @@
+"""The endpoints of evaluations, for a course's managers."""
+
+from aiohttp import web
+
+from service.dialogue.repository import DialogueKey
+from service.errors import NotFound
+from service.evaluations.evaluations import Evaluations
+from service.http.bodies import NoBody, read_body
+from service.http.request import (
+    conversation_id,
+    guard_of,
+    manager_of,
+    metadata_of,
+    note_recorded,
+    record_read,
+    record_read_of_done,
+)
+from service.http.responses import raw_response, wants_string_ids
+from service.identity.authorization import Access
+
+EVALUATIONS = web.AppKey("evaluations", Evaluations)
+
+
+async def get_evaluation(request: web.Request) -> web.Response:
+    """GET …/conversations/:id/evaluation: the latest evaluation, or null; asks no model."""
+    access = await _manager(request)
+    number = conversation_id(request)
+    evaluation, stale = await request.app[EVALUATIONS].latest(
+        access.account_id, number, access.experience_version
+    )
+    if evaluation is not None:
+        await record_read(request, access, "evaluation", number, access.conversation_user_id)
+    return _answer(request, number, evaluation, f',"stale":{"true" if stale else "false"}')
+
+
+async def post_evaluation(request: web.Request) -> web.Response:
+    """POST …/conversations/:id/evaluation: a model evaluates the conversation."""
+    evaluations = request.app[EVALUATIONS]
+    access = await _manager(request)
+    await read_body(request, NoBody)
+    number, learner = conversation_id(request), access.conversation_user_id
+    assert learner is not None, "who manages a conversation has found it"
+    first = await evaluations.begin(
+        DialogueKey(access.account_id, access.experience_id, learner),
+        metadata_of(request, access),
+        guard_of(request, access, "evaluation"),
+        conversation_id=number,
+        course_id=access.course_id,
+        experience_version=access.experience_version,
+    )
+    note_recorded(request)
+    await evaluations.result(first)
+    access = await _manager(request)  # that took its time
+    await record_read_of_done(request, access, _manager, "evaluation", number, learner)
+    return _answer(request, number, await evaluations.result(first))
+
+
+async def _manager(request: web.Request) -> Access:
+    access = await manager_of(request)
+    if access.conversation_user_id is None:
+        raise NotFound
+    return access
+
+
+def _answer(
+    request: web.Request, number: int, evaluation: str | None, more: str = ""
+) -> web.Response:
+    quote = '"' if wants_string_ids(request) else ""
+    body = f'{{"id":{quote}{number}{quote},"evaluation":{evaluation or "null"}{more}}}'
+    return raw_response(body.encode())

@@ -1,0 +1,1 @@
+"""What a course offers: AI experiences."""

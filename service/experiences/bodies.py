@@ -1,0 +1,91 @@
+"""The body of an AI experience, from Canvas clients and others, checked field by field."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from service.errors import FieldErrors
+from service.escaping import is_blank
+from service.experiences.experiences import ExperienceChanges, ExperienceDraft
+from service.http.bodies import read_body, unstorable
+
+MAX_TITLE = 255
+
+_REQUIRED = ("title", "learning_objective", "pedagogical_guidance")
+_STATES = ("published", "unpublished")
+
+
+class ExperienceFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields as they come; a null counts as not given."""
+
+    title: Any = None
+    description: Any = None
+    facts: Any = None
+    learning_objective: Any = None
+    pedagogical_guidance: Any = None
+    workflow_state: Any = None
+
+
+class ExperienceBody(ExperienceFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields flat or, as Canvas clients send them, below `ai_experience`."""
+
+    ai_experience: ExperienceFields | None = None
+
+    def checked(self, required: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The fields that were given; one that was given twice is as the group has it.
+
+        Raises:
+            FieldErrors: One is missing, or wrong in either place; each is named with the reason.
+        """
+        flat, grouped = _given(self), _given(self.ai_experience)
+        wrong = {name: "is required" for name in required if name not in flat | grouped}
+        for name, value in (*flat.items(), *grouped.items()):
+            if reason := _reason(name, value):
+                wrong[name] = reason
+        if wrong:
+            raise FieldErrors(wrong)
+        return flat | grouped
+
+
+async def read_draft(request: web.Request) -> ExperienceDraft:
+    """A new experience.
+
+    Raises:
+        FieldErrors: Fields are missing or wrong; each is named with the reason.
+        BadRequest, UnsupportedBody: As `read_body`.
+    """
+    body = await read_body(request, ExperienceBody)
+    return ExperienceDraft(**body.checked(_REQUIRED))
+
+
+async def read_changes(request: web.Request) -> ExperienceChanges:
+    """Changes of an experience.
+
+    Raises:
+        FieldErrors: Fields are wrong; each is named with the reason.
+        BadRequest, UnsupportedBody: As `read_body`.
+    """
+    return ExperienceChanges(**(await read_body(request, ExperienceBody)).checked())
+
+
+def _given(fields: ExperienceFields | None) -> dict[str, Any]:
+    if fields is None:
+        return {}
+    named = {name: getattr(fields, name) for name in ExperienceFields.__struct_fields__}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _reason(name: str, value: Any) -> str | None:
+    """Why a field cannot have a value; None if it can."""
+    if not isinstance(value, str):
+        return "must be text"
+    if reason := unstorable(value):
+        return reason
+    if name in _REQUIRED and is_blank(value):
+        return "is required"
+    if name == "title" and len(value) > MAX_TITLE:
+        return f"must be {MAX_TITLE} characters or fewer"
+    if name == "workflow_state" and value not in _STATES:
+        return f"must be {' or '.join(_STATES)}"
+    return None

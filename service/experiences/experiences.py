@@ -1,0 +1,257 @@
+"""AI experiences: what a course offers its learners to talk with."""
+
+from contextlib import suppress
+from typing import Annotated, Literal
+
+import msgspec
+
+from eventstore.connections import AccountPool
+from eventstore.envelope import NO_STREAM, Metadata, NewEvent, RecordedEvent
+from eventstore.errors import AppendRefused, WrongExpectedRevision
+from eventstore.event import Unreadable
+from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.guards import Guard
+from eventstore.log import EventLog
+from service.errors import Busy, KeyReused, NotFound
+from service.model.interface import Scenario
+from sql.loader import query
+
+_REMEMBERED = 1_000
+_TRIES = 20
+
+Required = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
+
+
+class ExperienceDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An experience as it is handed in. `learning_objective` holds one objective a line."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"\S")]
+    learning_objective: Required
+    pedagogical_guidance: Required
+    description: str = ""
+    facts: str = ""
+    workflow_state: Literal["published", "unpublished"] = "unpublished"
+
+
+class ExperienceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fields of a draft that are to change; the others are None."""
+
+    title: str | None = None
+    learning_objective: str | None = None
+    pedagogical_guidance: str | None = None
+    description: str | None = None
+    facts: str | None = None
+    workflow_state: Literal["published", "unpublished"] | None = None
+
+
+class Experience(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of an experience; `version` is the revision of its stream."""
+
+    id: int
+    course_id: int
+    version: int
+    scenario: Scenario
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """An experience as clients see it."""
+
+    id: int
+    course_id: int
+    title: str
+    description: str
+    facts: str
+    learning_objective: str
+    pedagogical_guidance: str
+    workflow_state: str
+
+
+class Experiences:
+    """Creates and changes experiences, and reads any version of one.
+
+    Args:
+        log: Where they are recorded, each in a stream of its own.
+        pool: For giving out ids.
+    """
+
+    def __init__(self, log: EventLog, pool: AccountPool) -> None:
+        self._log = log
+        self._pool = pool
+        self._versions: dict[tuple[int, int, int], Experience] = {}
+
+    async def create(
+        self,
+        account_id: int,
+        course_id: int,
+        draft: ExperienceDraft,
+        metadata: Metadata,
+        guard: Guard | None = None,
+    ) -> Shown:
+        """Records a new experience; the one of the first time where the request was made before.
+
+        Raises:
+            KeyReused: Its idempotency key came with another request before.
+            AppendRefused: A text cannot be stored, for example for a NUL character.
+        """
+        if first := await self._first_time(account_id, course_id, draft, metadata):
+            return first
+        experience_id = await self._pool.fetchval(
+            account_id, query("next_id"), account_id, "experience"
+        )
+        created = ExperienceCreated(
+            experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+        )
+        try:
+            await self._append(account_id, created, NO_STREAM, metadata, guard)
+        except AppendRefused:  # the database lets one request with a key in
+            if first := await self._first_time(account_id, course_id, draft, metadata):
+                return first
+            raise
+        return shown(created)
+
+    async def edit(
+        self,
+        account_id: int,
+        experience_id: int,
+        changes: ExperienceChanges,
+        metadata: Metadata,
+        guard: Guard,
+    ) -> Shown:
+        """Records what is changed, if anything is; the experience after it.
+
+        Raises:
+            NotFound: There is none, or it was deleted.
+            Busy: It is changed by many at once.
+        """
+        wanted = {k: v for k, v in msgspec.structs.asdict(changes).items() if v is not None}
+        for _ in range(_TRIES):
+            now, revision = await self._now(account_id, experience_id)
+            after = msgspec.structs.replace(now, **wanted)
+            if after == now:
+                return now
+            with suppress(WrongExpectedRevision):
+                await self._append(account_id, _edited(after), revision, metadata, guard)
+                return after
+        raise Busy
+
+    async def delete(
+        self, account_id: int, experience_id: int, metadata: Metadata, guard: Guard
+    ) -> Shown:
+        """Records that it is gone; the experience after that.
+
+        Raises:
+            NotFound: There is none, or it was deleted before.
+            Busy: It is changed by many at once.
+        """
+        for _ in range(_TRIES):
+            now, revision = await self._now(account_id, experience_id)
+            event = ExperienceDeleted(experience_id=experience_id, course_id=now.course_id)
+            with suppress(WrongExpectedRevision):
+                await self._append(account_id, event, revision, metadata, guard)
+                return msgspec.structs.replace(now, workflow_state="deleted")
+        raise Busy
+
+    async def at_version(self, account_id: int, experience_id: int, version: int) -> Experience:
+        """The experience as it was at that revision of its stream, which never changes.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        key = (account_id, experience_id, version)
+        if key not in self._versions:
+            if len(self._versions) >= _REMEMBERED:
+                self._versions.pop(next(iter(self._versions)))
+            self._versions[key] = await self._version(key)
+        return self._versions[key]
+
+    async def _first_time(
+        self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
+    ) -> Shown | None:
+        asked = await self._log.find_request(account_id, metadata)
+        if asked is None:
+            return None
+        same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Shown(
+            id=asked.event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+        )
+        if not same:
+            raise KeyReused
+        return shown(asked.event)
+
+    async def _append(
+        self,
+        account_id: int,
+        event: ExperienceCreated | ExperienceEdited | ExperienceDeleted,
+        expected: int,
+        metadata: Metadata,
+        guard: Guard | None,
+    ) -> None:
+        await self._log.append(
+            account_id,
+            stream_of(event.experience_id),
+            [NewEvent(event=event)],
+            expected=expected,
+            metadata=metadata,
+            guard=guard,
+        )
+
+    async def _now(self, account_id: int, experience_id: int) -> tuple[Shown, int]:
+        recorded = await self._log.read_stream(account_id, stream_of(experience_id))
+        readable = [one.event for one in recorded if not isinstance(one.event, Unreadable)]
+        if not readable or isinstance(readable[-1], ExperienceDeleted):
+            raise NotFound
+        return shown(readable[-1]), recorded[-1].revision
+
+    async def _version(self, key: tuple[int, int, int]) -> Experience:
+        account_id, experience_id, version = key
+        for recorded in await self._log.read_stream(
+            account_id, stream_of(experience_id), after=version - 1, upto=version
+        ):
+            if isinstance(recorded.event, ExperienceCreated | ExperienceEdited):
+                return _experience(recorded)
+        raise NotFound
+
+
+def stream_of(experience_id: int) -> str:
+    """The stream of an experience."""
+    return f"experience-{experience_id}"
+
+
+def objectives_of(learning_objective: str) -> tuple[str, ...]:
+    """The objectives in a text that has one a line; blank lines count for nothing."""
+    return tuple(line.strip() for line in learning_objective.splitlines() if line.strip())
+
+
+def shown(event: AnyEvent | Unreadable) -> Shown:
+    """The experience after an event that tells all its fields."""
+    assert isinstance(event, ExperienceCreated | ExperienceEdited)
+    return Shown(
+        id=event.experience_id,
+        course_id=event.course_id,
+        title=event.title,
+        description=event.description,
+        facts=event.facts,
+        learning_objective=event.learning_objective,
+        pedagogical_guidance=event.pedagogical_guidance,
+        workflow_state=event.workflow_state,
+    )
+
+
+def _edited(after: Shown) -> ExperienceEdited:
+    fields = msgspec.structs.asdict(after)
+    return ExperienceEdited(experience_id=fields.pop("id"), **fields)
+
+
+def _experience(recorded: RecordedEvent) -> Experience:
+    now = shown(recorded.event)
+    return Experience(
+        id=now.id,
+        course_id=now.course_id,
+        version=recorded.revision,
+        scenario=Scenario(
+            title=now.title,
+            description=now.description,
+            facts=now.facts,
+            objectives=objectives_of(now.learning_objective),
+            pedagogical_guidance=now.pedagogical_guidance,
+        ),
+    )

@@ -1,0 +1,235 @@
+"""What all handlers share: who asks, and in which circumstances."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+from yarl import URL
+
+from eventstore.envelope import Actor, Metadata
+from eventstore.errors import GuardBroken
+from eventstore.guards import Guard, Quota
+from eventstore.privacy_events import HistoryRead
+from service.dialogue.repository import DialogueKey
+from service.errors import KeyMalformed, NotAuthorized, NotFound
+from service.http.forms import read_form
+from service.http.rate_limits import Kind
+from service.http.request_keys import (
+    ACCESS,
+    CALLERS,
+    LIMITS,
+    POOL,
+    PUBLIC_URL,
+    READS,
+    RECORDED,
+    REQUEST_ID,
+    SCOPE,
+)
+from service.identity.authenticator import Caller
+from service.identity.authorization import Access, check, check_account, of_people, path_id
+from sql.loader import query
+
+_CHECKS = 10
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def base_url(request: web.Request) -> URL:
+    """Where clients reach the service: as the settings say, else as this client did."""
+    return request.app.get(PUBLIC_URL) or request.url.origin()
+
+
+async def access_of(
+    request: web.Request,
+    conversation: str = "id",
+    caller: Caller | None = None,
+    everywhere: str | None = None,
+) -> Access:
+    """The caller, who may do what the path names.
+
+    Args:
+        conversation: The path's parameter that names the conversation.
+        caller: Whose request it is, where that is known already.
+        everywhere: A scope that does as well, and makes its bearer an analyst in every course.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    callers, pool = request.app[CALLERS], request.app[POOL]
+    caller = caller or await callers.of(request)
+    row = await pool.fetchrow(
+        caller.account_id,
+        query("get_access"),
+        *caller.arguments(),
+        path_id(request, "course_id"),
+        path_id(request, "ai_experience_id"),
+        path_id(request, conversation),
+    )
+    access = check(
+        caller,
+        row,
+        request[SCOPE],
+        of_course="ai_experience_id" not in request.match_info,
+        everywhere=everywhere,
+    )
+    await callers.admit(pool, caller, access.user_id)
+    note(request, access)
+    if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
+        await read_form(request)
+    return access
+
+
+async def account_access_of(request: web.Request, scope: str | None = None) -> Access:
+    """The caller of an endpoint that is of no course.
+
+    Args:
+        scope: What the token must carry, in place of the endpoint's own scope.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    callers, pool = request.app[CALLERS], request.app[POOL]
+    caller = await callers.of(request)
+    row = await pool.fetchrow(
+        caller.account_id, query("get_access"), *caller.arguments(), None, None, None
+    )
+    access = check_account(caller, row, scope or request[SCOPE], explicit=scope is not None)
+    await callers.admit(pool, caller, access.user_id)
+    note(request, access)
+    return access
+
+
+async def manager_of(request: web.Request, conversation: str = "id") -> Access:
+    """The caller, who must be a manager of the course.
+
+    Raises:
+        NotAuthorized: They are not.
+        ServiceError: The first check that fails.
+    """
+    access = await access_of(request, conversation)
+    if not access.manages:
+        raise NotAuthorized
+    return access
+
+
+def note(request: web.Request, access: Access) -> None:
+    """Notes the caller for the request's log line."""
+    request[ACCESS] = access
+
+
+def conversation_id(request: web.Request, name: str = "id") -> int:
+    """The path's conversation.
+
+    Raises:
+        NotFound: It cannot be an id.
+    """
+    number = path_id(request, name)
+    if number is None:
+        raise NotFound
+    return number
+
+
+def own_dialogue(access: Access) -> DialogueKey:
+    """The caller's dialogue with the experience."""
+    return DialogueKey(access.account_id, access.experience_id, access.user_id)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The client's name for this POST, by which a repetition is known.
+
+    Raises:
+        KeyMalformed: It is not 1 to 255 visible ASCII characters.
+    """
+    if request.method != "POST":
+        return None
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise KeyMalformed
+    return key
+
+
+def metadata_of(request: web.Request, access: Access, turn_id: str | None = None) -> Metadata:
+    """The circumstances of what the request leads to."""
+    return Metadata(
+        actor=Actor(access.user_id, access.role),
+        token_id=access.token_id,
+        real_user_id=access.real_user_id,
+        request_id=request[REQUEST_ID],
+        correlation_id=turn_id,
+        idempotency_key=idempotency_key(request),
+    )
+
+
+def guard_of(request: web.Request, access: Access, limited: Kind | None = None) -> Guard:
+    """What must still be so when that is recorded which the request leads to.
+
+    Args:
+        limited: What it counts as, where a user may do it so many times in a day.
+    """
+    assert access.guard is not None, "a request that writes was checked for writing"
+    if limited is None:
+        return access.guard
+    most = request.app[LIMITS].of(limited)
+    quota = Quota(user_id=access.user_id, kind=limited, most=most)
+    return msgspec.structs.replace(access.guard, limit=quota)
+
+
+def note_recorded(request: web.Request) -> None:
+    """Notes that the request is on record, so that nothing carries it out again."""
+    request[RECORDED] = True
+
+
+async def record_read(
+    request: web.Request, access: Access, what: str, number: int, learner: int | None
+) -> None:
+    """Records that the caller reads a conversation, unless it is their own.
+
+    Args:
+        what: What of it.
+        learner: Whose it is.
+
+    Raises:
+        EventStoreError: As `record_reading`.
+    """
+    read = HistoryRead(what=what, learner_id=learner, conversation_id=number)
+    await record_reading(request, access, read)
+
+
+async def record_read_of_done(
+    request: web.Request,
+    access: Access,
+    check_anew: Callable[[web.Request], Awaitable[Access]],
+    what: str,
+    number: int,
+    learner: int | None,
+) -> None:
+    """As `record_read`, where the request has done what it asked for and only reads the outcome.
+
+    That something has come of the learner meanwhile is looked at anew here: carried out again, the
+    request would do it, and pay for it, twice.
+
+    Args:
+        check_anew: Checks the caller as the request's own checks did.
+    """
+    for _ in range(_CHECKS):
+        try:
+            return await record_read(request, access, what, number, learner)
+        except GuardBroken as broken:
+            if broken.changed != "stream":
+                raise
+        access = await check_anew(request)
+    return await record_read(request, access, what, number, learner)
+
+
+async def record_reading(request: web.Request, access: Access, read: HistoryRead) -> None:
+    """Records that the caller reads of a learner, unless that is themself.
+
+    Raises:
+        GuardBroken: They may not any more, or something has come of the learner, such as their
+            erasure, since the request was checked: nothing that was fetched may be shown.
+        EventStoreError: It could not be recorded.
+    """
+    if read.learner_id == (access.real_user_id or access.user_id):
+        return
+    guard = of_people(guard_of(request, access), read.learner_id)
+    await request.app[READS].note(access.account_id, read, metadata_of(request, access), guard)

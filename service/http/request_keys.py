@@ -1,0 +1,29 @@
+"""What a request carries from the middlewares to the handlers and back, and what they all use."""
+
+from aiohttp import web
+from yarl import URL
+
+from eventstore.clock import DatabaseClock
+from eventstore.connections import AccountPool
+from service.access_log import Reads
+from service.http.rate_limits import Limits
+from service.identity.authenticator import Callers
+from service.identity.authorization import Access
+
+REQUEST_ID = web.RequestKey("request_id", str)
+SCOPE = web.RequestKey("scope", str)
+ACCESS = web.RequestKey("access", Access)
+RECORDED = web.RequestKey("recorded", bool)
+"""Something was recorded of the request, so that it must not be carried out again."""
+
+POOL = web.AppKey("pool", AccountPool)
+"""The service's own; a statement sees the rows of the account that it is given."""
+
+CALLERS = web.AppKey("callers", Callers)
+CLOCK = web.AppKey("clock", DatabaseClock)
+LIMITS = web.AppKey("limits", Limits)
+"""How often a user may ask in a day."""
+
+READS = web.AppKey("reads", Reads)
+PUBLIC_URL = web.AppKey("public_url", URL)
+"""Where clients reach the service, where the settings say so."""

@@ -1,0 +1,209 @@
+"""Who asks, and whether they may: one row of the database answers all of it.
+
+The checks run in a fixed order: token, scope, course membership, experience, conversation.
+"""
+
+from collections.abc import Collection
+from typing import Literal
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from eventstore.guards import Guard
+from eventstore.privacy_events import LEARNER_STREAMS, stream_of_learner
+from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
+from service.experiences.experiences import stream_of as stream_of_experience
+from service.identity.authenticator import Caller, read_id
+
+MANAGERS = frozenset({"teacher", "ta", "designer"})
+ANALYST = "analyst"
+"""The role of whose token reaches the figures of every course."""
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """A caller who has passed the checks.
+
+    `experience_*` are 0 where the path names no experience; `conversation_*` are None where it
+    names no conversation or there is no such one. `token_id` is None for a user whom an identity
+    provider vouches for. `real_user_id` is the administrator who acts as `user_id`; None where
+    nobody does. `admin`: the token is an administrator's, who acts as nobody else. `guard` holds
+    what the request writes to what the checks have seen; None where that is good for reading only.
+    """
+
+    account_id: int
+    user_id: int
+    token_id: int | None
+    role: str
+    course_id: int
+    experience_id: int
+    experience_version: int
+    conversation_user_id: int | None
+    conversation_state: Literal["active", "completed"] | None
+    guard: Guard | None = None
+    real_user_id: int | None = None
+    admin: bool = False
+
+    @property
+    def manages(self) -> bool:
+        """Whether the caller is one of the course's managers."""
+        return self.role in MANAGERS
+
+
+def path_id(request: web.Request, name: str) -> int | None:
+    """A numeric id of the path; None for what cannot be an id."""
+    return read_id(request.match_info.get(name, ""))
+
+
+def check(
+    caller: Caller,
+    row: asyncpg.Record | None,
+    scope: str,
+    *,
+    of_course: bool = False,
+    everywhere: str | None = None,
+) -> Access:
+    """The caller of whom `get_access.sql` (or its like) tells, if they may.
+
+    Args:
+        scope: The scope of the endpoint, as ``url:GET|/api/v1/…``.
+        of_course: The path names a course and nothing in it.
+        everywhere: A scope that does as well, and makes its bearer an analyst in every course.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    analyst = row is not None and everywhere in (_scopes(caller, row) or ())
+    row = _check_token(caller, row, everywhere if everywhere and analyst else scope)
+    if not row["course_exists"]:
+        raise NotFound
+    role = ANALYST if analyst else _role(caller, row)
+    if role is None:
+        raise NotAuthorized
+    if not of_course:
+        _check_experience(row, role)
+    return Access(
+        account_id=caller.account_id,
+        user_id=row["user_id"],
+        token_id=row["token_id"],
+        role=role,
+        course_id=row["course_id"],
+        experience_id=row["experience_id"] or 0,
+        experience_version=row["experience_version"] or 0,
+        conversation_user_id=row["conversation_user_id"],
+        conversation_state=row["conversation_state"],
+        guard=_guard(caller, row),
+        real_user_id=None if caller.as_user_id is None else row["real_user_id"],
+    )
+
+
+def check_account(
+    caller: Caller, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
+) -> Access:
+    """The caller of an endpoint that is of no course.
+
+    Args:
+        explicit: A token without scopes does not have this one.
+
+    Raises:
+        ServiceError: The first check that fails.
+    """
+    row = _check_token(caller, row, scope, explicit=explicit)
+    admin = caller.as_user_id is None and bool(row["admin"])
+    return Access(
+        account_id=caller.account_id,
+        user_id=row["user_id"],
+        token_id=row["token_id"],
+        role="admin" if admin else "user",
+        course_id=0,
+        experience_id=0,
+        experience_version=0,
+        conversation_user_id=None,
+        conversation_state=None,
+        guard=_guard(caller, row),
+        real_user_id=None if caller.as_user_id is None else row["real_user_id"],
+        admin=admin,
+    )
+
+
+def of_people(guard: Guard, *others: int | None) -> Guard:
+    """The guard of a deed that rests on people alone, whatever becomes of the experience.
+
+    Args:
+        others: Whom it is about besides.
+    """
+    of_learners = {name for name in guard.streams if name.startswith(LEARNER_STREAMS)}
+    of_learners |= {stream_of_learner(user_id) for user_id in others if user_id is not None}
+    return msgspec.structs.replace(guard, streams=tuple(sorted(of_learners)))
+
+
+def _guard(caller: Caller, row: asyncpg.Record) -> Guard | None:
+    """What the checks rest on, for the append to look at it again."""
+    position: int | None = row.get("position")
+    if position is None:
+        return None
+    claimed = caller.claimed
+    of_roster = row["role"] is not None and not (claimed and claimed.roles is not None)
+    return Guard(
+        position=position,
+        streams=_streams(row),
+        token_id=row["token_id"],
+        admin=caller.as_user_id is not None or bool(row["admin"]),
+        until=claimed.until if claimed else None,
+        user_id=row["user_id"],
+        subject=claimed.subject if claimed else None,
+        course_id=row["course_id"] if of_roster else None,
+        role=row["role"] if of_roster else None,
+    )
+
+
+def _streams(row: asyncpg.Record) -> tuple[str, ...]:
+    """Of whoever asks, of whom it is about, and of the experience."""
+    people = {row["user_id"], row["real_user_id"], row["conversation_user_id"]} - {None}
+    experience = row["experience_id"]
+    return (
+        *(stream_of_learner(user_id) for user_id in sorted(people)),
+        *((stream_of_experience(experience),) if experience else ()),
+    )
+
+
+def _check_token(
+    caller: Caller, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
+) -> asyncpg.Record:
+    if row is None or row["real_user_id"] is None or row["stale"]:
+        raise InvalidToken
+    scopes = _scopes(caller, row)
+    if (scopes or explicit) and scope not in (scopes or ()):
+        raise InsufficientScopes
+    _check_masquerade(caller, row)
+    return row
+
+
+def _scopes(caller: Caller, row: asyncpg.Record) -> Collection[str] | None:
+    scopes: Collection[str] | None = caller.claimed.scopes if caller.claimed else row["scopes"]
+    return scopes
+
+
+def _check_masquerade(caller: Caller, row: asyncpg.Record) -> None:
+    if caller.as_user_id is None:
+        return
+    if not row["admin"]:
+        raise NotAuthorized
+    if row["user_id"] is None:
+        raise NotFound
+
+
+def _role(caller: Caller, row: asyncpg.Record) -> str | None:
+    """As the provider of the caller's account says; as the roster does where it says nothing."""
+    if caller.claimed and caller.claimed.roles is not None:
+        return caller.claimed.roles.get(row["course_id"])
+    role: str | None = row["role"]
+    return role
+
+
+def _check_experience(row: asyncpg.Record, role: str) -> None:
+    state = row["experience_state"]
+    if state is None or state == "deleted":
+        raise NotFound
+    if state != "published" and role not in (*MANAGERS, ANALYST):
+        raise NotFound

@@ -1,0 +1,139 @@
+"""Whose signed tokens are taken, and what they mean: the file that `COLLOQUY_JWT` names."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from yarl import URL
+
+from eventstore.connections import Connection
+from eventstore.errors import PathUntrusted
+from eventstore.trusted_paths import read_trusted
+from service.errors import SettingsError
+from service.identity.roster import Role
+from sql.loader import query
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+AccountId = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+
+
+class ClaimNames(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which claims say what.
+
+    Attributes:
+        user_id: The number of the user; or
+        subject: a name of the user, looked up in the account's identities.
+        courses: An object of course ids, each with a role or a list of them; without it the
+            roster says who is what.
+        scopes: What the token may do; without it, all that its user may.
+        account: Which institution, by the names in the issuer's `accounts`.
+    """
+
+    user_id: Text | None = None
+    subject: Text | None = None
+    courses: Text | None = None
+    scopes: Text | None = None
+    account: Text | None = None
+
+
+class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An identity provider, which speaks for one account, or for those that it names.
+
+    Attributes:
+        account: The one account; or
+        accounts: our number for each value of the claim that tells the account.
+        roles: Our role for each of the provider's.
+        required: Claims that a token must have beside those that are always needed.
+    """
+
+    issuer: Text
+    audience: Text
+    jwks_url: Text
+    account: AccountId | None = None
+    accounts: dict[str, AccountId] = {}
+    claims: ClaimNames
+    roles: dict[str, Role] = {}
+    required: tuple[Text, ...] = ()
+
+    @property
+    def speaks_for(self) -> frozenset[int]:
+        """All accounts whose users its tokens can be."""
+        return frozenset(self.accounts.values() if self.account is None else [self.account])
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All issuers, and how far their clocks may be off ours, in seconds."""
+
+    issuer: Annotated[tuple[Issuer, ...], msgspec.Meta(min_length=1)]
+    clock_skew: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60.0
+
+
+def read_trust(file: Path) -> Trust:
+    """The file's content; raises `SettingsError`, whose one line says what is wrong with it."""
+    try:
+        trust = msgspec.convert(
+            tomllib.loads(read_trusted(file.absolute()).decode("utf-8-sig")), Trust
+        )
+        _check(trust)
+    except PathUntrusted as error:
+        raise SettingsError(f"COLLOQUY_JWT: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"COLLOQUY_JWT: {file}: {error.strerror}") from error
+    except ValueError as error:  # what TOML, UTF-8 and msgspec raise as well
+        reason = str(error).replace("`", "")
+        raise SettingsError(f"COLLOQUY_JWT: {file}: {reason}") from error
+    return trust
+
+
+def check_accounts(trust: Trust, accounts: set[int]) -> None:
+    """Raises `SettingsError` where an issuer speaks for an institution that there is not."""
+    for issuer in trust.issuer:
+        for missing in sorted(issuer.speaks_for - accounts):
+            reason = f"there is no account {missing}"
+            raise SettingsError(f"COLLOQUY_JWT: issuer {issuer.issuer}: {reason}")
+
+
+async def trust_finding(file: Path, connection: Connection) -> str | None:
+    """What is wrong with the file, or between it and the database."""
+    try:
+        rows = await connection.fetch(query("list_accounts"))
+        check_accounts(read_trust(file), {row["account_id"] for row in rows})
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def _check(trust: Trust) -> None:
+    names = [issuer.issuer for issuer in trust.issuer]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"issuer {twice} is there twice")
+    for issuer in trust.issuer:
+        _check_account(issuer)
+        _check_claims(issuer)
+        _check_url(issuer)
+
+
+def _check_account(issuer: Issuer) -> None:
+    if (issuer.account is None) == (issuer.claims.account is None):
+        raise ValueError(f"issuer {issuer.issuer}: needs either account or claims.account")
+    if (issuer.claims.account is None) != (not issuer.accounts):
+        raise ValueError(f"issuer {issuer.issuer}: claims.account and accounts belong together")
+
+
+def _check_claims(issuer: Issuer) -> None:
+    claims = issuer.claims
+    if (claims.user_id is None) == (claims.subject is None):
+        raise ValueError(f"issuer {issuer.issuer}: claims needs either user_id or subject")
+    if (claims.courses is None) != (not issuer.roles):
+        raise ValueError(f"issuer {issuer.issuer}: claims.courses and roles belong together")
+
+
+def _check_url(issuer: Issuer) -> None:
+    url = URL(issuer.jwks_url)
+    if url.scheme == "https" and url.host:
+        return
+    if url.scheme != "http" or url.host not in _LOOPBACK:
+        raise ValueError(f"issuer {issuer.issuer}: jwks_url must begin with https://")

@@ -1,0 +1,133 @@
+"""What putting one question to models has taken, ready at any moment to be told."""
+
+import time
+
+from eventstore.events import AttemptRecord, Usage
+from eventstore.provider_values import MOST
+from service.model import errors
+from service.model.prices import Prices
+from service.model.response import Arrival, OnDelta
+
+COMPLETED = "completed"
+CIRCUIT_OPEN = "circuit_open"
+
+
+class Effort:
+    """One question and all attempts to get it answered; its clock starts now.
+
+    `on_delta` gets the answer's text as it arrives. Once something has been passed on to it,
+    `spoken` is true and there is no second attempt. An attempt that is still under way counts as
+    cancelled: who reads it then is about to end it.
+    """
+
+    def __init__(self, prices: Prices, on_delta: OnDelta | None = None) -> None:
+        self.spoken = False
+        self._prices = prices
+        self._on_delta = on_delta
+        self._started = time.monotonic()
+        self._attempts: list[_Attempt] = []
+        self._first_token_ms: int | None = None
+
+    def begin(self, model: str, waited_ms: int) -> Arrival:
+        """Start an attempt with this model, after a pause of so many milliseconds."""
+        arrival = Arrival(model, self._take)
+        self._first_token_ms = None
+        self._attempts.append(_Attempt(arrival, waited_ms))
+        return arrival
+
+    def end(self, outcome: str, detail: str = "") -> None:
+        """End the attempt that was begun last. `outcome` is as in `AttemptRecord`."""
+        self._attempts[-1].end(outcome, detail)
+
+    @property
+    def attempt_records(self) -> tuple[AttemptRecord, ...]:
+        """All attempts, the first one first."""
+        return tuple(attempt.record(self._prices) for attempt in self._attempts)
+
+    @property
+    def text(self) -> str:
+        """What has arrived in the last attempt."""
+        return self._attempts[-1].arrival.text if self._attempts else ""
+
+    @property
+    def model(self) -> str | None:
+        """Who answered in the last attempt, or was asked if nobody has."""
+        return self._attempts[-1].arrival.model if self._attempts else None
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens of the last attempt."""
+        return self._attempts[-1].arrival.usage if self._attempts else None
+
+    @property
+    def provider_request_id(self) -> str | None:
+        """The provider's name for the last attempt."""
+        return self._attempts[-1].arrival.provider_request_id if self._attempts else None
+
+    @property
+    def first_token_ms(self) -> int | None:
+        """Milliseconds from the beginning to the first text of the last attempt."""
+        return self._first_token_ms
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the beginning."""
+        return round((time.monotonic() - self._started) * 1000)
+
+    @property
+    def price_version(self) -> str:
+        """The price table that the costs are made with."""
+        return self._prices.version
+
+    @property
+    def cost_microusd(self) -> int | None:
+        """Micro-dollars for all attempts; None where one was billed and nobody can say how much.
+
+        An attempt of which nothing arrived, neither usage nor text, was not billed.
+        """
+        costs = [a.record(self._prices).cost_microusd for a in self._attempts if a.was_billed]
+        known = [cost for cost in costs if cost is not None]
+        return _known(sum(known)) if len(known) == len(costs) else None
+
+    def _take(self, text: str) -> None:
+        if self._first_token_ms is None:
+            self._first_token_ms = self.elapsed_ms
+        if self._on_delta is not None:
+            self.spoken = True
+            self._on_delta(text)
+
+
+class _Attempt:
+    def __init__(self, arrival: Arrival, waited_ms: int) -> None:
+        self.arrival = arrival
+        self._waited_ms = waited_ms
+        self._outcome = errors.CANCELLED
+        self._detail = ""
+        self._duration_ms: int | None = None
+
+    def end(self, outcome: str, detail: str) -> None:
+        self._outcome = outcome
+        self._detail = detail
+        self._duration_ms = self.arrival.elapsed_ms
+
+    @property
+    def was_billed(self) -> bool:
+        return self.arrival.usage is not None or bool(self.arrival.text)
+
+    def record(self, prices: Prices) -> AttemptRecord:
+        arrival, duration = self.arrival, self._duration_ms
+        return AttemptRecord(
+            model=arrival.asked,
+            outcome=self._outcome,
+            detail=self._detail,
+            usage=arrival.usage,
+            cost_microusd=_known(prices.cost_microusd(arrival.model, arrival.usage)),
+            provider_request_id=arrival.provider_request_id,
+            duration_ms=arrival.elapsed_ms if duration is None else duration,
+            waited_ms=self._waited_ms,
+        )
+
+
+def _known(cost: int | None) -> int | None:
+    """The cost, unless it is beyond all sense: of counts that a provider has made up."""
+    return cost if cost is not None and cost <= MOST else None

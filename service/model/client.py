@@ -1,0 +1,235 @@
+"""How often, how long and whom to ask: the one place where a model's failure is retried.
+
+Models make single attempts. Here they get a deadline, pauses, a circuit breaker each, and a
+fallback; and every attempt goes on record.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from eventstore.events import ReplyRecord
+from service.model import errors
+from service.model.attempts import CIRCUIT_OPEN, COMPLETED, Effort
+from service.model.circuit_breaker import Breaker, BreakerPolicy, Clock, Permit
+from service.model.errors import Cause, ModelFailure
+from service.model.interface import Model, Request
+from service.model.prices import Prices
+from service.model.response import Arrival, OnDelta, Reply
+
+__all__ = ["Asker", "AskingPolicy", "BreakerPolicy", "Effort"]
+
+T = TypeVar("T")
+
+
+class AskingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How stubbornly a model is asked.
+
+    `attempts` is for each model. The pause between two is `first_pause` seconds and doubles up
+    to `longest_pause`; of it, a random part of up to a half is left out, so that those who
+    failed together do not come back together.
+    """
+
+    attempts: int = 3
+    first_pause: float = 0.5
+    longest_pause: float = 8.0
+    breaker: BreakerPolicy = BreakerPolicy()
+
+
+class _Question(msgspec.Struct, Generic[T], frozen=True):
+    request: Request
+    deadline: float
+    effort: Effort
+    read: Callable[[str], T]
+
+
+class Asker:
+    """Asks a model under a policy; knows which models are in trouble.
+
+    `rng` gives numbers from 0 to 1, `sleep` waits for seconds of `clock`.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        prices: Prices,
+        policy: AskingPolicy,
+        *,
+        rng: Callable[[], float] = random.random,
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._model = model
+        self._prices = prices
+        self._policy = policy
+        self._rng = rng
+        self._clock = clock
+        self._sleep = sleep
+        self._breakers: dict[str, Breaker] = {}
+
+    def effort(self, on_delta: OnDelta | None = None) -> Effort:
+        """A new effort, at this asker's prices."""
+        return Effort(self._prices, on_delta)
+
+    async def ask(
+        self,
+        request: Request,
+        models: Sequence[str],
+        budget: float,
+        effort: Effort,
+        read: Callable[[str], T],
+    ) -> tuple[T, ReplyRecord]:
+        """What `read` makes of the answer, and how it came about (all but `context`).
+
+        The first of `models` is asked, the others are fallbacks in this order. Everything
+        happens within `budget` seconds. `read` raises `ModelFailure` for a text that cannot be
+        used, which counts as a failure of that attempt.
+
+        Raises the last `ModelFailure` when all models are given up; its `retry_after` is the
+        shortest that any of them asked for. `effort` tells the rest, also when this call is
+        cancelled. Nothing is retried once `effort.spoken`, and nobody else is asked when a model
+        refuses.
+        """
+        question = _Question(request, self._clock() + budget, effort, read)
+        pauses: list[float] = []
+        for place, name in enumerate(models, start=1):
+            try:
+                value, reply = await self._ask_model(name, question)
+            except ModelFailure as failure:
+                _keep_shortest_pause(failure, pauses)
+                if place == len(models) or not self._may_fall_back(failure, question):
+                    raise
+            else:
+                return value, self._record(name, place > 1, question, reply)
+        raise ValueError("there is no model to ask")
+
+    async def ask_for_text(
+        self, request: Request, models: Sequence[str], budget: float, effort: Effort
+    ) -> tuple[str, ReplyRecord]:
+        """The answer as it is; see `ask`."""
+        return await self.ask(request, models, budget, effort, str)
+
+    async def _ask_model(self, name: str, question: _Question[T]) -> tuple[T, Reply]:
+        waited = 0.0
+        number = 1
+        before: ModelFailure | None = None
+        while True:
+            arrival = question.effort.begin(name, round(waited * 1000))
+            permit = self._admit(name, arrival, question.effort, before)
+            try:
+                return await self._attempt(arrival, permit, question)
+            except ModelFailure as failure:
+                due = self._retry_at(name, number, failure, question)
+                if due is None:
+                    raise
+                before = failure
+                waited = await self._wait_until(due)
+                if self._clock() >= question.deadline:  # a sleep may end late
+                    raise
+            number += 1
+
+    def _admit(
+        self, name: str, arrival: Arrival, effort: Effort, before: ModelFailure | None
+    ) -> Permit:
+        """Leave to ask; a circuit that opened meanwhile does not hide how the model failed us."""
+        permit = self._breaker(name).admit()
+        if isinstance(permit, Permit):
+            return permit
+        effort.end(CIRCUIT_OPEN)
+        code = before.code if before else errors.MODEL_UNAVAILABLE
+        raise arrival.failure(Cause(code, "circuit open", permit))
+
+    async def _attempt(
+        self, arrival: Arrival, permit: Permit, question: _Question[T]
+    ) -> tuple[T, Reply]:
+        effort, breaker = question.effort, self._breaker(arrival.asked)
+        try:
+            await self._model.answer(question.request, arrival, question.deadline - self._clock())
+            reply = arrival.reply()
+            value = question.read(reply.text)
+        except BaseException as error:
+            _note_end(error, breaker, permit, effort)
+            raise
+        breaker.succeeded(permit)
+        effort.end(COMPLETED)
+        return value, reply
+
+    def _retry_at(
+        self, name: str, number: int, failure: ModelFailure, question: _Question[T]
+    ) -> float | None:
+        """When to ask this model again, or None where it is given up."""
+        if question.effort.spoken or not failure.retryable or number >= self._policy.attempts:
+            return None
+        pause = self._pause(number, failure)
+        if self._breaker(name).seconds_left() > pause:
+            return None
+        due = self._clock() + pause
+        return due if due < question.deadline else None
+
+    def _pause(self, number: int, failure: ModelFailure) -> float:
+        longest = min(self._policy.first_pause * 2.0 ** (number - 1), self._policy.longest_pause)
+        return max(longest * (0.5 + self._rng() / 2), failure.retry_after or 0.0)
+
+    async def _wait_until(self, due: float) -> float:
+        # An event loop may round a sleep down, and a circuit must not be tried too early.
+        started = self._clock()
+        while (left := due - self._clock()) > 0:
+            await self._sleep(left)
+        return self._clock() - started
+
+    def _may_fall_back(self, failure: ModelFailure, question: _Question[T]) -> bool:
+        return (
+            failure.code != errors.MODEL_REFUSED
+            and not question.effort.spoken
+            and self._clock() < question.deadline
+        )
+
+    def _breaker(self, name: str) -> Breaker:
+        if name not in self._breakers:
+            self._breakers[name] = Breaker(name, self._policy.breaker, self._clock)
+        return self._breakers[name]
+
+    def _record(
+        self, name: str, fallback: bool, question: _Question[T], reply: Reply
+    ) -> ReplyRecord:
+        effort, records = question.effort, question.effort.attempt_records
+        return ReplyRecord(
+            model_requested=name,
+            model=reply.model,
+            max_tokens=question.request.max_tokens,
+            prompt=self._model.prompt(question.request),
+            stop_reason=reply.stop_reason,
+            usage=reply.usage,
+            provider_request_id=reply.provider_request_id,
+            first_token_ms=effort.first_token_ms,
+            duration_ms=effort.elapsed_ms,
+            attempts=len(records),
+            attempt_records=records,
+            fallback=fallback,
+            price_version=effort.price_version,
+            cost_microusd=effort.cost_microusd,
+        )
+
+
+def _note_end(error: BaseException, breaker: Breaker, permit: Permit, effort: Effort) -> None:
+    match error:
+        case ModelFailure():
+            breaker.failed(permit, error.code, error.retry_after)
+            effort.end(error.code, error.detail)
+        case asyncio.CancelledError():
+            breaker.gave_up(permit)
+            effort.end(errors.CANCELLED)
+        case _:
+            breaker.gave_up(permit)
+            effort.end(errors.INTERNAL_ERROR, type(error).__name__)
+
+
+def _keep_shortest_pause(failure: ModelFailure, pauses: list[float]) -> None:
+    if failure.retry_after is not None:
+        pauses.append(failure.retry_after)
+    if failure.retryable:
+        failure.retry_after = min(pauses, default=None)

@@ -1,0 +1,78 @@
+"""The analysts' operations."""
+
+from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
+from service.analytics.request import MOST, SCOPE, USUAL
+from service.openapi.operation import Operation
+
+_ANALYTICS = "/api/v1/analytics"
+_COURSE = _ANALYTICS + "/courses/{course_id}"
+_TAG = "Analytics"
+_ANALYST = f"a token with the scope `{SCOPE}`"
+_EITHER = f"a manager of the course, or {_ANALYST}"
+_DAYS = (
+    f"Of the days `from` … `to` in UTC, both included: the {USUAL} days up to today where neither "
+    f"is given, {MOST} at most."
+)
+_FRESH = (
+    "`freshness` says how far the figures stand for the log: what was recorded before `as_of` "
+    "is counted; projections that are `stopped` or `paused` are named."
+)
+_REFUSES = (400, 422)
+
+ANALYSING: tuple[Operation, ...] = (
+    Operation(
+        method="GET",
+        path=_ANALYTICS + "/courses",
+        name="listCourseFigures",
+        tag=_TAG,
+        summary="The account's courses with their totals",
+        text=f"{_DAYS} {_FRESH}",
+        who=_ANALYST,
+        answers=(CoursesFigures,),
+        query=("first_day", "last_day", "page", "per_page"),
+        refuses=_REFUSES,
+        scope=SCOPE,
+    ),
+    Operation(
+        method="GET",
+        path=_COURSE,
+        name="getCourseFigures",
+        tag=_TAG,
+        summary="The figures of a course",
+        text=f"{_DAYS} What happened counts for the day on which it was recorded. `funnels`, "
+        "`objectives` and `costs` are of the conversations that were opened in these days, as "
+        "they are by now; `latency` and `outcomes` of the turns that were asked for in them; "
+        f"`feedback` of the votes given in them. {_FRESH}",
+        who=_EITHER,
+        answers=(CourseFigures,),
+        query=("first_day", "last_day"),
+        refuses=_REFUSES,
+        wider=SCOPE,
+    ),
+    Operation(
+        method="GET",
+        path=_COURSE + "/experiences/{ai_experience_id}",
+        name="getExperienceFigures",
+        tag=_TAG,
+        summary="The figures of one experience",
+        text=f"{_DAYS} As those of a course; but in `models` a turn's whole cost stands with the "
+        "model that answered, on the day that it was asked for, its tokens are those of its last "
+        f"attempt, and of assessments neither model nor tokens are known. {_FRESH}",
+        who=_EITHER,
+        answers=(ExperienceFigures,),
+        query=("first_day", "last_day"),
+        refuses=_REFUSES,
+        wider=SCOPE,
+    ),
+    Operation(
+        method="GET",
+        path=_ANALYTICS + "/freshness",
+        name="getFreshness",
+        tag=_TAG,
+        summary="How far each projection stands for the log",
+        text="Of the caller's account. One that is stopped names the event that it cannot apply.",
+        who=_ANALYST,
+        answers=(AllFreshness,),
+        scope=SCOPE,
+    ),
+)

@@ -1,0 +1,40 @@
+"""The endpoints of the description: for programs, and for people."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+from aiohttp import web
+
+from service.http.etags import is_known
+from service.openapi.document import document_bytes
+from service.openapi.page import content_security_policy, page_bytes
+
+_CACHE = {"Cache-Control": "public, max-age=300"}
+
+
+async def get_description(request: web.Request) -> web.Response:
+    """GET /api/v1/openapi.json: the contract as an OpenAPI document."""
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    return _unless_known(request, document_bytes(), kind)
+
+
+async def get_page(request: web.Request) -> web.Response:
+    """GET /docs: the contract as a page to read."""
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": content_security_policy(),
+    }
+    return _unless_known(request, page_bytes(), headers)
+
+
+def _unless_known(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:
+    tagged = {"ETag": _tag(body), **_CACHE}
+    if is_known(request, tagged["ETag"]):
+        return web.Response(status=304, headers=tagged)
+    return web.Response(body=body, headers={**headers, **tagged})
+
+
+@lru_cache(maxsize=2)
+def _tag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'

@@ -1,0 +1,222 @@
+"""Erasing a learner: their words, names and ways in, in one transaction with its event.
+
+What a model is being asked is stopped first, and conversations are completed. Then one function
+of the database checks for holds, records the erasure and deletes, under the lock of the log; so
+nothing of the learner can come in between. Then every process is told to forget.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import asyncpg
+import msgspec
+
+from eventstore.codec import encode, encode_guard
+from eventstore.connections import AccountPool
+from eventstore.envelope import Metadata, NewEvent
+from eventstore.errors import GuardBroken, WrongExpectedRevision
+from eventstore.events import EvaluationFailed, EvaluationRequested
+from eventstore.guards import Guard
+from eventstore.log import EventLog
+from eventstore.notifier import Link
+from service.dialogue.repository import DialogueKey, Dialogues
+from service.errors import Busy, LegalHold, NotFound, TurnIsOver, UnknownUser, ViewsBeingRebuilt
+from service.evaluations.evaluations import is_evaluation
+from service.model.errors import CANCELLED
+from service.privacy.cache_purge import Forgetting
+from service.turns.control import Following
+from service.turns.live import Stop
+from sql.loader import query
+
+_TRIES = 20
+_PAUSE = 0.2
+_PATIENCE = 600.0
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was removed of a learner; all 0 where there was nothing left."""
+
+    user_id: int
+    texts: int
+    conversations: int
+    names: int
+    identities: int
+    tokens: int
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """What an erasure would remove, and the holds that forbid it."""
+
+    user_id: int
+    name: str
+    texts: int
+    conversations: int
+    identities: int
+    tokens: int
+    holds: tuple[int, ...]
+
+
+class Erasure:
+    """Erases learners.
+
+    Args:
+        log: Where evaluations that are under way are ended.
+        pool: For the database's own part; its role may execute `erase_learner_v2`.
+        dialogues: Tells what is under way.
+        following: Stops it.
+        forgetting: Has every process forget.
+        link: Tells of the new events.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        pool: AccountPool,
+        dialogues: Dialogues,
+        following: Following,
+        forgetting: Forgetting,
+        link: Link,
+    ) -> None:
+        self._log = log
+        self._pool = pool
+        self._dialogues = dialogues
+        self._following = following
+        self._forgetting = forgetting
+        self._link = link
+
+    async def inventory(self, account_id: int, user_id: int) -> Inventory:
+        """What an erasure would remove as things are.
+
+        Raises:
+            UnknownUser: The account has no such user.
+        """
+        async with self._pool.acquire(account_id) as connection:
+            row = await connection.fetchrow(
+                query("count_learners_data"), account_id, user_id, timeout=_PATIENCE
+            )
+        if row is None:
+            raise UnknownUser(f"there is no user {user_id}")
+        holds = await self._pool.fetch(account_id, query("list_open_holds"), account_id, user_id)
+        return Inventory(user_id=user_id, holds=tuple(h["hold_id"] for h in holds), **dict(row))
+
+    async def erase(
+        self,
+        account_id: int,
+        user_id: int,
+        reason: str,
+        metadata: Metadata,
+        guard: Guard | None = None,
+    ) -> Erased:
+        """Erases a learner; when it returns, that is on disk and this process has forgotten them.
+
+        Args:
+            reason: Why, in words that name nobody.
+            guard: What must still be so when it is recorded.
+
+        Raises:
+            GuardBroken: It is so no more; nothing was removed.
+            LegalHold: A hold covers the learner; nothing was removed.
+            UnknownUser: The account has no such user.
+            ViewsBeingRebuilt: A view that has texts is being rebuilt; nothing was removed.
+            Busy: The learner goes on without pause; nothing was removed.
+        """
+        metadata = msgspec.structs.replace(metadata, idempotency_key=None)
+        await self._refuse_held(account_id, user_id)
+        for _ in range(_TRIES):
+            await self._end_all(account_id, user_id, metadata, guard)
+            if erased := await self._try_erase(account_id, user_id, reason, metadata, guard):
+                return erased
+        raise Busy(f"user {user_id} is being answered again and again; try again")
+
+    async def _refuse_held(self, account_id: int, user_id: int) -> None:
+        """Looks before anything is stopped; the database looks again when it matters."""
+        rows = await self._pool.fetch(account_id, query("list_open_holds"), account_id, user_id)
+        if rows:
+            raise LegalHold(user_id, [row["hold_id"] for row in rows])
+
+    async def _try_erase(
+        self,
+        account_id: int,
+        user_id: int,
+        reason: str,
+        metadata: Metadata,
+        guard: Guard | None,
+    ) -> Erased | None:
+        """None where somebody is being answered again."""
+        held_to = encode_guard(guard) if guard else None
+        row = await self._once_rebuilt(account_id, user_id, reason, encode(metadata), held_to)
+        match row["outcome"]:
+            case "unknown":
+                raise UnknownUser(f"there is no user {user_id}")
+            case "held":
+                raise LegalHold(user_id, row["holds"])
+            case "answering":
+                return None
+            case "token" | "role" | "stream" | "erasure" as changed:
+                raise GuardBroken(changed)
+        self._link.ring(account_id)
+        self._forgetting.tell(account_id, user_id)
+        counts = {name: row[name] for name in Erased.__struct_fields__ if name != "user_id"}
+        return Erased(user_id=user_id, **counts)
+
+    async def _once_rebuilt(self, account_id: int, *arguments: int | str | None) -> asyncpg.Record:
+        """What the database says; a rebuild of a view is waited for, though not for long."""
+        give_up = asyncio.get_running_loop().time() + _PAUSE * _TRIES
+        while True:
+            async with self._pool.acquire(account_id) as connection:
+                row = await connection.fetchrow(
+                    query("erase_learner"),
+                    *(account_id, *arguments),
+                    timeout=_PATIENCE,
+                )
+            assert row is not None
+            if row["outcome"] != "rebuilding":
+                return row
+            if asyncio.get_running_loop().time() > give_up:
+                raise ViewsBeingRebuilt
+            await asyncio.sleep(_PAUSE)
+
+    async def _end_all(
+        self, account_id: int, user_id: int, metadata: Metadata, guard: Guard | None
+    ) -> None:
+        """Ends what is under way for a learner, and completes their conversations."""
+        for row in await self._pool.fetch(
+            account_id, query("list_learners_active"), account_id, user_id
+        ):
+            key = DialogueKey(account_id, row["experience_id"], user_id)
+            with suppress(NotFound):
+                await self._following.complete(key, row["conversation_id"], metadata, guard)
+        for row in await self._pool.fetch(
+            account_id, query("list_learners_turns"), account_id, user_id
+        ):
+            if is_evaluation(row["stream"]):
+                await self._end_evaluation(account_id, row["stream"], metadata, guard)
+            else:
+                key = DialogueKey.of_stream(account_id, row["stream"])
+                await self._end_turn(key, Stop(reason="requested", metadata=metadata, guard=guard))
+
+    async def _end_turn(self, key: DialogueKey, stop: Stop) -> None:
+        asked = await self._dialogues.asked(key)
+        if asked is not None:
+            with suppress(TurnIsOver):
+                await self._following.cancel(asked, stop)
+
+    async def _end_evaluation(
+        self, account_id: int, stream: str, metadata: Metadata, guard: Guard | None
+    ) -> None:
+        """Over the head of who asks the model, who can then record nothing any more."""
+        first = (await self._log.read_stream(account_id, stream))[0]
+        asked = first.event
+        assert isinstance(asked, EvaluationRequested)
+        ended = EvaluationFailed(
+            conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=CANCELLED
+        )
+        with suppress(WrongExpectedRevision):
+            await self._log.append(
+                account_id,
+                stream,
+                [NewEvent(event=ended)],
+                expected=1,
+                metadata=metadata,
+                guard=guard,
+            )

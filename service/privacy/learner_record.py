@@ -1,0 +1,230 @@
+"""What is kept about a learner, and who has read it: facts and counts, no conversation's words."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from eventstore.connections import AccountPool
+from eventstore.log import EventLog
+from eventstore.privacy_events import LearnerErased, stream_of_learner, stream_of_reads
+from service.errors import UnknownUser
+from service.http.responses import timestamp
+from service.privacy.legal_holds import Holds
+from sql.loader import query
+
+
+class RecordedVote(msgspec.Struct, frozen=True, kw_only=True):
+    """A vote on one of the model's messages; `words` None where there are none any more."""
+
+    vote: str
+    voter_id: int | str
+    words: str | None
+    voted_at: str
+
+
+class RecordedConversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation: counts of what was said, and whether the words are still kept."""
+
+    id: int | str
+    course_id: int | str
+    experience_id: int | str
+    experience_title: str | None
+    workflow_state: str
+    all_objectives_met: bool
+    created_at: str
+    completed_at: str | None
+    messages_by_learner: int
+    messages_by_model: int
+    evaluations: tuple[str, ...]
+    votes: tuple[RecordedVote, ...]
+    text_kept: bool
+    text_removed_at: str | None
+
+
+class RecordedHold(msgspec.Struct, frozen=True, kw_only=True):
+    """A legal hold; its reason is for administrators only."""
+
+    id: int | str
+    placed_at: str
+    released_at: str | None
+    reason: str | None
+
+
+class RecordedErasure(msgspec.Struct, frozen=True, kw_only=True):
+    """An erasure, and how many texts it removed."""
+
+    erased_at: str
+    reason: str
+    texts: int
+
+
+class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody read of the learner. `acting_user_id` is who acted as the reader.
+
+    `what` is the endpoint or the command. What it was asked for, and why, is for auditors: it may
+    tell of others. `course_id` is set where all of a course was read, or a part of it.
+    """
+
+    read_at: str
+    reader_id: int | str | None
+    reader_name: str | None
+    role: str
+    acting_user_id: int | str | None
+    what: str
+    conversation_id: int | str | None
+    course_id: int | str | None
+
+
+class LearnerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is kept about a learner, and who has read it."""
+
+    user_id: int | str
+    name: str
+    made_at: str
+    conversations: tuple[RecordedConversation, ...]
+    holds: tuple[RecordedHold, ...]
+    erasures: tuple[RecordedErasure, ...]
+    reads: tuple[RecordedRead, ...]
+
+
+class LearnerRecords:
+    """Puts records together.
+
+    Args:
+        log: Tells of erasures.
+        pool: For reading the views.
+        holds: Tells of holds.
+    """
+
+    def __init__(self, log: EventLog, pool: AccountPool, holds: Holds) -> None:
+        self._log = log
+        self._pool = pool
+        self._holds = holds
+
+    async def of(self, account_id: int, user_id: int, *, reasons: bool) -> LearnerRecord:
+        """The record of a learner as it is now.
+
+        Args:
+            reasons: Give the reasons of holds.
+
+        Raises:
+            UnknownUser: The account has no such user.
+        """
+        name = await self._pool.fetchval(account_id, query("get_user_name"), account_id, user_id)
+        if name is None:
+            raise UnknownUser(f"there is no user {user_id}")
+        conversations = await self._pool.fetch(
+            account_id, query("list_learners_conversations"), account_id, user_id
+        )
+        reads = await self._pool.fetch(
+            account_id, query("list_reads"), account_id, stream_of_reads(user_id), user_id
+        )
+        return LearnerRecord(
+            user_id=user_id,
+            name=name,
+            made_at=timestamp(datetime.now(UTC)),
+            conversations=tuple(_conversation(row) for row in conversations),
+            holds=await self._held(account_id, user_id, reasons=reasons),
+            erasures=await self._erasures(account_id, user_id),
+            reads=tuple(_read(row) for row in reads),
+        )
+
+    async def _held(
+        self, account_id: int, user_id: int, *, reasons: bool
+    ) -> tuple[RecordedHold, ...]:
+        return tuple(
+            RecordedHold(
+                id=hold.hold_id,
+                placed_at=timestamp(hold.placed_at),
+                released_at=_moment(hold.released_at),
+                reason=hold.reason if reasons else None,
+            )
+            for hold in await self._holds.list(account_id, user_id)
+        )
+
+    async def _erasures(self, account_id: int, user_id: int) -> tuple[RecordedErasure, ...]:
+        history = await self._log.read_stream(account_id, stream_of_learner(user_id))
+        return tuple(
+            RecordedErasure(
+                erased_at=timestamp(recorded.recorded_at),
+                reason=recorded.event.reason,
+                texts=recorded.event.texts,
+            )
+            for recorded in history
+            if isinstance(recorded.event, LearnerErased)
+        )
+
+
+def with_string_ids(value: Any) -> Any:
+    """The record as plain data, with the ids as strings."""
+    if isinstance(value, list | tuple):
+        return [with_string_ids(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: str(item)
+        if isinstance(item, int) and (name == "id" or name.endswith("_id"))
+        else with_string_ids(item)
+        for name, item in value.items()
+    }
+
+
+_ENDPOINT = re.compile(r"[A-Z]{1,10} /[a-z0-9_/]*|[a-z_]+(?: [a-z_]+)*(?![^ ,])")
+
+
+class _Vote(msgspec.Struct, frozen=True):
+    vote: str
+    voter_id: int
+    words: str | None
+    voted_at: datetime
+
+
+_votes = msgspec.json.Decoder(list[_Vote])
+
+
+def _conversation(row: asyncpg.Record) -> RecordedConversation:
+    return RecordedConversation(
+        id=row["conversation_id"],
+        course_id=row["course_id"],
+        experience_id=row["experience_id"],
+        experience_title=row["experience_title"],
+        workflow_state=row["workflow_state"],
+        all_objectives_met=row["all_objectives_met"],
+        created_at=timestamp(row["created_at"]),
+        completed_at=_moment(row["completed_at"]),
+        messages_by_learner=row["by_learner"],
+        messages_by_model=row["by_model"],
+        evaluations=tuple(timestamp(at) for at in row["evaluated_at"]),
+        votes=tuple(
+            RecordedVote(
+                vote=vote.vote,
+                voter_id=vote.voter_id,
+                words=vote.words,
+                voted_at=timestamp(vote.voted_at.astimezone(UTC)),
+            )
+            for vote in _votes.decode(row["votes"])
+        ),
+        text_kept=row["text_kept"],
+        text_removed_at=_moment(row["text_removed_at"]),
+    )
+
+
+def _read(row: asyncpg.Record) -> RecordedRead:
+    fields = dict(row) | {"what": endpoint_of(row["what"])}
+    return RecordedRead(**fields | {"read_at": timestamp(row["read_at"])})
+
+
+def endpoint_of(what: str) -> str:
+    """The endpoint or the command in what was read, without what it was asked for.
+
+    Nothing is taken but what begins as either does: of old, a client's own words stood there, too.
+    """
+    found = _ENDPOINT.match(what)
+    return found[0] if found else ""
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)

@@ -1,0 +1,98 @@
+"""Legal holds: as long as one covers a learner, nothing that they said can be deleted.
+
+A hold is placed and released in the learner's stream. An erasure looks there under the log's
+lock, so of a hold and an erasure at once one comes first, and the other sees it.
+"""
+
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+
+from eventstore.connections import AccountPool
+from eventstore.envelope import Metadata, NewEvent
+from eventstore.errors import WrongExpectedRevision
+from eventstore.log import EventLog
+from eventstore.privacy_events import HoldPlaced, HoldReleased, stream_of_learner
+from service.errors import Busy, UnknownHold, UnknownUser
+from sql.loader import query
+
+_TRIES = 20
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold on a learner; `released_at` is None while it stands."""
+
+    hold_id: int
+    user_id: int
+    user_name: str | None
+    reason: str
+    placed_at: datetime
+    released_at: datetime | None
+    release_reason: str | None
+
+
+class Holds:
+    """All legal holds.
+
+    Args:
+        log: Where they are recorded.
+        pool: For reading them, and for giving out numbers.
+    """
+
+    def __init__(self, log: EventLog, pool: AccountPool) -> None:
+        self._log = log
+        self._pool = pool
+
+    async def place(self, account_id: int, user_id: int, reason: str, metadata: Metadata) -> int:
+        """Places a hold on a learner; its number.
+
+        Raises:
+            UnknownUser: The account has no such user.
+        """
+        name = await self._pool.fetchval(account_id, query("get_user_name"), account_id, user_id)
+        if name is None:
+            raise UnknownUser(f"there is no user {user_id}")
+        hold_id = int(await self._pool.fetchval(account_id, query("next_id"), account_id, "hold"))
+        placed = HoldPlaced(hold_id=hold_id, user_id=user_id, reason=reason)
+        await self._log.append(
+            account_id,
+            stream_of_learner(user_id),
+            [NewEvent(event=placed)],
+            expected=None,
+            metadata=metadata,
+        )
+        return hold_id
+
+    async def release(self, account_id: int, hold_id: int, reason: str, metadata: Metadata) -> int:
+        """Ends a hold, once; the learner whom it covered.
+
+        Raises:
+            UnknownHold: There is none with this number that stands.
+            Busy: Much happens to the learner at once.
+        """
+        user_id = await self._pool.fetchval(account_id, query("get_hold"), account_id, hold_id)
+        if user_id is None:
+            raise UnknownHold(f"there is no hold {hold_id}")
+        stream = stream_of_learner(user_id)
+        released = HoldReleased(hold_id=hold_id, user_id=user_id, reason=reason)
+        for _ in range(_TRIES):
+            history = await self._log.read_stream(account_id, stream)
+            events = [recorded.event for recorded in history]
+            if any(isinstance(e, HoldReleased) and e.hold_id == hold_id for e in events):
+                raise UnknownHold(f"hold {hold_id} was released before")
+            with suppress(WrongExpectedRevision):
+                await self._log.append(
+                    account_id,
+                    stream,
+                    [NewEvent(event=released)],
+                    expected=history[-1].revision,
+                    metadata=metadata,
+                )
+                return int(user_id)
+        raise Busy(f"much happens to user {user_id} at once; try again")
+
+    async def list(self, account_id: int, user_id: int | None = None) -> list[Hold]:
+        """The holds of an account, or of one learner, released ones included, oldest first."""
+        rows = await self._pool.fetch(account_id, query("list_holds"), account_id, user_id)
+        return [Hold(**dict(row)) for row in rows]

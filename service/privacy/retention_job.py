@@ -1,0 +1,69 @@
+"""Carries out the retention rules every day, one process at a time."""
+
+import asyncio
+
+import structlog
+
+from eventstore.connections import Pool
+from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.envelope import Actor, Metadata
+from eventstore.errors import EventStoreError
+from service.errors import ServiceError
+from service.privacy.retention import Retention
+from sql.loader import query
+
+FIRST = 60.0
+"""Seconds after the start at which a process looks for the first time."""
+
+INTERVAL = 24 * 3600.0
+RETRY = 3600.0
+
+_SYSTEM = Metadata(actor=Actor(None, "system"))
+
+log = structlog.get_logger("colloquy.retention")
+
+
+class RetentionJob:
+    """Runs the rules of all accounts.
+
+    Args:
+        pool: For the accounts that have rules, and the lock of the one process that runs them.
+        retention: Carries them out.
+    """
+
+    def __init__(self, pool: Pool, retention: Retention) -> None:
+        self._pool = pool
+        self._retention = retention
+
+    async def run(self) -> None:
+        """Runs the rules every `INTERVAL`, again after `RETRY` where that failed, for ever."""
+        pause = FIRST
+        while True:
+            await asyncio.sleep(pause)
+            pause = INTERVAL if await self.try_once() else RETRY
+
+    async def try_once(self) -> bool:
+        """Runs the rules now, unless another process does; False where that failed."""
+        try:
+            async with self._pool.acquire() as connection:
+                if not await connection.fetchval(query("try_lock_retention")):
+                    return True
+                try:
+                    await self._run_all()
+                finally:
+                    await connection.fetchval(query("unlock_retention"))
+        except (ServiceError, EventStoreError, *DATABASE_ERRORS) as error:
+            log.warning("retention_failed", error=repr(error))
+            return False
+        return True
+
+    async def _run_all(self) -> None:
+        for row in await self._pool.fetch(query("list_accounts_with_rules")):
+            done = await self._retention.run(row["account_id"], _SYSTEM)
+            log.info(
+                "retention_run",
+                account_id=row["account_id"],
+                conversations=done.conversations,
+                texts=done.texts,
+                held=len(done.held),
+            )

@@ -1,0 +1,166 @@
+"""The database that the settings name, started if it is the embedded one, and made ready."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from eventstore.connections import Connection, connect
+from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.errors import PathUntrusted
+from eventstore.trusted_paths import check_trusted, make_trusted_folder
+from projections.install import check_projections, install
+from projections.install_user_defined import install_own
+from projections.parallel_build import Progress, silent
+from service.embedded_postgres import EmbeddedPostgres
+from service.errors import SettingsError
+from service.file_work import reason_of
+from service.settings import Settings
+from sql.errors import DatabaseUnfit, SchemaBehind
+from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
+from sql.rights import check_roles, missing_rights, restore_rights
+
+_NONE_HERE = (
+    "there is no database in {home}: `colloquy serve` or `colloquy migrate` makes one there; or "
+    "set COLLOQUY_HOME to the home of the service, or DATABASE_URL"
+)
+
+log = structlog.get_logger("colloquy")
+
+
+class Database(msgspec.Struct, frozen=True):
+    """A database in use. `embedded` is None for one that `DATABASE_URL` names."""
+
+    url: str
+    embedded: EmbeddedPostgres | None
+
+
+class DatabaseUnreachable(DatabaseUnfit):
+    """The database does not answer."""
+
+
+class DatabaseMissing(DatabaseUnfit):
+    """There is no database yet."""
+
+
+@contextmanager
+def open_database(settings: Settings, *, make: bool = False) -> Iterator[Database]:
+    """The database, running for as long as the context lasts.
+
+    Args:
+        make: Make an embedded one where there is none yet.
+
+    Raises:
+        DatabaseMissing: There is none, and none is to be made.
+        SettingsError: Another user could have prepared the home; it cannot be made or written.
+        EmbeddedPostgresError, PathUntrusted: Why there is no embedded server.
+    """
+    _check_home(settings, make=make and not settings.database_url)
+    if settings.database_url:
+        yield Database(settings.database_url, None)
+        return
+    server = EmbeddedPostgres(
+        settings.home, keep=settings.keep_postgres, binaries=settings.postgres_bin
+    )
+    try:
+        if not make and not (settings.home.is_dir() and server.has_data):
+            raise DatabaseMissing(_NONE_HERE.format(home=settings.home))
+        url = server.acquire()
+    except OSError as error:
+        where = error.filename or settings.home
+        raise SettingsError(f"COLLOQUY_HOME: {where}: {reason_of(error)}") from error
+    try:
+        yield Database(url, server)
+    finally:
+        server.release()
+
+
+def _check_home(settings: Settings, *, make: bool) -> None:
+    """Makes the home where it is to be made; one that is there must be ours."""
+    home = settings.home
+    try:
+        if make:
+            make_trusted_folder(home, 0o711)
+        elif os.path.exists(home):  # noqa: PTH110 - False, too, where we must not look
+            check_trusted(home)
+    except PathUntrusted as error:
+        raise SettingsError(f"COLLOQUY_HOME: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"COLLOQUY_HOME: {home}: {reason_of(error)}") from error
+
+
+async def connect_owner(url: str) -> Connection:
+    """A connection as the database's owner.
+
+    Raises:
+        DatabaseUnreachable: It does not answer or does not let us in; the message says which.
+    """
+    try:
+        return await connect(url)
+    except DATABASE_ERRORS as error:
+        where = _without_password(url)
+        reason = str(error).partition("\n")[0] or "no answer in time"
+        raise DatabaseUnreachable(f"cannot use the database at {where}: {reason}") from error
+    except ValueError:  # its words may quote a part of the password
+        raise DatabaseUnreachable("DATABASE_URL is not a connection URL that can be read") from None
+
+
+async def prepare(url: str, progress: Progress = silent, own: Path | None = None) -> list[str]:
+    """Migrates the schema and builds the projections; one process at a time does it.
+
+    Args:
+        own: Folder with projections of the users' own. One that is refused is left as it was,
+            and the log says why.
+
+    Returns:
+        What was done, by name.
+
+    Raises:
+        DatabaseUnfit: The database is left as it was.
+    """
+    connection = await connect_owner(url)
+    try:
+        async with schema_lock(connection):
+            done = await migrate(connection)
+            for constraint in await violated_constraints(connection):
+                log.error("constraint_violated", constraint=constraint, see="colloquy audit verify")
+            done += await install(connection, url, progress)
+            done += await install_own(connection, url, own, progress)
+            if restored := await restore_rights(connection):
+                log.warning("rights_restored", rights=len(restored), first=restored[0])
+                done.append(f"{len(restored)} rights that were missing")
+            return done
+    finally:
+        await connection.close()
+
+
+async def check_ready(url: str) -> None:
+    """Raises a `DatabaseUnfit` unless schema and projections are this program's."""
+    connection = await connect_owner(url)
+    try:
+        await check_schema(connection)
+        await check_projections(connection)
+        await check_rights(connection)
+    finally:
+        await connection.close()
+
+
+async def check_rights(connection: Connection) -> None:
+    """Raises a `DatabaseUnfit` where roles of ours, or rights of theirs, are missing.
+
+    Args:
+        connection: The owner's, to a database whose schema and projections are this program's.
+    """
+    await check_roles(connection)
+    if missing := await missing_rights(connection):
+        raise SchemaBehind(
+            f"the database lacks {len(missing)} rights, as when it was restored without them, such "
+            f"as {missing[0]}: run `colloquy migrate`"
+        )
+
+
+def _without_password(url: str) -> str:
+    return url.partition("?")[0].rpartition("@")[2].rpartition("//")[2]

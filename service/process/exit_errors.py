@@ -1,0 +1,46 @@
+"""The errors that a command explains in one line; any other is a bug and shows its traceback."""
+
+import errno
+
+import asyncpg
+
+from eventstore.database_errors import Meaning, meaning
+from eventstore.errors import EventStoreError
+from projections.errors import ProjectionError
+from service.embedded_postgres.errors import EmbeddedPostgresError
+from service.errors import RosterError, ServiceError
+from service.file_work import reason_of
+from sql.errors import DatabaseUnfit
+
+FORESEEN = (ServiceError, EventStoreError, ProjectionError, DatabaseUnfit, EmbeddedPostgresError)
+_SESSION_ERRORS = (
+    ConnectionError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+_LOST = {
+    Meaning.AWAY: "the connection to the database broke",
+    Meaning.BUSY: "the database cannot do this at the moment",
+    Meaning.UNFIT: "the database is not as it must be, see `colloquy doctor`",
+    Meaning.REFUSED: "the database refused this",
+}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def explanation(error: Exception) -> list[str] | None:
+    """What to say of an error, in lines; None where nobody has foreseen it."""
+    match error:
+        case RosterError():
+            return list(error.lines)
+        case _ if isinstance(error, FORESEEN):
+            return [str(error)]
+        case _ if isinstance(error, _SESSION_ERRORS):
+            told = _LOST.get(meaning(error))
+            return [f"{told}: {error}".partition("\n")[0]] if told else None
+        case TimeoutError(errno=None):
+            return ["the database did not answer in time: is something locked in it?"]
+        case OSError() if error.filename is not None or error.errno in _NO_ROOM:
+            return [f"{error.filename or 'standard output'}: {reason_of(error)}"]
+        case _:
+            return None

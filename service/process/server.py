@@ -1,0 +1,88 @@
+"""One process that serves: from the listening socket to the graceful stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from service.app import running_app, uses_provider
+from service.errors import SettingsError
+from service.hosts import is_host
+from service.http.acceptor import Acceptor
+from service.http.connection_bounds import Connections, bounds_of, raise_descriptors
+from service.http.middleware import always_answered
+from service.settings import Settings
+
+BACKLOG = 1024
+_CHOOSE = "choose another with --host and --port"
+_CLOSING = 5.0
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.get_logger("colloquy")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        SettingsError: The address cannot be had.
+    """
+    plain = host.partition("%")[0]  # of an address that is of one interface only
+    if host and not is_host(f"[{plain}]" if ":" in host else host):
+        raise SettingsError(f"cannot listen on {host}:{port}: it is no host; {_CHOOSE}")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:  # a part of a name may be too long
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason}; {_CHOOSE}") from error
+
+
+def stop_event() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        stop.set()
+        for number in _STOPS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in _STOPS:
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+async def serve(
+    settings: Settings,
+    url: str,
+    sock: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serves until `stop` is set; then takes no more requests and lets the turns end.
+
+    Args:
+        url: The owner's connection URL of a database that is ready.
+        sock: Listens; it is closed at the end.
+        ready: Called when requests are answered.
+    """
+    settings = msgspec.structs.replace(settings, port=sock.getsockname()[1])
+    bounds = bounds_of(settings, raise_descriptors(), provider=uses_provider(settings))
+    async with running_app(settings, url) as app:
+        runner = web.AppRunner(app, shutdown_timeout=_CLOSING)
+        await runner.setup()
+        assert runner.server is not None, "it is set up"
+        runner.server.request_handler = always_answered(runner.server.request_handler)
+        try:
+            await Acceptor(runner, sock, Connections(bounds)).start()
+            ready()
+            await stop.wait()
+            log.info("stopping")
+        finally:
+            await runner.cleanup()

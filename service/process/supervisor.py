@@ -1,0 +1,160 @@
+"""Several processes on one port: starts them, replaces those that die, stops them all."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from service.errors import CannotServe
+from service.process.worker import READY, REFUSED
+
+_RESTART = 1.0
+_LONGEST_RESTART = 30.0
+_KILL_AFTER = 10.0
+
+log = structlog.get_logger("colloquy.supervisor")
+
+
+class _Place:
+    """Of one worker after the other.
+
+    Attributes:
+        serves: The one that is there answers requests.
+        served: One has done so.
+        reason: Why the last one ended, in its own words.
+    """
+
+    def __init__(self) -> None:
+        self.serves = False
+        self.served = asyncio.Event()
+        self.reason: str | None = None
+
+
+class Supervisor:
+    """Keeps `count` worker processes running.
+
+    Args:
+        count: How many.
+        sock: The listening socket that they share; it is closed when they are to stop.
+        url: The owner's connection URL.
+        patience: Seconds that a worker may take to stop.
+    """
+
+    def __init__(self, count: int, sock: socket.socket, url: str, patience: float) -> None:
+        self._places = [_Place() for _ in range(count)]
+        self._sock = sock
+        self._url = url
+        self._patience = patience + _KILL_AFTER
+        self._workers: set[asyncio.subprocess.Process] = set()
+        self._starting = asyncio.Lock()
+        self._refusal: str | None = None
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Runs until `stop` is set; `ready` is called when every worker has been ready once.
+
+        Raises:
+            CannotServe: A worker could not begin to serve, and none would the next time.
+        """
+        # The workers hold the other end: when this process dies, they see it and stop.
+        alive_read, alive_write = os.pipe()
+        os.set_inheritable(alive_read, True)
+        keepers = [
+            asyncio.create_task(self._keep(alive_read, place, stop)) for place in self._places
+        ]
+        announce = asyncio.create_task(self._announce(ready))
+        await stop.wait()
+        announce.cancel()
+        async with self._starting:
+            self._sock.close()  # while it is open here, who connects waits for nobody
+        for worker in self._workers:
+            with suppress(ProcessLookupError):
+                worker.send_signal(signal.SIGTERM)
+        await asyncio.gather(*keepers)
+        os.close(alive_write)
+        os.close(alive_read)
+        if self._refusal is not None:
+            raise CannotServe(self._refusal)
+
+    async def _keep(self, alive: int, place: _Place, stop: asyncio.Event) -> None:
+        pause = _RESTART
+        while (worker := await self._start(alive, stop)) is not None:
+            hearing = asyncio.create_task(_hear(worker, place))
+            await self._wait(worker, stop)
+            await hearing
+            if stop.is_set():
+                return
+            code, served = worker.returncode or 0, place.serves
+            place.serves = False
+            if not served and self._is_hopeless(code):
+                self._refusal = place.reason or f"a worker ended with code {code}: see its log"
+                stop.set()
+                return
+            log.error("worker_died", pid=worker.pid, code=code, reason=place.reason)
+            pause = _RESTART if served else min(2 * pause, _LONGEST_RESTART)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await stop.wait()
+
+    def _is_hopeless(self, code: int) -> bool:
+        """Whether all is to stop, since a worker ended with this code before it served.
+
+        At the start that is so unless it was killed. Later the others go on as long as one is
+        left; and a database that is away comes back.
+        """
+        if not all(place.served.is_set() for place in self._places):
+            return code > 0
+        return code == REFUSED and not any(place.serves for place in self._places)
+
+    async def _start(self, alive: int, stop: asyncio.Event) -> asyncio.subprocess.Process | None:
+        """A new worker; None where no more is to be started."""
+        async with self._starting:
+            if stop.is_set():
+                return None
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "service.process.worker",
+                str(self._sock.fileno()),
+                str(alive),
+                pass_fds=(self._sock.fileno(), alive),
+                env={**os.environ, "DATABASE_URL": self._url},
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._workers.add(worker)
+            return worker
+
+    async def _wait(self, worker: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+        ended = asyncio.create_task(worker.wait())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        done, _ = await asyncio.wait((ended,), timeout=self._patience)
+        if not done:
+            log.error("worker_killed", pid=worker.pid)
+            worker.kill()
+            await ended
+        self._workers.discard(worker)
+
+    async def _announce(self, ready: Callable[[], None]) -> None:
+        for place in self._places:
+            await place.served.wait()
+        ready()
+
+
+async def _hear(worker: asyncio.subprocess.Process, place: _Place) -> None:
+    """Hears a worker out: that it serves, or why it does not."""
+    assert worker.stdout is not None
+    place.reason = None
+    async for line in worker.stdout:
+        told = line.decode(errors="replace").strip()
+        if told == READY:
+            place.serves = True
+            place.served.set()
+        else:
+            place.reason = told

@@ -1,0 +1,199 @@
+"""Turns as others see them: taken up again, waited for and stopped, whichever process owns them."""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+
+from eventstore.envelope import Metadata, RecordedEvent
+from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
+from eventstore.guards import Guard
+from eventstore.notifier import Link
+from service.dialogue.commands import CancelTurn, CompleteConversation
+from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.state import Dialogue
+from service.errors import AlreadyAsked, Busy, KeyReused, Stopping, TurnInProgress, TurnIsOver
+from service.turns.live import LiveTurn, LiveTurns, Stop
+from service.turns.outcome import TurnEnd, find_end, turn_of
+
+STOP = "stop"
+"""The topic under which processes tell each other to stop a turn."""
+
+STOP_PATIENCE = 3.0
+"""Seconds that the owner of a turn has to stop it, before others do it over its head."""
+
+_TRIES = 20
+
+
+class StopLetter(msgspec.Struct, frozen=True):
+    """Tells the process that owns a turn to stop it."""
+
+    turn_id: str
+    stop: Stop
+
+
+class Following:
+    """Looks after turns from outside.
+
+    Args:
+        dialogues: Tells from the log how turns ended.
+        link: Carries stops from process to process.
+        live: The turns that run in this process, and those that are watched here.
+    """
+
+    def __init__(self, dialogues: Dialogues, link: Link, live: LiveTurns) -> None:
+        self._dialogues = dialogues
+        self._link = link
+        self._live = live
+        self._watching: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def follow(self, asked: RecordedEvent) -> LiveTurn:
+        """A turn that began some time, perhaps in another process, perhaps over by now.
+
+        Args:
+            asked: The event that began it.
+
+        Raises:
+            Stopping: It is under way, and nobody here waits for anything any more.
+        """
+        turn = turn_of(asked)
+        if (live := self._live.get(turn.turn_id)) and await self._may_show(live, asked):
+            return live
+        message_id = (
+            turn.message_id if isinstance(turn, MessagePosted) else turn.starting_message_id
+        )
+        live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked))
+        if end := await find_end(self._dialogues, asked):
+            live.end(end.outcome)
+            return live
+        if known := self._live.get(turn.turn_id):
+            return known
+        if self._closed:
+            raise Stopping
+        self._live.add(live)
+        task = asyncio.create_task(self._watch(live, asked))
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+        return live
+
+    async def cancel(self, asked: RecordedEvent, stop: Stop) -> Dialogue:
+        """Ends a turn, wherever it runs; the dialogue right after.
+
+        A turn that was cancelled before gives the same answer again.
+
+        Args:
+            asked: The event that began it.
+
+        Raises:
+            KeyReused: The stop's idempotency key came with another request before.
+            TurnIsOver: It had ended before it could be stopped.
+        """
+        await self._check_repeat(asked, stop)
+        end = await find_end(self._dialogues, asked) or await self._stop(asked, stop)
+        if not end.cancelled:
+            raise TurnIsOver
+        return await self._dialogues.at(_key(asked), end.event.revision)
+
+    async def complete(
+        self,
+        key: DialogueKey,
+        conversation_id: int,
+        metadata: Metadata,
+        guard: Guard | None,
+    ) -> None:
+        """Ends the active conversation, after stopping a reply that is under way in it.
+
+        Raises:
+            NotFound: The conversation is not the active one.
+            Busy: Somebody goes on with it without pause.
+        """
+        stop = Stop(reason="conversation_completed", metadata=metadata, guard=guard)
+        for _ in range(_TRIES):
+            try:
+                command = CompleteConversation(conversation_id=conversation_id)
+                await self._dialogues.execute(key, command, metadata, guard=guard)
+            except TurnInProgress as busy:
+                turn = await self._dialogues.read_turn(
+                    key.account_id, conversation_id, busy.turn_id
+                )
+                with suppress(TurnIsOver):
+                    await self.cancel(turn[0], stop)
+            else:
+                return
+        raise Busy
+
+    def hear_stop(self, letter: str) -> None:
+        """Takes a stop that came over the link."""
+        heard = msgspec.json.decode(letter, type=StopLetter)
+        live = self._live.get(heard.turn_id)
+        if live and live.own:
+            live.halt(heard.stop)
+
+    async def close(self) -> None:
+        """Ends all waiting; whoever waits is told that the service stops."""
+        self._closed = True
+        for task in self._watching:
+            task.cancel()
+        for live in self._live.all():
+            live.end(Stopping())
+
+    async def _may_show(self, live: LiveTurn, asked: RecordedEvent) -> bool:
+        """What is over may have been erased since; what is under way was not."""
+        if live.outcome is None:
+            return True
+        turn = turn_of(asked)
+        events = await self._dialogues.read_turn(
+            asked.account_id, turn.conversation_id, turn.turn_id, since=asked.position
+        )
+        if any(event.erased for event in events):
+            live.forget()
+            self._live.discard(live)
+            return False
+        return True
+
+    async def _check_repeat(self, asked: RecordedEvent, stop: Stop) -> None:
+        assert stop.metadata is not None
+        try:
+            await self._dialogues.refuse_repeat(asked.account_id, stop.metadata)
+        except AlreadyAsked as repeat:
+            event = repeat.asked.event
+            same = isinstance(event, ReplyCancelled | OpeningFailed) and (
+                event.turn_id == turn_of(asked).turn_id
+            )
+            if not same:
+                raise KeyReused from None
+
+    async def _watch(self, live: LiveTurn, asked: RecordedEvent) -> None:
+        """Waits for the end in the log; the sweeper sees to it that one comes."""
+        try:
+            live.end((await self._end_in_log(asked)).outcome)
+        finally:
+            self._live.discard(live)
+
+    async def _end_in_log(self, asked: RecordedEvent) -> TurnEnd:
+        return await self._link.until(asked.account_id, lambda: find_end(self._dialogues, asked))
+
+    async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnEnd:
+        """Tells the owner to stop; ends the turn over its head if it does not."""
+        turn = turn_of(asked)
+        letter = msgspec.json.encode(StopLetter(turn.turn_id, stop)).decode()
+        self.hear_stop(letter)
+        self._link.send(STOP, letter)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_PATIENCE):
+                return await self._end_in_log(asked)
+        assert stop.metadata is not None
+        assert stop.reason != "service_stopping"
+        command = CancelTurn(turn_id=turn.turn_id, reason=stop.reason)
+        with suppress(TurnIsOver):
+            try:
+                await self._dialogues.execute(_key(asked), command, stop.metadata, guard=stop.guard)
+            except AlreadyAsked:  # by the owner, which shows now, or with something else meanwhile
+                metadata = msgspec.structs.replace(stop.metadata, idempotency_key=None)
+                await self._dialogues.execute(_key(asked), command, metadata, guard=stop.guard)
+        return await self._end_in_log(asked)
+
+
+def _key(asked: RecordedEvent) -> DialogueKey:
+    return DialogueKey.of_stream(asked.account_id, asked.stream)

@@ -1,0 +1,212 @@
+"""A turn as it goes on, for everybody who waits for it or reads along."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal, TypeVar
+
+import msgspec
+
+from eventstore.envelope import Metadata
+from eventstore.guards import Guard
+from service.dialogue.repository import DialogueKey
+from service.dialogue.state import Dialogue
+from service.errors import NotFound
+
+RETAINED = 60.0
+MAX_RETAINED = 1_000
+
+T = TypeVar("T")
+
+Outcome = Dialogue | Exception
+"""The dialogue right after the turn, or why there is none."""
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody wants the turn to end now; `metadata` tells who, None where it is the service.
+
+    `guard` is what must still be so when it is recorded.
+    """
+
+    reason: Literal["requested", "conversation_completed", "service_stopping"]
+    metadata: Metadata | None = None
+    guard: Guard | None = None
+
+
+def without_key(stop: Stop | None) -> Stop | None:
+    """The same stop, but for the idempotency key that it came with."""
+    if stop is None or stop.metadata is None:
+        return stop
+    metadata = msgspec.structs.replace(stop.metadata, idempotency_key=None)
+    return msgspec.structs.replace(stop, metadata=metadata)
+
+
+class LiveTurn:
+    """One turn. Readers keep a place of their own in `pieces`, so that none waits for another.
+
+    Args:
+        turn_id: A UUID.
+        conversation_id: Of the conversation, in an opening of the one to come.
+        message_id: Of the message that was asked with; None where the log does not have it.
+        own: It runs in this process; else it is only watched through the log, and `pieces` stay
+            empty.
+        key: Of the dialogue, by which it is forgotten.
+
+    `pieces` are what the model has said, as it came; `outcome` is None until the end.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        conversation_id: int,
+        message_id: str | None,
+        *,
+        own: bool,
+        key: DialogueKey | None = None,
+    ) -> None:
+        self.turn_id = turn_id
+        self.conversation_id = conversation_id
+        self.message_id = message_id
+        self.own = own
+        self.key = key
+        self.pieces: list[str] = []
+        self.outcome: Outcome | None = None
+        self.stop: Stop | None = None
+        self._asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stop_asking: Callable[[], object] | None = None
+        self._bell = asyncio.Event()
+
+    @property
+    def text(self) -> str:
+        """All that the model has said so far."""
+        return "".join(self.pieces)
+
+    def accept(self) -> None:
+        """The question is on disk."""
+        self._asked.set_result(None)
+
+    def refuse(self, error: Exception) -> None:
+        """The question was not recorded, as far as anybody knows."""
+        self.end(error)
+        self._asked.set_exception(error)
+        self._asked.exception()  # whoever asked may be gone; then the error is nobody's
+
+    async def accepted(self) -> None:
+        """Waits until the question is on disk, or raises why it is not."""
+        await asyncio.shield(self._asked)
+
+    def add(self, piece: str) -> None:
+        """The model has said more."""
+        self.pieces.append(piece)
+        self._ring()
+
+    def end(self, outcome: Outcome) -> None:
+        """The turn is over; of several ends the first counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self._ring()
+
+    def forget(self) -> None:
+        """Nothing of what was said is to be had here any more."""
+        self.pieces.clear()
+        if self.outcome is not None:
+            self.outcome = NotFound()
+
+    async def dialogue(self) -> Dialogue:
+        """Waits for the end; the dialogue right after it.
+
+        Raises:
+            ServiceError: The model gave no answer, or the turn was stopped.
+            EventStoreError: The end could not be recorded.
+        """
+        while self.outcome is None:
+            await self._bell.wait()
+        if isinstance(self.outcome, Exception):
+            raise self.outcome.with_traceback(None)
+        return self.outcome
+
+    async def news(self, seen: int, patience: float) -> bool:
+        """Waits for pieces beyond the first `seen`, or the end; False after `patience` seconds."""
+        while len(self.pieces) <= seen and self.outcome is None:
+            bell = self._bell
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await bell.wait()
+            if not bell.is_set():
+                return False
+        return True
+
+    async def until_stopped(self, asking: "asyncio.Future[T]") -> "T | None":
+        """Waits for the model; None where the turn was stopped before the model was done."""
+        self._stop_asking = asking.cancel
+        if self.stop:
+            asking.cancel()
+        await asyncio.wait((asking,))
+        self._stop_asking = None
+        if self.stop and asking.cancelled():
+            return None
+        return asking.result()
+
+    def halt(self, stop: Stop) -> None:
+        """Ends the call of the model at once; of several stops the first counts."""
+        if self.stop is None:
+            self.stop = stop
+            if self._stop_asking:
+                self._stop_asking()
+
+    def _ring(self) -> None:
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+
+
+class LiveTurns:
+    """The turns that somebody in this process may read along, by their ids.
+
+    One that is over stays for `RETAINED` seconds, so that who lost the connection can go on
+    piece by piece; but never more than `MAX_RETAINED` of those.
+    """
+
+    def __init__(self) -> None:
+        self._turns: dict[str, LiveTurn] = {}
+        self._over: deque[tuple[float, LiveTurn]] = deque()
+
+    def get(self, turn_id: str) -> LiveTurn | None:
+        """The turn, if it is known here."""
+        return self._turns.get(turn_id)
+
+    def all(self) -> list[LiveTurn]:
+        """All of them."""
+        return list(self._turns.values())
+
+    def add(self, live: LiveTurn) -> None:
+        """A turn begins."""
+        self._turns[live.turn_id] = live
+
+    def discard(self, live: LiveTurn) -> None:
+        """The turn need not be known any more."""
+        if self._turns.get(live.turn_id) is live:
+            del self._turns[live.turn_id]
+
+    def forget(self, account_id: int, user_id: int) -> None:
+        """Drops a learner's turns, also for who reads along."""
+        for live in [t for _, t in self._over] + self.all():
+            if live.key and (live.key.account_id, live.key.user_id) == (account_id, user_id):
+                live.forget()
+                self.discard(live)
+
+    def retire(self, live: LiveTurn) -> None:
+        """The turn is over."""
+        loop = asyncio.get_running_loop()
+        if not self._over:
+            loop.call_later(RETAINED, self._forget)
+        self._over.append((loop.time() + RETAINED, live))
+        if len(self._over) > MAX_RETAINED:
+            self.discard(self._over.popleft()[1])
+
+    def _forget(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._over and self._over[0][0] <= loop.time():
+            self.discard(self._over.popleft()[1])
+        if self._over:
+            loop.call_at(self._over[0][0], self._forget)

@@ -1,0 +1,99 @@
+"""How turns ended, as the log tells it: the same for whoever asks, wherever, and however late."""
+
+import msgspec
+
+from eventstore.envelope import RecordedEvent
+from eventstore.event import Unreadable
+from eventstore.events import (
+    MessagePosted,
+    OpeningFailed,
+    OpeningRequested,
+    ReplyCancelled,
+    ReplyFailed,
+)
+from service.dialogue.commands import OpenConversation, PostMessage
+from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.state import ends_turn
+from service.errors import KeyReused, TurnCancelled, TurnFailed
+from service.model.errors import CANCELLED, INTERNAL_ERROR
+from service.turns.live import Outcome
+
+
+class TurnEnd(msgspec.Struct, frozen=True):
+    """The event that ended a turn, and what whoever waited for it gets."""
+
+    event: RecordedEvent
+    outcome: Outcome
+
+    @property
+    def cancelled(self) -> bool:
+        """A person stopped it."""
+        return isinstance(self.outcome, TurnCancelled)
+
+
+def turn_of(asked: RecordedEvent) -> OpeningRequested | MessagePosted:
+    """The event that began a turn, as what it is."""
+    assert isinstance(asked.event, OpeningRequested | MessagePosted)
+    return asked.event
+
+
+async def find_end(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None:
+    """How a turn ended; None while it is under way.
+
+    Args:
+        asked: The event that began it.
+    """
+    turn = turn_of(asked)
+    events = await dialogues.read_turn(
+        asked.account_id, turn.conversation_id, turn.turn_id, since=asked.position
+    )
+    for event in events:
+        if ends_turn(event.event):
+            return TurnEnd(event, await _outcome(dialogues, asked, event))
+    return None
+
+
+def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCancelled | None:
+    """What whoever waited for a turn is told, unless it came to a good end."""
+    reference_id = asked.metadata.request_id
+    match end.event:
+        case ReplyCancelled():
+            return TurnCancelled(reference_id)
+        case OpeningFailed() if end.event.code == CANCELLED:
+            return TurnCancelled(reference_id)
+        case OpeningFailed() | ReplyFailed():
+            return TurnFailed(
+                end.event.code,
+                retryable=end.event.retryable,
+                retry_after=end.event.retry_after,
+                reference_id=reference_id,
+            )
+        case Unreadable():
+            return TurnFailed(INTERNAL_ERROR, retryable=True, reference_id=reference_id)
+        case _:
+            return None
+
+
+def check_repeat(asked: RecordedEvent, command: OpenConversation | PostMessage) -> None:
+    """Compares a request that is in the log with one that came with the same idempotency key.
+
+    Raises:
+        KeyReused: They are not the same.
+    """
+    match command, asked.event:
+        case OpenConversation(), OpeningRequested():
+            same = command.experience_id == asked.event.experience_id
+        case PostMessage(), MessagePosted():
+            # Of a text that was erased nobody can tell any more whether it was the same.
+            same = command.conversation_id == asked.event.conversation_id and (
+                asked.erased or command.text == asked.content
+            )
+        case _:
+            same = False
+    if not same:
+        raise KeyReused
+
+
+async def _outcome(dialogues: Dialogues, asked: RecordedEvent, end: RecordedEvent) -> Outcome:
+    key = DialogueKey.of_stream(asked.account_id, asked.stream)
+    return failure_of(asked, end) or await dialogues.at(key, end.revision)

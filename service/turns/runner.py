@@ -1,0 +1,361 @@
+"""Turns: from the recorded question to the recorded end.
+
+A turn belongs to a task of this process, not to the request that began it: a client that goes
+away does not stop it. No database connection is held while the model talks.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+
+import msgspec
+import structlog
+from uuid_utils import uuid7
+
+from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.envelope import Metadata
+from eventstore.errors import AppendRefused, LimitReached
+from eventstore.guards import Guard
+from service.dialogue.commands import (
+    Assessed,
+    FailTurn,
+    Failure,
+    OpenConversation,
+    PostMessage,
+    RecordOpening,
+    RecordReply,
+)
+from service.dialogue.ownership import Owners
+from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.state import Dialogue
+from service.errors import (
+    AlreadyAsked,
+    Stopping,
+    TooManyReplies,
+    TurnCancelled,
+    TurnFailed,
+    TurnIsOver,
+)
+from service.model.client import Effort
+from service.model.errors import ModelFailure
+from service.turns.control import Following
+from service.turns.live import LiveTurn, LiveTurns, Outcome, Stop
+from service.turns.outcome import check_repeat, failure_of, find_end
+from service.turns.turn_records import Ending, TurnRecords, stopped
+from service.turns.tutor import Limits, Started, Tutor, broken, failed
+
+_ASSESSMENT_PATIENCE = 1.0
+"""Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
+
+_LAST_WORDS = 35.0
+"""Seconds that recording the end of a turn may take, a restart of the database included."""
+
+log = structlog.get_logger("colloquy.turns")
+
+Question = OpenConversation | PostMessage
+
+
+class Turns:
+    """The turns that this process owns.
+
+    Args:
+        dialogues: Where questions and ends are recorded.
+        owners: Knows which turns are under way here.
+        tutor: Asks the model.
+        live: All turns that somebody in this process may read along.
+        following: Leads repeated requests to the turns of their first time.
+        model: The one that is asked first.
+        limits: Of replies.
+    """
+
+    def __init__(
+        self,
+        dialogues: Dialogues,
+        owners: Owners,
+        tutor: Tutor,
+        live: LiveTurns,
+        following: Following,
+        model: str,
+        limits: Limits,
+    ) -> None:
+        self._dialogues = dialogues
+        self._records = TurnRecords(dialogues)
+        self._owners = owners
+        self._tutor = tutor
+        self._live = live
+        self._following = following
+        self._model = model
+        self._limits = limits
+        self._stopping = False
+        self._owned: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()
+        self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
+
+    async def open(
+        self,
+        key: DialogueKey,
+        metadata: Metadata,
+        guard: Guard,
+        *,
+        conversation_id: int,
+        course_id: int,
+        experience_version: int,
+    ) -> LiveTurn:
+        """Asks the model to open a new conversation, which replaces the active one.
+
+        Args:
+            conversation_id: Of the new one, which nobody else has.
+
+        Raises:
+            Exception: As `post`.
+        """
+        command = OpenConversation(
+            conversation_id=conversation_id,
+            turn_id=str(uuid7()),
+            course_id=course_id,
+            experience_id=key.experience_id,
+            experience_version=experience_version,
+            user_id=key.user_id,
+            model=self._model,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+            starting_message_id=str(uuid7()),
+        )
+        return await self._begin(key, command, metadata, guard)
+
+    async def post(
+        self,
+        key: DialogueKey,
+        metadata: Metadata,
+        guard: Guard,
+        *,
+        conversation_id: int,
+        text: str,
+        if_revision: frozenset[int] | None = None,
+    ) -> LiveTurn:
+        """Records a message and lets the model answer; returns when the message is on disk.
+
+        The turn goes on whatever becomes of the caller. A request that was made before, by its
+        idempotency key, leads to the turn of that time.
+
+        Args:
+            if_revision: The revisions at which the conversation may be; None for any.
+
+        Raises:
+            Stopping, TooManyReplies: Nothing was recorded.
+            KeyReused: The key came with another request before.
+            ServiceError: The question was refused.
+            EventStoreError: The question could not be recorded.
+        """
+        command = PostMessage(
+            conversation_id=conversation_id,
+            turn_id=str(uuid7()),
+            message_id=str(uuid7()),
+            text=text,
+            model=self._model,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+            if_revision=if_revision,
+        )
+        return await self._begin(key, command, metadata, guard)
+
+    async def _begin(
+        self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
+    ) -> LiveTurn:
+        metadata = msgspec.structs.replace(metadata, correlation_id=command.turn_id)
+        try:
+            return await self._begin_new(key, command, metadata, guard)
+        except AlreadyAsked as repeat:
+            check_repeat(repeat.asked, command)
+            return await self._following.follow(repeat.asked)
+
+    async def _begin_new(
+        self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
+    ) -> LiveTurn:
+        try:
+            self.check_room()
+        except TooManyReplies:
+            await self._dialogues.refuse_repeat(key.account_id, metadata)
+            raise
+        live = LiveTurn(
+            command.turn_id,
+            command.conversation_id,
+            _message_id(command),
+            own=True,
+            key=key,
+        )
+        _spawn(self._owned, self._own(live, key, command, metadata, guard))
+        await live.accepted()
+        return live
+
+    def check_room(self) -> None:
+        """Refuses what would be one reply too many, before anything is recorded.
+
+        Raises:
+            Stopping: The service takes no more.
+            TooManyReplies: As many as may are under way.
+        """
+        if self._stopping:
+            raise Stopping
+        if len(self._owned) >= self._limits.at_once:
+            raise TooManyReplies
+
+    async def drain(self, patience: float) -> None:
+        """Takes no more turns, waits `patience` seconds for those under way, ends the others.
+
+        All of them are recorded, and whoever reads along hears of the end.
+        """
+        self._stopping = True
+        await self._all_done(patience)
+        for live in self._live.all():
+            live.halt(Stop(reason="service_stopping"))
+        for assessing in self._assessing:
+            assessing.cancel()
+        await self._all_done(_LAST_WORDS)
+
+    async def _all_done(self, patience: float) -> None:
+        """Waits for all turns, and for what they leave to be recorded later."""
+        give_up = asyncio.get_running_loop().time() + patience
+        while under_way := self._owned | self._late:
+            left = give_up - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await asyncio.wait(under_way, timeout=left)
+
+    async def _own(
+        self,
+        live: LiveTurn,
+        key: DialogueKey,
+        command: Question,
+        metadata: Metadata,
+        guard: Guard,
+    ) -> None:
+        structlog.contextvars.bind_contextvars(
+            turn_id=command.turn_id, conversation_id=command.conversation_id
+        )
+        try:
+            await self._run(live, key, command, metadata, guard)
+        finally:
+            self._owners.running.discard(command.turn_id)
+
+    async def _run(
+        self,
+        live: LiveTurn,
+        key: DialogueKey,
+        command: Question,
+        metadata: Metadata,
+        guard: Guard,
+    ) -> None:
+        # Whoever finds the question in the log finds the turn here, so it comes first.
+        self._live.add(live)
+        try:
+            executed = await self._dialogues.execute(key, command, metadata, guard=guard)
+        except Exception as error:
+            self._live.discard(live)
+            live.refuse(await self._why_refused(key, metadata, error))
+            return
+        turn = executed.dialogue.turn
+        assert turn is not None, "a question begins a turn"
+        started = Started(key, turn, executed.dialogue, executed.event)
+        live.accept()
+        outcome = await self._outcome(live, started)
+        live.end(outcome)
+        if isinstance(outcome, Dialogue | TurnFailed | TurnCancelled):
+            self._live.retire(live)
+        else:  # how it ended is not on record yet; whoever comes later looks there
+            self._live.discard(live)
+
+    async def _why_refused(
+        self, key: DialogueKey, metadata: Metadata, error: Exception
+    ) -> Exception:
+        """The database lets one request with a key in; of two at once the other was refused."""
+        if isinstance(error, AppendRefused | LimitReached):
+            try:
+                await self._dialogues.refuse_repeat(key.account_id, metadata)
+            except (AlreadyAsked, *DATABASE_ERRORS) as known:
+                return known
+        return error
+
+    async def _outcome(self, live: LiveTurn, started: Started) -> Outcome:
+        """Nobody may be waiting for it, so an error is returned, not raised."""
+        try:
+            return await self._answer(live, started)
+        except TurnIsOver:
+            log.warning("turn_ended_by_others")
+            return await self._ended_by_others(started)
+        except Exception as error:
+            log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
+            return error
+
+    async def _ended_by_others(self, started: Started) -> Outcome:
+        try:
+            end = await find_end(self._dialogues, started.asked)
+        except DATABASE_ERRORS as error:
+            return error
+        return end.outcome if end else TurnIsOver()
+
+    async def _answer(self, live: LiveTurn, started: Started) -> Outcome:
+        effort = self._tutor.effort(live.add)
+        # The reply is asked for first: of a model that may be tried once, it gets the trial.
+        asking = asyncio.create_task(self._tutor.reply(started, effort))
+        assessing = self._assess(started)
+        ending = await self._ending(live, started, asking, effort)
+        if assessing:
+            ending = await _with_assessment(ending, assessing)
+        try:
+            executed = await self._records.end(live, started, ending)
+        except Exception:
+            if assessing:
+                assessing.cancel()
+            raise
+        if assessing and getattr(ending, "assessment", None) is None:
+            _spawn(self._late, self._records.assessment(started, assessing))
+        return failure_of(started.asked, executed.event) or executed.dialogue
+
+    def _assess(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
+        assessing = self._tutor.assessing(started)
+        if assessing:
+            self._assessing.add(assessing)
+            assessing.add_done_callback(self._assessing.discard)
+        return assessing
+
+    async def _ending(
+        self,
+        live: LiveTurn,
+        started: Started,
+        asking: "asyncio.Task[RecordOpening | RecordReply]",
+        effort: Effort,
+    ) -> Ending:
+        turn_id = started.turn.id
+        try:
+            answer = await live.until_stopped(asking)
+        except ModelFailure as failure:
+            log.warning("reply_failed", code=failure.code, detail=failure.detail)
+            return FailTurn(turn_id=turn_id, failure=failed(failure, effort, live.text))
+        except Exception as error:
+            log.exception("model_broke")
+            return FailTurn(turn_id=turn_id, failure=failed(broken(error), effort, live.text))
+        return answer or stopped(live, turn_id, effort)
+
+
+def _message_id(command: Question) -> str:
+    if isinstance(command, PostMessage):
+        return command.message_id
+    return command.starting_message_id
+
+
+def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
+    """The end of a turn with what judging the objectives beside it led to, if that is known."""
+    if isinstance(ending, RecordOpening):
+        return ending
+    if not isinstance(ending, RecordReply):
+        assessing.cancel()
+    await asyncio.wait((assessing,), timeout=_ASSESSMENT_PATIENCE)
+    if not assessing.done() or assessing.cancelled():
+        return ending
+    return msgspec.structs.replace(ending, assessment=assessing.result())

@@ -1,0 +1,116 @@
+"""How turns end on record, and what was judged beside them."""
+
+import asyncio
+
+import msgspec
+import structlog
+
+from eventstore.envelope import Actor
+from eventstore.errors import AppendRefused, EventStoreError, GuardBroken
+from service.dialogue.commands import (
+    Assessed,
+    CancelTurn,
+    Command,
+    FailTurn,
+    Failure,
+    RecordAssessment,
+    RecordOpening,
+    RecordReply,
+)
+from service.dialogue.repository import Dialogues, Executed
+from service.errors import AlreadyAsked, ServiceError
+from service.model.client import Effort
+from service.model.errors import CANCELLED, INTERNAL_ERROR, SERVICE_STOPPING
+from service.turns.live import LiveTurn, Stop, without_key
+from service.turns.tutor import Started, spent
+
+log = structlog.get_logger("colloquy.turns")
+
+Ending = RecordOpening | RecordReply | FailTurn | CancelTurn
+
+
+class TurnRecords:
+    """Appends what became of a turn to its dialogue.
+
+    Args:
+        dialogues: Where it is recorded.
+    """
+
+    def __init__(self, dialogues: Dialogues) -> None:
+        self._dialogues = dialogues
+
+    async def end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
+        """Records the end of a turn; as a bare failure where what came of it cannot be stored.
+
+        Raises:
+            TurnIsOver: Somebody else has ended it.
+            EventStoreError: It could not be recorded.
+        """
+        try:
+            return await self._record(started, ending, live.stop)
+        except AlreadyAsked:
+            # The stop's key is in the log: it was carried out over our head, which shows now, or
+            # it came with something else meanwhile.
+            return await self._record(started, ending, without_key(live.stop))
+        except GuardBroken as error:
+            # Whoever stopped it may not any more. It is over all the same, but not by their doing.
+            log.warning("stop_refused", changed=error.changed)
+            return await self._record(started, _failed(started, CANCELLED, "the stop was refused"))
+        except AppendRefused as error:
+            # What cannot be stored must not leave the turn without an end.
+            log.error("reply_refused", error=str(error))
+            return await self._record(started, _failed(started, INTERNAL_ERROR, "append refused"))
+
+    async def assessment(
+        self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
+    ) -> None:
+        """Records a judgement that was not done when the turn ended."""
+        await asyncio.wait((assessing,))
+        if assessing.cancelled():  # before it had begun
+            return
+        assessment = assessing.result()
+        command = RecordAssessment(
+            conversation_id=started.turn.request.conversation_id,
+            turn_id=started.turn.id,
+            assessment=assessment,
+        )
+        try:
+            await self._record(started, command)
+        except (ServiceError, EventStoreError) as error:
+            log.warning("assessment_not_recorded", kind=type(error).__name__, error=str(error))
+
+    async def _record(
+        self, started: Started, command: Command, stop: Stop | None = None
+    ) -> Executed:
+        by_person = isinstance(command, CancelTurn) and stop and stop.metadata
+        metadata = msgspec.structs.replace(
+            by_person or started.asked.metadata, causation_id=str(started.asked.event_id)
+        )
+        if not by_person:
+            metadata = msgspec.structs.replace(
+                metadata,
+                actor=Actor(None, "model"),
+                token_id=None,
+                real_user_id=None,
+                idempotency_key=None,
+            )
+        return await self._dialogues.execute(
+            *(started.key, command, metadata),
+            known=started.dialogue,
+            guard=stop.guard if by_person and stop else None,
+        )
+
+
+def stopped(live: LiveTurn, turn_id: str, effort: Effort) -> FailTurn | CancelTurn:
+    """How a turn ends whose asking was stopped, with what had arrived by then."""
+    assert live.stop is not None, "only a stop ends the asking without an answer"
+    if live.stop.reason == "service_stopping":
+        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(effort))
+        return FailTurn(turn_id=turn_id, failure=failure)
+    return CancelTurn(
+        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(effort)
+    )
+
+
+def _failed(started: Started, code: str, detail: str) -> FailTurn:
+    return FailTurn(turn_id=started.turn.id, failure=Failure(code=code, detail=detail))

@@ -1,0 +1,262 @@
+"""Puts a turn's question to the model: what it is given, and what its answer becomes."""
+
+import asyncio
+
+import msgspec
+import structlog
+from uuid_utils import uuid7
+
+from eventstore.connections import outlast
+from eventstore.database_errors import is_passing
+from eventstore.envelope import RecordedEvent
+from eventstore.events import ContextRecord, CoveredObjective, OpeningRequested, ReplyRecord
+from service.dialogue.commands import Assessed, Failure, RecordOpening, RecordReply, Spent
+from service.dialogue.repository import DialogueKey
+from service.dialogue.state import Conversation, Dialogue, Turn
+from service.experiences.experiences import Experience, Experiences
+from service.model.client import Asker, Effort
+from service.model.context_window import Fitted, estimate_tokens, fit
+from service.model.errors import CANCELLED, INTERNAL_ERROR, ModelFailure
+from service.model.interface import AssessmentRequest, ChatMessage, ReplyRequest, Scenario
+from service.model.judgements import Covered, read_assessment
+from service.model.prompt_templates import starting_prompt
+from service.model.response import OnDelta
+
+ASSESSMENT_TOKENS = 1024
+_PROMPT_TOKENS = 2_500
+_DATABASE_PAUSE = 5.0
+"""Seconds after which to ask again where the database, and not the model, was away."""
+
+log = structlog.get_logger("colloquy.turns")
+
+
+class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """The models that are asked, by name; the fallback where the first gives no answer."""
+
+    reply: str
+    fallback: str | None
+    assessment: str
+    evaluation: str
+
+    def first_and_fallback(self, first: str) -> tuple[str, ...]:
+        """Whom to ask, one after another."""
+        return (first, self.fallback) if self.fallback else (first,)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long (`budget`, seconds all in all) and how much (tokens) the model may speak.
+
+    `context_tokens` bounds what it is given, None for no bound; `at_once` the replies under way
+    in this process.
+    """
+
+    budget: float
+    max_tokens: int
+    context_tokens: int | None
+    at_once: int
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A turn whose question is on disk: the dialogue then, and the event."""
+
+    key: DialogueKey
+    turn: Turn
+    dialogue: Dialogue
+    asked: RecordedEvent
+
+    @property
+    def opening(self) -> bool:
+        """The model speaks first."""
+        return isinstance(self.turn.request, OpeningRequested)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The active conversation, in which the learner has said something."""
+        assert self.dialogue.active is not None, "only an active conversation takes messages"
+        return self.dialogue.active
+
+
+class Tutor:
+    """Asks the model for replies, and for judgements beside them.
+
+    Args:
+        asker: Puts questions, again where it makes sense.
+        experiences: Gives the scenario.
+        models: Whom to ask.
+        limits: Bounds of one answer.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        experiences: Experiences,
+        models: ModelChoice,
+        limits: Limits,
+    ) -> None:
+        self._asker = asker
+        self._experiences = experiences
+        self._models = models
+        self._limits = limits
+
+    def effort(self, on_delta: OnDelta | None = None) -> Effort:
+        """A fresh record of what asking takes."""
+        return self._asker.effort(on_delta)
+
+    async def reply(self, started: Started, effort: Effort) -> RecordOpening | RecordReply:
+        """Lets the model speak.
+
+        Raises:
+            ModelFailure: It gave no answer; `effort` has what that took.
+        """
+        experience = await self._experience(started)
+        fitted = self._fit(started, experience.scenario)
+        request = ReplyRequest(
+            scenario=experience.scenario,
+            messages=fitted.messages,
+            max_tokens=self._limits.max_tokens,
+        )
+        models = self._models.first_and_fallback(self._models.reply)
+        text, record = await self._asker.ask_for_text(request, models, self._limits.budget, effort)
+        record = msgspec.structs.replace(record, context=_context(fitted))
+        if started.opening:
+            return _opening(started.turn, experience.scenario, text, record)
+        return RecordReply(
+            turn_id=started.turn.id, message_id=str(uuid7()), text=text, reply=record
+        )
+
+    def assessing(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
+        """Has the open objectives judged, beside the reply; None where there is nothing to judge.
+
+        The task never fails; cancelled, it ends at once and tells what it has taken.
+        """
+        if started.opening or not started.conversation.open_objectives:
+            return None
+        return asyncio.create_task(self._assess(started))
+
+    async def _assess(self, started: Started) -> Assessed | Failure:
+        effort = self.effort()
+        try:
+            return await self._assessment(started, effort)
+        except asyncio.CancelledError:  # by the turn that owns it, which wants to know the cost
+            return Failure(code=CANCELLED, spent=spent(effort))
+        except ModelFailure as failure:
+            log.warning("assessment_failed", code=failure.code, detail=failure.detail)
+            return failed(failure, effort, partial_text="")
+        except Exception as error:
+            log.exception("assessment_broke")
+            return failed(broken(error), effort, partial_text="")
+
+    async def _assessment(self, started: Started, effort: Effort) -> Assessed:
+        experience = await self._experience(started)
+        fitted = self._fit(started, experience.scenario)
+        request = AssessmentRequest(
+            scenario=experience.scenario,
+            messages=fitted.messages,
+            open_objectives=started.conversation.open_objectives,
+            max_tokens=ASSESSMENT_TOKENS,
+        )
+        assessment, record = await self._asker.ask(
+            request,
+            self._models.first_and_fallback(self._models.assessment),
+            self._limits.budget,
+            effort,
+            lambda text: read_assessment(text, request),
+        )
+        return Assessed(
+            covered=tuple(
+                _covered(entry, fitted, started.conversation) for entry in assessment.covered
+            ),
+            judgement=msgspec.structs.replace(record, context=_context(fitted)),
+        )
+
+    async def _experience(self, started: Started) -> Experience:
+        asked = started.turn.request
+        version = (
+            asked.experience_version
+            if isinstance(asked, OpeningRequested)
+            else started.conversation.experience_version
+        )
+        account_id = started.key.account_id
+        return await outlast(
+            lambda: self._experiences.at_version(account_id, asked.experience_id, version)
+        )
+
+    def _fit(self, started: Started, scenario: Scenario) -> Fitted:
+        messages = _messages(started, scenario)
+        texts = (scenario.title, scenario.description, scenario.facts, *scenario.objectives)
+        fixed = _PROMPT_TOKENS + estimate_tokens("\n".join(texts) + scenario.pedagogical_guidance)
+        limit = self._limits.context_tokens
+        return fit(messages, 2**63 if limit is None else limit, fixed)
+
+
+def spent(effort: Effort) -> Spent:
+    """What an effort has taken, as it goes into the log."""
+    return Spent(
+        model=effort.model,
+        usage=effort.usage,
+        provider_request_id=effort.provider_request_id,
+        duration_ms=effort.elapsed_ms,
+        attempt_records=effort.attempt_records,
+        price_version=effort.price_version,
+        cost_microusd=effort.cost_microusd,
+    )
+
+
+def broken(error: Exception) -> ModelFailure:
+    """What a fault of our own counts as."""
+    return ModelFailure(
+        INTERNAL_ERROR,
+        retryable=True,
+        detail=type(error).__name__,
+        retry_after=_DATABASE_PAUSE if is_passing(error) else None,
+    )
+
+
+def failed(failure: ModelFailure, effort: Effort, partial_text: str) -> Failure:
+    """A failure of the model, as it goes into the log."""
+    return Failure(
+        code=failure.code,
+        detail=failure.detail,
+        retryable=failure.retryable,
+        retry_after=failure.retry_after,
+        partial_text=partial_text,
+        spent=spent(effort),
+    )
+
+
+def _messages(started: Started, scenario: Scenario) -> tuple[ChatMessage, ...]:
+    """What the model reads: the learner's view, which never has two questions in a row."""
+    if started.opening:
+        return (ChatMessage("user", starting_prompt(scenario)),)
+    return tuple(
+        ChatMessage("user" if message.role == "User" else "assistant", message.text or "…")
+        for message in started.conversation.messages
+    )
+
+
+def _opening(turn: Turn, scenario: Scenario, text: str, record: ReplyRecord) -> RecordOpening:
+    asked = turn.request
+    assert isinstance(asked, OpeningRequested)
+    return RecordOpening(
+        turn_id=turn.id,
+        objectives=scenario.objectives,
+        starting_prompt=starting_prompt(scenario),
+        starting_message_id=asked.starting_message_id or str(uuid7()),
+        message_id=str(uuid7()),
+        text=text,
+        reply=record,
+    )
+
+
+def _context(fitted: Fitted) -> ContextRecord:
+    return ContextRecord(
+        messages_sent=len(fitted.messages),
+        messages_left_out=fitted.left_out,
+        estimated_tokens=fitted.estimated_tokens,
+    )
+
+
+def _covered(entry: Covered, fitted: Fitted, conversation: Conversation) -> CoveredObjective:
+    """The entry with the id of its message, which stands further back where some were left out."""
+    place = entry.message - 1 + (fitted.left_out if entry.message > 2 else 0)
+    return CoveredObjective(entry.objective, conversation.messages[place].id)

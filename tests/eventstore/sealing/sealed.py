@@ -1,0 +1,99 @@
+"""A sealed log for tests, and somebody who owns the database and changes it as they like."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from eventstore.connections import Connection, connect
+from eventstore.log import EventLog
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.signing_keys import KeyPlace, list_keys, open_signer
+from eventstore.sealing.verify_log import Trusted, Verification, verify_log
+from tests.eventstore.building import ACCOUNT, append, messages
+
+LOG_TABLES = (
+    "events",
+    "event_content",
+    "tree_tiles",
+    "tree_heads",
+    "log_heads",
+    "log_origins",
+    "key_rotations",
+)
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """A log with its key, and checkpoints in files outside the database."""
+
+    url: str
+    home: Path
+    log: EventLog
+
+    @property
+    def place(self) -> KeyPlace:
+        return KeyPlace(self.home / "keys", name="colloquy-test")
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "checkpoints"
+
+    @property
+    def files(self) -> Path:
+        """The files of the first account."""
+        return self.folder / str(ACCOUNT)
+
+    async def say(self, number: int, conversation_id: int = 1) -> None:
+        """That many messages of a conversation."""
+        stream = f"dialogue-1-{100 + conversation_id}"
+        for one in messages(number, conversation_id):
+            await append(self.log, stream, one)
+
+    async def seal(self, folder: Path | None = None, place: KeyPlace | None = None) -> None:
+        """Publishes a checkpoint of what is there."""
+        place = place or self.place
+        open_signer(place)
+        sealer = Sealer(self.url, place, folder or self.folder, 1)
+        async with sealer.leading() as connection:
+            await sealer.seal(connection)
+
+    async def seal_as_thief(self, place: KeyPlace, folder: Path | None = None) -> None:
+        """As somebody does whose program passes over the records of replaced keys."""
+        async with owning(self.url) as connection:
+            rows = await connection.fetch("DELETE FROM key_rotations RETURNING *")
+            await self.seal(folder, place)
+            await connection.executemany(
+                "INSERT INTO key_rotations VALUES ($1, $2, $3, $4, $5)", [tuple(r) for r in rows]
+            )
+
+    async def verify(self, folder: Path | None = None) -> Verification:
+        """What an auditor finds."""
+        connection = await connect(self.url, "colloquy_auditor")
+        try:
+            trusted = Trusted(list_keys(self.place), folder or self.files)
+            return await verify_log(connection, ACCOUNT, trusted, lambda _done, _total: None)
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def owning(url: str) -> AsyncIterator[Connection]:
+    """A superuser's session in which no trigger of the log is left."""
+    connection = await connect(url)
+    try:
+        for table in LOG_TABLES:
+            await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        yield connection
+        for table in LOG_TABLES:
+            await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+    finally:
+        await connection.close()
+
+
+async def tamper(url: str, *statements: str) -> None:
+    """Changes the log behind everybody's back; each statement must change something."""
+    async with owning(url) as connection:
+        for statement in statements:
+            done = await connection.execute(statement)
+            assert not done.endswith(" 0"), f"nothing was changed: {statement}"

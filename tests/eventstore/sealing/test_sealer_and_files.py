@@ -1,0 +1,162 @@
+"""What the files know and the log does not stops the sealing of that account, and is told."""
+
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from eventstore.connections import Connection
+from eventstore.sealing import sealer as sealer_module
+from eventstore.sealing.checkpoint_files import CheckpointFiles, read_notes
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.signed_checkpoint import verify
+from eventstore.sealing.signing_keys import KeyPlace, list_keys
+from tests.eventstore.building import add_account
+from tests.eventstore.sealing.building_seals import (
+    SET_HEAD,
+    fill,
+    forget,
+    is_sealed_well,
+    seal,
+    sealed,
+)
+from tests.eventstore.sealing.trees import leaves_of_log, naive_root
+
+
+async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    folder.write_text("in the way")
+    for head in (1, 2, 3):
+        await fill(owner, head, head)
+        errors = await seal(sealer)
+        assert errors == (["checkpoint_files_failed"] if head == 1 else [])
+    assert await sealed(owner) == 3
+    folder.unlink()
+    assert await seal(sealer) == []
+    assert await is_sealed_well(owner, place, folder)
+
+
+async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader(
+    database_url: str, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await fill(owner, 1, 1)
+    await seal(sealer)
+    before = {path: path.read_bytes() for path in (folder / "1").iterdir()}
+    for head in (2, 3):
+        await fill(owner, head, head)
+        await seal(sealer)
+    for path in (folder / "1").iterdir():
+        path.unlink()  # one more than before, where midnight has passed
+    for path, content in before.items():
+        path.write_bytes(content)
+    assert await seal(Sealer(database_url, place, folder, 1)) == []
+    assert await is_sealed_well(owner, place, folder)
+
+
+@pytest.mark.parametrize("refilled_to", [5, 10, 12])
+async def test_a_log_that_went_back_is_told_of_and_not_sealed(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path, refilled_to: int
+) -> None:
+    """Shorter than what the files know, as long with another root, and longer."""
+    await add_account(owner, 2)
+    await fill(owner, 1, 5)
+    await seal(sealer)
+    await fill(owner, 6, 10)
+    await seal(sealer)
+    in_files = {path: path.read_bytes() for path in (folder / "1").iterdir()}
+    await forget(owner, 5)
+    await fill(owner, 6, refilled_to)
+    await fill(owner, 1, 3, account_id=2)
+    assert await seal(sealer, rounds=3) == ["log_went_back"]
+    assert await sealed(owner) == 5
+    assert {path: path.read_bytes() for path in (folder / "1").iterdir()} == in_files
+    assert await is_sealed_well(owner, place, folder, 2)
+
+
+async def test_what_is_wrong_names_both_sizes(owner: Connection, sealer: Sealer) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    await forget(owner, 5)
+    with capture_logs() as logs:
+        async with sealer.leading() as connection:
+            await sealer.seal(connection)
+    (entry,) = [entry for entry in logs if entry["event"] == "log_went_back"]
+    assert entry["account_id"] == 1
+    assert entry["error"] == "the checkpoint files know 10 events, the log ends at 5"
+
+
+async def test_it_is_told_again_as_long_as_it_lasts_and_ends_when_it_is_mended(
+    owner: Connection, sealer: Sealer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    await forget(owner, 5)
+    monkeypatch.setattr(sealer_module, "_SAY_AGAIN", 0.0)
+    assert await seal(sealer, rounds=3) == ["log_went_back"] * 3
+    folder.rename(folder.with_name("elsewhere"))
+    assert await seal(sealer) == []
+    assert await sealed(owner) == 5
+
+
+async def test_a_log_without_its_tail_is_told_of_where_there_are_no_files(
+    owner: Connection, sealer: Sealer, folder: Path
+) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    folder.rename(folder.with_name("elsewhere"))
+    await owner.execute(SET_HEAD, 1, 8)
+    assert await seal(sealer) == ["log_went_back"]
+
+
+async def test_an_account_that_only_the_files_know_is_told_of(
+    owner: Connection, sealer: Sealer
+) -> None:
+    await add_account(owner, 2)
+    await fill(owner, 1, 1, account_id=2)
+    await seal(sealer)
+    await owner.execute("DELETE FROM log_heads WHERE account_id = 2")
+    await fill(owner, 1, 1)
+    assert await seal(sealer) == ["log_went_back"]
+    assert await sealed(owner) == 1
+
+
+async def test_a_log_with_a_hole_is_not_sealed(owner: Connection, sealer: Sealer) -> None:
+    await fill(owner, 1, 4)
+    await fill(owner, 6, 10)
+    assert await seal(sealer) == ["log_went_back"]
+    assert await sealed(owner) == 0
+
+
+async def test_a_tile_that_was_tampered_with_is_noticed_at_the_next_checkpoint(
+    owner: Connection, sealer: Sealer
+) -> None:
+    await fill(owner, 1, 10)
+    await seal(sealer)
+    await owner.execute("ALTER TABLE tree_tiles DISABLE TRIGGER ALL")
+    await owner.execute("UPDATE tree_tiles SET hashes = sha256('') || substr(hashes, 33)")
+    await fill(owner, 11, 12)
+    assert await seal(sealer) == ["log_went_back"]
+    assert await sealed(owner) == 10
+
+
+async def test_files_of_something_else_stop_the_sealing_of_that_account(
+    owner: Connection, sealer: Sealer, folder: Path
+) -> None:
+    await fill(owner, 1, 1)
+    await seal(sealer)
+    (folder / "1" / "latest").write_text("something else")
+    await fill(owner, 2, 2)
+    assert await seal(sealer) == ["sealing_stopped"]
+    assert await sealed(owner) == 1
+
+
+async def test_the_files_alone_tell_what_was_sealed(
+    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+) -> None:
+    await fill(owner, 1, 7)
+    await seal(sealer)
+    (day,) = (folder / "1").glob("*.checkpoints")
+    (note,) = read_notes(day)
+    assert verify(note, list_keys(place)).root == naive_root(await leaves_of_log(owner))
+    assert CheckpointFiles(folder, 1).size() == 7

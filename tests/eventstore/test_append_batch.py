@@ -1,0 +1,120 @@
+"""Which appends may share a batch, and what an append is made of."""
+
+import random
+from collections import deque
+
+import pytest
+
+from eventstore.append_batch import SMALL_BATCH, Item, arguments, new_item, offsets, take_batch
+from eventstore.envelope import NewEvent
+from tests.eventstore.building import BY_LEARNER, message, messages
+
+
+def item(stream: str, expected: int | None = None, account_id: int = 1, events: int = 1) -> Item:
+    return new_item(account_id, stream, expected, messages(events), BY_LEARNER)
+
+
+async def test_different_streams_share_a_batch_in_the_order_of_arrival() -> None:
+    first, second, third = item("a", 3), item("b", 0), item("c")
+    waiting = deque([first, second, third])
+    assert take_batch(waiting) == [first, second, third]
+    assert not waiting
+
+
+async def test_appends_that_expect_nothing_of_their_stream_share_a_batch() -> None:
+    waiting = deque([item("a"), item("b", 1), item("a"), item("a")])
+    assert len(take_batch(waiting)) == 4
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, 4), (3, None), (3, 4), (3, 3)])
+async def test_an_append_that_expects_a_revision_has_its_stream_for_itself(
+    first: int | None, second: int | None
+) -> None:
+    items = [item("a", first), item("a", second)]
+    waiting = deque(items)
+    assert take_batch(waiting) == items[:1]
+    assert take_batch(waiting) == items[1:]
+
+
+async def test_nothing_overtakes_an_append_to_its_stream_that_was_held_back() -> None:
+    first, held, behind, other = item("a"), item("a", 4), item("a"), item("b", 1)
+    waiting = deque([first, held, behind, other])
+    assert take_batch(waiting) == [first, other]
+    assert list(waiting) == [held, behind]
+
+
+async def test_a_batch_is_of_one_account() -> None:
+    mine, theirs, also_mine = item("a"), item("b", account_id=2), item("c")
+    waiting = deque([mine, theirs, also_mine])
+    assert take_batch(waiting) == [mine, also_mine]
+    assert take_batch(waiting) == [theirs]
+
+
+async def test_a_stream_of_the_same_name_in_another_account_holds_nothing_up() -> None:
+    mine, theirs, also_mine = item("a"), item("a", 4, account_id=2), item("a")
+    waiting = deque([mine, theirs, also_mine])
+    assert take_batch(waiting) == [mine, also_mine]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "taken"), [(64, 64), (65, 64), (127, 64), (200, 100), (512, 256), (1000, 256)]
+)
+async def test_a_long_queue_is_shared_between_two_lanes_up_to_a_limit(
+    waiting: int, taken: int
+) -> None:
+    items = [item(f"s{n}") for n in range(waiting)]
+    queue = deque(items)
+    assert take_batch(queue) == items[:taken]
+    assert list(queue) == items[taken:]
+
+
+async def test_what_is_held_back_stays_before_what_was_not_looked_at() -> None:
+    items = [item("a"), item("a", 1), *(item(f"s{n}") for n in range(SMALL_BATCH))]
+    waiting = deque(items)
+    take_batch(waiting)
+    assert list(waiting) == [items[1], items[-1]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_append_comes_once_and_in_the_order_of_its_stream(seed: int) -> None:
+    chance = random.Random(seed)
+    expected = [None, None, 1, 2]
+    items = [
+        item(chance.choice("abcdef"), chance.choice(expected), chance.choice((1, 1, 2)))
+        for _ in range(300)
+    ]
+    waiting, taken = deque(items), list[Item]()
+    while waiting:
+        taken += take_batch(waiting)
+    assert sorted(map(id, taken)) == sorted(map(id, items))
+
+    def by_stream(some: list[Item]) -> dict[tuple[int, str], list[int]]:
+        keys = {(one.account_id, one.stream) for one in some}
+        return {key: [id(o) for o in some if (o.account_id, o.stream) == key] for key in keys}
+
+    assert by_stream(taken) == by_stream(items)
+
+
+async def test_the_events_of_a_batch_are_counted_on_by_stream() -> None:
+    """… so that appends to one stream share a commit and need not be taken apart."""
+    batch = [item("a", events=2), item("b"), item("a", events=3), item("b"), item("a")]
+    assert offsets(batch) == [1, 1, 3, 2, 6]
+    assert arguments(batch)[4:6] == ([1, 1, 2, 3, 3, 3, 4, 5], [1, 2, 1, 3, 4, 5, 2, 6])
+
+
+async def test_an_append_without_events_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one event"):
+        new_item(1, "a", None, [], BY_LEARNER)
+
+
+async def test_content_without_the_person_whom_it_is_about_is_refused() -> None:
+    orphan = NewEvent(event=message().event, content="Hello")
+    with pytest.raises(ValueError, match="subject"):
+        new_item(1, "a", None, [message(), orphan], BY_LEARNER)
+
+
+async def test_every_content_gets_a_salt_of_its_own() -> None:
+    salts = new_item(1, "a", None, [message("x"), message(None), message("x")], BY_LEARNER).salts
+    assert salts[1] is None
+    assert salts[0] != salts[2]
+    assert [len(salt) for salt in salts if salt] == [16, 16]

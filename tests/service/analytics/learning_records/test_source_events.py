@@ -1,0 +1,118 @@
+"""What records of learning are made of: which events, of whom, with what around them."""
+
+from itertools import count
+
+import pytest
+
+from eventstore.connections import AccountPool, Connection
+from eventstore.events import ConversationStarted, MessagePosted, ObjectivesAssessed
+from eventstore.log import EventLog
+from eventstore.notifier import Link
+from service.analytics.learning_records import source_events as learning
+from service.analytics.learning_records.batches import RECORDERS
+from service.analytics.learning_records.source_events import LearningLog
+from sql.loader import query
+from tests.eventstore.building import (
+    Learner,
+    add_account,
+    append,
+    append_steps,
+    edits,
+    experience_created,
+)
+from tests.service.analytics.talking import OBJECTIVES, TEACHER, erased, everything, learnt
+
+Parts = tuple[EventLog, AccountPool, Link]
+
+
+async def test_each_event_comes_with_its_conversation(log_parts: Parts) -> None:
+    log, pool, _ = log_parts
+    await append_steps(log, everything(Learner(101, course_id=4)))
+    found = await learnt(pool)
+    assert {(e.user_id, e.course_id, e.experience_id, e.objectives) for e in found} == {
+        (101, 4, 1, len(OBJECTIVES))
+    }
+    assert {e.title for e in found} == {"Tides"}, "the title when the conversation began"
+    assessed = [e.covered for e in found if isinstance(e.event, ObjectivesAssessed)]
+    assert assessed == [1, 1, 3]
+    began = [e.recorded_at for e in found if isinstance(e.event, ConversationStarted)]
+    assert {e.started_at for e in found} == set(began)
+
+
+async def test_windows_find_what_one_reading_finds(
+    log_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Objectives that earlier windows covered count."""
+    log, pool, _ = log_parts
+    await append_steps(log, everything())
+    whole = await learnt(pool)
+    monkeypatch.setattr(learning, "WINDOW", 1)
+    head, middle = await log.head(1), whole[5].position
+    assert await learnt(pool, upto=head) == whole
+    assert await learnt(pool, after=middle, upto=head) == whole[6:]
+    assert await learnt(pool, upto=middle) == whole[:6]
+
+
+async def test_only_the_course_that_is_asked_for(log_parts: Parts) -> None:
+    log, pool, _ = log_parts
+    ids = count(1)
+    for user, course in ((101, 1), (102, 2)):
+        learner = Learner(user, course_id=course, conversation_ids=ids)
+        await append_steps(log, [learner.asks_to_open(), learner.opens(), learner.says()])
+    types = RECORDERS["xapi"].types
+    windows = LearningLog(pool).windows(1, types, after=0, upto=100, course_id=2)
+    found = [event async for window in windows for event in window.events]
+    assert {(e.course_id, e.user_id) for e in found} == {(2, 102)}
+    assert len(found) == 2
+
+
+async def test_an_erased_learner_is_left_out_until_they_come_back(log_parts: Parts) -> None:
+    log, pool, _ = log_parts
+    ids = count(1)
+    gone, stays = Learner(101, conversation_ids=ids), Learner(102, conversation_ids=ids)
+    steps = [experience_created()]
+    for learner in (gone, stays):
+        steps += [learner.asks_to_open(), learner.opens(), learner.says(), learner.is_answered()]
+    await append_steps(log, [*steps, erased(101)])
+    assert {e.user_id for e in await learnt(pool)} == {102}
+    await append_steps(log, [gone.asks_to_open(), gone.opens(), gone.says()])
+    again = [e for e in await learnt(pool) if e.user_id == 101]
+    assert [type(e.event) for e in again] == [ConversationStarted, MessagePosted]
+
+
+async def test_a_vote_of_somebody_who_was_erased_is_left_out(log_parts: Parts) -> None:
+    log, pool, _ = log_parts
+    await append_steps(log, everything())
+    before = await learnt(pool)
+    await append_steps(log, [erased(TEACHER)])
+    after = await learnt(pool)
+    assert len(after) == len(before) - 1
+    assert TEACHER not in {getattr(e.event, "user_id", None) for e in after}
+
+
+async def test_another_institution_is_not_seen(log_parts: Parts, owner: Connection) -> None:
+    log, pool, _ = log_parts
+    await add_account(owner, 2)
+    await append_steps(log, everything(Learner(500)), account_id=2)
+    assert await learnt(pool) == []
+    assert {e.user_id for e in await learnt(pool, account_id=2)} == {500}
+
+
+async def test_a_window_costs_the_same_however_long_the_log_is(
+    log_parts: Parts, owner: Connection
+) -> None:
+    """No statistics lead the planner to read all of the log for a part of it."""
+    log, _, _ = log_parts
+    await append_steps(log, everything())
+    for number in range(2, 252):
+        await append(log, f"experience-{number}", *edits(20))
+    await owner.execute("VACUUM ANALYZE events")
+    await owner.execute("SET ROLE colloquy_service; SET colloquy.account = '1'")
+    await owner.execute("SET plan_cache_mode = force_custom_plan")
+    await owner.execute(f"PREPARE reading AS {query('read_learning')}")
+    wanted = "ARRAY['" + "', '".join(RECORDERS["xapi"].types) + "']"
+    for after, upto in ((0, 30), (4_000, 4_500)):
+        asked = f"EXPLAIN EXECUTE reading (1, {after}, {upto}, {wanted}, NULL)"
+        plan = "\n".join(row[0] for row in await owner.fetch(asked))
+        assert "events_pkey" in plan
+        assert "Seq Scan on events" not in plan, plan

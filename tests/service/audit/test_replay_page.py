@@ -1,0 +1,59 @@
+"""The page of a replay: complete by itself, and harmless whatever was said."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+
+import pytest
+
+from service.audit.replay_page import style
+from tests.fake_anthropic import FakeAnthropic, Speech
+from tests.running import CONVERSATIONS, Service, running_service
+
+AUDITOR = 900
+NASTY = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=y> $number ${steps}"
+PAGE = {"Accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.fixture
+async def service(demo_url: str) -> AsyncIterator[Service]:
+    async with (
+        FakeAnthropic(Speech(pieces=(NASTY,))) as fake,
+        running_service(demo_url, anthropic_base_url=fake.url) as running,
+    ):
+        yield running
+
+
+async def page_of(service: Service, number: int) -> tuple[str, str]:
+    """The page of a conversation, and its content security policy."""
+    path = f"/api/v1/audit/conversations/{number}/replay"
+    response = await service.request("GET", path, user=AUDITOR, headers=PAGE)
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    return await response.text(), response.headers["Content-Security-Policy"]
+
+
+async def test_what_was_said_is_text_and_nothing_else(service: Service) -> None:
+    number = (await service.open())["id"]
+    assert (await service.say(number, NASTY))[0] == 200
+    path = f"{CONVERSATIONS}/{number}"
+    reply = (await service.active())["messages"][1]["id"]
+    vote = {"vote": "liked", "feedback_message": NASTY}
+    assert (await service.call("POST", f"{path}/messages/{reply}/feedback", json=vote))[0] == 200
+    page, _ = await page_of(service, number)
+    tags = set(re.findall(r"<(\w+)", page))
+    assert not tags & {"script", "img", "iframe", "link", "form", "a"}
+    assert not re.search(r"<[^>]*\s(on\w+|src|href)\s*=", page)
+    assert unescape(page).count(NASTY) >= 6
+
+
+async def test_the_page_has_all_that_it_needs_and_may_load_nothing(service: Service) -> None:
+    number = (await service.open())["id"]
+    page, policy = await page_of(service, number)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert style() in page
+    assert "url(" not in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    for heading in ("What the learner saw", "The experience that it keeps", "Step by step"):
+        assert heading in page

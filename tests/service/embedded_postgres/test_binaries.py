@@ -1,0 +1,298 @@
+"""Which PostgreSQL is started: the extra's, one on the path, Debian's, or the one that is named."""
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from eventstore.errors import PathUntrusted
+from service.embedded_postgres import binaries
+from service.embedded_postgres.binaries import PROGRAMS, copied_binaries, usable_binaries
+from service.embedded_postgres.errors import (
+    BinariesMissing,
+    BinariesUnfit,
+    BinariesUnreadable,
+    VersionMismatch,
+)
+from tests.other_users import NOBODY, as_root, give
+from tests.running import ROOT, colloquy, service_process
+from tests.service.embedded_postgres.test_cluster import leave_no_trace, packaged
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+with_debian_15 = pytest.mark.skipif(not DEBIAN_15.exists(), reason="needs Debian's postgresql-15")
+
+# As on a machine where the extra `embedded` is not installed.
+WITHOUT_PACKAGE = """
+import sys
+sys.modules["embedded_postgres"] = None
+"""
+# All is imported before: another user cannot get at the Python of root.
+AS_ANOTHER_USER = """
+import os, sys
+from pathlib import Path
+from service.embedded_postgres import EmbeddedPostgres
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[3]))
+postgres = EmbeddedPostgres(Path(sys.argv[1]), options={"fsync": "off"})
+with postgres:
+    print(postgres.binaries, postgres.data.stat().st_uid)
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home that other users can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="colloquy-")).resolve()
+    yield folder
+    leave_no_trace(folder)
+
+
+@pytest.fixture
+def without_package(tmp_path: Path) -> dict[str, str]:
+    """The environment of a Python that lacks the extra `embedded`."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_PACKAGE)
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without any PostgreSQL; the returned folder is its whole path."""
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    monkeypatch.setattr(binaries, "DEBIAN", tmp_path / "debian")
+    (tmp_path / "path").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setattr(binaries, "open_to_all", lambda _program: True)
+    return tmp_path / "path"
+
+
+def programs(folder: Path, version: str) -> Path:
+    """What looks like the programs of a PostgreSQL of that version."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PROGRAMS:
+        (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def data_of(folder: Path, version: str) -> Path:
+    (folder / "data").mkdir()
+    (folder / "data" / "PG_VERSION").write_text(f"{version}\n")
+    return folder / "data"
+
+
+@with_debian_15
+async def test_the_service_runs_on_the_systems_postgresql_without_the_extra(
+    home: Path, without_package: dict[str, str]
+) -> None:
+    """As root, the server still runs as nobody; the doctor tells whose it is."""
+    environment = {"COLLOQUY_HOME": str(home), **without_package}
+    async with service_process(environment, "--demo") as service:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{service.url}/readyz") as answer,
+        ):
+            assert answer.status == 200
+        code, out, _ = await colloquy(environment, "doctor")
+        owner = (home / "postgres").stat().st_uid
+        assert await service.stop() == 0
+    assert code == 0
+    assert (home / "postgres" / "PG_VERSION").read_text() == "15\n"
+    assert f"started by {DEBIAN_15}\n" in out
+    assert owner == (NOBODY.pw_uid if os.geteuid() == 0 else os.geteuid())
+    # Where the extra is installed later, or was before, the data keeps its version.
+    code, out, _ = await colloquy({"COLLOQUY_HOME": str(home)}, "doctor")
+    assert code == 0
+    assert f"started by {DEBIAN_15}\n" in out
+
+
+@as_root
+@with_debian_15
+def test_an_ordinary_user_runs_the_systems_postgresql_as_themselves(home: Path) -> None:
+    give(home)
+    command = (sys.executable, "-c", WITHOUT_PACKAGE + AS_ANOTHER_USER, str(home))
+    done = subprocess.run(
+        (*command, str(NOBODY.pw_gid), str(NOBODY.pw_uid)),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.stdout == f"{DEBIAN_15} {NOBODY.pw_uid}\n", done.stderr
+
+
+@with_debian_15
+async def test_a_home_of_another_major_version_is_refused_with_one_line(
+    home: Path, without_package: dict[str, str]
+) -> None:
+    data_of(home, "14").rename(home / "postgres")
+    environment = {"COLLOQUY_HOME": str(home), **without_package}
+    code, out, err = await colloquy(environment, "db", "url")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert f"({home}/postgres is PostgreSQL 14's, this is PostgreSQL " in err
+
+
+@with_debian_15
+async def test_the_folder_of_a_postgresql_can_be_named(home: Path) -> None:
+    environment = {"COLLOQUY_HOME": str(home), "COLLOQUY_POSTGRES_BIN": str(DEBIAN_15)}
+    code, _, err = await colloquy(environment, "migrate")
+    assert code == 0, err
+    code, out, err = await colloquy(environment, "doctor")
+    assert f"started by {DEBIAN_15}\n" in out, err
+    environment["COLLOQUY_POSTGRES_BIN"] = str(home / "none")
+    code, _, err = await colloquy(environment, "doctor")
+    assert (code, err.count("\n")) == (1, 1)
+    assert (
+        f"COLLOQUY_POSTGRES_BIN names no PostgreSQL 15 or newer with all its programs. ({home}"
+        in err
+    )
+
+
+def test_a_machine_without_postgresql_is_told_both_ways_out(bare: Path) -> None:
+    assert list(bare.iterdir()) == []
+    with pytest.raises(BinariesMissing) as caught:
+        usable_binaries()
+    for way in ("pip install 'colloquy[embedded]'", "PostgreSQL 15 or newer", "DATABASE_URL"):
+        assert way in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_newest_of_debians_is_taken_and_for_data_the_one_that_made_it(
+    bare: Path, tmp_path: Path
+) -> None:
+    for version in ("9.6", "14", "15", "17", "20"):
+        programs(tmp_path / "debian" / version / "bin", f"{version}.2 (Debian {version}.2-1)")
+    assert usable_binaries() == tmp_path / "debian" / "20" / "bin"
+    assert usable_binaries(data=data_of(tmp_path, "15")) == tmp_path / "debian" / "15" / "bin"
+    (tmp_path / "data" / "PG_VERSION").write_text("14\n")
+    with pytest.raises(VersionMismatch, match=r"is PostgreSQL 14's, this is PostgreSQL 20 or 17"):
+        usable_binaries(data=tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["pg_config", "postgres", "initdb"])
+def test_a_postgresql_on_the_path_goes_before_debians(
+    bare: Path, tmp_path: Path, name: str
+) -> None:
+    """Found by what is there of it: a link to one of its programs, or what pg_config says."""
+    found = programs(tmp_path / "other" / "bin", "16beta1")
+    programs(tmp_path / "debian" / "17" / "bin", "17.1")
+    if name == "pg_config":
+        (bare / name).write_text(f"#!/bin/sh\n[ $1 = --bindir ] && echo {found}\n")
+        (bare / name).chmod(0o755)
+    else:
+        (bare / name).symlink_to(found / name)
+    assert usable_binaries() == found
+    programs(found, "14.9")
+    assert usable_binaries() == tmp_path / "debian" / "17" / "bin"
+
+
+def test_what_cannot_be_run_or_lacks_programs_is_passed_over(bare: Path, tmp_path: Path) -> None:
+    broken = programs(tmp_path / "debian" / "18" / "bin", "18.1")
+    (broken / "postgres").write_text("#!/bin/sh\nexit 1\n")
+    (programs(tmp_path / "debian" / "17" / "bin", "17.1") / "psql").unlink()
+    programs(tmp_path / "debian" / "16" / "bin", "16.1")
+    (bare / "pg_config").write_text("#!/bin/sh\nexit 1\n")
+    (bare / "pg_config").chmod(0o755)
+    assert usable_binaries() == tmp_path / "debian" / "16" / "bin"
+
+
+def test_what_is_named_is_taken_or_refused_and_nothing_else_looked_for(
+    bare: Path, tmp_path: Path
+) -> None:
+    programs(tmp_path / "debian" / "17" / "bin", "17.1")
+    assert usable_binaries(programs(tmp_path / "16", "16.0")) == tmp_path / "16"
+    for version in ("14.9", "nothing"):
+        with pytest.raises(BinariesUnfit, match="is older, or cannot be run"):
+            usable_binaries(programs(tmp_path / "other", version))
+    with pytest.raises(VersionMismatch, match="15's, this is PostgreSQL 16:"):
+        usable_binaries(tmp_path / "16", data_of(tmp_path, "15"))
+
+
+@as_root
+def test_root_runs_no_programs_of_another_user(bare: Path, tmp_path: Path) -> None:
+    """Neither a folder nor a program in it, and none that only root can read for the server."""
+    evil = programs(tmp_path / "debian" / "18" / "bin", "18.1")
+    good = programs(tmp_path / "debian" / "16" / "bin", "16.1")
+    for path in (evil / "postgres", evil):
+        (evil / "postgres").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho postgres 18.1\n")
+        give(path)
+        assert usable_binaries() == good
+        with pytest.raises(PathUntrusted, match="belongs to user nobody"):
+            usable_binaries(evil)
+        assert not (tmp_path / "ran").exists()
+        os.chown(path, 0, 0)
+
+
+@as_root
+@pytest.mark.parametrize("name", ["pg_config", "postgres", "initdb"])
+def test_root_runs_no_program_of_another_user_to_find_postgresql(
+    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nor one that a script of root finds by the path; the next of that name is tried."""
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    for tool in (name, "dirname"):
+        (evil / tool).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho 18.1\n")
+        (evil / tool).chmod(0o755)
+        give(evil / tool)
+    give(evil)
+    monkeypatch.setenv("PATH", f"{evil}{os.pathsep}{bare}")
+    with pytest.raises(BinariesMissing, match=rf"\({evil} belongs to user nobody") as caught:
+        usable_binaries()
+    assert "\n" not in str(caught.value)
+    found = programs(tmp_path / "other" / "bin", "16.1")
+    if name == "pg_config":
+        (bare / name).write_text(f"#!/bin/sh\ndirname {found}/psql\n")
+        (bare / name).chmod(0o755)
+    else:
+        (bare / name).symlink_to(found / name)
+    assert usable_binaries() == found
+    assert not (tmp_path / "ran").exists()
+
+
+@as_root
+def test_the_reason_why_debians_were_passed_over_is_told(bare: Path, tmp_path: Path) -> None:
+    assert list(bare.iterdir()) == []
+    give(programs(tmp_path / "debian" / "18" / "bin", "18.1"))
+    with pytest.raises(BinariesMissing, match="18/bin belongs to user nobody"):
+        usable_binaries()
+
+
+def test_a_copy_of_the_package_can_be_changed_by_its_owner_alone(tmp_path: Path) -> None:
+    """Whatever the umask under which the package was installed: psql runs as root."""
+    package = tmp_path / "site-packages" / "embedded_postgres"
+    programs(package / "pginstall" / "bin", "18.1")
+    for path in (package, *package.rglob("*")):
+        path.chmod(0o777)
+    (tmp_path / "site-packages" / "embedded_postgres.libs").mkdir()
+    (tmp_path / "site-packages" / "embedded_postgres.libs" / "libpq.so").touch(0o666)
+    copied_binaries(package / "pginstall" / "bin", tmp_path / "copy")
+    modes = {stat.S_IMODE(path.stat().st_mode) & 0o022 for path in (tmp_path / "copy").rglob("*")}
+    assert modes == {0}
+
+
+@as_root
+def test_programs_that_the_servers_user_cannot_read_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BinariesUnreadable, match=str(tmp_path)):
+        usable_binaries(programs(tmp_path / "bin", "16.0"))
+
+
+def test_the_extra_goes_before_all_others() -> None:
+    version = subprocess.run(
+        (str(packaged() / "postgres"), "--version"), capture_output=True, text=True, check=True
+    )
+    chosen = subprocess.run(
+        (str(usable_binaries() / "postgres"), "--version"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert chosen.stdout == version.stdout
+    assert "embedded_postgres" in str(usable_binaries())

@@ -1,0 +1,500 @@
+"""The embedded PostgreSQL, with real servers that are really killed."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.embedded_postgres import EmbeddedPostgres, cluster
+from service.embedded_postgres.binaries import copied_binaries, packaged_binaries
+from service.embedded_postgres.data_location import data_folder, is_root, server_account
+from service.embedded_postgres.errors import (
+    BinariesUnfit,
+    InitFailed,
+    NotAcquired,
+    PasswordMissing,
+    PortTaken,
+    StartFailed,
+    VersionMismatch,
+)
+from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.postmaster import live_postmaster, read_postmaster
+from service.embedded_postgres.server import PORTS
+
+ROOT = Path(__file__).parents[3]
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+INSTALLATIONS = [None, *([DEBIAN_15] if DEBIAN_15.exists() else [])]
+OTHER_USER = """
+import sys
+from pathlib import Path
+from service.embedded_postgres import EmbeddedPostgres
+postgres = EmbeddedPostgres(Path(sys.argv[1]), options={"fsync": "off"})
+print(postgres.acquire(), flush=True)
+sys.stdin.readline()
+postgres.release()
+"""
+
+# However long it takes to kill whoever makes the data, it is not in place by then.
+NEVER_IN_PLACE = """
+import sys
+from service.embedded_postgres import initdb
+initdb._put_in_place = lambda new, data: sys.stdin.readline()
+"""
+
+StartUser = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="module")
+def made_home() -> Iterator[Path]:
+    """A home whose data is made, which takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="colloquy-")).resolve()
+    with embedded(folder):
+        pass
+    yield folder
+    leave_no_trace(folder)
+
+
+@pytest.fixture
+def empty_home() -> Iterator[Path]:
+    """A home that other users can reach, and no trace of it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="colloquy-")).resolve()
+    yield folder
+    leave_no_trace(folder)
+
+
+@pytest.fixture
+def home(made_home: Path) -> Iterator[Path]:
+    """A home with data in it, whose server is down; each test leaves its data usable."""
+    yield made_home
+    stop_by_force(made_home)
+
+
+@pytest.fixture
+def secluded_home() -> Iterator[Path]:
+    """A home below a folder that only we can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="colloquy-")).resolve()
+    yield folder / "home"
+    data = data_folder(folder / "home")
+    leave_no_trace(folder, folder / "home")
+    if is_root():
+        leave_no_trace(data.parent)
+
+
+@pytest.fixture
+def start_other_user() -> Iterator[StartUser]:
+    """Start another process that uses the server until it reads a line."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(home: Path, first: str = "") -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", first + OTHER_USER, str(home)]
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def embedded(home: Path, *, keep: bool = False, binaries: Path | None = None) -> EmbeddedPostgres:
+    return EmbeddedPostgres(home, keep=keep, binaries=binaries, options={"fsync": "off"})
+
+
+def packaged() -> Path:
+    found = packaged_binaries()
+    assert found, "the extra `embedded` is not installed"
+    return found
+
+
+def ask(postgres: EmbeddedPostgres, url: str, statement: str) -> str:
+    psql = str(postgres.binaries / "psql")
+    command = [psql, url, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    answer: str = done.stdout.strip()
+    return answer
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def server_pid(postgres: EmbeddedPostgres) -> int:
+    found = live_postmaster(postgres.data)
+    assert found, "no server runs"
+    return found.pid
+
+
+def is_running(postgres: EmbeddedPostgres) -> bool:
+    return live_postmaster(postgres.data) is not None
+
+
+def kill_server(postgres: EmbeddedPostgres) -> None:
+    os.kill(server_pid(postgres), signal.SIGKILL)
+    wait_until(lambda: not is_running(postgres))
+
+
+def port_of(url: str) -> int:
+    return int(url.rsplit(":", 1)[1].split("/")[0])
+
+
+def taken(port: int) -> socket.socket:
+    """Another program's hold on a port, once a killed server's processes have let go of it."""
+    held: list[socket.socket] = []
+
+    def is_ours() -> bool:
+        with suppress(OSError):
+            held.append(socket.create_server(("127.0.0.1", port)))
+        return bool(held)
+
+    wait_until(is_ours)
+    return held[0]
+
+
+def programs_of(postgres: EmbeddedPostgres, home: Path) -> Programs:
+    return Programs(postgres.binaries, server_account(postgres.data), home / "postgres.log")
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def stop_by_force(home: Path) -> None:
+    def is_down() -> bool:
+        if found := live_postmaster((home / "postgres").resolve()):
+            os.kill(found.pid, signal.SIGKILL)
+        return found is None
+
+    wait_until(is_down)
+
+
+def leave_no_trace(folder: Path, home: Path | None = None) -> None:
+    def is_gone() -> bool:
+        stop_by_force(home or folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    wait_until(is_gone)
+
+
+@pytest.mark.parametrize("binaries", INSTALLATIONS)
+async def test_a_cold_start_gives_a_url_that_can_be_used(
+    empty_home: Path, binaries: Path | None
+) -> None:
+    """The owner connects with a password over TCP, to a database of the promised kind."""
+    postgres = embedded(empty_home, binaries=binaries)
+    with postgres as url:
+        connection = await asyncpg.connect(url)
+        try:
+            encoding = await connection.fetchval("SHOW server_encoding")
+            checksums = await connection.fetchval("SHOW data_checksums")
+            names = await connection.fetchrow("SELECT current_user::text, current_database()::text")
+        finally:
+            await connection.close()
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(url, password="guessed")
+    assert (encoding, checksums, tuple(names or ())) == ("UTF8", "on", ("colloquy", "colloquy"))
+    assert not is_running(postgres)
+
+
+def test_the_password_is_for_its_owner_only(home: Path) -> None:
+    """So are the data folder, the log and the locks."""
+    with embedded(home) as url:
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
+        password = (home / "postgres.password").read_text()
+    assert f":{password}@" in url
+    assert len(password) >= 32
+    assert modes.pop("postgres") == 0o700
+    assert set(modes.values()) == {0o600}
+
+
+def test_the_last_user_stops_the_server(home: Path) -> None:
+    """Whoever came first."""
+    first, second = embedded(home), embedded(home)
+    assert first.acquire() == second.acquire()
+    first.release()
+    first.release()
+    assert is_running(second)
+    second.release()
+    assert not is_running(second)
+
+
+def test_acquiring_twice_is_one_use(home: Path) -> None:
+    """So one release ends it."""
+    postgres = embedded(home)
+    assert postgres.acquire() == postgres.acquire()
+    postgres.release()
+    assert not is_running(postgres)
+
+
+def test_processes_that_start_at_once_share_one_server(
+    empty_home: Path, start_other_user: StartUser
+) -> None:
+    """They all get one URL, and the last one to leave stops the server."""
+    processes = [start_other_user(empty_home) for _ in range(4)]
+    urls = {first_line(process) for process in processes}
+    assert len(urls) == 1
+    for process in processes[1:]:
+        process.communicate("done\n", timeout=60)
+        assert process.returncode == 0
+    assert is_running(embedded(empty_home))
+    processes[0].communicate("done\n", timeout=60)
+    assert not is_running(embedded(empty_home))
+
+
+@pytest.mark.parametrize("binaries", INSTALLATIONS)
+def test_a_killed_server_comes_back_on_its_port_with_its_data(
+    empty_home: Path, binaries: Path | None
+) -> None:
+    """Clients connect again with the URL that they have."""
+    postgres = embedded(empty_home, binaries=binaries)
+    with postgres as url:
+        assert postgres.ensure_running() is False
+        ask(postgres, url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        kill_server(postgres)
+        assert postgres.ensure_running() is True
+        assert ask(postgres, url, "SELECT answer FROM kept") == "42"
+        assert postgres.ensure_running() is False
+
+
+def test_a_new_user_brings_a_killed_server_back_on_its_port(home: Path) -> None:
+    """So that the users before it find it again."""
+    first, second = embedded(home), embedded(home)
+    with first as url:
+        kill_server(first)
+        with second as same:
+            assert same == url
+            assert first.ensure_running() is False
+
+
+def test_a_port_that_was_taken_meanwhile_is_told(home: Path) -> None:
+    """And the server comes back once the port is free."""
+    postgres = embedded(home)
+    with postgres as url:
+        kill_server(postgres)
+        with taken(port_of(url)), pytest.raises(PortTaken, match=str(port_of(url))):
+            postgres.ensure_running()
+        assert postgres.ensure_running() is True
+
+
+def test_a_server_keeps_its_port_from_start_to_start(home: Path) -> None:
+    """So that URLs which were given to others, such as analysts, go on to hold."""
+    with embedded(home) as first:
+        pass
+    with embedded(home) as second:
+        assert first == second
+
+
+def test_a_port_of_those_for_connections_is_kept_only_while_somebody_knows_it(home: Path) -> None:
+    """Older homes have one: of a server that was stopped, nobody may count on it."""
+    postgres = embedded(home)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        old = int(free.getsockname()[1])
+    with postgres:
+        pass
+    words = postgres.data / "postmaster.opts"
+    words.write_text(re.sub(r"port=\d+", f"port={old}", words.read_text()))
+    with postgres as url:
+        assert port_of(url) in PORTS
+
+
+def test_a_port_that_was_taken_between_two_starts_is_given_up(home: Path) -> None:
+    """Nobody holds the URL then, so that another free port is better than no server."""
+    with embedded(home) as first:
+        pass
+    with taken(port_of(first)), embedded(home) as second:
+        assert port_of(first) != port_of(second)
+        assert port_of(second) in PORTS
+
+
+def test_a_server_whose_starter_was_killed_is_adopted_and_stopped(
+    home: Path, start_other_user: StartUser
+) -> None:
+    """A dead process is no user: its lock is not held by the server that it started."""
+    starter = start_other_user(home)
+    url = first_line(starter)
+    starter.kill()
+    starter.communicate()
+    postgres = embedded(home)
+    orphan = server_pid(postgres)
+    with postgres as adopted:
+        assert (adopted, server_pid(postgres)) == (url, orphan)
+    assert not is_running(postgres)
+
+
+def test_a_kept_server_stays(home: Path) -> None:
+    """For the next user, until somebody stops it."""
+    postgres = embedded(home, keep=True)
+    postgres.acquire()
+    postgres.release()
+    assert is_running(postgres)
+    stop = ("stop", "-m", "fast", "-w")
+    assert programs_of(postgres, home).run("pg_ctl", *stop, data=postgres.data, seconds=60)
+    assert not is_running(postgres)
+
+
+def test_a_killed_initdb_leaves_no_half_made_data(
+    empty_home: Path, start_other_user: StartUser
+) -> None:
+    """The next start makes the data anew, even while an orphaned initdb is still at work."""
+    starter = start_other_user(empty_home, NEVER_IN_PLACE)
+    wait_until(lambda: any(empty_home.glob("postgres.init-*/data/*")))
+    starter.kill()
+    starter.communicate()
+    assert not (empty_home / "postgres").exists()
+    postgres = embedded(empty_home)
+    with postgres as url:
+        assert ask(postgres, url, "SELECT current_database()") == "colloquy"
+
+
+def test_a_failed_initdb_says_why_and_leaves_nothing(empty_home: Path) -> None:
+    """Not even what an earlier, interrupted one left."""
+    programs = empty_home / "bin"
+    shutil.copytree(packaged(), programs, symlinks=True)
+    (programs / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n")
+    (programs / "initdb").write_text("#!/bin/sh\necho 'No space left on device' >&2\nexit 1\n")
+    (empty_home / "postgres.init-left/data").mkdir(parents=True)
+    with pytest.raises(InitFailed, match=r"postgres\.log: No space left on device"):
+        embedded(empty_home, binaries=programs).acquire()
+    assert not list(empty_home.glob("postgres.init-*"))
+    assert not (empty_home / "postgres").exists()
+
+
+def test_a_failed_start_says_why_and_where_the_log_is(home: Path) -> None:
+    """In one line."""
+    wrong = EmbeddedPostgres(home, options={"max_connections": "many"})
+    with pytest.raises(StartFailed, match=r"postgres\.log: .*max_connections") as caught:
+        wrong.acquire()
+    assert "\n" not in str(caught.value)
+
+
+def test_data_of_another_major_version_is_told(home: Path) -> None:
+    """With both versions."""
+    postgres, file = embedded(home), home / "postgres/PG_VERSION"
+    ours = file.read_text()
+    file.write_text("14\n")
+    with pytest.raises(
+        VersionMismatch, match=f"PostgreSQL 14's, this is PostgreSQL {ours.strip()}"
+    ):
+        postgres.acquire()
+    file.write_text(ours)
+    with postgres as url:
+        assert ask(postgres, url, "SELECT 1") == "1"
+
+
+def test_a_lost_password_file_is_told(home: Path) -> None:
+    """A new one would not fit the data."""
+    password, lost = home / "postgres.password", home / "lost"
+    password.rename(lost)
+    with pytest.raises(PasswordMissing, match=str(home)):
+        embedded(home).acquire()
+    lost.rename(password)
+
+
+def test_another_program_with_the_number_of_a_dead_server_is_no_server(home: Path) -> None:
+    """It is neither adopted nor stopped, and does not keep the server from starting."""
+    postgres = embedded(home)
+    url = postgres.acquire()
+    kill_server(postgres)
+    postgres.release()
+    file, account = postgres.data / "postmaster.pid", server_account(postgres.data)
+    user = account.uid if is_root() else None
+    with subprocess.Popen(["sleep", "300"], user=user) as other:
+        try:
+            _, rest = file.read_text().split("\n", 1)
+            file.write_text(f"{other.pid}\n{rest}")
+            with postgres as again:
+                assert again == url
+                assert ask(postgres, again, "SELECT 1") == "1"
+                assert server_pid(postgres) != other.pid
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def test_a_home_that_only_root_can_reach_has_its_data_elsewhere(secluded_home: Path) -> None:
+    """It is found through a symbolic link, and no folder above the home is opened to others."""
+    postgres = embedded(secluded_home)
+    with postgres as url:
+        assert ask(postgres, url, "SHOW data_directory") == str(postgres.data)
+    assert (secluded_home / "postgres").is_symlink() is is_root()
+    assert (secluded_home / "postgres").resolve() == postgres.data
+    assert stat.S_IMODE(secluded_home.parent.stat().st_mode) == 0o700
+
+
+def test_a_home_made_anew_does_not_get_the_data_of_the_old_one(secluded_home: Path) -> None:
+    """Nor is that data lost, when it was elsewhere."""
+    postgres = embedded(secluded_home)
+    with postgres as url:
+        ask(postgres, url, "CREATE TABLE old ()")
+    shutil.rmtree(secluded_home)
+    with postgres as url:
+        assert ask(postgres, url, "SELECT to_regclass('old') IS NULL") == "t"
+    assert len(list(postgres.data.parent.glob("postgres.[0-9]*"))) == int(is_root())
+
+
+def test_copied_binaries_can_be_run_by_everybody(home: Path) -> None:
+    """They are copied once, and find their libraries in the copy."""
+    target = home / "pginstall"
+    copy = copied_binaries(packaged(), target)
+    made = copy.stat().st_ctime_ns
+    assert copied_binaries(packaged(), target) == copy
+    assert copy.stat().st_ctime_ns == made
+    postgres = embedded(home, binaries=copy)
+    with postgres as url:
+        assert ask(postgres, url, "SELECT 1") == "1"
+
+
+def test_a_folder_without_the_programs_is_told(empty_home: Path) -> None:
+    """With the setting that names it."""
+    with pytest.raises(BinariesUnfit, match=r"COLLOQUY_POSTGRES_BIN .*lacks some of initdb"):
+        embedded(empty_home, binaries=empty_home).acquire()
+
+
+def test_variables_for_other_servers_do_not_steer_ours(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as those that a user of PostgreSQL has in the shell."""
+    monkeypatch.setenv("PGDATA", "/nowhere")
+    monkeypatch.setenv("PGPORT", "1")
+    postgres = embedded(home)
+    with postgres as url:
+        assert ask(postgres, url, "SHOW data_directory") == str(postgres.data)
+
+
+def test_the_log_does_not_grow_for_ever(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each start begins it anew, and so does a look after the server when it has grown."""
+    postgres, log = embedded(home), home / "postgres.log"
+    for _ in range(2):
+        with postgres:
+            assert log.read_text().count("starting PostgreSQL") == 1
+    with postgres:
+        monkeypatch.setattr(cluster, "LOG_BYTES", 10)
+        postgres.ensure_running()
+        assert log.read_text() == ""
+
+
+def test_a_released_server_is_not_looked_after(home: Path) -> None:
+    """It would have nobody to stop it."""
+    postgres = embedded(home)
+    with postgres:
+        pass
+    with pytest.raises(NotAcquired):
+        postgres.ensure_running()
+    assert read_postmaster(postgres.data) is None

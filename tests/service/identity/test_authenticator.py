@@ -1,0 +1,131 @@
+"""Whose request it is, as its headers and its query say."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from eventstore.connections import Connection, Pool, close_pool, open_pool
+from service.errors import InvalidToken, Unauthenticated
+from service.identity import authenticator as module
+from service.identity.accounts import create_account
+from service.identity.authenticator import Caller, Callers, bearer_token
+from service.identity.claims import Claimed
+from service.identity.errors import TokenRefused
+from service.identity.roster import Enrollment, import_roster
+from service.identity.tokens import create_token, digest, revoke_token
+
+CLAIMED = Claimed(account_id=2, subject="ada", scopes=("x",))
+
+
+class Provider:
+    """Knows one token."""
+
+    async def identify(self, token: str) -> Claimed:
+        if token == "a.b.c":
+            return CLAIMED
+        raise TokenRefused("signature")
+
+
+def request_with(authorization: str | None, query: str = "") -> web.Request:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    return make_mocked_request("GET", "/" + query, headers=headers)
+
+
+async def token_of(owner: Connection, account_id: int, user_id: int = 7) -> str:
+    row = Enrollment(course_id=1, user_id=user_id, name="Ada", role="learner", status="active")
+    await import_roster(owner, account_id, [row])
+    return await create_token(owner, account_id, user_id)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> Pool:
+    return await open_pool(database_url, "colloquy_worker", 1)
+
+
+@pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER  abc  "])
+def test_a_bearer_token_is_taken_without_what_is_around_it(header: str) -> None:
+    assert bearer_token(request_with(header)) == "abc"
+
+
+@pytest.mark.parametrize("space", ["\t", "\x1f", "\x85", "\xa0", "\u2003", "\u3000", "\ufeff"])
+async def test_a_token_with_other_white_space_around_it_is_of_nobody(
+    owner: Connection, pool: Pool, space: str
+) -> None:
+    token = await token_of(owner, 1)
+    for around in (f"{space}{token}", f"{token}{space}", f" {token} {space}"):
+        with pytest.raises(InvalidToken):
+            await Callers(pool).of(request_with(f"Bearer {around}"))
+    await close_pool(pool)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Basic abc", "abc", "Bearerabc", "Token abc"]
+)
+async def test_all_else_is_no_token(header: str | None, pool: Pool) -> None:
+    with pytest.raises(Unauthenticated):
+        await Callers(pool).of(request_with(header))
+    await close_pool(pool)
+
+
+async def test_a_token_is_of_its_users_account(owner: Connection, pool: Pool) -> None:
+    second = await create_account(owner, "Another institution")
+    callers = Callers(pool)
+    for account in (1, second):
+        token = await token_of(owner, account)
+        assert await callers.of(request_with(f"Bearer {token}")) == Caller(account, digest(token))
+    with pytest.raises(InvalidToken):
+        await callers.of(request_with("Bearer colloquy_of-nobody"))
+    await close_pool(pool)
+
+
+async def test_a_tokens_account_is_looked_up_once_and_never_whether_it_works(
+    owner: Connection, pool: Pool
+) -> None:
+    """Whether it still works is looked up with each request, and not here."""
+    token = await token_of(owner, 1)
+    callers = Callers(pool)
+    first = await callers.of(request_with(f"Bearer {token}"))
+    assert await revoke_token(owner, 1, 1)
+    await close_pool(pool)
+    assert await callers.of(request_with(f"Bearer {token}")) == first
+
+
+async def test_no_more_tokens_are_remembered_than_there_is_room_for(
+    owner: Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED", 2)
+    tokens = [await token_of(owner, 1, user) for user in (7, 8, 9)]
+    callers = Callers(pool)
+    for token in tokens * 2:
+        assert (await callers.of(request_with(f"Bearer {token}"))).account_id == 1
+        assert len(callers._accounts) <= 2
+    await close_pool(pool)
+
+
+async def test_a_providers_token_is_not_looked_up_among_ours(pool: Pool) -> None:
+    await close_pool(pool)
+    callers = Callers(pool, Provider())
+    assert await callers.of(request_with("Bearer a.b.c")) == Caller(2, claimed=CLAIMED)
+    with pytest.raises(InvalidToken):
+        await callers.of(request_with("Bearer a.b.d"))
+
+
+async def test_without_providers_a_signed_token_is_like_any_that_is_unknown(pool: Pool) -> None:
+    with pytest.raises(InvalidToken):
+        await Callers(pool).of(request_with("Bearer a.b.c"))
+    await close_pool(pool)
+
+
+@pytest.mark.parametrize(
+    ("query", "user"),
+    [
+        *(("", None), ("?as_user_id=", None), ("?as_user_id=102", 102)),
+        *((f"?as_user_id={text}", 0) for text in ("-1", "0", "x", "1%00", "sis:7", "9" * 30)),
+    ],
+)
+async def test_whom_to_act_as_is_a_user_or_nobody_that_there_is(
+    query: str, user: int | None, pool: Pool
+) -> None:
+    await close_pool(pool)
+    caller = await Callers(pool, Provider()).of(request_with("Bearer a.b.c", query))
+    assert caller.as_user_id == user

@@ -1,0 +1,317 @@
+"""The description of the contract: complete, valid, true to what is answered, and readable."""
+
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+import jsonschema_rs
+import msgspec
+import pytest
+import schemathesis
+
+from service.http.middleware import scope_of
+from service.http.responses import ConversationAnswer
+from service.openapi import answer_types as shapes
+from service.openapi import document as making
+from service.openapi.document import document, document_bytes
+from service.openapi.page import page_bytes
+from service.openapi.schemas import ANSWERS, REQUESTS, components
+from service.routes import ROUTES
+from tests.running import (
+    API,
+    CONVERSATIONS,
+    LEARNER,
+    TEACHER,
+    Service,
+    messages_of,
+    running_service,
+)
+
+DESCRIPTION = "/api/v1/openapi.json"
+PROBES = {"/healthz", "/readyz", "/metrics"}
+EXPERIENCES = "/api/v1/courses/1/ai_experiences"
+METHODS = {"get", "post", "put", "delete"}
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Method, path and operation of all that is described."""
+    return [
+        (method.upper(), path, operation)
+        for path, item in document()["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    ]
+
+
+def validator(schema: Any) -> Any:
+    """Judges values by a schema of the document."""
+    whole = {**schema, "components": document()["components"]}
+    return jsonschema_rs.validator_for(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}, validate_formats=True
+    )
+
+
+def media_types(part: Any) -> list[dict[str, Any]]:
+    """All bodies of requests and answers in a part of the document."""
+    if isinstance(part, list):
+        return [found for item in part for found in media_types(item)]
+    if not isinstance(part, dict):
+        return []
+    content = part["content"].values() if isinstance(part.get("content"), dict) else []
+    own = [one for one in content if isinstance(one, dict)]  # a field can have this name too
+    return own + [found for item in part.values() for found in media_types(item)]
+
+
+def strictly(answer: Any, kind: Any) -> None:
+    """An answer has the fields of the type, of their kinds, and no others."""
+    again = msgspec.json.encode(msgspec.convert(answer, kind))
+    assert msgspec.json.decode(again) == answer
+
+
+def test_every_route_but_the_probes_is_described_and_nothing_else() -> None:
+    described = {(method, path) for method, path, _ in operations()}
+    routed = {(r.method, r.path) for r in ROUTES if r.path not in PROBES}
+    assert described == routed
+
+
+def test_it_is_a_valid_openapi_document() -> None:
+    schemathesis.openapi.from_dict(document()).validate()
+
+
+@pytest.mark.parametrize("name", sorted(components()))
+def test_every_schema_is_valid_json_schema(name: str) -> None:
+    jsonschema_rs.meta.validate(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **document()["components"]["schemas"][name],
+        }
+    )
+
+
+def test_every_reference_leads_somewhere() -> None:
+    described = document()
+    references = set(re.findall(r'"#(/components/[^"]+)"', document_bytes().decode()))
+    assert references
+    for reference in references:
+        part = described
+        for name in reference.split("/")[1:]:
+            part = part[name]
+
+
+def test_every_link_leads_to_an_operation_and_names_its_parameters() -> None:
+    found = {o["operationId"]: (path, o) for _, path, o in operations()}
+    links = [
+        link
+        for _, _, operation in operations()
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert links
+    for link in links:
+        path, _ = found[link["operationId"]]
+        assert {p["name"] for p in document()["paths"][path]["parameters"]} == {
+            *link["parameters"]
+        }, link
+
+
+def test_it_is_the_same_every_time() -> None:
+    first = document_bytes()
+    making.document_bytes.cache_clear()
+    assert document_bytes() == first
+
+
+def test_every_example_satisfies_its_schema() -> None:
+    examples = [
+        (media["schema"], example["value"])
+        for media in media_types(document())
+        for example in media.get("examples", {}).values()
+    ]
+    assert len(examples) > 40
+    for schema, value in examples:
+        validator(schema).validate(value)
+
+
+def test_every_type_has_all_its_fields_in_its_schema() -> None:
+    schemas = components()
+    for kind in (*REQUESTS, *ANSWERS):
+        fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+        assert set(schemas[kind.__name__]["properties"]) == fields, kind
+
+
+def test_every_operation_but_those_of_the_description_needs_its_scope() -> None:
+    for method, path, operation in operations():
+        own = path in (DESCRIPTION, "/docs")
+        expected = [] if own else [{"bearer": [scope]} for scope in scopes_of(method, path)]
+        assert operation["security"] == expected
+
+
+def scopes_of(method: str, path: str) -> list[str]:
+    """Those of which a token needs one."""
+    if "/audit/" in path:
+        return ["colloquy:audit"]
+    if "/analytics/" not in path:
+        return [scope_of(method, path)]
+    own = [scope_of(method, path)] if "{" in path else []
+    return [*own, "colloquy:analytics"]
+
+
+async def test_the_document_is_served_to_anybody_and_not_twice(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
+        response = await service.request("GET", DESCRIPTION, user=None)
+        assert await response.json() == document()
+        assert response.headers["Cache-Control"] == "public, max-age=300"
+        tag = {"If-None-Match": response.headers["ETag"]}
+        again = await service.request("GET", DESCRIPTION, user=None, headers=tag)
+        assert (again.status, await again.text()) == (304, "")
+
+
+class _Parts(HTMLParser):
+    """Elements, ids, links within the page, and whatever would be loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            elif name == "href":
+                self.links.append(value or "")
+            elif name in ("src", "srcset", "style") or name.startswith("on"):
+                self.loaded.append(f"{tag} {name}={value}")
+
+
+async def test_the_page_needs_no_script_and_nothing_from_elsewhere(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
+        response = await service.request("GET", "/docs", user=None)
+        text = await response.text()
+    parts = _Parts()
+    parts.feed(text)
+    assert not parts.loaded
+    assert not {"script", "link", "img", "iframe", "object"} & set(parts.elements)
+    assert "@import" not in text
+    assert "url(" not in text.partition("</style>")[0]
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert {link for link in parts.links if not link.startswith("#")} == {DESCRIPTION}
+
+
+def test_the_page_shows_every_operation_and_schema_and_its_links_lead_somewhere() -> None:
+    parts = _Parts()
+    parts.feed(page_bytes().decode())
+    assert len(parts.ids) == len(set(parts.ids))
+    assert {operation["operationId"] for _, _, operation in operations()} <= set(parts.ids)
+    assert {f"schema-{name}" for name in components()} <= set(parts.ids)
+    assert {link[1:] for link in parts.links if link.startswith("#")} <= set(parts.ids)
+    assert page_bytes().decode().count("curl") == len(operations())
+
+
+async def test_answers_about_conversations_have_the_described_fields(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
+        strictly(await service.active(), shapes.NoConversation)
+        opened = await service.open()
+        strictly(opened, ConversationAnswer)
+        _, said = await service.say(opened["id"], "The Moon pulls the water, I think.")
+        strictly(said, ConversationAnswer)
+        one = f"{CONVERSATIONS}/{opened['id']}"
+        vote = f"{one}/messages/{opened['messages'][1]['id']}/feedback"
+        _, given = await service.call("POST", vote, json={"vote": "liked"})
+        strictly(given, shapes.FeedbackGivenAnswer)
+        strictly(await service.active(), ConversationAnswer)
+        strictly(await _read(service, one), shapes.ConversationDetail)
+        _, gone = await service.call("DELETE", f"{vote}/{given['feedback']['id']}")
+        strictly(gone, shapes.SuccessAnswer)
+        _, over = await service.call("DELETE", one)
+        strictly(over, shapes.CompletedAnswer)
+
+
+async def test_answers_to_teachers_have_the_described_fields(demo_url: str) -> None:
+    async with running_service(demo_url) as service:
+        number = (await service.open())["id"]
+        students = f"{API}/ai_conversations"
+        listed = await _read(service, students, TEACHER)
+        strictly(listed, shapes.StudentConversations)
+        kinds = {True: shapes.ListedConversation, False: shapes.ListedStudent}
+        assert {one["has_conversation"] for one in listed["conversations"]} == {True, False}
+        for one in listed["conversations"]:
+            strictly(one, kinds[one["has_conversation"]])
+        shown = await _read(service, f"{students}/{number}", TEACHER)
+        strictly(shown, shapes.StudentConversation)
+        judged = f"{CONVERSATIONS}/{number}/evaluation"
+        strictly(await _read(service, judged, TEACHER), shapes.LatestEvaluation)
+        _, evaluation = await service.call("POST", judged, user=TEACHER)
+        strictly(evaluation, shapes.EvaluationAnswer)
+        strictly(await _read(service, judged, TEACHER), shapes.LatestEvaluation)
+
+
+async def test_experiences_have_the_described_fields(demo_url: str) -> None:
+    draft = {"title": "T", "learning_objective": "L", "pedagogical_guidance": "P"}
+    async with running_service(demo_url) as service:
+        status, made = await service.call("POST", EXPERIENCES, user=TEACHER, json=draft)
+        assert status == 201
+        one = f"{EXPERIENCES}/{made['id']}"
+        state = {"workflow_state": "published"}
+        changed = await service.call("PUT", one, user=TEACHER, json=state)
+        for answer in (made, changed[1], await _read(service, one, TEACHER)):
+            strictly(answer, shapes.ManagersExperience)
+        strictly(await _read(service, one), shapes.LearnersExperience)
+        strictly(await _read(service, EXPERIENCES), list[shapes.LearnersExperience])
+        strictly(await _read(service, EXPERIENCES, TEACHER), list[shapes.ManagersExperience])
+        _, gone = await service.call("DELETE", one, user=TEACHER)
+        strictly(gone, shapes.ManagersExperience)
+
+
+Refused = tuple[int, Any, str, str, dict[str, Any]]
+
+REFUSED: list[Refused] = [
+    (401, shapes.NoToken, "GET", CONVERSATIONS, {"user": None}),
+    (401, shapes.BadToken, "GET", CONVERSATIONS, {"headers": {"Authorization": "Bearer x"}}),
+    (403, shapes.Forbidden, "GET", f"{API}/ai_conversations", {}),
+    (404, shapes.Problem, "DELETE", f"{CONVERSATIONS}/999", {}),
+    (404, shapes.Problem, "GET", f"{CONVERSATIONS}/1/turns/{uuid4()}/stream", {}),
+    (400, shapes.Problem, "POST", CONVERSATIONS, {"json": {"unknown": 1}}),
+    (400, shapes.FieldProblems, "POST", EXPERIENCES, {"user": TEACHER, "json": {}}),
+    (413, shapes.Problem, "POST", CONVERSATIONS, {"data": BytesIO(b"[" * (2**20 + 1))}),
+    (415, shapes.Problem, "POST", CONVERSATIONS, {"data": "text"}),
+    (431, shapes.Problem, "GET", "/docs", {"headers": {f"X-{n}": "x" * 6000 for n in range(3)}}),
+]
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda r: f"{r[0]}-{r[1].__name__}")
+async def test_refusals_have_the_described_fields(demo_url: str, refused: Refused) -> None:
+    status, kind, method, path, options = refused
+    async with running_service(demo_url) as service:
+        answered, answer = await service.call(method, path, **options)
+    assert answered == status
+    strictly(answer, kind)
+
+
+async def test_refusals_of_messages_have_the_described_fields(demo_url: str) -> None:
+    async with running_service(demo_url, max_creates=2, max_messages=1) as service:
+        number = (await service.open())["id"]
+        path = messages_of(number)
+        moved = {"headers": {"If-Match": '"0-0"'}, "json": {"message": "Hm"}}
+        for status, kind, options in (
+            (400, shapes.Problem, {"json": {}}),
+            (412, shapes.Problem, moved),
+            (422, shapes.Problem, {"json": {"message": "x" * 4001}}),
+            (200, ConversationAnswer, {"json": {"message": "Hm"}}),
+            (429, shapes.CodedProblem, {"json": {"message": "Hm"}}),
+        ):
+            answered, answer = await service.call("POST", path, **options)
+            assert answered == status, answer
+            strictly(answer, kind)
+
+
+async def _read(service: Service, path: str, user: int = LEARNER) -> Any:
+    status, answer = await service.call("GET", path, user=user)
+    assert status == 200, answer
+    return answer

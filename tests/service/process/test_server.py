@@ -1,0 +1,421 @@
+"""The graceful stop: what is under way ends or is ended, everybody is told, nobody is stuck."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from eventstore.envelope import RecordedEvent
+from eventstore.events import (
+    AssessmentFailed,
+    EvaluationFailed,
+    ObjectivesAssessed,
+    OpeningFailed,
+    ReplyFailed,
+)
+from service.dialogue.repository import Dialogues
+from service.http.bodies import read_body
+from service.turns.control import Following
+from service.turns.outcome import TurnEnd, find_end
+from tests.databases import cloned_database
+from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Stall, covering
+from tests.fake_anthropic_behaviours import evaluation_speech, valid_judgement
+from tests.running import (
+    CONVERSATIONS,
+    TEACHER,
+    Service,
+    ServiceProcess,
+    client,
+    demo_tokens,
+    eventually,
+    messages_of,
+    running_service,
+    service_process,
+)
+from tests.service.histories import assert_lawful, types_of
+from tests.service.reading_streams import StreamEvent, read_stream, reading, stream_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PIECE = "What do you "
+REPLY = "What do you already know about it?"
+RESTARTING = {
+    "error": "The tutor is being restarted. Please try again in a moment.",
+    "code": "service_stopping",
+    "retryable": True,
+}
+TOO_LATE = RESTARTING | {"error": "the service is being restarted; try again in a moment"}
+SAID = {"message": "Hello?"}
+
+
+class UnderWay(msgspec.Struct, frozen=True):
+    """A message, one whose reply is streamed, an opening and an evaluation, all half answered.
+
+    `before` has what each learner had before that.
+    """
+
+    message: "asyncio.Task[tuple[int, Any]]"
+    stream: "asyncio.Task[list[StreamEvent]]"
+    opening: "asyncio.Task[tuple[int, Any]]"
+    evaluation: "asyncio.Task[tuple[int, Any]]"
+    before: dict[int, Any]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def url(server_url: str) -> AsyncIterator[str]:
+    """A database with the demo, for a service that will be stopped."""
+    async with cloned_database(server_url) as database_url:
+        yield database_url
+
+
+def halting(received: Received) -> Behaviour:
+    """Evaluations wait, objectives are judged at once."""
+    if "covered" in received.body["output_config"]["format"]["schema"]["properties"]:
+        return valid_judgement(received)
+    return Stall(after=1, speech=evaluation_speech(3))
+
+
+@asynccontextmanager
+async def under_way(service: Service, fake: FakeAnthropic) -> AsyncIterator[UnderWay]:
+    learners = [await service.enroll() for _ in range(3)]
+    before = {learner: await service.open(learner) for learner in learners}
+    speaker, reader, opener = learners
+    fake.default, fake.judgement = Stall(after=1), halting
+    path = messages_of(before[reader]["id"])
+    evaluation = f"{CONVERSATIONS}/{before[opener]['id']}/evaluation"
+    tasks = UnderWay(
+        message=asyncio.create_task(service.say(before[speaker]["id"], "Hello?", speaker)),
+        stream=asyncio.create_task(read_stream(service, "POST", path, user=reader, json=SAID)),
+        opening=asyncio.create_task(service.call("POST", CONVERSATIONS, user=opener)),
+        evaluation=asyncio.create_task(service.call("POST", evaluation, user=TEACHER)),
+        before=before,
+    )
+    try:
+        await fake.wait_until(lambda: (fake.stalled, fake.stalled_judgements) == (3, 1))
+        yield tasks
+    finally:
+        fake.default, fake.judgement = "good", "valid"
+        fake.release()
+        await fake.wait_until(lambda: (fake.stalled, fake.stalled_judgements) == (0, 0))
+
+
+def stop(service: Service) -> None:
+    assert service.stop is not None
+    service.stop()
+
+
+async def refuses(service: Service) -> bool:
+    try:
+        await service.request("GET", "/healthz", user=None)
+    except aiohttp.ClientConnectorError:
+        return True
+    return False
+
+
+async def stopping(service: Service) -> None:
+    """Asks the service to stop and waits until it takes no new connections."""
+    stop(service)
+    await eventually(lambda: refuses(service))
+
+
+def without_reference(answer: tuple[int, Any]) -> tuple[int, Any]:
+    status, body = answer
+    assert body.pop("reference_id")
+    return status, body
+
+
+async def test_what_is_under_way_ends_well_where_there_is_time(
+    url: str, fake: FakeAnthropic
+) -> None:
+    async with (
+        running_service(url, anthropic_base_url=fake.url, stop_timeout=20) as service,
+        under_way(service, fake) as tasks,
+    ):
+        await stopping(service)
+        fake.release()
+        status, body = await tasks.message
+        assert (status, body["messages"][-1]["text"]) == (200, REPLY)
+        done = (await tasks.stream)[-1]
+        assert (done.name, done.data["messages"][-1]["text"]) == ("done", REPLY)
+        assert (await tasks.opening)[0] == 201
+        status, body = await tasks.evaluation
+        assert (status, body["evaluation"]["overall_score"]) == (200, 80)
+    log = await service.history()
+    assert_lawful(log)
+    assert not any("failed" in kind for kind in types_of(log))
+
+
+async def test_what_lasts_too_long_is_ended_told_and_recorded(
+    url: str, fake: FakeAnthropic
+) -> None:
+    """By a process that is told to stop by SIGTERM, and ends with code 0.
+
+    The next one finds everything ended, and everybody can go on.
+    """
+    tokens = await demo_tokens(url)
+    environment = {
+        "DATABASE_URL": url,
+        "ANTHROPIC_BASE_URL": fake.url,
+        "COLLOQUY_STOP_TIMEOUT": "0.2",
+    }
+    async with (
+        service_process(environment) as process,
+        client(process.url, tokens, url) as service,
+    ):
+        async with under_way(service, fake) as tasks:
+            code = asyncio.create_task(process.stop())
+            for task in (tasks.message, tasks.opening, tasks.evaluation):
+                assert without_reference(await task) == (503, RESTARTING)
+            accepted, delta, error = await tasks.stream
+            assert (accepted.name, delta.data, error.name) == ("accepted", {"text": PIECE}, "error")
+            assert without_reference((503, error.data)) == (503, RESTARTING)
+            # The provider has let none of them go on: they are gone.
+            await fake.wait_until(lambda: (fake.stalled, fake.stalled_judgements) == (0, 0))
+            assert await code == 0
+        assert "Traceback" not in process.log
+        assert "Task was destroyed" not in process.log
+        log = await service.history()
+    assert_lawful(log)
+    ended = ReplyFailed | OpeningFailed | EvaluationFailed  # judging beside them may have, or not
+    ends = [(e.event, e.content) for e in log if isinstance(e.event, ended)]
+    assert {type(event): content for event, content in ends} == {
+        ReplyFailed: PIECE,
+        OpeningFailed: PIECE,
+        EvaluationFailed: None,
+    }
+    assert [event.code for event, _ in ends] == ["service_stopping"] * 4
+    assert all(event.usage for event, _ in ends)
+    await assert_all_go_on(url, service, tasks)
+
+
+async def test_who_comes_while_it_stops_is_refused(
+    url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service had got what they ask for, and had not begun with it: nothing is recorded."""
+    held: list[str] = []
+    go_on = asyncio.Event()
+
+    async def hold(request: web.Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
+        body = await read_body(request, kind)
+        held.append(request.path)
+        await go_on.wait()
+        return body
+
+    async with running_service(url, anthropic_base_url=fake.url) as service:
+        learner = await service.enroll()
+        conversation = await service.open(learner)
+        monkeypatch.setattr("service.conversations.handlers.read_body", hold)
+        monkeypatch.setattr("service.evaluations.handlers.read_body", hold)
+        evaluation = f"{CONVERSATIONS}/{conversation['id']}/evaluation"
+        requests = [
+            asyncio.create_task(service.request("POST", CONVERSATIONS, user=learner)),
+            asyncio.create_task(service.request("POST", evaluation, user=TEACHER)),
+            asyncio.create_task(
+                service.request("POST", messages_of(conversation["id"]), user=learner, json=SAID)
+            ),
+        ]
+        await eventually(lambda: len(held) == len(requests))
+        head = await service.head()
+        await stopping(service)
+        go_on.set()
+        for response in await asyncio.gather(*requests):
+            answer = response.status, await response.json()
+            assert without_reference(answer) == (503, TOO_LATE)
+            assert response.headers["Retry-After"] == "1"
+    assert await service.head() == head
+
+
+async def test_who_waits_here_for_another_process_is_told_and_its_turn_goes_on(
+    url: str, fake: FakeAnthropic
+) -> None:
+    """A stream taken up again, and a request that came again by its key."""
+    async with running_service(url, anthropic_base_url=fake.url) as owner:
+        learner = await owner.enroll()
+        conversation = (await owner.open(learner))["id"]
+        path, key = messages_of(conversation), {"Idempotency-Key": "key"}
+        question: Any = {"user": learner, "json": SAID, "headers": key}
+        fake.script(Stall(after=1))
+        async with reading(owner, "POST", path, **question) as (_, stream):
+            accepted = await stream.next()
+            await fake.wait_until(lambda: fake.stalled == 1)
+            async with running_service(url, anthropic_base_url=fake.url) as other:
+                other.tokens = owner.tokens
+                waiting = asyncio.create_task(other.call("POST", path, **question))
+                async with reading(other, "GET", stream_of(accepted), user=learner) as (_, again):
+                    assert await again.next() == accepted
+                    stop(other)
+                    error = (await again.rest())[-1]
+                    assert (error.name, error.data["code"]) == ("error", "service_stopping")
+                status, body = await waiting
+                assert (status, body["code"]) == (503, "service_stopping")
+            fake.release()
+            assert (await stream.rest())[-1].name == "done"
+        assert (await owner.call("POST", path, **question))[0] == 200
+        assert_lawful(await owner.history())
+
+
+async def test_who_is_about_to_wait_when_all_waiting_ends_is_told_too(
+    url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that came again by its key, and still looks whether the first one was answered."""
+    looking, closed = asyncio.Event(), asyncio.Event()
+
+    async def look(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None:
+        end = await find_end(dialogues, asked)
+        looking.set()
+        await closed.wait()
+        return end
+
+    async def close(following: Following) -> None:
+        await close_all(following)
+        closed.set()
+
+    close_all = Following.close
+    async with running_service(url, anthropic_base_url=fake.url) as owner:
+        learner = await owner.enroll()
+        path, key = messages_of((await owner.open(learner))["id"]), {"Idempotency-Key": "key"}
+        question: Any = {"user": learner, "json": SAID, "headers": key}
+        fake.script(Stall(after=1))
+        first = asyncio.create_task(owner.call("POST", path, **question))
+        await fake.wait_until(lambda: fake.stalled == 1)
+        async with running_service(url, anthropic_base_url=fake.url) as other:
+            other.tokens = owner.tokens
+            monkeypatch.setattr("service.turns.control.find_end", look)
+            monkeypatch.setattr(Following, "close", close)
+            again = asyncio.create_task(other.call("POST", path, **question))
+            await looking.wait()
+            stop(other)
+            assert without_reference(await again) == (503, TOO_LATE)
+        fake.release()
+        assert (await first)[0] == 200
+
+
+async def test_who_waits_elsewhere_for_a_turn_of_a_process_that_stops_is_told_too(
+    url: str, fake: FakeAnthropic
+) -> None:
+    async with running_service(url, anthropic_base_url=fake.url) as other:
+        async with running_service(url, anthropic_base_url=fake.url, stop_timeout=0.1) as owner:
+            learner = await owner.enroll()
+            other.tokens = owner.tokens
+            conversation = (await owner.open(learner))["id"]
+            fake.script(Stall(after=1))
+            path = messages_of(conversation)
+            async with reading(owner, "POST", path, user=learner, json=SAID) as (_, stream):
+                accepted = await stream.next()
+                await fake.wait_until(lambda: fake.stalled == 1)
+                async with reading(other, "GET", stream_of(accepted), user=learner) as (_, again):
+                    await again.next()
+                    stop(owner)
+                    error = (await stream.rest())[-1]
+                    assert (await again.rest())[-1].data == error.data
+        assert error.data["code"] == "service_stopping"
+        assert (await other.say(conversation, "And now?", learner))[0] == 200
+
+
+@pytest.mark.parametrize("in_time", [True, False], ids=["in time", "too late"])
+async def test_a_judgement_that_a_reply_did_not_wait_for_is_waited_for_in_the_end(
+    in_time: bool, url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for longer than for replies; and what became of it is on record."""
+    monkeypatch.setattr("service.turns.runner._ASSESSMENT_PATIENCE", 0.01)
+    patience = 20 if in_time else 0.1
+    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": patience}
+    async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:
+        conversation = (await service.open())["id"]
+        fake.script_judgements(Stall(after=1, speech=covering((1, 3))))
+        assert (await service.say(conversation, "It is the Moon"))[0] == 200
+        await stopping(service)
+        limit.reschedule(asyncio.get_running_loop().time() + 15)
+        if in_time:
+            fake.release()
+    assert_judged(await service.history(), in_time)
+
+
+@pytest.mark.parametrize("in_time", [True, False], ids=["in time", "too late"])
+async def test_so_is_one_whose_reply_came_while_the_service_was_stopping(
+    in_time: bool, url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has what is left of the time, too."""
+    monkeypatch.setattr("service.turns.runner._ASSESSMENT_PATIENCE", 0.01)
+    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": 20 if in_time else 3}
+    late = msgspec.structs.replace(covering((1, 3)), first_delay=0.5 if in_time else 60)
+    async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:
+        conversation = (await service.open())["id"]
+        fake.script(Stall(after=1))
+        fake.script_judgements(late)
+        saying = asyncio.create_task(service.say(conversation, "It is the Moon"))
+        await fake.wait_until(lambda: fake.stalled == 1)
+        await stopping(service)
+        limit.reschedule(asyncio.get_running_loop().time() + 15)
+        fake.release()
+        assert (await saying)[0] == 200
+    assert_judged(await service.history(), in_time)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "workers"])
+async def test_a_second_signal_ends_it_at_once(
+    arguments: tuple[str, ...], url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process of it is left, and the next one closes what it left behind."""
+    tokens = await demo_tokens(url)
+    environment = {"DATABASE_URL": url, "ANTHROPIC_BASE_URL": fake.url}
+    async with (
+        service_process(environment, *arguments) as process,
+        client(process.url, tokens, url) as service,
+    ):
+        family = {process.process.pid, *children_of(process)}
+        assert len(family) == (3 if arguments else 1)
+        async with under_way(service, fake) as tasks:
+            process.process.send_signal(signal.SIGTERM)
+            serving = max(1, len(family) - 1)
+            await eventually(lambda: len(process.log_lines("stopping")) == serving)
+            assert not tasks.message.done()
+            assert await process.stop() == -signal.SIGTERM
+            await eventually(lambda: not any(exists(pid) for pid in family))
+            left = (tasks.message, tasks.stream, tasks.opening, tasks.evaluation)
+            for lost in await asyncio.gather(*left, return_exceptions=True):
+                assert isinstance(lost, aiohttp.ClientError), lost
+    monkeypatch.setattr("service.dialogue.ownership._SECOND_LOOK", 0.01)
+    await assert_all_go_on(url, service, tasks)
+    log = await service.history()
+    ends = [e.event for e in log if isinstance(e.event, ReplyFailed | OpeningFailed)]
+    assert [end.code for end in ends] == ["abandoned"] * 3
+    assert "evaluation_failed" in types_of(log)
+
+
+async def assert_all_go_on(url: str, before: Service, tasks: UnderWay) -> None:
+    """A new process shows all learners what they had, and takes what they say next."""
+    async with running_service(url) as restarted:
+        restarted.tokens = before.tokens
+        assert_lawful(await restarted.history())
+        for learner, conversation in tasks.before.items():
+            assert await restarted.active(learner) == conversation
+            assert (await restarted.say(conversation["id"], "Again", learner))[0] == 200
+
+
+def assert_judged(log: list[RecordedEvent], in_time: bool) -> None:
+    """The one message was judged in the end, or the log says why it was not."""
+    assert_lawful(log)
+    (judged,) = [e.event for e in log if isinstance(e.event, ObjectivesAssessed | AssessmentFailed)]
+    assert isinstance(judged, ObjectivesAssessed if in_time else AssessmentFailed)
+
+
+def children_of(process: ServiceProcess) -> set[int]:
+    pid = process.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def exists(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # init may be slow to take note of it
