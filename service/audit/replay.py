@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import AccountPool
-from service.conversations.shown import shown_active, shown_conversation
+from service.conversations.answers import active_conversation_json, conversation_of_row
 from sql.loader import in_replay, query
 
 
@@ -68,12 +68,12 @@ async def replay(
     assert active is not None, "the statement gives one row"
     return Seen(
         conversation=_conversation(row, opened.user_id) if row else None,
-        active=msgspec.json.decode(shown_active(active, string_ids=False)) or None,
+        active=msgspec.json.decode(active_conversation_json(active, string_ids=False)) or None,
         user_name=row["user_name"] if row else None,
     )
 
 
 def _conversation(row: asyncpg.Record, viewer: int) -> dict[str, Any]:
-    shown = shown_conversation(row, viewer, string_ids=False)
+    shown = conversation_of_row(row, viewer, string_ids=False)
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(shown))
     return plain

@@ -8,6 +8,7 @@ from uuid_utils import uuid7
 
 from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.events import FeedbackGiven, FeedbackWithdrawn
+from service.conversations.answers import feedback_answer
 from service.conversations.app_keys import DIALOGUES
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Feedback
@@ -16,7 +17,7 @@ from service.http.bodies import FeedbackBody, read_body
 from service.http.rate_limits import Kind
 from service.http.request import access_of, conversation_id, guard_of, metadata_of
 from service.http.request_keys import POOL
-from service.http.responses import feedback_answer, json_response
+from service.http.responses import json_response
 from service.identity.authorization import Access
 from sql.loader import query
 

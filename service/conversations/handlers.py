@@ -6,13 +6,17 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
+from service.conversations.answers import (
+    active_conversation_json,
+    conversation_answer,
+    stream_ending,
+)
 from service.conversations.app_keys import TURN_CONTROL, TURNS
-from service.conversations.shown import shown_active
 from service.conversations.turn_stream import stream_turn, wants_stream
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
 from service.http.bodies import MessageBody, NoBody, read_body
-from service.http.etags import NOTHING, is_known, wanted_revisions
+from service.http.etags import NOTHING, entity_tag, is_known, wanted_revisions
 from service.http.request import (
     access_of,
     conversation_id,
@@ -25,13 +29,7 @@ from service.http.request import (
     record_read_of_done,
 )
 from service.http.request_keys import CALLERS, POOL, SCOPE
-from service.http.responses import (
-    conversation_answer,
-    entity_tag,
-    raw_response,
-    stream_ending,
-    wants_string_ids,
-)
+from service.http.responses import raw_response, wants_string_ids
 from service.identity.authorization import Access, check, of_people, path_id
 from service.turns.live import LiveTurn
 from sql.loader import query
@@ -57,7 +55,7 @@ async def get_active_conversation(request: web.Request) -> web.Response:
     if number is not None and access.real_user_id is not None:
         await record_read(request, access, "conversation", number, access.user_id)
     return raw_response(
-        shown_active(row, string_ids=wants_string_ids(request)), headers={"ETag": tag}
+        active_conversation_json(row, string_ids=wants_string_ids(request)), headers={"ETag": tag}
     )
 
 

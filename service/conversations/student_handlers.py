@@ -5,9 +5,9 @@ from typing import Any
 import asyncpg
 from aiohttp import web
 
-from service.conversations.shown import shown_conversation, shown_facts
+from service.conversations.answers import conversation_of_row, summary_of_row
 from service.errors import NotFound
-from service.http.etags import is_known
+from service.http.etags import entity_tag, is_known
 from service.http.pagination import link_header, wanted_page
 from service.http.request import (
     access_of,
@@ -17,7 +17,7 @@ from service.http.request import (
     record_read,
 )
 from service.http.request_keys import POOL
-from service.http.responses import entity_tag, json_response, wants_string_ids
+from service.http.responses import json_response, wants_string_ids
 from service.identity.authorization import Access
 from sql.loader import query
 
@@ -68,7 +68,7 @@ async def _show(
     if is_known(request, tag):
         return web.Response(status=304, headers={"ETag": tag})
     await record_read(request, access, "conversation", number, access.conversation_user_id)
-    answer = shown_conversation(row, access.user_id, string_ids=wants_string_ids(request))
+    answer = conversation_of_row(row, access.user_id, string_ids=wants_string_ids(request))
     if with_student:
         answer["student"] = _student(request, row)
     return json_response(answer, headers={"ETag": tag})
@@ -83,7 +83,7 @@ def _listed(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
             "has_conversation": False,
         }
     student = {"student": _student(request, row), "has_conversation": True}
-    return shown_facts(row, string_ids=wants_string_ids(request)) | student
+    return summary_of_row(row, string_ids=wants_string_ids(request)) | student
 
 
 def _student(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from eventstore.envelope import RecordedEvent
 from eventstore.events import MessagePosted, OpeningRequested
+from service.conversations.answers import conversation_answer, stream_ending
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL
 from service.conversations.turn_stream import last_event_id, stream_turn
 from service.errors import NotFound
@@ -20,7 +21,7 @@ from service.http.request import (
     record_read,
     record_read_of_done,
 )
-from service.http.responses import conversation_answer, raw_response, stream_ending
+from service.http.responses import raw_response
 from service.identity.authorization import Access, of_people
 from service.turns.live import Stop
 

@@ -6,6 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp.helpers import ETAG_ANY
 
 from service.http.content_negotiation import entity_tags
+from service.http.responses import wants_string_ids
 
 _TAG = re.compile(r"([0-9]{1,19})-([0-9]{1,19})(?:-s)?")
 NOTHING = '"none"'
@@ -25,3 +26,8 @@ def wanted_revisions(request: web.Request, conversation_id: int) -> frozenset[in
         return None
     tags = (_TAG.fullmatch(etag.value) for etag in given if not etag.weak)
     return frozenset(int(tag[2]) for tag in tags if tag and int(tag[1]) == conversation_id)
+
+
+def entity_tag(request: web.Request, conversation_id: int, revision: int) -> str:
+    """The `ETag` of a conversation, in the form that this client reads."""
+    return f'"{conversation_id}-{revision}{"-s" if wants_string_ids(request) else ""}"'

@@ -22,9 +22,9 @@ from service.errors import (
 from service.hosts import is_host
 from service.http.connection import HttpConnection
 from service.http.cors import make_safe
+from service.http.error_responses import error_response
 from service.http.header_fields import elements, only
 from service.http.request_keys import ACCESS, CLOCK, RECORDED, REQUEST_ID, SCOPE
-from service.http.responses import error_response
 from service.identity.authorization import Access
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

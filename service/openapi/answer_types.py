@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from service.http.responses import FeedbackAnswer, MessageAnswer, ProgressAnswer
+from service.conversations.answers import FeedbackAnswer, MessageAnswer, ProgressAnswer
 from service.model.judgements import Evaluation
 from service.privacy.erasure import Erased
 

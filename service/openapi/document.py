@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
+from service.conversations.answers import ConversationAnswer
 from service.experiences.bodies import ExperienceBody
 from service.http.bodies import NoBody
 from service.http.middleware import scope_of
-from service.http.responses import ConversationAnswer
 from service.openapi import answer_types as shapes
 from service.openapi.examples import EXAMPLES, STREAM
 from service.openapi.operation import Kind, Operation

@@ -1,8 +1,8 @@
 """The table of operations: what each endpoint takes, answers and refuses."""
 
+from service.conversations.answers import ConversationAnswer
 from service.experiences.bodies import ExperienceBody
 from service.http.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
-from service.http.responses import ConversationAnswer
 from service.openapi import answer_types as shapes
 from service.openapi.analytics_operations import ANALYSING
 from service.openapi.audit_operations import AUDITING

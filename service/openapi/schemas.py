@@ -9,10 +9,10 @@ from eventstore.privacy_events import MAX_REASON
 from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
 from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
+from service.conversations.answers import ConversationAnswer
 from service.escaping import UNSEEN
 from service.experiences.bodies import MAX_TITLE, ExperienceBody
 from service.http.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
-from service.http.responses import ConversationAnswer
 from service.openapi import answer_types as shapes
 from service.privacy.learner_record import LearnerRecord
 

@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import TurnFailed
-from service.http.responses import error_response
+from service.http.error_responses import error_response
 from service.model.errors import MODEL_RATE_LIMITED
 from service.retry_after import LONGEST, parse_retry_after
 

@@ -10,7 +10,7 @@ from eventstore.connections import AccountPool, Connection
 from eventstore.events import OpeningRequested
 from eventstore.log import EventLog
 from service.audit.replay import Opened, Seen, find_opening, replay
-from service.conversations.shown import shown_active, shown_conversation
+from service.conversations.answers import active_conversation_json, conversation_of_row
 from sql.loader import in_replay, query
 from tests.eventstore.building import append, history
 
@@ -38,8 +38,8 @@ async def answered_now(pool: AccountPool, number: int, opened: OpeningRequested)
         *(ACCOUNT, None, user, opened.course_id, opened.experience_id, False),
     )
     assert active is not None
-    found = msgspec.json.decode(shown_active(active, string_ids=False))
-    shown = shown_conversation(row, user, string_ids=False) if row else None
+    found = msgspec.json.decode(active_conversation_json(active, string_ids=False))
+    shown = conversation_of_row(row, user, string_ids=False) if row else None
     return Seen(
         conversation=msgspec.json.decode(msgspec.json.encode(shown)),
         active=found if found.get("id") == number else None,

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 import schemathesis
 
+from service.conversations.answers import ConversationAnswer
 from service.http.middleware import scope_of
-from service.http.responses import ConversationAnswer
 from service.openapi import answer_types as shapes
 from service.openapi import document as making
 from service.openapi.document import document, document_bytes
