@@ -1,16 +1,17 @@
-"""Moments and ids as auditors write them, in queries and on command lines."""
+"""Ids, positions, times and texts as people and clients write them."""
 
 import re
 from datetime import UTC, datetime
 
-from service.errors import BadRequest
-from service.identity.authenticator import read_id
+from eventstore.privacy_events import MAX_REASON
+from service.errors import BadRequest, TextTooLong
 
 _FRACTION = re.compile(r"[.,]([0-9]+)")
+_LARGEST_ID = 2**63 - 1
 _UNQUOTED = re.compile(r"(T\S+) (\d\d:\d\d)$")
 
 
-def moment(name: str, text: str, *, end: bool = False) -> datetime:
+def parse_time(name: str, text: str, *, end: bool = False) -> datetime:
     """A time in ISO 8601, UTC where it names no zone.
 
     Args:
@@ -30,7 +31,7 @@ def moment(name: str, text: str, *, end: bool = False) -> datetime:
         raise BadRequest(f"{name} must be a time in ISO 8601, such as 2031-03-01T09:00Z") from None
 
 
-def number(name: str, text: str) -> int:
+def parse_id(name: str, text: str) -> int:
     """An id.
 
     Raises:
@@ -42,13 +43,13 @@ def number(name: str, text: str) -> int:
     return found
 
 
-def position(name: str, text: str) -> int:
+def parse_position(name: str, text: str) -> int:
     """A position of the log, 0 for before all.
 
     Raises:
         BadRequest: It is none.
     """
-    return 0 if text == "0" else number(name, text)
+    return 0 if text == "0" else parse_id(name, text)
 
 
 def _unwritten(text: str) -> int:
@@ -58,7 +59,7 @@ def _unwritten(text: str) -> int:
     return int(10 ** (6 - digits)) - 1
 
 
-def position_or_moment(name: str, text: str, *, end: bool = False) -> int | datetime:
+def parse_position_or_time(name: str, text: str, *, end: bool = False) -> int | datetime:
     """What `at` names: a position where it is a number, else a time.
 
     Args:
@@ -68,5 +69,38 @@ def position_or_moment(name: str, text: str, *, end: bool = False) -> int | date
         BadRequest: It is neither.
     """
     if text.isascii() and text.isdigit():
-        return position(name, text)
-    return moment(name, text, end=end)
+        return parse_position(name, text)
+    return parse_time(name, text, end=end)
+
+
+def checked_reason(reason: str) -> str:
+    """A reason as it goes into the log.
+
+    Raises:
+        BadRequest: It cannot be stored.
+        TextTooLong: It has more than `MAX_REASON` characters.
+    """
+    if len(reason) > MAX_REASON:
+        raise TextTooLong(f"reason must be {MAX_REASON} characters or fewer")
+    if why := unstorable(reason):
+        raise BadRequest(f"reason {why}")
+    return reason.strip()
+
+
+def unstorable(text: str) -> str | None:
+    """Why the database cannot keep a text; None if it can."""
+    if "\0" in text:
+        return "must not contain the NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "must not contain lone surrogates"
+    return None
+
+
+def read_id(text: str) -> int | None:
+    """A numeric id; None for what cannot be one."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    number = int(text) if len(text) <= 19 else 0
+    return number if 0 < number <= _LARGEST_ID else None

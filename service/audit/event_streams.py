@@ -13,8 +13,8 @@ from service.audit.app_keys import AUDITED_LOG, TAILS
 from service.audit.event_search import Found, Wanted
 from service.audit.live_tail import Leave
 from service.audit.request import auditor_of
-from service.conversations.turn_stream import STREAM_HEADERS, write_patiently
 from service.errors import ServiceError
+from service.http.server_sent_events import STREAM_HEADERS, write_in_time
 
 LINES = "application/x-ndjson"
 """The media type for all that matches, an event a line."""
@@ -78,7 +78,7 @@ async def _send(
             for start in range(0, len(piece), _PART):
                 if start:  # a slow client takes long over a page
                     await _ask(leave)
-                await write_patiently(response, piece[start : start + _PART])
+                await write_in_time(response, piece[start : start + _PART])
         await response.write_eof()
     except _Refused:
         await _leave_off(request, response)

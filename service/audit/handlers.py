@@ -10,14 +10,14 @@ from service.audit.event_streams import LINES, send_lines, send_tail
 from service.audit.recording import Subject, subject_of
 from service.audit.replay_page import PAGE_HEADERS, page_of
 from service.audit.request import auditor_of, reason_of, record, wanted_events
-from service.conversations.turn_stream import wants_stream
 from service.errors import BadRequest, NotFound
 from service.http.content_negotiation import prefers
 from service.http.pagination import wanted_page
 from service.http.request import base_url
 from service.http.responses import json_response
+from service.http.server_sent_events import wants_stream
 from service.identity.authorization import Access, path_id
-from service.parsing import position_or_moment
+from service.parsing import parse_position_or_time
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:
@@ -60,7 +60,7 @@ async def _position(request: web.Request, access: Access) -> int:
     log = request.app[AUDITED_LOG]
     head = await log.head(access.account_id)
     text = request.query.get("at")
-    at = head if text is None else position_or_moment("at", text, end=True)
+    at = head if text is None else parse_position_or_time("at", text, end=True)
     if isinstance(at, datetime):
         return await log.position_at(access.account_id, at)
     if at > head:

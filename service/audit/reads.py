@@ -7,7 +7,7 @@ from eventstore.log import EventLog
 from eventstore.privacy_events import HistoryRead, stream_of_reads
 from service.errors import BadRequest
 from service.escaping import is_blank
-from service.http.bodies import checked_reason
+from service.parsing import checked_reason
 
 MAX_WHAT = 500
 """Characters that are kept of what was asked for."""

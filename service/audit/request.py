@@ -11,9 +11,8 @@ from service.audit.event_search import Wanted
 from service.audit.recording import Subject, learner_found
 from service.errors import BadRequest
 from service.http.request import account_access_of, guard_of, metadata_of
-from service.identity.authenticator import read_id
 from service.identity.authorization import Access
-from service.parsing import moment, number, position
+from service.parsing import parse_id, parse_position, parse_time, read_id
 
 SCOPE = "colloquy:audit"
 """What a token must carry; one without scopes does not."""
@@ -90,7 +89,7 @@ def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wante
             raise BadRequest(f"there is no parameter {name}")
         if name != "type" and len(query.getall(name)) > 1:
             raise BadRequest(f"{name} is given more than once")
-    after = position("after", query.get("after", "0"))
+    after = parse_position("after", query.get("after", "0"))
     if last_event_id:
         after = max(after, read_id(request.headers.get("Last-Event-ID", "")) or 0)
     return Wanted(
@@ -100,15 +99,15 @@ def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wante
         conversation_id=_id(request, "conversation_id"),
         actor_id=_id(request, "actor_id"),
         types=tuple(_types(query.getall("type", []))),
-        since=moment("from", query["from"]) if "from" in query else None,
-        until=moment("to", query["to"], end=True) if "to" in query else None,
+        since=parse_time("from", query["from"]) if "from" in query else None,
+        until=parse_time("to", query["to"], end=True) if "to" in query else None,
         after=after,
     )
 
 
 def _id(request: web.Request, name: str) -> int | None:
     text = request.query.get(name)
-    return None if text is None else number(name, text)
+    return None if text is None else parse_id(name, text)
 
 
 def _types(given: list[str]) -> list[str]:

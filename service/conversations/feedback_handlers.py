@@ -10,10 +10,11 @@ from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.events import FeedbackGiven, FeedbackWithdrawn
 from service.conversations.answers import feedback_answer
 from service.conversations.app_keys import DIALOGUES
+from service.conversations.bodies import FeedbackBody
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Feedback
 from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
-from service.http.bodies import FeedbackBody, read_body
+from service.http.bodies import read_body
 from service.http.rate_limits import Kind
 from service.http.request import access_of, conversation_id, guard_of, metadata_of
 from service.http.request_keys import POOL

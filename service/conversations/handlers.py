@@ -12,10 +12,11 @@ from service.conversations.answers import (
     stream_ending,
 )
 from service.conversations.app_keys import TURN_CONTROL, TURNS
-from service.conversations.turn_stream import stream_turn, wants_stream
+from service.conversations.bodies import MessageBody
+from service.conversations.turn_stream import stream_turn
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
-from service.http.bodies import MessageBody, NoBody, read_body
+from service.http.bodies import NoBody, read_body
 from service.http.etags import NOTHING, entity_tag, is_known, wanted_revisions
 from service.http.request import (
     access_of,
@@ -30,6 +31,7 @@ from service.http.request import (
 )
 from service.http.request_keys import CALLERS, POOL, SCOPE
 from service.http.responses import raw_response, wants_string_ids
+from service.http.server_sent_events import wants_stream
 from service.identity.authorization import Access, check, of_people, path_id
 from service.turns.live import LiveTurn
 from sql.loader import query

@@ -6,7 +6,6 @@ got and goes on after it. The format is that of
 the HTML Living Standard, section "Server-sent events".
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -14,23 +13,13 @@ from aiohttp import web
 
 from service.dialogue.state import Dialogue
 from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
-from service.http.content_negotiation import prefers
 from service.http.responses import wants_string_ids
+from service.http.server_sent_events import STREAM_HEADERS, WRITE_SIZE, event_frame, write_in_time
 from service.turns.live import LiveTurn
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment shows that the connection lives."""
 
-PATIENCE = 30.0
-"""Seconds that a reader may take nothing before its connection is cut. The turn goes on."""
-
-MEDIA_TYPE = "text/event-stream"
-
-STREAM_HEADERS = {
-    "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-}
 LAST_ID = 999_999_999
 """Of the last event of every turn: any process knows by it that a reader has all of it.
 
@@ -42,17 +31,11 @@ _ENDS = (Dialogue, TurnFailed, TurnCancelled, TurnIsOver, NotFound)
 """Outcomes that are the turn's."""
 
 _ACCEPTED_ID = 1
-_WRITE_SIZE = 16 * 1024
 _WRITE_PIECES = 256
 _encoder = msgspec.json.Encoder()
 
 Ending = tuple[str, bytes]
 """Name and JSON of a stream's last event."""
-
-
-def wants_stream(request: web.Request) -> bool:
-    """Whether the client asked for server-sent events."""
-    return prefers(request, MEDIA_TYPE)
 
 
 def last_event_id(request: web.Request) -> int:
@@ -95,22 +78,22 @@ async def _send(
     after: int,
 ) -> None:
     if after < _ACCEPTED_ID:
-        await write_patiently(response, _frame(_ACCEPTED_ID, "accepted", accepted))
+        await write_in_time(response, event_frame(_ACCEPTED_ID, "accepted", accepted))
         after = _ACCEPTED_ID
     if live.own:
         after = min(after, _ACCEPTED_ID + len(live.pieces))
     while True:
         seen = after - _ACCEPTED_ID
         if not await live.news(seen if live.own else 0, KEEP_ALIVE):
-            await write_patiently(response, b": keep-alive\n\n")
+            await write_in_time(response, b": keep-alive\n\n")
             continue
         if pieces := _missing(live, seen):
             frames, number = _together(after, pieces)
-            await write_patiently(response, frames)
+            await write_in_time(response, frames)
             after += number
         elif live.outcome is not None:
             last = LAST_ID if isinstance(live.outcome, _ENDS) else None
-            await write_patiently(response, _frame(last, *ending(live.outcome)))
+            await write_in_time(response, event_frame(last, *ending(live.outcome)))
             await response.write_eof()
             return
 
@@ -128,7 +111,7 @@ def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
     for piece in pieces:
         frames.append(_delta(after + len(frames) + 1, piece))
         size += len(frames[-1])
-        if size >= _WRITE_SIZE:
+        if size >= WRITE_SIZE:
             break
     return b"".join(frames), len(frames)
 
@@ -145,20 +128,4 @@ def _accepted(request: web.Request, live: LiveTurn) -> bytes:
 
 
 def _delta(number: int, piece: str) -> bytes:
-    return _frame(number, "delta", _encoder.encode({"text": piece}))
-
-
-def _frame(number: int | None, name: str, data: bytes) -> bytes:
-    frame = b"event: %b\ndata: %b\n\n" % (name.encode(), data)
-    return frame if number is None else b"id: %d\n%b" % (number, frame)
-
-
-async def write_patiently(response: web.StreamResponse, data: bytes) -> None:
-    """Writes as much at a time as a slow reader can take.
-
-    Raises:
-        TimeoutError: It takes nothing for as long as `PATIENCE`.
-    """
-    for start in range(0, len(data), _WRITE_SIZE):
-        async with asyncio.timeout(PATIENCE):
-            await response.write(data[start : start + _WRITE_SIZE])
+    return event_frame(number, "delta", _encoder.encode({"text": piece}))

@@ -8,7 +8,8 @@ from aiohttp import web
 from service.errors import FieldErrors
 from service.escaping import is_blank
 from service.experiences.experiences import ExperienceChanges, ExperienceDraft
-from service.http.bodies import read_body, unstorable
+from service.http.bodies import read_body
+from service.parsing import unstorable
 
 MAX_TITLE = 255
 

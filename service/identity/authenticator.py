@@ -11,10 +11,10 @@ from service.http.forms import await_body, named_user
 from service.identity.claims import Claimed
 from service.identity.errors import TokenRefused
 from service.identity.tokens import PREFIX, digest
+from service.parsing import read_id
 from sql.loader import query
 
 _REMEMBERED = 10_000
-_LARGEST_ID = 2**63 - 1
 
 log = structlog.get_logger("colloquy.callers")
 
@@ -124,14 +124,6 @@ def bearer_token(request: web.Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated
     return token
-
-
-def read_id(text: str) -> int | None:
-    """A numeric id; None for what cannot be one."""
-    if not (text.isascii() and text.isdigit()):
-        return None
-    number = int(text) if len(text) <= 19 else 0
-    return number if 0 < number <= _LARGEST_ID else None
 
 
 async def _identify(identities: Identities, token: str) -> Claimed:

@@ -14,7 +14,8 @@ from eventstore.guards import Guard
 from eventstore.privacy_events import LEARNER_STREAMS, stream_of_learner
 from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
 from service.experiences.experiences import stream_of as stream_of_experience
-from service.identity.authenticator import Caller, read_id
+from service.identity.authenticator import Caller
+from service.parsing import read_id
 
 MANAGERS = frozenset({"teacher", "ta", "designer"})
 ANALYST = "analyst"

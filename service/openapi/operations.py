@@ -1,12 +1,14 @@
 """The table of operations: what each endpoint takes, answers and refuses."""
 
 from service.conversations.answers import ConversationAnswer
+from service.conversations.bodies import FeedbackBody, MessageBody
 from service.experiences.bodies import ExperienceBody
-from service.http.bodies import ErasureBody, FeedbackBody, MessageBody, NoBody
+from service.http.bodies import NoBody
 from service.openapi import answer_types as shapes
 from service.openapi.analytics_operations import ANALYSING
 from service.openapi.audit_operations import AUDITING
 from service.openapi.operation import Operation
+from service.privacy.bodies import ErasureBody
 from service.privacy.learner_record import LearnerRecord
 
 _EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"

@@ -10,10 +10,12 @@ from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigure
 from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
 from service.conversations.answers import ConversationAnswer
+from service.conversations.bodies import MAX_MESSAGE, FeedbackBody, MessageBody
 from service.escaping import UNSEEN
 from service.experiences.bodies import MAX_TITLE, ExperienceBody
-from service.http.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody, NoBody
+from service.http.bodies import NoBody
 from service.openapi import answer_types as shapes
+from service.privacy.bodies import ErasureBody
 from service.privacy.learner_record import LearnerRecord
 
 Schema = dict[str, Any]

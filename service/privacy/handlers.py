@@ -5,7 +5,7 @@ from aiohttp import web
 
 from eventstore.privacy_events import HistoryRead
 from service.errors import NotAuthorized, NotFound, UnknownUser
-from service.http.bodies import ErasureBody, read_body
+from service.http.bodies import read_body
 from service.http.content_negotiation import prefers
 from service.http.request import (
     account_access_of,
@@ -15,6 +15,7 @@ from service.http.request import (
 )
 from service.http.responses import json_response, wants_string_ids
 from service.identity.authorization import path_id
+from service.privacy.bodies import ErasureBody
 from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords, with_string_ids
 from service.privacy.learner_record_page import SECURITY_POLICY, record_page

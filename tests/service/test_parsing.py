@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from service.parsing import moment, position_or_moment
+from service.parsing import parse_position_or_time, parse_time
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,11 @@ from service.parsing import moment, position_or_moment
 def test_the_end_of_a_time_is_that_of_the_unit_it_is_written_in(text: str, end: str) -> None:
     """What answers tell in whole seconds names all that happened in that second."""
     expected = datetime.fromisoformat(f"2031-03-01T{end}").replace(tzinfo=UTC)
-    assert moment("at", text, end=True) == position_or_moment("at", text, end=True) == expected
-    assert moment("at", text) <= expected
+    assert (
+        parse_time("at", text, end=True) == parse_position_or_time("at", text, end=True) == expected
+    )
+    assert parse_time("at", text) <= expected
 
 
 def test_a_position_is_itself() -> None:
-    assert position_or_moment("at", "7", end=True) == 7
+    assert parse_position_or_time("at", "7", end=True) == 7

@@ -177,6 +177,6 @@ def _base(asked: _Asked, settings: Settings) -> str:
 
 
 def _edge(option: str, text: str | None, *, end: bool = False) -> int | datetime | None:
-    from service.parsing import position_or_moment
+    from service.parsing import parse_position_or_time
 
-    return None if text is None else position_or_moment(option, text, end=end)
+    return None if text is None else parse_position_or_time(option, text, end=end)

@@ -23,7 +23,7 @@ from service.cli.files import write_whole
 from service.cli.readers import as_reader, reason_required
 from service.cli.terminal import tell_json
 from service.errors import UnknownConversation
-from service.parsing import moment, position_or_moment
+from service.parsing import parse_position_or_time, parse_time
 from service.process.database import Database
 from service.settings import Settings
 
@@ -57,8 +57,8 @@ def events(
     if follow and until:
         raise click.UsageError("--to and --follow exclude each other")
     wanted = Wanted(
-        since=moment("--from", since) if since else None,
-        until=moment("--to", until, end=True) if until else None,
+        since=parse_time("--from", since) if since else None,
+        until=parse_time("--to", until, end=True) if until else None,
         **filters,
     )
 
@@ -94,7 +94,7 @@ def replay(
     """Show a conversation as its learner saw it, and what they did not see."""
     if sum((as_json, step, file is not None)) > 1:
         raise click.UsageError("give one of --step, --json and --html")
-    wanted = position_or_moment("--at", at, end=True) if at is not None else None
+    wanted = parse_position_or_time("--at", at, end=True) if at is not None else None
 
     async def make(pool: AccountPool, _link: Link, reads: CommandReads) -> Replayed:
         replays = Replays(pool)

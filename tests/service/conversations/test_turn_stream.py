@@ -370,7 +370,7 @@ async def test_a_reader_that_takes_nothing_for_long_is_cut_off(
 ) -> None:
     """Its turn ends as if nothing had been; the cut is no fault to be logged."""
     talk = await talk_of(narrow)
-    monkeypatch.setattr("service.conversations.turn_stream.PATIENCE", 0.1)
+    monkeypatch.setattr("service.http.server_sent_events.WRITE_TIMEOUT", 0.1)
     fake.script(MANY)
     with capture_logs() as logs:
         async with deaf_reader(talk) as sock:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.audit.reads import check_reason
+from service.conversations.bodies import MAX_MESSAGE, FeedbackBody, MessageBody
 from service.errors import BadRequest, TextTooLong
-from service.http.bodies import MAX_MESSAGE, ErasureBody, FeedbackBody, MessageBody
 from service.http.forms import parse_form
+from service.privacy.bodies import ErasureBody
 
 NAMES = st.text(
     st.characters(codec="utf-8", exclude_characters="[]", exclude_categories=["Cs"]), min_size=1
