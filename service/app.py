@@ -39,9 +39,9 @@ from service.http.forms import BODY_TIMEOUT
 from service.http.middleware import answer_errors, check_again, identify_and_log
 from service.http.probes import READINESS
 from service.http.readiness import Readiness
-from service.http.request_keys import CALLERS, CLOCK, LIMITS, POOL, PUBLIC_URL, READS
-from service.identity.authenticator import Callers, Identities
-from service.identity.issuers import Trust, check_accounts, read_trust
+from service.http.request_keys import AUTHENTICATOR, CLOCK, LIMITS, POOL, PUBLIC_URL, READS
+from service.identity.authenticator import Authenticator, TokenVerifier
+from service.identity.issuers import TrustedIssuers, check_accounts, read_trust
 from service.model.client import Asker, AskingPolicy
 from service.model.errors import ModelFailure
 from service.model.interface import Model
@@ -93,11 +93,11 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     async with AsyncExitStack() as stack:
         growth, primary = LogGrowth(), Primary(url)
         basis = await _basis(stack, settings, url, growth, primary)
-        identities = await _identities(stack, basis.workers, trust) if trust else None
+        verifier = await _verifier(stack, basis.workers, trust) if trust else None
         model, choice = make_model(settings)
         stack.push_async_callback(model.close)
         app = _application(settings)
-        _add_shared(app, basis, settings, identities)
+        _add_shared(app, basis, settings, verifier)
         _add_conversations(app, basis, settings, model, choice)
         _add_audit(app, basis, settings)
         app[FIGURES] = Figures(basis.pool)
@@ -133,10 +133,10 @@ async def _basis(
 
 
 def _add_shared(
-    app: web.Application, basis: _Basis, settings: Settings, identities: Identities | None
+    app: web.Application, basis: _Basis, settings: Settings, verifier: TokenVerifier | None
 ) -> None:
     app[POOL] = basis.pool
-    app[CALLERS] = Callers(basis.workers, identities)
+    app[AUTHENTICATOR] = Authenticator(basis.workers, verifier)
     app[CLOCK] = basis.clock
     app[LIMITS] = _quota(settings)
     app[READS] = Reads(basis.log, basis.clock)
@@ -184,12 +184,12 @@ def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
     app[TAILS] = Tails(app[AUDITED_LOG], basis.link)
 
 
-async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Identities:
-    from service.identity.jwt import running_identities
+async def _verifier(stack: AsyncExitStack, workers: Pool, trust: TrustedIssuers) -> TokenVerifier:
+    from service.identity.jwt import running_verifier
 
     accounts = {row["account_id"] for row in await workers.fetch(query("list_accounts"))}
     check_accounts(trust, accounts)
-    return await stack.enter_async_context(running_identities(trust))
+    return await stack.enter_async_context(running_verifier(trust))
 
 
 def make_model(settings: Settings) -> tuple[Model, ModelChoice]:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from service.analytics.figures_queries import Days
 from service.errors import BadRequest, DaysTooMany, NotAuthorized
-from service.http.request import access_of, account_access_of
+from service.http.authentication import access_of, account_access_of
 from service.http.request_keys import CLOCK
 from service.identity.authorization import ANALYST, Access
 

@@ -13,10 +13,10 @@ from service.audit.request import auditor_of, reason_of, record, wanted_events
 from service.errors import BadRequest, NotFound
 from service.http.content_negotiation import prefers
 from service.http.pagination import wanted_page
-from service.http.request import base_url
+from service.http.request import base_url, path_id
 from service.http.responses import json_response
 from service.http.server_sent_events import wants_stream
-from service.identity.authorization import Access, path_id
+from service.identity.authorization import Access
 from service.parsing import parse_position_or_time
 
 

@@ -10,7 +10,8 @@ from service.audit.app_keys import AUDIT_READS, REPLAYS
 from service.audit.event_search import Wanted
 from service.audit.recording import Subject, learner_found
 from service.errors import BadRequest
-from service.http.request import account_access_of, guard_of, metadata_of
+from service.http.authentication import account_access_of
+from service.http.request import guard_of, metadata_of
 from service.identity.authorization import Access
 from service.parsing import parse_id, parse_position, parse_time, read_id
 

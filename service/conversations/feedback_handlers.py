@@ -14,9 +14,10 @@ from service.conversations.bodies import FeedbackBody
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Feedback
 from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
+from service.http.authentication import access_of
 from service.http.bodies import read_body
 from service.http.rate_limits import Kind
-from service.http.request import access_of, conversation_id, guard_of, metadata_of
+from service.http.request import conversation_id, guard_of, metadata_of
 from service.http.request_keys import POOL
 from service.http.responses import json_response
 from service.identity.authorization import Access

@@ -16,23 +16,23 @@ from service.conversations.bodies import MessageBody
 from service.conversations.turn_stream import stream_turn
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
+from service.http.authentication import access_of, authenticate, remember_access
 from service.http.bodies import NoBody, read_body
 from service.http.etags import NOTHING, entity_tag, is_known, wanted_revisions
 from service.http.request import (
-    access_of,
     conversation_id,
     guard_of,
     metadata_of,
-    note,
     note_recorded,
     own_dialogue,
+    path_id,
     record_read,
     record_read_of_done,
 )
-from service.http.request_keys import CALLERS, POOL, SCOPE
+from service.http.request_keys import POOL, SCOPE
 from service.http.responses import raw_response, wants_string_ids
 from service.http.server_sent_events import wants_stream
-from service.identity.authorization import Access, check, of_people, path_id
+from service.identity.authorization import Access, authorize, of_people
 from service.turns.live import LiveTurn
 from sql.loader import query
 
@@ -41,15 +41,15 @@ _COMPLETED = msgspec.json.encode({"message": "Conversation completed successfull
 
 async def get_active_conversation(request: web.Request) -> web.Response:
     """GET …/conversations: the caller's active conversation, or {}."""
-    caller = await request.app[CALLERS].of(request)
-    plain = caller.plain_token
-    row = await _active_row(request, caller.account_id, plain, None) if plain else None
+    credentials = await authenticate(request)
+    plain = credentials.plain_token
+    row = await _active_row(request, credentials.account_id, plain, None) if plain else None
     if row is None or row["role"] is None:  # a longer look tells who is meant, or what is wrong
-        access = await access_of(request, caller=caller)
-        row = await _active_row(request, caller.account_id, None, access.user_id)
+        access = await access_of(request, credentials=credentials)
+        row = await _active_row(request, credentials.account_id, None, access.user_id)
     else:
-        access = check(caller, row, request[SCOPE])
-        note(request, access)
+        access = authorize(credentials, row, request[SCOPE])
+        remember_access(request, access)
     number = row["conversation_id"]
     tag = NOTHING if number is None else entity_tag(request, number, row["revision"])
     if is_known(request, tag):

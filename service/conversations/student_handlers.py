@@ -7,15 +7,10 @@ from aiohttp import web
 
 from service.conversations.answers import conversation_of_row, summary_of_row
 from service.errors import NotFound
+from service.http.authentication import access_of, manager_of
 from service.http.etags import entity_tag, is_known
 from service.http.pagination import link_header, wanted_page
-from service.http.request import (
-    access_of,
-    base_url,
-    conversation_id,
-    manager_of,
-    record_read,
-)
+from service.http.request import base_url, conversation_id, record_read
 from service.http.request_keys import POOL
 from service.http.responses import json_response, wants_string_ids
 from service.identity.authorization import Access

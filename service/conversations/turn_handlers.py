@@ -11,10 +11,10 @@ from service.conversations.answers import conversation_answer, stream_ending
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL
 from service.conversations.turn_stream import last_event_id, stream_turn
 from service.errors import NotFound
+from service.http.authentication import access_of
 from service.http.bodies import NoBody, read_body
 from service.http.etags import NOTHING
 from service.http.request import (
-    access_of,
     conversation_id,
     guard_of,
     metadata_of,

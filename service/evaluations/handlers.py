@@ -5,11 +5,11 @@ from aiohttp import web
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
 from service.evaluations.evaluations import Evaluations
+from service.http.authentication import manager_of
 from service.http.bodies import NoBody, read_body
 from service.http.request import (
     conversation_id,
     guard_of,
-    manager_of,
     metadata_of,
     note_recorded,
     record_read,

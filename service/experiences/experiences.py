@@ -12,6 +12,7 @@ from eventstore.event import Unreadable
 from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.guards import Guard
 from eventstore.log import EventLog
+from eventstore.streams import stream_of_experience
 from service.errors import Busy, KeyReused, NotFound
 from service.model.interface import Scenario
 from sql.loader import query
@@ -187,7 +188,7 @@ class Experiences:
     ) -> None:
         await self._log.append(
             account_id,
-            stream_of(event.experience_id),
+            stream_of_experience(event.experience_id),
             [NewEvent(event=event)],
             expected=expected,
             metadata=metadata,
@@ -195,7 +196,7 @@ class Experiences:
         )
 
     async def _now(self, account_id: int, experience_id: int) -> tuple[Shown, int]:
-        recorded = await self._log.read_stream(account_id, stream_of(experience_id))
+        recorded = await self._log.read_stream(account_id, stream_of_experience(experience_id))
         readable = [one.event for one in recorded if not isinstance(one.event, Unreadable)]
         if not readable or isinstance(readable[-1], ExperienceDeleted):
             raise NotFound
@@ -204,16 +205,11 @@ class Experiences:
     async def _version(self, key: tuple[int, int, int]) -> Experience:
         account_id, experience_id, version = key
         for recorded in await self._log.read_stream(
-            account_id, stream_of(experience_id), after=version - 1, upto=version
+            account_id, stream_of_experience(experience_id), after=version - 1, upto=version
         ):
             if isinstance(recorded.event, ExperienceCreated | ExperienceEdited):
                 return _experience(recorded)
         raise NotFound
-
-
-def stream_of(experience_id: int) -> str:
-    """The stream of an experience."""
-    return f"experience-{experience_id}"
 
 
 def objectives_of(learning_objective: str) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from aiohttp import web
 from service.errors import NotFound
 from service.experiences.bodies import read_changes, read_draft
 from service.experiences.experiences import Experiences, Shown
+from service.http.authentication import access_of, manager_of
 from service.http.pagination import link_header, wanted_page
-from service.http.request import access_of, base_url, guard_of, manager_of, metadata_of
+from service.http.request import base_url, guard_of, metadata_of
 from service.http.request_keys import POOL
 from service.http.responses import json_response, wants_string_ids
 from service.identity.authorization import Access

@@ -1,4 +1,4 @@
-"""Bodies, and forms as Canvas clients send them: nested keys, and whom an administrator acts as."""
+"""Bodies as they arrive, and forms as Canvas clients send them, with nested keys."""
 
 import asyncio
 import re
@@ -25,7 +25,9 @@ _MAX_DEPTH = 10
 _SHOWN = 100
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]+\])*)")
 _SUBKEY = re.compile(r"\[([^\[\]]+)\]")
-_REFUSED = (BadRequest, UnsupportedBody, UnsupportedCoding, web.HTTPRequestEntityTooLarge)
+REFUSED = (BadRequest, UnsupportedBody, UnsupportedCoding, web.HTTPRequestEntityTooLarge)
+"""What a body can be refused with."""
+
 _READ = web.RequestKey("read", bytes)
 _TOO_LARGE = web.RequestKey("too_large", web.HTTPRequestEntityTooLarge)
 
@@ -73,7 +75,7 @@ async def await_body(request: web.Request) -> None:
         HTTPRequestTimeout: It did not arrive in time.
     """
     if request.method not in _READERS:
-        with suppress(*_REFUSED):
+        with suppress(*REFUSED):
             await read_bytes(request)
 
 
@@ -98,24 +100,6 @@ async def read_form(request: web.Request) -> dict[str, Any]:
     if request.method in _READERS or body_type(request) != FORM:
         return {}
     return parse_form(await read_bytes(request))
-
-
-async def named_user(request: web.Request) -> str | None:
-    """Whom a request asks to act as, in its form or its query; None for nobody.
-
-    A form that cannot be read names nobody: it is refused after the checks.
-
-    Raises:
-        BadRequest: It names several.
-    """
-    try:
-        form = await read_form(request)
-    except _REFUSED:
-        form = {}
-    named = {str(name) for name in (form.get(AS_USER), *request.query.getall(AS_USER, ())) if name}
-    if len(named) > 1:
-        raise BadRequest(f"{AS_USER} must name one user")
-    return named.pop() if named else None
 
 
 def parse_form(raw: bytes) -> dict[str, Any]:

@@ -12,23 +12,17 @@ from eventstore.errors import GuardBroken
 from eventstore.guards import Guard, Quota
 from eventstore.privacy_events import HistoryRead
 from service.dialogue.repository import DialogueKey
-from service.errors import KeyMalformed, NotAuthorized, NotFound
-from service.http.forms import read_form
+from service.errors import KeyMalformed, NotFound
 from service.http.rate_limits import Kind
 from service.http.request_keys import (
-    ACCESS,
-    CALLERS,
     LIMITS,
-    POOL,
     PUBLIC_URL,
     READS,
     RECORDED,
     REQUEST_ID,
-    SCOPE,
 )
-from service.identity.authenticator import Caller
-from service.identity.authorization import Access, check, check_account, of_people, path_id
-from sql.loader import query
+from service.identity.authorization import Access, of_people
+from service.parsing import read_id
 
 _CHECKS = 10
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -37,84 +31,6 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 def base_url(request: web.Request) -> URL:
     """Where clients reach the service: as the settings say, else as this client did."""
     return request.app.get(PUBLIC_URL) or request.url.origin()
-
-
-async def access_of(
-    request: web.Request,
-    conversation: str = "id",
-    caller: Caller | None = None,
-    everywhere: str | None = None,
-) -> Access:
-    """The caller, who may do what the path names.
-
-    Args:
-        conversation: The path's parameter that names the conversation.
-        caller: Whose request it is, where that is known already.
-        everywhere: A scope that does as well, and makes its bearer an analyst in every course.
-
-    Raises:
-        ServiceError: The first check that fails.
-    """
-    callers, pool = request.app[CALLERS], request.app[POOL]
-    caller = caller or await callers.of(request)
-    row = await pool.fetchrow(
-        caller.account_id,
-        query("get_access"),
-        *caller.arguments(),
-        path_id(request, "course_id"),
-        path_id(request, "ai_experience_id"),
-        path_id(request, conversation),
-    )
-    access = check(
-        caller,
-        row,
-        request[SCOPE],
-        of_course="ai_experience_id" not in request.match_info,
-        everywhere=everywhere,
-    )
-    await callers.admit(pool, caller, access.user_id)
-    note(request, access)
-    if request.method == "DELETE":  # no handler reads its body, which may be a form that is broken
-        await read_form(request)
-    return access
-
-
-async def account_access_of(request: web.Request, scope: str | None = None) -> Access:
-    """The caller of an endpoint that is of no course.
-
-    Args:
-        scope: What the token must carry, in place of the endpoint's own scope.
-
-    Raises:
-        ServiceError: The first check that fails.
-    """
-    callers, pool = request.app[CALLERS], request.app[POOL]
-    caller = await callers.of(request)
-    row = await pool.fetchrow(
-        caller.account_id, query("get_access"), *caller.arguments(), None, None, None
-    )
-    access = check_account(caller, row, scope or request[SCOPE], explicit=scope is not None)
-    await callers.admit(pool, caller, access.user_id)
-    note(request, access)
-    return access
-
-
-async def manager_of(request: web.Request, conversation: str = "id") -> Access:
-    """The caller, who must be a manager of the course.
-
-    Raises:
-        NotAuthorized: They are not.
-        ServiceError: The first check that fails.
-    """
-    access = await access_of(request, conversation)
-    if not access.manages:
-        raise NotAuthorized
-    return access
-
-
-def note(request: web.Request, access: Access) -> None:
-    """Notes the caller for the request's log line."""
-    request[ACCESS] = access
 
 
 def conversation_id(request: web.Request, name: str = "id") -> int:
@@ -233,3 +149,8 @@ async def record_reading(request: web.Request, access: Access, read: HistoryRead
         return
     guard = of_people(guard_of(request, access), read.learner_id)
     await request.app[READS].note(access.account_id, read, metadata_of(request, access), guard)
+
+
+def path_id(request: web.Request, name: str) -> int | None:
+    """A numeric id of the path; None for what cannot be an id."""
+    return read_id(request.match_info.get(name, ""))

@@ -7,7 +7,7 @@ from eventstore.clock import DatabaseClock
 from eventstore.connections import AccountPool
 from service.access_log import Reads
 from service.http.rate_limits import Limits
-from service.identity.authenticator import Callers
+from service.identity.authenticator import Authenticator
 from service.identity.authorization import Access
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -19,7 +19,7 @@ RECORDED = web.RequestKey("recorded", bool)
 POOL = web.AppKey("pool", AccountPool)
 """The service's own; a statement sees the rows of the account that it is given."""
 
-CALLERS = web.AppKey("callers", Callers)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 CLOCK = web.AppKey("clock", DatabaseClock)
 LIMITS = web.AppKey("limits", Limits)
 """How often a user may ask in a day."""

@@ -8,14 +8,12 @@ from typing import Literal
 
 import asyncpg
 import msgspec
-from aiohttp import web
 
 from eventstore.guards import Guard
 from eventstore.privacy_events import LEARNER_STREAMS, stream_of_learner
+from eventstore.streams import stream_of_experience
 from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
-from service.experiences.experiences import stream_of as stream_of_experience
-from service.identity.authenticator import Caller
-from service.parsing import read_id
+from service.identity.authenticator import Credentials
 
 MANAGERS = frozenset({"teacher", "ta", "designer"})
 ANALYST = "analyst"
@@ -51,13 +49,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return self.role in MANAGERS
 
 
-def path_id(request: web.Request, name: str) -> int | None:
-    """A numeric id of the path; None for what cannot be an id."""
-    return read_id(request.match_info.get(name, ""))
-
-
-def check(
-    caller: Caller,
+def authorize(
+    credentials: Credentials,
     row: asyncpg.Record | None,
     scope: str,
     *,
@@ -74,17 +67,17 @@ def check(
     Raises:
         ServiceError: The first check that fails.
     """
-    analyst = row is not None and everywhere in (_scopes(caller, row) or ())
-    row = _check_token(caller, row, everywhere if everywhere and analyst else scope)
+    analyst = row is not None and everywhere in (_scopes(credentials, row) or ())
+    row = _check_token(credentials, row, everywhere if everywhere and analyst else scope)
     if not row["course_exists"]:
         raise NotFound
-    role = ANALYST if analyst else _role(caller, row)
+    role = ANALYST if analyst else _role(credentials, row)
     if role is None:
         raise NotAuthorized
     if not of_course:
         _check_experience(row, role)
     return Access(
-        account_id=caller.account_id,
+        account_id=credentials.account_id,
         user_id=row["user_id"],
         token_id=row["token_id"],
         role=role,
@@ -93,13 +86,13 @@ def check(
         experience_version=row["experience_version"] or 0,
         conversation_user_id=row["conversation_user_id"],
         conversation_state=row["conversation_state"],
-        guard=_guard(caller, row),
-        real_user_id=None if caller.as_user_id is None else row["real_user_id"],
+        guard=_guard(credentials, row),
+        real_user_id=None if credentials.as_user_id is None else row["real_user_id"],
     )
 
 
-def check_account(
-    caller: Caller, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
+def authorize_account(
+    credentials: Credentials, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
 ) -> Access:
     """The caller of an endpoint that is of no course.
 
@@ -109,10 +102,10 @@ def check_account(
     Raises:
         ServiceError: The first check that fails.
     """
-    row = _check_token(caller, row, scope, explicit=explicit)
-    admin = caller.as_user_id is None and bool(row["admin"])
+    row = _check_token(credentials, row, scope, explicit=explicit)
+    admin = credentials.as_user_id is None and bool(row["admin"])
     return Access(
-        account_id=caller.account_id,
+        account_id=credentials.account_id,
         user_id=row["user_id"],
         token_id=row["token_id"],
         role="admin" if admin else "user",
@@ -121,8 +114,8 @@ def check_account(
         experience_version=0,
         conversation_user_id=None,
         conversation_state=None,
-        guard=_guard(caller, row),
-        real_user_id=None if caller.as_user_id is None else row["real_user_id"],
+        guard=_guard(credentials, row),
+        real_user_id=None if credentials.as_user_id is None else row["real_user_id"],
         admin=admin,
     )
 
@@ -138,21 +131,21 @@ def of_people(guard: Guard, *others: int | None) -> Guard:
     return msgspec.structs.replace(guard, streams=tuple(sorted(of_learners)))
 
 
-def _guard(caller: Caller, row: asyncpg.Record) -> Guard | None:
+def _guard(credentials: Credentials, row: asyncpg.Record) -> Guard | None:
     """What the checks rest on, for the append to look at it again."""
     position: int | None = row.get("position")
     if position is None:
         return None
-    claimed = caller.claimed
-    of_roster = row["role"] is not None and not (claimed and claimed.roles is not None)
+    claims = credentials.claims
+    of_roster = row["role"] is not None and not (claims and claims.roles is not None)
     return Guard(
         position=position,
         streams=_streams(row),
         token_id=row["token_id"],
-        admin=caller.as_user_id is not None or bool(row["admin"]),
-        until=claimed.until if claimed else None,
+        admin=credentials.as_user_id is not None or bool(row["admin"]),
+        until=claims.until if claims else None,
         user_id=row["user_id"],
-        subject=claimed.subject if claimed else None,
+        subject=claims.subject if claims else None,
         course_id=row["course_id"] if of_roster else None,
         role=row["role"] if of_roster else None,
     )
@@ -169,24 +162,26 @@ def _streams(row: asyncpg.Record) -> tuple[str, ...]:
 
 
 def _check_token(
-    caller: Caller, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
+    credentials: Credentials, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
 ) -> asyncpg.Record:
     if row is None or row["real_user_id"] is None or row["stale"]:
         raise InvalidToken
-    scopes = _scopes(caller, row)
+    scopes = _scopes(credentials, row)
     if (scopes or explicit) and scope not in (scopes or ()):
         raise InsufficientScopes
-    _check_masquerade(caller, row)
+    _check_masquerade(credentials, row)
     return row
 
 
-def _scopes(caller: Caller, row: asyncpg.Record) -> Collection[str] | None:
-    scopes: Collection[str] | None = caller.claimed.scopes if caller.claimed else row["scopes"]
+def _scopes(credentials: Credentials, row: asyncpg.Record) -> Collection[str] | None:
+    scopes: Collection[str] | None = (
+        credentials.claims.scopes if credentials.claims else row["scopes"]
+    )
     return scopes
 
 
-def _check_masquerade(caller: Caller, row: asyncpg.Record) -> None:
-    if caller.as_user_id is None:
+def _check_masquerade(credentials: Credentials, row: asyncpg.Record) -> None:
+    if credentials.as_user_id is None:
         return
     if not row["admin"]:
         raise NotAuthorized
@@ -194,10 +189,10 @@ def _check_masquerade(caller: Caller, row: asyncpg.Record) -> None:
         raise NotFound
 
 
-def _role(caller: Caller, row: asyncpg.Record) -> str | None:
+def _role(credentials: Credentials, row: asyncpg.Record) -> str | None:
     """As the provider of the caller's account says; as the roster does where it says nothing."""
-    if caller.claimed and caller.claimed.roles is not None:
-        return caller.claimed.roles.get(row["course_id"])
+    if credentials.claims and credentials.claims.roles is not None:
+        return credentials.claims.roles.get(row["course_id"])
     role: str | None = row["role"]
     return role
 

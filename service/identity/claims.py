@@ -17,7 +17,7 @@ _MAX_SUBJECT = 255
 T = TypeVar("T")
 
 
-class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+class VerifiedClaims(msgspec.Struct, frozen=True, kw_only=True):
     """Who makes a request, as the provider of an account has signed it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime | None = None
 
 
-def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> Claimed:
+def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> VerifiedClaims:
     """Whom the claims of a token, whose signature holds, are about.
 
     Args:
@@ -44,7 +44,7 @@ def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> Claim
         TokenRefused: A claim that the settings name is missing or of another form.
     """
     names = issuer.claims
-    return Claimed(
+    return VerifiedClaims(
         account_id=_account(claims, issuer),
         user_id=_read(claims, names.user_id, _user_id) if names.user_id else None,
         subject=_read(claims, names.subject, _subject) if names.subject else None,

@@ -64,18 +64,18 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return frozenset(self.accounts.values() if self.account is None else [self.account])
 
 
-class Trust(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TrustedIssuers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All issuers, and how far their clocks may be off ours, in seconds."""
 
     issuer: Annotated[tuple[Issuer, ...], msgspec.Meta(min_length=1)]
     clock_skew: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60.0
 
 
-def read_trust(file: Path) -> Trust:
+def read_trust(file: Path) -> TrustedIssuers:
     """The file's content; raises `SettingsError`, whose one line says what is wrong with it."""
     try:
         trust = msgspec.convert(
-            tomllib.loads(read_trusted(file.absolute()).decode("utf-8-sig")), Trust
+            tomllib.loads(read_trusted(file.absolute()).decode("utf-8-sig")), TrustedIssuers
         )
         _check(trust)
     except PathUntrusted as error:
@@ -88,7 +88,7 @@ def read_trust(file: Path) -> Trust:
     return trust
 
 
-def check_accounts(trust: Trust, accounts: set[int]) -> None:
+def check_accounts(trust: TrustedIssuers, accounts: set[int]) -> None:
     """Raises `SettingsError` where an issuer speaks for an institution that there is not."""
     for issuer in trust.issuer:
         for missing in sorted(issuer.speaks_for - accounts):
@@ -106,7 +106,7 @@ async def trust_finding(file: Path, connection: Connection) -> str | None:
     return None
 
 
-def _check(trust: Trust) -> None:
+def _check(trust: TrustedIssuers) -> None:
     names = [issuer.issuer for issuer in trust.issuer]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"issuer {twice} is there twice")

@@ -22,9 +22,9 @@ from jwt.exceptions import (
 )
 from jwt.utils import base64url_decode, base64url_encode
 
-from service.identity.claims import Claimed, read_claims
+from service.identity.claims import VerifiedClaims, read_claims
 from service.identity.errors import Reason, TokenRefused
-from service.identity.issuers import Issuer, Trust
+from service.identity.issuers import Issuer, TrustedIssuers
 from service.identity.jwks import KeySet
 
 MAX_TOKEN = 8 * 1024
@@ -48,7 +48,7 @@ _REASONS: tuple[tuple[type[PyJWTError], Reason], ...] = (
 )
 
 
-class Identities:
+class JwtVerifier:
     """Tells whom a provider's token is of.
 
     Args:
@@ -56,12 +56,12 @@ class Identities:
         keys: Each issuer's, by its name.
     """
 
-    def __init__(self, trust: Trust, keys: dict[str, KeySet]) -> None:
+    def __init__(self, trust: TrustedIssuers, keys: dict[str, KeySet]) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in trust.issuer}
         self._skew = trust.clock_skew
         self._keys = keys
 
-    async def identify(self, token: str) -> Claimed:
+    async def verify(self, token: str) -> VerifiedClaims:
         """Whom the token is of.
 
         Raises:
@@ -117,17 +117,17 @@ class Identities:
 
 
 @asynccontextmanager
-async def running_identities(
-    trust: Trust, clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[Identities]:
-    """Identities whose keys are being fetched; a provider that is down delays nothing."""
+async def running_verifier(
+    trust: TrustedIssuers, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[JwtVerifier]:
+    """A verifier whose keys are being fetched; a provider that is down delays nothing."""
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         keys = {issuer.issuer: KeySet(issuer.jwks_url, http, clock) for issuer in trust.issuer}
         for key_set in keys.values():
             stack.push_async_callback(key_set.close)
             key_set.start()
-        yield Identities(trust, keys)
+        yield JwtVerifier(trust, keys)
 
 
 def _is_canonical(part: str) -> bool:

@@ -5,16 +5,11 @@ from aiohttp import web
 
 from eventstore.privacy_events import HistoryRead
 from service.errors import NotAuthorized, NotFound, UnknownUser
+from service.http.authentication import account_access_of
 from service.http.bodies import read_body
 from service.http.content_negotiation import prefers
-from service.http.request import (
-    account_access_of,
-    guard_of,
-    metadata_of,
-    record_reading,
-)
+from service.http.request import guard_of, metadata_of, path_id, record_reading
 from service.http.responses import json_response, wants_string_ids
-from service.identity.authorization import path_id
 from service.privacy.bodies import ErasureBody
 from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords, with_string_ids

@@ -262,9 +262,12 @@ async def _last_faults(slots: list[Slot]) -> str:
     """What the services' logs tell of errors, the last of it."""
     for slot in slots:
         await slot.stop()
-    lines = [line for slot in slots for log in slot.logs for line in log.splitlines()]
-    errors = [line for line in lines if '"level":"error"' in line or '"status":500' in line]
-    return "\n".join(["The services' last errors:", *errors[-10:]])
+    told = ["The services' last errors:"]
+    for slot in slots:
+        lines = [line for log in slot.logs for line in log.splitlines()]
+        errors = [line for line in lines if '"level":"error"' in line or '"status":500' in line]
+        told += [f"{slot.name}:", *errors[-10:]]
+    return "\n".join(told)
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

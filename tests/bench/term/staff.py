@@ -13,8 +13,8 @@ from eventstore.privacy_events import (
     stream_of_reads,
     stream_of_retention,
 )
+from eventstore.streams import stream_of_experience
 from service.access_log import OPERATOR
-from service.experiences.experiences import stream_of
 from tests.bench.term.endings import delete
 from tests.bench.term.institution import Fact, Institution, Life
 from tests.bench.term.people import Conversation, Course, Experience, Learner
@@ -47,7 +47,7 @@ def teach(house: Institution, experience: Experience, first: bool) -> Life:
         experience.published = False
         course = experience.course
         gone = ExperienceDeleted(experience_id=experience.id, course_id=course.id)
-        house.record(stream_of(experience.id), house.by_teacher(course), Fact(gone))
+        house.record(stream_of_experience(experience.id), house.by_teacher(course), Fact(gone))
 
 
 def _change(house: Institution, experience: Experience) -> None:
@@ -64,7 +64,7 @@ def _change(house: Institution, experience: Experience) -> None:
         workflow_state="published" if experience.published else "unpublished",
     )
     metadata = house.by_teacher(experience.course)
-    house.record(stream_of(experience.id), metadata, Fact(changed))
+    house.record(stream_of_experience(experience.id), metadata, Fact(changed))
     experience.version += 1
 
 

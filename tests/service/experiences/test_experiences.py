@@ -10,9 +10,10 @@ from eventstore.envelope import Actor, Metadata
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
 from eventstore.notifier import Link
+from eventstore.streams import stream_of_experience
 from service.errors import NotFound
 from service.experiences import experiences as module
-from service.experiences.experiences import ExperienceDraft, Experiences, objectives_of, stream_of
+from service.experiences.experiences import ExperienceDraft, Experiences, objectives_of
 from service.model.interface import Scenario
 
 Parts = tuple[EventLog, AccountPool, Link]
@@ -53,7 +54,7 @@ async def test_an_experience_is_read_as_it_was_recorded(log_parts: Parts) -> Non
         objectives=("Ask", "Listen"),
         pedagogical_guidance="Be kind",
     )
-    (recorded,) = await log.read_stream(1, stream_of(experience_id))
+    (recorded,) = await log.read_stream(1, stream_of_experience(experience_id))
     assert recorded.metadata.actor == Actor(1, "teacher")
     assert await pool.fetchval(1, "SELECT workflow_state FROM read.experiences") == "unpublished"
 

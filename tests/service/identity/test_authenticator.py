@@ -6,29 +6,36 @@ from aiohttp.test_utils import make_mocked_request
 
 from eventstore.connections import Connection, Pool, close_pool, open_pool
 from service.errors import InvalidToken, Unauthenticated
+from service.http.authentication import authenticate, bearer_token
+from service.http.request_keys import AUTHENTICATOR
 from service.identity import authenticator as module
 from service.identity.accounts import create_account
-from service.identity.authenticator import Caller, Callers, bearer_token
-from service.identity.claims import Claimed
+from service.identity.authenticator import Authenticator, Credentials
+from service.identity.claims import VerifiedClaims
 from service.identity.errors import TokenRefused
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token, digest, revoke_token
 
-CLAIMED = Claimed(account_id=2, subject="ada", scopes=("x",))
+CLAIMS = VerifiedClaims(account_id=2, subject="ada", scopes=("x",))
 
 
 class Provider:
     """Knows one token."""
 
-    async def identify(self, token: str) -> Claimed:
+    async def verify(self, token: str) -> VerifiedClaims:
         if token == "a.b.c":
-            return CLAIMED
+            return CLAIMS
         raise TokenRefused("signature")
 
 
-def request_with(authorization: str | None, query: str = "") -> web.Request:
-    headers = {} if authorization is None else {"Authorization": authorization}
-    return make_mocked_request("GET", "/" + query, headers=headers)
+def request_with(
+    authorization: str | None, query: str = "", authenticator: Authenticator | None = None
+) -> web.Request:
+    headers, app = {} if authorization is None else {"Authorization": authorization}, None
+    if authenticator is not None:
+        app = web.Application()
+        app[AUTHENTICATOR] = authenticator
+    return make_mocked_request("GET", "/" + query, headers=headers, app=app)
 
 
 async def token_of(owner: Connection, account_id: int, user_id: int = 7) -> str:
@@ -54,7 +61,7 @@ async def test_a_token_with_other_white_space_around_it_is_of_nobody(
     token = await token_of(owner, 1)
     for around in (f"{space}{token}", f"{token}{space}", f" {token} {space}"):
         with pytest.raises(InvalidToken):
-            await Callers(pool).of(request_with(f"Bearer {around}"))
+            await authenticate(request_with(f"Bearer {around}", "", Authenticator(pool)))
     await close_pool(pool)
 
 
@@ -63,18 +70,18 @@ async def test_a_token_with_other_white_space_around_it_is_of_nobody(
 )
 async def test_all_else_is_no_token(header: str | None, pool: Pool) -> None:
     with pytest.raises(Unauthenticated):
-        await Callers(pool).of(request_with(header))
+        await authenticate(request_with(header, "", Authenticator(pool)))
     await close_pool(pool)
 
 
 async def test_a_token_is_of_its_users_account(owner: Connection, pool: Pool) -> None:
     second = await create_account(owner, "Another institution")
-    callers = Callers(pool)
+    authenticator = Authenticator(pool)
     for account in (1, second):
         token = await token_of(owner, account)
-        assert await callers.of(request_with(f"Bearer {token}")) == Caller(account, digest(token))
+        assert await authenticator.authenticate(token) == Credentials(account, digest(token))
     with pytest.raises(InvalidToken):
-        await callers.of(request_with("Bearer colloquy_of-nobody"))
+        await authenticator.authenticate("colloquy_of-nobody")
     await close_pool(pool)
 
 
@@ -83,11 +90,11 @@ async def test_a_tokens_account_is_looked_up_once_and_never_whether_it_works(
 ) -> None:
     """Whether it still works is looked up with each request, and not here."""
     token = await token_of(owner, 1)
-    callers = Callers(pool)
-    first = await callers.of(request_with(f"Bearer {token}"))
+    authenticator = Authenticator(pool)
+    first = await authenticator.authenticate(token)
     assert await revoke_token(owner, 1, 1)
     await close_pool(pool)
-    assert await callers.of(request_with(f"Bearer {token}")) == first
+    assert await authenticator.authenticate(token) == first
 
 
 async def test_no_more_tokens_are_remembered_than_there_is_room_for(
@@ -95,24 +102,24 @@ async def test_no_more_tokens_are_remembered_than_there_is_room_for(
 ) -> None:
     monkeypatch.setattr(module, "_REMEMBERED", 2)
     tokens = [await token_of(owner, 1, user) for user in (7, 8, 9)]
-    callers = Callers(pool)
+    authenticator = Authenticator(pool)
     for token in tokens * 2:
-        assert (await callers.of(request_with(f"Bearer {token}"))).account_id == 1
-        assert len(callers._accounts) <= 2
+        assert (await authenticator.authenticate(token)).account_id == 1
+        assert len(authenticator._accounts) <= 2
     await close_pool(pool)
 
 
 async def test_a_providers_token_is_not_looked_up_among_ours(pool: Pool) -> None:
     await close_pool(pool)
-    callers = Callers(pool, Provider())
-    assert await callers.of(request_with("Bearer a.b.c")) == Caller(2, claimed=CLAIMED)
+    authenticator = Authenticator(pool, Provider())
+    assert await authenticator.authenticate("a.b.c") == Credentials(2, claims=CLAIMS)
     with pytest.raises(InvalidToken):
-        await callers.of(request_with("Bearer a.b.d"))
+        await authenticator.authenticate("a.b.d")
 
 
 async def test_without_providers_a_signed_token_is_like_any_that_is_unknown(pool: Pool) -> None:
     with pytest.raises(InvalidToken):
-        await Callers(pool).of(request_with("Bearer a.b.c"))
+        await Authenticator(pool).authenticate("a.b.c")
     await close_pool(pool)
 
 
@@ -127,5 +134,6 @@ async def test_whom_to_act_as_is_a_user_or_nobody_that_there_is(
     query: str, user: int | None, pool: Pool
 ) -> None:
     await close_pool(pool)
-    caller = await Callers(pool, Provider()).of(request_with("Bearer a.b.c", query))
-    assert caller.as_user_id == user
+    authenticator = Authenticator(pool, Provider())
+    credentials = await authenticate(request_with("Bearer a.b.c", query, authenticator))
+    assert credentials.as_user_id == user

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from service.identity.authorization import path_id
+from service.http.request import path_id
 
 
 class Match(dict[str, str]):

@@ -25,7 +25,7 @@ from service.identity.accounts import create_account, link_identity
 from service.identity.errors import TokenRefused
 from service.identity.issuers import read_trust
 from service.identity.jwks import PAUSE, KeySet
-from service.identity.jwt import Identities, running_identities
+from service.identity.jwt import JwtVerifier, running_verifier
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from tests.running import CONVERSATIONS, LEARNER, TEACHER, Service, eventually, running_service
@@ -147,12 +147,12 @@ async def service(demo_url: str, provider: Provider, tmp_path: Path) -> AsyncIte
 
 
 @asynccontextmanager
-async def identities(folder: Path, provider: Provider, **more: str) -> AsyncIterator[Identities]:
+async def verifier(folder: Path, provider: Provider, **more: str) -> AsyncIterator[JwtVerifier]:
     """Checks tokens with a clock that stands until the test moves it."""
     trust = read_trust(trust_file(folder, provider, **more))
     async with ClientSession() as http:
         keys = KeySet(provider.url, http, lambda: provider.now)
-        yield Identities(trust, {ISSUER: keys})
+        yield JwtVerifier(trust, {ISSUER: keys})
         await keys.close()
 
 
@@ -262,10 +262,10 @@ async def test_a_wrong_token_is_refused_for_its_reason(
     name: str, provider: Provider, tmp_path: Path
 ) -> None:
     reason, make = REFUSALS[name]
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token())
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token())
         with pytest.raises(TokenRefused) as refused:
-            await checks.identify(make())
+            await checks.verify(make())
     assert refused.value.reason == reason
     assert refused.value.claim == next((c for c, names in CLAIMS.items() if name in names), None)
 
@@ -284,9 +284,9 @@ async def test_the_claim_at_which_a_token_fails_is_named(
     names: str, claims: dict[str, Any], claim: str, provider: Provider, tmp_path: Path
 ) -> None:
     """The settings' own names for claims too, and those that the library checks by itself."""
-    async with running_identities(read_trust(trust_file(tmp_path, provider, names))) as checks:
+    async with running_verifier(read_trust(trust_file(tmp_path, provider, names))) as checks:
         with pytest.raises(TokenRefused) as refused:
-            await checks.identify(token(**claims))
+            await checks.verify(token(**claims))
     assert (refused.value.reason, refused.value.claim) == ("claims", claim)
 
 
@@ -308,8 +308,8 @@ async def test_every_wrong_token_gets_the_same_answer_and_appends_nothing(
 
 
 async def test_clocks_may_be_off_by_the_skew(provider: Provider, tmp_path: Path) -> None:
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token(exp=soon(-30), nbf=soon(30)))
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token(exp=soon(-30), nbf=soon(30)))
 
 
 async def test_probes_answer_whoever_shows_whatever(service: Service) -> None:
@@ -487,33 +487,33 @@ async def test_an_issuer_never_speaks_for_another_institution(
 
 async def test_new_keys_are_taken_without_a_restart(provider: Provider, tmp_path: Path) -> None:
     """At most one fetch a minute for the sake of unknown keys; an old key goes with it."""
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token())
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token())
         assert provider.fetches == 1
         provider.keys = [public("next", NEXT_KEY)]
         for _ in range(3):
             with pytest.raises(TokenRefused):
-                await checks.identify(token(NEXT_KEY, "next"))
+                await checks.verify(token(NEXT_KEY, "next"))
         assert provider.fetches == 1
         provider.later(PAUSE)
-        await checks.identify(token(NEXT_KEY, "next"))
+        await checks.verify(token(NEXT_KEY, "next"))
         assert provider.fetches == 2
         with pytest.raises(TokenRefused):
-            await checks.identify(token())
+            await checks.verify(token())
 
 
 async def test_keys_grow_old_and_are_fetched_anew_in_the_background(
     provider: Provider, tmp_path: Path
 ) -> None:
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token())
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token())
         provider.keys = [public("next", NEXT_KEY)]
         provider.later(3600)
-        await checks.identify(token())
+        await checks.verify(token())
 
         async def withdrawn() -> bool:
             try:
-                await checks.identify(token())
+                await checks.verify(token())
             except TokenRefused:
                 return True
             return False
@@ -525,28 +525,28 @@ async def test_keys_grow_old_and_are_fetched_anew_in_the_background(
 async def test_known_keys_go_on_working_while_the_provider_is_down(
     provider: Provider, tmp_path: Path
 ) -> None:
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token())
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token())
         for status, keys in ((503, provider.keys), (200, []), (302, provider.keys)):
             provider.status, provider.keys = status, keys
             provider.later(3600)
             with pytest.raises(TokenRefused):
-                await checks.identify(token(NEXT_KEY, "next"))
-            await checks.identify(token())
+                await checks.verify(token(NEXT_KEY, "next"))
+            await checks.verify(token())
         assert provider.fetches == 4
 
 
 async def test_many_requests_wait_for_one_fetch_and_others_for_none(
     provider: Provider, tmp_path: Path
 ) -> None:
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token())
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token())
         provider.keys.append(public("next", NEXT_KEY))
         provider.later(PAUSE)
         provider.hold = asyncio.Event()
-        fresh = [asyncio.create_task(checks.identify(token(NEXT_KEY, "next"))) for _ in range(20)]
+        fresh = [asyncio.create_task(checks.verify(token(NEXT_KEY, "next"))) for _ in range(20)]
         await eventually(lambda: provider.fetches == 2)
-        await checks.identify(token())
+        await checks.verify(token())
         assert not any(task.done() for task in fresh)
         provider.hold.set()
         await asyncio.gather(*fresh)
@@ -570,10 +570,10 @@ async def test_keys_for_other_ends_are_left_out(
     change: dict[str, str], provider: Provider, tmp_path: Path
 ) -> None:
     provider.keys = [public("ec", EC_KEY), {**public("rsa", RSA_KEY), **change}]
-    async with identities(tmp_path, provider) as checks:
-        await checks.identify(token(EC_KEY, "ec", "ES256"))
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token(EC_KEY, "ec", "ES256"))
         with pytest.raises(TokenRefused, match="unknown_key"):
-            await checks.identify(token())
+            await checks.verify(token())
 
 
 WRONG_FILES = {
