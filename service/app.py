@@ -101,7 +101,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         _add_conversations(app, basis, settings, model, choice)
         _add_audit(app, basis, settings)
         app[FIGURES] = Figures(basis.pool)
-        sweeper = Sweeper(basis.workers, app[DIALOGUES], app[EVALUATIONS])
+        sweeper = Sweeper(basis.workers, (app[DIALOGUES], app[EVALUATIONS]))
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, app, 0)
         for work in (

@@ -24,12 +24,14 @@ from service.http.request import (
     guard_of,
     metadata_of,
     note_recorded,
-    own_dialogue,
     path_id,
     record_read,
     record_read_of_done,
 )
-from service.http.request_keys import POOL, SCOPE
+from service.http.request_keys import (
+    POOL,
+    SCOPE,
+)
 from service.http.responses import raw_response, wants_string_ids
 from service.http.server_sent_events import wants_stream
 from service.identity.authorization import Access, authorize, of_people
@@ -146,3 +148,8 @@ async def _answer(
     if wants_stream(request):
         return await stream_turn(request, live, partial(stream_ending, request))
     return conversation_answer(request, (await live.dialogue()).active, status)
+
+
+def own_dialogue(access: Access) -> DialogueKey:
+    """The caller's dialogue with the experience."""
+    return DialogueKey(access.account_id, access.experience_id, access.user_id)

@@ -17,6 +17,7 @@ from service.errors import AlreadyAsked, Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
 
 _TRIES = 20
+_PREFIX = "dialogue-"
 _REMEMBERED = 500
 JUDGED = (ObjectivesAssessed, AssessmentFailed)
 _STARTED = str(ConversationStarted.__struct_config__.tag)
@@ -32,7 +33,7 @@ class DialogueKey(msgspec.Struct, frozen=True):
     @property
     def stream(self) -> str:
         """The stream that holds the dialogue."""
-        return f"dialogue-{self.experience_id}-{self.user_id}"
+        return f"{_PREFIX}{self.experience_id}-{self.user_id}"
 
     @classmethod
     def of_stream(cls, account_id: int, stream: str) -> "DialogueKey":
@@ -158,8 +159,13 @@ class Dialogues:
         for key in [k for k in self._recent if (k.account_id, k.user_id) == (account_id, user_id)]:
             del self._recent[key]
 
-    async def close_abandoned(self, key: DialogueKey) -> bool:
-        """Ends the dialogue's turn if nobody is left to end it; whether that was so."""
+    def closes(self, stream: str) -> bool:
+        """Whether a stream is a dialogue's."""
+        return stream.startswith(_PREFIX)
+
+    async def close_abandoned(self, account_id: int, stream: str) -> bool:
+        """Ends a dialogue's turn if nobody is left to end it; whether that was so."""
+        key = DialogueKey.of_stream(account_id, stream)
         return await self._close_abandoned(key, await self._read(key))
 
     async def _read(self, key: DialogueKey) -> Dialogue:

@@ -148,6 +148,10 @@ class Evaluations:
         )
         return (row["evaluation"], row["stale"]) if row else (None, False)
 
+    def closes(self, stream: str) -> bool:
+        """Whether a stream is an evaluation's."""
+        return is_evaluation(stream)
+
     async def close_abandoned(self, account_id: int, stream: str) -> bool:
         """Ends an evaluation if nobody is left to end it; whether that was so."""
         events = await self._log.read_stream(account_id, stream)

@@ -11,7 +11,6 @@ from eventstore.envelope import Actor, Metadata
 from eventstore.errors import GuardBroken
 from eventstore.guards import Guard, Quota
 from eventstore.privacy_events import HistoryRead
-from service.dialogue.repository import DialogueKey
 from service.errors import KeyMalformed, NotFound
 from service.http.rate_limits import Kind
 from service.http.request_keys import (
@@ -43,11 +42,6 @@ def conversation_id(request: web.Request, name: str = "id") -> int:
     if number is None:
         raise NotFound
     return number
-
-
-def own_dialogue(access: Access) -> DialogueKey:
-    """The caller's dialogue with the experience."""
-    return DialogueKey(access.account_id, access.experience_id, access.user_id)
 
 
 def idempotency_key(request: web.Request) -> str | None:

@@ -1,13 +1,13 @@
 """Closes the turns of processes that are gone, so that no conversation stays stuck."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
 from eventstore.connections import Pool
 from eventstore.database_errors import DATABASE_ERRORS
-from service.dialogue.repository import DialogueKey, Dialogues
-from service.evaluations.evaluations import Evaluations, is_evaluation
 from sql.loader import query
 
 INTERVAL = 2.0
@@ -18,19 +18,27 @@ _AT_ONCE = 64
 log = structlog.get_logger("colloquy.sweeper")
 
 
+class Closer(Protocol):
+    """Closes turns of one kind."""
+
+    def closes(self, stream: str) -> bool:
+        """Whether a stream's turns are of this kind."""
+
+    async def close_abandoned(self, account_id: int, stream: str) -> bool:
+        """Ends the stream's turn if nobody is left to end it; whether that was so."""
+
+
 class Sweeper:
     """Looks through the turns under way.
 
     Args:
         pool: For reading them.
-        dialogues: For closing learners' turns.
-        evaluations: For closing evaluations.
+        closers: Of all kinds of turns.
     """
 
-    def __init__(self, pool: Pool, dialogues: Dialogues, evaluations: Evaluations) -> None:
+    def __init__(self, pool: Pool, closers: Sequence[Closer]) -> None:
         self._pool = pool
-        self._dialogues = dialogues
-        self._evaluations = evaluations
+        self._closers = closers
 
     async def sweep(self) -> None:
         """Closes the turns that nobody will end."""
@@ -52,9 +60,8 @@ class Sweeper:
                 group.create_task(close(row["account_id"], row["stream"]))
 
     async def _close(self, account_id: int, stream: str) -> bool:
-        if is_evaluation(stream):
-            return await self._evaluations.close_abandoned(account_id, stream)
-        return await self._dialogues.close_abandoned(DialogueKey.of_stream(account_id, stream))
+        closer = next(one for one in self._closers if one.closes(stream))
+        return await closer.close_abandoned(account_id, stream)
 
     async def try_sweep(self) -> None:
         """A sweep whose failure is logged: the next one will do what it left."""

@@ -236,9 +236,9 @@ async def test_closing_what_is_not_abandoned_changes_nothing(
 ) -> None:
     """Not a dialogue without a turn, nor a turn whose owner lives."""
     log, _, link = log_parts
-    await dialogues_of(log, workers, 1).close_abandoned(KEY)
+    await dialogues_of(log, workers, 1).close_abandoned(KEY.account_id, KEY.stream)
     await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
-    await dialogues_of(log, workers, 1).close_abandoned(KEY)
+    await dialogues_of(log, workers, 1).close_abandoned(KEY.account_id, KEY.stream)
     assert await log.head(1) == 1
 
 
@@ -248,7 +248,7 @@ async def test_many_who_close_an_abandoned_turn_close_it_once(
     log, _, link = log_parts
     await dialogues_of(log, workers, link.owner).execute(KEY, opening(owner=1), LEARNER)
     ours = dialogues_of(log, workers, link.owner)
-    await asyncio.gather(*(ours.close_abandoned(KEY) for _ in range(10)))
+    await asyncio.gather(*(ours.close_abandoned(KEY.account_id, KEY.stream) for _ in range(10)))
     assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
 
 
