@@ -16,15 +16,15 @@ from eventstore.notifier import Link
 from eventstore.opening import running_log
 from eventstore.primary import Primary
 from projections.runner import Runner
-from service.access_log import Reads
+from service.access_log import AccessLog
 from service.analytics.analyst_sessions import AnalystSessions
 from service.analytics.figures_queries import Figures
 from service.analytics.handlers import FIGURES
-from service.audit.app_keys import AUDIT_READS, AUDITED_LOG, REPLAYS, TAILS
+from service.audit.app_keys import AUDIT, AUDITED_LOG, REPLAYS, TAILS
 from service.audit.event_search import AuditedLog
 from service.audit.live_tail import Tails
-from service.audit.reads import AuditReads
 from service.audit.replays import Replays
+from service.audit.service import AuditService
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL, TURNS
 from service.dialogue.ownership import Owners
 from service.dialogue.repository import Dialogues
@@ -39,7 +39,7 @@ from service.http.forms import BODY_TIMEOUT
 from service.http.middleware import answer_errors, check_again, identify_and_log
 from service.http.probes import READINESS
 from service.http.readiness import Readiness
-from service.http.request_keys import AUTHENTICATOR, CLOCK, LIMITS, POOL, PUBLIC_URL, READS
+from service.http.request_keys import ACCESS_LOG, AUTHENTICATOR, CLOCK, LIMITS, POOL, PUBLIC_URL
 from service.identity.authenticator import Authenticator, TokenVerifier
 from service.identity.issuers import TrustedIssuers, check_accounts, read_trust
 from service.model.client import Asker, AskingPolicy
@@ -139,7 +139,7 @@ def _add_shared(
     app[AUTHENTICATOR] = Authenticator(basis.workers, verifier)
     app[CLOCK] = basis.clock
     app[LIMITS] = _quota(settings)
-    app[READS] = Reads(basis.log, basis.clock)
+    app[ACCESS_LOG] = AccessLog(basis.log)
     app[READINESS] = Readiness(basis.workers, basis.log)
     if settings.public_url:
         app[PUBLIC_URL] = URL(settings.public_url)
@@ -180,7 +180,7 @@ def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
     app[AUDITED_LOG] = AuditedLog(basis.pool)
     app[REPLAYS] = Replays(basis.pool)
     required = settings.audit_reason == "required"
-    app[AUDIT_READS] = AuditReads(basis.log, reason_required=required)
+    app[AUDIT] = AuditService(basis.log, basis.pool, reason_required=required)
     app[TAILS] = Tails(app[AUDITED_LOG], basis.link)
 
 

@@ -4,10 +4,10 @@ from aiohttp import web
 
 from service.audit.event_search import AuditedLog
 from service.audit.live_tail import Tails
-from service.audit.reads import AuditReads
 from service.audit.replays import Replays
+from service.audit.service import AuditService
 
 AUDITED_LOG = web.AppKey("audited_log", AuditedLog)
 REPLAYS = web.AppKey("replays", Replays)
-AUDIT_READS = web.AppKey("audit_reads", AuditReads)
+AUDIT = web.AppKey("audit", AuditService)
 TAILS = web.AppKey("tails", Tails)

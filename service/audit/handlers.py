@@ -7,9 +7,9 @@ from aiohttp import web
 from service.audit.app_keys import AUDITED_LOG, REPLAYS
 from service.audit.event_search import Wanted
 from service.audit.event_streams import LINES, send_lines, send_tail
-from service.audit.recording import Subject, subject_of
 from service.audit.replay_page import PAGE_HEADERS, page_of
 from service.audit.request import auditor_of, reason_of, record, wanted_events
+from service.audit.service import Subject, subject_of
 from service.errors import BadRequest, NotFound
 from service.http.content_negotiation import prefers
 from service.http.pagination import wanted_page

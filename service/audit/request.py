@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from eventstore.envelope import Actor
-from service.audit.app_keys import AUDIT_READS, REPLAYS
+from service.audit.app_keys import AUDIT
 from service.audit.event_search import Wanted
-from service.audit.recording import Subject, learner_found
+from service.audit.service import Subject
 from service.errors import BadRequest
 from service.http.authentication import account_access_of
 from service.http.request import guard_of, metadata_of
@@ -43,7 +43,7 @@ def reason_of(request: web.Request) -> str | None:
         BadRequest: It is missing where one is required, or cannot be stored.
     """
     reason = request.headers.get("X-Audit-Reason") or request.query.get("reason")
-    return request.app[AUDIT_READS].checked(reason, _HOW)
+    return request.app[AUDIT].check_reason(reason, _HOW)
 
 
 async def record(
@@ -61,16 +61,13 @@ async def record(
     """
     metadata = metadata_of(request, access)
     auditor = Actor(metadata.actor.id, "auditor")
-    of = await learner_found(request.app[REPLAYS], access.account_id, subject)
     asked = f"{request.method} {request.path}"
-    await request.app[AUDIT_READS].record(
+    await request.app[AUDIT].record(
         access.account_id,
         msgspec.structs.replace(metadata, actor=auditor),
         f"{asked}?{urlencode(filters)}" if filters else asked,
         reason,
-        learner_id=of.learner_id,
-        conversation_id=of.conversation_id,
-        course_id=of.course_id,
+        subject,
         guard=guard_of(request, access),
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from eventstore.opening import running_log
-from service.audit.recording import CommandReads, Reader, Subject, system_user
+from service.access_log import Reader, system_user
+from service.audit.service import AuditService, Subject
 from service.cli.context import ID
 from service.settings import Settings
 
@@ -36,14 +37,14 @@ def reader_of(reason: str | None = None, as_user: int | None = None) -> Reader:
 
 
 @asynccontextmanager
-async def open_reads(settings: Settings, url: str) -> AsyncIterator[CommandReads]:
+async def open_reads(settings: Settings, url: str) -> AsyncIterator[AuditService]:
     """Where it is recorded who reads.
 
     Args:
         url: The owner's connection URL.
     """
     async with running_log(url) as (log, pool, _link):
-        yield CommandReads(log, pool, reason_required=reason_required(settings))
+        yield AuditService(log, pool, reason_required=reason_required(settings))
 
 
 def reason_required(settings: Settings) -> bool:
@@ -59,6 +60,6 @@ async def record_reading(
     what: str,
     subject: Subject | None = None,
 ) -> None:
-    """Records a reading, as `CommandReads.record`, for a command that needs nothing else of it."""
+    """Records a reading, as `AuditService.record`, for a command that needs nothing else of it."""
     async with open_reads(settings, url) as reads:
-        await reads.record(account_id, reader, what, subject)
+        await reads.record_command(account_id, reader, what, subject)

@@ -4,7 +4,7 @@ import re
 
 import click
 
-from service.audit.recording import Reader
+from service.access_log import Reader
 from service.cli.context import (
     ID,
     check_account,

@@ -14,9 +14,10 @@ from eventstore.privacy_events import HistoryRead
 from service.errors import KeyMalformed, NotFound
 from service.http.rate_limits import Kind
 from service.http.request_keys import (
+    ACCESS_LOG,
+    CLOCK,
     LIMITS,
     PUBLIC_URL,
-    READS,
     RECORDED,
     REQUEST_ID,
 )
@@ -142,7 +143,9 @@ async def record_reading(request: web.Request, access: Access, read: HistoryRead
     if read.learner_id == (access.real_user_id or access.user_id):
         return
     guard = of_people(guard_of(request, access), read.learner_id)
-    await request.app[READS].note(access.account_id, read, metadata_of(request, access), guard)
+    await request.app[ACCESS_LOG].record_hourly(
+        access.account_id, read, metadata_of(request, access), guard, request.app[CLOCK].now()
+    )
 
 
 def path_id(request: web.Request, name: str) -> int | None:

@@ -5,7 +5,7 @@ from yarl import URL
 
 from eventstore.clock import DatabaseClock
 from eventstore.connections import AccountPool
-from service.access_log import Reads
+from service.access_log import AccessLog
 from service.http.rate_limits import Limits
 from service.identity.authenticator import Authenticator
 from service.identity.authorization import Access
@@ -24,6 +24,6 @@ CLOCK = web.AppKey("clock", DatabaseClock)
 LIMITS = web.AppKey("limits", Limits)
 """How often a user may ask in a day."""
 
-READS = web.AppKey("reads", Reads)
+ACCESS_LOG = web.AppKey("access_log", AccessLog)
 PUBLIC_URL = web.AppKey("public_url", URL)
 """Where clients reach the service, where the settings say so."""

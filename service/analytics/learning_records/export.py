@@ -14,6 +14,7 @@ import msgspec
 from eventstore.connections import AccountPool, outlast
 from eventstore.log import EventLog
 from projections.parallel_build import Progress
+from service.access_log import Reader
 from service.analytics.errors import BeyondTheLog, CheckpointUnfit
 from service.analytics.learning_records.export_cursor import Checkpoint, CheckpointFile, Export
 from service.analytics.learning_records.iris import Names
@@ -27,7 +28,7 @@ from service.analytics.learning_records.record_store import (
 from service.analytics.learning_records.sending import Range, Sending, Sent, Sink
 from service.analytics.learning_records.source_events import LearningLog
 from service.audit.event_search import AuditedLog
-from service.audit.recording import CommandReads, Reader, Subject
+from service.audit.service import AuditService, Subject
 
 _IN_FILES = 2_000
 """Records between two checkpoints of a file."""
@@ -67,7 +68,7 @@ class Exporter:
         reads: Where that is recorded.
     """
 
-    def __init__(self, log: EventLog, pool: AccountPool, reads: CommandReads) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool, reads: AuditService) -> None:
         self._log = log
         self._pool = pool
         self._reads = reads
@@ -139,7 +140,7 @@ class Exporter:
         """Before anything leaves: who takes learners' doings elsewhere leaves a trace."""
         export = wanted.export
         where = f"to {export.store}" if export.store else "to a file"
-        await self._reads.record(
+        await self._reads.record_command(
             export.account_id,
             wanted.reader,
             f"analytics statements {export.format} {where}, "

@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from eventstore.wording import counted
-from service.audit.recording import CommandReads, Reader
+from service.access_log import Reader
+from service.audit.service import AuditService
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.progress import progress_bar
 from service.cli.readers import as_reader, reason_required
@@ -89,7 +90,7 @@ def statements(**options: Any) -> None:
         telling = asyncio.create_task(_tell_of(stop))
         try:
             async with running_log(database.url) as (log, pool, _):
-                reads = CommandReads(log, pool, reason_required=reason_required(settings))
+                reads = AuditService(log, pool, reason_required=reason_required(settings))
                 return await Exporter(log, pool, reads).run(wanted, progress_bar("exporting"), stop)
         finally:
             telling.cancel()
@@ -142,10 +143,10 @@ def _check_url(option: str, text: str) -> None:
 
 
 def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
+    from service.access_log import check_reason
     from service.analytics.learning_records.export import Wanted
     from service.analytics.learning_records.export_cursor import Export
     from service.analytics.learning_records.http_client import authorization_of
-    from service.audit.reads import check_reason
 
     check_reason(asked.reader.reason, _HOW, required=reason_required(settings))
     export = Export(

@@ -11,11 +11,12 @@ import click
 from eventstore.connections import AccountPool
 from eventstore.notifier import Link
 from eventstore.opening import running_log
+from service.access_log import Reader
 from service.audit.event_search import AuditedLog, Wanted
 from service.audit.live_tail import Tails
-from service.audit.recording import CommandReads, Reader, Subject, subject_of
 from service.audit.replay_page import page_of
 from service.audit.replays import Replayed, Replays
+from service.audit.service import AuditService, Subject, subject_of
 from service.cli.audit.event_printing import follow_events, print_events
 from service.cli.audit.replay_view import show
 from service.cli.context import ID, POSITION, check_account, in_account, owner, with_database
@@ -62,9 +63,9 @@ def events(
         **filters,
     )
 
-    async def print_all(pool: AccountPool, link: Link, reads: CommandReads) -> None:
+    async def print_all(pool: AccountPool, link: Link, reads: AuditService) -> None:
         what = " ".join(["audit events", *_options(wanted), *(["--follow"] if follow else [])])
-        await reads.record(account, reader, what, subject_of(wanted))
+        await reads.record_command(account, reader, what, subject_of(wanted))
         log = AuditedLog(pool)
         if follow:
             await follow_events(Tails(log, link), account, wanted, log, as_json=as_json)
@@ -96,14 +97,14 @@ def replay(
         raise click.UsageError("give one of --step, --json and --html")
     wanted = parse_position_or_time("--at", at, end=True) if at is not None else None
 
-    async def make(pool: AccountPool, _link: Link, reads: CommandReads) -> Replayed:
+    async def make(pool: AccountPool, _link: Link, reads: AuditService) -> Replayed:
         replays = Replays(pool)
         opened = await replays.find(account, conversation)
         if opened is None:
             raise UnknownConversation(f"there is no conversation {conversation}")
         position = await _position(AuditedLog(pool), account, wanted)
         what = f"audit replay {conversation}" + ("" if at is None else f" --at {position}")
-        await reads.record(account, reader, what, Subject(conversation_id=conversation))
+        await reads.record_command(account, reader, what, Subject(conversation_id=conversation))
         return await replays.make(account, conversation, opened, position)
 
     replayed = _recorded(account, make)
@@ -120,7 +121,7 @@ def _options(wanted: Wanted) -> list[str]:
     return [f"--{name.removesuffix('_id')} {value}" for name, value in wanted.filters()]
 
 
-def _recorded(account: int, work: Callable[[AccountPool, Link, CommandReads], Awaitable[T]]) -> T:
+def _recorded(account: int, work: Callable[[AccountPool, Link, AuditService], Awaitable[T]]) -> T:
     """What `work` gives on the settings' database; it records what it reads."""
 
     async def connected(settings: Settings, database: Database) -> T:
@@ -128,7 +129,7 @@ def _recorded(account: int, work: Callable[[AccountPool, Link, CommandReads], Aw
             await check_account(connection, account)
         required = reason_required(settings)
         async with running_log(database.url) as (log, pool, link):
-            return await work(pool, link, CommandReads(log, pool, reason_required=required))
+            return await work(pool, link, AuditService(log, pool, reason_required=required))
 
     return with_database(connected)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from eventstore.wording import counted
-from service.audit.recording import Reader, Subject
+from service.access_log import Reader
+from service.audit.service import Subject
 from service.cli.context import (
     ID,
     check_account,
@@ -63,7 +64,7 @@ def verify(
     """
 
     async def work(settings: Settings, database: Database) -> "Verification":
-        from service.audit.reads import check_reason
+        from service.access_log import check_reason
         from service.audit.verification import verify_account
 
         check_reason(reader.reason, _HOW, required=reason_required(settings))

@@ -2,8 +2,7 @@
 
 import click
 
-from service.access_log import OPERATOR
-from service.audit.recording import Reader
+from service.access_log import OPERATOR, Reader
 from service.cli.context import ID, in_account, printable, with_database
 from service.cli.privacy.context import open_desk, with_reason
 from service.cli.readers import as_reader, record_reading

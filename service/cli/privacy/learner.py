@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from eventstore.wording import counted
-from service.access_log import OPERATOR
-from service.audit.recording import Reader, Subject
+from service.access_log import OPERATOR, Reader
+from service.audit.service import Subject
 from service.cli.context import ID, in_account, printable, with_database
 from service.cli.files import write_whole
 from service.cli.privacy.context import open_desk, with_reason

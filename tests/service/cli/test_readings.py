@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.envelope import Actor, RecordedEvent
 from eventstore.privacy_events import HistoryRead
-from service.audit.recording import system_user
+from service.access_log import system_user
 from tests.eventstore.sealing.sealed import tamper
 from tests.running import read_log
 from tests.service.cli.commanding import Run, all_commands, now, refused

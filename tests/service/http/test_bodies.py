@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.audit.reads import check_reason
+from service.access_log import check_reason
 from service.conversations.bodies import MAX_MESSAGE, FeedbackBody, MessageBody
 from service.errors import BadRequest, TextTooLong
 from service.http.forms import parse_form

@@ -12,7 +12,7 @@ from eventstore.connections import Connection, connect
 from eventstore.envelope import RecordedEvent
 from eventstore.errors import GuardBroken
 from eventstore.events import MessagePosted, ReplyFailed
-from service.access_log import Reads
+from service.access_log import AccessLog
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token, list_tokens, revoke_token
 from tests.eventstore.waiting import eventually
@@ -296,14 +296,14 @@ async def test_what_was_done_is_answered_though_something_comes_of_the_learner(
 ) -> None:
     """Else who asks again has the model asked, and pays, again."""
     one, asked, broken = await scene(service), len(fake.judgements), [True] * 6
-    note = Reads.note
+    record = AccessLog.record_hourly
 
-    async def noted(*given: Any) -> None:
+    async def recorded(*given: Any) -> None:
         if broken and broken.pop():
             raise GuardBroken("stream")
-        await note(*given)
+        await record(*given)
 
-    monkeypatch.setattr(Reads, "note", noted)
+    monkeypatch.setattr(AccessLog, "record_hourly", recorded)
     status, body = await service.call("POST", f"{one.path}/evaluation", user=one.teacher)
     assert (status, broken) == (200, [])
     assert body["evaluation"]["overall_score"] is not None

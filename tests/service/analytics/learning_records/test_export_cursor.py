@@ -12,6 +12,7 @@ from eventstore.connections import AccountPool
 from eventstore.log import EventLog
 from eventstore.notifier import Link
 from projections.parallel_build import silent
+from service.access_log import Reader
 from service.analytics.errors import CheckpointUnfit, ExportFileUnfit
 from service.analytics.learning_records.batches import Batch, Record
 from service.analytics.learning_records.export import Exporter, Wanted
@@ -19,7 +20,7 @@ from service.analytics.learning_records.export_cursor import Checkpoint, Checkpo
 from service.analytics.learning_records.record_file import RecordFile
 from service.analytics.learning_records.sending import Range, Sending, Sent
 from service.analytics.learning_records.source_events import LearningLog
-from service.audit.recording import CommandReads, Reader
+from service.audit.service import AuditService
 from tests.disks import full_beyond
 from tests.service.analytics.talking import export_to, lines, talk
 
@@ -121,7 +122,7 @@ async def test_a_finished_run_goes_on_in_the_same_file_or_in_a_new_one(
 ) -> None:
     log, pool, _ = log_parts
     await talk(log, exchanges=9)
-    exporter = Exporter(log, pool, CommandReads(log, pool, reason_required=False))
+    exporter = Exporter(log, pool, AuditService(log, pool, reason_required=False))
     one, two, checkpoint = tmp_path / "one", tmp_path / "two", tmp_path / "checkpoint"
     for file, until in ((one, 5), (one, 11), (two, 16)):
         await exporter.run(wanted(file, checkpoint, until=until), silent, asyncio.Event())
@@ -220,7 +221,7 @@ async def test_a_checkpoint_of_another_database_is_refused(
     log, pool, _ = log_parts
     await talk(log, exchanges=1)
     checkpoint = tmp_path / "checkpoint"
-    exporter = Exporter(log, pool, CommandReads(log, pool, reason_required=False))
+    exporter = Exporter(log, pool, AuditService(log, pool, reason_required=False))
     await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
     kept = CheckpointFile(checkpoint).read(EXPORT, await LearningLog(pool).first_event(1))
     assert kept is not None
@@ -260,6 +261,6 @@ async def test_a_checkpoint_ahead_of_the_log_is_refused(log_parts: Parts, tmp_pa
     kept_in = CheckpointFile(tmp_path / "checkpoint")
     kept_in.keep(Checkpoint(export=EXPORT, position=99))
     with pytest.raises(CheckpointUnfit, match="position 99, but the log ends at 0"):
-        await Exporter(log, pool, CommandReads(log, pool, reason_required=False)).run(
+        await Exporter(log, pool, AuditService(log, pool, reason_required=False)).run(
             wanted(tmp_path / "one", kept_in.path), silent, asyncio.Event()
         )

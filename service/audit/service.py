@@ -1,0 +1,145 @@
+"""What auditors do, by the API and by commands: each reading is recorded before it begins."""
+
+import msgspec
+
+from eventstore.connections import AccountPool
+from eventstore.envelope import Metadata
+from eventstore.guards import Guard
+from eventstore.log import EventLog
+from eventstore.privacy_events import HistoryRead
+from service.access_log import MAX_WHAT, AccessLog, Reader, check_reason
+from service.audit.event_search import Wanted
+from service.audit.replays import Replays
+from service.errors import UnknownUser
+from sql.loader import query
+
+_OPTION = "give --reason"
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """Of whom or what a reading is; all None where it is of nobody in particular."""
+
+    learner_id: int | None = None
+    conversation_id: int | None = None
+    course_id: int | None = None
+
+
+class AuditService:
+    """Records auditors' readings.
+
+    Args:
+        log: Where they are recorded.
+        pool: For looking up whose a conversation is, and who reads.
+        reason_required: Whether nobody may read without saying why.
+    """
+
+    def __init__(self, log: EventLog, pool: AccountPool, *, reason_required: bool) -> None:
+        self._access_log = AccessLog(log)
+        self._pool = pool
+        self._replays = Replays(pool)
+        self._reason_required = reason_required
+
+    def check_reason(self, reason: str | None, how: str) -> str | None:
+        """A reason as it goes into the log, if there is one.
+
+        Args:
+            how: Where a reason is given, for the message.
+
+        Raises:
+            BadRequest: It is missing where one is required, or cannot be stored.
+            TextTooLong: It is too long.
+        """
+        return check_reason(reason, how, required=self._reason_required)
+
+    async def record(
+        self,
+        account_id: int,
+        metadata: Metadata,
+        what: str,
+        reason: str | None,
+        subject: Subject,
+        *,
+        operator: str | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Records a reading; when it returns, that is on disk, and no sooner may it begin.
+
+        Args:
+            what: The endpoint or the command, with what it was asked for.
+            reason: As `check_reason` gives it.
+            subject: Its learner is looked up where only a conversation is named. Its course counts
+                only where no learner and no conversation is named: else the reading is not of the
+                course, nor what is read necessarily in it.
+            operator: What the system calls the user who runs a command.
+            guard: What must still be so when it is recorded.
+
+        Raises:
+            GuardBroken: It is so no more: nothing may be read.
+            EventStoreError: It could not be recorded: nothing may be read.
+        """
+        of = await self._with_learner(account_id, subject)
+        of_nobody = of.learner_id is None and of.conversation_id is None
+        read = HistoryRead(
+            what=what[:MAX_WHAT],
+            learner_id=of.learner_id,
+            conversation_id=of.conversation_id,
+            course_id=of.course_id if of_nobody else None,
+            reason=reason,
+            operator=operator,
+        )
+        await self._access_log.record(account_id, read, metadata, guard)
+
+    async def record_command(
+        self, account_id: int, reader: Reader, what: str, subject: Subject | None = None
+    ) -> None:
+        """Records what a command reads, before it does.
+
+        Args:
+            what: The words of the command, with what it was asked for.
+
+        Raises:
+            BadRequest, TextTooLong: The reason is missing where one is required, or unfit.
+            UnknownUser: The account has no such reader.
+            EventStoreError: The log did not take it.
+        """
+        reason = self.check_reason(reader.reason, _OPTION)
+        user = reader.user_id
+        if user is not None and await self._name(account_id, user) is None:
+            raise UnknownUser(f"there is no user {user}")
+        await self.record(
+            account_id,
+            reader.metadata,
+            what,
+            reason,
+            subject or Subject(),
+            operator=reader.operator,
+        )
+
+    async def _name(self, account_id: int, user_id: int) -> str | None:
+        name: str | None = await self._pool.fetchval(
+            account_id, query("get_user_name"), account_id, user_id
+        )
+        return name
+
+    async def _with_learner(self, account_id: int, subject: Subject) -> Subject:
+        """The subject with the learner whose the conversation is, where one is named.
+
+        Where somebody asks for a conversation and for a learner who had no part in it, there is
+        nothing to read of the conversation.
+        """
+        if subject.conversation_id is None:
+            return subject
+        opened = await self._replays.find(account_id, subject.conversation_id)
+        owner = opened.user_id if opened else None
+        if subject.learner_id not in (None, owner):
+            return msgspec.structs.replace(subject, conversation_id=None)
+        return msgspec.structs.replace(subject, learner_id=owner)
+
+
+def subject_of(wanted: Wanted) -> Subject:
+    """Of whom or what the events are that somebody asks for."""
+    return Subject(
+        learner_id=wanted.user_id,
+        conversation_id=wanted.conversation_id,
+        course_id=wanted.course_id,
+    )
