@@ -20,47 +20,47 @@ from service.access_log import AccessLog
 from service.analytics.analyst_sessions import AnalystSessions
 from service.analytics.figures_queries import Figures
 from service.analytics.handlers import FIGURES
-from service.audit.app_keys import AUDIT, AUDITED_LOG, REPLAYS, TAILS
-from service.audit.event_search import AuditedLog
-from service.audit.live_tail import Tails
+from service.audit.app_keys import AUDIT, EVENT_SEARCH, LIVE_TAIL, REPLAYS
+from service.audit.event_search import EventSearch
+from service.audit.live_tail import LiveTail
 from service.audit.replays import Replays
 from service.audit.service import AuditService
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL, TURNS
-from service.dialogue.ownership import Owners
-from service.dialogue.repository import Dialogues
-from service.evaluations.evaluations import Evaluations
+from service.dialogue.ownership import TurnOwnership
+from service.dialogue.repository import DialogueRepository
+from service.evaluations.evaluations import EvaluationRunner
 from service.evaluations.evaluator import Evaluator
 from service.evaluations.handlers import EVALUATIONS
 from service.experiences.experiences import Experiences
 from service.experiences.handlers import EXPERIENCES
-from service.http import rate_limits as quotas
 from service.http.cors import cross_origin, response_headers
 from service.http.forms import BODY_TIMEOUT
 from service.http.middleware import answer_errors, check_again, identify_and_log
 from service.http.probes import READINESS
+from service.http.rate_limits import DailyLimits
 from service.http.readiness import Readiness
 from service.http.request_keys import ACCESS_LOG, AUTHENTICATOR, CLOCK, LIMITS, POOL, PUBLIC_URL
 from service.identity.authenticator import Authenticator, TokenVerifier
 from service.identity.issuers import TrustedIssuers, check_accounts, read_trust
-from service.model.client import Asker, AskingPolicy
+from service.model.client import ModelClient, RetryPolicy
 from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
-from service.privacy.cache_purge import FORGET, Forgetting
+from service.privacy.cache_purge import FORGET, CachePurge
 from service.privacy.erasure import Erasure
 from service.privacy.handlers import ERASURE, LEARNER_RECORDS
 from service.privacy.learner_record import LearnerRecords
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from service.privacy.retention import Retention
 from service.privacy.retention_job import RetentionJob
 from service.routes import ROUTES
 from service.setting_values import origins_of
 from service.settings import Settings
-from service.turns.control import STOP, Following
-from service.turns.live import LiveTurns
-from service.turns.runner import Turns
+from service.turns.control import STOP, TurnControl
+from service.turns.live import LiveTurnRegistry
+from service.turns.runner import TurnRunner
 from service.turns.sweeper import Sweeper
-from service.turns.tutor import Limits, ModelChoice, Tutor
+from service.turns.tutor import ModelChoice, ReplyLimits, Tutor
 from sql.loader import query
 
 WORKERS = 4
@@ -138,7 +138,7 @@ def _add_shared(
     app[POOL] = basis.pool
     app[AUTHENTICATOR] = Authenticator(basis.workers, verifier)
     app[CLOCK] = basis.clock
-    app[LIMITS] = _quota(settings)
+    app[LIMITS] = _daily_limits(settings)
     app[ACCESS_LOG] = AccessLog(basis.log)
     app[READINESS] = Readiness(basis.workers, basis.log)
     if settings.public_url:
@@ -149,19 +149,23 @@ def _add_conversations(
     app: web.Application, basis: _Basis, settings: Settings, model: Model, choice: ModelChoice
 ) -> None:
     """Experiences, the talk about them, its evaluation, and what is done to protect it."""
-    log, pool, link, limits = basis.log, basis.pool, basis.link, _limits(settings)
-    owners = Owners(basis.workers, link.owner, basis.clock.now)
-    dialogues, experiences, live = Dialogues(log, owners), Experiences(log, pool), LiveTurns()
-    asker = Asker(model, read_prices(settings.prices), _policy(settings))
-    control = Following(dialogues, link, live)
-    link.on(STOP, control.hear_stop)
+    log, pool, link, limits = basis.log, basis.pool, basis.link, _reply_limits(settings)
+    owners = TurnOwnership(basis.workers, link.owner, basis.clock.now)
+    dialogues, experiences, live = (
+        DialogueRepository(log, owners),
+        Experiences(log, pool),
+        LiveTurnRegistry(),
+    )
+    asker = ModelClient(model, read_prices(settings.prices), _retry_policy(settings))
+    control = TurnControl(dialogues, link, live)
+    link.on(STOP, control.on_stop_message)
     tutor = Tutor(asker, experiences, choice, limits)
     evaluator = Evaluator(
         pool=pool, experiences=experiences, asker=asker, models=choice, budget=limits.budget
     )
     app[EXPERIENCES], app[DIALOGUES], app[TURN_CONTROL] = experiences, dialogues, control
-    app[TURNS] = Turns(dialogues, owners, tutor, live, control, choice.reply, limits)
-    app[EVALUATIONS] = Evaluations(
+    app[TURNS] = TurnRunner(dialogues, owners, tutor, live, control, choice.reply, limits)
+    app[EVALUATIONS] = EvaluationRunner(
         events=log,
         pool=pool,
         link=link,
@@ -170,18 +174,18 @@ def _add_conversations(
         model=choice.evaluation,
         limits=limits,
     )
-    forgetting = Forgetting(dialogues, live, link)
-    link.on(FORGET, forgetting.hear)
-    app[ERASURE] = Erasure(log, pool, dialogues, control, forgetting, link)
-    app[LEARNER_RECORDS] = LearnerRecords(log, pool, Holds(log, pool))
+    cache_purge = CachePurge(dialogues, live, link)
+    link.on(FORGET, cache_purge.on_message)
+    app[ERASURE] = Erasure(log, pool, dialogues, control, cache_purge, link)
+    app[LEARNER_RECORDS] = LearnerRecords(log, pool, LegalHolds(log, pool))
 
 
 def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
-    app[AUDITED_LOG] = AuditedLog(basis.pool)
+    app[EVENT_SEARCH] = EventSearch(basis.pool)
     app[REPLAYS] = Replays(basis.pool)
     required = settings.audit_reason == "required"
     app[AUDIT] = AuditService(basis.log, basis.pool, reason_required=required)
-    app[TAILS] = Tails(app[AUDITED_LOG], basis.link)
+    app[LIVE_TAIL] = LiveTail(app[EVENT_SEARCH], basis.link)
 
 
 async def _verifier(stack: AsyncExitStack, workers: Pool, trust: TrustedIssuers) -> TokenVerifier:
@@ -224,12 +228,12 @@ def uses_provider(settings: Settings) -> bool:
     return bool(settings.anthropic_api_key or settings.anthropic_base_url)
 
 
-def _policy(settings: Settings) -> AskingPolicy:
-    return AskingPolicy(attempts=settings.max_attempts, first_pause=settings.retry_pause)
+def _retry_policy(settings: Settings) -> RetryPolicy:
+    return RetryPolicy(attempts=settings.max_attempts, first_pause=settings.retry_pause)
 
 
-def _quota(settings: Settings) -> quotas.Limits:
-    return quotas.Limits(
+def _daily_limits(settings: Settings) -> DailyLimits:
+    return DailyLimits(
         create=settings.max_creates,
         message=settings.max_messages,
         evaluation=settings.max_evaluations,
@@ -237,8 +241,8 @@ def _quota(settings: Settings) -> quotas.Limits:
     )
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
+def _reply_limits(settings: Settings) -> ReplyLimits:
+    return ReplyLimits(
         budget=settings.reply_timeout,
         max_tokens=settings.max_reply_tokens,
         context_tokens=settings.max_context_tokens if uses_provider(settings) else None,
@@ -257,7 +261,7 @@ def _application(settings: Settings) -> web.Application:
     app.on_response_prepare.append(response_headers(origins))
 
     async def drain(_app: web.Application) -> None:
-        app[TAILS].close()
+        app[LIVE_TAIL].close()
         await _drain(app, settings.stop_timeout)
 
     app.on_shutdown.append(drain)

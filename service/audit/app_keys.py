@@ -2,12 +2,12 @@
 
 from aiohttp import web
 
-from service.audit.event_search import AuditedLog
-from service.audit.live_tail import Tails
+from service.audit.event_search import EventSearch
+from service.audit.live_tail import LiveTail
 from service.audit.replays import Replays
 from service.audit.service import AuditService
 
-AUDITED_LOG = web.AppKey("audited_log", AuditedLog)
+EVENT_SEARCH = web.AppKey("audited_log", EventSearch)
 REPLAYS = web.AppKey("replays", Replays)
 AUDIT = web.AppKey("audit", AuditService)
-TAILS = web.AppKey("tails", Tails)
+LIVE_TAIL = web.AppKey("tails", LiveTail)

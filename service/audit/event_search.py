@@ -16,7 +16,7 @@ _WINDOWS = 40
 """Statements for one page at most: a page may be short, and the next go on."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which events; all that is given must hold.
 
     Attributes:
@@ -63,14 +63,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return min(upto, after + WINDOW) if self._scans else upto
 
 
-class Found(msgspec.Struct, frozen=True):
+class EventPage(msgspec.Struct, frozen=True):
     """Some events in order; all that match up to the position `reached` are there."""
 
     events: list[AuditedEvent]
     reached: int
 
 
-class AuditedLog:
+class EventSearch:
     """The log, for auditors.
 
     Args:
@@ -93,7 +93,7 @@ class AuditedLog:
         )
         return int(found)
 
-    async def bounds(self, account_id: int, wanted: Wanted) -> tuple[int, int]:
+    async def bounds(self, account_id: int, wanted: EventFilter) -> tuple[int, int]:
         """The positions above and up to which the wanted events are, as the log is now."""
         after, upto = wanted.after, await self.head(account_id)
         if wanted.since is not None:
@@ -104,8 +104,8 @@ class AuditedLog:
         return after, upto
 
     async def look(
-        self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
-    ) -> Found:
+        self, account_id: int, wanted: EventFilter, after: int, upto: int, size: int
+    ) -> EventPage:
         """One step: at most so many events above `after`."""
         edge = wanted.edge(after, upto)
         async with self._pool.acquire(account_id) as connection, connection.transaction():
@@ -117,11 +117,11 @@ class AuditedLog:
                 *(wanted.user_id, wanted.experience_id, wanted.course_id),
             )
         reached = rows[-1]["position"] if len(rows) == size else max(after, edge)
-        return Found([audited(row) for row in rows], reached)
+        return EventPage([audited(row) for row in rows], reached)
 
     async def page(
-        self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
-    ) -> Found:
+        self, account_id: int, wanted: EventFilter, after: int, upto: int, size: int
+    ) -> EventPage:
         """Enough events for a page, unless too much must be looked through for them."""
         events: list[AuditedEvent] = []
         for _ in range(_WINDOWS):
@@ -130,11 +130,11 @@ class AuditedLog:
             after = found.reached
             if len(events) == size or after >= upto:
                 break
-        return Found(events, after)
+        return EventPage(events, after)
 
     async def steps(
-        self, account_id: int, wanted: Wanted, after: int, upto: int, size: int
-    ) -> AsyncIterator[Found]:
+        self, account_id: int, wanted: EventFilter, after: int, upto: int, size: int
+    ) -> AsyncIterator[EventPage]:
         """All events up to there, step by step; a step may have none."""
         while after < upto:
             found = await self.look(account_id, wanted, after, upto, size)

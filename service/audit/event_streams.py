@@ -9,8 +9,8 @@ from aiohttp import web
 
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.log import PAGE
-from service.audit.app_keys import AUDITED_LOG, TAILS
-from service.audit.event_search import Found, Wanted
+from service.audit.app_keys import EVENT_SEARCH, LIVE_TAIL
+from service.audit.event_search import EventFilter, EventPage
 from service.audit.live_tail import Leave
 from service.audit.request import auditor_of
 from service.errors import ServiceError
@@ -31,10 +31,10 @@ class _Refused(Exception):
 
 
 async def send_lines(
-    request: web.Request, account_id: int, wanted: Wanted, after: int, upto: int
+    request: web.Request, account_id: int, wanted: EventFilter, after: int, upto: int
 ) -> web.StreamResponse:
     """Sends all events up to there, as fast as the client takes them, as long as it may read."""
-    found = request.app[AUDITED_LOG].steps(account_id, wanted, after, upto, PAGE)
+    found = request.app[EVENT_SEARCH].steps(account_id, wanted, after, upto, PAGE)
     leave = Leave(partial(_may_read, request))
 
     async def lines() -> AsyncIterator[bytes]:
@@ -46,14 +46,14 @@ async def send_lines(
 
 
 async def send_tail(
-    request: web.Request, account_id: int, wanted: Wanted, after: int
+    request: web.Request, account_id: int, wanted: EventFilter, after: int
 ) -> web.StreamResponse:
     """Sends events, those to come included, as long as the caller may read them.
 
     It ends before that where the client goes away or the service stops.
     """
     may_read = partial(_may_read, request)
-    found = request.app[TAILS].follow(account_id, wanted, after, may_read)
+    found = request.app[LIVE_TAIL].follow(account_id, wanted, after, may_read)
     return await _send(request, (_frames(one) async for one in found), STREAM_HEADERS)
 
 
@@ -102,11 +102,11 @@ async def _ask(leave: Leave) -> None:
         raise _Refused
 
 
-def _lines(found: Found) -> bytes:
+def _lines(found: EventPage) -> bytes:
     return b"".join(_encoder.encode(event) + b"\n" for event in found.events)
 
 
-def _frames(found: Found) -> bytes:
+def _frames(found: EventPage) -> bytes:
     """The events; or a comment, and where to go on from, which dispatches nothing."""
     if not found.events:
         return b": keep-alive\nid: %d\n\n" % found.reached

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from aiohttp import web
 
-from service.audit.app_keys import AUDITED_LOG, REPLAYS
-from service.audit.event_search import Wanted
+from service.audit.app_keys import EVENT_SEARCH, REPLAYS
+from service.audit.event_search import EventFilter
 from service.audit.event_streams import LINES, send_lines, send_tail
 from service.audit.replay_page import PAGE_HEADERS, page_of
 from service.audit.request import auditor_of, reason_of, record, wanted_events
@@ -29,7 +29,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
         raise BadRequest("to cannot be given where events to come are asked for")
     size = wanted_page(request).size
     await record(request, access, reason_of(request), wanted.filters(), subject_of(wanted))
-    after, upto = await request.app[AUDITED_LOG].bounds(access.account_id, wanted)
+    after, upto = await request.app[EVENT_SEARCH].bounds(access.account_id, wanted)
     if tail:
         return await send_tail(request, access.account_id, wanted, after)
     if prefers(request, LINES):
@@ -57,7 +57,7 @@ async def replay_conversation(request: web.Request) -> web.Response:
 
 async def _position(request: web.Request, access: Access) -> int:
     """The position that `at` names; the log's last where there is none."""
-    log = request.app[AUDITED_LOG]
+    log = request.app[EVENT_SEARCH]
     head = await log.head(access.account_id)
     text = request.query.get("at")
     at = head if text is None else parse_position_or_time("at", text, end=True)
@@ -69,9 +69,9 @@ async def _position(request: web.Request, access: Access) -> int:
 
 
 async def _page(
-    request: web.Request, access: Access, wanted: Wanted, after: int, upto: int, size: int
+    request: web.Request, access: Access, wanted: EventFilter, after: int, upto: int, size: int
 ) -> web.Response:
-    found = await request.app[AUDITED_LOG].page(access.account_id, wanted, after, upto, size)
+    found = await request.app[EVENT_SEARCH].page(access.account_id, wanted, after, upto, size)
     here = base_url(request).join(request.rel_url.without_query_params("reason"))
     links = [f'<{here}>; rel="current"']
     if found.reached < upto:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from eventstore.log import PAGE
 from eventstore.notifier import Link
-from service.audit.event_search import AuditedLog, Found, Wanted
+from service.audit.event_search import EventFilter, EventPage, EventSearch
 
 SILENCE = 15.0
 """Seconds after which a tail tells how far it is, though nothing has come.
@@ -25,7 +25,7 @@ async def _always() -> bool:
     return True
 
 
-class Tails:
+class LiveTail:
     """Follows logs for auditors.
 
     Args:
@@ -33,14 +33,14 @@ class Tails:
         link: Tells when there are new ones.
     """
 
-    def __init__(self, log: AuditedLog, link: Link) -> None:
+    def __init__(self, log: EventSearch, link: Link) -> None:
         self._log = log
         self._link = link
         self._closed = False
 
     async def follow(
-        self, account_id: int, wanted: Wanted, after: int, ask: Ask = _always
-    ) -> AsyncIterator[Found]:
+        self, account_id: int, wanted: EventFilter, after: int, ask: Ask = _always
+    ) -> AsyncIterator[EventPage]:
         """Wanted events above `after`, those to come included, until the service stops.
 
         What comes may have no events: then it only tells how far everything is looked through.
@@ -63,7 +63,7 @@ class Tails:
                     yield found
             if told.is_over():
                 told = _Pause()
-                yield Found([], after)
+                yield EventPage([], after)
             await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):

@@ -53,7 +53,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
 
 
-class Texts:
+class StepTexts:
     """Words in place of texts that were deleted.
 
     Args:
@@ -94,7 +94,7 @@ class Texts:
 
 
 def make_steps(
-    events: Sequence[AuditedEvent], texts: Texts, shown: dict[str, Any] | None
+    events: Sequence[AuditedEvent], texts: StepTexts, shown: dict[str, Any] | None
 ) -> list[Step]:
     """The steps of these events, in their order.
 

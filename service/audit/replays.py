@@ -11,7 +11,7 @@ from eventstore.log import PAGE
 from eventstore.privacy_events import stream_of_learner, stream_of_reads
 from service.audit.events import AuditedEvent, audited
 from service.audit.replay import Opened, find_opening, replay
-from service.audit.replay_steps import Step, Texts, make_steps
+from service.audit.replay_steps import Step, StepTexts, make_steps
 from sql.loader import query
 
 
@@ -62,7 +62,7 @@ class Replays:
         seen = await replay(self._pool, account_id, conversation_id, opened, at)
         # Read afterwards, they have the deletion of whatever was seen without its text.
         own = await self._conversation(account_id, conversation_id)
-        texts = Texts(own)
+        texts = StepTexts(own)
         kept, around = await self._around(account_id, conversation_id, opened)
         events = {e.position: e for e in (*own, *around) if e.position <= at}
         ordered = [events[position] for position in sorted(events)]

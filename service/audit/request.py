@@ -7,7 +7,7 @@ from aiohttp import web
 
 from eventstore.envelope import Actor
 from service.audit.app_keys import AUDIT
-from service.audit.event_search import Wanted
+from service.audit.event_search import EventFilter
 from service.audit.service import Subject
 from service.errors import BadRequest
 from service.http.authentication import account_access_of
@@ -72,7 +72,7 @@ async def record(
     )
 
 
-def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wanted:
+def wanted_events(request: web.Request, *, last_event_id: bool = False) -> EventFilter:
     """The events that a request asks for.
 
     Args:
@@ -90,7 +90,7 @@ def wanted_events(request: web.Request, *, last_event_id: bool = False) -> Wante
     after = parse_position("after", query.get("after", "0"))
     if last_event_id:
         after = max(after, read_id(request.headers.get("Last-Event-ID", "")) or 0)
-    return Wanted(
+    return EventFilter(
         course_id=_id(request, "course_id"),
         experience_id=_id(request, "experience_id"),
         user_id=_id(request, "user_id"),

@@ -8,7 +8,7 @@ from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.privacy_events import HistoryRead
 from service.access_log import MAX_WHAT, AccessLog, Reader, check_reason
-from service.audit.event_search import Wanted
+from service.audit.event_search import EventFilter
 from service.audit.replays import Replays
 from service.errors import UnknownUser
 from sql.loader import query
@@ -136,7 +136,7 @@ class AuditService:
         return msgspec.structs.replace(subject, learner_id=owner)
 
 
-def subject_of(wanted: Wanted) -> Subject:
+def subject_of(wanted: EventFilter) -> Subject:
     """Of whom or what the events are that somebody asks for."""
     return Subject(
         learner_id=wanted.user_id,

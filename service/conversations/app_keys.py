@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from service.dialogue.repository import Dialogues
-from service.turns.control import Following
-from service.turns.runner import Turns
+from service.dialogue.repository import DialogueRepository
+from service.turns.control import TurnControl
+from service.turns.runner import TurnRunner
 
-DIALOGUES = web.AppKey("dialogues", Dialogues)
-TURNS = web.AppKey("turns", Turns)
-TURN_CONTROL = web.AppKey("turn_control", Following)
+DIALOGUES = web.AppKey("dialogues", DialogueRepository)
+TURNS = web.AppKey("turns", TurnRunner)
+TURN_CONTROL = web.AppKey("turn_control", TurnControl)

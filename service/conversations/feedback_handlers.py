@@ -16,7 +16,7 @@ from service.dialogue.state import Feedback
 from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
 from service.http.authentication import access_of
 from service.http.bodies import read_body
-from service.http.rate_limits import Kind
+from service.http.rate_limits import LimitedAction
 from service.http.request import conversation_id, guard_of, metadata_of
 from service.http.request_keys import POOL
 from service.http.responses import json_response
@@ -83,7 +83,7 @@ async def _record(
     access: Access,
     event: FeedbackGiven | FeedbackWithdrawn,
     text: str | None,
-    limited: Kind | None = None,
+    limited: LimitedAction | None = None,
 ) -> RecordedEvent:
     """Records the event; a request that was made before leads to that of its first time."""
     learner = access.conversation_user_id
@@ -95,7 +95,7 @@ async def _record(
         # Words that came after the message's have expired would stay.
         guard = msgspec.structs.replace(guard, streams=(*guard.streams, key.stream))
     try:
-        return await request.app[DIALOGUES].note(key, new, metadata, guard)
+        return await request.app[DIALOGUES].append_event(key, new, metadata, guard)
     except AlreadyAsked as repeat:
         if not _same(repeat.asked, event, text):
             raise KeyReused from None

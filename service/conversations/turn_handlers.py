@@ -31,7 +31,7 @@ async def get_turn_stream(request: web.Request) -> web.StreamResponse:
     access = await access_of(request)
     asked = await _asked(request, access)
     await _record(request, access, asked)
-    live = await request.app[TURN_CONTROL].follow(asked)
+    live = await request.app[TURN_CONTROL].attach(asked)
     return await stream_turn(request, live, partial(stream_ending, request), last_event_id(request))
 
 

@@ -40,14 +40,14 @@ from service.errors import ConversationMoved, NotFound, TurnInProgress, TurnIsOv
 from service.model.errors import CANCELLED
 
 
-class Fact(msgspec.Struct, frozen=True):
+class PendingEvent(msgspec.Struct, frozen=True):
     """An event to be recorded, with its content where it has any."""
 
     event: AnyDialogueEvent
     content: str | None = None
 
 
-def decide(state: Dialogue, command: Command) -> list[Fact]:  # noqa: C901 - a flat dispatch
+def decide(state: Dialogue, command: Command) -> list[PendingEvent]:  # noqa: C901 - a flat dispatch
     """The facts that a command leads to.
 
     Raises:
@@ -59,7 +59,7 @@ def decide(state: Dialogue, command: Command) -> list[Fact]:  # noqa: C901 - a f
     match command:
         case OpenConversation():
             _refuse_second_turn(state)
-            return [Fact(OpeningRequested(**msgspec.structs.asdict(command)))]
+            return [PendingEvent(OpeningRequested(**msgspec.structs.asdict(command)))]
         case PostMessage():
             return _post(state, command)
         case RecordOpening():
@@ -78,7 +78,7 @@ def decide(state: Dialogue, command: Command) -> list[Fact]:  # noqa: C901 - a f
             assert_never(command)
 
 
-def _post(state: Dialogue, command: PostMessage) -> list[Fact]:
+def _post(state: Dialogue, command: PostMessage) -> list[PendingEvent]:
     active = _active(state, command.conversation_id)
     if command.if_revision is not None and active.revision not in command.if_revision:
         raise ConversationMoved
@@ -94,10 +94,10 @@ def _post(state: Dialogue, command: PostMessage) -> list[Fact]:
         owner=command.owner,
         deadline_at=command.deadline_at,
     )
-    return [Fact(posted, command.text)]
+    return [PendingEvent(posted, command.text)]
 
 
-def _open(state: Dialogue, command: RecordOpening) -> list[Fact]:
+def _open(state: Dialogue, command: RecordOpening) -> list[PendingEvent]:
     asked = _turn(state, command.turn_id).request
     if not isinstance(asked, OpeningRequested):
         raise TurnIsOver
@@ -114,16 +114,18 @@ def _open(state: Dialogue, command: RecordOpening) -> list[Fact]:
         message_id=command.message_id,
         reply=command.reply,
     )
-    return [*_superseded(state), Fact(started, command.text)]
+    return [*_superseded(state), PendingEvent(started, command.text)]
 
 
-def _superseded(state: Dialogue) -> list[Fact]:
+def _superseded(state: Dialogue) -> list[PendingEvent]:
     if state.active is None:
         return []
-    return [Fact(ConversationCompleted(conversation_id=state.active.id, reason="superseded"))]
+    return [
+        PendingEvent(ConversationCompleted(conversation_id=state.active.id, reason="superseded"))
+    ]
 
 
-def _reply(state: Dialogue, command: RecordReply) -> list[Fact]:
+def _reply(state: Dialogue, command: RecordReply) -> list[PendingEvent]:
     asked = _turn(state, command.turn_id).request
     if not isinstance(asked, MessagePosted):
         raise TurnIsOver
@@ -133,21 +135,21 @@ def _reply(state: Dialogue, command: RecordReply) -> list[Fact]:
         message_id=command.message_id,
         reply=command.reply,
     )
-    return [*_assessment(state, asked, command.assessment), Fact(completed, command.text)]
+    return [*_assessment(state, asked, command.assessment), PendingEvent(completed, command.text)]
 
 
-def _fail(state: Dialogue, command: FailTurn) -> list[Fact]:
+def _fail(state: Dialogue, command: FailTurn) -> list[PendingEvent]:
     asked = _turn(state, command.turn_id).request
     failed = (
         _unanswered(OpeningFailed, asked, command.failure)
         if isinstance(asked, OpeningRequested)
         else _unanswered(ReplyFailed, asked, command.failure)
     )
-    fact = Fact(failed, command.failure.partial_text or None)
+    fact = PendingEvent(failed, command.failure.partial_text or None)
     return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
 
 
-def _cancel(state: Dialogue, command: CancelTurn) -> list[Fact]:
+def _cancel(state: Dialogue, command: CancelTurn) -> list[PendingEvent]:
     asked = _turn(state, command.turn_id).request
     cancelled: OpeningFailed | ReplyCancelled
     if isinstance(asked, OpeningRequested):
@@ -160,11 +162,11 @@ def _cancel(state: Dialogue, command: CancelTurn) -> list[Fact]:
             reason=command.reason,
             **msgspec.structs.asdict(command.spent),
         )
-    fact = Fact(cancelled, command.partial_text or None)
+    fact = PendingEvent(cancelled, command.partial_text or None)
     return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
 
 
-def _assess_late(state: Dialogue, command: RecordAssessment) -> list[Fact]:
+def _assess_late(state: Dialogue, command: RecordAssessment) -> list[PendingEvent]:
     active = _active(state, command.conversation_id)
     if all(message.turn_id != command.turn_id for message in active.messages):
         raise NotFound
@@ -175,12 +177,12 @@ def _assessment(
     state: Dialogue,
     asked: OpeningRequested | MessagePosted | RecordAssessment,
     assessment: Assessment,
-) -> list[Fact]:
+) -> list[PendingEvent]:
     """What judging the objectives led to; an objective is covered once and for all."""
     if assessment is None:
         return []
     if isinstance(assessment, Failure):
-        return [Fact(_unanswered(AssessmentFailed, asked, assessment))]
+        return [PendingEvent(_unanswered(AssessmentFailed, asked, assessment))]
     still_open = state.active.open_objectives if state.active else ()
     assessed = ObjectivesAssessed(
         conversation_id=asked.conversation_id,
@@ -188,7 +190,7 @@ def _assessment(
         covered=tuple(c for c in assessment.covered if c.objective in still_open),
         judgement=assessment.judgement,
     )
-    return [Fact(assessed)]
+    return [PendingEvent(assessed)]
 
 
 def _not_counting(assessment: Assessment) -> Assessment:
@@ -217,11 +219,11 @@ def _unanswered(
     )
 
 
-def _complete(state: Dialogue, conversation_id: int) -> list[Fact]:
+def _complete(state: Dialogue, conversation_id: int) -> list[PendingEvent]:
     active = _active(state, conversation_id)
     if state.turn and isinstance(state.turn.request, MessagePosted):
         raise TurnInProgress(state.turn.id)
-    return [Fact(ConversationCompleted(conversation_id=active.id, reason="deleted"))]
+    return [PendingEvent(ConversationCompleted(conversation_id=active.id, reason="deleted"))]
 
 
 def _active(state: Dialogue, conversation_id: int) -> Conversation:

@@ -12,7 +12,7 @@ _SECOND_LOOK = 2.0
 _GRACE = timedelta(seconds=45)
 
 
-class Owners:
+class TurnOwnership:
     """Tells abandoned turns from those under way.
 
     Args:

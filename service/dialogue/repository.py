@@ -10,8 +10,8 @@ from eventstore.events import AssessmentFailed, ConversationStarted, ObjectivesA
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from service.dialogue.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
-from service.dialogue.decide import Fact, decide
-from service.dialogue.ownership import Owners
+from service.dialogue.decide import PendingEvent, decide
+from service.dialogue.ownership import TurnOwnership
 from service.dialogue.state import Dialogue, fold
 from service.errors import AlreadyAsked, Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
@@ -49,7 +49,7 @@ class Executed(msgspec.Struct, frozen=True):
     event: RecordedEvent
 
 
-class Dialogues:
+class DialogueRepository:
     """All dialogues.
 
     Args:
@@ -57,7 +57,7 @@ class Dialogues:
         owners: Tells whether anybody is left to end a turn; `running` is kept by who owns turns.
     """
 
-    def __init__(self, log: EventLog, owners: Owners) -> None:
+    def __init__(self, log: EventLog, owners: TurnOwnership) -> None:
         self._log = log
         self._owners = owners
         self._recent: dict[DialogueKey, Dialogue] = {}
@@ -85,20 +85,20 @@ class Dialogues:
         if isinstance(command, OpenConversation | PostMessage):
             self._owners.running.add(command.turn_id)
         if state := known or self._remembered(key):
-            await self.refuse_repeat(key.account_id, metadata)
+            await self.raise_if_duplicate(key.account_id, metadata)
             # What we remember may be out of date. An append would say so; a refusal is not
             # to be trusted.
             with suppress(ServiceError, WrongExpectedRevision):
                 return await self._record(key, state, decide(state, command), metadata, guard)
         for _ in range(_TRIES):
             state = await self._read_live(key)
-            await self.refuse_repeat(key.account_id, metadata)
+            await self.raise_if_duplicate(key.account_id, metadata)
             facts = decide(state, command)
             with suppress(WrongExpectedRevision):
                 return await self._record(key, state, facts, metadata, guard)
         raise Busy
 
-    async def refuse_repeat(self, account_id: int, metadata: Metadata) -> None:
+    async def raise_if_duplicate(self, account_id: int, metadata: Metadata) -> None:
         """Looks whether the request was recorded before.
 
         Whoever has read the stream *before* looking can rely on it: a first request that is
@@ -110,7 +110,7 @@ class Dialogues:
         if asked := await self._log.find_request(account_id, metadata):
             raise AlreadyAsked(asked)
 
-    async def note(
+    async def append_event(
         self, key: DialogueKey, event: NewEvent, metadata: Metadata, guard: Guard
     ) -> RecordedEvent:
         """Records an event that is lawful wherever the dialogue stands.
@@ -119,13 +119,13 @@ class Dialogues:
             AlreadyAsked: An earlier request with the same idempotency key is in the log.
             EventStoreError: It could not be recorded.
         """
-        await self.refuse_repeat(key.account_id, metadata)
+        await self.raise_if_duplicate(key.account_id, metadata)
         try:
             recorded = await self._log.append(
                 key.account_id, key.stream, [event], expected=None, metadata=metadata, guard=guard
             )
         except (AppendRefused, LimitReached):  # the database lets one request with a key in
-            await self.refuse_repeat(key.account_id, metadata)
+            await self.raise_if_duplicate(key.account_id, metadata)
             raise
         return recorded[0]
 
@@ -154,7 +154,7 @@ class Dialogues:
         events = await self.read_turn(key.account_id, turn.request.conversation_id, turn.id)
         return events[0]
 
-    def forget(self, account_id: int, user_id: int) -> None:
+    def evict_learner(self, account_id: int, user_id: int) -> None:
         """Remembers nothing any more of a learner's dialogues."""
         for key in [k for k in self._recent if (k.account_id, k.user_id) == (account_id, user_id)]:
             del self._recent[key]
@@ -194,7 +194,7 @@ class Dialogues:
         self,
         key: DialogueKey,
         state: Dialogue,
-        facts: list[Fact],
+        facts: list[PendingEvent],
         metadata: Metadata,
         guard: Guard | None = None,
     ) -> Executed:

@@ -25,12 +25,12 @@ from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.notifier import Link
 from service.dialogue.commands import Failure
-from service.dialogue.ownership import Owners
+from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey
 from service.errors import KeyReused, Stopping, TooManyReplies, TurnFailed
 from service.evaluations.evaluator import Evaluator, unanswered
 from service.model.errors import ABANDONED, INTERNAL_ERROR
-from service.turns.tutor import Limits
+from service.turns.tutor import ReplyLimits
 from sql.loader import query
 
 _PREFIX = "evaluation-"
@@ -50,7 +50,7 @@ def is_evaluation(stream: str) -> bool:
     return stream.startswith(_PREFIX)
 
 
-class Evaluations:
+class EvaluationRunner:
     """Has conversations evaluated.
 
     Args:
@@ -69,10 +69,10 @@ class Evaluations:
         events: EventLog,
         pool: AccountPool,
         link: Link,
-        owners: Owners,
+        owners: TurnOwnership,
         evaluator: Evaluator,
         model: str,
-        limits: Limits,
+        limits: ReplyLimits,
     ) -> None:
         self._log = events
         self._pool = pool

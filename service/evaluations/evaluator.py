@@ -15,7 +15,7 @@ from eventstore.events import (
 from service.dialogue.commands import Failure, Spent
 from service.errors import NotFound, TextRemoved
 from service.experiences.experiences import Experiences
-from service.model.client import Asker
+from service.model.client import ModelClient
 from service.model.errors import CANCELLED, SERVICE_STOPPING, ModelFailure
 from service.model.interface import ChatMessage, EvaluationRequest
 from service.model.judgements import read_evaluation
@@ -48,7 +48,7 @@ class Evaluator:
         *,
         pool: AccountPool,
         experiences: Experiences,
-        asker: Asker,
+        asker: ModelClient,
         models: ModelChoice,
         budget: float,
     ) -> None:
@@ -69,14 +69,14 @@ class Evaluator:
         Words may have been deleted meanwhile: see `unless_removed`. Cancelled, it says so in the
         event: whoever cancels waits for that to be recorded.
         """
-        effort = self._asker.effort()
+        attempt_log = self._asker.attempt_log()
         try:
             request = await outlast(lambda: self._request(account_id, asked))
             evaluation, record = await self._asker.ask(
                 request,
                 self._models.first_and_fallback(self._models.evaluation),
                 self._budget,
-                effort,
+                attempt_log,
                 lambda text: read_evaluation(text, request),
             )
         except asyncio.CancelledError:
@@ -95,7 +95,7 @@ class Evaluator:
             )
             return judged, _encoder.encode(evaluation).decode()
         log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
-        return unanswered(asked, failed(failure, effort, "")), None
+        return unanswered(asked, failed(failure, attempt_log, "")), None
 
     async def unless_removed(
         self, account_id: int, asked: EvaluationRequested, judged: Judged

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
-from service.evaluations.evaluations import Evaluations
+from service.evaluations.evaluations import EvaluationRunner
 from service.http.authentication import manager_of
 from service.http.bodies import NoBody, read_body
 from service.http.request import (
@@ -18,7 +18,7 @@ from service.http.request import (
 from service.http.responses import raw_response, wants_string_ids
 from service.identity.authorization import Access
 
-EVALUATIONS = web.AppKey("evaluations", Evaluations)
+EVALUATIONS = web.AppKey("evaluations", EvaluationRunner)
 
 
 async def get_evaluation(request: web.Request) -> web.Response:

@@ -45,7 +45,7 @@ class ExperienceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     workflow_state: Literal["published", "unpublished"] | None = None
 
 
-class Experience(msgspec.Struct, frozen=True, kw_only=True):
+class ExperienceVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of an experience; `version` is the revision of its stream."""
 
     id: int
@@ -54,7 +54,7 @@ class Experience(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class Experience(msgspec.Struct, frozen=True, kw_only=True):
     """An experience as clients see it."""
 
     id: int
@@ -78,7 +78,7 @@ class Experiences:
     def __init__(self, log: EventLog, pool: AccountPool) -> None:
         self._log = log
         self._pool = pool
-        self._versions: dict[tuple[int, int, int], Experience] = {}
+        self._versions: dict[tuple[int, int, int], ExperienceVersion] = {}
 
     async def create(
         self,
@@ -87,7 +87,7 @@ class Experiences:
         draft: ExperienceDraft,
         metadata: Metadata,
         guard: Guard | None = None,
-    ) -> Shown:
+    ) -> Experience:
         """Records a new experience; the one of the first time where the request was made before.
 
         Raises:
@@ -117,7 +117,7 @@ class Experiences:
         changes: ExperienceChanges,
         metadata: Metadata,
         guard: Guard,
-    ) -> Shown:
+    ) -> Experience:
         """Records what is changed, if anything is; the experience after it.
 
         Raises:
@@ -137,7 +137,7 @@ class Experiences:
 
     async def delete(
         self, account_id: int, experience_id: int, metadata: Metadata, guard: Guard
-    ) -> Shown:
+    ) -> Experience:
         """Records that it is gone; the experience after that.
 
         Raises:
@@ -152,7 +152,9 @@ class Experiences:
                 return msgspec.structs.replace(now, workflow_state="deleted")
         raise Busy
 
-    async def at_version(self, account_id: int, experience_id: int, version: int) -> Experience:
+    async def at_version(
+        self, account_id: int, experience_id: int, version: int
+    ) -> ExperienceVersion:
         """The experience as it was at that revision of its stream, which never changes.
 
         Raises:
@@ -167,11 +169,11 @@ class Experiences:
 
     async def _first_time(
         self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
-    ) -> Shown | None:
+    ) -> Experience | None:
         asked = await self._log.find_request(account_id, metadata)
         if asked is None:
             return None
-        same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Shown(
+        same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Experience(
             id=asked.event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
         )
         if not same:
@@ -195,14 +197,14 @@ class Experiences:
             guard=guard,
         )
 
-    async def _now(self, account_id: int, experience_id: int) -> tuple[Shown, int]:
+    async def _now(self, account_id: int, experience_id: int) -> tuple[Experience, int]:
         recorded = await self._log.read_stream(account_id, stream_of_experience(experience_id))
         readable = [one.event for one in recorded if not isinstance(one.event, Unreadable)]
         if not readable or isinstance(readable[-1], ExperienceDeleted):
             raise NotFound
         return shown(readable[-1]), recorded[-1].revision
 
-    async def _version(self, key: tuple[int, int, int]) -> Experience:
+    async def _version(self, key: tuple[int, int, int]) -> ExperienceVersion:
         account_id, experience_id, version = key
         for recorded in await self._log.read_stream(
             account_id, stream_of_experience(experience_id), after=version - 1, upto=version
@@ -217,10 +219,10 @@ def objectives_of(learning_objective: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in learning_objective.splitlines() if line.strip())
 
 
-def shown(event: AnyEvent | Unreadable) -> Shown:
+def shown(event: AnyEvent | Unreadable) -> Experience:
     """The experience after an event that tells all its fields."""
     assert isinstance(event, ExperienceCreated | ExperienceEdited)
-    return Shown(
+    return Experience(
         id=event.experience_id,
         course_id=event.course_id,
         title=event.title,
@@ -232,14 +234,14 @@ def shown(event: AnyEvent | Unreadable) -> Shown:
     )
 
 
-def _edited(after: Shown) -> ExperienceEdited:
+def _edited(after: Experience) -> ExperienceEdited:
     fields = msgspec.structs.asdict(after)
     return ExperienceEdited(experience_id=fields.pop("id"), **fields)
 
 
-def _experience(recorded: RecordedEvent) -> Experience:
+def _experience(recorded: RecordedEvent) -> ExperienceVersion:
     now = shown(recorded.event)
-    return Experience(
+    return ExperienceVersion(
         id=now.id,
         course_id=now.course_id,
         version=recorded.revision,

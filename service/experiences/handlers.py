@@ -7,7 +7,7 @@ from aiohttp import web
 
 from service.errors import NotFound
 from service.experiences.bodies import read_changes, read_draft
-from service.experiences.experiences import Experiences, Shown
+from service.experiences.experiences import Experience, Experiences
 from service.http.authentication import access_of, manager_of
 from service.http.pagination import link_header, wanted_page
 from service.http.request import base_url, guard_of, metadata_of
@@ -98,7 +98,7 @@ async def delete_experience(request: web.Request) -> web.Response:
     return json_response(_shown(request, access, shown))
 
 
-def _shown(request: web.Request, access: Access, shown: Shown) -> dict[str, Any]:
+def _shown(request: web.Request, access: Access, shown: Experience) -> dict[str, Any]:
     fields = {name: getattr(shown, name) for name in _FIELDS}
     return _answer(request, access, fields | {"course_id": shown.course_id}, shown.id)
 

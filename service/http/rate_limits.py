@@ -9,10 +9,10 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["create", "message", "evaluation", "feedback"]
+LimitedAction = Literal["create", "message", "evaluation", "feedback"]
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class DailyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of one user in a day at most, by kind."""
 
     create: int
@@ -20,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: int
     feedback: int
 
-    def of(self, kind: Kind) -> int:
+    def of(self, kind: LimitedAction) -> int:
         """The limit of a kind."""
         match kind:
             case "create":

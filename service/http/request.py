@@ -12,7 +12,7 @@ from eventstore.errors import GuardBroken
 from eventstore.guards import Guard, Quota
 from eventstore.privacy_events import HistoryRead
 from service.errors import KeyMalformed, NotFound
-from service.http.rate_limits import Kind
+from service.http.rate_limits import LimitedAction
 from service.http.request_keys import (
     ACCESS_LOG,
     CLOCK,
@@ -71,7 +71,7 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None = None
     )
 
 
-def guard_of(request: web.Request, access: Access, limited: Kind | None = None) -> Guard:
+def guard_of(request: web.Request, access: Access, limited: LimitedAction | None = None) -> Guard:
     """What must still be so when that is recorded which the request leads to.
 
     Args:

@@ -6,7 +6,7 @@ from yarl import URL
 from eventstore.clock import DatabaseClock
 from eventstore.connections import AccountPool
 from service.access_log import AccessLog
-from service.http.rate_limits import Limits
+from service.http.rate_limits import DailyLimits
 from service.identity.authenticator import Authenticator
 from service.identity.authorization import Access
 
@@ -21,7 +21,7 @@ POOL = web.AppKey("pool", AccountPool)
 
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 CLOCK = web.AppKey("clock", DatabaseClock)
-LIMITS = web.AppKey("limits", Limits)
+LIMITS = web.AppKey("limits", DailyLimits)
 """How often a user may ask in a day."""
 
 ACCESS_LOG = web.AppKey("access_log", AccessLog)

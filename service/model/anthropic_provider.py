@@ -22,7 +22,7 @@ from service.model.interface import (
 from service.model.judgements import ASSESSMENT_SCHEMA, EVALUATION_SCHEMA, Schema
 from service.model.prompt_templates import AssessorPrompt, EvaluatorPrompt, TutorPrompt
 from service.model.provider_errors import provider_error
-from service.model.response import Arrival
+from service.model.response import StreamedResponse
 from service.model.stream_events import take_event
 from service.retry_after import parse_retry_after
 
@@ -87,7 +87,7 @@ class AnthropicModel:
         """Import the SDK and make the client in a thread; raises `ModelFailure` without a key."""
         await self._connected()
 
-    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
         """Stream one answer; see `Model.answer`."""
         try:
             async with asyncio.timeout(budget) as limit:
@@ -136,7 +136,9 @@ class AnthropicModel:
         _ = client.messages  # the SDK imports its resources at first touch: here, not on the loop
         return client
 
-    async def _stream(self, client: "AsyncAnthropic", request: Request, arrival: Arrival) -> None:
+    async def _stream(
+        self, client: "AsyncAnthropic", request: Request, arrival: StreamedResponse
+    ) -> None:
         import anthropic
         import httpx2
 
@@ -234,7 +236,9 @@ def _held_to_the_protocol() -> Iterator[None]:
         raise _NotTheProtocolError(type(error).__name__) from None
 
 
-async def _next_text(stream: "AsyncStream[RawMessageStreamEvent]", arrival: Arrival) -> str | None:
+async def _next_text(
+    stream: "AsyncStream[RawMessageStreamEvent]", arrival: StreamedResponse
+) -> str | None:
     """The text of the next event, often none, once the arrival has the rest; None at the end."""
     with _held_to_the_protocol():
         event = await anext(stream, None)

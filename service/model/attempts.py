@@ -6,13 +6,13 @@ from eventstore.events import AttemptRecord, Usage
 from eventstore.provider_values import MOST
 from service.model import errors
 from service.model.prices import Prices
-from service.model.response import Arrival, OnDelta
+from service.model.response import OnDelta, StreamedResponse
 
 COMPLETED = "completed"
 CIRCUIT_OPEN = "circuit_open"
 
 
-class Effort:
+class AttemptLog:
     """One question and all attempts to get it answered; its clock starts now.
 
     `on_delta` gets the answer's text as it arrives. Once something has been passed on to it,
@@ -21,16 +21,16 @@ class Effort:
     """
 
     def __init__(self, prices: Prices, on_delta: OnDelta | None = None) -> None:
-        self.spoken = False
+        self.streaming_started = False
         self._prices = prices
         self._on_delta = on_delta
         self._started = time.monotonic()
         self._attempts: list[_Attempt] = []
         self._first_token_ms: int | None = None
 
-    def begin(self, model: str, waited_ms: int) -> Arrival:
+    def begin(self, model: str, waited_ms: int) -> StreamedResponse:
         """Start an attempt with this model, after a pause of so many milliseconds."""
-        arrival = Arrival(model, self._take)
+        arrival = StreamedResponse(model, self._take)
         self._first_token_ms = None
         self._attempts.append(_Attempt(arrival, waited_ms))
         return arrival
@@ -93,12 +93,12 @@ class Effort:
         if self._first_token_ms is None:
             self._first_token_ms = self.elapsed_ms
         if self._on_delta is not None:
-            self.spoken = True
+            self.streaming_started = True
             self._on_delta(text)
 
 
 class _Attempt:
-    def __init__(self, arrival: Arrival, waited_ms: int) -> None:
+    def __init__(self, arrival: StreamedResponse, waited_ms: int) -> None:
         self.arrival = arrival
         self._waited_ms = waited_ms
         self._outcome = errors.CANCELLED

@@ -39,7 +39,7 @@ class Permit:
     """Leave to ask the model; hand it back with what came of it."""
 
 
-class Breaker:
+class CircuitBreaker:
     """The circuit of one model.
 
     Closed, it lets everyone through. Open, it lets nobody through until its pause is over, and
@@ -96,9 +96,9 @@ class Breaker:
         elif code in _ABOUT_HEALTH:
             self._count(code)
         else:
-            self.gave_up(permit)
+            self.release(permit)
 
-    def gave_up(self, permit: Permit) -> None:
+    def release(self, permit: Permit) -> None:
         """The request was ended before the model had shown how it is."""
         if permit is self._permit and self._opened:
             self._permit = None

@@ -14,19 +14,19 @@ import msgspec
 
 from eventstore.events import ReplyRecord
 from service.model import errors
-from service.model.attempts import CIRCUIT_OPEN, COMPLETED, Effort
-from service.model.circuit_breaker import Breaker, BreakerPolicy, Clock, Permit
+from service.model.attempts import CIRCUIT_OPEN, COMPLETED, AttemptLog
+from service.model.circuit_breaker import BreakerPolicy, CircuitBreaker, Clock, Permit
 from service.model.errors import Cause, ModelFailure
 from service.model.interface import Model, Request
 from service.model.prices import Prices
-from service.model.response import Arrival, OnDelta, Reply
+from service.model.response import OnDelta, Reply, StreamedResponse
 
-__all__ = ["Asker", "AskingPolicy", "BreakerPolicy", "Effort"]
+__all__ = ["AttemptLog", "BreakerPolicy", "ModelClient", "RetryPolicy"]
 
 T = TypeVar("T")
 
 
-class AskingPolicy(msgspec.Struct, frozen=True, kw_only=True):
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How stubbornly a model is asked.
 
     `attempts` is for each model. The pause between two is `first_pause` seconds and doubles up
@@ -43,11 +43,11 @@ class AskingPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class _Question(msgspec.Struct, Generic[T], frozen=True):
     request: Request
     deadline: float
-    effort: Effort
+    attempt_log: AttemptLog
     read: Callable[[str], T]
 
 
-class Asker:
+class ModelClient:
     """Asks a model under a policy; knows which models are in trouble.
 
     `rng` gives numbers from 0 to 1, `sleep` waits for seconds of `clock`.
@@ -57,7 +57,7 @@ class Asker:
         self,
         model: Model,
         prices: Prices,
-        policy: AskingPolicy,
+        policy: RetryPolicy,
         *,
         rng: Callable[[], float] = random.random,
         clock: Clock = time.monotonic,
@@ -69,18 +69,18 @@ class Asker:
         self._rng = rng
         self._clock = clock
         self._sleep = sleep
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
 
-    def effort(self, on_delta: OnDelta | None = None) -> Effort:
+    def attempt_log(self, on_delta: OnDelta | None = None) -> AttemptLog:
         """A new effort, at this asker's prices."""
-        return Effort(self._prices, on_delta)
+        return AttemptLog(self._prices, on_delta)
 
     async def ask(
         self,
         request: Request,
         models: Sequence[str],
         budget: float,
-        effort: Effort,
+        attempt_log: AttemptLog,
         read: Callable[[str], T],
     ) -> tuple[T, ReplyRecord]:
         """What `read` makes of the answer, and how it came about (all but `context`).
@@ -90,11 +90,11 @@ class Asker:
         used, which counts as a failure of that attempt.
 
         Raises the last `ModelFailure` when all models are given up; its `retry_after` is the
-        shortest that any of them asked for. `effort` tells the rest, also when this call is
-        cancelled. Nothing is retried once `effort.spoken`, and nobody else is asked when a model
-        refuses.
+        shortest that any of them asked for. `attempt_log` tells the rest, also when this call is
+        cancelled. Nothing is retried once `attempt_log.streaming_started`, and no other model is
+        asked when one refuses.
         """
-        question = _Question(request, self._clock() + budget, effort, read)
+        question = _Question(request, self._clock() + budget, attempt_log, read)
         pauses: list[float] = []
         for place, name in enumerate(models, start=1):
             try:
@@ -108,18 +108,18 @@ class Asker:
         raise ValueError("there is no model to ask")
 
     async def ask_for_text(
-        self, request: Request, models: Sequence[str], budget: float, effort: Effort
+        self, request: Request, models: Sequence[str], budget: float, attempt_log: AttemptLog
     ) -> tuple[str, ReplyRecord]:
         """The answer as it is; see `ask`."""
-        return await self.ask(request, models, budget, effort, str)
+        return await self.ask(request, models, budget, attempt_log, str)
 
     async def _ask_model(self, name: str, question: _Question[T]) -> tuple[T, Reply]:
         waited = 0.0
         number = 1
         before: ModelFailure | None = None
         while True:
-            arrival = question.effort.begin(name, round(waited * 1000))
-            permit = self._admit(name, arrival, question.effort, before)
+            arrival = question.attempt_log.begin(name, round(waited * 1000))
+            permit = self._admit(name, arrival, question.attempt_log, before)
             try:
                 return await self._attempt(arrival, permit, question)
             except ModelFailure as failure:
@@ -133,36 +133,44 @@ class Asker:
             number += 1
 
     def _admit(
-        self, name: str, arrival: Arrival, effort: Effort, before: ModelFailure | None
+        self,
+        name: str,
+        arrival: StreamedResponse,
+        attempt_log: AttemptLog,
+        before: ModelFailure | None,
     ) -> Permit:
         """Leave to ask; a circuit that opened meanwhile does not hide how the model failed us."""
         permit = self._breaker(name).admit()
         if isinstance(permit, Permit):
             return permit
-        effort.end(CIRCUIT_OPEN)
+        attempt_log.end(CIRCUIT_OPEN)
         code = before.code if before else errors.MODEL_UNAVAILABLE
         raise arrival.failure(Cause(code, "circuit open", permit))
 
     async def _attempt(
-        self, arrival: Arrival, permit: Permit, question: _Question[T]
+        self, arrival: StreamedResponse, permit: Permit, question: _Question[T]
     ) -> tuple[T, Reply]:
-        effort, breaker = question.effort, self._breaker(arrival.asked)
+        attempt_log, breaker = question.attempt_log, self._breaker(arrival.asked)
         try:
             await self._model.answer(question.request, arrival, question.deadline - self._clock())
             reply = arrival.reply()
             value = question.read(reply.text)
         except BaseException as error:
-            _note_end(error, breaker, permit, effort)
+            _note_end(error, breaker, permit, attempt_log)
             raise
         breaker.succeeded(permit)
-        effort.end(COMPLETED)
+        attempt_log.end(COMPLETED)
         return value, reply
 
     def _retry_at(
         self, name: str, number: int, failure: ModelFailure, question: _Question[T]
     ) -> float | None:
         """When to ask this model again, or None where it is given up."""
-        if question.effort.spoken or not failure.retryable or number >= self._policy.attempts:
+        if (
+            question.attempt_log.streaming_started
+            or not failure.retryable
+            or number >= self._policy.attempts
+        ):
             return None
         pause = self._pause(number, failure)
         if self._breaker(name).seconds_left() > pause:
@@ -184,19 +192,19 @@ class Asker:
     def _may_fall_back(self, failure: ModelFailure, question: _Question[T]) -> bool:
         return (
             failure.code != errors.MODEL_REFUSED
-            and not question.effort.spoken
+            and not question.attempt_log.streaming_started
             and self._clock() < question.deadline
         )
 
-    def _breaker(self, name: str) -> Breaker:
+    def _breaker(self, name: str) -> CircuitBreaker:
         if name not in self._breakers:
-            self._breakers[name] = Breaker(name, self._policy.breaker, self._clock)
+            self._breakers[name] = CircuitBreaker(name, self._policy.breaker, self._clock)
         return self._breakers[name]
 
     def _record(
         self, name: str, fallback: bool, question: _Question[T], reply: Reply
     ) -> ReplyRecord:
-        effort, records = question.effort, question.effort.attempt_records
+        attempt_log, records = question.attempt_log, question.attempt_log.attempt_records
         return ReplyRecord(
             model_requested=name,
             model=reply.model,
@@ -205,27 +213,29 @@ class Asker:
             stop_reason=reply.stop_reason,
             usage=reply.usage,
             provider_request_id=reply.provider_request_id,
-            first_token_ms=effort.first_token_ms,
-            duration_ms=effort.elapsed_ms,
+            first_token_ms=attempt_log.first_token_ms,
+            duration_ms=attempt_log.elapsed_ms,
             attempts=len(records),
             attempt_records=records,
             fallback=fallback,
-            price_version=effort.price_version,
-            cost_microusd=effort.cost_microusd,
+            price_version=attempt_log.price_version,
+            cost_microusd=attempt_log.cost_microusd,
         )
 
 
-def _note_end(error: BaseException, breaker: Breaker, permit: Permit, effort: Effort) -> None:
+def _note_end(
+    error: BaseException, breaker: CircuitBreaker, permit: Permit, attempt_log: AttemptLog
+) -> None:
     match error:
         case ModelFailure():
             breaker.failed(permit, error.code, error.retry_after)
-            effort.end(error.code, error.detail)
+            attempt_log.end(error.code, error.detail)
         case asyncio.CancelledError():
-            breaker.gave_up(permit)
-            effort.end(errors.CANCELLED)
+            breaker.release(permit)
+            attempt_log.end(errors.CANCELLED)
         case _:
-            breaker.gave_up(permit)
-            effort.end(errors.INTERNAL_ERROR, type(error).__name__)
+            breaker.release(permit)
+            attempt_log.end(errors.INTERNAL_ERROR, type(error).__name__)
 
 
 def _keep_shortest_pause(failure: ModelFailure, pauses: list[float]) -> None:

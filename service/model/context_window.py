@@ -16,7 +16,7 @@ _HEAD = 2  # the starting prompt and the opening
 _BYTES_PER_TOKEN = 3
 
 
-class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+class ContextWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The messages to send, how many were left out, and the estimated tokens with `fixed`."""
 
     messages: tuple[ChatMessage, ...]
@@ -32,7 +32,7 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode()) // _BYTES_PER_TOKEN)
 
 
-def fit(messages: Sequence[ChatMessage], limit: int, fixed: int) -> Fitted:
+def truncate(messages: Sequence[ChatMessage], limit: int, fixed: int) -> ContextWindow:
     """The messages that a model is given, so that the whole stays within `limit` tokens.
 
     `messages` alternate and begin with the user's; `fixed` are the tokens of the system prompt.
@@ -50,7 +50,7 @@ def fit(messages: Sequence[ChatMessage], limit: int, fixed: int) -> Fitted:
         first = _HEAD + 2 * pair
         tokens.append(tokens[-1] - costs[first] - costs[first + 1])
     pairs = _pairs_to_leave_out(tokens, limit)
-    return Fitted(
+    return ContextWindow(
         messages=(*messages[:_HEAD], *messages[_HEAD + 2 * pairs :]),
         left_out=2 * pairs,
         estimated_tokens=tokens[pairs],

@@ -82,7 +82,8 @@ class ModelFailure(Exception):
 
     `code` is a key of `LEARNER_SENTENCES`. `detail` is for the log: short, never the learner's
     text, never a key. `partial_text` is what had arrived, `usage` what it has cost so far.
-    `duration_ms` counts milliseconds from the making of the `Arrival`, `retry_after` seconds.
+    `duration_ms` counts milliseconds from the making of the `StreamedResponse`; `retry_after` is in
+    seconds.
     """
 
     def __init__(

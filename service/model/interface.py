@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from eventstore.events import PromptVersion
-from service.model.response import Arrival
+from service.model.response import StreamedResponse
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class Model(Protocol):
         Raises `ModelFailure` where the model's settings can never work.
         """
 
-    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
         """Put the answer of `arrival.asked` into `arrival`, or raise `ModelFailure`.
 
         One attempt, no retries, within `budget` seconds. Whatever has been learnt of the answer

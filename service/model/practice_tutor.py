@@ -23,7 +23,7 @@ from service.model.judgements import (
     ObjectiveEvaluation,
 )
 from service.model.prompt_templates import one_line
-from service.model.response import Arrival
+from service.model.response import StreamedResponse
 
 PRACTICE_TUTOR = "practice-tutor"
 
@@ -95,7 +95,7 @@ class PracticeTutor:
     async def warm_up(self) -> None:
         """Nothing is slow here."""
 
-    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
         """The next question, or a judgement as JSON. Never fails; costs no tokens and no time."""
         arrival.model = PRACTICE_TUTOR
         match request:

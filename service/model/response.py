@@ -19,7 +19,7 @@ class Reply(msgspec.Struct, frozen=True):
     """A whole answer with what an auditor needs to judge it.
 
     `model` is the one that answered, which may be a dated version of the one asked for.
-    `first_token_ms` and `duration_ms` count milliseconds from the making of the `Arrival`.
+    `first_token_ms` and `duration_ms` count milliseconds from the making of the `StreamedResponse`.
     """
 
     text: str
@@ -31,7 +31,7 @@ class Reply(msgspec.Struct, frozen=True):
     duration_ms: int
 
 
-class Arrival:
+class StreamedResponse:
     """An answer under way; its clock starts now.
 
     `asked` is the model asked for, `model` the same until another one answers. A provider fills

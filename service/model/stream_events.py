@@ -8,10 +8,10 @@ from typing import Any
 
 from eventstore.events import Usage
 from eventstore.provider_values import count, label
-from service.model.response import Arrival
+from service.model.response import StreamedResponse
 
 
-def take_event(event: object, arrival: Arrival) -> str:
+def take_event(event: object, arrival: StreamedResponse) -> str:
     """The text that an event brings, often none, once the answer has the rest that it tells.
 
     Raises:
@@ -49,13 +49,13 @@ def _text(part: Any, kind: str) -> str:
     return text
 
 
-def _take_end(told: Any, arrival: Arrival) -> None:
+def _take_end(told: Any, arrival: StreamedResponse) -> None:
     arrival.stop_reason = label(field(told, "stop_reason")) or arrival.stop_reason
     category = label(field(field(told, "stop_details"), "category"))
     arrival.refusal_category = category or arrival.refusal_category
 
 
-def _take_usage(told: Any, arrival: Arrival) -> None:
+def _take_usage(told: Any, arrival: StreamedResponse) -> None:
     """Counts are totals so far; one that is not told stays."""
     if told is None:
         return

@@ -1,28 +1,28 @@
 """Has every process forget what a learner who was erased had said.
 
-A process remembers dialogues and, for a minute, the turns that are over. A letter tells it to drop
-them. Where the letter gets lost, neither gives away a word: the erasure has moved the dialogue on,
+A process remembers dialogues and, for a minute, the turns that are over. A message tells it to drop
+them. Where the message gets lost, neither gives away a word: the erasure has moved the dialogue on,
 so it is read again, and a turn that is over is checked against the log before it is shown.
 """
 
 import msgspec
 
 from eventstore.notifier import Link
-from service.dialogue.repository import Dialogues
-from service.turns.live import LiveTurns
+from service.dialogue.repository import DialogueRepository
+from service.turns.live import LiveTurnRegistry
 
 FORGET = "forget"
 """The topic under which processes tell each other whom to forget."""
 
 
-class ForgetLetter(msgspec.Struct, frozen=True):
+class EvictionMessage(msgspec.Struct, frozen=True):
     """Tells a process to forget a learner."""
 
     account_id: int
     user_id: int
 
 
-class Forgetting:
+class CachePurge:
     """Forgets learners.
 
     Args:
@@ -31,19 +31,19 @@ class Forgetting:
         link: Carries the word to other processes.
     """
 
-    def __init__(self, dialogues: Dialogues, live: LiveTurns, link: Link) -> None:
+    def __init__(self, dialogues: DialogueRepository, live: LiveTurnRegistry, link: Link) -> None:
         self._dialogues = dialogues
         self._live = live
         self._link = link
 
-    def tell(self, account_id: int, user_id: int) -> None:
+    def broadcast(self, account_id: int, user_id: int) -> None:
         """Has every process forget a learner, this one at once."""
-        letter = msgspec.json.encode(ForgetLetter(account_id, user_id)).decode()
-        self.hear(letter)
-        self._link.send(FORGET, letter)
+        message = msgspec.json.encode(EvictionMessage(account_id, user_id)).decode()
+        self.on_message(message)
+        self._link.send(FORGET, message)
 
-    def hear(self, letter: str) -> None:
-        """Takes a letter that came over the link."""
-        whom = msgspec.json.decode(letter, type=ForgetLetter)
-        self._dialogues.forget(whom.account_id, whom.user_id)
-        self._live.forget(whom.account_id, whom.user_id)
+    def on_message(self, message: str) -> None:
+        """Takes a message that came over the link."""
+        whom = msgspec.json.decode(message, type=EvictionMessage)
+        self._dialogues.evict_learner(whom.account_id, whom.user_id)
+        self._live.evict_learner(whom.account_id, whom.user_id)

@@ -19,12 +19,12 @@ from eventstore.events import EvaluationFailed, EvaluationRequested
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.notifier import Link
-from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.errors import Busy, LegalHold, NotFound, TurnIsOver, UnknownUser, ViewsBeingRebuilt
 from service.evaluations.evaluations import is_evaluation
 from service.model.errors import CANCELLED
-from service.privacy.cache_purge import Forgetting
-from service.turns.control import Following
+from service.privacy.cache_purge import CachePurge
+from service.turns.control import TurnControl
 from service.turns.live import Stop
 from sql.loader import query
 
@@ -63,8 +63,8 @@ class Erasure:
         log: Where evaluations that are under way are ended.
         pool: For the database's own part; its role may execute `erase_learner_v2`.
         dialogues: Tells what is under way.
-        following: Stops it.
-        forgetting: Has every process forget.
+        control: Stops it.
+        cache_purge: Has every process forget.
         link: Tells of the new events.
     """
 
@@ -72,16 +72,16 @@ class Erasure:
         self,
         log: EventLog,
         pool: AccountPool,
-        dialogues: Dialogues,
-        following: Following,
-        forgetting: Forgetting,
+        dialogues: DialogueRepository,
+        control: TurnControl,
+        cache_purge: CachePurge,
         link: Link,
     ) -> None:
         self._log = log
         self._pool = pool
         self._dialogues = dialogues
-        self._following = following
-        self._forgetting = forgetting
+        self._control = control
+        self._cache_purge = cache_purge
         self._link = link
 
     async def inventory(self, account_id: int, user_id: int) -> Inventory:
@@ -155,7 +155,7 @@ class Erasure:
             case "token" | "role" | "stream" | "erasure" as changed:
                 raise GuardBroken(changed)
         self._link.ring(account_id)
-        self._forgetting.tell(account_id, user_id)
+        self._cache_purge.broadcast(account_id, user_id)
         counts = {name: row[name] for name in Erased.__struct_fields__ if name != "user_id"}
         return Erased(user_id=user_id, **counts)
 
@@ -185,7 +185,7 @@ class Erasure:
         ):
             key = DialogueKey(account_id, row["experience_id"], user_id)
             with suppress(NotFound):
-                await self._following.complete(key, row["conversation_id"], metadata, guard)
+                await self._control.complete(key, row["conversation_id"], metadata, guard)
         for row in await self._pool.fetch(
             account_id, query("list_learners_turns"), account_id, user_id
         ):
@@ -199,7 +199,7 @@ class Erasure:
         asked = await self._dialogues.asked(key)
         if asked is not None:
             with suppress(TurnIsOver):
-                await self._following.cancel(asked, stop)
+                await self._control.cancel(asked, stop)
 
     async def _end_evaluation(
         self, account_id: int, stream: str, metadata: Metadata, guard: Guard | None

@@ -12,7 +12,7 @@ from eventstore.log import EventLog
 from eventstore.privacy_events import LearnerErased, stream_of_learner, stream_of_reads
 from service.errors import UnknownUser
 from service.http.responses import timestamp
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from sql.loader import query
 
 
@@ -99,7 +99,7 @@ class LearnerRecords:
         holds: Tells of holds.
     """
 
-    def __init__(self, log: EventLog, pool: AccountPool, holds: Holds) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool, holds: LegalHolds) -> None:
         self._log = log
         self._pool = pool
         self._holds = holds

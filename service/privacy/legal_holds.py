@@ -32,7 +32,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     release_reason: str | None
 
 
-class Holds:
+class LegalHolds:
     """All legal holds.
 
     Args:

@@ -10,11 +10,11 @@ from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.guards import Guard
 from eventstore.notifier import Link
 from service.dialogue.commands import CancelTurn, CompleteConversation
-from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import Dialogue
 from service.errors import AlreadyAsked, Busy, KeyReused, Stopping, TurnInProgress, TurnIsOver
-from service.turns.live import LiveTurn, LiveTurns, Stop
-from service.turns.outcome import TurnEnd, find_end, turn_of
+from service.turns.live import LiveTurn, LiveTurnRegistry, Stop
+from service.turns.outcome import TurnOutcome, find_end, turn_of
 
 STOP = "stop"
 """The topic under which processes tell each other to stop a turn."""
@@ -25,14 +25,14 @@ STOP_PATIENCE = 3.0
 _TRIES = 20
 
 
-class StopLetter(msgspec.Struct, frozen=True):
+class StopMessage(msgspec.Struct, frozen=True):
     """Tells the process that owns a turn to stop it."""
 
     turn_id: str
     stop: Stop
 
 
-class Following:
+class TurnControl:
     """Looks after turns from outside.
 
     Args:
@@ -41,14 +41,14 @@ class Following:
         live: The turns that run in this process, and those that are watched here.
     """
 
-    def __init__(self, dialogues: Dialogues, link: Link, live: LiveTurns) -> None:
+    def __init__(self, dialogues: DialogueRepository, link: Link, live: LiveTurnRegistry) -> None:
         self._dialogues = dialogues
         self._link = link
         self._live = live
         self._watching: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def follow(self, asked: RecordedEvent) -> LiveTurn:
+    async def attach(self, asked: RecordedEvent) -> LiveTurn:
         """A turn that began some time, perhaps in another process, perhaps over by now.
 
         Args:
@@ -123,9 +123,9 @@ class Following:
                 return
         raise Busy
 
-    def hear_stop(self, letter: str) -> None:
+    def on_stop_message(self, letter: str) -> None:
         """Takes a stop that came over the link."""
-        heard = msgspec.json.decode(letter, type=StopLetter)
+        heard = msgspec.json.decode(letter, type=StopMessage)
         live = self._live.get(heard.turn_id)
         if live and live.own:
             live.halt(heard.stop)
@@ -147,7 +147,7 @@ class Following:
             asked.account_id, turn.conversation_id, turn.turn_id, since=asked.position
         )
         if any(event.erased for event in events):
-            live.forget()
+            live.clear_text()
             self._live.discard(live)
             return False
         return True
@@ -155,7 +155,7 @@ class Following:
     async def _check_repeat(self, asked: RecordedEvent, stop: Stop) -> None:
         assert stop.metadata is not None
         try:
-            await self._dialogues.refuse_repeat(asked.account_id, stop.metadata)
+            await self._dialogues.raise_if_duplicate(asked.account_id, stop.metadata)
         except AlreadyAsked as repeat:
             event = repeat.asked.event
             same = isinstance(event, ReplyCancelled | OpeningFailed) and (
@@ -171,14 +171,14 @@ class Following:
         finally:
             self._live.discard(live)
 
-    async def _end_in_log(self, asked: RecordedEvent) -> TurnEnd:
+    async def _end_in_log(self, asked: RecordedEvent) -> TurnOutcome:
         return await self._link.until(asked.account_id, lambda: find_end(self._dialogues, asked))
 
-    async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnEnd:
+    async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnOutcome:
         """Tells the owner to stop; ends the turn over its head if it does not."""
         turn = turn_of(asked)
-        letter = msgspec.json.encode(StopLetter(turn.turn_id, stop)).decode()
-        self.hear_stop(letter)
+        letter = msgspec.json.encode(StopMessage(turn.turn_id, stop)).decode()
+        self.on_stop_message(letter)
         self._link.send(STOP, letter)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_PATIENCE):

@@ -107,7 +107,7 @@ class LiveTurn:
             self.outcome = outcome
             self._ring()
 
-    def forget(self) -> None:
+    def clear_text(self) -> None:
         """Nothing of what was said is to be had here any more."""
         self.pieces.clear()
         if self.outcome is not None:
@@ -160,7 +160,7 @@ class LiveTurn:
         bell.set()
 
 
-class LiveTurns:
+class LiveTurnRegistry:
     """The turns that somebody in this process may read along, by their ids.
 
     One that is over stays for `RETAINED` seconds, so that who lost the connection can go on
@@ -188,11 +188,11 @@ class LiveTurns:
         if self._turns.get(live.turn_id) is live:
             del self._turns[live.turn_id]
 
-    def forget(self, account_id: int, user_id: int) -> None:
+    def evict_learner(self, account_id: int, user_id: int) -> None:
         """Drops a learner's turns, also for who reads along."""
         for live in [t for _, t in self._over] + self.all():
             if live.key and (live.key.account_id, live.key.user_id) == (account_id, user_id):
-                live.forget()
+                live.clear_text()
                 self.discard(live)
 
     def retire(self, live: LiveTurn) -> None:

@@ -12,14 +12,14 @@ from eventstore.events import (
     ReplyFailed,
 )
 from service.dialogue.commands import OpenConversation, PostMessage
-from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import ends_turn
 from service.errors import KeyReused, TurnCancelled, TurnFailed
 from service.model.errors import CANCELLED, INTERNAL_ERROR
 from service.turns.live import Outcome
 
 
-class TurnEnd(msgspec.Struct, frozen=True):
+class TurnOutcome(msgspec.Struct, frozen=True):
     """The event that ended a turn, and what whoever waited for it gets."""
 
     event: RecordedEvent
@@ -37,7 +37,7 @@ def turn_of(asked: RecordedEvent) -> OpeningRequested | MessagePosted:
     return asked.event
 
 
-async def find_end(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None:
+async def find_end(dialogues: DialogueRepository, asked: RecordedEvent) -> TurnOutcome | None:
     """How a turn ended; None while it is under way.
 
     Args:
@@ -49,7 +49,7 @@ async def find_end(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None
     )
     for event in events:
         if ends_turn(event.event):
-            return TurnEnd(event, await _outcome(dialogues, asked, event))
+            return TurnOutcome(event, await _outcome(dialogues, asked, event))
     return None
 
 
@@ -94,6 +94,8 @@ def check_repeat(asked: RecordedEvent, command: OpenConversation | PostMessage) 
         raise KeyReused
 
 
-async def _outcome(dialogues: Dialogues, asked: RecordedEvent, end: RecordedEvent) -> Outcome:
+async def _outcome(
+    dialogues: DialogueRepository, asked: RecordedEvent, end: RecordedEvent
+) -> Outcome:
     key = DialogueKey.of_stream(asked.account_id, asked.stream)
     return failure_of(asked, end) or await dialogues.at(key, end.revision)

@@ -24,8 +24,8 @@ from service.dialogue.commands import (
     RecordOpening,
     RecordReply,
 )
-from service.dialogue.ownership import Owners
-from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.ownership import TurnOwnership
+from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import Dialogue
 from service.errors import (
     AlreadyAsked,
@@ -35,13 +35,13 @@ from service.errors import (
     TurnFailed,
     TurnIsOver,
 )
-from service.model.client import Effort
+from service.model.client import AttemptLog
 from service.model.errors import ModelFailure
-from service.turns.control import Following
-from service.turns.live import LiveTurn, LiveTurns, Outcome, Stop
+from service.turns.control import TurnControl
+from service.turns.live import LiveTurn, LiveTurnRegistry, Outcome, Stop
 from service.turns.outcome import check_repeat, failure_of, find_end
 from service.turns.turn_records import Ending, TurnRecords, stopped
-from service.turns.tutor import Limits, Started, Tutor, broken, failed
+from service.turns.tutor import ReplyLimits, StartedTurn, Tutor, broken, failed
 
 _ASSESSMENT_PATIENCE = 1.0
 """Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
@@ -54,7 +54,7 @@ log = structlog.get_logger("colloquy.turns")
 Question = OpenConversation | PostMessage
 
 
-class Turns:
+class TurnRunner:
     """The turns that this process owns.
 
     Args:
@@ -62,27 +62,27 @@ class Turns:
         owners: Knows which turns are under way here.
         tutor: Asks the model.
         live: All turns that somebody in this process may read along.
-        following: Leads repeated requests to the turns of their first time.
+        control: Leads repeated requests to the turns of their first time.
         model: The one that is asked first.
         limits: Of replies.
     """
 
     def __init__(
         self,
-        dialogues: Dialogues,
-        owners: Owners,
+        dialogues: DialogueRepository,
+        owners: TurnOwnership,
         tutor: Tutor,
-        live: LiveTurns,
-        following: Following,
+        live: LiveTurnRegistry,
+        control: TurnControl,
         model: str,
-        limits: Limits,
+        limits: ReplyLimits,
     ) -> None:
         self._dialogues = dialogues
         self._records = TurnRecords(dialogues)
         self._owners = owners
         self._tutor = tutor
         self._live = live
-        self._following = following
+        self._control = control
         self._model = model
         self._limits = limits
         self._stopping = False
@@ -166,7 +166,7 @@ class Turns:
             return await self._begin_new(key, command, metadata, guard)
         except AlreadyAsked as repeat:
             check_repeat(repeat.asked, command)
-            return await self._following.follow(repeat.asked)
+            return await self._control.attach(repeat.asked)
 
     async def _begin_new(
         self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
@@ -174,7 +174,7 @@ class Turns:
         try:
             self.check_room()
         except TooManyReplies:
-            await self._dialogues.refuse_repeat(key.account_id, metadata)
+            await self._dialogues.raise_if_duplicate(key.account_id, metadata)
             raise
         live = LiveTurn(
             command.turn_id,
@@ -255,7 +255,7 @@ class Turns:
             return
         turn = executed.dialogue.turn
         assert turn is not None, "a question begins a turn"
-        started = Started(key, turn, executed.dialogue, executed.event)
+        started = StartedTurn(key, turn, executed.dialogue, executed.event)
         live.accept()
         outcome = await self._outcome(live, started)
         live.end(outcome)
@@ -270,12 +270,12 @@ class Turns:
         """The database lets one request with a key in; of two at once the other was refused."""
         if isinstance(error, AppendRefused | LimitReached):
             try:
-                await self._dialogues.refuse_repeat(key.account_id, metadata)
+                await self._dialogues.raise_if_duplicate(key.account_id, metadata)
             except (AlreadyAsked, *DATABASE_ERRORS) as known:
                 return known
         return error
 
-    async def _outcome(self, live: LiveTurn, started: Started) -> Outcome:
+    async def _outcome(self, live: LiveTurn, started: StartedTurn) -> Outcome:
         """Nobody may be waiting for it, so an error is returned, not raised."""
         try:
             return await self._answer(live, started)
@@ -286,19 +286,19 @@ class Turns:
             log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
             return error
 
-    async def _ended_by_others(self, started: Started) -> Outcome:
+    async def _ended_by_others(self, started: StartedTurn) -> Outcome:
         try:
             end = await find_end(self._dialogues, started.asked)
         except DATABASE_ERRORS as error:
             return error
         return end.outcome if end else TurnIsOver()
 
-    async def _answer(self, live: LiveTurn, started: Started) -> Outcome:
-        effort = self._tutor.effort(live.add)
+    async def _answer(self, live: LiveTurn, started: StartedTurn) -> Outcome:
+        attempt_log = self._tutor.attempt_log(live.add)
         # The reply is asked for first: of a model that may be tried once, it gets the trial.
-        asking = asyncio.create_task(self._tutor.reply(started, effort))
+        asking = asyncio.create_task(self._tutor.reply(started, attempt_log))
         assessing = self._assess(started)
-        ending = await self._ending(live, started, asking, effort)
+        ending = await self._ending(live, started, asking, attempt_log)
         if assessing:
             ending = await _with_assessment(ending, assessing)
         try:
@@ -311,7 +311,7 @@ class Turns:
             _spawn(self._late, self._records.assessment(started, assessing))
         return failure_of(started.asked, executed.event) or executed.dialogue
 
-    def _assess(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
+    def _assess(self, started: StartedTurn) -> "asyncio.Task[Assessed | Failure] | None":
         assessing = self._tutor.assessing(started)
         if assessing:
             self._assessing.add(assessing)
@@ -321,20 +321,20 @@ class Turns:
     async def _ending(
         self,
         live: LiveTurn,
-        started: Started,
+        started: StartedTurn,
         asking: "asyncio.Task[RecordOpening | RecordReply]",
-        effort: Effort,
+        attempt_log: AttemptLog,
     ) -> Ending:
         turn_id = started.turn.id
         try:
             answer = await live.until_stopped(asking)
         except ModelFailure as failure:
             log.warning("reply_failed", code=failure.code, detail=failure.detail)
-            return FailTurn(turn_id=turn_id, failure=failed(failure, effort, live.text))
+            return FailTurn(turn_id=turn_id, failure=failed(failure, attempt_log, live.text))
         except Exception as error:
             log.exception("model_broke")
-            return FailTurn(turn_id=turn_id, failure=failed(broken(error), effort, live.text))
-        return answer or stopped(live, turn_id, effort)
+            return FailTurn(turn_id=turn_id, failure=failed(broken(error), attempt_log, live.text))
+        return answer or stopped(live, turn_id, attempt_log)
 
 
 def _message_id(command: Question) -> str:

@@ -17,12 +17,12 @@ from service.dialogue.commands import (
     RecordOpening,
     RecordReply,
 )
-from service.dialogue.repository import Dialogues, Executed
+from service.dialogue.repository import DialogueRepository, Executed
 from service.errors import AlreadyAsked, ServiceError
-from service.model.client import Effort
+from service.model.client import AttemptLog
 from service.model.errors import CANCELLED, INTERNAL_ERROR, SERVICE_STOPPING
 from service.turns.live import LiveTurn, Stop, without_key
-from service.turns.tutor import Started, spent
+from service.turns.tutor import StartedTurn, spent
 
 log = structlog.get_logger("colloquy.turns")
 
@@ -36,10 +36,10 @@ class TurnRecords:
         dialogues: Where it is recorded.
     """
 
-    def __init__(self, dialogues: Dialogues) -> None:
+    def __init__(self, dialogues: DialogueRepository) -> None:
         self._dialogues = dialogues
 
-    async def end(self, live: LiveTurn, started: Started, ending: Ending) -> Executed:
+    async def end(self, live: LiveTurn, started: StartedTurn, ending: Ending) -> Executed:
         """Records the end of a turn; as a bare failure where what came of it cannot be stored.
 
         Raises:
@@ -62,7 +62,7 @@ class TurnRecords:
             return await self._record(started, _failed(started, INTERNAL_ERROR, "append refused"))
 
     async def assessment(
-        self, started: Started, assessing: "asyncio.Task[Assessed | Failure]"
+        self, started: StartedTurn, assessing: "asyncio.Task[Assessed | Failure]"
     ) -> None:
         """Records a judgement that was not done when the turn ended."""
         await asyncio.wait((assessing,))
@@ -80,7 +80,7 @@ class TurnRecords:
             log.warning("assessment_not_recorded", kind=type(error).__name__, error=str(error))
 
     async def _record(
-        self, started: Started, command: Command, stop: Stop | None = None
+        self, started: StartedTurn, command: Command, stop: Stop | None = None
     ) -> Executed:
         by_person = isinstance(command, CancelTurn) and stop and stop.metadata
         metadata = msgspec.structs.replace(
@@ -101,16 +101,16 @@ class TurnRecords:
         )
 
 
-def stopped(live: LiveTurn, turn_id: str, effort: Effort) -> FailTurn | CancelTurn:
+def stopped(live: LiveTurn, turn_id: str, attempt_log: AttemptLog) -> FailTurn | CancelTurn:
     """How a turn ends whose asking was stopped, with what had arrived by then."""
     assert live.stop is not None, "only a stop ends the asking without an answer"
     if live.stop.reason == "service_stopping":
-        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(effort))
+        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(attempt_log))
         return FailTurn(turn_id=turn_id, failure=failure)
     return CancelTurn(
-        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(effort)
+        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(attempt_log)
     )
 
 
-def _failed(started: Started, code: str, detail: str) -> FailTurn:
+def _failed(started: StartedTurn, code: str, detail: str) -> FailTurn:
     return FailTurn(turn_id=started.turn.id, failure=Failure(code=code, detail=detail))

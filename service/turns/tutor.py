@@ -13,9 +13,9 @@ from eventstore.events import ContextRecord, CoveredObjective, OpeningRequested,
 from service.dialogue.commands import Assessed, Failure, RecordOpening, RecordReply, Spent
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Conversation, Dialogue, Turn
-from service.experiences.experiences import Experience, Experiences
-from service.model.client import Asker, Effort
-from service.model.context_window import Fitted, estimate_tokens, fit
+from service.experiences.experiences import Experiences, ExperienceVersion
+from service.model.client import AttemptLog, ModelClient
+from service.model.context_window import ContextWindow, estimate_tokens, truncate
 from service.model.errors import CANCELLED, INTERNAL_ERROR, ModelFailure
 from service.model.interface import AssessmentRequest, ChatMessage, ReplyRequest, Scenario
 from service.model.judgements import Covered, read_assessment
@@ -43,7 +43,7 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
         return (first, self.fallback) if self.fallback else (first,)
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class ReplyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long (`budget`, seconds all in all) and how much (tokens) the model may speak.
 
     `context_tokens` bounds what it is given, None for no bound; `at_once` the replies under way
@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     at_once: int
 
 
-class Started(msgspec.Struct, frozen=True):
+class StartedTurn(msgspec.Struct, frozen=True):
     """A turn whose question is on disk: the dialogue then, and the event."""
 
     key: DialogueKey
@@ -88,25 +88,27 @@ class Tutor:
 
     def __init__(
         self,
-        asker: Asker,
+        asker: ModelClient,
         experiences: Experiences,
         models: ModelChoice,
-        limits: Limits,
+        limits: ReplyLimits,
     ) -> None:
         self._asker = asker
         self._experiences = experiences
         self._models = models
         self._limits = limits
 
-    def effort(self, on_delta: OnDelta | None = None) -> Effort:
+    def attempt_log(self, on_delta: OnDelta | None = None) -> AttemptLog:
         """A fresh record of what asking takes."""
-        return self._asker.effort(on_delta)
+        return self._asker.attempt_log(on_delta)
 
-    async def reply(self, started: Started, effort: Effort) -> RecordOpening | RecordReply:
+    async def reply(
+        self, started: StartedTurn, attempt_log: AttemptLog
+    ) -> RecordOpening | RecordReply:
         """Lets the model speak.
 
         Raises:
-            ModelFailure: It gave no answer; `effort` has what that took.
+            ModelFailure: It gave no answer; `attempt_log` has what that took.
         """
         experience = await self._experience(started)
         fitted = self._fit(started, experience.scenario)
@@ -116,7 +118,9 @@ class Tutor:
             max_tokens=self._limits.max_tokens,
         )
         models = self._models.first_and_fallback(self._models.reply)
-        text, record = await self._asker.ask_for_text(request, models, self._limits.budget, effort)
+        text, record = await self._asker.ask_for_text(
+            request, models, self._limits.budget, attempt_log
+        )
         record = msgspec.structs.replace(record, context=_context(fitted))
         if started.opening:
             return _opening(started.turn, experience.scenario, text, record)
@@ -124,7 +128,7 @@ class Tutor:
             turn_id=started.turn.id, message_id=str(uuid7()), text=text, reply=record
         )
 
-    def assessing(self, started: Started) -> "asyncio.Task[Assessed | Failure] | None":
+    def assessing(self, started: StartedTurn) -> "asyncio.Task[Assessed | Failure] | None":
         """Has the open objectives judged, beside the reply; None where there is nothing to judge.
 
         The task never fails; cancelled, it ends at once and tells what it has taken.
@@ -133,20 +137,20 @@ class Tutor:
             return None
         return asyncio.create_task(self._assess(started))
 
-    async def _assess(self, started: Started) -> Assessed | Failure:
-        effort = self.effort()
+    async def _assess(self, started: StartedTurn) -> Assessed | Failure:
+        attempt_log = self.attempt_log()
         try:
-            return await self._assessment(started, effort)
+            return await self._assessment(started, attempt_log)
         except asyncio.CancelledError:  # by the turn that owns it, which wants to know the cost
-            return Failure(code=CANCELLED, spent=spent(effort))
+            return Failure(code=CANCELLED, spent=spent(attempt_log))
         except ModelFailure as failure:
             log.warning("assessment_failed", code=failure.code, detail=failure.detail)
-            return failed(failure, effort, partial_text="")
+            return failed(failure, attempt_log, partial_text="")
         except Exception as error:
             log.exception("assessment_broke")
-            return failed(broken(error), effort, partial_text="")
+            return failed(broken(error), attempt_log, partial_text="")
 
-    async def _assessment(self, started: Started, effort: Effort) -> Assessed:
+    async def _assessment(self, started: StartedTurn, attempt_log: AttemptLog) -> Assessed:
         experience = await self._experience(started)
         fitted = self._fit(started, experience.scenario)
         request = AssessmentRequest(
@@ -159,7 +163,7 @@ class Tutor:
             request,
             self._models.first_and_fallback(self._models.assessment),
             self._limits.budget,
-            effort,
+            attempt_log,
             lambda text: read_assessment(text, request),
         )
         return Assessed(
@@ -169,7 +173,7 @@ class Tutor:
             judgement=msgspec.structs.replace(record, context=_context(fitted)),
         )
 
-    async def _experience(self, started: Started) -> Experience:
+    async def _experience(self, started: StartedTurn) -> ExperienceVersion:
         asked = started.turn.request
         version = (
             asked.experience_version
@@ -181,24 +185,24 @@ class Tutor:
             lambda: self._experiences.at_version(account_id, asked.experience_id, version)
         )
 
-    def _fit(self, started: Started, scenario: Scenario) -> Fitted:
+    def _fit(self, started: StartedTurn, scenario: Scenario) -> ContextWindow:
         messages = _messages(started, scenario)
         texts = (scenario.title, scenario.description, scenario.facts, *scenario.objectives)
         fixed = _PROMPT_TOKENS + estimate_tokens("\n".join(texts) + scenario.pedagogical_guidance)
         limit = self._limits.context_tokens
-        return fit(messages, 2**63 if limit is None else limit, fixed)
+        return truncate(messages, 2**63 if limit is None else limit, fixed)
 
 
-def spent(effort: Effort) -> Spent:
+def spent(attempt_log: AttemptLog) -> Spent:
     """What an effort has taken, as it goes into the log."""
     return Spent(
-        model=effort.model,
-        usage=effort.usage,
-        provider_request_id=effort.provider_request_id,
-        duration_ms=effort.elapsed_ms,
-        attempt_records=effort.attempt_records,
-        price_version=effort.price_version,
-        cost_microusd=effort.cost_microusd,
+        model=attempt_log.model,
+        usage=attempt_log.usage,
+        provider_request_id=attempt_log.provider_request_id,
+        duration_ms=attempt_log.elapsed_ms,
+        attempt_records=attempt_log.attempt_records,
+        price_version=attempt_log.price_version,
+        cost_microusd=attempt_log.cost_microusd,
     )
 
 
@@ -212,7 +216,7 @@ def broken(error: Exception) -> ModelFailure:
     )
 
 
-def failed(failure: ModelFailure, effort: Effort, partial_text: str) -> Failure:
+def failed(failure: ModelFailure, attempt_log: AttemptLog, partial_text: str) -> Failure:
     """A failure of the model, as it goes into the log."""
     return Failure(
         code=failure.code,
@@ -220,11 +224,11 @@ def failed(failure: ModelFailure, effort: Effort, partial_text: str) -> Failure:
         retryable=failure.retryable,
         retry_after=failure.retry_after,
         partial_text=partial_text,
-        spent=spent(effort),
+        spent=spent(attempt_log),
     )
 
 
-def _messages(started: Started, scenario: Scenario) -> tuple[ChatMessage, ...]:
+def _messages(started: StartedTurn, scenario: Scenario) -> tuple[ChatMessage, ...]:
     """What the model reads: the learner's view, which never has two questions in a row."""
     if started.opening:
         return (ChatMessage("user", starting_prompt(scenario)),)
@@ -248,7 +252,7 @@ def _opening(turn: Turn, scenario: Scenario, text: str, record: ReplyRecord) -> 
     )
 
 
-def _context(fitted: Fitted) -> ContextRecord:
+def _context(fitted: ContextWindow) -> ContextRecord:
     return ContextRecord(
         messages_sent=len(fitted.messages),
         messages_left_out=fitted.left_out,
@@ -256,7 +260,7 @@ def _context(fitted: Fitted) -> ContextRecord:
     )
 
 
-def _covered(entry: Covered, fitted: Fitted, conversation: Conversation) -> CoveredObjective:
+def _covered(entry: Covered, fitted: ContextWindow, conversation: Conversation) -> CoveredObjective:
     """The entry with the id of its message, which stands further back where some were left out."""
     place = entry.message - 1 + (fitted.left_out if entry.message > 2 else 0)
     return CoveredObjective(entry.objective, conversation.messages[place].id)

@@ -27,7 +27,7 @@ from service.analytics.learning_records.record_store import (
 )
 from service.analytics.learning_records.sending import Range, Sending, Sent, Sink
 from service.analytics.learning_records.source_events import LearningLog
-from service.audit.event_search import AuditedLog
+from service.audit.event_search import EventSearch
 from service.audit.service import AuditService, Subject
 
 _IN_FILES = 2_000
@@ -134,7 +134,7 @@ class Exporter:
     async def _position(self, account_id: int, at: int | datetime, *, inclusive: bool) -> int:
         if isinstance(at, int):
             return at
-        return await AuditedLog(self._pool).position_at(account_id, at, inclusive=inclusive)
+        return await EventSearch(self._pool).position_at(account_id, at, inclusive=inclusive)
 
     async def _record(self, wanted: Wanted, positions: Range) -> None:
         """Before anything leaves: who takes learners' doings elsewhere leaves a trace."""

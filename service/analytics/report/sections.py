@@ -179,7 +179,7 @@ def _failures(figures: CourseFigures) -> Section:
         summary=f"{lost:,} of {many(asked, 'turn')}{f', {lost / asked:.1%}' if asked else ''}, "
         "by why they failed or were stopped.",
         plot=partial(plots.across, values, "turns"),
-        heads=("Kind", "Outcome", "Code", "Turns"),
+        heads=("Kind", "Outcome", "Code", "TurnRunner"),
         rows=[(o.kind, o.outcome, o.code or "–", o.turns) for o in figures.outcomes],
     )
 

@@ -4,14 +4,16 @@ import asyncio
 from contextlib import suppress
 
 from eventstore.log import PAGE
-from service.audit.event_search import AuditedLog, Found, Wanted
-from service.audit.live_tail import Tails
+from service.audit.event_search import EventFilter, EventPage, EventSearch
+from service.audit.live_tail import LiveTail
 from service.cli.event_lines import line_of
 from service.cli.terminal import tell_either, warn
 from service.process.server import stop_event
 
 
-async def print_events(log: AuditedLog, account: int, wanted: Wanted, *, as_json: bool) -> None:
+async def print_events(
+    log: EventSearch, account: int, wanted: EventFilter, *, as_json: bool
+) -> None:
     """Prints what there is."""
     after, upto = await log.bounds(account, wanted)
     number = 0
@@ -23,7 +25,7 @@ async def print_events(log: AuditedLog, account: int, wanted: Wanted, *, as_json
 
 
 async def follow_events(
-    tails: Tails, account: int, wanted: Wanted, log: AuditedLog, *, as_json: bool
+    tails: LiveTail, account: int, wanted: EventFilter, log: EventSearch, *, as_json: bool
 ) -> None:
     """Prints what there is and what comes, until the process is told to stop."""
     after, _ = await log.bounds(account, wanted)
@@ -37,11 +39,11 @@ async def follow_events(
             await closing
 
 
-def _print(found: Found, as_json: bool) -> None:
+def _print(found: EventPage, as_json: bool) -> None:
     for event in found.events:
         tell_either(event, line_of, as_json=as_json)
 
 
-async def _close(tails: Tails, stop: asyncio.Event) -> None:
+async def _close(tails: LiveTail, stop: asyncio.Event) -> None:
     await stop.wait()
     tails.close()

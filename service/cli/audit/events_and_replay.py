@@ -12,8 +12,8 @@ from eventstore.connections import AccountPool
 from eventstore.notifier import Link
 from eventstore.opening import running_log
 from service.access_log import Reader
-from service.audit.event_search import AuditedLog, Wanted
-from service.audit.live_tail import Tails
+from service.audit.event_search import EventFilter, EventSearch
+from service.audit.live_tail import LiveTail
 from service.audit.replay_page import page_of
 from service.audit.replays import Replayed, Replays
 from service.audit.service import AuditService, Subject, subject_of
@@ -57,7 +57,7 @@ def events(
     """Show the events that match all that is given."""
     if follow and until:
         raise click.UsageError("--to and --follow exclude each other")
-    wanted = Wanted(
+    wanted = EventFilter(
         since=parse_time("--from", since) if since else None,
         until=parse_time("--to", until, end=True) if until else None,
         **filters,
@@ -66,9 +66,9 @@ def events(
     async def print_all(pool: AccountPool, link: Link, reads: AuditService) -> None:
         what = " ".join(["audit events", *_options(wanted), *(["--follow"] if follow else [])])
         await reads.record_command(account, reader, what, subject_of(wanted))
-        log = AuditedLog(pool)
+        log = EventSearch(pool)
         if follow:
-            await follow_events(Tails(log, link), account, wanted, log, as_json=as_json)
+            await follow_events(LiveTail(log, link), account, wanted, log, as_json=as_json)
         else:
             await print_events(log, account, wanted, as_json=as_json)
 
@@ -102,7 +102,7 @@ def replay(
         opened = await replays.find(account, conversation)
         if opened is None:
             raise UnknownConversation(f"there is no conversation {conversation}")
-        position = await _position(AuditedLog(pool), account, wanted)
+        position = await _position(EventSearch(pool), account, wanted)
         what = f"audit replay {conversation}" + ("" if at is None else f" --at {position}")
         await reads.record_command(account, reader, what, Subject(conversation_id=conversation))
         return await replays.make(account, conversation, opened, position)
@@ -116,7 +116,7 @@ def replay(
         show(replayed, step=step and sys.stdin.isatty() and sys.stdout.isatty())
 
 
-def _options(wanted: Wanted) -> list[str]:
+def _options(wanted: EventFilter) -> list[str]:
     """What is asked for, as it was understood, in the command's own words."""
     return [f"--{name.removesuffix('_id')} {value}" for name, value in wanted.filters()]
 
@@ -134,7 +134,7 @@ def _recorded(account: int, work: Callable[[AccountPool, Link, AuditService], Aw
     return with_database(connected)
 
 
-async def _position(log: AuditedLog, account: int, wanted: int | datetime | None) -> int:
+async def _position(log: EventSearch, account: int, wanted: int | datetime | None) -> int:
     head = await log.head(account)
     if isinstance(wanted, datetime):
         return await log.position_at(account, wanted)

@@ -10,15 +10,15 @@ from eventstore.clock import database_clock
 from eventstore.connections import close_pool, open_pool
 from eventstore.opening import running_log
 from eventstore.privacy_events import MAX_REASON
-from service.dialogue.ownership import Owners
-from service.dialogue.repository import Dialogues
-from service.privacy.cache_purge import Forgetting
+from service.dialogue.ownership import TurnOwnership
+from service.dialogue.repository import DialogueRepository
+from service.privacy.cache_purge import CachePurge
 from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from service.privacy.retention import Retention
-from service.turns.control import Following
-from service.turns.live import LiveTurns
+from service.turns.control import TurnControl
+from service.turns.live import LiveTurnRegistry
 
 _WORKERS = 2
 
@@ -27,7 +27,7 @@ class Desk(msgspec.Struct, frozen=True):
     """The parts."""
 
     erasure: Erasure
-    holds: Holds
+    holds: LegalHolds
     retention: Retention
     records: LearnerRecords
 
@@ -42,15 +42,15 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
     async with running_log(url) as (log, pool, link):
         workers = await open_pool(url, "colloquy_worker", _WORKERS)
         try:
-            dialogues = Dialogues(
-                log, Owners(workers, link.owner, (await database_clock(workers)).now)
+            dialogues = DialogueRepository(
+                log, TurnOwnership(workers, link.owner, (await database_clock(workers)).now)
             )
-            live = LiveTurns()
-            following = Following(dialogues, link, live)
-            forgetting = Forgetting(dialogues, live, link)
-            holds = Holds(log, pool)
+            live = LiveTurnRegistry()
+            control = TurnControl(dialogues, link, live)
+            cache_purge = CachePurge(dialogues, live, link)
+            holds = LegalHolds(log, pool)
             yield Desk(
-                Erasure(log, pool, dialogues, following, forgetting, link),
+                Erasure(log, pool, dialogues, control, cache_purge, link),
                 holds,
                 Retention(log, pool, link),
                 LearnerRecords(log, pool, holds),

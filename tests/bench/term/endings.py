@@ -8,14 +8,14 @@ from eventstore.envelope import Metadata
 from eventstore.events import ConversationCompleted, ReplyRecord
 from service.dialogue.commands import Failure, Spent
 from service.model.errors import CANCELLED
-from tests.bench.term.institution import Fact, Institution
+from tests.bench.term.institution import Institution, PendingEvent
 from tests.bench.term.people import Conversation
 
 
 def delete(house: Institution, conversation: Conversation, metadata: Metadata) -> None:
     """Somebody ends the active conversation."""
     over = ConversationCompleted(conversation_id=conversation.id, reason="deleted")
-    house.record(conversation.dialogue.stream, metadata, Fact(over))
+    house.record(conversation.dialogue.stream, metadata, PendingEvent(over))
     conversation.dialogue.active = None
     complete(house, conversation)
 

@@ -16,7 +16,7 @@ from service.dialogue.commands import Failure
 from service.model.prompt_templates import EvaluatorPrompt
 from tests.bench.term.answers import Question
 from tests.bench.term.endings import seconds, unanswered
-from tests.bench.term.institution import Fact, Institution, Life, by_model
+from tests.bench.term.institution import Institution, Life, PendingEvent, by_model
 from tests.bench.term.people import Conversation, Course
 
 _EVALUATOR = EvaluatorPrompt().version
@@ -36,7 +36,7 @@ def evaluate(house: Institution, conversation: Conversation) -> Life:
     asked = _asked(house, conversation)
     stream = f"evaluation-{asked.turn_id}"
     metadata = house.by_teacher(conversation.dialogue.experience.course, asked.turn_id)
-    event_id = house.record(stream, metadata, Fact(asked))
+    event_id = house.record(stream, metadata, PendingEvent(asked))
     answer = house.answers.ask(_question(house, conversation))
     if isinstance(answer, ReplyRecord) and house.answers.judgement_fails():
         answer = house.answers.unusable(answer)
@@ -72,7 +72,7 @@ def read(house: Institution, conversation: Conversation, what: str) -> None:
     course.reads = {known for known in course.reads if known.endswith(hour)} | {key}
     seen = HistoryRead(what=what, learner_id=learner.user_id, conversation_id=conversation.id)
     metadata = msgspec.structs.replace(house.by_teacher(course), idempotency_key=key)
-    house.record(stream_of_reads(learner.user_id), metadata, Fact(seen))
+    house.record(stream_of_reads(learner.user_id), metadata, PendingEvent(seen))
 
 
 def _vote(house: Institution, conversation: Conversation) -> None:
@@ -84,7 +84,7 @@ def _vote(house: Institution, conversation: Conversation) -> None:
         vote="liked" if house.chance.random() < 0.6 else "disliked",
     )
     metadata = house.by_teacher(conversation.dialogue.experience.course)
-    house.record(conversation.dialogue.stream, metadata, Fact(given, None, conversation))
+    house.record(conversation.dialogue.stream, metadata, PendingEvent(given, None, conversation))
 
 
 def _end(
@@ -92,12 +92,12 @@ def _end(
     conversation: Conversation,
     asked: EvaluationRequested,
     answer: ReplyRecord | Failure,
-) -> Fact:
+) -> PendingEvent:
     if isinstance(answer, Failure):
         failed = EvaluationFailed(
             conversation_id=conversation.id, turn_id=asked.turn_id, **unanswered(answer)
         )
-        return Fact(failed)
+        return PendingEvent(failed)
     done = EvaluationRecorded(
         conversation_id=conversation.id,
         turn_id=asked.turn_id,
@@ -105,7 +105,7 @@ def _end(
         judgement=answer,
     )
     text = _TEXT % (house.words.say(2), house.words.say(3), house.chance.randrange(101))
-    return Fact(done, text, conversation)
+    return PendingEvent(done, text, conversation)
 
 
 def _asked(house: Institution, conversation: Conversation) -> EvaluationRequested:

@@ -16,7 +16,7 @@ from eventstore.events import (
 from service.dialogue.commands import Failure
 from service.model.errors import ABANDONED, MODEL_INTERRUPTED, SERVICE_STOPPING
 from tests.bench.term.endings import delete, seconds, spent_so_far, unanswered
-from tests.bench.term.institution import Fact, Institution, by_model
+from tests.bench.term.institution import Institution, PendingEvent, by_model
 from tests.bench.term.openings import DEADLINE, Answered, question
 from tests.bench.term.people import Conversation
 
@@ -26,7 +26,7 @@ def exchange(house: Institution, conversation: Conversation) -> Answered:
     text = house.words.say(1.6)
     posted = _posted(house, conversation)
     metadata = house.by_learner(conversation.dialogue.learner, posted.turn_id)
-    fact = Fact(posted, text, conversation)
+    fact = PendingEvent(posted, text, conversation)
     event_id = house.record(conversation.dialogue.stream, metadata, fact)
     conversation.tokens += len(text) // 4
     conversation.messages += 1
@@ -98,7 +98,7 @@ class _Turn:
             house.record(self._stream, self._metadata, *judged)
         return True
 
-    def _reply(self, record: ReplyRecord, judged: list[Fact]) -> None:
+    def _reply(self, record: ReplyRecord, judged: list[PendingEvent]) -> None:
         conversation = self._conversation
         completed = ReplyCompleted(
             conversation_id=conversation.id,
@@ -106,7 +106,7 @@ class _Turn:
             message_id=self._house.new_id(),
             reply=record,
         )
-        fact = Fact(completed, self._house.words.say(2.4), conversation)
+        fact = PendingEvent(completed, self._house.words.say(2.4), conversation)
         self._house.record(self._stream, self._metadata, *judged, fact)
         conversation.tokens += record.usage.output_tokens
         conversation.messages += 1
@@ -114,14 +114,14 @@ class _Turn:
         conversation.last_reply = completed.message_id
         conversation.asked_at = self._house.now
 
-    def _fail(self, failure: Failure, metadata: Metadata, *judged: Fact) -> None:
+    def _fail(self, failure: Failure, metadata: Metadata, *judged: PendingEvent) -> None:
         failed = ReplyFailed(
             conversation_id=self._conversation.id,
             turn_id=self._posted.turn_id,
             **unanswered(failure),
         )
         partial = self._house.words.say(1) if failure.code == MODEL_INTERRUPTED else None
-        fact = Fact(failed, partial, self._conversation)
+        fact = PendingEvent(failed, partial, self._conversation)
         self._house.record(self._stream, metadata, *judged, fact)
 
     def _stop(self, answer: ReplyRecord | Failure, deletes: bool) -> None:
@@ -134,11 +134,13 @@ class _Turn:
             **msgspec.structs.asdict(spent_so_far(answer)),
         )
         partial = self._house.words.say(1) if self._house.chance.random() < 0.7 else None
-        self._house.record(self._stream, metadata, Fact(cancelled, partial, self._conversation))
+        self._house.record(
+            self._stream, metadata, PendingEvent(cancelled, partial, self._conversation)
+        )
         if deletes:
             delete(self._house, self._conversation, metadata)
 
-    def _judge(self, counts: bool) -> list[Fact]:
+    def _judge(self, counts: bool) -> list[PendingEvent]:
         """What becomes of judging the objectives; a message that is taken back shows nothing."""
         house, conversation = self._house, self._conversation
         if not conversation.open_objectives:
@@ -151,7 +153,7 @@ class _Turn:
             failed = AssessmentFailed(
                 conversation_id=conversation.id, turn_id=turn_id, **unanswered(judged)
             )
-            return [Fact(failed)]
+            return [PendingEvent(failed)]
         likely = 0.09 + 0.09 * min(conversation.dialogue.learner.diligence, 2.5)
         shown = [n for n in conversation.open_objectives if house.chance.random() < likely]
         covered = tuple(CoveredObjective(n, self._posted.message_id) for n in shown if counts)
@@ -159,4 +161,4 @@ class _Turn:
         assessed = ObjectivesAssessed(
             conversation_id=conversation.id, turn_id=turn_id, covered=covered, judgement=judged
         )
-        return [Fact(assessed)]
+        return [PendingEvent(assessed)]

@@ -22,7 +22,7 @@ Life = Iterator[float]
 """Somebody who acts, waits for so many seconds, and acts again."""
 
 
-class Fact(msgspec.Struct, frozen=True):
+class PendingEvent(msgspec.Struct, frozen=True):
     """An event to be recorded; with content where it speaks in a conversation."""
 
     event: AnyEvent
@@ -87,7 +87,7 @@ class Institution:
         if pause is not None:
             self.begin(life, pause)
 
-    def record(self, stream: str, metadata: Metadata, *facts: Fact) -> str:
+    def record(self, stream: str, metadata: Metadata, *facts: PendingEvent) -> str:
         """Appends events to a stream; the id of the last of them."""
         event_id, usual, at = "", encode(metadata), self.moment
         for fact in facts:
@@ -154,7 +154,7 @@ class Institution:
         """The circumstances of a teacher's request."""
         return self.by(course.teacher, "teacher", course.token_id, turn_id)
 
-    def _keep(self, fact: Fact) -> bytes | None:
+    def _keep(self, fact: PendingEvent) -> bytes | None:
         """Keeps the text, if there is one; what the event commits to."""
         if fact.content is None:
             return None

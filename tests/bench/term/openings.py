@@ -18,7 +18,7 @@ from service.model.errors import CANCELLED, MODEL_INTERRUPTED
 from service.model.prompt_templates import AssessorPrompt, TutorPrompt, starting_prompt
 from tests.bench.term.answers import Question
 from tests.bench.term.endings import complete, seconds, unanswered
-from tests.bench.term.institution import Fact, Institution, by_model
+from tests.bench.term.institution import Institution, PendingEvent, by_model
 from tests.bench.term.people import Conversation, Dialogue
 
 DEADLINE = timedelta(seconds=105)
@@ -38,7 +38,7 @@ def open_conversation(house: Institution, dialogue: Dialogue) -> Answered:
         dialogue.past.append(conversation)
     asked = _asked(house, conversation)
     metadata = house.by_learner(learner, asked.turn_id)
-    event_id = house.record(dialogue.stream, metadata, Fact(asked))
+    event_id = house.record(dialogue.stream, metadata, PendingEvent(asked))
     answer = house.answers.ask(question(house, conversation, 60))
     later = by_model(metadata, event_id)
     if chance.random() < 0.004:
@@ -100,7 +100,9 @@ def _fail(
         conversation_id=asked.conversation_id, turn_id=asked.turn_id, **unanswered(failure)
     )
     partial = house.words.say(1) if failure.code == MODEL_INTERRUPTED else None
-    house.record(conversation.dialogue.stream, metadata, Fact(failed, partial, conversation))
+    house.record(
+        conversation.dialogue.stream, metadata, PendingEvent(failed, partial, conversation)
+    )
 
 
 def _start(
@@ -112,10 +114,10 @@ def _start(
 ) -> None:
     dialogue, text = conversation.dialogue, house.words.say(2)
     started = _started(house, conversation, asked, reply)
-    facts = [Fact(started, text, conversation)]
+    facts = [PendingEvent(started, text, conversation)]
     if before := dialogue.active:
         over = ConversationCompleted(conversation_id=before.id, reason="superseded")
-        facts.insert(0, Fact(over))
+        facts.insert(0, PendingEvent(over))
         complete(house, before)
     house.record(dialogue.stream, metadata, *facts)
     conversation.last_reply = started.message_id

@@ -4,7 +4,7 @@ from eventstore.events import FeedbackGiven, FeedbackWithdrawn
 from tests.bench.term.endings import delete
 from tests.bench.term.evaluations import evaluate
 from tests.bench.term.exchanges import exchange
-from tests.bench.term.institution import Fact, Institution, Life
+from tests.bench.term.institution import Institution, Life, PendingEvent
 from tests.bench.term.openings import Answered, open_conversation
 from tests.bench.term.people import Conversation, Dialogue, Experience, Learner, Vote
 
@@ -80,7 +80,7 @@ def _vote(house: Institution, conversation: Conversation) -> Life:
             vote=vote,
         )
         words = house.words.say(1) if chance.random() < 0.3 else None
-        house.record(stream, house.by_learner(learner), Fact(given, words, conversation))
+        house.record(stream, house.by_learner(learner), PendingEvent(given, words, conversation))
     if chance.random() < 0.1:
         yield chance.uniform(2, 60)
         withdrawn = FeedbackWithdrawn(
@@ -89,4 +89,4 @@ def _vote(house: Institution, conversation: Conversation) -> Life:
             message_id=message_id,
             user_id=learner.user_id,
         )
-        house.record(stream, house.by_learner(learner), Fact(withdrawn))
+        house.record(stream, house.by_learner(learner), PendingEvent(withdrawn))

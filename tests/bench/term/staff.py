@@ -16,7 +16,7 @@ from eventstore.privacy_events import (
 from eventstore.streams import stream_of_experience
 from service.access_log import OPERATOR
 from tests.bench.term.endings import delete
-from tests.bench.term.institution import Fact, Institution, Life
+from tests.bench.term.institution import Institution, Life, PendingEvent
 from tests.bench.term.people import Conversation, Course, Experience, Learner
 from tests.bench.term.plan import DAY, HOUR
 
@@ -47,7 +47,9 @@ def teach(house: Institution, experience: Experience, first: bool) -> Life:
         experience.published = False
         course = experience.course
         gone = ExperienceDeleted(experience_id=experience.id, course_id=course.id)
-        house.record(stream_of_experience(experience.id), house.by_teacher(course), Fact(gone))
+        house.record(
+            stream_of_experience(experience.id), house.by_teacher(course), PendingEvent(gone)
+        )
 
 
 def _change(house: Institution, experience: Experience) -> None:
@@ -64,7 +66,7 @@ def _change(house: Institution, experience: Experience) -> None:
         workflow_state="published" if experience.published else "unpublished",
     )
     metadata = house.by_teacher(experience.course)
-    house.record(stream_of_experience(experience.id), metadata, Fact(changed))
+    house.record(stream_of_experience(experience.id), metadata, PendingEvent(changed))
     experience.version += 1
 
 
@@ -74,12 +76,12 @@ def hold(house: Institution, learner: Learner, ends: bool) -> Life:
     stream = stream_of_learner(learner.user_id)
     learner.held = True
     placed = HoldPlaced(hold_id=hold_id, user_id=learner.user_id, reason=f"case {hold_id}")
-    house.record(stream, OPERATOR, Fact(placed))
+    house.record(stream, OPERATOR, PendingEvent(placed))
     if ends:
         yield house.chance.uniform(0.1, 0.4) * house.term.days * DAY
         learner.held = False
         released = HoldReleased(hold_id=hold_id, user_id=learner.user_id, reason="closed")
-        house.record(stream, OPERATOR, Fact(released))
+        house.record(stream, OPERATOR, PendingEvent(released))
 
 
 def erase(house: Institution, learner: Learner) -> Life:
@@ -106,7 +108,7 @@ def erase(house: Institution, learner: Learner) -> Life:
         identities=0,
         tokens=1,
     )
-    house.record(stream_of_learner(learner.user_id), OPERATOR, Fact(erased))
+    house.record(stream_of_learner(learner.user_id), OPERATOR, PendingEvent(erased))
 
 
 def keep_texts(house: Institution) -> Life:
@@ -131,12 +133,14 @@ def close_books(house: Institution) -> None:
         if course.keeps is not None:
             _rule(house, course, None)
     while house.has_room(0):
-        house.record(stream_of_reads(None), OPERATOR, Fact(HistoryRead(what="audit events")))
+        house.record(
+            stream_of_reads(None), OPERATOR, PendingEvent(HistoryRead(what="audit events"))
+        )
 
 
 def _rule(house: Institution, course: Course, days: int | None) -> None:
     rule = RetentionRuleSet(course_id=course.id, days=days)
-    house.record(stream_of_retention(course.id), OPERATOR, Fact(rule))
+    house.record(stream_of_retention(course.id), OPERATOR, PendingEvent(rule))
 
 
 def _carry_out(house: Institution, course: Course) -> None:
@@ -166,7 +170,7 @@ def _expire(house: Institution, conversation: Conversation, metadata: Metadata, 
         rule="course" if rule == "course" else "erasure",
         days=dialogue.experience.course.keeps if rule == "course" else None,
     )
-    house.record(dialogue.stream, metadata, Fact(expired))
+    house.record(dialogue.stream, metadata, PendingEvent(expired))
     return texts
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
-from service.audit.event_search import WINDOW, Wanted
+from service.audit.event_search import WINDOW, EventFilter
 from sql.loader import query
 from tests.service.conversations.test_read_costs import FILL, MANY, buffers_of
 
@@ -74,8 +74,8 @@ async def test_a_time_is_found_with_a_few_look_ups(filled: Connection) -> None:
 
 
 def test_only_what_no_index_leads_to_is_looked_for_in_windows() -> None:
-    assert Wanted(conversation_id=7, types=("a.v1",)).edge(0, LAST) == LAST
-    assert Wanted(after=5).edge(5, LAST) == LAST
-    for wanted in (Wanted(user_id=7), Wanted(types=("a.v1",)), Wanted(course_id=1)):
+    assert EventFilter(conversation_id=7, types=("a.v1",)).edge(0, LAST) == LAST
+    assert EventFilter(after=5).edge(5, LAST) == LAST
+    for wanted in (EventFilter(user_id=7), EventFilter(types=("a.v1",)), EventFilter(course_id=1)):
         assert wanted.edge(0, LAST) == WINDOW
         assert wanted.edge(LAST - 10, LAST) == LAST

@@ -7,8 +7,8 @@ from aiohttp import ClientError
 
 from eventstore.connections import connect
 from eventstore.opening import running_log
-from service.audit.event_search import AuditedLog, Wanted
-from service.audit.live_tail import Tails
+from service.audit.event_search import EventFilter, EventSearch
+from service.audit.live_tail import LiveTail
 from service.errors import InvalidToken
 from tests.eventstore.building import append, append_steps, history
 from tests.running import Service, eventually, running_service
@@ -85,8 +85,8 @@ async def test_nothing_that_was_found_is_handed_to_who_may_not_read_any_more(
         return answers.pop(0)
 
     async with running_log(service.database_url) as (_log, pool, link):
-        tails = Tails(AuditedLog(pool), link)
-        assert [found async for found in tails.follow(1, Wanted(), 0, ask)] == []
+        tails = LiveTail(EventSearch(pool), link)
+        assert [found async for found in tails.follow(1, EventFilter(), 0, ask)] == []
     assert answers == []
 
 

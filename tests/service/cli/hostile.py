@@ -7,7 +7,7 @@ from eventstore.connections import Connection, connect
 from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from tests.eventstore.building import Learner, append, append_steps, experience_created
 
 GENUINE = "verified: nothing is wrong"
@@ -31,7 +31,7 @@ async def fill(url: str) -> None:
             read = HistoryRead(what=HOSTILE, learner_id=USER, conversation_id=1, reason=HOSTILE)
             await append(log, f"access-{USER}", NewEvent(event=read))
             await append(log, HOSTILE, NewEvent(event=read))
-            await Holds(log, pool).place(1, USER, HOSTILE, OPERATOR)
+            await LegalHolds(log, pool).place(1, USER, HOSTILE, OPERATOR)
         await owner.execute(
             "UPDATE projection_checkpoints SET error = $1, error_position = 1",
             HOSTILE,

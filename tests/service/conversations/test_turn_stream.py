@@ -18,7 +18,7 @@ from service.conversations.turn_stream import LAST_ID
 from service.errors import TurnIsOver
 from service.identity.roster import Role
 from service.process.server import listen
-from service.turns.live import LiveTurn, LiveTurns
+from service.turns.live import LiveTurn, LiveTurnRegistry
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, StreamError
 from tests.running import (
@@ -523,7 +523,7 @@ async def test_turns_that_are_over_are_kept_for_a_while_and_not_too_many(
 ) -> None:
     """Those under way are kept in any case."""
     monkeypatch.setattr("service.turns.live.MAX_RETAINED", 2)
-    turns = LiveTurns()
+    turns = LiveTurnRegistry()
     lasting, *over = [LiveTurn(str(number), 1, None, own=True) for number in range(4)]
     for live in (lasting, *over):
         turns.add(live)
@@ -536,7 +536,7 @@ async def test_turns_that_are_over_are_kept_for_a_while_and_not_too_many(
 async def test_turns_that_are_over_are_forgotten_one_after_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turns = LiveTurns()
+    turns = LiveTurnRegistry()
     first, second, lasting = [LiveTurn(str(number), 1, None, own=True) for number in range(3)]
     for live in (first, second, lasting):
         turns.add(live)

@@ -59,7 +59,7 @@ from service.dialogue.commands import (
     RecordReply,
     Spent,
 )
-from service.dialogue.decide import Fact, decide
+from service.dialogue.decide import PendingEvent, decide
 from service.dialogue.state import Conversation, Dialogue, Message, evolve, fold
 from service.errors import ConversationMoved, NotFound, ServiceError, TurnInProgress, TurnIsOver
 from tests.service.histories import assert_lawful_dialogue
@@ -331,7 +331,7 @@ FAILED_ASSESSMENT = Failure(code="model_timeout")
 def test_opening_is_asked_for_whenever_no_turn_is_under_way(name: str) -> None:
     """The old conversation, if any, stays as it is until the model has spoken."""
     state = after(HISTORIES[name])
-    assert decide(state, open_()) == [Fact(requested(2, "t3"))]
+    assert decide(state, open_()) == [PendingEvent(requested(2, "t3"))]
 
 
 @pytest.mark.parametrize(
@@ -353,19 +353,19 @@ def test_nobody_begins_a_turn_while_one_is_under_way(
 
 
 def test_an_opening_starts_the_conversation_that_was_asked_for() -> None:
-    assert decide(after(OPENING), record_opening()) == [Fact(started(), "Good day")]
+    assert decide(after(OPENING), record_opening()) == [PendingEvent(started(), "Good day")]
 
 
 def test_an_opening_completes_the_active_conversation_first() -> None:
     """In the same append, so that there is never a moment without or with two."""
     superseded, begun = decide(after(REOPENING), record_opening("t3"))
-    assert superseded == Fact(completed(1, "superseded"))
+    assert superseded == PendingEvent(completed(1, "superseded"))
     assert isinstance(begun.event, ConversationStarted)
     assert (begun.event.conversation_id, begun.content) == (2, "Good day")
 
 
 def test_a_message_goes_to_the_active_conversation_with_its_text_as_content() -> None:
-    assert decide(after(ACTIVE), post()) == [Fact(posted(), "Why?")]
+    assert decide(after(ACTIVE), post()) == [PendingEvent(posted(), "Why?")]
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_only_the_active_conversation_takes_messages_and_can_be_completed(
 
 
 def test_a_reply_ends_the_turn_that_was_asked_for() -> None:
-    assert decide(after(ASKED), record_reply()) == [Fact(replied(), "Because")]
+    assert decide(after(ASKED), record_reply()) == [PendingEvent(replied(), "Because")]
 
 
 @pytest.mark.parametrize("partial", ["", "Half a"])
@@ -392,9 +392,11 @@ def test_a_failed_turn_keeps_what_had_arrived_as_content(partial: str) -> None:
     """None where nothing had; and all that is known of the failure."""
     told = {"detail": "late", **msgspec.structs.asdict(SPENT)}
     of_reply = msgspec.structs.replace(failed(), **told)
-    assert decide(after(ASKED), fail("t2", partial)) == [Fact(of_reply, partial or None)]
+    assert decide(after(ASKED), fail("t2", partial)) == [PendingEvent(of_reply, partial or None)]
     of_opening = msgspec.structs.replace(opening_failed(), **told)
-    assert decide(after(OPENING), fail("t1", partial)) == [Fact(of_opening, partial or None)]
+    assert decide(after(OPENING), fail("t1", partial)) == [
+        PendingEvent(of_opening, partial or None)
+    ]
 
 
 @pytest.mark.parametrize("name", [n for n in HISTORIES if n not in {"asked"}])
@@ -422,7 +424,7 @@ def test_a_message_is_not_answered_by_an_opening_nor_an_opening_by_a_reply() -> 
     "name", ["active", "answered", "reply failed", "reopening", "reopening failed"]
 )
 def test_completing_ends_the_conversation_and_nothing_else(name: str) -> None:
-    assert decide(after(HISTORIES[name]), COMPLETE) == [Fact(completed())]
+    assert decide(after(HISTORIES[name]), COMPLETE) == [PendingEvent(completed())]
 
 
 def test_a_conversation_is_not_completed_in_the_middle_of_a_reply() -> None:
@@ -437,7 +439,7 @@ def test_a_cancelled_reply_keeps_what_had_arrived_and_what_it_took() -> None:
     stopped = msgspec.structs.replace(
         cancelled(), reason="requested", **msgspec.structs.asdict(SPENT)
     )
-    assert decide(after(ASKED), command) == [Fact(stopped, "Half")]
+    assert decide(after(ASKED), command) == [PendingEvent(stopped, "Half")]
 
 
 def test_a_cancelled_opening_is_one_that_failed() -> None:
@@ -451,7 +453,7 @@ def test_a_message_is_refused_where_the_conversation_has_moved_on() -> None:
     """Its revision is that of the last event which changed what is seen."""
     then = frozenset({active_in(after(ACTIVE)).revision})
     command = msgspec.structs.replace(post(1, "t3"), if_revision=then)
-    assert decide(after(ACTIVE), command) == [Fact(posted(1, "t3"), "Why?")]
+    assert decide(after(ACTIVE), command) == [PendingEvent(posted(1, "t3"), "Why?")]
     assert decide(after(HISTORIES["reply failed"]), command)
     for name in ("asked", "answered"):
         with pytest.raises(ConversationMoved):

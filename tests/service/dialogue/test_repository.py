@@ -23,8 +23,8 @@ from service.dialogue.commands import (
     PostMessage,
     RecordOpening,
 )
-from service.dialogue.ownership import Owners
-from service.dialogue.repository import DialogueKey, Dialogues
+from service.dialogue.ownership import TurnOwnership
+from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsOver
 from tests.service.histories import types_of
 
@@ -47,9 +47,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def dialogues_of(log: EventLog, pool: Pool, owner: int) -> Dialogues:
+def dialogues_of(log: EventLog, pool: Pool, owner: int) -> DialogueRepository:
     """Those of the process with that number."""
-    return Dialogues(log, Owners(pool, owner, utc_now))
+    return DialogueRepository(log, TurnOwnership(pool, owner, utc_now))
 
 
 def opening(owner: int, seconds: float = 60, conversation: int = 1) -> OpenConversation:
@@ -79,7 +79,7 @@ def message(conversation: int, owner: int) -> PostMessage:
     )
 
 
-async def begin(dialogues: Dialogues, owner: int, conversation: int) -> None:
+async def begin(dialogues: DialogueRepository, owner: int, conversation: int) -> None:
     """Opens a conversation, which supersedes the one before."""
     asked = opening(owner, conversation=conversation)
     await dialogues.execute(KEY, asked, LEARNER)
@@ -201,7 +201,7 @@ async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
-    carried = Dialogues(log, Owners(workers, link.owner, clock))
+    carried = DialogueRepository(log, TurnOwnership(workers, link.owner, clock))
     await carried.execute(KEY, opening(link.owner), LEARNER)
     with pytest.raises(TurnInProgress):
         await carried.execute(KEY, opening(link.owner), LEARNER)
@@ -218,8 +218,8 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
     log, _, link = log_parts
-    owners = Owners(workers, link.owner, utc_now)
-    carried = Dialogues(log, owners)
+    owners = TurnOwnership(workers, link.owner, utc_now)
+    carried = DialogueRepository(log, owners)
     asked = opening(link.owner)
     await carried.execute(KEY, asked, LEARNER)
     owners.running.discard(asked.turn_id)

@@ -8,11 +8,11 @@ import pytest
 
 from eventstore.events import PromptVersion, Usage
 from service.model import errors
-from service.model.client import Asker, AskingPolicy, BreakerPolicy, Effort
+from service.model.client import AttemptLog, BreakerPolicy, ModelClient, RetryPolicy
 from service.model.errors import Cause, ModelFailure
 from service.model.interface import ChatMessage, ReplyRequest, Request, Scenario
 from service.model.prices import ModelRates, Prices
-from service.model.response import Arrival
+from service.model.response import StreamedResponse
 
 FIRST, SECOND = "first-model", "second-model"
 PROMPT = PromptVersion(name="scripted.v1", sha256="0" * 64)
@@ -29,7 +29,7 @@ REQUEST = ReplyRequest(
 )
 USAGE = Usage(input_tokens=100, output_tokens=7)
 
-Step = Callable[[Arrival, float], Awaitable[None]]
+Step = Callable[[StreamedResponse, float], Awaitable[None]]
 
 
 class Time:
@@ -83,7 +83,7 @@ class ScriptedModel:
     async def warm_up(self) -> None:
         """Nothing is slow here."""
 
-    async def answer(self, request: Request, arrival: Arrival, budget: float) -> None:
+    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
         self.asked.append(arrival.asked)
         self.budgets.append(budget)
         await self.steps.pop(0)(arrival, budget)
@@ -93,7 +93,7 @@ class ScriptedModel:
 
 
 def says(text: str, *, usage: Usage | None = USAGE, model: str | None = None) -> Step:
-    async def step(arrival: Arrival, budget: float) -> None:
+    async def step(arrival: StreamedResponse, budget: float) -> None:
         arrival.model = model or arrival.asked
         arrival.usage = usage
         arrival.provider_request_id = "req_good"
@@ -110,7 +110,7 @@ def fails(
     text: str = "",
     usage: Usage | None = None,
 ) -> Step:
-    async def step(arrival: Arrival, budget: float) -> None:
+    async def step(arrival: StreamedResponse, budget: float) -> None:
         arrival.usage = usage
         arrival.provider_request_id = "req_bad"
         arrival.add(text)
@@ -122,7 +122,7 @@ def fails(
 def takes(time: Time, seconds: float, then: Step) -> Step:
     """Keeps to its budget, as every model does."""
 
-    async def step(arrival: Arrival, budget: float) -> None:
+    async def step(arrival: StreamedResponse, budget: float) -> None:
         if seconds >= budget:
             time.spend(budget)
             raise arrival.failure(Cause(errors.MODEL_TIMEOUT, "as scripted"))
@@ -133,7 +133,7 @@ def takes(time: Time, seconds: float, then: Step) -> Step:
 
 
 def raises(error: Exception) -> Step:
-    async def step(arrival: Arrival, budget: float) -> None:
+    async def step(arrival: StreamedResponse, budget: float) -> None:
         raise error
 
     return step
@@ -142,7 +142,7 @@ def raises(error: Exception) -> Step:
 def hangs(reached: asyncio.Event, text: str = "", usage: Usage | None = None) -> Step:
     """Says `text`, sets `reached`, and never ends by itself."""
 
-    async def step(arrival: Arrival, budget: float) -> None:
+    async def step(arrival: StreamedResponse, budget: float) -> None:
         arrival.usage = usage
         arrival.add(text)
         reached.set()
@@ -152,24 +152,27 @@ def hangs(reached: asyncio.Event, text: str = "", usage: Usage | None = None) ->
 
 
 def asker_of(
-    model: ScriptedModel, time: Time, policy: AskingPolicy | None = None, rng: float = 1.0
-) -> Asker:
+    model: ScriptedModel, time: Time, policy: RetryPolicy | None = None, rng: float = 1.0
+) -> ModelClient:
     """By default with pauses of exactly 1, 2 and 4 seconds, and a circuit that stays closed."""
-    policy = policy or AskingPolicy(
+    policy = policy or RetryPolicy(
         first_pause=1.0, longest_pause=4.0, breaker=BreakerPolicy(failures=1000)
     )
-    return Asker(model, PRICES, policy, rng=lambda: rng, clock=time, sleep=time.sleep)
+    return ModelClient(model, PRICES, policy, rng=lambda: rng, clock=time, sleep=time.sleep)
 
 
 async def failure_of(
-    asker: Asker, effort: Effort, models: tuple[str, ...] = (FIRST,), budget: float = 60.0
+    asker: ModelClient,
+    attempt_log: AttemptLog,
+    models: tuple[str, ...] = (FIRST,),
+    budget: float = 60.0,
 ) -> ModelFailure:
     """What the asker raises when it has given up."""
     with pytest.raises(ModelFailure) as caught:
-        await asker.ask_for_text(REQUEST, models, budget, effort)
+        await asker.ask_for_text(REQUEST, models, budget, attempt_log)
     return caught.value
 
 
-def outcomes_of(effort: Effort) -> list[tuple[str, str]]:
+def outcomes_of(attempt_log: AttemptLog) -> list[tuple[str, str]]:
     """Whom each attempt asked, and how it ended."""
-    return [(record.model, record.outcome) for record in effort.attempt_records]
+    return [(record.model, record.outcome) for record in attempt_log.attempt_records]

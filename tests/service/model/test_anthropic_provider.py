@@ -13,7 +13,7 @@ from service.model.anthropic_provider import PLACEHOLDER_KEY, AnthropicModel
 from service.model.errors import LEARNER_SENTENCES, MODEL_EMPTY, ModelFailure
 from service.model.interface import ChatMessage, Model, ReplyRequest, Scenario
 from service.model.prompt_templates import TutorPrompt
-from service.model.response import Arrival, OnDelta, Reply
+from service.model.response import OnDelta, Reply, StreamedResponse
 from tests.fake_anthropic import (
     BEHAVIOURS,
     Cut,
@@ -53,7 +53,7 @@ def model_at(
 
 
 async def reply_of(model: Model, budget: float = 20.0, on_delta: OnDelta | None = None) -> Reply:
-    arrival = Arrival(HAIKU, on_delta)
+    arrival = StreamedResponse(HAIKU, on_delta)
     await model.answer(REQUEST, arrival, budget)
     return arrival.reply()
 
@@ -62,7 +62,7 @@ async def failure_of(
     model: Model, budget: float = 20.0, on_delta: OnDelta | None = None
 ) -> ModelFailure:
     with pytest.raises(ModelFailure) as caught:
-        await model.answer(REQUEST, Arrival(HAIKU, on_delta), budget)
+        await model.answer(REQUEST, StreamedResponse(HAIKU, on_delta), budget)
     return caught.value
 
 
@@ -153,7 +153,7 @@ async def test_the_prompt_of_a_reply_is_the_tutors(model: Model) -> None:
 
 async def test_each_request_says_which_model_to_ask(fake: FakeAnthropic, model: Model) -> None:
     for name in (HAIKU, "claude-sonnet-5-5"):
-        arrival = Arrival(name)
+        arrival = StreamedResponse(name)
         await model.answer(REQUEST, arrival, 20.0)
         assert (fake.requests[-1].body["model"], arrival.model) == (name, name)
 
@@ -354,7 +354,7 @@ async def test_a_cancelled_answer_drops_its_connection_and_keeps_what_had_arrive
     model = model_at(fake.url, stall_timeout=60)
     fake.script(behaviour)
     heard = asyncio.Event()
-    arrival = Arrival(HAIKU, lambda _text: heard.set())
+    arrival = StreamedResponse(HAIKU, lambda _text: heard.set())
     answering = asyncio.create_task(model.answer(REQUEST, arrival, 60))
     await fake.wait_until(lambda: fake.stalled == 1)
     if text:
@@ -537,7 +537,7 @@ def test_every_failure_code_has_a_sentence_for_learners() -> None:
 
 @pytest.mark.parametrize("text", [" \n", "\u200b", "\ufeff\u2060", "\u3164", "\u2800 \x07"])
 def test_an_answer_that_nobody_would_see_is_empty(text: str) -> None:
-    arrival = Arrival(HAIKU)
+    arrival = StreamedResponse(HAIKU)
     arrival.stop_reason = "end_turn"
     arrival.add(text)
     with pytest.raises(ModelFailure) as failed:

@@ -30,7 +30,7 @@ from service.model.judgements import (
     read_evaluation,
 )
 from service.model.prompt_templates import AssessorPrompt, EvaluatorPrompt, TutorPrompt
-from service.model.response import Arrival
+from service.model.response import StreamedResponse
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, covering, evaluation_speech
 from tests.service.model.scripted import LoopTime
 
@@ -80,8 +80,8 @@ async def model(fake: FakeAnthropic) -> AsyncIterator[AnthropicModel]:
     await provider.close()
 
 
-async def answer(model: AnthropicModel, request: Request) -> Arrival:
-    arrival = Arrival(HAIKU)
+async def answer(model: AnthropicModel, request: Request) -> StreamedResponse:
+    arrival = StreamedResponse(HAIKU)
     await model.answer(request, arrival, 20.0)
     return arrival
 
@@ -304,7 +304,7 @@ async def test_a_stalled_judgement_times_out_and_is_not_counted_with_the_replies
     model = AnthropicModel("sk-secret", fake.url, 0.4, max_connections=10)
     fake.judgement = Stall(after=1, speech=covering())
     time = LoopTime(monkeypatch)
-    arrival = Arrival(HAIKU, lambda _: time.spend(0.5))
+    arrival = StreamedResponse(HAIKU, lambda _: time.spend(0.5))
     with pytest.raises(ModelFailure) as caught:
         await model.answer(assessment_at(1), arrival, 20.0)
     assert (caught.value.code, caught.value.partial_text) == ("model_timeout", '{"cover')

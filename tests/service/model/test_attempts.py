@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.events import AttemptRecord, Usage
 from service.model import errors
-from service.model.client import Asker, AskingPolicy, BreakerPolicy, Effort
+from service.model.client import AttemptLog, BreakerPolicy, ModelClient, RetryPolicy
 from service.model.errors import ModelFailure
 from tests.service.model.scripted import (
     FIRST,
@@ -30,43 +30,59 @@ MOST = Usage(input_tokens=100, output_tokens=1)
 
 
 @asynccontextmanager
-async def asking(asker: Asker, effort: Effort) -> AsyncIterator[asyncio.Task[object]]:
+async def asking(
+    asker: ModelClient, attempt_log: AttemptLog
+) -> AsyncIterator[asyncio.Task[object]]:
     """The question under way; it has to be cancelled, and to say so, by the end."""
-    task = asyncio.create_task(asker.ask_for_text(REQUEST, [FIRST], 60.0, effort))
+    task = asyncio.create_task(asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log))
     yield task
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def cancelled_in_an_answer(asker: Asker, effort: Effort, reached: asyncio.Event) -> None:
-    async with asyncio.timeout(10), asking(asker, effort) as task:
+async def cancelled_in_an_answer(
+    asker: ModelClient, attempt_log: AttemptLog, reached: asyncio.Event
+) -> None:
+    async with asyncio.timeout(10), asking(asker, attempt_log) as task:
         await reached.wait()
         task.cancel()
 
 
 async def test_before_the_first_attempt_nothing_has_been_taken() -> None:
-    effort = Effort(PRICES)
-    assert (effort.attempt_records, effort.text, effort.spoken) == ((), "", False)
-    assert (effort.model, effort.usage, effort.provider_request_id) == (None, None, None)
-    assert (effort.first_token_ms, effort.cost_microusd) == (None, 0)
-    assert effort.price_version == "of-the-test"
+    attempt_log = AttemptLog(PRICES)
+    assert (attempt_log.attempt_records, attempt_log.text, attempt_log.streaming_started) == (
+        (),
+        "",
+        False,
+    )
+    assert (attempt_log.model, attempt_log.usage, attempt_log.provider_request_id) == (
+        None,
+        None,
+        None,
+    )
+    assert (attempt_log.first_token_ms, attempt_log.cost_microusd) == (None, 0)
+    assert attempt_log.price_version == "of-the-test"
 
 
 async def test_an_asker_makes_efforts_at_its_own_prices() -> None:
     seen: list[str] = []
     asker = asker_of(ScriptedModel(says("Good day.")), Time())
-    effort = asker.effort(seen.append)
-    await asker.ask_for_text(REQUEST, [FIRST], 60.0, effort)
-    assert (effort.cost_microusd, effort.spoken, seen) == (170, True, ["Good day."])
+    attempt_log = asker.attempt_log(seen.append)
+    await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    assert (attempt_log.cost_microusd, attempt_log.streaming_started, seen) == (
+        170,
+        True,
+        ["Good day."],
+    )
 
 
 async def test_every_attempt_tells_what_it_took() -> None:
     model = ScriptedModel(
         fails(errors.MODEL_OVERLOADED), fails(errors.MODEL_INTERRUPTED, usage=MOST), says("Hello.")
     )
-    effort = Effort(PRICES)
-    await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
-    first, second, third = effort.attempt_records
+    attempt_log = AttemptLog(PRICES)
+    await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    first, second, third = attempt_log.attempt_records
     assert first == AttemptRecord(
         model=FIRST,
         outcome=errors.MODEL_OVERLOADED,
@@ -80,51 +96,54 @@ async def test_every_attempt_tells_what_it_took() -> None:
 
 
 async def test_an_attempt_that_is_over_takes_no_more_time() -> None:
-    effort = Effort(PRICES)
+    attempt_log = AttemptLog(PRICES)
     asker = asker_of(ScriptedModel(says("Hello.")), Time())
-    _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, effort)
-    later, deadline = effort.elapsed_ms + 5, time.monotonic() + 10
-    while effort.elapsed_ms < later:
+    _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    later, deadline = attempt_log.elapsed_ms + 5, time.monotonic() + 10
+    while attempt_log.elapsed_ms < later:
         assert time.monotonic() < deadline
-    assert effort.attempt_records == record.attempt_records
+    assert attempt_log.attempt_records == record.attempt_records
 
 
 async def test_the_cost_is_that_of_all_attempts_at_the_price_of_who_answered() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, usage=MOST)
     model = ScriptedModel(cut, cut, cut, says("Hello.", model=f"{SECOND}-20261101"))
-    effort = Effort(PRICES)
+    attempt_log = AttemptLog(PRICES)
     asker = asker_of(model, Time())
-    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, effort)
-    assert record.cost_microusd == effort.cost_microusd == 3 * 110 + 340
+    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
+    assert record.cost_microusd == attempt_log.cost_microusd == 3 * 110 + 340
 
 
 async def test_the_cost_is_unknown_where_one_attempt_has_no_price() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, usage=MOST)
-    model, effort = ScriptedModel(cut, says("Hello.", model="somebody-else")), Effort(PRICES)
-    _, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
+    model, attempt_log = (
+        ScriptedModel(cut, says("Hello.", model="somebody-else")),
+        AttemptLog(PRICES),
+    )
+    _, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert record.cost_microusd is None
     assert [r.cost_microusd for r in record.attempt_records] == [110, None]
 
 
 async def test_the_cost_is_unknown_where_text_came_without_its_tokens() -> None:
-    model, effort = ScriptedModel(says("Hello.", usage=None)), Effort(PRICES)
-    _, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
+    model, attempt_log = ScriptedModel(says("Hello.", usage=None)), AttemptLog(PRICES)
+    _, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (record.usage, record.cost_microusd) == (Usage(), None)
 
 
 async def test_the_first_text_is_timed_from_the_beginning_of_all() -> None:
-    policy = AskingPolicy(first_pause=0.02, longest_pause=0.02)
+    policy = RetryPolicy(first_pause=0.02, longest_pause=0.02)
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED), says("Hello."))
-    effort, clock = Effort(PRICES), Time()
+    attempt_log, clock = AttemptLog(PRICES), Time()
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(seconds)
         await clock.sleep(seconds)
 
-    asker = Asker(model, PRICES, policy, rng=lambda: 1.0, clock=clock, sleep=sleep)
-    _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, effort)
+    asker = ModelClient(model, PRICES, policy, rng=lambda: 1.0, clock=clock, sleep=sleep)
+    _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert record.first_token_ms is not None
-    assert 20 <= record.first_token_ms <= record.duration_ms <= effort.elapsed_ms
+    assert 20 <= record.first_token_ms <= record.duration_ms <= attempt_log.elapsed_ms
     assert record.attempt_records[1].waited_ms == 20
 
 
@@ -132,32 +151,36 @@ async def test_the_first_text_of_an_attempt_in_vain_is_not_that_of_the_answer() 
     model = ScriptedModel(
         fails(errors.MODEL_INTERRUPTED, text='{"covered'), *[fails(errors.MODEL_OVERLOADED)] * 2
     )
-    effort = Effort(PRICES)
+    attempt_log = AttemptLog(PRICES)
     with pytest.raises(ModelFailure):
-        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
-    assert (effort.first_token_ms, effort.text) == (None, "")
+        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    assert (attempt_log.first_token_ms, attempt_log.text) == (None, "")
 
 
 async def test_a_call_that_is_cancelled_leaves_its_attempt_on_record() -> None:
     reached, seen = asyncio.Event(), list[str]()
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED), hangs(reached, "The Moon ", MOST))
-    effort = Effort(PRICES, seen.append)
-    await cancelled_in_an_answer(asker_of(model, Time()), effort, reached)
-    assert [r.outcome for r in effort.attempt_records] == ["model_overloaded", "cancelled"]
-    assert effort.attempt_records[1].usage == effort.usage == MOST
-    assert (effort.text, seen, effort.spoken) == ("The Moon ", ["The Moon "], True)
-    assert (effort.model, effort.cost_microusd) == (FIRST, 110)
+    attempt_log = AttemptLog(PRICES, seen.append)
+    await cancelled_in_an_answer(asker_of(model, Time()), attempt_log, reached)
+    assert [r.outcome for r in attempt_log.attempt_records] == ["model_overloaded", "cancelled"]
+    assert attempt_log.attempt_records[1].usage == attempt_log.usage == MOST
+    assert (attempt_log.text, seen, attempt_log.streaming_started) == (
+        "The Moon ",
+        ["The Moon "],
+        True,
+    )
+    assert (attempt_log.model, attempt_log.cost_microusd) == (FIRST, 110)
 
 
 async def test_an_attempt_that_is_still_under_way_counts_as_cancelled() -> None:
     reached = asyncio.Event()
-    effort = Effort(PRICES)
+    attempt_log = AttemptLog(PRICES)
     asker = asker_of(ScriptedModel(hangs(reached, "The Moon ", MOST)), Time())
-    async with asyncio.timeout(10), asking(asker, effort) as task:
+    async with asyncio.timeout(10), asking(asker, attempt_log) as task:
         await reached.wait()
-        (record,) = effort.attempt_records
+        (record,) = attempt_log.attempt_records
         assert (record.outcome, record.usage, record.cost_microusd) == ("cancelled", MOST, 110)
-        assert (effort.text, effort.cost_microusd) == ("The Moon ", 110)
+        assert (attempt_log.text, attempt_log.cost_microusd) == ("The Moon ", 110)
         task.cancel()
 
 
@@ -169,35 +192,35 @@ async def test_a_call_that_is_cancelled_in_a_pause_has_only_the_attempts_that_we
         await asyncio.Event().wait()
 
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED))
-    asker = Asker(model, PRICES, AskingPolicy(), sleep=pause)
-    effort = Effort(PRICES)
-    await cancelled_in_an_answer(asker, effort, pausing)
-    assert [r.outcome for r in effort.attempt_records] == ["model_overloaded"]
+    asker = ModelClient(model, PRICES, RetryPolicy(), sleep=pause)
+    attempt_log = AttemptLog(PRICES)
+    await cancelled_in_an_answer(asker, attempt_log, pausing)
+    assert [r.outcome for r in attempt_log.attempt_records] == ["model_overloaded"]
 
 
 async def test_a_trial_that_is_cancelled_frees_its_place() -> None:
     reached, clock = asyncio.Event(), Time()
-    policy = AskingPolicy(attempts=1, breaker=BreakerPolicy(failures=1, pause=20.0))
+    policy = RetryPolicy(attempts=1, breaker=BreakerPolicy(failures=1, pause=20.0))
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED), hangs(reached), says("Hello."))
     asker = asker_of(model, clock, policy)
     with pytest.raises(ModelFailure):
-        await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+        await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     clock.spend(20.0)
-    async with asyncio.timeout(10), asking(asker, Effort(PRICES)) as trial:
+    async with asyncio.timeout(10), asking(asker, AttemptLog(PRICES)) as trial:
         await reached.wait()
         with pytest.raises(ModelFailure, match="circuit open"):
-            await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+            await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
         trial.cancel()
-    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert text == "Hello."
 
 
 async def test_a_bug_goes_on_record_by_its_kind_and_on_as_it_is() -> None:
-    effort = Effort(PRICES)
+    attempt_log = AttemptLog(PRICES)
     model = ScriptedModel(raises(KeyError("what the learner wrote")), says("Too late."))
     with pytest.raises(KeyError):
-        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, effort)
-    (record,) = effort.attempt_records
+        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
+    (record,) = attempt_log.attempt_records
     assert (record.outcome, record.detail) == (errors.INTERNAL_ERROR, "KeyError")
     assert model.asked == [FIRST]
 
@@ -206,9 +229,9 @@ async def test_what_a_listener_raises_goes_on_as_it_is_after_the_text_was_kept()
     def too_slow(text: str) -> None:
         raise BufferError
 
-    effort = Effort(PRICES, too_slow)
+    attempt_log = AttemptLog(PRICES, too_slow)
     model = ScriptedModel(says("Hello."), says("Too late."))
     with pytest.raises(BufferError):
-        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
-    assert (effort.text, effort.spoken) == ("Hello.", True)
-    assert [r.outcome for r in effort.attempt_records] == [errors.INTERNAL_ERROR]
+        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    assert (attempt_log.text, attempt_log.streaming_started) == ("Hello.", True)
+    assert [r.outcome for r in attempt_log.attempt_records] == [errors.INTERNAL_ERROR]

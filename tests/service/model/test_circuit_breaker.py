@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.model import errors
-from service.model.circuit_breaker import Breaker, BreakerPolicy, Permit
+from service.model.circuit_breaker import BreakerPolicy, CircuitBreaker, Permit
 from tests.service.model.scripted import Time
 
 POLICY = BreakerPolicy(failures=3, pause=5.0, longest=15.0)
@@ -17,30 +17,30 @@ NOT_ABOUT_HEALTH = [
 ]
 
 
-def permit_of(breaker: Breaker) -> Permit:
+def permit_of(breaker: CircuitBreaker) -> Permit:
     permit = breaker.admit()
     assert isinstance(permit, Permit)
     return permit
 
 
-def fail(breaker: Breaker, times: int = 1, code: str = errors.MODEL_OVERLOADED) -> None:
+def fail(breaker: CircuitBreaker, times: int = 1, code: str = errors.MODEL_OVERLOADED) -> None:
     for _ in range(times):
         breaker.failed(permit_of(breaker), code)
 
 
-def is_closed(breaker: Breaker) -> bool:
+def is_closed(breaker: CircuitBreaker) -> bool:
     """Whether two may ask at the same time."""
     return isinstance(breaker.admit(), Permit) and isinstance(breaker.admit(), Permit)
 
 
-def opened(time: Time, policy: BreakerPolicy = POLICY) -> Breaker:
-    breaker = Breaker("a-model", policy, time)
+def opened(time: Time, policy: BreakerPolicy = POLICY) -> CircuitBreaker:
+    breaker = CircuitBreaker("a-model", policy, time)
     fail(breaker, policy.failures)
     return breaker
 
 
 def test_it_is_closed_at_first() -> None:
-    breaker = Breaker("a-model", POLICY)
+    breaker = CircuitBreaker("a-model", POLICY)
     assert is_closed(breaker)
     assert breaker.seconds_left() == 0
 
@@ -55,7 +55,7 @@ def test_it_is_closed_at_first() -> None:
     ],
 )
 def test_it_opens_after_so_many_failures_of_the_model_in_a_row(code: str) -> None:
-    breaker = Breaker("a-model", POLICY, Time())
+    breaker = CircuitBreaker("a-model", POLICY, Time())
     fail(breaker, 2, code)
     assert is_closed(breaker)
     fail(breaker, 1, code)
@@ -63,7 +63,7 @@ def test_it_opens_after_so_many_failures_of_the_model_in_a_row(code: str) -> Non
 
 
 def test_a_success_begins_the_count_anew() -> None:
-    breaker = Breaker("a-model", POLICY, Time())
+    breaker = CircuitBreaker("a-model", POLICY, Time())
     fail(breaker, 2)
     breaker.succeeded(permit_of(breaker))
     fail(breaker, 2)
@@ -72,7 +72,7 @@ def test_a_success_begins_the_count_anew() -> None:
 
 @pytest.mark.parametrize("code", NOT_ABOUT_HEALTH)
 def test_what_does_not_tell_about_the_models_health_counts_neither_way(code: str) -> None:
-    breaker = Breaker("a-model", POLICY, Time())
+    breaker = CircuitBreaker("a-model", POLICY, Time())
     fail(breaker, 9, code)
     assert is_closed(breaker)
     fail(breaker, 2)
@@ -86,14 +86,14 @@ def test_what_does_not_tell_about_the_models_health_counts_neither_way(code: str
 def test_a_rate_limit_with_a_pause_opens_it_at_once_for_that_long_but_not_for_ever(
     retry_after: float, seconds: float
 ) -> None:
-    breaker = Breaker("a-model", POLICY, Time())
+    breaker = CircuitBreaker("a-model", POLICY, Time())
     breaker.failed(permit_of(breaker), errors.MODEL_RATE_LIMITED, retry_after)
     assert breaker.admit() == seconds
 
 
 def test_a_trial_that_fails_after_a_rate_limit_opens_it_again() -> None:
     time = Time()
-    breaker = Breaker("a-model", POLICY, time)
+    breaker = CircuitBreaker("a-model", POLICY, time)
     breaker.failed(permit_of(breaker), errors.MODEL_RATE_LIMITED, 9.0)
     time.spend(9.0)
     fail(breaker)
@@ -143,7 +143,7 @@ def test_a_trial_that_was_given_up_frees_its_place() -> None:
     time = Time()
     breaker = opened(time)
     time.spend(5.0)
-    breaker.gave_up(permit_of(breaker))
+    breaker.release(permit_of(breaker))
     permit_of(breaker)
     assert not is_closed(breaker)
 
@@ -159,14 +159,14 @@ def test_a_trial_that_tells_nothing_frees_its_place_and_closes_nothing(code: str
 
 
 def test_giving_up_means_nothing_while_it_is_closed() -> None:
-    breaker = Breaker("a-model", POLICY, Time())
-    breaker.gave_up(permit_of(breaker))
+    breaker = CircuitBreaker("a-model", POLICY, Time())
+    breaker.release(permit_of(breaker))
     assert is_closed(breaker)
 
 
 def test_those_who_were_let_through_before_it_opened_change_nothing_any_more() -> None:
     time = Time()
-    breaker = Breaker("a-model", POLICY, time)
+    breaker = CircuitBreaker("a-model", POLICY, time)
     early = permit_of(breaker)
     fail(breaker, 3)
     breaker.failed(early, errors.MODEL_OVERLOADED)
@@ -176,7 +176,7 @@ def test_those_who_were_let_through_before_it_opened_change_nothing_any_more() -
     time.spend(5.0)
     trial = permit_of(breaker)
     breaker.failed(early, errors.MODEL_OVERLOADED)
-    breaker.gave_up(early)
+    breaker.release(early)
     breaker.succeeded(early)
     assert breaker.admit() == 5.0
     breaker.succeeded(trial)

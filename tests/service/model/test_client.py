@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import errors
-from service.model.client import Asker, AskingPolicy, BreakerPolicy, Effort
+from service.model.client import AttemptLog, BreakerPolicy, ModelClient, RetryPolicy
 from service.model.errors import ModelFailure
 from tests.service.model.scripted import (
     FIRST,
@@ -41,29 +41,29 @@ RETRYABLE = [
 
 async def test_an_answer_comes_with_the_record_of_how_it_came_about() -> None:
     model = ScriptedModel(says("Good day.", model=f"{FIRST}-20261101"))
-    effort = Effort(PRICES)
-    text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
+    attempt_log = AttemptLog(PRICES)
+    text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert text == "Good day."
     assert (record.model_requested, record.model) == (FIRST, f"{FIRST}-20261101")
     assert (record.max_tokens, record.prompt, record.stop_reason) == (300, PROMPT, "end_turn")
     assert (record.usage, record.provider_request_id) == (USAGE, "req_good")
     assert (record.attempts, record.fallback, record.context) == (1, False, None)
     assert (record.price_version, record.cost_microusd) == ("of-the-test", 170)
-    assert record.attempt_records == effort.attempt_records
-    assert outcomes_of(effort) == [(FIRST, "completed")]
+    assert record.attempt_records == attempt_log.attempt_records
+    assert outcomes_of(attempt_log) == [(FIRST, "completed")]
 
 
 @pytest.mark.parametrize("code", RETRYABLE)
 async def test_a_failure_that_may_pass_is_asked_again(code: str) -> None:
-    model, effort = ScriptedModel(fails(code), says("Good day.")), Effort(PRICES)
-    text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
+    model, attempt_log = ScriptedModel(fails(code), says("Good day.")), AttemptLog(PRICES)
+    text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (text, record.attempts, record.fallback) == ("Good day.", 2, False)
-    assert outcomes_of(effort) == [(FIRST, code), (FIRST, "completed")]
+    assert outcomes_of(attempt_log) == [(FIRST, code), (FIRST, "completed")]
 
 
 async def test_a_model_is_asked_no_more_often_than_the_policy_says() -> None:
-    model, effort = ScriptedModel(*[OVERLOADED] * 9), Effort(PRICES)
-    failure = await failure_of(asker_of(model, Time()), effort)
+    model, attempt_log = ScriptedModel(*[OVERLOADED] * 9), AttemptLog(PRICES)
+    failure = await failure_of(asker_of(model, Time()), attempt_log)
     assert failure.code == errors.MODEL_OVERLOADED
     assert model.asked == [FIRST] * 3
 
@@ -73,7 +73,7 @@ async def test_a_model_is_asked_no_more_often_than_the_policy_says() -> None:
 )
 async def test_a_wrong_setting_a_refusal_and_a_spending_cap_are_not_asked_again(code: str) -> None:
     model, time = ScriptedModel(fails(code), says("Too late.")), Time()
-    failure = await failure_of(asker_of(model, time), Effort(PRICES))
+    failure = await failure_of(asker_of(model, time), AttemptLog(PRICES))
     assert (failure.code, failure.retryable) == (code, False)
     assert (model.asked, time.slept) == ([FIRST], [])
 
@@ -81,44 +81,48 @@ async def test_a_wrong_setting_a_refusal_and_a_spending_cap_are_not_asked_again(
 async def test_nothing_is_asked_again_once_the_learner_has_seen_text() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, text="The Moon ", usage=USAGE)
     model, seen = ScriptedModel(cut, says("Too late.")), list[str]()
-    effort = Effort(PRICES, seen.append)
-    failure = await failure_of(asker_of(model, Time()), effort, (FIRST, SECOND))
+    attempt_log = AttemptLog(PRICES, seen.append)
+    failure = await failure_of(asker_of(model, Time()), attempt_log, (FIRST, SECOND))
     assert failure.code == errors.MODEL_INTERRUPTED
     assert model.asked == [FIRST]
-    assert (effort.spoken, effort.text, seen) == (True, "The Moon ", ["The Moon "])
+    assert (attempt_log.streaming_started, attempt_log.text, seen) == (
+        True,
+        "The Moon ",
+        ["The Moon "],
+    )
 
 
 async def test_text_that_nobody_has_seen_does_not_stand_in_the_way_of_another_attempt() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, text='{"covered', usage=USAGE)
-    model, effort = ScriptedModel(cut, says("{}")), Effort(PRICES)
-    text, _ = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, effort)
-    assert (text, effort.text, effort.spoken) == ("{}", "{}", False)
+    model, attempt_log = ScriptedModel(cut, says("{}")), AttemptLog(PRICES)
+    text, _ = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    assert (text, attempt_log.text, attempt_log.streaming_started) == ("{}", "{}", False)
 
 
 @pytest.mark.parametrize(("rng", "pauses"), [(0.0, [0.5, 1, 2, 2]), (1.0, [1, 2, 4, 4])])
 async def test_pauses_double_up_to_the_longest_and_are_random_between_half_and_whole(
     rng: float, pauses: list[float]
 ) -> None:
-    policy = AskingPolicy(
+    policy = RetryPolicy(
         attempts=5, first_pause=1.0, longest_pause=4.0, breaker=BreakerPolicy(failures=1000)
     )
-    time, effort = Time(), Effort(PRICES)
-    await failure_of(asker_of(ScriptedModel(*[OVERLOADED] * 5), time, policy, rng), effort)
+    time, attempt_log = Time(), AttemptLog(PRICES)
+    await failure_of(asker_of(ScriptedModel(*[OVERLOADED] * 5), time, policy, rng), attempt_log)
     assert time.slept == pauses
-    waits = [record.waited_ms for record in effort.attempt_records]
+    waits = [record.waited_ms for record in attempt_log.attempt_records]
     assert waits == [0, *(pause * 1000 for pause in pauses)]
 
 
 async def test_a_pause_is_never_shorter_than_the_provider_asked_for() -> None:
     pauses = (fails(errors.MODEL_OVERLOADED, seconds) for seconds in (7.0, 0.1))
     model, time = ScriptedModel(*pauses, says("Good day.")), Time()
-    await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+    await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert time.slept == [7.0, 2.0]
 
 
 async def test_who_asks_for_an_hour_is_given_up_at_once_and_the_client_is_told() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 3600.0)), Time()
-    failure = await failure_of(asker_of(model, time), Effort(PRICES))
+    failure = await failure_of(asker_of(model, time), AttemptLog(PRICES))
     assert (failure.code, failure.retry_after) == (errors.MODEL_RATE_LIMITED, 3600.0)
     assert time.slept == []
 
@@ -129,7 +133,7 @@ async def test_no_pause_is_made_that_would_end_at_the_deadline_or_beyond(
 ) -> None:
     time = Time()
     asker = asker_of(ScriptedModel(*[OVERLOADED] * 3), time)
-    await failure_of(asker, Effort(PRICES), budget=budget)
+    await failure_of(asker, AttemptLog(PRICES), budget=budget)
     assert time.slept == slept
 
 
@@ -140,8 +144,8 @@ async def test_nothing_is_asked_when_a_pause_has_ended_too_late() -> None:
         await time.sleep(seconds + 9.5)
 
     model = ScriptedModel(OVERLOADED, says("Too late."))
-    asker = Asker(model, PRICES, AskingPolicy(), clock=time, sleep=oversleep)
-    failure = await failure_of(asker, Effort(PRICES), (FIRST, SECOND), budget=9.0)
+    asker = ModelClient(model, PRICES, RetryPolicy(), clock=time, sleep=oversleep)
+    failure = await failure_of(asker, AttemptLog(PRICES), (FIRST, SECOND), budget=9.0)
     assert (failure.code, model.asked) == (errors.MODEL_OVERLOADED, [FIRST])
 
 
@@ -149,44 +153,44 @@ async def test_each_attempt_gets_what_is_left_of_the_one_budget() -> None:
     time = Time()
     steps = (takes(time, 5.0, OVERLOADED), takes(time, 3.0, OVERLOADED), says("Good day."))
     model = ScriptedModel(*steps)
-    await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+    await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert model.budgets == [60.0, 54.0, 49.0]
 
 
 async def test_a_fallback_answers_when_the_first_model_is_given_up() -> None:
-    model, effort = ScriptedModel(*[OVERLOADED] * 4, says("Good day.")), Effort(PRICES)
+    model, attempt_log = ScriptedModel(*[OVERLOADED] * 4, says("Good day.")), AttemptLog(PRICES)
     asker = asker_of(model, Time())
-    text, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, effort)
+    text, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
     assert (text, record.fallback, record.attempts) == ("Good day.", True, 5)
     assert (record.model_requested, record.model) == (SECOND, SECOND)
     assert model.asked == [FIRST] * 3 + [SECOND] * 2
-    assert [r.waited_ms for r in effort.attempt_records] == [0, 1000, 2000, 0, 1000]
+    assert [r.waited_ms for r in attempt_log.attempt_records] == [0, 1000, 2000, 0, 1000]
 
 
 @pytest.mark.parametrize("code", [errors.MODEL_MISCONFIGURED, errors.MODEL_RATE_LIMITED])
 async def test_a_fallback_is_asked_at_once_where_a_retry_cannot_help(code: str) -> None:
     model, time = ScriptedModel(fails(code), says("Good day.")), Time()
     asker = asker_of(model, time)
-    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, Effort(PRICES))
+    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept, record.fallback) == ([FIRST, SECOND], [], True)
 
 
 async def test_a_fallback_is_asked_at_once_where_the_first_asks_for_too_long_a_pause() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 60.0), says("Good day.")), Time()
-    await asker_of(model, time).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, Effort(PRICES))
+    await asker_of(model, time).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept) == ([FIRST, SECOND], [])
 
 
 async def test_nobody_else_is_asked_when_a_model_refuses() -> None:
     model = ScriptedModel(fails(errors.MODEL_REFUSED), says("Too late."))
-    failure = await failure_of(asker_of(model, Time()), Effort(PRICES), (FIRST, SECOND))
+    failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, model.asked) == (errors.MODEL_REFUSED, [FIRST])
 
 
 async def test_nobody_else_is_asked_when_the_time_is_over() -> None:
     time = Time()
     model = ScriptedModel(takes(time, 99.0, says("Too late.")), says("Too late."))
-    failure = await failure_of(asker_of(model, time), Effort(PRICES), (FIRST, SECOND))
+    failure = await failure_of(asker_of(model, time), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, model.asked) == (errors.MODEL_TIMEOUT, [FIRST])
 
 
@@ -197,13 +201,13 @@ async def test_when_all_fail_the_last_failure_carries_the_shortest_known_pause(
     model = ScriptedModel(
         fails(errors.MODEL_RATE_LIMITED, first), *[fails(errors.MODEL_OVERLOADED, second)] * 3
     )
-    failure = await failure_of(asker_of(model, Time()), Effort(PRICES), (FIRST, SECOND))
+    failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, failure.retry_after) == (errors.MODEL_OVERLOADED, 70.0)
 
 
 async def test_a_failure_that_no_waiting_mends_names_no_pause() -> None:
     model = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 90.0), fails(errors.MODEL_MISCONFIGURED))
-    failure = await failure_of(asker_of(model, Time()), Effort(PRICES), (FIRST, SECOND))
+    failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, failure.retry_after) == (errors.MODEL_MISCONFIGURED, None)
 
 
@@ -213,16 +217,16 @@ async def test_a_text_that_cannot_be_read_is_a_failure_of_its_attempt() -> None:
             raise ModelFailure(errors.MODEL_INVALID, retryable=True, detail="not a number")
         return int(text)
 
-    model, effort = ScriptedModel(says("many"), says("12")), Effort(PRICES)
-    number, record = await asker_of(model, Time()).ask(REQUEST, [FIRST], 60.0, effort, read)
+    model, attempt_log = ScriptedModel(says("many"), says("12")), AttemptLog(PRICES)
+    number, record = await asker_of(model, Time()).ask(REQUEST, [FIRST], 60.0, attempt_log, read)
     assert (number, record.attempts, record.cost_microusd) == (12, 2, 340)
-    assert outcomes_of(effort) == [(FIRST, errors.MODEL_INVALID), (FIRST, "completed")]
-    assert effort.attempt_records[0].detail == "not a number"
+    assert outcomes_of(attempt_log) == [(FIRST, errors.MODEL_INVALID), (FIRST, "completed")]
+    assert attempt_log.attempt_records[0].detail == "not a number"
 
 
 async def test_somebody_has_to_be_asked() -> None:
     with pytest.raises(ValueError, match="no model"):
-        await asker_of(ScriptedModel(), Time()).ask_for_text(REQUEST, [], 60.0, Effort(PRICES))
+        await asker_of(ScriptedModel(), Time()).ask_for_text(REQUEST, [], 60.0, AttemptLog(PRICES))
 
 
 CODES = st.sampled_from([*RETRYABLE, errors.MODEL_RATE_LIMITED, errors.MODEL_REFUSED])
@@ -250,13 +254,13 @@ def test_whatever_happens_the_budget_holds_and_nothing_follows_a_delta(
 ) -> None:
     time = Time()
     model = ScriptedModel(*(takes(time, seconds, step) for seconds, step in script))
-    policy = AskingPolicy(breaker=BreakerPolicy(failures=failures))
+    policy = RetryPolicy(breaker=BreakerPolicy(failures=failures))
     deltas: list[int] = []
-    effort = Effort(PRICES, lambda _: deltas.append(len(model.asked)))
+    attempt_log = AttemptLog(PRICES, lambda _: deltas.append(len(model.asked)))
     began = time.now
     asker = asker_of(model, time, policy, rng)
     with contextlib.suppress(ModelFailure):
-        asyncio.run(asker.ask_for_text(REQUEST, [FIRST, SECOND], budget, effort))
+        asyncio.run(asker.ask_for_text(REQUEST, [FIRST, SECOND], budget, attempt_log))
     assert sum(time.slept) < budget
     assert time.now - began <= budget + 1e-6
     assert all(left > 0 for left in model.budgets)

@@ -3,7 +3,7 @@
 import pytest
 
 from service.model import errors
-from service.model.client import Asker, AskingPolicy, BreakerPolicy, Effort
+from service.model.client import AttemptLog, BreakerPolicy, ModelClient, RetryPolicy
 from tests.service.model.scripted import (
     FIRST,
     PRICES,
@@ -20,22 +20,22 @@ from tests.service.model.scripted import (
 )
 
 OVERLOADED = fails(errors.MODEL_OVERLOADED)
-CIRCUIT = AskingPolicy(
+CIRCUIT = RetryPolicy(
     attempts=2, first_pause=1.0, longest_pause=1.0, breaker=BreakerPolicy(failures=2, pause=20.0)
 )
 
 
 async def test_an_open_circuit_makes_no_request_and_says_when_to_try_again() -> None:
     model, time = ScriptedModel(*[OVERLOADED] * 2), Time()
-    asker, effort = asker_of(model, time, CIRCUIT), Effort(PRICES)
-    await failure_of(asker, Effort(PRICES))
+    asker, attempt_log = asker_of(model, time, CIRCUIT), AttemptLog(PRICES)
+    await failure_of(asker, AttemptLog(PRICES))
     time.spend(5.0)
-    failure = await failure_of(asker, effort)
+    failure = await failure_of(asker, attempt_log)
     assert len(model.asked) == 2
-    assert outcomes_of(effort) == [(FIRST, "circuit_open")]
+    assert outcomes_of(attempt_log) == [(FIRST, "circuit_open")]
     assert (failure.code, failure.detail) == (errors.MODEL_UNAVAILABLE, "circuit open")
     assert (failure.retryable, failure.retry_after, failure.model) == (True, 15.0, FIRST)
-    assert (effort.model, effort.usage, effort.cost_microusd) == (FIRST, None, 0)
+    assert (attempt_log.model, attempt_log.usage, attempt_log.cost_microusd) == (FIRST, None, 0)
 
 
 @pytest.mark.parametrize("code", [errors.MODEL_OVERLOADED, errors.MODEL_TIMEOUT])
@@ -44,15 +44,15 @@ async def test_a_circuit_that_others_open_meanwhile_does_not_hide_how_the_model_
 ) -> None:
     """As where a reply and the judgement beside it get a 529 each, and these open it together."""
     model, time = ScriptedModel(*[fails(code)] * 2), Time()
-    effort = Effort(PRICES)
+    attempt_log = AttemptLog(PRICES)
 
     async def judged_meanwhile(seconds: float) -> None:
-        await failure_of(asker, Effort(PRICES), budget=0.5)
+        await failure_of(asker, AttemptLog(PRICES), budget=0.5)
         await time.sleep(seconds)
 
-    asker = Asker(model, PRICES, CIRCUIT, rng=lambda: 1.0, clock=time, sleep=judged_meanwhile)
-    failure = await failure_of(asker, effort)
-    assert outcomes_of(effort) == [(FIRST, code), (FIRST, "circuit_open")]
+    asker = ModelClient(model, PRICES, CIRCUIT, rng=lambda: 1.0, clock=time, sleep=judged_meanwhile)
+    failure = await failure_of(asker, attempt_log)
+    assert outcomes_of(attempt_log) == [(FIRST, code), (FIRST, "circuit_open")]
     assert (failure.code, failure.detail) == (code, "circuit open")
     assert failure.retryable
     assert failure.retry_after == pytest.approx(19.0)
@@ -60,18 +60,18 @@ async def test_a_circuit_that_others_open_meanwhile_does_not_hide_how_the_model_
 
 async def test_a_fallback_with_a_circuit_of_its_own_answers_while_the_first_is_open() -> None:
     model, time = ScriptedModel(*[OVERLOADED] * 2, says("Good day.")), Time()
-    asker, effort = asker_of(model, time, CIRCUIT), Effort(PRICES)
-    await failure_of(asker, Effort(PRICES))
-    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, effort)
-    assert outcomes_of(effort) == [(FIRST, "circuit_open"), (SECOND, "completed")]
+    asker, attempt_log = asker_of(model, time, CIRCUIT), AttemptLog(PRICES)
+    await failure_of(asker, AttemptLog(PRICES))
+    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
+    assert outcomes_of(attempt_log) == [(FIRST, "circuit_open"), (SECOND, "completed")]
     assert (record.fallback, record.attempts, record.cost_microusd) == (True, 2, 340)
 
 
 async def test_nobody_waits_for_a_circuit_that_will_still_be_open() -> None:
-    policy = AskingPolicy(first_pause=1.0, breaker=BreakerPolicy(failures=1, pause=20.0))
+    policy = RetryPolicy(first_pause=1.0, breaker=BreakerPolicy(failures=1, pause=20.0))
     model, time = ScriptedModel(OVERLOADED, says("Good day.")), Time()
     asker = asker_of(model, time, policy)
-    await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, Effort(PRICES))
+    await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept) == ([FIRST, SECOND], [])
 
 
@@ -80,16 +80,16 @@ async def test_a_rate_limited_model_is_asked_again_when_its_own_pause_has_opened
 ):
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 7.0), says("Good day.")), Time()
     asker = asker_of(model, time, CIRCUIT)
-    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert (text, time.slept) == ("Good day.", [7.0])
 
 
 async def test_others_leave_a_rate_limited_model_alone_for_as_long_as_it_asked() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 50.0)), Time()
     asker = asker_of(model, time, CIRCUIT)
-    await failure_of(asker, Effort(PRICES), budget=30.0)
+    await failure_of(asker, AttemptLog(PRICES), budget=30.0)
     time.spend(10.0)
-    failure = await failure_of(asker, Effort(PRICES), budget=30.0)
+    failure = await failure_of(asker, AttemptLog(PRICES), budget=30.0)
     assert (failure.detail, failure.retry_after) == ("circuit open", 40.0)
     assert len(model.asked) == 1
 
@@ -100,8 +100,8 @@ async def test_a_sleep_that_ends_early_is_gone_on_with() -> None:
     async def too_short(seconds: float) -> None:
         await time.sleep(seconds / 2 if seconds > 1 else seconds)
 
-    asker = Asker(model, PRICES, CIRCUIT, rng=lambda: 1.0, clock=time, sleep=too_short)
-    text, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+    asker = ModelClient(model, PRICES, CIRCUIT, rng=lambda: 1.0, clock=time, sleep=too_short)
+    text, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert (text, time.slept) == ("Good day.", [4.0, 2.0, 1.0, 1.0])
     assert [r.waited_ms for r in record.attempt_records] == [0, 8000]
 
@@ -109,10 +109,10 @@ async def test_a_sleep_that_ends_early_is_gone_on_with() -> None:
 async def test_a_success_after_the_pause_closes_the_circuit_for_all() -> None:
     model, time = ScriptedModel(*[OVERLOADED] * 2, *[says("Good day.")] * 2), Time()
     asker = asker_of(model, time, CIRCUIT)
-    await failure_of(asker, Effort(PRICES))
+    await failure_of(asker, AttemptLog(PRICES))
     time.spend(20.0)
-    await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
-    await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+    await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+    await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert len(model.asked) == 4
 
 
@@ -120,9 +120,9 @@ async def test_a_bug_in_a_trial_frees_its_place() -> None:
     model = ScriptedModel(*[OVERLOADED] * 2, raises(KeyError("oh")), says("Good day."))
     time = Time()
     asker = asker_of(model, time, CIRCUIT)
-    await failure_of(asker, Effort(PRICES))
+    await failure_of(asker, AttemptLog(PRICES))
     time.spend(20.0)
     with pytest.raises(KeyError):
-        await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
-    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, Effort(PRICES))
+        await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert text == "Good day."

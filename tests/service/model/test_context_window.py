@@ -1,7 +1,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model.context_window import MESSAGE_OVERHEAD, STEP, Fitted, estimate_tokens, fit
+from service.model.context_window import (
+    MESSAGE_OVERHEAD,
+    STEP,
+    ContextWindow,
+    estimate_tokens,
+    truncate,
+)
 from service.model.interface import ChatMessage
 
 LONG = 300  # bytes of a message; 100 tokens
@@ -19,7 +25,7 @@ def conversation(pairs: int, size: int = LONG) -> tuple[ChatMessage, ...]:
 
 def left_out(pairs: int, limit: int) -> int:
     """How many pairs of a long conversation are left out."""
-    return fit(conversation(pairs), limit, 0).left_out // 2
+    return truncate(conversation(pairs), limit, 0).left_out // 2
 
 
 def test_a_token_is_estimated_for_every_three_bytes() -> None:
@@ -31,13 +37,15 @@ def test_a_token_is_estimated_for_every_three_bytes() -> None:
 def test_all_is_sent_while_it_is_within_the_limit() -> None:
     messages = conversation(pairs=20)
     whole = 50 + 43 * EACH
-    assert fit(messages, whole, 50) == Fitted(messages=messages, left_out=0, estimated_tokens=whole)
-    assert fit(messages, whole - 1, 50).left_out == 2 * STEP
+    assert truncate(messages, whole, 50) == ContextWindow(
+        messages=messages, left_out=0, estimated_tokens=whole
+    )
+    assert truncate(messages, whole - 1, 50).left_out == 2 * STEP
 
 
 def test_the_opening_and_the_newest_messages_stay_and_the_oldest_between_go() -> None:
     messages = conversation(pairs=20)
-    fitted = fit(messages, 43 * EACH - 1, 0)
+    fitted = truncate(messages, 43 * EACH - 1, 0)
     assert fitted.messages == messages[:2] + messages[2 + 2 * STEP :]
     assert fitted.left_out == 2 * STEP
     assert fitted.estimated_tokens == 23 * EACH
@@ -52,8 +60,8 @@ def test_what_is_left_out_stays_the_same_for_as_many_turns_as_a_step_has() -> No
 
 def test_the_instructions_count() -> None:
     messages = conversation(pairs=15)
-    assert fit(messages, 33 * EACH, 0).left_out == 0
-    assert fit(messages, 33 * EACH, 1).left_out == 2 * STEP
+    assert truncate(messages, 33 * EACH, 0).left_out == 0
+    assert truncate(messages, 33 * EACH, 1).left_out == 2 * STEP
 
 
 def test_where_no_step_is_enough_it_is_the_smallest_number_that_is() -> None:
@@ -63,7 +71,7 @@ def test_where_no_step_is_enough_it_is_the_smallest_number_that_is() -> None:
 
 def test_the_last_pair_and_the_newest_question_stay_even_above_the_limit() -> None:
     messages = conversation(pairs=17)
-    fitted = fit(messages, 1, 10)
+    fitted = truncate(messages, 1, 10)
     assert fitted.messages == messages[:2] + messages[-3:]
     assert fitted.estimated_tokens == 10 + 5 * EACH
 
@@ -71,13 +79,13 @@ def test_the_last_pair_and_the_newest_question_stay_even_above_the_limit() -> No
 def test_an_opening_and_a_first_question_are_never_cut() -> None:
     for count in (0, 1, 2, 3, 4, 5):
         messages = conversation(pairs=1)[:count]
-        assert fit(messages, 0, 0).messages == messages
-        assert fit(messages, 0, 0).left_out == 0
+        assert truncate(messages, 0, 0).messages == messages
+        assert truncate(messages, 0, 0).left_out == 0
 
 
 def test_a_conversation_that_ends_with_an_answer_keeps_its_last_pair() -> None:
     messages = conversation(pairs=3)[:-1]
-    assert fit(messages, 1, 0).messages == messages[:2] + messages[-2:]
+    assert truncate(messages, 1, 0).messages == messages[:2] + messages[-2:]
 
 
 texts = st.text(max_size=40)
@@ -93,7 +101,7 @@ limits = st.integers(0, 2000)
 def test_what_is_sent_alternates_and_keeps_both_ends(
     messages: tuple[ChatMessage, ...], limit: int, fixed: int
 ) -> None:
-    fitted = fit(messages, limit, fixed)
+    fitted = truncate(messages, limit, fixed)
     roles = [message.role for message in fitted.messages]
     assert roles == [message.role for message in messages[: len(roles)]]
     assert fitted.messages[:2] == messages[:2]
@@ -107,7 +115,7 @@ def test_what_is_sent_alternates_and_keeps_both_ends(
 def test_it_is_within_the_limit_unless_only_the_ends_are_left(
     messages: tuple[ChatMessage, ...], limit: int, fixed: int
 ) -> None:
-    fitted = fit(messages, limit, fixed)
+    fitted = truncate(messages, limit, fixed)
     estimate = sum(estimate_tokens(message.text) + MESSAGE_OVERHEAD for message in fitted.messages)
     assert fitted.estimated_tokens == fixed + estimate
     assert fitted.estimated_tokens <= limit or len(fitted.messages) <= 5
@@ -118,7 +126,7 @@ def test_as_a_conversation_grows_no_message_comes_back(
     messages: tuple[ChatMessage, ...], limit: int
 ) -> None:
     counts = [
-        fit(messages[:length], limit, 0).left_out for length in range(1, len(messages) + 1, 2)
+        truncate(messages[:length], limit, 0).left_out for length in range(1, len(messages) + 1, 2)
     ]
     assert counts == sorted(counts)
 
@@ -127,7 +135,7 @@ def test_as_a_conversation_grows_no_message_comes_back(
 def test_pairs_are_left_out_in_steps_wherever_a_step_is_enough(
     messages: tuple[ChatMessage, ...], limit: int
 ) -> None:
-    pairs = fit(messages, limit, 0).left_out // 2
+    pairs = truncate(messages, limit, 0).left_out // 2
     next_step = -(-pairs // STEP) * STEP
     possible = (len(messages) - 2) // 2 - 1
     assert pairs == next_step or next_step > possible

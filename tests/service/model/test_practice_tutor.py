@@ -20,7 +20,7 @@ from service.model.judgements import (
     read_evaluation,
 )
 from service.model.practice_tutor import CANNOT_JUDGE, RULE, PracticeTutor
-from service.model.response import Arrival, OnDelta, Reply
+from service.model.response import OnDelta, Reply, StreamedResponse
 
 SCENARIO = Scenario(
     title="Seasons",
@@ -33,7 +33,7 @@ SCENARIO = Scenario(
 
 async def answer(request: Request, on_delta: OnDelta | None = None) -> Reply:
     tutor: Model = PracticeTutor()
-    arrival = Arrival("practice-tutor", on_delta)
+    arrival = StreamedResponse("practice-tutor", on_delta)
     await tutor.answer(request, arrival, 5.0)
     return arrival.reply()
 
@@ -147,7 +147,7 @@ async def test_braces_in_the_experience_stay_as_they_are() -> None:
 
 
 async def test_it_names_itself_whoever_was_asked_for_and_costs_nothing() -> None:
-    arrival = Arrival("another-model")
+    arrival = StreamedResponse("another-model")
     await PracticeTutor().answer(reply_to(SCENARIO, START), arrival, 5.0)
     reply = arrival.reply()
     assert (reply.model, reply.stop_reason, reply.usage) == ("practice-tutor", "end_turn", Usage())

@@ -9,7 +9,7 @@ from eventstore.events import Usage
 from service.model.anthropic_provider import AnthropicModel
 from service.model.errors import ModelFailure
 from service.model.provider_errors import provider_error
-from service.model.response import Arrival, Reply
+from service.model.response import Reply, StreamedResponse
 from tests.fake_anthropic import FakeAnthropic, HttpError, RawAnswer
 from tests.service.model.test_anthropic_provider import (
     HAIKU,
@@ -55,7 +55,7 @@ async def model(fake: FakeAnthropic) -> AsyncIterator[AnthropicModel]:
 
 async def answer_to(fake: FakeAnthropic, model: AnthropicModel, body: bytes) -> Reply:
     fake.script(RawAnswer(body, "text/event-stream"))
-    arrival = Arrival(HAIKU)
+    arrival = StreamedResponse(HAIKU)
     await model.answer(REQUEST, arrival, 60.0)
     return arrival.reply()
 
@@ -139,7 +139,7 @@ async def test_no_error_tells_on_record_what_a_learner_wrote(
         assert failure.detail == "HTTP 200 without a type"
     fake.script(HttpError(400, "invalid_request_error"))
     with pytest.raises(ModelFailure) as caught:
-        await model.answer(REQUEST, Arrival(HAIKU), 60.0)
+        await model.answer(REQUEST, StreamedResponse(HAIKU), 60.0)
     assert caught.value.detail == "HTTP 400 invalid_request_error"
 
 

@@ -16,7 +16,7 @@ from eventstore.events import ConversationStarted
 from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
 from service.privacy.learner_record import LearnerRecord
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from tests.running import (
     CONVERSATIONS,
     LEARNER,
@@ -286,7 +286,7 @@ async def test_the_record_tells_of_holds_and_erasures_and_outlives_them(
 ) -> None:
     await speak_everywhere(service)
     async with running_log(service.database_url) as (log, pool, _link):
-        holds = Holds(log, pool)
+        holds = LegalHolds(log, pool)
         number = await holds.place(1, LEARNER, "case 12", Metadata(actor=Actor(None, "operator")))
         admin = by(service, "admin")
         (seen,) = (await record(service, LEARNER, **admin))["holds"]

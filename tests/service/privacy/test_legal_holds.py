@@ -11,7 +11,7 @@ from eventstore.envelope import Actor, Metadata
 from eventstore.opening import running_log
 from eventstore.privacy_events import HoldPlaced, LearnerErased
 from service.errors import UnknownHold, UnknownUser
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from tests.running import LEARNER, OTHER_LEARNER, Service, running_service
 from tests.service.privacy.erasing import (
     REASON,
@@ -34,14 +34,14 @@ async def service(demo_url: str) -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-async def holds(service: Service) -> AsyncIterator[Holds]:
+async def holds(service: Service) -> AsyncIterator[LegalHolds]:
     """As another process has them."""
     async with running_log(service.database_url) as (log, pool, _link):
-        yield Holds(log, pool)
+        yield LegalHolds(log, pool)
 
 
 async def test_a_learner_under_hold_is_not_erased_and_nothing_is_stopped(
-    service: Service, holds: Holds
+    service: Service, holds: LegalHolds
 ) -> None:
     shown = await talk(service, LEARNER, "Kept")
     number = await holds.place(1, LEARNER, "case 12", OPERATOR)
@@ -63,13 +63,13 @@ async def test_a_learner_under_hold_is_not_erased_and_nothing_is_stopped(
     assert (await erase(service))[0] == 200
 
 
-async def test_a_hold_covers_one_learner_only(service: Service, holds: Holds) -> None:
+async def test_a_hold_covers_one_learner_only(service: Service, holds: LegalHolds) -> None:
     await talk(service, OTHER_LEARNER, "Goes")
     await holds.place(1, LEARNER, "case 12", OPERATOR)
     assert (await erase(service, OTHER_LEARNER))[0] == 200
 
 
-async def test_holds_are_listed_with_their_reasons(holds: Holds) -> None:
+async def test_holds_are_listed_with_their_reasons(holds: LegalHolds) -> None:
     number = await holds.place(1, LEARNER, "case 12", OPERATOR)
     other = await holds.place(1, OTHER_LEARNER, "case 13", OPERATOR)
     await holds.release(1, number, "closed", OPERATOR)
@@ -82,7 +82,7 @@ async def test_holds_are_listed_with_their_reasons(holds: Holds) -> None:
     assert await holds.list(1, OTHER_LEARNER) == listed[1:]
 
 
-async def test_a_hold_is_released_once(holds: Holds) -> None:
+async def test_a_hold_is_released_once(holds: LegalHolds) -> None:
     number = await holds.place(1, LEARNER, "case 12", OPERATOR)
     outcomes = await asyncio.gather(
         *(holds.release(1, number, "closed", OPERATOR) for _ in range(5)), return_exceptions=True
@@ -93,13 +93,13 @@ async def test_a_hold_is_released_once(holds: Holds) -> None:
         await holds.release(1, 99, "closed", OPERATOR)
 
 
-async def test_a_hold_is_on_a_user_of_the_roster(holds: Holds) -> None:
+async def test_a_hold_is_on_a_user_of_the_roster(holds: LegalHolds) -> None:
     with pytest.raises(UnknownUser):
         await holds.place(1, 4040, "case 12", OPERATOR)
 
 
 async def test_of_a_hold_and_an_erasure_at_once_one_comes_first_and_the_other_sees_it(
-    service: Service, holds: Holds, owner: Connection
+    service: Service, holds: LegalHolds, owner: Connection
 ) -> None:
     """Also at the database itself, without the look that the service takes before."""
     metadata = '{"actor": {"id": null, "role": "operator"}}'
@@ -174,7 +174,7 @@ async def test_the_owner_deletes_no_text_without_recording_that_it_goes(
 
 
 async def test_not_even_a_recorded_removal_passes_a_hold(
-    service: Service, holds: Holds, owner: Connection
+    service: Service, holds: LegalHolds, owner: Connection
 ) -> None:
     await talk(service, LEARNER, "Kept")
     await holds.place(1, LEARNER, "case 12", OPERATOR)

@@ -12,7 +12,7 @@ from eventstore.privacy_events import LearnerErased, TextExpired
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.errors import NotFound
-from service.privacy.legal_holds import Holds
+from service.privacy.legal_holds import LegalHolds
 from service.privacy.retention import ACCOUNT_WIDE, Due, Expired, Retention
 from service.privacy.retention_job import RetentionJob
 from tests.projections.viewing import all_rows
@@ -37,14 +37,14 @@ async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @pytest.fixture
-async def parts(service: Service) -> AsyncIterator[tuple[Retention, Holds]]:
+async def parts(service: Service) -> AsyncIterator[tuple[Retention, LegalHolds]]:
     """As another process has them."""
     async with running_log(service.database_url) as (log, pool, link):
-        yield Retention(log, pool, link), Holds(log, pool)
+        yield Retention(log, pool, link), LegalHolds(log, pool)
 
 
 @pytest.fixture
-def retention(parts: tuple[Retention, Holds]) -> Retention:
+def retention(parts: tuple[Retention, LegalHolds]) -> Retention:
     return parts[0]
 
 
@@ -156,7 +156,7 @@ async def test_a_second_run_has_nothing_to_do_and_no_new_words_come(
 
 
 async def test_learners_under_hold_are_left_out_and_named(
-    service: Service, parts: tuple[Retention, Holds], owner: Connection
+    service: Service, parts: tuple[Retention, LegalHolds], owner: Connection
 ) -> None:
     retention, holds = parts
     await retention.set_rule(1, ACCOUNT_WIDE, 30, OPERATOR)

@@ -21,10 +21,10 @@ from eventstore.events import (
     OpeningFailed,
     ReplyFailed,
 )
-from service.dialogue.repository import Dialogues
+from service.dialogue.repository import DialogueRepository
 from service.http.bodies import read_body
-from service.turns.control import Following
-from service.turns.outcome import TurnEnd, find_end
+from service.turns.control import TurnControl
+from service.turns.outcome import TurnOutcome, find_end
 from tests.databases import cloned_database
 from tests.fake_anthropic import Behaviour, FakeAnthropic, Received, Stall, covering
 from tests.fake_anthropic_behaviours import evaluation_speech, valid_judgement
@@ -268,17 +268,17 @@ async def test_who_is_about_to_wait_when_all_waiting_ends_is_told_too(
     """A request that came again by its key, and still looks whether the first one was answered."""
     looking, closed = asyncio.Event(), asyncio.Event()
 
-    async def look(dialogues: Dialogues, asked: RecordedEvent) -> TurnEnd | None:
+    async def look(dialogues: DialogueRepository, asked: RecordedEvent) -> TurnOutcome | None:
         end = await find_end(dialogues, asked)
         looking.set()
         await closed.wait()
         return end
 
-    async def close(following: Following) -> None:
+    async def close(following: TurnControl) -> None:
         await close_all(following)
         closed.set()
 
-    close_all = Following.close
+    close_all = TurnControl.close
     async with running_service(url, anthropic_base_url=fake.url) as owner:
         learner = await owner.enroll()
         path, key = messages_of((await owner.open(learner))["id"]), {"Idempotency-Key": "key"}
@@ -289,7 +289,7 @@ async def test_who_is_about_to_wait_when_all_waiting_ends_is_told_too(
         async with running_service(url, anthropic_base_url=fake.url) as other:
             other.tokens = owner.tokens
             monkeypatch.setattr("service.turns.control.find_end", look)
-            monkeypatch.setattr(Following, "close", close)
+            monkeypatch.setattr(TurnControl, "close", close)
             again = asyncio.create_task(other.call("POST", path, **question))
             await looking.wait()
             stop(other)

@@ -21,7 +21,7 @@ from eventstore.events import (
     ReplyCancelled,
     Usage,
 )
-from service.model.client import Asker
+from service.model.client import ModelClient
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, covering
 from tests.running import (
     CONVERSATIONS,
@@ -215,7 +215,7 @@ async def test_a_reply_is_stopped_in_the_pause_before_it_is_asked_for_again(
         resting.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("service.app.Asker", partial(Asker, sleep=rest))
+    monkeypatch.setattr("service.app.ModelClient", partial(ModelClient, sleep=rest))
     async with running_service(service.database_url, anthropic_base_url=fake.url) as patient:
         talk = await talk_of(patient)
         fake.script("overloaded_529")

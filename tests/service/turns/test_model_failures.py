@@ -34,8 +34,8 @@ from eventstore.events import (
     Usage,
 )
 from service.model.anthropic_provider import AnthropicModel
-from service.model.circuit_breaker import Breaker
-from service.model.client import Asker, BreakerPolicy
+from service.model.circuit_breaker import CircuitBreaker
+from service.model.client import BreakerPolicy, ModelClient
 from service.model.errors import LEARNER_SENTENCES
 from service.model.prompt_templates import TutorPrompt
 from tests.databases import cloned_database
@@ -175,18 +175,18 @@ async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service
         yield running
 
 
-class NeverWary(Asker):
+class NeverWary(ModelClient):
     """Has a new circuit breaker each time, so that failures do not add up between requests."""
 
-    def _breaker(self, name: str) -> Breaker:
-        return Breaker(name, BreakerPolicy())
+    def _breaker(self, name: str) -> CircuitBreaker:
+        return CircuitBreaker(name, BreakerPolicy())
 
 
 @asynccontextmanager
 async def asking(
     provider: str,
     database_url: str,
-    asker: Callable[..., Asker] = NeverWary,
+    asker: Callable[..., ModelClient] = NeverWary,
     **settings: Any,
 ) -> AsyncIterator[Service]:
     """A service that asks a provider twice, at once."""
@@ -200,7 +200,7 @@ async def asking(
     chosen = {**small, "anthropic_base_url": provider, **settings}
     async with AsyncExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("service.app.Asker", asker)
+            patch.setattr("service.app.ModelClient", asker)
             running = await stack.enter_async_context(running_service(database_url, **chosen))
         yield running
 
@@ -532,7 +532,7 @@ async def test_a_provider_that_keeps_failing_is_left_alone_for_a_while(
 ) -> None:
     """Five failures open the circuit for five seconds; a trial that fails for ten."""
     clock = StandingClock()
-    wary = partial(Asker, clock=clock)
+    wary = partial(ModelClient, clock=clock)
     async with asking(fake.url, known_url, wary, max_attempts=1) as service:
         learner = await service.enroll()
         fake.default = "overloaded_529"
@@ -563,7 +563,7 @@ async def test_the_trial_of_a_model_that_was_down_is_a_reply_and_no_judgement_be
 ) -> None:
     """As it comes, one model replies and judges; the learner must not have to wait for a judge."""
     clock = StandingClock()
-    wary = partial(Asker, clock=clock)
+    wary = partial(ModelClient, clock=clock)
     async with asking(fake.url, known_url, wary, max_attempts=1, assessment_model=MODEL) as service:
         conversation = await service.open()
         fake.script(*["overloaded_529"] * 5)
@@ -698,7 +698,7 @@ async def test_a_bug_in_the_model_code_fails_the_turn_and_not_the_conversation(
     """An error that nobody foresaw is told like any other, and its words go to the log only."""
     conversation = await service.open(learner)
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr("service.model.response.Arrival.reply", broken)
+        patch.setattr("service.model.response.StreamedResponse.reply", broken)
         await assert_internal_error(service, conversation["id"], learner)
     assert "model_broke" in {line["event"] for line in logs}
 

@@ -22,7 +22,7 @@ from eventstore.events import (
 )
 from eventstore.opening import running_log
 from service.dialogue.commands import RecordReply
-from service.dialogue.repository import Dialogues
+from service.dialogue.repository import DialogueRepository
 from service.experiences.experiences import ExperienceDraft, Experiences
 from service.model.judgements import Assessment, read_assessment
 from service.model.practice_tutor import PRACTICE_TUTOR
@@ -353,16 +353,18 @@ async def test_a_judgement_that_comes_while_the_reply_is_being_recorded_is_not_l
 ) -> None:
     """The reply waits for it no more, and is not on disk yet."""
     judged = judging_seen(monkeypatch)
-    execute = Dialogues.execute
+    execute = DialogueRepository.execute
 
-    async def slow(self: Dialogues, key: Any, command: Any, *more: Any, **known: Any) -> Any:
+    async def slow(
+        self: DialogueRepository, key: Any, command: Any, *more: Any, **known: Any
+    ) -> Any:
         if isinstance(command, RecordReply):
             await fake.wait_until(lambda: fake.stalled_judgements == 1)
             fake.release()
             await judged.wait()
         return await execute(self, key, command, *more, **known)
 
-    monkeypatch.setattr(Dialogues, "execute", slow)
+    monkeypatch.setattr(DialogueRepository, "execute", slow)
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
     with patience(0.01):
         await talk.say()
