@@ -246,7 +246,7 @@ def _reply_limits(settings: Settings) -> ReplyLimits:
         budget=settings.reply_timeout,
         max_tokens=settings.max_reply_tokens,
         context_tokens=settings.max_context_tokens if uses_provider(settings) else None,
-        at_once=settings.max_replies,
+        max_concurrent=settings.max_replies,
     )
 
 
@@ -268,9 +268,9 @@ def _application(settings: Settings) -> web.Application:
     return app
 
 
-async def _drain(app: web.Application, patience: float) -> None:
+async def _drain(app: web.Application, grace: float) -> None:
     """Lets what is under way end, and records the rest."""
-    await asyncio.gather(app[TURNS].drain(patience), app[EVALUATIONS].drain(patience))
+    await asyncio.gather(app[TURNS].drain(grace), app[EVALUATIONS].drain(grace))
     await app[TURN_CONTROL].close()
 
 

@@ -88,55 +88,55 @@ class EventSearch:
         self, account_id: int, moment: datetime, *, inclusive: bool = True
     ) -> int:
         """Position of the last event up to a moment, or before it; 0 for none."""
-        found = await self._pool.fetchval(
+        position = await self._pool.fetchval(
             account_id, query("find_position"), account_id, moment, inclusive
         )
-        return int(found)
+        return int(position)
 
-    async def bounds(self, account_id: int, wanted: EventFilter) -> tuple[int, int]:
+    async def bounds(self, account_id: int, event_filter: EventFilter) -> tuple[int, int]:
         """The positions above and up to which the wanted events are, as the log is now."""
-        after, upto = wanted.after, await self.head(account_id)
-        if wanted.since is not None:
-            before = await self.position_at(account_id, wanted.since, inclusive=False)
+        after, upto = event_filter.after, await self.head(account_id)
+        if event_filter.since is not None:
+            before = await self.position_at(account_id, event_filter.since, inclusive=False)
             after = max(after, before)
-        if wanted.until is not None:
-            upto = min(upto, await self.position_at(account_id, wanted.until))
+        if event_filter.until is not None:
+            upto = min(upto, await self.position_at(account_id, event_filter.until))
         return after, upto
 
-    async def look(
-        self, account_id: int, wanted: EventFilter, after: int, upto: int, size: int
+    async def scan(
+        self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> EventPage:
         """One step: at most so many events above `after`."""
-        edge = wanted.edge(after, upto)
+        edge = event_filter.edge(after, upto)
         async with self._pool.acquire(account_id) as connection, connection.transaction():
             await connection.execute(query("plan_anew"))
             rows = await connection.fetch(
                 query("read_audited"),
-                *(account_id, after, edge, size, wanted.conversation_id),
-                *(list(wanted.types) or None, wanted.actor_id),
-                *(wanted.user_id, wanted.experience_id, wanted.course_id),
+                *(account_id, after, edge, size, event_filter.conversation_id),
+                *(list(event_filter.types) or None, event_filter.actor_id),
+                *(event_filter.user_id, event_filter.experience_id, event_filter.course_id),
             )
         reached = rows[-1]["position"] if len(rows) == size else max(after, edge)
         return EventPage([audited(row) for row in rows], reached)
 
     async def page(
-        self, account_id: int, wanted: EventFilter, after: int, upto: int, size: int
+        self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> EventPage:
         """Enough events for a page, unless too much must be looked through for them."""
         events: list[AuditedEvent] = []
         for _ in range(_WINDOWS):
-            found = await self.look(account_id, wanted, after, upto, size - len(events))
-            events += found.events
-            after = found.reached
+            page = await self.scan(account_id, event_filter, after, upto, size - len(events))
+            events += page.events
+            after = page.reached
             if len(events) == size or after >= upto:
                 break
         return EventPage(events, after)
 
     async def steps(
-        self, account_id: int, wanted: EventFilter, after: int, upto: int, size: int
+        self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> AsyncIterator[EventPage]:
         """All events up to there, step by step; a step may have none."""
         while after < upto:
-            found = await self.look(account_id, wanted, after, upto, size)
-            after = found.reached
-            yield found
+            page = await self.scan(account_id, event_filter, after, upto, size)
+            after = page.reached
+            yield page

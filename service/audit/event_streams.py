@@ -31,14 +31,14 @@ class _Refused(Exception):
 
 
 async def send_lines(
-    request: web.Request, account_id: int, wanted: EventFilter, after: int, upto: int
+    request: web.Request, account_id: int, event_filter: EventFilter, after: int, upto: int
 ) -> web.StreamResponse:
     """Sends all events up to there, as fast as the client takes them, as long as it may read."""
-    found = request.app[EVENT_SEARCH].steps(account_id, wanted, after, upto, PAGE)
+    page = request.app[EVENT_SEARCH].steps(account_id, event_filter, after, upto, PAGE)
     leave = Leave(partial(_may_read, request))
 
     async def lines() -> AsyncIterator[bytes]:
-        async for one in found:
+        async for one in page:
             await _ask(leave)
             yield _lines(one)
 
@@ -46,15 +46,15 @@ async def send_lines(
 
 
 async def send_tail(
-    request: web.Request, account_id: int, wanted: EventFilter, after: int
+    request: web.Request, account_id: int, event_filter: EventFilter, after: int
 ) -> web.StreamResponse:
     """Sends events, those to come included, as long as the caller may read them.
 
     It ends before that where the client goes away or the service stops.
     """
     may_read = partial(_may_read, request)
-    found = request.app[LIVE_TAIL].follow(account_id, wanted, after, may_read)
-    return await _send(request, (_frames(one) async for one in found), STREAM_HEADERS)
+    page = request.app[LIVE_TAIL].follow(account_id, event_filter, after, may_read)
+    return await _send(request, (_frames(one) async for one in page), STREAM_HEADERS)
 
 
 async def _may_read(request: web.Request) -> bool:
@@ -102,14 +102,14 @@ async def _ask(leave: Leave) -> None:
         raise _Refused
 
 
-def _lines(found: EventPage) -> bytes:
-    return b"".join(_encoder.encode(event) + b"\n" for event in found.events)
+def _lines(page: EventPage) -> bytes:
+    return b"".join(_encoder.encode(event) + b"\n" for event in page.events)
 
 
-def _frames(found: EventPage) -> bytes:
+def _frames(page: EventPage) -> bytes:
     """The events; or a comment, and where to go on from, which dispatches nothing."""
-    if not found.events:
-        return b": keep-alive\nid: %d\n\n" % found.reached
+    if not page.events:
+        return b": keep-alive\nid: %d\n\n" % page.reached
     return b"".join(
-        b"id: %d\ndata: %b\n\n" % (event.position, _encoder.encode(event)) for event in found.events
+        b"id: %d\ndata: %b\n\n" % (event.position, _encoder.encode(event)) for event in page.events
     )

@@ -8,11 +8,11 @@ from service.audit.app_keys import EVENT_SEARCH, REPLAYS
 from service.audit.event_search import EventFilter
 from service.audit.event_streams import LINES, send_lines, send_tail
 from service.audit.replay_page import PAGE_HEADERS, page_of
-from service.audit.request import auditor_of, reason_of, record, wanted_events
+from service.audit.request import auditor_of, event_filter_of, reason_of, record
 from service.audit.service import Subject, subject_of
 from service.errors import BadRequest, NotFound
 from service.http.content_negotiation import prefers
-from service.http.pagination import wanted_page
+from service.http.pagination import page_parameters
 from service.http.request import base_url, path_id
 from service.http.responses import json_response
 from service.http.server_sent_events import wants_stream
@@ -24,17 +24,19 @@ async def list_events(request: web.Request) -> web.StreamResponse:
     """GET /api/v1/audit/events: a page of the log, all of it as lines, or as it goes on."""
     access = await auditor_of(request)
     tail = wants_stream(request)
-    wanted = wanted_events(request, last_event_id=tail)
-    if tail and wanted.until is not None:
+    event_filter = event_filter_of(request, last_event_id=tail)
+    if tail and event_filter.until is not None:
         raise BadRequest("to cannot be given where events to come are asked for")
-    size = wanted_page(request).size
-    await record(request, access, reason_of(request), wanted.filters(), subject_of(wanted))
-    after, upto = await request.app[EVENT_SEARCH].bounds(access.account_id, wanted)
+    size = page_parameters(request).size
+    await record(
+        request, access, reason_of(request), event_filter.filters(), subject_of(event_filter)
+    )
+    after, upto = await request.app[EVENT_SEARCH].bounds(access.account_id, event_filter)
     if tail:
-        return await send_tail(request, access.account_id, wanted, after)
+        return await send_tail(request, access.account_id, event_filter, after)
     if prefers(request, LINES):
-        return await send_lines(request, access.account_id, wanted, after, upto)
-    return await _page(request, access, wanted, after, upto, size)
+        return await send_lines(request, access.account_id, event_filter, after, upto)
+    return await _page(request, access, event_filter, after, upto, size)
 
 
 async def replay_conversation(request: web.Request) -> web.Response:
@@ -69,12 +71,17 @@ async def _position(request: web.Request, access: Access) -> int:
 
 
 async def _page(
-    request: web.Request, access: Access, wanted: EventFilter, after: int, upto: int, size: int
+    request: web.Request,
+    access: Access,
+    event_filter: EventFilter,
+    after: int,
+    upto: int,
+    size: int,
 ) -> web.Response:
-    found = await request.app[EVENT_SEARCH].page(access.account_id, wanted, after, upto, size)
+    page = await request.app[EVENT_SEARCH].page(access.account_id, event_filter, after, upto, size)
     here = base_url(request).join(request.rel_url.without_query_params("reason"))
     links = [f'<{here}>; rel="current"']
-    if found.reached < upto:
-        following = here.update_query(after=str(found.reached), per_page=str(size))
+    if page.reached < upto:
+        following = here.update_query(after=str(page.reached), per_page=str(size))
         links.append(f'<{following}>; rel="next"')
-    return json_response(found.events, headers={"Link": ",".join(links)})
+    return json_response(page.events, headers={"Link": ",".join(links)})

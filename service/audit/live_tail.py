@@ -39,7 +39,7 @@ class LiveTail:
         self._closed = False
 
     async def follow(
-        self, account_id: int, wanted: EventFilter, after: int, ask: Ask = _always
+        self, account_id: int, event_filter: EventFilter, after: int, ask: Ask = _always
     ) -> AsyncIterator[EventPage]:
         """Wanted events above `after`, those to come included, until the service stops.
 
@@ -54,13 +54,13 @@ class LiveTail:
             bell = self._link.bell(account_id)
             head = await self._log.head(account_id)
             while after < head and not self._closed:
-                found = await self._log.look(account_id, wanted, after, head, PAGE)
-                after = found.reached
+                page = await self._log.scan(account_id, event_filter, after, head, PAGE)
+                after = page.reached
                 if not await leave.holds():
                     return
-                if found.events or told.is_over():
+                if page.events or told.is_over():
                     told = _Pause()
-                    yield found
+                    yield page
             if told.is_over():
                 told = _Pause()
                 yield EventPage([], after)

@@ -72,7 +72,7 @@ async def record(
     )
 
 
-def wanted_events(request: web.Request, *, last_event_id: bool = False) -> EventFilter:
+def event_filter_of(request: web.Request, *, last_event_id: bool = False) -> EventFilter:
     """The events that a request asks for.
 
     Args:

@@ -136,10 +136,10 @@ class AuditService:
         return msgspec.structs.replace(subject, learner_id=owner)
 
 
-def subject_of(wanted: EventFilter) -> Subject:
+def subject_of(event_filter: EventFilter) -> Subject:
     """Of whom or what the events are that somebody asks for."""
     return Subject(
-        learner_id=wanted.user_id,
-        conversation_id=wanted.conversation_id,
-        course_id=wanted.course_id,
+        learner_id=event_filter.user_id,
+        conversation_id=event_filter.conversation_id,
+        course_id=event_filter.course_id,
     )

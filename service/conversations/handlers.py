@@ -18,7 +18,7 @@ from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
 from service.http.authentication import access_of, authenticate, remember_access
 from service.http.bodies import NoBody, read_body
-from service.http.etags import NOTHING, entity_tag, is_known, wanted_revisions
+from service.http.etags import NOTHING, entity_tag, is_known, revisions_to_match
 from service.http.request import (
     conversation_id,
     guard_of,
@@ -112,7 +112,7 @@ async def post_message(request: web.Request) -> web.StreamResponse:
         guard_of(request, access, "message"),
         conversation_id=number,
         text=body.text(),
-        if_revision=wanted_revisions(request, number),
+        if_revision=revisions_to_match(request, number),
     )
     return await _answer(request, access, live, 200)
 

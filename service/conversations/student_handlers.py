@@ -9,7 +9,7 @@ from service.conversations.answers import conversation_of_row, summary_of_row
 from service.errors import NotFound
 from service.http.authentication import access_of, manager_of
 from service.http.etags import entity_tag, is_known
-from service.http.pagination import link_header, wanted_page
+from service.http.pagination import link_header, page_parameters
 from service.http.request import base_url, conversation_id, record_read
 from service.http.request_keys import POOL
 from service.http.responses import json_response, wants_string_ids
@@ -38,7 +38,7 @@ async def get_student_conversation(request: web.Request) -> web.Response:
 async def list_student_conversations(request: web.Request) -> web.Response:
     """GET …/ai_conversations: every student of the course with their latest conversation."""
     access = await manager_of(request)
-    page = wanted_page(request)
+    page = page_parameters(request)
     rows = await request.app[POOL].fetch(
         access.account_id,
         query("list_student_conversations"),

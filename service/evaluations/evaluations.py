@@ -165,11 +165,11 @@ class EvaluationRunner:
         await self._record(events[0], abandoned, None, by="system")
         return True
 
-    async def drain(self, patience: float) -> None:
-        """Takes no more, waits `patience` seconds for those under way, ends the others."""
+    async def drain(self, grace: float) -> None:
+        """Takes no more, waits `grace` seconds for those under way, ends the others."""
         self._stopping = True
         if self._running:
-            _, late = await asyncio.wait(self._running.values(), timeout=patience)
+            _, late = await asyncio.wait(self._running.values(), timeout=grace)
             for task in late:
                 task.cancel()
             if late:
@@ -180,7 +180,7 @@ class EvaluationRunner:
     ) -> RecordedEvent:
         if self._stopping:
             raise Stopping
-        if len(self._running) >= self._limits.at_once:
+        if len(self._running) >= self._limits.max_concurrent:
             raise TooManyReplies
         await self._evaluator.refuse_removed(account_id, asked.conversation_id)
         self._owners.running.add(asked.turn_id)

@@ -9,7 +9,7 @@ from service.errors import NotFound
 from service.experiences.bodies import read_changes, read_draft
 from service.experiences.experiences import Experience, Experiences
 from service.http.authentication import access_of, manager_of
-from service.http.pagination import link_header, wanted_page
+from service.http.pagination import link_header, page_parameters
 from service.http.request import base_url, guard_of, metadata_of
 from service.http.request_keys import POOL
 from service.http.responses import json_response, wants_string_ids
@@ -29,7 +29,7 @@ EXPERIENCES = web.AppKey("experiences", Experiences)
 async def list_experiences(request: web.Request) -> web.Response:
     """GET …/ai_experiences: a course's experiences; learners see the published ones."""
     access = await access_of(request)
-    page = wanted_page(request)
+    page = page_parameters(request)
     wanted = request.query.get("workflow_state")
     states = [s for s in _STATES if wanted in (None, s) and (access.manages or s == "published")]
     rows = await request.app[POOL].fetch(

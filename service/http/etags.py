@@ -19,7 +19,7 @@ def is_known(request: web.Request, tag: str) -> bool:
     return any(etag.value == ETAG_ANY or f'"{etag.value}"' == tag for etag in known)
 
 
-def wanted_revisions(request: web.Request, conversation_id: int) -> frozenset[int] | None:
+def revisions_to_match(request: web.Request, conversation_id: int) -> frozenset[int] | None:
     """Revisions at which the conversation must be (`If-Match`); None where any will do."""
     given = entity_tags(request, hdrs.IF_MATCH)
     if given is None or any(etag.value == ETAG_ANY for etag in given):

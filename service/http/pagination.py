@@ -27,7 +27,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     skip: int = 0
 
 
-def wanted_page(request: web.Request) -> Page:
+def page_parameters(request: web.Request) -> Page:
     """The page that a request asks for.
 
     Raises:

@@ -87,17 +87,17 @@ class AnthropicModel:
         """Import the SDK and make the client in a thread; raises `ModelFailure` without a key."""
         await self._connected()
 
-    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
+    async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
         """Stream one answer; see `Model.answer`."""
         try:
             async with asyncio.timeout(budget) as limit:
-                await self._stream(await self._connected(), request, arrival)
+                await self._stream(await self._connected(), request, response)
         except TimeoutError:
             if not limit.expired():
                 raise
             late = Cause(errors.MODEL_TIMEOUT, f"no whole answer within {budget:g} s")
-            raise arrival.failure(late) from None
-        arrival.reply()  # raises where the answer is cut short, refused or blank
+            raise response.failure(late) from None
+        response.reply()  # raises where the answer is cut short, refused or blank
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -137,7 +137,7 @@ class AnthropicModel:
         return client
 
     async def _stream(
-        self, client: "AsyncAnthropic", request: Request, arrival: StreamedResponse
+        self, client: "AsyncAnthropic", request: Request, response: StreamedResponse
     ) -> None:
         import anthropic
         import httpx2
@@ -147,7 +147,7 @@ class AnthropicModel:
             with _held_to_the_protocol():
                 stream = await client.messages.create(
                     stream=True,
-                    model=arrival.asked,
+                    model=response.asked,
                     max_tokens=request.max_tokens,
                     system=[_text(asked.system, cached=True)],
                     messages=asked.messages,
@@ -158,15 +158,15 @@ class AnthropicModel:
                     else {"format": {"type": "json_schema", "schema": asked.schema}},
                 )
             async with stream:
-                arrival.provider_request_id = label(stream.response.headers.get("request-id"))
-                while (text := await _next_text(stream, arrival)) is not None:
-                    arrival.add(text)
+                response.provider_request_id = label(stream.response.headers.get("request-id"))
+                while (text := await _next_text(stream, response)) is not None:
+                    response.add(text)
         except (anthropic.APIError, httpx2.HTTPError, _NotTheProtocolError) as error:
             if isinstance(error, anthropic.APIStatusError):
                 request_id = label(error.request_id)
-                arrival.provider_request_id = request_id or arrival.provider_request_id
+                response.provider_request_id = request_id or response.provider_request_id
             # `from None`: their messages may quote the learner's text or the key.
-            raise arrival.failure(_cause_of(error, asked)) from None
+            raise response.failure(_cause_of(error, asked)) from None
 
     def _question(self, request: Request) -> "_Question":
         scenario = request.scenario
@@ -237,12 +237,12 @@ def _held_to_the_protocol() -> Iterator[None]:
 
 
 async def _next_text(
-    stream: "AsyncStream[RawMessageStreamEvent]", arrival: StreamedResponse
+    stream: "AsyncStream[RawMessageStreamEvent]", response: StreamedResponse
 ) -> str | None:
     """The text of the next event, often none, once the arrival has the rest; None at the end."""
     with _held_to_the_protocol():
         event = await anext(stream, None)
-        return None if event is None else take_event(event, arrival)
+        return None if event is None else take_event(event, response)
 
 
 def _misconfigured(detail: str) -> ModelFailure:

@@ -30,10 +30,10 @@ class AttemptLog:
 
     def begin(self, model: str, waited_ms: int) -> StreamedResponse:
         """Start an attempt with this model, after a pause of so many milliseconds."""
-        arrival = StreamedResponse(model, self._take)
+        response = StreamedResponse(model, self._take)
         self._first_token_ms = None
-        self._attempts.append(_Attempt(arrival, waited_ms))
-        return arrival
+        self._attempts.append(_Attempt(response, waited_ms))
+        return response
 
     def end(self, outcome: str, detail: str = "") -> None:
         """End the attempt that was begun last. `outcome` is as in `AttemptRecord`."""
@@ -47,22 +47,22 @@ class AttemptLog:
     @property
     def text(self) -> str:
         """What has arrived in the last attempt."""
-        return self._attempts[-1].arrival.text if self._attempts else ""
+        return self._attempts[-1].response.text if self._attempts else ""
 
     @property
     def model(self) -> str | None:
         """Who answered in the last attempt, or was asked if nobody has."""
-        return self._attempts[-1].arrival.model if self._attempts else None
+        return self._attempts[-1].response.model if self._attempts else None
 
     @property
     def usage(self) -> Usage | None:
         """The tokens of the last attempt."""
-        return self._attempts[-1].arrival.usage if self._attempts else None
+        return self._attempts[-1].response.usage if self._attempts else None
 
     @property
     def provider_request_id(self) -> str | None:
         """The provider's name for the last attempt."""
-        return self._attempts[-1].arrival.provider_request_id if self._attempts else None
+        return self._attempts[-1].response.provider_request_id if self._attempts else None
 
     @property
     def first_token_ms(self) -> int | None:
@@ -98,8 +98,8 @@ class AttemptLog:
 
 
 class _Attempt:
-    def __init__(self, arrival: StreamedResponse, waited_ms: int) -> None:
-        self.arrival = arrival
+    def __init__(self, response: StreamedResponse, waited_ms: int) -> None:
+        self.response = response
         self._waited_ms = waited_ms
         self._outcome = errors.CANCELLED
         self._detail = ""
@@ -108,22 +108,22 @@ class _Attempt:
     def end(self, outcome: str, detail: str) -> None:
         self._outcome = outcome
         self._detail = detail
-        self._duration_ms = self.arrival.elapsed_ms
+        self._duration_ms = self.response.elapsed_ms
 
     @property
     def was_billed(self) -> bool:
-        return self.arrival.usage is not None or bool(self.arrival.text)
+        return self.response.usage is not None or bool(self.response.text)
 
     def record(self, prices: Prices) -> AttemptRecord:
-        arrival, duration = self.arrival, self._duration_ms
+        response, duration = self.response, self._duration_ms
         return AttemptRecord(
-            model=arrival.asked,
+            model=response.asked,
             outcome=self._outcome,
             detail=self._detail,
-            usage=arrival.usage,
-            cost_microusd=_known(prices.cost_microusd(arrival.model, arrival.usage)),
-            provider_request_id=arrival.provider_request_id,
-            duration_ms=arrival.elapsed_ms if duration is None else duration,
+            usage=response.usage,
+            cost_microusd=_known(prices.cost_microusd(response.model, response.usage)),
+            provider_request_id=response.provider_request_id,
+            duration_ms=response.elapsed_ms if duration is None else duration,
             waited_ms=self._waited_ms,
         )
 

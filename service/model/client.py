@@ -118,10 +118,10 @@ class ModelClient:
         number = 1
         before: ModelFailure | None = None
         while True:
-            arrival = question.attempt_log.begin(name, round(waited * 1000))
-            permit = self._admit(name, arrival, question.attempt_log, before)
+            response = question.attempt_log.begin(name, round(waited * 1000))
+            permit = self._admit(name, response, question.attempt_log, before)
             try:
-                return await self._attempt(arrival, permit, question)
+                return await self._attempt(response, permit, question)
             except ModelFailure as failure:
                 due = self._retry_at(name, number, failure, question)
                 if due is None:
@@ -135,7 +135,7 @@ class ModelClient:
     def _admit(
         self,
         name: str,
-        arrival: StreamedResponse,
+        response: StreamedResponse,
         attempt_log: AttemptLog,
         before: ModelFailure | None,
     ) -> Permit:
@@ -145,15 +145,15 @@ class ModelClient:
             return permit
         attempt_log.end(CIRCUIT_OPEN)
         code = before.code if before else errors.MODEL_UNAVAILABLE
-        raise arrival.failure(Cause(code, "circuit open", permit))
+        raise response.failure(Cause(code, "circuit open", permit))
 
     async def _attempt(
-        self, arrival: StreamedResponse, permit: Permit, question: _Question[T]
+        self, response: StreamedResponse, permit: Permit, question: _Question[T]
     ) -> tuple[T, Reply]:
-        attempt_log, breaker = question.attempt_log, self._breaker(arrival.asked)
+        attempt_log, breaker = question.attempt_log, self._breaker(response.asked)
         try:
-            await self._model.answer(question.request, arrival, question.deadline - self._clock())
-            reply = arrival.reply()
+            await self._model.answer(question.request, response, question.deadline - self._clock())
+            reply = response.reply()
             value = question.read(reply.text)
         except BaseException as error:
             _note_end(error, breaker, permit, attempt_log)

@@ -72,12 +72,12 @@ class Model(Protocol):
         Raises `ModelFailure` where the model's settings can never work.
         """
 
-    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
-        """Put the answer of `arrival.asked` into `arrival`, or raise `ModelFailure`.
+    async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
+        """Put the answer of `response.asked` into `response`, or raise `ModelFailure`.
 
         One attempt, no retries, within `budget` seconds. Whatever has been learnt of the answer
-        by then stands in `arrival`, also after a failure or when the call is cancelled; a
-        cancelled call leaves no connection. What `arrival.on_delta` raises reaches the caller as
+        by then stands in `response`, also after a failure or when the call is cancelled; a
+        cancelled call leaves no connection. What `response.on_delta` raises reaches the caller as
         it is.
         """
 

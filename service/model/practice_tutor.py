@@ -95,21 +95,21 @@ class PracticeTutor:
     async def warm_up(self) -> None:
         """Nothing is slow here."""
 
-    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
+    async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
         """The next question, or a judgement as JSON. Never fails; costs no tokens and no time."""
-        arrival.model = PRACTICE_TUTOR
+        response.model = PRACTICE_TUTOR
         match request:
             case ReplyRequest():
                 for word in _WORD.findall(_next_turn(request.scenario, request.messages)):
-                    arrival.add(word)
+                    response.add(word)
             case AssessmentRequest():
-                arrival.add(msgspec.json.encode(_assessed(request)).decode())
+                response.add(msgspec.json.encode(_assessed(request)).decode())
             case EvaluationRequest():
-                arrival.add(msgspec.json.encode(_evaluated(request)).decode())
+                response.add(msgspec.json.encode(_evaluated(request)).decode())
             case _:
                 assert_never(request)
-        arrival.usage = Usage()
-        arrival.stop_reason = "end_turn"
+        response.usage = Usage()
+        response.stop_reason = "end_turn"
 
     async def close(self) -> None:
         """Nothing is open here."""

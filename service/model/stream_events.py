@@ -11,7 +11,7 @@ from eventstore.provider_values import count, label
 from service.model.response import StreamedResponse
 
 
-def take_event(event: object, arrival: StreamedResponse) -> str:
+def take_event(event: object, response: StreamedResponse) -> str:
     """The text that an event brings, often none, once the answer has the rest that it tells.
 
     Raises:
@@ -26,12 +26,12 @@ def take_event(event: object, arrival: StreamedResponse) -> str:
             message = field(event, "message")
             model = field(message, "model")
             if isinstance(model, str):
-                arrival.model = label(model) or arrival.model
-            _take_end(message, arrival)
-            _take_usage(field(message, "usage"), arrival)
+                response.model = label(model) or response.model
+            _take_end(message, response)
+            _take_usage(field(message, "usage"), response)
         case "message_delta":
-            _take_end(field(event, "delta"), arrival)
-            _take_usage(field(event, "usage"), arrival)
+            _take_end(field(event, "delta"), response)
+            _take_usage(field(event, "usage"), response)
     return ""
 
 
@@ -49,18 +49,18 @@ def _text(part: Any, kind: str) -> str:
     return text
 
 
-def _take_end(told: Any, arrival: StreamedResponse) -> None:
-    arrival.stop_reason = label(field(told, "stop_reason")) or arrival.stop_reason
+def _take_end(told: Any, response: StreamedResponse) -> None:
+    response.stop_reason = label(field(told, "stop_reason")) or response.stop_reason
     category = label(field(field(told, "stop_details"), "category"))
-    arrival.refusal_category = category or arrival.refusal_category
+    response.refusal_category = category or response.refusal_category
 
 
-def _take_usage(told: Any, arrival: StreamedResponse) -> None:
+def _take_usage(told: Any, response: StreamedResponse) -> None:
     """Counts are totals so far; one that is not told stays."""
     if told is None:
         return
-    known = arrival.usage or Usage()
+    known = response.usage or Usage()
     counts = {name: count(field(told, name)) for name in Usage.__struct_fields__}
-    arrival.usage = Usage(
+    response.usage = Usage(
         **{name: getattr(known, name) if n is None else n for name, n in counts.items()}
     )

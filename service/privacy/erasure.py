@@ -30,7 +30,7 @@ from sql.loader import query
 
 _TRIES = 20
 _PAUSE = 0.2
-_PATIENCE = 600.0
+_TIMEOUT = 600.0
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ class Erasure:
         """
         async with self._pool.acquire(account_id) as connection:
             row = await connection.fetchrow(
-                query("count_learners_data"), account_id, user_id, timeout=_PATIENCE
+                query("count_learners_data"), account_id, user_id, timeout=_TIMEOUT
             )
         if row is None:
             raise UnknownUser(f"there is no user {user_id}")
@@ -167,7 +167,7 @@ class Erasure:
                 row = await connection.fetchrow(
                     query("erase_learner"),
                     *(account_id, *arguments),
-                    timeout=_PATIENCE,
+                    timeout=_TIMEOUT,
                 )
             assert row is not None
             if row["outcome"] != "rebuilding":

@@ -23,7 +23,7 @@ ACCOUNT_WIDE = 0
 """Stands for the course in the rule of a whole account."""
 
 _PAGE = 100
-_PATIENCE = 600.0
+_TIMEOUT = 600.0
 _encoder = msgspec.json.Encoder()
 
 
@@ -108,7 +108,7 @@ class Retention:
                 rows = await connection.fetch(
                     query("list_due_conversations"),
                     *(account_id, after, now, _PAGE),
-                    timeout=_PATIENCE,
+                    timeout=_TIMEOUT,
                 )
             if rows:
                 yield [Due(**dict(row)) for row in rows]
@@ -135,7 +135,7 @@ class Retention:
             row = await connection.fetchrow(
                 query("expire_texts"),
                 *(account_id, _encoder.encode(rules).decode(), encode(metadata)),
-                timeout=_PATIENCE,
+                timeout=_TIMEOUT,
             )
         assert row is not None
         if row["outcome"] == "rebuilding":

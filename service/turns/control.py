@@ -19,7 +19,7 @@ from service.turns.outcome import TurnOutcome, find_end, turn_of
 STOP = "stop"
 """The topic under which processes tell each other to stop a turn."""
 
-STOP_PATIENCE = 3.0
+STOP_TIMEOUT = 3.0
 """Seconds that the owner of a turn has to stop it, before others do it over its head."""
 
 _TRIES = 20
@@ -123,9 +123,9 @@ class TurnControl:
                 return
         raise Busy
 
-    def on_stop_message(self, letter: str) -> None:
+    def on_stop_message(self, message: str) -> None:
         """Takes a stop that came over the link."""
-        heard = msgspec.json.decode(letter, type=StopMessage)
+        heard = msgspec.json.decode(message, type=StopMessage)
         live = self._live.get(heard.turn_id)
         if live and live.own:
             live.halt(heard.stop)
@@ -177,11 +177,11 @@ class TurnControl:
     async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnOutcome:
         """Tells the owner to stop; ends the turn over its head if it does not."""
         turn = turn_of(asked)
-        letter = msgspec.json.encode(StopMessage(turn.turn_id, stop)).decode()
-        self.on_stop_message(letter)
-        self._link.send(STOP, letter)
+        message = msgspec.json.encode(StopMessage(turn.turn_id, stop)).decode()
+        self.on_stop_message(message)
+        self._link.send(STOP, message)
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_PATIENCE):
+            async with asyncio.timeout(STOP_TIMEOUT):
                 return await self._end_in_log(asked)
         assert stop.metadata is not None
         assert stop.reason != "service_stopping"

@@ -74,8 +74,8 @@ class LiveTurn:
         self.outcome: Outcome | None = None
         self.stop: Stop | None = None
         self._asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._stop_asking: Callable[[], object] | None = None
-        self._bell = asyncio.Event()
+        self._cancel_reply: Callable[[], object] | None = None
+        self._changed = asyncio.Event()
 
     @property
     def text(self) -> str:
@@ -99,13 +99,13 @@ class LiveTurn:
     def add(self, piece: str) -> None:
         """The model has said more."""
         self.pieces.append(piece)
-        self._ring()
+        self._notify()
 
     def end(self, outcome: Outcome) -> None:
         """The turn is over; of several ends the first counts."""
         if self.outcome is None:
             self.outcome = outcome
-            self._ring()
+            self._notify()
 
     def clear_text(self) -> None:
         """Nothing of what was said is to be had here any more."""
@@ -121,43 +121,43 @@ class LiveTurn:
             EventStoreError: The end could not be recorded.
         """
         while self.outcome is None:
-            await self._bell.wait()
+            await self._changed.wait()
         if isinstance(self.outcome, Exception):
             raise self.outcome.with_traceback(None)
         return self.outcome
 
-    async def news(self, seen: int, patience: float) -> bool:
-        """Waits for pieces beyond the first `seen`, or the end; False after `patience` seconds."""
+    async def news(self, seen: int, seconds: float) -> bool:
+        """Waits for pieces beyond the first `seen`, or the end; False after so many seconds."""
         while len(self.pieces) <= seen and self.outcome is None:
-            bell = self._bell
+            changed = self._changed
             with suppress(TimeoutError):
-                async with asyncio.timeout(patience):
-                    await bell.wait()
-            if not bell.is_set():
+                async with asyncio.timeout(seconds):
+                    await changed.wait()
+            if not changed.is_set():
                 return False
         return True
 
-    async def until_stopped(self, asking: "asyncio.Future[T]") -> "T | None":
+    async def until_stopped(self, reply_task: "asyncio.Future[T]") -> "T | None":
         """Waits for the model; None where the turn was stopped before the model was done."""
-        self._stop_asking = asking.cancel
+        self._cancel_reply = reply_task.cancel
         if self.stop:
-            asking.cancel()
-        await asyncio.wait((asking,))
-        self._stop_asking = None
-        if self.stop and asking.cancelled():
+            reply_task.cancel()
+        await asyncio.wait((reply_task,))
+        self._cancel_reply = None
+        if self.stop and reply_task.cancelled():
             return None
-        return asking.result()
+        return reply_task.result()
 
     def halt(self, stop: Stop) -> None:
         """Ends the call of the model at once; of several stops the first counts."""
         if self.stop is None:
             self.stop = stop
-            if self._stop_asking:
-                self._stop_asking()
+            if self._cancel_reply:
+                self._cancel_reply()
 
-    def _ring(self) -> None:
-        bell, self._bell = self._bell, asyncio.Event()
-        bell.set()
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 class LiveTurnRegistry:

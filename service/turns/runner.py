@@ -43,7 +43,7 @@ from service.turns.outcome import check_repeat, failure_of, find_end
 from service.turns.turn_records import Ending, TurnRecords, stopped
 from service.turns.tutor import ReplyLimits, StartedTurn, Tutor, broken, failed
 
-_ASSESSMENT_PATIENCE = 1.0
+_ASSESSMENT_TIMEOUT = 1.0
 """Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
 
 _LAST_WORDS = 35.0
@@ -196,25 +196,25 @@ class TurnRunner:
         """
         if self._stopping:
             raise Stopping
-        if len(self._owned) >= self._limits.at_once:
+        if len(self._owned) >= self._limits.max_concurrent:
             raise TooManyReplies
 
-    async def drain(self, patience: float) -> None:
-        """Takes no more turns, waits `patience` seconds for those under way, ends the others.
+    async def drain(self, grace: float) -> None:
+        """Takes no more turns, waits `grace` seconds for those under way, ends the others.
 
         All of them are recorded, and whoever reads along hears of the end.
         """
         self._stopping = True
-        await self._all_done(patience)
+        await self._all_done(grace)
         for live in self._live.all():
             live.halt(Stop(reason="service_stopping"))
         for assessing in self._assessing:
             assessing.cancel()
         await self._all_done(_LAST_WORDS)
 
-    async def _all_done(self, patience: float) -> None:
+    async def _all_done(self, grace: float) -> None:
         """Waits for all turns, and for what they leave to be recorded later."""
-        give_up = asyncio.get_running_loop().time() + patience
+        give_up = asyncio.get_running_loop().time() + grace
         while under_way := self._owned | self._late:
             left = give_up - asyncio.get_running_loop().time()
             if left <= 0:
@@ -296,9 +296,9 @@ class TurnRunner:
     async def _answer(self, live: LiveTurn, started: StartedTurn) -> Outcome:
         attempt_log = self._tutor.attempt_log(live.add)
         # The reply is asked for first: of a model that may be tried once, it gets the trial.
-        asking = asyncio.create_task(self._tutor.reply(started, attempt_log))
+        reply_task = asyncio.create_task(self._tutor.reply(started, attempt_log))
         assessing = self._assess(started)
-        ending = await self._ending(live, started, asking, attempt_log)
+        ending = await self._ending(live, started, reply_task, attempt_log)
         if assessing:
             ending = await _with_assessment(ending, assessing)
         try:
@@ -322,12 +322,12 @@ class TurnRunner:
         self,
         live: LiveTurn,
         started: StartedTurn,
-        asking: "asyncio.Task[RecordOpening | RecordReply]",
+        reply_task: "asyncio.Task[RecordOpening | RecordReply]",
         attempt_log: AttemptLog,
     ) -> Ending:
         turn_id = started.turn.id
         try:
-            answer = await live.until_stopped(asking)
+            answer = await live.until_stopped(reply_task)
         except ModelFailure as failure:
             log.warning("reply_failed", code=failure.code, detail=failure.detail)
             return FailTurn(turn_id=turn_id, failure=failed(failure, attempt_log, live.text))
@@ -355,7 +355,7 @@ async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | F
         return ending
     if not isinstance(ending, RecordReply):
         assessing.cancel()
-    await asyncio.wait((assessing,), timeout=_ASSESSMENT_PATIENCE)
+    await asyncio.wait((assessing,), timeout=_ASSESSMENT_TIMEOUT)
     if not assessing.done() or assessing.cancelled():
         return ending
     return msgspec.structs.replace(ending, assessment=assessing.result())

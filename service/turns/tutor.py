@@ -46,14 +46,14 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
 class ReplyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long (`budget`, seconds all in all) and how much (tokens) the model may speak.
 
-    `context_tokens` bounds what it is given, None for no bound; `at_once` the replies under way
-    in this process.
+    `context_tokens` bounds what it is given, None for no bound; `max_concurrent` bounds the
+    replies under way in this process.
     """
 
     budget: float
     max_tokens: int
     context_tokens: int | None
-    at_once: int
+    max_concurrent: int
 
 
 class StartedTurn(msgspec.Struct, frozen=True):

@@ -566,7 +566,7 @@ async def test_stops_with_the_same_key_over_the_owners_head_are_one(
     service: Service, other: Service, user: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The owner of the turn lives but does not hear; everybody gives up on it at the same time."""
-    monkeypatch.setattr("service.turns.control.STOP_PATIENCE", 0.3)
+    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.3)
     conversation = (await service.open(user))["id"]
     link = Link(service.database_url)
     await link.start()
@@ -591,7 +591,7 @@ async def test_an_owner_that_hears_too_late_of_a_stop_with_a_key_tells_who_waite
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The turn was ended over its head when it comes to end the turn itself."""
-    monkeypatch.setattr("service.turns.control.STOP_PATIENCE", 0.05)
+    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.05)
     letters = kept_letters(monkeypatch)
     conversation = (await service.open(user))["id"]
     fake.script(Stall(after=1))
@@ -616,7 +616,7 @@ async def test_a_stop_whose_key_goes_to_another_request_meanwhile_leaves_nobody_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The stop is on its way when its key comes with something else; the turn ends all the same."""
-    monkeypatch.setattr("service.turns.control.STOP_PATIENCE", 60.0)  # the owner will hear of it
+    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 60.0)  # the owner will hear of it
     letters = kept_letters(monkeypatch)
     conversation = (await service.open(user))["id"]
     fake.script(Stall(after=1))

@@ -83,22 +83,22 @@ class ScriptedModel:
     async def warm_up(self) -> None:
         """Nothing is slow here."""
 
-    async def answer(self, request: Request, arrival: StreamedResponse, budget: float) -> None:
-        self.asked.append(arrival.asked)
+    async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
+        self.asked.append(response.asked)
         self.budgets.append(budget)
-        await self.steps.pop(0)(arrival, budget)
+        await self.steps.pop(0)(response, budget)
 
     async def close(self) -> None:
         """Nothing is open here."""
 
 
 def says(text: str, *, usage: Usage | None = USAGE, model: str | None = None) -> Step:
-    async def step(arrival: StreamedResponse, budget: float) -> None:
-        arrival.model = model or arrival.asked
-        arrival.usage = usage
-        arrival.provider_request_id = "req_good"
-        arrival.add(text)
-        arrival.stop_reason = "end_turn"
+    async def step(response: StreamedResponse, budget: float) -> None:
+        response.model = model or response.asked
+        response.usage = usage
+        response.provider_request_id = "req_good"
+        response.add(text)
+        response.stop_reason = "end_turn"
 
     return step
 
@@ -110,11 +110,11 @@ def fails(
     text: str = "",
     usage: Usage | None = None,
 ) -> Step:
-    async def step(arrival: StreamedResponse, budget: float) -> None:
-        arrival.usage = usage
-        arrival.provider_request_id = "req_bad"
-        arrival.add(text)
-        raise arrival.failure(Cause(code, "as scripted", retry_after))
+    async def step(response: StreamedResponse, budget: float) -> None:
+        response.usage = usage
+        response.provider_request_id = "req_bad"
+        response.add(text)
+        raise response.failure(Cause(code, "as scripted", retry_after))
 
     return step
 
@@ -122,18 +122,18 @@ def fails(
 def takes(time: Time, seconds: float, then: Step) -> Step:
     """Keeps to its budget, as every model does."""
 
-    async def step(arrival: StreamedResponse, budget: float) -> None:
+    async def step(response: StreamedResponse, budget: float) -> None:
         if seconds >= budget:
             time.spend(budget)
-            raise arrival.failure(Cause(errors.MODEL_TIMEOUT, "as scripted"))
+            raise response.failure(Cause(errors.MODEL_TIMEOUT, "as scripted"))
         time.spend(seconds)
-        await then(arrival, budget)
+        await then(response, budget)
 
     return step
 
 
 def raises(error: Exception) -> Step:
-    async def step(arrival: StreamedResponse, budget: float) -> None:
+    async def step(response: StreamedResponse, budget: float) -> None:
         raise error
 
     return step
@@ -142,9 +142,9 @@ def raises(error: Exception) -> Step:
 def hangs(reached: asyncio.Event, text: str = "", usage: Usage | None = None) -> Step:
     """Says `text`, sets `reached`, and never ends by itself."""
 
-    async def step(arrival: StreamedResponse, budget: float) -> None:
-        arrival.usage = usage
-        arrival.add(text)
+    async def step(response: StreamedResponse, budget: float) -> None:
+        response.usage = usage
+        response.add(text)
         reached.set()
         await asyncio.Event().wait()
 

@@ -53,9 +53,9 @@ def model_at(
 
 
 async def reply_of(model: Model, budget: float = 20.0, on_delta: OnDelta | None = None) -> Reply:
-    arrival = StreamedResponse(HAIKU, on_delta)
-    await model.answer(REQUEST, arrival, budget)
-    return arrival.reply()
+    response = StreamedResponse(HAIKU, on_delta)
+    await model.answer(REQUEST, response, budget)
+    return response.reply()
 
 
 async def failure_of(
@@ -153,9 +153,9 @@ async def test_the_prompt_of_a_reply_is_the_tutors(model: Model) -> None:
 
 async def test_each_request_says_which_model_to_ask(fake: FakeAnthropic, model: Model) -> None:
     for name in (HAIKU, "claude-sonnet-5-5"):
-        arrival = StreamedResponse(name)
-        await model.answer(REQUEST, arrival, 20.0)
-        assert (fake.requests[-1].body["model"], arrival.model) == (name, name)
+        response = StreamedResponse(name)
+        await model.answer(REQUEST, response, 20.0)
+        assert (fake.requests[-1].body["model"], response.model) == (name, name)
 
 
 async def test_a_gateway_without_a_key_gets_the_placeholder(fake: FakeAnthropic) -> None:
@@ -354,8 +354,8 @@ async def test_a_cancelled_answer_drops_its_connection_and_keeps_what_had_arrive
     model = model_at(fake.url, stall_timeout=60)
     fake.script(behaviour)
     heard = asyncio.Event()
-    arrival = StreamedResponse(HAIKU, lambda _text: heard.set())
-    answering = asyncio.create_task(model.answer(REQUEST, arrival, 60))
+    response = StreamedResponse(HAIKU, lambda _text: heard.set())
+    answering = asyncio.create_task(model.answer(REQUEST, response, 60))
     await fake.wait_until(lambda: fake.stalled == 1)
     if text:
         await asyncio.wait_for(heard.wait(), 20)
@@ -363,10 +363,10 @@ async def test_a_cancelled_answer_drops_its_connection_and_keeps_what_had_arrive
     with pytest.raises(asyncio.CancelledError):
         await answering
     await fake.wait_until(lambda: fake.disconnects == 1)
-    assert (arrival.text, arrival.model) == (text, HAIKU)
+    assert (response.text, response.model) == (text, HAIKU)
     if text:
-        assert arrival.usage == Usage(12, 1, 0, 2048)
-        assert arrival.provider_request_id == "req_fake_000001"
+        assert response.usage == Usage(12, 1, 0, 2048)
+        assert response.provider_request_id == "req_fake_000001"
     await model.close()
 
 
@@ -537,9 +537,9 @@ def test_every_failure_code_has_a_sentence_for_learners() -> None:
 
 @pytest.mark.parametrize("text", [" \n", "\u200b", "\ufeff\u2060", "\u3164", "\u2800 \x07"])
 def test_an_answer_that_nobody_would_see_is_empty(text: str) -> None:
-    arrival = StreamedResponse(HAIKU)
-    arrival.stop_reason = "end_turn"
-    arrival.add(text)
+    response = StreamedResponse(HAIKU)
+    response.stop_reason = "end_turn"
+    response.add(text)
     with pytest.raises(ModelFailure) as failed:
-        arrival.reply()
+        response.reply()
     assert failed.value.code == MODEL_EMPTY

@@ -81,9 +81,9 @@ async def model(fake: FakeAnthropic) -> AsyncIterator[AnthropicModel]:
 
 
 async def answer(model: AnthropicModel, request: Request) -> StreamedResponse:
-    arrival = StreamedResponse(HAIKU)
-    await model.answer(request, arrival, 20.0)
-    return arrival
+    response = StreamedResponse(HAIKU)
+    await model.answer(request, response, 20.0)
+    return response
 
 
 def as_sent(value: object) -> str:
@@ -273,9 +273,9 @@ async def test_an_answer_that_is_cut_at_its_token_limit_is_read_as_invalid(
 ) -> None:
     fake.script_judgements(Speech(pieces=('{"covered": [{"obj',), stop_reason="max_tokens"))
     request = assessment_at(1)
-    arrival = await answer(model, request)
+    response = await answer(model, request)
     with pytest.raises(ModelFailure) as caught:
-        read_assessment(arrival.text, request)
+        read_assessment(response.text, request)
     assert (caught.value.code, caught.value.retryable) == ("model_invalid", True)
 
 
@@ -304,9 +304,9 @@ async def test_a_stalled_judgement_times_out_and_is_not_counted_with_the_replies
     model = AnthropicModel("sk-secret", fake.url, 0.4, max_connections=10)
     fake.judgement = Stall(after=1, speech=covering())
     time = LoopTime(monkeypatch)
-    arrival = StreamedResponse(HAIKU, lambda _: time.spend(0.5))
+    response = StreamedResponse(HAIKU, lambda _: time.spend(0.5))
     with pytest.raises(ModelFailure) as caught:
-        await model.answer(assessment_at(1), arrival, 20.0)
+        await model.answer(assessment_at(1), response, 20.0)
     assert (caught.value.code, caught.value.partial_text) == ("model_timeout", '{"cover')
     await fake.wait_until(lambda: fake.disconnected_judgements == 1)
     assert (fake.stalled, fake.stalled_judgements, fake.disconnects) == (0, 0, 0)

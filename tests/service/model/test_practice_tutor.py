@@ -33,9 +33,9 @@ SCENARIO = Scenario(
 
 async def answer(request: Request, on_delta: OnDelta | None = None) -> Reply:
     tutor: Model = PracticeTutor()
-    arrival = StreamedResponse("practice-tutor", on_delta)
-    await tutor.answer(request, arrival, 5.0)
-    return arrival.reply()
+    response = StreamedResponse("practice-tutor", on_delta)
+    await tutor.answer(request, response, 5.0)
+    return response.reply()
 
 
 def reply_to(scenario: Scenario, *messages: ChatMessage) -> ReplyRequest:
@@ -147,9 +147,9 @@ async def test_braces_in_the_experience_stay_as_they_are() -> None:
 
 
 async def test_it_names_itself_whoever_was_asked_for_and_costs_nothing() -> None:
-    arrival = StreamedResponse("another-model")
-    await PracticeTutor().answer(reply_to(SCENARIO, START), arrival, 5.0)
-    reply = arrival.reply()
+    response = StreamedResponse("another-model")
+    await PracticeTutor().answer(reply_to(SCENARIO, START), response, 5.0)
+    reply = response.reply()
     assert (reply.model, reply.stop_reason, reply.usage) == ("practice-tutor", "end_turn", Usage())
     assert reply.provider_request_id is None
 

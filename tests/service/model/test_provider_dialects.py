@@ -55,9 +55,9 @@ async def model(fake: FakeAnthropic) -> AsyncIterator[AnthropicModel]:
 
 async def answer_to(fake: FakeAnthropic, model: AnthropicModel, body: bytes) -> Reply:
     fake.script(RawAnswer(body, "text/event-stream"))
-    arrival = StreamedResponse(HAIKU)
-    await model.answer(REQUEST, arrival, 60.0)
-    return arrival.reply()
+    response = StreamedResponse(HAIKU)
+    await model.answer(REQUEST, response, 60.0)
+    return response.reply()
 
 
 async def failure_of(fake: FakeAnthropic, model: AnthropicModel, told: object) -> ModelFailure:

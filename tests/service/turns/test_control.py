@@ -58,7 +58,7 @@ everywhere = pytest.mark.parametrize("far", [False, True], ids=["here", "another
 @pytest.fixture(autouse=True)
 def _owners_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it takes them to hear of a stop; what was said is theirs to record."""
-    monkeypatch.setattr("service.turns.control.STOP_PATIENCE", 60.0)
+    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 60.0)
 
 
 class Turn:
@@ -519,7 +519,7 @@ async def test_an_owner_that_does_not_hear_is_passed_over(
     service: Service, other: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop gets lost; what the model says after it is nobody's."""
-    monkeypatch.setattr("service.turns.control.STOP_PATIENCE", 0.1)
+    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("eventstore.notifier.Link.send", lambda *_: None)
     talk = await talk_of(service)
     async with under_way(talk, fake) as turn:
@@ -538,7 +538,7 @@ async def test_the_turn_of_a_process_that_was_killed_ends_soon(
     service: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By whoever is faster, the stop or the closing of what was abandoned."""
-    monkeypatch.setattr("service.turns.control.STOP_PATIENCE", 0.1)
+    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("service.dialogue.ownership._SECOND_LOOK", 0.1)
     learner = await service.enroll()
     environment = {"DATABASE_URL": service.database_url, "ANTHROPIC_BASE_URL": fake.url}

@@ -171,7 +171,7 @@ async def fake() -> AsyncIterator[FakeAnthropic]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service that asks the fake provider; every test brings learners of its own."""
-    async with cloned_database(server_url) as url, asking(fake.url, url) as running:
+    async with cloned_database(server_url) as url, reply_task(fake.url, url) as running:
         yield running
 
 
@@ -183,7 +183,7 @@ class NeverWary(ModelClient):
 
 
 @asynccontextmanager
-async def asking(
+async def reply_task(
     provider: str,
     database_url: str,
     asker: Callable[..., ModelClient] = NeverWary,
@@ -214,7 +214,7 @@ async def in_time(
     if limits is None:
         yield service
         return
-    async with asking(fake.url, service.database_url, **limits) as hurried:
+    async with reply_task(fake.url, service.database_url, **limits) as hurried:
         hurried.tokens = service.tokens
         yield hurried
 
@@ -411,7 +411,7 @@ async def test_a_provider_that_cannot_be_reached_is_a_failure_like_any_other(
 ) -> None:
     """Nobody listens at its address for a while."""
     with kept_port() as port:
-        async with asking(f"http://127.0.0.1:{port}", known_url) as service:
+        async with reply_task(f"http://127.0.0.1:{port}", known_url) as service:
             async with FakeAnthropic(port=port, reuse_port=True) as fake:
                 provider = fake.url
                 ways = await four_ways(service)
@@ -477,7 +477,7 @@ async def test_the_fallback_answers_where_the_first_model_does_not(
 ) -> None:
     """The learner sees nothing of it; the log names both and what each has cost."""
     fake.default = down(MODEL)
-    async with asking(fake.url, known_url, fallback_model=FALLBACK) as service:
+    async with reply_task(fake.url, known_url, fallback_model=FALLBACK) as service:
         for asked in await four_ways(service):
             known = await service.head()
             told = await ask(service, asked)
@@ -500,7 +500,7 @@ async def test_where_the_fallback_fails_too_its_failure_is_told(
     known_url: str, fake: FakeAnthropic
 ) -> None:
     """With the shortest pause that any of them asked for. A refusal is final, though."""
-    async with asking(fake.url, known_url, fallback_model=FALLBACK, max_attempts=1) as service:
+    async with reply_task(fake.url, known_url, fallback_model=FALLBACK, max_attempts=1) as service:
         asked = (await four_ways(service))[0]
         fake.script(HttpError(429, "rate_limit_error", retry_after="90"), "server_error_500")
         told = await ask(service, asked)
@@ -533,7 +533,7 @@ async def test_a_provider_that_keeps_failing_is_left_alone_for_a_while(
     """Five failures open the circuit for five seconds; a trial that fails for ten."""
     clock = StandingClock()
     wary = partial(ModelClient, clock=clock)
-    async with asking(fake.url, known_url, wary, max_attempts=1) as service:
+    async with reply_task(fake.url, known_url, wary, max_attempts=1) as service:
         learner = await service.enroll()
         fake.default = "overloaded_529"
         for _ in range(5):
@@ -564,7 +564,9 @@ async def test_the_trial_of_a_model_that_was_down_is_a_reply_and_no_judgement_be
     """As it comes, one model replies and judges; the learner must not have to wait for a judge."""
     clock = StandingClock()
     wary = partial(ModelClient, clock=clock)
-    async with asking(fake.url, known_url, wary, max_attempts=1, assessment_model=MODEL) as service:
+    async with reply_task(
+        fake.url, known_url, wary, max_attempts=1, assessment_model=MODEL
+    ) as service:
         conversation = await service.open()
         fake.script(*["overloaded_529"] * 5)
         for _ in range(5):
@@ -591,7 +593,7 @@ async def test_one_reply_too_many_is_refused_before_anything_is_recorded(
         "code": "busy",
         "retryable": True,
     }
-    async with asking(fake.url, known_url, max_replies=1) as service:
+    async with reply_task(fake.url, known_url, max_replies=1) as service:
         first, other = await service.enroll(), await service.enroll()
         conversations = {user: (await service.open(user))["id"] for user in (first, other)}
         fake.script(Stall(after=1))

@@ -119,10 +119,10 @@ async def talk(service: Service) -> Talk:
 
 
 @contextmanager
-def patience(seconds: float) -> Iterator[None]:
+def timeout(seconds: float) -> Iterator[None]:
     """How long a finished reply waits for the judgement beside it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.runner._ASSESSMENT_PATIENCE", seconds)
+        patch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", seconds)
         yield
 
 
@@ -333,7 +333,7 @@ async def test_a_judgement_that_takes_longer_than_the_reply_comes_by_itself(
 ) -> None:
     """The reply does not wait for it; the next GET after it shows it."""
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
-    with patience(0.01):
+    with timeout(0.01):
         assert covered_in(await talk.say()) == []
     assert types_of(await talk.events())[-1] == "reply_completed"
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
@@ -366,7 +366,7 @@ async def test_a_judgement_that_comes_while_the_reply_is_being_recorded_is_not_l
 
     monkeypatch.setattr(DialogueRepository, "execute", slow)
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
-    with patience(0.01):
+    with timeout(0.01):
         await talk.say()
     await eventually(lambda: has_covered(talk, [1]))
 
@@ -375,7 +375,7 @@ async def test_a_late_failure_of_the_judge_is_on_record_too(
     fake: FakeAnthropic, talk: Talk
 ) -> None:
     fake.script_judgements(Stall(after=1, speech=Speech(pieces=("No ", "idea"))), "refusal")
-    with patience(0.01):
+    with timeout(0.01):
         await talk.say()
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
@@ -394,7 +394,7 @@ async def test_a_late_judgement_may_come_in_the_middle_of_the_next_turn(
         Stall(after=1, speech=covering((1, 3), (2, 3))),
         Stall(after=1, speech=covering((2, 5), (3, 5))),
     )
-    with patience(0.01):
+    with timeout(0.01):
         first = await talk.say("The first")
         fake.script(Stall(after=1))
         saying = asyncio.create_task(talk.say("The second"))
@@ -416,7 +416,7 @@ async def test_a_judgement_of_a_conversation_that_is_over_is_not_recorded(
 ) -> None:
     """Nor does it end up in the one after it."""
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
-    with patience(0.01):
+    with timeout(0.01):
         await talk.say()
     if how == "deleted":
         await service.call("DELETE", f"{CONVERSATIONS}/{talk.id}", user=talk.learner)
