@@ -5,7 +5,6 @@ away does not stop it. No database connection is held while the model talks.
 """
 
 import asyncio
-from collections.abc import Coroutine
 
 import msgspec
 import structlog
@@ -16,13 +15,8 @@ from eventstore.envelope import Metadata
 from eventstore.errors import AppendRefused, LimitReached
 from eventstore.guards import Guard
 from service.dialogue.commands import (
-    Assessed,
-    FailTurn,
-    Failure,
     OpenConversation,
     PostMessage,
-    RecordOpening,
-    RecordReply,
 )
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey, DialogueRepository
@@ -33,18 +27,12 @@ from service.errors import (
     TooManyReplies,
     TurnCancelled,
     TurnFailed,
-    TurnIsOver,
 )
-from service.model.client import AttemptLog
-from service.model.errors import ModelFailure
 from service.turns.control import TurnControl
-from service.turns.live import LiveTurn, LiveTurnRegistry, Outcome, Stop
-from service.turns.outcome import check_repeat, failure_of, find_end
-from service.turns.turn_records import Ending, TurnRecords, stopped
-from service.turns.tutor import ReplyLimits, StartedTurn, Tutor, broken, failed
-
-_ASSESSMENT_TIMEOUT = 1.0
-"""Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
+from service.turns.live import LiveTurn, LiveTurnRegistry, Stop
+from service.turns.model_reply import ModelReply, spawn
+from service.turns.outcome import check_repeat
+from service.turns.tutor import ReplyLimits, StartedTurn, Tutor
 
 _LAST_WORDS = 35.0
 """Seconds that recording the end of a turn may take, a restart of the database included."""
@@ -78,17 +66,14 @@ class TurnRunner:
         limits: ReplyLimits,
     ) -> None:
         self._dialogues = dialogues
-        self._records = TurnRecords(dialogues)
         self._owners = owners
-        self._tutor = tutor
+        self._reply = ModelReply(dialogues, tutor)
         self._live = live
         self._control = control
         self._model = model
         self._limits = limits
         self._stopping = False
         self._owned: set[asyncio.Task[None]] = set()
-        self._late: set[asyncio.Task[None]] = set()
-        self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
 
     async def open(
         self,
@@ -183,7 +168,7 @@ class TurnRunner:
             own=True,
             key=key,
         )
-        _spawn(self._owned, self._own(live, key, command, metadata, guard))
+        spawn(self._owned, self._own(live, key, command, metadata, guard))
         await live.accepted()
         return live
 
@@ -208,14 +193,13 @@ class TurnRunner:
         await self._all_done(grace)
         for live in self._live.all():
             live.halt(Stop(reason="service_stopping"))
-        for assessing in self._assessing:
-            assessing.cancel()
+        self._reply.cancel_assessments()
         await self._all_done(_LAST_WORDS)
 
     async def _all_done(self, grace: float) -> None:
         """Waits for all turns, and for what they leave to be recorded later."""
         give_up = asyncio.get_running_loop().time() + grace
-        while under_way := self._owned | self._late:
+        while under_way := self._owned | self._reply.late:
             left = give_up - asyncio.get_running_loop().time()
             if left <= 0:
                 return
@@ -257,7 +241,7 @@ class TurnRunner:
         assert turn is not None, "a question begins a turn"
         started = StartedTurn(key, turn, executed.dialogue, executed.event)
         live.accept()
-        outcome = await self._outcome(live, started)
+        outcome = await self._reply.outcome(live, started)
         live.end(outcome)
         if isinstance(outcome, Dialogue | TurnFailed | TurnCancelled):
             self._live.retire(live)
@@ -275,87 +259,8 @@ class TurnRunner:
                 return known
         return error
 
-    async def _outcome(self, live: LiveTurn, started: StartedTurn) -> Outcome:
-        """Nobody may be waiting for it, so an error is returned, not raised."""
-        try:
-            return await self._answer(live, started)
-        except TurnIsOver:
-            log.warning("turn_ended_by_others")
-            return await self._ended_by_others(started)
-        except Exception as error:
-            log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
-            return error
-
-    async def _ended_by_others(self, started: StartedTurn) -> Outcome:
-        try:
-            end = await find_end(self._dialogues, started.asked)
-        except DATABASE_ERRORS as error:
-            return error
-        return end.outcome if end else TurnIsOver()
-
-    async def _answer(self, live: LiveTurn, started: StartedTurn) -> Outcome:
-        attempt_log = self._tutor.attempt_log(live.add)
-        # The reply is asked for first: of a model that may be tried once, it gets the trial.
-        reply_task = asyncio.create_task(self._tutor.reply(started, attempt_log))
-        assessing = self._assess(started)
-        ending = await self._ending(live, started, reply_task, attempt_log)
-        if assessing:
-            ending = await _with_assessment(ending, assessing)
-        try:
-            executed = await self._records.end(live, started, ending)
-        except Exception:
-            if assessing:
-                assessing.cancel()
-            raise
-        if assessing and getattr(ending, "assessment", None) is None:
-            _spawn(self._late, self._records.assessment(started, assessing))
-        return failure_of(started.asked, executed.event) or executed.dialogue
-
-    def _assess(self, started: StartedTurn) -> "asyncio.Task[Assessed | Failure] | None":
-        assessing = self._tutor.assessing(started)
-        if assessing:
-            self._assessing.add(assessing)
-            assessing.add_done_callback(self._assessing.discard)
-        return assessing
-
-    async def _ending(
-        self,
-        live: LiveTurn,
-        started: StartedTurn,
-        reply_task: "asyncio.Task[RecordOpening | RecordReply]",
-        attempt_log: AttemptLog,
-    ) -> Ending:
-        turn_id = started.turn.id
-        try:
-            answer = await live.until_stopped(reply_task)
-        except ModelFailure as failure:
-            log.warning("reply_failed", code=failure.code, detail=failure.detail)
-            return FailTurn(turn_id=turn_id, failure=failed(failure, attempt_log, live.text))
-        except Exception as error:
-            log.exception("model_broke")
-            return FailTurn(turn_id=turn_id, failure=failed(broken(error), attempt_log, live.text))
-        return answer or stopped(live, turn_id, attempt_log)
-
 
 def _message_id(command: Question) -> str:
     if isinstance(command, PostMessage):
         return command.message_id
     return command.starting_message_id
-
-
-def _spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
-    task = asyncio.create_task(work)
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
-
-
-async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
-    """The end of a turn with what judging the objectives beside it led to, if that is known."""
-    if isinstance(ending, RecordOpening):
-        return ending
-    if not isinstance(ending, RecordReply):
-        assessing.cancel()
-    await asyncio.wait((assessing,), timeout=_ASSESSMENT_TIMEOUT)
-    if not assessing.done() or assessing.cancelled():
-        return ending
-    return msgspec.structs.replace(ending, assessment=assessing.result())

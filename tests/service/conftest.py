@@ -17,7 +17,7 @@ from tests.running import Service, running_service
 def _judgements_are_waited_for() -> Iterator[None]:
     """However long they take, by replies in this process; tests of late ones say otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", 60.0)
+        patch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 60.0)
         yield
 
 

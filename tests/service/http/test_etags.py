@@ -195,7 +195,7 @@ async def test_progress_that_comes_after_the_reply_changes_the_tag(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The judgement is slower than the reply, which does not wait for it here."""
-    monkeypatch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", 0.01)
+    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     fake.script_judgements(Stall(after=1, speech=covering((2, 3))))
     said = await service.request("POST", messages_of(conversation), user=learner, **HELLO)
     tag = said.headers["ETag"]
@@ -214,7 +214,7 @@ async def test_a_judgement_that_finds_nothing_new_changes_no_tag(
     conversation: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", 0.01)
+    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     fake.script_judgements(Stall(after=1, speech=covering()))
     said = await service.request("POST", messages_of(conversation), user=learner, **HELLO)
     await fake.wait_until(lambda: fake.stalled_judgements == 1)

@@ -325,7 +325,7 @@ async def test_a_judgement_that_a_reply_did_not_wait_for_is_waited_for_in_the_en
     in_time: bool, url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not for longer than for replies; and what became of it is on record."""
-    monkeypatch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", 0.01)
+    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     patience = 20 if in_time else 0.1
     settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": patience}
     async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:
@@ -344,7 +344,7 @@ async def test_so_is_one_whose_reply_came_while_the_service_was_stopping(
     in_time: bool, url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has what is left of the time, too."""
-    monkeypatch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", 0.01)
+    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": 20 if in_time else 3}
     late = msgspec.structs.replace(covering((1, 3)), first_delay=0.5 if in_time else 60)
     async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:

@@ -122,7 +122,7 @@ async def talk(service: Service) -> Talk:
 def timeout(seconds: float) -> Iterator[None]:
     """How long a finished reply waits for the judgement beside it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.runner._ASSESSMENT_TIMEOUT", seconds)
+        patch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", seconds)
         yield
 
 

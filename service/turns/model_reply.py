@@ -1,0 +1,134 @@
+"""The model's half of a turn: the reply, the judgement beside it, and the end on record."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import msgspec
+import structlog
+
+from eventstore.database_errors import DATABASE_ERRORS
+from service.dialogue.commands import (
+    Assessed,
+    FailTurn,
+    Failure,
+    RecordOpening,
+    RecordReply,
+)
+from service.dialogue.repository import DialogueRepository
+from service.errors import (
+    TurnIsOver,
+)
+from service.model.client import AttemptLog
+from service.model.errors import ModelFailure
+from service.turns.live import LiveTurn, Outcome
+from service.turns.outcome import failure_of, find_end
+from service.turns.turn_records import Ending, TurnRecords, stopped
+from service.turns.tutor import StartedTurn, Tutor, broken, failed
+
+_ASSESSMENT_TIMEOUT = 1.0
+"""Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
+
+log = structlog.get_logger("colloquy.turns")
+
+
+class ModelReply:
+    """Has the model answer, and records what came of it.
+
+    Args:
+        dialogues: Where that is recorded.
+        tutor: Asks the model.
+
+    `late` holds the tasks that record judgements after their turns have ended.
+    """
+
+    def __init__(self, dialogues: DialogueRepository, tutor: Tutor) -> None:
+        self._dialogues = dialogues
+        self._records = TurnRecords(dialogues)
+        self._tutor = tutor
+        self.late: set[asyncio.Task[None]] = set()
+        self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
+
+    def cancel_assessments(self) -> None:
+        """Ends all judging; that it was is recorded."""
+        for assessing in self._assessing:
+            assessing.cancel()
+
+    async def outcome(self, live: LiveTurn, started: StartedTurn) -> Outcome:
+        """Nobody may be waiting for it, so an error is returned, not raised."""
+        try:
+            return await self._answer(live, started)
+        except TurnIsOver:
+            log.warning("turn_ended_by_others")
+            return await self._ended_by_others(started)
+        except Exception as error:
+            log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
+            return error
+
+    async def _ended_by_others(self, started: StartedTurn) -> Outcome:
+        try:
+            end = await find_end(self._dialogues, started.asked)
+        except DATABASE_ERRORS as error:
+            return error
+        return end.outcome if end else TurnIsOver()
+
+    async def _answer(self, live: LiveTurn, started: StartedTurn) -> Outcome:
+        attempt_log = self._tutor.attempt_log(live.add)
+        # The reply is asked for first: of a model that may be tried once, it gets the trial.
+        reply_task = asyncio.create_task(self._tutor.reply(started, attempt_log))
+        assessing = self._assess(started)
+        ending = await self._ending(live, started, reply_task, attempt_log)
+        if assessing:
+            ending = await _with_assessment(ending, assessing)
+        try:
+            executed = await self._records.end(live, started, ending)
+        except Exception:
+            if assessing:
+                assessing.cancel()
+            raise
+        if assessing and getattr(ending, "assessment", None) is None:
+            spawn(self.late, self._records.assessment(started, assessing))
+        return failure_of(started.asked, executed.event) or executed.dialogue
+
+    def _assess(self, started: StartedTurn) -> "asyncio.Task[Assessed | Failure] | None":
+        assessing = self._tutor.assessing(started)
+        if assessing:
+            self._assessing.add(assessing)
+            assessing.add_done_callback(self._assessing.discard)
+        return assessing
+
+    async def _ending(
+        self,
+        live: LiveTurn,
+        started: StartedTurn,
+        reply_task: "asyncio.Task[RecordOpening | RecordReply]",
+        attempt_log: AttemptLog,
+    ) -> Ending:
+        turn_id = started.turn.id
+        try:
+            answer = await live.until_stopped(reply_task)
+        except ModelFailure as failure:
+            log.warning("reply_failed", code=failure.code, detail=failure.detail)
+            return FailTurn(turn_id=turn_id, failure=failed(failure, attempt_log, live.text))
+        except Exception as error:
+            log.exception("model_broke")
+            return FailTurn(turn_id=turn_id, failure=failed(broken(error), attempt_log, live.text))
+        return answer or stopped(live, turn_id, attempt_log)
+
+
+def spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
+    """Runs work in a task that is kept until it is done."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
+    """The end of a turn with what judging the objectives beside it led to, if that is known."""
+    if isinstance(ending, RecordOpening):
+        return ending
+    if not isinstance(ending, RecordReply):
+        assessing.cancel()
+    await asyncio.wait((assessing,), timeout=_ASSESSMENT_TIMEOUT)
+    if not assessing.done() or assessing.cancelled():
+        return ending
+    return msgspec.structs.replace(ending, assessment=assessing.result())
