@@ -19,7 +19,7 @@ _FEEDBACK = _CONVERSATION + "/messages/{message_id}/feedback"
 _STUDENTS = _EXPERIENCE + "/ai_conversations"
 _TURN = _CONVERSATION + "/turns/{turn_id}"
 
-_TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "EvaluationRunner", "Experiences"
+_TALK, _LOOK, _JUDGE, _OFFER = "Conversations", "Teachers", "Evaluations", "Experiences"
 _PROTECT = "Data protection"
 _OWNER = "the conversation's owner, or a manager of the course"
 _MANAGER = "a manager of the course: teacher, ta or designer"
