@@ -46,6 +46,7 @@ from service.model.client import ModelClient, RetryPolicy
 from service.model.errors import ModelFailure
 from service.model.interface import Model
 from service.model.prices import read_prices
+from service.openapi.handlers import ENDPOINTS as DESCRIBED
 from service.privacy.cache_purge import FORGET, CachePurge
 from service.privacy.erasure import Erasure
 from service.privacy.handlers import ERASURE, LEARNER_RECORDS
@@ -53,7 +54,7 @@ from service.privacy.learner_record import LearnerRecords
 from service.privacy.legal_holds import LegalHolds
 from service.privacy.retention import Retention
 from service.privacy.retention_job import RetentionJob
-from service.routes import ROUTES
+from service.routes import ENDPOINTS, ROUTES
 from service.setting_values import origins_of
 from service.settings import Settings
 from service.turns.control import STOP, TurnControl
@@ -257,6 +258,7 @@ def _application(settings: Settings) -> web.Application:
         client_max_size=MAX_BODY,
     )
     app[BODY_TIMEOUT] = settings.body_timeout
+    app[DESCRIBED] = ENDPOINTS
     app.add_routes(ROUTES)
     app.on_response_prepare.append(response_headers(origins))
 

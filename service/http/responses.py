@@ -13,6 +13,9 @@ _STRING_IDS = "application/json+canvas-string-ids"
 _NO_HEADERS: Mapping[str, str] = {}
 _encoder = msgspec.json.Encoder()
 
+Id = int | str
+"""An id as clients get it: a number, or a string where they ask for that."""
+
 
 def json_response(
     answer: object, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS

@@ -1,19 +1,16 @@
 """Puts the OpenAPI 3.1 document together from the table of operations and the types."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from service.conversations.answers import ConversationAnswer
-from service.experiences.bodies import ExperienceBody
-from service.http.bodies import NoBody
+from service.http.endpoint import Endpoint, Kind
 from service.http.middleware import scope_of
-from service.openapi import answer_types as shapes
+from service.openapi import problem_types as problems
 from service.openapi.examples import EXAMPLES, STREAM
-from service.openapi.operation import Kind, Operation
-from service.openapi.operations import OPERATIONS
 from service.openapi.parameters import PARAMETERS, PATH_PARAMETERS, RESPONSE_HEADERS
 from service.openapi.schemas import FORMS, Schema, components, one_of, reference
 from service.openapi.texts import LINKS, REFUSALS, TEXT, TURN_LINKS
@@ -28,32 +25,32 @@ _JSON, _FORM, _EVENTS = (
 _PAGE = "text/html"
 _STRING: Schema = {"type": "string"}
 _PROBLEMS: dict[int, tuple[type[msgspec.Struct], ...]] = {
-    400: (shapes.Problem, shapes.FieldProblems),
-    401: (shapes.NoToken, shapes.BadToken),
-    403: (shapes.Forbidden,),
-    404: (shapes.Problem,),
-    408: (shapes.Problem,),
-    409: (shapes.TurnProblem, shapes.HoldProblem, shapes.CodedProblem),
-    412: (shapes.Problem,),
-    413: (shapes.Problem,),
-    415: (shapes.Problem,),
-    422: (shapes.Problem,),
-    429: (shapes.CodedProblem,),
-    431: (shapes.Problem,),
-    503: (shapes.CodedProblem,),
+    400: (problems.Problem, problems.FieldProblems),
+    401: (problems.NoToken, problems.BadToken),
+    403: (problems.Forbidden,),
+    404: (problems.Problem,),
+    408: (problems.Problem,),
+    409: (problems.TurnProblem, problems.HoldProblem, problems.CodedProblem),
+    412: (problems.Problem,),
+    413: (problems.Problem,),
+    415: (problems.Problem,),
+    422: (problems.Problem,),
+    429: (problems.CodedProblem,),
+    431: (problems.Problem,),
+    503: (problems.CodedProblem,),
 }
 
 
 @lru_cache(maxsize=1)
-def document_bytes() -> bytes:
+def document_bytes(endpoints: tuple[Endpoint, ...]) -> bytes:
     """The document as JSON; the same bytes in every process of a version."""
-    return msgspec.json.format(msgspec.json.encode(document()), indent=1)
+    return msgspec.json.format(msgspec.json.encode(document(endpoints)), indent=1)
 
 
-def document() -> dict[str, Any]:
-    """The document."""
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The document that describes endpoints."""
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in endpoints:
         item = paths.setdefault(operation.path, {"parameters": _path_parameters(operation.path)})
         item[operation.method.lower()] = _operation(operation)
     for path, own in (
@@ -66,11 +63,11 @@ def document() -> dict[str, Any]:
         "info": {"title": "Colloquy", "version": "1", "description": TEXT},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(o.tag for o in OPERATIONS)]
+        "tags": [{"name": name} for name in dict.fromkeys(o.tag for o in endpoints)]
         + [{"name": "Description"}],
         "paths": paths,
         "components": {
-            "schemas": components(),
+            "schemas": components(endpoints),
             "parameters": PARAMETERS,
             "headers": RESPONSE_HEADERS,
             "responses": {REFUSALS[s][0]: _refusal(s) for s in sorted(REFUSALS)},
@@ -79,7 +76,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Endpoint) -> dict[str, Any]:
     scopes = [operation.scope or scope_of(operation.method, operation.path)]
     scopes += [operation.wider] if operation.wider else []
     described: dict[str, Any] = {
@@ -95,20 +92,20 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "responses": _responses(operation),
     }
     if operation.body is not None:
-        described["requestBody"] = _request_body(operation.body)
+        described["requestBody"] = _request_body(operation.body, optional=operation.body_optional)
     return described
 
 
-def _request_body(kind: Kind) -> dict[str, Any]:
+def _request_body(kind: Kind, *, optional: bool) -> dict[str, Any]:
     as_form = FORMS.get(_name(kind), kind)
     content = {
         media: {"schema": reference(one), "examples": {_name(one): {"value": EXAMPLES[_name(one)]}}}
         for media, one in ((_JSON, kind), (_FORM, as_form))
     }
-    return {"required": kind not in (NoBody, ExperienceBody), "content": content}
+    return {"required": not optional, "content": content}
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
+def _responses(operation: Endpoint) -> dict[str, Any]:
     responses: dict[int, Any] = {}
     if operation.answers:
         responses[operation.status] = _answer(operation)
@@ -135,7 +132,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return {str(status): responses[status] for status in sorted(responses)}
 
 
-def _answer(operation: Operation) -> dict[str, Any]:
+def _answer(operation: Endpoint) -> dict[str, Any]:
     schema = one_of(operation.answers)
     name = _name(operation.answers[0])
     example = EXAMPLES[name]
@@ -143,8 +140,10 @@ def _answer(operation: Operation) -> dict[str, Any]:
         # All of one kind: a list is made for one reader.
         schema = {"anyOf": [{"type": "array", "items": reference(k)} for k in operation.answers]}
         example = [example]
-    tagged = "If-None-Match" in operation.headers or ConversationAnswer in operation.answers
-    names = (*(("ETag",) if tagged else ()), *(("Link",) if "per_page" in operation.query else ()))
+    names = (
+        *(("ETag",) if operation.tagged else ()),
+        *(("Link",) if "per_page" in operation.query else ()),
+    )
     return {
         "description": operation.summary + ".",
         "headers": _headers(*names, "X-Request-Id"),

@@ -6,9 +6,13 @@ from functools import lru_cache
 
 from aiohttp import web
 
+from service.http.endpoint import Endpoint
 from service.http.etags import is_known
 from service.openapi.document import document_bytes
 from service.openapi.page import content_security_policy, page_bytes
+
+ENDPOINTS = web.AppKey("endpoints", tuple[Endpoint, ...])
+"""Those that are described."""
 
 _CACHE = {"Cache-Control": "public, max-age=300"}
 
@@ -16,7 +20,7 @@ _CACHE = {"Cache-Control": "public, max-age=300"}
 async def get_description(request: web.Request) -> web.Response:
     """GET /api/v1/openapi.json: the contract as an OpenAPI document."""
     kind = {"Content-Type": "application/json; charset=utf-8"}
-    return _unless_known(request, document_bytes(), kind)
+    return _unless_known(request, document_bytes(request.app[ENDPOINTS]), kind)
 
 
 async def get_page(request: web.Request) -> web.Response:
@@ -25,7 +29,7 @@ async def get_page(request: web.Request) -> web.Response:
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": content_security_policy(),
     }
-    return _unless_known(request, page_bytes(), headers)
+    return _unless_known(request, page_bytes(request.app[ENDPOINTS]), headers)
 
 
 def _unless_known(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:

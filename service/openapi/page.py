@@ -11,6 +11,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from service.http.endpoint import Endpoint
 from service.openapi.document import document
 from service.openapi.schemas import Schema
 
@@ -41,9 +42,9 @@ def content_security_policy() -> str:
 
 
 @lru_cache(maxsize=1)
-def page_bytes() -> bytes:
+def page_bytes(endpoints: tuple[Endpoint, ...]) -> bytes:
     """The page; the same bytes in every process of a version."""
-    described = document()
+    described = document(endpoints)
     by_tag = _by_tag(described)
     page = Template((_FOLDER / "docs.html").read_text()).substitute(
         title=escape(described["info"]["title"]),

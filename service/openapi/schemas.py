@@ -6,17 +6,11 @@ from typing import Any
 import msgspec
 
 from eventstore.privacy_events import MAX_REASON
-from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
-from service.audit.events import AuditedEvent
-from service.audit.replays import Replayed
-from service.conversations.answers import ConversationAnswer
-from service.conversations.bodies import MAX_MESSAGE, FeedbackBody, MessageBody
+from service.conversations.bodies import MAX_MESSAGE
 from service.escaping import UNSEEN
-from service.experiences.bodies import MAX_TITLE, ExperienceBody
-from service.http.bodies import NoBody
-from service.openapi import answer_types as shapes
-from service.privacy.bodies import ErasureBody
-from service.privacy.learner_record import LearnerRecord
+from service.experiences.bodies import MAX_TITLE
+from service.http.endpoint import Endpoint
+from service.openapi import problem_types as problems
 
 Schema = dict[str, Any]
 
@@ -30,23 +24,9 @@ _UUID: Schema = {"type": "string", "format": "uuid"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _STATE: Schema = {"enum": ["published", "unpublished", None]}
 
-REQUESTS: tuple[type[msgspec.Struct], ...] = (
-    *(NoBody, MessageBody, FeedbackBody, ExperienceBody, ErasureBody),
-)
-
-ANSWERS: tuple[type[msgspec.Struct], ...] = (
-    ConversationAnswer,
-    *(shapes.NoConversation, shapes.CompletedAnswer, shapes.ConversationDetail),
-    *(shapes.StudentConversation, shapes.ListedConversation, shapes.ListedStudent),
-    *(shapes.StudentConversations, shapes.FeedbackGivenAnswer, shapes.SuccessAnswer),
-    *(shapes.LearnersExperience, shapes.ManagersExperience),
-    *(shapes.EvaluationAnswer, shapes.LatestEvaluation),
-    *(shapes.ErasedAnswer, LearnerRecord),
-    *(shapes.Problem, shapes.FieldProblems, shapes.CodedProblem, shapes.TurnProblem),
-    shapes.HoldProblem,
-    *(shapes.NoToken, shapes.BadToken, shapes.Forbidden),
-    *(AuditedEvent, Replayed),
-    *(CoursesFigures, CourseFigures, ExperienceFigures, AllFreshness),
+_PROBLEMS: tuple[type[msgspec.Struct], ...] = (
+    *(problems.Problem, problems.FieldProblems, problems.CodedProblem, problems.TurnProblem),
+    *(problems.HoldProblem, problems.NoToken, problems.BadToken, problems.Forbidden),
 )
 
 _EXPERIENCE: dict[str, Schema] = {
@@ -122,9 +102,16 @@ def one_of(kinds: Sequence[type[msgspec.Struct] | str]) -> Schema:
     return reference(kinds[0]) if len(kinds) == 1 else {"anyOf": [reference(k) for k in kinds]}
 
 
-def components() -> dict[str, Schema]:
-    """All schemas by name."""
-    asked, answered = _components(REQUESTS), _components(ANSWERS)
+def components(endpoints: Sequence[Endpoint]) -> dict[str, Schema]:
+    """The schemas of what endpoints take, answer and refuse with, by name."""
+    bodies = {one.body: None for one in endpoints if isinstance(one.body, type)}
+    answers = {
+        kind: None
+        for one in endpoints
+        for kind in (*one.answers, *one.parts)
+        if isinstance(kind, type)
+    }
+    asked, answered = _components(bodies), _components([*answers, *_PROBLEMS])
     for name, schema in answered.items():
         _always_there(schema)
         for field in schema["properties"].values():

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from service.openapi.operations import OPERATIONS
+from service.routes import ENDPOINTS
 from tests.clients.programs import program, run
 from tests.running import CONVERSATIONS, LEARNER, Service, running_service
 
@@ -149,5 +149,5 @@ async def test_the_documentation_reads_well_and_the_browser_has_no_complaint(
     assert "CONSOLE" not in out
     words = Words()
     words.feed(out)
-    for operation in OPERATIONS:
+    for operation in ENDPOINTS:
         assert operation.summary in words.text, operation.name

@@ -10,18 +10,12 @@ import pytest_asyncio
 
 from eventstore.connections import connect
 from eventstore.events import ReplyCompleted
+from service.analytics.endpoints import COURSE_FIGURES, EXPERIENCE_FIGURES
+from service.conversations.endpoints import CONVERSATIONS, FEEDBACK, STUDENTS
+from service.experiences.endpoints import EXPERIENCE, EXPERIENCES
 from service.http.middleware import scope_of
 from service.identity.tokens import create_token, list_tokens, revoke_token
-from service.routes import (
-    COURSE_FIGURES,
-    DIALOGUE,
-    EXPERIENCE,
-    EXPERIENCE_FIGURES,
-    EXPERIENCES,
-    FEEDBACK,
-    ROUTES,
-    STUDENTS,
-)
+from service.routes import ROUTES
 from tests.databases import cloned_database
 from tests.running import TEACHER, Service, running_service
 
@@ -74,14 +68,14 @@ class Endpoint(msgspec.Struct, frozen=True):
 ALL = (200, 200, 200, 200)
 OWNERS_AND_MANAGERS = (404, 404, 200, 200)
 MANAGERS = (403, 403, 403, 200)
-TURN = DIALOGUE + "/{id}/turns/{turn_id}"
-EVALUATION = DIALOGUE + "/{id}/evaluation"
+TURN = CONVERSATIONS + "/{id}/turns/{turn_id}"
+EVALUATION = CONVERSATIONS + "/{id}/evaluation"
 ENDPOINTS = (
-    Endpoint("GET", DIALOGUE, ALL),
-    Endpoint("POST", DIALOGUE, (201, 201, 201, 201)),
-    Endpoint("POST", DIALOGUE + "/{id}/messages", (404, 404, 200, 404), {"message": "Hello"}),
-    Endpoint("DELETE", DIALOGUE + "/{id}", OWNERS_AND_MANAGERS),
-    Endpoint("GET", DIALOGUE + "/{id}", OWNERS_AND_MANAGERS),
+    Endpoint("GET", CONVERSATIONS, ALL),
+    Endpoint("POST", CONVERSATIONS, (201, 201, 201, 201)),
+    Endpoint("POST", CONVERSATIONS + "/{id}/messages", (404, 404, 200, 404), {"message": "Hello"}),
+    Endpoint("DELETE", CONVERSATIONS + "/{id}", OWNERS_AND_MANAGERS),
+    Endpoint("GET", CONVERSATIONS + "/{id}", OWNERS_AND_MANAGERS),
     Endpoint("GET", STUDENTS, MANAGERS),
     Endpoint("GET", STUDENTS + "/{conversation_id}", MANAGERS),
     Endpoint("POST", FEEDBACK, OWNERS_AND_MANAGERS, {"vote": "liked"}),
@@ -159,7 +153,7 @@ async def make_world(service: Service) -> World:
 
 async def add_conversation(service: Service, owner: int, ids: dict[str, str]) -> dict[str, str]:
     """The ids of a conversation, its opening, a vote on that, and a turn that is over."""
-    conversations = DIALOGUE.format(**ids)
+    conversations = CONVERSATIONS.format(**ids)
     _, opened = await service.call("POST", conversations, user=owner)
     path = f"{conversations}/{opened['id']}/messages"
     assert (await service.call("POST", path, user=owner, json={"message": "Hi"}))[0] == 200
@@ -305,7 +299,7 @@ async def test_with_a_conversation_that_is_not_there(endpoint: Endpoint, world: 
 
 async def other_conversation(world: World) -> str:
     """One of the same owner with another experience."""
-    path = DIALOGUE.format(**world.ids | {"ai_experience_id": "1"})
+    path = CONVERSATIONS.format(**world.ids | {"ai_experience_id": "1"})
     _, active = await world.service.call("GET", path, user=world.people["owner"])
     if not active:
         _, active = await world.service.call("POST", path, user=world.people["owner"])

@@ -12,11 +12,11 @@ from eventstore.connections import connect
 from eventstore.envelope import RecordedEvent
 from eventstore.events import ReplyCompleted
 from service.analytics import figures
+from service.analytics.endpoints import ANALYTICS, COURSE_FIGURES, EXPERIENCE_FIGURES
 from service.http.middleware import scope_of
 from service.identity.accounts import create_account
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
-from service.routes import ANALYTICS, COURSE_FIGURES, EXPERIENCE_FIGURES
 from tests.databases import cloned_database
 from tests.eventstore.waiting import eventually
 from tests.running import LEARNER, TEACHER, Service, running_service

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from service.openapi.document import document_bytes
-from service.routes import ROUTES
+from service.routes import ENDPOINTS, ROUTES
 from tests.databases import cloned_database
 from tests.running import CONVERSATIONS, LEARNER, Service, running_service
 
@@ -157,7 +157,7 @@ def named_in(document: Any, kind: str) -> set[str]:
 
 async def test_whatever_a_page_may_send_or_should_see_is_allowed(service: Service) -> None:
     """All headers that the description names, and those that go without saying."""
-    document = json.loads(document_bytes())
+    document = json.loads(document_bytes(ENDPOINTS))
     preflighted = await service.request("OPTIONS", CONVERSATIONS, headers=preflight(LMS))
     sent = named_in(document, "requests")
     assert {"X-Audit-Reason", "Last-Event-ID", "Idempotency-Key"} <= sent
@@ -231,7 +231,7 @@ async def test_a_server_that_breaks_sends_them_too(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("service.conversations.handlers.check", broken)
+    monkeypatch.setattr("service.conversations.handlers.authorize", broken)
     response = await closed.request("GET", CONVERSATIONS)
     assert response.status == 500
     assert {name: response.headers[name] for name in SAFE} == SAFE

@@ -11,14 +11,27 @@ import msgspec
 import pytest
 import schemathesis
 
+from service.conversations.answer_types import (
+    CompletedAnswer,
+    ConversationDetail,
+    FeedbackGivenAnswer,
+    ListedConversation,
+    ListedStudent,
+    NoConversation,
+    StudentConversation,
+    StudentConversations,
+    SuccessAnswer,
+)
 from service.conversations.answers import ConversationAnswer
+from service.evaluations.answers import EvaluationAnswer, LatestEvaluation
+from service.experiences.answers import LearnersExperience, ManagersExperience
 from service.http.middleware import scope_of
-from service.openapi import answer_types as shapes
 from service.openapi import document as making
+from service.openapi import problem_types as problems
 from service.openapi.document import document, document_bytes
 from service.openapi.page import page_bytes
-from service.openapi.schemas import ANSWERS, REQUESTS, components
-from service.routes import ROUTES
+from service.openapi.schemas import components
+from service.routes import ENDPOINTS, ROUTES
 from tests.running import (
     API,
     CONVERSATIONS,
@@ -39,7 +52,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
     """Method, path and operation of all that is described."""
     return [
         (method.upper(), path, operation)
-        for path, item in document()["paths"].items()
+        for path, item in document(ENDPOINTS)["paths"].items()
         for method, operation in item.items()
         if method in METHODS
     ]
@@ -47,7 +60,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
 
 def validator(schema: Any) -> Any:
     """Judges values by a schema of the document."""
-    whole = {**schema, "components": document()["components"]}
+    whole = {**schema, "components": document(ENDPOINTS)["components"]}
     return jsonschema_rs.validator_for(
         {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole}, validate_formats=True
     )
@@ -77,22 +90,22 @@ def test_every_route_but_the_probes_is_described_and_nothing_else() -> None:
 
 
 def test_it_is_a_valid_openapi_document() -> None:
-    schemathesis.openapi.from_dict(document()).validate()
+    schemathesis.openapi.from_dict(document(ENDPOINTS)).validate()
 
 
-@pytest.mark.parametrize("name", sorted(components()))
+@pytest.mark.parametrize("name", sorted(components(ENDPOINTS)))
 def test_every_schema_is_valid_json_schema(name: str) -> None:
     jsonschema_rs.meta.validate(
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **document()["components"]["schemas"][name],
+            **document(ENDPOINTS)["components"]["schemas"][name],
         }
     )
 
 
 def test_every_reference_leads_somewhere() -> None:
-    described = document()
-    references = set(re.findall(r'"#(/components/[^"]+)"', document_bytes().decode()))
+    described = document(ENDPOINTS)
+    references = set(re.findall(r'"#(/components/[^"]+)"', document_bytes(ENDPOINTS).decode()))
     assert references
     for reference in references:
         part = described
@@ -111,21 +124,21 @@ def test_every_link_leads_to_an_operation_and_names_its_parameters() -> None:
     assert links
     for link in links:
         path, _ = found[link["operationId"]]
-        assert {p["name"] for p in document()["paths"][path]["parameters"]} == {
+        assert {p["name"] for p in document(ENDPOINTS)["paths"][path]["parameters"]} == {
             *link["parameters"]
         }, link
 
 
 def test_it_is_the_same_every_time() -> None:
-    first = document_bytes()
+    first = document_bytes(ENDPOINTS)
     making.document_bytes.cache_clear()
-    assert document_bytes() == first
+    assert document_bytes(ENDPOINTS) == first
 
 
 def test_every_example_satisfies_its_schema() -> None:
     examples = [
         (media["schema"], example["value"])
-        for media in media_types(document())
+        for media in media_types(document(ENDPOINTS))
         for example in media.get("examples", {}).values()
     ]
     assert len(examples) > 40
@@ -134,8 +147,10 @@ def test_every_example_satisfies_its_schema() -> None:
 
 
 def test_every_type_has_all_its_fields_in_its_schema() -> None:
-    schemas = components()
-    for kind in (*REQUESTS, *ANSWERS):
+    schemas = components(ENDPOINTS)
+    taken = {one.body for one in ENDPOINTS} | {kind for one in ENDPOINTS for kind in one.answers}
+    assert len(taken) > 20
+    for kind in (kind for kind in taken if isinstance(kind, type)):
         fields = {field.encode_name for field in msgspec.structs.fields(kind)}
         assert set(schemas[kind.__name__]["properties"]) == fields, kind
 
@@ -160,7 +175,7 @@ def scopes_of(method: str, path: str) -> list[str]:
 async def test_the_document_is_served_to_anybody_and_not_twice(demo_url: str) -> None:
     async with running_service(demo_url) as service:
         response = await service.request("GET", DESCRIPTION, user=None)
-        assert await response.json() == document()
+        assert await response.json() == document(ENDPOINTS)
         assert response.headers["Cache-Control"] == "public, max-age=300"
         tag = {"If-None-Match": response.headers["ETag"]}
         again = await service.request("GET", DESCRIPTION, user=None, headers=tag)
@@ -206,17 +221,17 @@ async def test_the_page_needs_no_script_and_nothing_from_elsewhere(demo_url: str
 
 def test_the_page_shows_every_operation_and_schema_and_its_links_lead_somewhere() -> None:
     parts = _Parts()
-    parts.feed(page_bytes().decode())
+    parts.feed(page_bytes(ENDPOINTS).decode())
     assert len(parts.ids) == len(set(parts.ids))
     assert {operation["operationId"] for _, _, operation in operations()} <= set(parts.ids)
-    assert {f"schema-{name}" for name in components()} <= set(parts.ids)
+    assert {f"schema-{name}" for name in components(ENDPOINTS)} <= set(parts.ids)
     assert {link[1:] for link in parts.links if link.startswith("#")} <= set(parts.ids)
-    assert page_bytes().decode().count("curl") == len(operations())
+    assert page_bytes(ENDPOINTS).decode().count("curl") == len(operations())
 
 
 async def test_answers_about_conversations_have_the_described_fields(demo_url: str) -> None:
     async with running_service(demo_url) as service:
-        strictly(await service.active(), shapes.NoConversation)
+        strictly(await service.active(), NoConversation)
         opened = await service.open()
         strictly(opened, ConversationAnswer)
         _, said = await service.say(opened["id"], "The Moon pulls the water, I think.")
@@ -224,13 +239,13 @@ async def test_answers_about_conversations_have_the_described_fields(demo_url: s
         one = f"{CONVERSATIONS}/{opened['id']}"
         vote = f"{one}/messages/{opened['messages'][1]['id']}/feedback"
         _, given = await service.call("POST", vote, json={"vote": "liked"})
-        strictly(given, shapes.FeedbackGivenAnswer)
+        strictly(given, FeedbackGivenAnswer)
         strictly(await service.active(), ConversationAnswer)
-        strictly(await _read(service, one), shapes.ConversationDetail)
+        strictly(await _read(service, one), ConversationDetail)
         _, gone = await service.call("DELETE", f"{vote}/{given['feedback']['id']}")
-        strictly(gone, shapes.SuccessAnswer)
+        strictly(gone, SuccessAnswer)
         _, over = await service.call("DELETE", one)
-        strictly(over, shapes.CompletedAnswer)
+        strictly(over, CompletedAnswer)
 
 
 async def test_answers_to_teachers_have_the_described_fields(demo_url: str) -> None:
@@ -238,18 +253,18 @@ async def test_answers_to_teachers_have_the_described_fields(demo_url: str) -> N
         number = (await service.open())["id"]
         students = f"{API}/ai_conversations"
         listed = await _read(service, students, TEACHER)
-        strictly(listed, shapes.StudentConversations)
-        kinds = {True: shapes.ListedConversation, False: shapes.ListedStudent}
+        strictly(listed, StudentConversations)
+        kinds = {True: ListedConversation, False: ListedStudent}
         assert {one["has_conversation"] for one in listed["conversations"]} == {True, False}
         for one in listed["conversations"]:
             strictly(one, kinds[one["has_conversation"]])
         shown = await _read(service, f"{students}/{number}", TEACHER)
-        strictly(shown, shapes.StudentConversation)
+        strictly(shown, StudentConversation)
         judged = f"{CONVERSATIONS}/{number}/evaluation"
-        strictly(await _read(service, judged, TEACHER), shapes.LatestEvaluation)
+        strictly(await _read(service, judged, TEACHER), LatestEvaluation)
         _, evaluation = await service.call("POST", judged, user=TEACHER)
-        strictly(evaluation, shapes.EvaluationAnswer)
-        strictly(await _read(service, judged, TEACHER), shapes.LatestEvaluation)
+        strictly(evaluation, EvaluationAnswer)
+        strictly(await _read(service, judged, TEACHER), LatestEvaluation)
 
 
 async def test_experiences_have_the_described_fields(demo_url: str) -> None:
@@ -261,27 +276,27 @@ async def test_experiences_have_the_described_fields(demo_url: str) -> None:
         state = {"workflow_state": "published"}
         changed = await service.call("PUT", one, user=TEACHER, json=state)
         for answer in (made, changed[1], await _read(service, one, TEACHER)):
-            strictly(answer, shapes.ManagersExperience)
-        strictly(await _read(service, one), shapes.LearnersExperience)
-        strictly(await _read(service, EXPERIENCES), list[shapes.LearnersExperience])
-        strictly(await _read(service, EXPERIENCES, TEACHER), list[shapes.ManagersExperience])
+            strictly(answer, ManagersExperience)
+        strictly(await _read(service, one), LearnersExperience)
+        strictly(await _read(service, EXPERIENCES), list[LearnersExperience])
+        strictly(await _read(service, EXPERIENCES, TEACHER), list[ManagersExperience])
         _, gone = await service.call("DELETE", one, user=TEACHER)
-        strictly(gone, shapes.ManagersExperience)
+        strictly(gone, ManagersExperience)
 
 
 Refused = tuple[int, Any, str, str, dict[str, Any]]
 
 REFUSED: list[Refused] = [
-    (401, shapes.NoToken, "GET", CONVERSATIONS, {"user": None}),
-    (401, shapes.BadToken, "GET", CONVERSATIONS, {"headers": {"Authorization": "Bearer x"}}),
-    (403, shapes.Forbidden, "GET", f"{API}/ai_conversations", {}),
-    (404, shapes.Problem, "DELETE", f"{CONVERSATIONS}/999", {}),
-    (404, shapes.Problem, "GET", f"{CONVERSATIONS}/1/turns/{uuid4()}/stream", {}),
-    (400, shapes.Problem, "POST", CONVERSATIONS, {"json": {"unknown": 1}}),
-    (400, shapes.FieldProblems, "POST", EXPERIENCES, {"user": TEACHER, "json": {}}),
-    (413, shapes.Problem, "POST", CONVERSATIONS, {"data": BytesIO(b"[" * (2**20 + 1))}),
-    (415, shapes.Problem, "POST", CONVERSATIONS, {"data": "text"}),
-    (431, shapes.Problem, "GET", "/docs", {"headers": {f"X-{n}": "x" * 6000 for n in range(3)}}),
+    (401, problems.NoToken, "GET", CONVERSATIONS, {"user": None}),
+    (401, problems.BadToken, "GET", CONVERSATIONS, {"headers": {"Authorization": "Bearer x"}}),
+    (403, problems.Forbidden, "GET", f"{API}/ai_conversations", {}),
+    (404, problems.Problem, "DELETE", f"{CONVERSATIONS}/999", {}),
+    (404, problems.Problem, "GET", f"{CONVERSATIONS}/1/turns/{uuid4()}/stream", {}),
+    (400, problems.Problem, "POST", CONVERSATIONS, {"json": {"unknown": 1}}),
+    (400, problems.FieldProblems, "POST", EXPERIENCES, {"user": TEACHER, "json": {}}),
+    (413, problems.Problem, "POST", CONVERSATIONS, {"data": BytesIO(b"[" * (2**20 + 1))}),
+    (415, problems.Problem, "POST", CONVERSATIONS, {"data": "text"}),
+    (431, problems.Problem, "GET", "/docs", {"headers": {f"X-{n}": "x" * 6000 for n in range(3)}}),
 ]
 
 
@@ -300,11 +315,11 @@ async def test_refusals_of_messages_have_the_described_fields(demo_url: str) -> 
         path = messages_of(number)
         moved = {"headers": {"If-Match": '"0-0"'}, "json": {"message": "Hm"}}
         for status, kind, options in (
-            (400, shapes.Problem, {"json": {}}),
-            (412, shapes.Problem, moved),
-            (422, shapes.Problem, {"json": {"message": "x" * 4001}}),
+            (400, problems.Problem, {"json": {}}),
+            (412, problems.Problem, moved),
+            (422, problems.Problem, {"json": {"message": "x" * 4001}}),
             (200, ConversationAnswer, {"json": {"message": "Hm"}}),
-            (429, shapes.CodedProblem, {"json": {"message": "Hm"}}),
+            (429, problems.CodedProblem, {"json": {"message": "Hm"}}),
         ):
             answered, answer = await service.call("POST", path, **options)
             assert answered == status, answer

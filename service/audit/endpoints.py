@@ -1,18 +1,22 @@
-"""The auditors' operations."""
+"""The auditors' endpoints."""
 
+from service.audit import handlers
 from service.audit.events import AuditedEvent
 from service.audit.replays import Replayed
-from service.openapi.operation import Operation
+from service.audit.request import SCOPE
+from service.http.endpoint import Endpoint
 
-_AUDIT = "/api/v1/audit"
-_WHO = "a token with the scope `colloquy:audit`"
+AUDIT = "/api/v1/audit"
+
+_WHO = f"a token with the scope `{SCOPE}`"
 _RECORDED = "The read is recorded as an event before anything is answered."
 _REFUSES = (400, 422)
 
-AUDITING: tuple[Operation, ...] = (
-    Operation(
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
         method="GET",
-        path=_AUDIT + "/events",
+        path=AUDIT + "/events",
+        handler=handlers.list_events,
         name="listAuditedEvents",
         tag="Audit",
         summary="Events of the log",
@@ -30,12 +34,14 @@ AUDITING: tuple[Operation, ...] = (
             *("from", "to", "after", "per_page", "reason"),
         ),
         refuses=_REFUSES,
-        scope="colloquy:audit",
+        scope=SCOPE,
         media=("application/x-ndjson", "text/event-stream"),
+        head=False,
     ),
-    Operation(
+    Endpoint(
         method="GET",
-        path=_AUDIT + "/conversations/{id}/replay",
+        path=AUDIT + "/conversations/{id}/replay",
+        handler=handlers.replay_conversation,
         name="replayConversation",
         tag="Audit",
         summary="A conversation as its learner saw it at a moment",
@@ -47,7 +53,8 @@ AUDITING: tuple[Operation, ...] = (
         headers=("X-Audit-Reason",),
         query=("at", "reason"),
         refuses=_REFUSES,
-        scope="colloquy:audit",
+        scope=SCOPE,
         media=("text/html",),
+        head=False,
     ),
 )

@@ -1,11 +1,14 @@
-"""The analysts' operations."""
+"""The analysts' endpoints."""
 
+from service.analytics import handlers
 from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
 from service.analytics.request import MOST, SCOPE, USUAL
-from service.openapi.operation import Operation
+from service.http.endpoint import Endpoint
 
-_ANALYTICS = "/api/v1/analytics"
-_COURSE = _ANALYTICS + "/courses/{course_id}"
+ANALYTICS = "/api/v1/analytics"
+COURSE_FIGURES = ANALYTICS + "/courses/{course_id}"
+EXPERIENCE_FIGURES = COURSE_FIGURES + "/experiences/{ai_experience_id}"
+
 _TAG = "Analytics"
 _ANALYST = f"a token with the scope `{SCOPE}`"
 _EITHER = f"a manager of the course, or {_ANALYST}"
@@ -19,10 +22,11 @@ _FRESH = (
 )
 _REFUSES = (400, 422)
 
-ANALYSING: tuple[Operation, ...] = (
-    Operation(
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
         method="GET",
-        path=_ANALYTICS + "/courses",
+        path=ANALYTICS + "/courses",
+        handler=handlers.list_courses,
         name="listCourseFigures",
         tag=_TAG,
         summary="The account's courses with their totals",
@@ -33,9 +37,10 @@ ANALYSING: tuple[Operation, ...] = (
         refuses=_REFUSES,
         scope=SCOPE,
     ),
-    Operation(
+    Endpoint(
         method="GET",
-        path=_COURSE,
+        path=COURSE_FIGURES,
+        handler=handlers.get_course,
         name="getCourseFigures",
         tag=_TAG,
         summary="The figures of a course",
@@ -49,9 +54,10 @@ ANALYSING: tuple[Operation, ...] = (
         refuses=_REFUSES,
         wider=SCOPE,
     ),
-    Operation(
+    Endpoint(
         method="GET",
-        path=_COURSE + "/experiences/{ai_experience_id}",
+        path=EXPERIENCE_FIGURES,
+        handler=handlers.get_experience,
         name="getExperienceFigures",
         tag=_TAG,
         summary="The figures of one experience",
@@ -64,9 +70,10 @@ ANALYSING: tuple[Operation, ...] = (
         refuses=_REFUSES,
         wider=SCOPE,
     ),
-    Operation(
+    Endpoint(
         method="GET",
-        path=_ANALYTICS + "/freshness",
+        path=ANALYTICS + "/freshness",
+        handler=handlers.get_freshness,
         name="getFreshness",
         tag=_TAG,
         summary="How far each projection stands for the log",

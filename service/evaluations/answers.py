@@ -1,0 +1,21 @@
+"""What the evaluations' endpoints answer with."""
+
+import msgspec
+
+from service.http.responses import Id
+from service.model.judgements import Evaluation
+
+
+class EvaluationAnswer(msgspec.Struct, frozen=True):
+    """What a model judged the conversation to be."""
+
+    id: Id
+    evaluation: Evaluation
+
+
+class LatestEvaluation(msgspec.Struct, frozen=True):
+    """The latest evaluation, if any; `stale`: the experience was edited since."""
+
+    id: Id
+    evaluation: Evaluation | None
+    stale: bool

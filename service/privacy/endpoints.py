@@ -1,0 +1,41 @@
+"""The endpoints for data protection."""
+
+from service.http.endpoint import Endpoint
+from service.privacy import handlers
+from service.privacy.answers import ErasedAnswer
+from service.privacy.bodies import ErasureBody
+from service.privacy.learner_record import LearnerRecord
+
+LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
+LEARNER_RECORD = "/api/v1/users/{user_id}/learner_record"
+
+_PROTECT = "Data protection"
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        method="DELETE",
+        path=LEARNER_DATA,
+        handler=handlers.erase_learner,
+        name="eraseLearner",
+        tag=_PROTECT,
+        summary="Erase a learner",
+        text="Deletes all words of and about them, their name and ways in. What is under way is "
+        "stopped. While legal holds cover them: 409. Once more: 200, and nothing removed.",
+        who="an administrator of the account, acting as nobody else",
+        body=ErasureBody,
+        answers=(ErasedAnswer,),
+        refuses=(400, 408, 409, 413, 415, 422),
+    ),
+    Endpoint(
+        method="GET",
+        path=LEARNER_RECORD,
+        handler=handlers.get_learner_record,
+        name="getLearnerRecord",
+        tag=_PROTECT,
+        summary="What is kept about a learner, and who has read it",
+        text="With `Accept: text/html` as a page. Reasons of holds are for administrators.",
+        who="the learner, or an administrator of the account",
+        answers=(LearnerRecord,),
+        media=("text/html",),
+    ),
+)
