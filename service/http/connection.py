@@ -68,6 +68,7 @@ class HttpConnection(web.RequestHandler):
         self._head = 0
         self._known = 0
         self._framing = 0
+        self._chunked = False
         self._payload: StreamReader | None = None
         self._busy = False
         self._abort: Callable[[], None] = self.force_close
@@ -115,7 +116,13 @@ class HttpConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Answers; then the connection is idle, unless more requests were sent ahead."""
+        """Answers; then the connection is idle, unless more requests were sent ahead.
+
+        It ends where the body is not there yet: nobody needs it any more, nor parses it.
+        """
+        if not request.content.is_eof():
+            resp.force_close()
+            self._end_after_answer()
         answered = await super().finish_response(request, resp, start_time)
         if self._request_count != self._known:  # behind an upgrade that was declined
             self._begin()
@@ -148,16 +155,9 @@ class HttpConnection(web.RequestHandler):
     def _parse(self, data: bytes) -> None:
         payload = self._payload
         awaited = payload is None or payload.is_eof()
-        received = 0 if payload is None else payload.total_bytes
         super().data_received(data)
-        if payload is not None and not awaited and self._is_broken():
-            self._messages.pop()
-            self._request_count = self._known
-            self._end_with(payload)
-        elif payload is not None and not awaited and not payload.is_eof():
-            self._framing = self._framing + len(data) if payload.total_bytes == received else 0
-            if self._framing > MAX_HEAD:
-                self._end_with(payload)
+        if payload is not None and not awaited:
+            self._take_body(payload, len(data))
         elif self._request_count != self._known:
             self._begin()
         elif awaited and data:
@@ -166,25 +166,63 @@ class HttpConnection(web.RequestHandler):
             if self._head > MAX_HEAD:
                 self._refuse(431, str(HeadersTooLarge()))
 
+    def _take_body(self, payload: StreamReader, parsed: int) -> None:
+        """Looks at a body of which more was parsed, and at what has come behind it."""
+        self._framing += parsed
+        around = self._framing - payload.total_bytes
+        if self._is_broken() or around > MAX_HEAD + payload.total_bytes:
+            self._drop_behind(self._request_count - self._known)
+            self._end_with(payload)
+        elif payload.is_eof() and self._chunked:
+            self._drop_behind(self._request_count - self._known)
+            self._end_after_answer()
+        elif self._request_count != self._known:
+            self._begin()
+
     def _is_broken(self) -> bool:
         """What was parsed last could not be."""
         broken = self._request_count != self._known and self._messages
         return bool(broken) and not isinstance(self._messages[-1][0], RawRequestMessage)
 
+    def _drop_behind(self, number: int) -> None:
+        for _ in range(number):
+            self._messages.pop()
+        self._request_count -= number
+
     def _end_with(self, payload: StreamReader) -> None:
         """A body is broken, or what stands around it too large: its request fails, no other one."""
         if payload.exception() is None:
             payload.set_exception(web.RequestPayloadError("broken"))
-        self._close = True  # after the answer; what follows is no request
+        self._lingering_time = 0.0  # there is nothing to wait for
+        self._end_after_answer()
+
+    def _end_after_answer(self) -> None:
+        """What follows is no request."""
+        self._close = True
+        self._unparsed.clear()
 
     def _begin(self) -> None:
-        """A head is whole; its body, if it has one, may follow."""
+        """One head or more are whole; the body of the last, if it has one, may follow.
+
+        The parser takes the last trailer of a chunked body for a header of the request behind it.
+        So there is none: the connection ends with the answer.
+        """
+        new = self._request_count - self._known
+        for number in range(new, 0, -1):
+            message, payload = self._messages[-number]
+            if isinstance(message, RawRequestMessage) and message.chunked:
+                self._messages[-number] = (message._replace(should_close=True), payload)
+                self._drop_behind(number - 1)
+                break
         self._head = self._framing = 0
         self._known = self._request_count
-        self._payload = self._messages[-1][1]
+        message, self._payload = self._messages[-1]
+        self._chunked = isinstance(message, RawRequestMessage) and message.chunked
         self._busy = True
         self._connections.busy(self._place)
         self._stop_timer()
+        if self._chunked and self._payload.is_eof():
+            self._end_after_answer()
 
     def _await_head(self) -> None:
         if self._timer is None:
