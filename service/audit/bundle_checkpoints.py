@@ -52,21 +52,24 @@ async def other_checkpoints(
     return [note for _, note in sorted(notes.items())]
 
 
-def sizes_kept(place: Path, account_id: int) -> set[int]:
+def sizes_kept(place: Path, account_id: int, keys: Sequence[VerifierKey]) -> set[int]:
     """Sizes of an account's checkpoints in a place, which the bundle's verifier reads likewise.
 
     Args:
         place: A file of checkpoints, or a folder of such files, of this account or of several.
+        keys: All that ever signed here: checkpoints of other services are passed over.
 
     Raises:
         BundleRefused: It holds something else, or none of this account.
     """
+    known = {(key.name, key.id): key.public for key in keys}
     try:
         files = verify_bundle.kept_files(place, account_id)
-        notes = [read_note(text) for path in files for text in verify_bundle.notes_in(path)]
+        notes = [text for path in files for text in verify_bundle.notes_in(path)]
+        ours = [read_note(text) for text in notes if verify_bundle.under_all_names(known, text)]
     except (verify_bundle.NoBundle, verify_bundle.Wrong, NoteInvalid, UnicodeDecodeError) as error:
         raise BundleRefused(f"{place}: {error}") from error
-    sizes = {note.size for note in notes if note.origin.endswith(f"/{account_id}")}
+    sizes = {note.size for note in ours if note.origin.endswith(f"/{account_id}")}
     if not sizes:
         raise BundleRefused(f"{place} holds no checkpoint of account {account_id}")
     return sizes

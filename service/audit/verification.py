@@ -8,6 +8,7 @@ from eventstore.sealing.signed_checkpoint import VerifierKey, parse_verifier_key
 from eventstore.sealing.signing_keys import list_keys
 from eventstore.sealing.verify_log import Progress, Trusted, Verification, verify_log
 from projections.parallel_build import silent
+from service.audit import verify_bundle
 from service.audit.sealing import checkpoint_folder, key_place
 from service.errors import BadRequest, UnknownAccount
 from service.file_work import reason_of
@@ -30,10 +31,12 @@ async def verify_account(
         checkpoints: A folder as the sealer keeps it, in place of the one of the settings.
 
     Raises:
-        BadRequest: The file holds something else than keys.
+        BadRequest: The file holds something else than keys, or the folder what is not read.
         UnknownAccount: There is no such account.
     """
     folder = checkpoints or checkpoint_folder(settings)
+    if checkpoints is not None:
+        _check_kept(checkpoints, account_id)
     keys = read_keys(vkey) if vkey else list_keys(key_place(settings))
     trusted = Trusted(keys, folder / str(account_id), required=checkpoints is not None)
     connection = await connect(url, "colloquy_auditor")
@@ -43,6 +46,19 @@ async def verify_account(
         return await verify_log(connection, account_id, trusted, progress)
     finally:
         await connection.close()
+
+
+def _check_kept(folder: Path, account_id: int) -> None:
+    """What an auditor keeps and nobody reads convicts nobody."""
+    try:
+        kept = verify_bundle.kept_files(folder, account_id)
+    except verify_bundle.Wrong as error:
+        raise BadRequest(str(error)) from error
+    for path in kept:
+        if path.parent == folder:
+            raise BadRequest(
+                f"{path} is not read: the files belong into {folder / str(account_id)}"
+            )
 
 
 def read_keys(path: Path) -> list[VerifierKey]:

@@ -633,17 +633,28 @@ def under_all_names(keys: Keys, note: str) -> Keys:
 
 
 def kept_files(place: Path, log: int) -> list[Path]:
+    """The files of checkpoints in a place: what is kept there and not read convicts nobody."""
     if place.is_file():
         return [place]
-    folders = [folder for folder in (place, place / str(log)) if folder.is_dir()]
-    if not folders:
+    if not place.is_dir():
         raise NoBundle(f"{place} is no file and no folder")
-    found = [path for folder in folders for path in sorted(folder.glob("*.checkpoints"))]
-    found = [path for path in found if not is_left_by_system(path)]
-    return found + [folder / "latest" for folder in folders if (folder / "latest").is_file()]
+    found = []
+    for path in sorted(place.rglob("*")):
+        folder = path.parent.relative_to(place).parts
+        if path.is_dir() or is_left_by_system(path) or path.name.startswith("."):
+            continue
+        known = path.suffix == ".checkpoints" or path.name == "latest"
+        ours = folder in ((), (str(log),))
+        others = len(folder) == 1 and folder[0].isdecimal()
+        check(
+            known and (ours or others),
+            f"{path} is kept there, and would not be read: move it away, or verify with it alone",
+        )
+        found += [path] if ours else []
+    return found
 
 
-NOTE = re.compile(r"[^\s]+\n[0-9]+\n[^\s]+\ntime [^\s]+\n\n(?:\u2014 [^\n]+\n)+")
+NOTE = re.compile(r"[^\s]+\n[0-9]{1,19}\n[^\s]+\ntime [^\s]+\n\n(?:\u2014 [^\n]+\n)+")
 
 
 def notes_in(path: Path) -> list[str]:
@@ -729,9 +740,17 @@ HIDDEN = re.compile(
 """Letters, marks and symbols that no terminal shows."""
 
 
+LONGEST = 500
+
+
 def shown(text: object) -> str:
-    """Text on one line with nothing in it that a terminal obeys: a refusal must not hide itself."""
-    return "".join(c if is_shown(c) else c.encode("unicode_escape").decode() for c in str(text))
+    """Text on one line with nothing in it that a terminal obeys: a refusal must not hide itself.
+
+    Nor may it be pushed off the screen: spaces in a row are written out, and what is long is cut.
+    """
+    line = "".join(c if is_shown(c) else c.encode("unicode_escape").decode() for c in str(text))
+    line = re.sub(" {2,}", lambda found: "\\x20" * len(found[0]), line)
+    return line if len(line) <= LONGEST else line[:LONGEST] + "\u2026"
 
 
 def is_shown(character: str) -> bool:
@@ -801,7 +820,7 @@ def main(arguments: list[str]) -> int:
         words = report(told)
     except (Wrong, UnicodeDecodeError) as error:
         code, told = 1, {"verified": False, "problem": str(error)}
-        words = f"NOT VERIFIED: {shown(error)}"
+        words = f"NOT VERIFIED: {shown(error)}\nNOT VERIFIED"
     except (NoBundle, OSError) as error:
         code, told = 2, {"verified": False, "problem": str(error)}
         words = f"cannot verify: {shown(error)}"

@@ -198,7 +198,7 @@ class _Question(NamedTuple):
     @property
     def texts(self) -> list[str]:
         """All words of the question, which may be the learner's."""
-        texts = [self.system]
+        texts: list[str] = []
         for message in self.messages:
             content: Any = message["content"]
             texts += [content] if isinstance(content, str) else [b["text"] for b in content]
@@ -268,10 +268,11 @@ def _cause_of(error: Exception, asked: _Question) -> Cause:
 def _cause_of_status(error: "anthropic.APIStatusError", asked: _Question) -> Cause:
     told = provider_error(error.status_code, error.body)
     headers = error.response.headers
-    words = f": {told.words}" if told.words and not told.quotes(asked.texts) else ""
+    said = None if told.quotes(asked.texts) else told
+    kind, words = (said.kind, said.words) if said else (None, None)
     return Cause(
         errors.code_of_status(told.status, told.kind),
-        f"HTTP {error.status_code} {told.kind or 'without a type'}{words}",
+        f"HTTP {error.status_code} {kind or 'without a type'}" + (f": {words}" if words else ""),
         parse_retry_after(headers.get("retry-after"), headers.get("date")),
     )
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import click
@@ -116,7 +117,8 @@ def _in_words(report: "Verification") -> list[str]:
     where = "" if report.position is None else f"position {report.position}: "
     return [
         *lines,
-        f"NOT VERIFIED ({counted(report.findings, 'finding')}). First: {where}{report.problem}",
+        f"NOT VERIFIED ({counted(report.findings, 'finding')}). First: {where}"
+        + shorten(printable(report.problem), 500, placeholder=" …"),
     ]
 
 
@@ -163,19 +165,21 @@ def export(
     selection = _selection(conversation, course, user, everything)
 
     async def work(settings: Settings, database: Database) -> "Exported":
+        from eventstore.sealing.signing_keys import list_keys
         from service.audit.bundle_checkpoints import sizes_kept
         from service.audit.bundle_export import export_bundle
         from service.audit.sealing import key_place
 
-        sizes: set[int] = set()
-        for one in prove:
-            sizes |= sizes_kept(one, account) if isinstance(one, Path) else {int(one)}
+        place = key_place(settings)
+        sizes = {int(one) for one in prove if not isinstance(one, Path)}
+        for kept in (one for one in prove if isinstance(one, Path)):
+            sizes |= sizes_kept(kept, account, list_keys(place))
         async with owner(database.url) as connection:
             await check_account(connection, account)
         words = f"audit export {selection.kind}" + (f" {selection.id}" if selection.id else "")
         subject = Subject(learner_id=user, conversation_id=conversation, course_id=course)
         await record_reading(settings, database.url, account, reader, words, subject)
-        place, bar = key_place(settings), progress_bar("exporting")
+        bar = progress_bar("exporting")
         return await export_bundle(
             database.url, place, account, selection, out, size=size, prove=sizes, progress=bar
         )

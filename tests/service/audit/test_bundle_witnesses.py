@@ -166,12 +166,14 @@ async def test_a_fork_from_before_the_last_copies_is_seen(sealed: Sealed, tmp_pa
     await sealed.seal()
     forged = (tmp_path / "files-of-the-forger" / "1" / "latest").read_text()
     kept.write_text(f"{genuine}\n{forged}")
-    assert sizes_kept(kept, 1) == {4, 9}
+    assert sizes_kept(kept, 1, list_keys(sealed.place)) == {4, 9}
     await export(sealed, tmp_path / "forged", SECOND, prove=[9])
     found = problem(tmp_path / "forged", vkey_of(sealed, tmp_path), kept)
     assert "proves nothing about 1 checkpoint of yours, the first of 4 events" in found
     with pytest.raises(NotFound, match="no checkpoint of 4 events"):
-        await export(sealed, tmp_path / "proving", SECOND, prove=sizes_kept(kept, 1))
+        await export(
+            sealed, tmp_path / "proving", SECOND, prove=sizes_kept(kept, 1, list_keys(sealed.place))
+        )
 
 
 async def test_all_that_an_auditor_keeps_is_proved_on_demand(
@@ -184,7 +186,7 @@ async def test_all_that_an_auditor_keeps_is_proved_on_demand(
     kept = shutil.copytree(sealed.folder, tmp_path / "kept")
     keys, (day,) = vkey_of(sealed, tmp_path), (kept / "1").glob("*.checkpoints")
     for number, place in enumerate((kept, kept / "1", day)):
-        sizes = sizes_kept(place, 1)
+        sizes = sizes_kept(place, 1, list_keys(sealed.place))
         assert sizes == {4, 9, 10, 11, 12}
         await export(sealed, tmp_path / f"{number}", SECOND, size=10, prove=sizes)
         assert problem(tmp_path / f"{number}", keys, place) == ""
@@ -194,10 +196,26 @@ async def test_all_that_an_auditor_keeps_is_proved_on_demand(
 async def test_a_place_without_checkpoints_proves_nothing(sealed: Sealed, tmp_path: Path) -> None:
     (tmp_path / "words").write_text("and so on\n")
     with pytest.raises(BundleRefused, match="there is something else: 'and so on"):
-        sizes_kept(tmp_path / "words", 1)
-    for place, account in ((tmp_path / "home", 1), (sealed.folder, 2)):
+        sizes_kept(tmp_path / "words", 1, list_keys(sealed.place))
+    (tmp_path / "empty").mkdir()
+    for place, account in ((tmp_path / "empty", 1), (sealed.folder, 2)):
         with pytest.raises(BundleRefused, match="holds no checkpoint of account"):
-            sizes_kept(place, account)
+            sizes_kept(place, account, list_keys(sealed.place))
+
+
+@pytest.mark.parametrize("aside", ["1.before/latest", "1/old.txt", "1/old/latest", "x.note"])
+async def test_a_kept_file_that_would_not_be_read_is_told(
+    sealed: Sealed, tmp_path: Path, aside: str
+) -> None:
+    """It may be the one that convicts."""
+    kept = shutil.copytree(sealed.folder, tmp_path / "kept")
+    await export(sealed, tmp_path / "bundle")
+    shutil.copytree(sealed.files, kept / "2")
+    assert problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), kept) == ""
+    (kept / aside).parent.mkdir(exist_ok=True)
+    shutil.copy(sealed.files / "latest", kept / aside)
+    found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), kept)
+    assert f"{kept / aside} is kept there, and would not be read" in found
 
 
 CUT = {

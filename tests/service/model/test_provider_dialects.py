@@ -120,7 +120,7 @@ async def test_an_error_of_another_shape_is_told_in_its_own_words(
         ({"error": full}, "model_misconfigured", f"exceed_context_size_error: {words}"),
         (full, "model_misconfigured", f"exceed_context_size_error: {words}"),
         ({"error": words}, "model_unavailable", f"{untyped}: {words}"),
-        ({"message": f"{words}\n\n\0 3"}, "model_unavailable", f"{untyped}: {words} \ufffd 3"),
+        ({"message": f"{words}\n\n\0 3"}, "model_unavailable", f"{untyped}: {words}"),
         ({"error": {"code": 503, "message": words}}, "model_overloaded", f"{untyped}: {words}"),
         ({"error": {"type": 7, "message": [words]}}, "model_unavailable", untyped),
         (words, "model_unavailable", f"{untyped}: {words}"),
@@ -134,9 +134,14 @@ async def test_an_error_of_another_shape_is_told_in_its_own_words(
 async def test_no_error_tells_on_record_what_a_learner_wrote(
     fake: FakeAnthropic, model: AnthropicModel
 ) -> None:
-    for words in (f"cannot parse: {LEARNERS_TEXT}", f"near '{LEARNERS_TEXT[3:16]}'"):
-        failure = await failure_of(fake, model, {"error": {"message": words}})
-        assert failure.detail == "HTTP 200 without a type"
+    for error in (
+        {"message": f"cannot parse: {LEARNERS_TEXT}"},
+        {"message": f"near {LEARNERS_TEXT[3:16]}"},
+        {"type": LEARNERS_TEXT},
+        {"type": LEARNERS_TEXT.replace(" ", "_").replace("'", "")[:40], "message": "refused"},
+    ):
+        failure = await failure_of(fake, model, {"error": error})
+        assert failure.detail == "HTTP 200 without a type", error
     fake.script(HttpError(400, "invalid_request_error"))
     with pytest.raises(ModelFailure) as caught:
         await model.answer(REQUEST, StreamedResponse(HAIKU), 60.0)
@@ -144,7 +149,8 @@ async def test_no_error_tells_on_record_what_a_learner_wrote(
 
 
 def test_an_error_of_a_gateway_is_cut() -> None:
-    told = provider_error(502, {"error": {"type": "x" * 100, "message": "y" * 1000}})
-    assert (told.status, told.kind, told.words) == (502, "x" * 40, "y" * 200)
+    told = provider_error(502, {"error": {"type": "x" * 40, "message": "word " * 1000}})
+    assert (told.status, told.kind, told.words) == (502, "x" * 40, ("word " * 40).strip())
+    assert provider_error(502, {"error": {"type": "x" * 41}}).kind is None
     assert provider_error(502, {"code": 400}).status == 502
     assert provider_error(200, {"code": 12}).status == 200

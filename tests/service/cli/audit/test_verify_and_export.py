@@ -77,6 +77,12 @@ def test_an_auditor_verifies_with_keys_and_files_of_their_own(
     shutil.rmtree(sealed.home / "keys")
     own = ("--vkey", keys, "--checkpoints", kept)
     assert audit(run, sealed, "verify", *own).code == 0
+    shutil.copytree(kept / "1", kept / "1.before")
+    assert "1.before" in refused(audit(run, sealed, "verify", *own))
+    shutil.rmtree(kept / "1.before")
+    shutil.copy(kept / "1" / "latest", kept / "latest")
+    assert "is not read: the files belong into" in refused(audit(run, sealed, "verify", *own))
+    (kept / "latest").unlink()
     assert audit(run, sealed, "verify").code == 1
     empty = tmp_path / "empty"
     empty.mkdir()
