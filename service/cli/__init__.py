@@ -93,7 +93,7 @@ def colloquy() -> None:
     """AI conversations between learners and AI experiences, with every word in an immutable log.
 
     Settings come from the environment: DATABASE_URL, COLLOQUY_HOME, ANTHROPIC_API_KEY and the
-    others in the README's table.
+    others in docs/operations.md.
     """
 
 
