@@ -9,6 +9,7 @@ import pytest
 
 from service.cli import colloquy
 from service.settings import _VARIABLES, Settings
+from tests.bench.measuring import BEGIN, END, PAGE
 from tests.docs.__main__ import DOCS, PAGES
 from tests.docs.markdown import anchors, blocks, codes, links, pages, rows
 from tests.running import ROOT
@@ -55,6 +56,13 @@ def test_the_readme_is_short() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_each_generated_page_is_what_is_generated(name: str) -> None:
     assert (DOCS / name).read_text("utf-8") == PAGES[name](), HINT
+
+
+def test_the_benchmarks_find_the_place_of_their_table() -> None:
+    text = PAGE.read_text("utf-8")
+    assert PAGE.parent == DOCS
+    assert (text.count(BEGIN), text.count(END)) == (1, 1)
+    assert text.index(BEGIN) < text.index("| what | ours | beside |") < text.index(END)
 
 
 def test_each_setting_is_described_with_its_default() -> None:
