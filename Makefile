@@ -13,13 +13,16 @@ EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench lock clean
+.PHONY: help run dev test check hooks docs soak bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
 
 run: $(VENV)/.run ## install, start Postgres, create the schema and a demo course, serve
 	@exec $(BIN)/colloquy serve --demo
+
+dev: $(VENV)/.run ## serve the demo, and restart when a file of the code changes
+	@exec $(BIN)/python -m tests.dev
 
 test: $(VENV)/.dev ## the whole suite, against a real PostgreSQL
 	$(if $(MISSING),@echo "not installed: $(MISSING). The few tests that need it are left out (node: with npm)")
@@ -30,6 +33,12 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+hooks: $(VENV)/.dev ## have git run ruff and mypy before each commit
+	git config core.hooksPath .githooks
+
+docs: $(VENV)/.dev ## regenerate the generated pages of docs/
+	$(BIN)/python -m tests.docs
 
 soak: $(VENV)/.dev ## minutes of faults, then the log is checked: make soak ARGS="--minutes 10 --seed 7"
 	$(BIN)/python -m tests.soak $(ARGS)

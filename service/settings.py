@@ -14,7 +14,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings; the README's table says what each is for.
+    """All settings; the table in docs/operations.md says what each is for.
 
     Attributes:
         postgres_bin: Folder of the programs of the PostgreSQL that is started.

@@ -20,14 +20,14 @@ COMMANDS = {
     "account": ("accounts", "Institutions, and what their identity providers call their users."),
     "analyst": (
         "analysts",
-        "Logins for analysts, who see `analytics` of chosen accounts only.",
+        "Logins for analysts, which read `analytics` of chosen accounts only.",
     ),
-    "analytics": ("analytics", "What analysts take away."),
-    "audit": ("audit", "What auditors do: read, replay, prove, take away."),
+    "analytics": ("analytics", "Exports and reports for analysts."),
+    "audit": ("audit", "Read, replay, verify and export the log, for auditors."),
     "db": ("database", "Reach the database as its owner."),
     "doctor": (
         "doctor",
-        "What is configured, reachable and behind; exit code 1 if something is wrong.",
+        "Check settings, database, projections, sealing and model; exit code 1 on a fault.",
     ),
     "experience": ("experiences", "AI experiences: what learners talk with."),
     "hold": ("privacy.hold", "Legal holds: nothing of a learner under one can be deleted."),
@@ -36,14 +36,14 @@ COMMANDS = {
     "migrate": ("database", "Bring the schema and the projections up to date."),
     "projections": (
         "projections",
-        "The read views, and projections of your own: state, making them anew.",
+        "The read views, and projections of your own: status, rebuild, pause.",
     ),
     "retention": (
         "privacy.retention",
         "How long texts are kept after a conversation is completed.",
     ),
     "roster": ("roster", "Who belongs to which course."),
-    "seal": ("seal", "The sealing of the logs: how far it is, and the key that signs."),
+    "seal": ("seal", "Sealing of the logs: its status, and the signing key."),
     "serve": ("serve", "Serve the API, until SIGTERM or Ctrl-C."),
     "token": ("tokens", "Make, list and revoke access tokens."),
 }
@@ -93,7 +93,7 @@ def colloquy() -> None:
     """AI conversations between learners and AI experiences, with every word in an immutable log.
 
     Settings come from the environment: DATABASE_URL, COLLOQUY_HOME, ANTHROPIC_API_KEY and the
-    others in the README's table.
+    others in docs/operations.md.
     """
 
 

@@ -31,6 +31,6 @@ def list_() -> None:
 @click.option("--user", "user_id", type=ID, required=True, help="Id of the user.")
 @click.argument("subject")
 def link(account_id: int, user_id: int, subject: str) -> None:
-    """Tell what the identity provider calls a user of the roster."""
+    """Store the name that the identity provider uses for a user of the roster."""
     with_connection(lambda c: accounts.link_identity(c, account_id, subject, user_id))
     tell(f"{printable(subject)} is user {user_id}")

@@ -22,7 +22,7 @@ _OPEN_DOORS = (
 
 @click.group()
 def analyst() -> None:
-    """Logins for analysts, who see `analytics` of chosen accounts only."""
+    """Logins for analysts, which read `analytics` of chosen accounts only."""
 
 
 @analyst.command()
@@ -80,7 +80,7 @@ def grant(name: str, account_id: int) -> None:
 @click.argument("name")
 @account
 def revoke(name: str, account_id: int) -> None:
-    """Let a login see an account no more, from its next statement on."""
+    """Withdraw an account from a login, from its next statement on."""
     already = (
         ""
         if with_connection(lambda c: analysts.revoke_account(c, name, account_id))

@@ -36,7 +36,7 @@ _ANTHROPIC = "https://api.anthropic.com"
 
 @click.command()
 def doctor() -> None:
-    """What is configured, reachable and behind; exit code 1 if something is wrong."""
+    """Check settings, database, projections, sealing and model; exit code 1 on a fault."""
     configure_logging()
     settings = read_settings(os.environ)
     tell(f"ok     settings: home {settings.home}")

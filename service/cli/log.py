@@ -62,7 +62,7 @@ def show(
     account: int,
     reader: Reader,
 ) -> None:
-    """Show events in the order in which they happened; that is recorded first."""
+    """Show events in order; the reading is recorded first."""
     if sum(given is not None for given in (conversation_id, stream, after)) > 1:
         raise click.UsageError("give one of --conversation, --stream and --after")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def seal() -> None:
-    """The sealing of the logs: how far it is, and the key that signs."""
+    """Sealing of the logs: its status, and the signing key."""
 
 
 @seal.command()
@@ -60,7 +60,7 @@ def key() -> None:
 
 @seal.command("rotate-key")
 def rotate_key() -> None:
-    """Put a new key in the place of the one that signs; running services take it up.
+    """Replace the signing key; running services start to use the new one.
 
     What each log was by now is recorded, signed by both keys. Checkpoints of the old key stay
     valid up to there, and its public half in the list of keys; the old private key is gone. A log

@@ -64,7 +64,7 @@ def create(
 @as_reader
 @in_account
 def list_(account: int, as_json: bool, reader: Reader) -> None:
-    """List all tokens with their users' names; that is recorded first."""
+    """List all tokens with their users' names; the reading is recorded."""
 
     async def work(settings: Settings, database: Database) -> list[tokens.TokenInfo]:
         async with owner(database.url) as connection:

@@ -1,6 +1,6 @@
 """``python -m tests.bench [NAME…]``: runs the benchmarks and prints one table of ratios.
 
-With ``--write`` all of them are run, and the table goes into the README.
+With ``--write`` all of them are run, and the table goes into `docs/benchmarks.md`.
 """
 
 import sys
@@ -40,7 +40,7 @@ async def _run(name: str, url: str) -> list[Row]:
 def main() -> None:
     write = sys.argv[1:] == ["--write"]
     if write and commit().endswith("+"):
-        sys.exit("commit first: the README names the commit that its figures are of")
+        sys.exit("commit first: the page names the commit that its figures are of")
     chosen = list(BENCHMARKS) if write else sys.argv[1:] or list(BENCHMARKS)
     unknown = set(chosen) - set(BENCHMARKS)
     if unknown:

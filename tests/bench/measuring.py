@@ -18,7 +18,7 @@ from eventstore.connections import connect
 from service.embedded_postgres import EmbeddedPostgres
 from service.process.database import prepare
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: make bench ARGS=--write -->", "<!-- end of figures -->"
 
 
@@ -96,15 +96,15 @@ def commit() -> str:
 
 
 def write_table(rows: Sequence[Row]) -> None:
-    """Puts the table into the README, in place of the one that is there."""
-    text = README.read_text("utf-8")
+    """Puts the table into `docs/benchmarks.md`, in place of the one that is there."""
+    text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", "utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", "utf-8")
 
 
 def _git(*arguments: str) -> str:
     done = subprocess.run(
-        ["git", *arguments], cwd=README.parent, capture_output=True, text=True, check=True
+        ["git", *arguments], cwd=PAGE.parent, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()

@@ -10,7 +10,7 @@ from service.cli.analytics.statements import statements
 
 @click.group()
 def analytics() -> None:
-    """What analysts take away."""
+    """Exports and reports for analysts."""
 
 
 for command in (export, check, report, dictionary, statements):

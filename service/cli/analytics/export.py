@@ -141,7 +141,7 @@ def _in_words(written: "Written") -> str:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def check(folder: Path) -> None:
-    """Read all files of an export and hold them to its manifest; exit code 1 if one is another."""
+    """Compare all files of an export with its manifest; exit code 1 if one differs."""
     from service.analytics.table_files.check import check_folder
 
     checked = check_folder(folder, progress_bar("checking"))

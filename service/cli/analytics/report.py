@@ -40,7 +40,7 @@ _CONNECTIONS = 2
 def report(
     course_id: int, since: datetime | None, until: datetime | None, out: Path, account: int
 ) -> None:
-    """Write a page of plots and numbers of one course, which needs nothing else to be read."""
+    """Write a self-contained page with plots and figures of one course."""
 
     async def work(_settings: Settings, database: Database) -> Report:
         async with owner(database.url) as connection:

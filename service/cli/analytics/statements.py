@@ -67,11 +67,11 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 @as_reader
 @in_account
 def statements(**options: Any) -> None:
-    """Make learning records of the log: xAPI statements or Caliper events, one a line.
+    """Export learning records: xAPI statements or Caliper events, one a line.
 
-    They hold numbers of people and things, and no words but titles of experiences. An erased
-    learner's are left out. The export is itself recorded. COLLOQUY_LRS_AUTH lets --post in:
-    user:password, or Bearer and a token.
+    They contain ids, and no text except titles of experiences. Those of erased learners are left
+    out. The export is recorded. COLLOQUY_LRS_AUTH authenticates --post: user:password, or Bearer
+    and a token.
     """
     if str(options["out"]) == "-":
         options["out"] = None

@@ -8,7 +8,7 @@ from service.cli.audit.verify_and_export import export, verify
 
 @click.group()
 def audit() -> None:
-    """What auditors do: read, replay, prove, take away. Each use is itself recorded."""
+    """Read, replay, verify and export the log, for auditors. Each use is itself recorded."""
 
 
 for command in (events, replay, verify, export):

@@ -50,7 +50,7 @@ def release(account: int, hold_id: int, reason: str) -> None:
 @as_reader
 @in_account
 def list_(account: int, as_json: bool, reader: Reader) -> None:
-    """List all holds, released ones included, with names and reasons; that is recorded first."""
+    """List all holds, released ones included, with names and reasons; the reading is recorded."""
 
     async def work(settings: Settings, database: Database) -> list[Hold]:
         await record_reading(settings, database.url, account, reader, "hold list")

@@ -32,7 +32,7 @@ def learner() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @in_account
 def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
-    """Delete all words of a learner, their name and their ways in, for ever.
+    """Delete a learner's texts and name, and revoke their tokens, for ever.
 
     Shows first what will be removed. Refused while a legal hold covers the learner.
     """
@@ -74,7 +74,7 @@ def _sentence(found: Inventory) -> str:
 @as_reader
 @in_account
 def record(account: int, user_id: int, as_json: bool, html: Path | None, reader: Reader) -> None:
-    """Tell what is kept about a learner, and who has read it; that is recorded too."""
+    """Show what is kept about a learner, and who has read it; the reading is recorded."""
     if as_json and html:
         raise click.UsageError("give one of --json and --html")
 

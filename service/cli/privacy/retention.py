@@ -28,7 +28,7 @@ def retention() -> None:
 def set_(
     account: int, course_id: int | None, account_wide: bool, keep: bool, days: int | None
 ) -> None:
-    """Keep texts for DAYS after completion, or for ever; the next run carries it out."""
+    """Keep texts for DAYS after completion, or for ever; the next run applies it."""
     if (course_id is None) != account_wide:
         raise click.UsageError("give one of --course and --account-wide")
     if (days is None) != keep:
@@ -59,10 +59,10 @@ def show(account: int, as_json: bool) -> None:
 
 
 @retention.command()
-@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @in_account
 def run(account: int, dry_run: bool) -> None:
-    """Carry the rules out now; the service does so every day."""
+    """Apply the rules now; the service applies them every day."""
 
     async def work(_settings: Settings, database: Database) -> Expired:
         async with open_desk(database.url) as desk:

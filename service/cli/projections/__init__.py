@@ -9,7 +9,7 @@ from service.cli.projections.user_defined import check, drop, new
 
 @click.group()
 def projections() -> None:
-    """The read views, and projections of your own: state, making them anew."""
+    """The read views, and projections of your own: status, rebuild, pause."""
 
 
 for command in (status, rebuild, pause, resume, diff, new, check, drop):

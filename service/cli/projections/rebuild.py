@@ -77,7 +77,7 @@ def resume(name: str) -> None:
 @click.command()
 @click.argument("name")
 def diff(name: str) -> None:
-    """Compare a projection as it is with what this program would make of it, before the switch.
+    """Compare a live projection with the one that this release would build.
 
     Builds the program's version beside the live one and drops it again. Exit code 1 where they
     differ. Works on a database whose projections are of an older version.

@@ -19,7 +19,7 @@ from service.settings import Settings, read_settings
 @click.command()
 @click.argument("name")
 def new(name: str) -> None:
-    """Write the files of a projection that works, to be changed, below COLLOQUY_PROJECTIONS."""
+    """Write a working example of a projection into COLLOQUY_PROJECTIONS."""
     for path in write_start(read_settings(os.environ).projections, name):
         tell(path)
 
@@ -32,8 +32,8 @@ def check(name: str | None, everything: bool) -> None:
 
     Checked are its files, that it reads events and writes to its own tables only, and that its
     rows are the same however the log is cut into ranges. It is tried on the first and the last
-    thousand events of three accounts; a rebuild applies all. A statement is warned of whose joins
-    may become slow when the tables have grown.
+    thousand events of three accounts; a rebuild applies all. Statements whose joins may become
+    slow in large tables get a warning.
     """
     if (name is None) != everything:
         raise click.UsageError("give the name of a projection, or --all")

@@ -51,7 +51,7 @@ SHOW_NOBODYS = {
 """Commands that show neither texts nor names of people."""
 
 CANNOT = {"db psql"}
-"""Whoever owns the database reads it as they like; the README says so."""
+"""Whoever owns the database reads it as they like; docs/audit.md says so."""
 
 
 def readings(url: str) -> list[RecordedEvent]:

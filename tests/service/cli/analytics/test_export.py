@@ -12,7 +12,7 @@ from tests.projections.viewing import catch_up
 from tests.running import ROOT
 from tests.service.cli.commanding import Run, ask, now, refused
 
-HINT = "change its interface's version and write the file anew"
+HINT = "change its interface's version and run `make docs`"
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_wrong_usage_is_told_so(on_database: Run, tmp_path: Path, options: list[
 def test_the_dictionary_is_what_the_database_says(on_database: Run) -> None:
     """A column of an interface is a promise to everybody's queries."""
     ended = on_database("analytics", "dictionary")
-    assert ended.out == (ROOT / "sql/projections/DICTIONARY.md").read_text("utf-8"), HINT
+    assert ended.out == (ROOT / "docs/dictionary.md").read_text("utf-8"), HINT
     tables = on_database("analytics", "dictionary", "--format", "json").json
     assert {table["table"] for table in tables} >= {"turn_facts", "experience_funnel", "freshness"}
     for table in tables:

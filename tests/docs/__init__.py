@@ -1,0 +1,1 @@
+"""The pages of `docs/` that are generated, and what all pages are held to."""
