@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from service.embedded_postgres import EmbeddedPostgres
 from service.embedded_postgres.data_location import server_account
 from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.postgres_server import Server
 from service.embedded_postgres.postmaster import live_postmaster
-from service.embedded_postgres.server import Server
 from tests.conftest import fastest
 
 _SECONDS = 120.0

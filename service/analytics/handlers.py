@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from service.analytics.figures_queries import Figures
-from service.analytics.request import analyst_of, course_reader_of, wanted_days
+from service.analytics.figures_request import analyst_of, course_reader_of, wanted_days
 from service.http.pagination import link_header, wanted_page
 from service.http.request import base_url
 from service.http.responses import json_response

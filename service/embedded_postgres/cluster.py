@@ -24,7 +24,7 @@ from service.embedded_postgres.file_locks import exclusive, is_last_holder, shar
 from service.embedded_postgres.initdb import DATABASE, OWNER, create_data
 from service.embedded_postgres.password import kept_password
 from service.embedded_postgres.postgres_programs import Programs
-from service.embedded_postgres.server import ADDRESS, Server
+from service.embedded_postgres.postgres_server import ADDRESS, Server
 
 LOG_BYTES = 10_000_000
 

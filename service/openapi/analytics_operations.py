@@ -1,7 +1,7 @@
 """The analysts' operations."""
 
 from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
-from service.analytics.request import MOST, SCOPE, USUAL
+from service.analytics.figures_request import MOST, SCOPE, USUAL
 from service.openapi.operation import Operation
 
 _ANALYTICS = "/api/v1/analytics"

@@ -17,10 +17,10 @@ from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.export_cursor import CheckpointFile, Export
 from service.analytics.learning_records.record_file import RecordFile
 from service.analytics.table_files.export_folder import Folder
-from service.analytics.table_files.writers import open_sheet
+from service.analytics.table_files.row_writers import open_sheet
 from service.audit.bundle_folder import Bundle
 from service.audit.sealing import key_finding, key_place, make_sealer
-from service.cli.files import write_whole
+from service.cli.output_file import write_whole
 from service.errors import ServiceError, SettingsError
 from service.identity.issuers import read_trust
 from service.model.prices import read_prices

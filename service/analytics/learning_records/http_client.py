@@ -13,7 +13,7 @@ import structlog
 
 from service.analytics.errors import ToldToStop
 from service.analytics.learning_records.batches import Record
-from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.retry_delays import Patience
 from service.errors import SettingsError
 from service.escaping import escaped
 from service.retry_after import parse_retry_after

@@ -18,7 +18,7 @@ from service.analytics.learning_records.caliper import envelope
 from service.analytics.learning_records.comparing import includes
 from service.analytics.learning_records.http_client import PASSING, Answer, StoreClient
 from service.analytics.learning_records.iris import Names
-from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.retry_delays import Patience
 from service.analytics.learning_records.xapi import XAPI_VERSION
 
 REQUEST_TIMEOUT = 60.0

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from service.analytics.table_files.export_folder import writing
-from service.analytics.table_files.writers import Rows, Sheet
+from service.analytics.table_files.row_writers import Rows, Sheet
 
 
 class Filing:

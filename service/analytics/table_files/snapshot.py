@@ -10,6 +10,7 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.sealing.copy_reader import FOR_EVER
+from service.analytics.table_files.row_writers import EXACT, Rows
 from service.analytics.table_files.tables import (
     Column,
     Freshness,
@@ -17,7 +18,6 @@ from service.analytics.table_files.tables import (
     list_columns,
     list_freshness,
 )
-from service.analytics.table_files.writers import EXACT, Rows
 from service.errors import ExportRefused
 from sql.loader import query
 

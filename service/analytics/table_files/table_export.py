@@ -11,9 +11,9 @@ from projections.parallel_build import Progress
 from service.analytics.table_files.daily_files import Filing
 from service.analytics.table_files.export_folder import Folder, path_of, writing
 from service.analytics.table_files.manifest import CutLine, FileLine, Format
+from service.analytics.table_files.row_writers import Sheet, open_sheet
 from service.analytics.table_files.snapshot import Day, Snapshot
 from service.analytics.table_files.tables import Column, Table
-from service.analytics.table_files.writers import Sheet, open_sheet
 
 _NO_ROWS = Day(None, 0, 0)
 """What a table without rows is written as: a file which says what columns there are."""

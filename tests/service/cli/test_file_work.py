@@ -11,12 +11,12 @@ import click
 import pytest
 
 from eventstore.opening import running_log
-from service.cli.parameters import TEXT
+from service.cli.text_parameters import TEXT
 from tests.disks import full_beyond
 from tests.eventstore.building import Learner, append_steps, dialogue, experience_created
 from tests.eventstore.sealing.sealed import Sealed
 from tests.running import ROOT, environment_of
-from tests.service.cli.commanding import HEAD, Ended, Run, all_commands, ask, file_with, now
+from tests.service.cli.command_runs import HEAD, Ended, Run, all_commands, ask, file_with, now
 
 E9 = os.fsdecode(b"Zo\xe9")
 """A word as Latin-1 writes it."""

@@ -13,16 +13,16 @@ import pytest
 
 from tests.eventstore.sealing.sealed import tamper
 from tests.running import ROOT, environment_of
-from tests.service.cli.commanding import Ended, Run, now
+from tests.service.cli.command_runs import Ended, Run, now
 from tests.service.cli.hostile import GENUINE, HOSTILE, USER, filled, hostile_files
 
 WRITES = {
     "service/cli/terminal.py": {"stdout", "stderr", "stdin", "echo"},
     "service/cli/progress.py": {"stderr"},
-    "service/cli/audit/events_and_replay.py": {"stdin", "stdout"},
-    "service/cli/projections/status.py": {"stdout"},
+    "service/cli/audit/event_commands.py": {"stdin", "stdout"},
+    "service/cli/projections/status_commands.py": {"stdout"},
     "service/process/logging.py": {"stderr"},
-    "service/analytics/learning_records/export.py": {"stdout"},
+    "service/analytics/learning_records/record_export.py": {"stdout"},
     "service/process/worker.py": {"print"},
     "service/audit/verify_bundle.py": {"stdout", "stderr"},
 }

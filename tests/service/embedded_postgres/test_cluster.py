@@ -30,8 +30,8 @@ from service.embedded_postgres.errors import (
     VersionMismatch,
 )
 from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.postgres_server import PORTS
 from service.embedded_postgres.postmaster import live_postmaster, read_postmaster
-from service.embedded_postgres.server import PORTS
 
 ROOT = Path(__file__).parents[3]
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")

@@ -14,14 +14,14 @@ from eventstore.notifier import Link
 from projections.parallel_build import silent
 from service.analytics.errors import CheckpointUnfit, ExportFileUnfit
 from service.analytics.learning_records.batches import Batch, Record
-from service.analytics.learning_records.export import Exporter, Wanted
 from service.analytics.learning_records.export_cursor import Checkpoint, CheckpointFile, Export
+from service.analytics.learning_records.export_run import Range, Sending, Sent
+from service.analytics.learning_records.record_export import Exporter, Wanted
 from service.analytics.learning_records.record_file import RecordFile
-from service.analytics.learning_records.sending import Range, Sending, Sent
 from service.analytics.learning_records.source_events import LearningLog
 from service.audit.recording import CommandReads, Reader
 from tests.disks import full_beyond
-from tests.service.analytics.talking import export_to, lines, talk
+from tests.service.analytics.course_history import export_to, lines, talk
 
 Parts = tuple[EventLog, AccountPool, Link]
 EXPORT = export_to()

@@ -14,11 +14,11 @@ from service.analytics.learning_records.batches import Batch, Format, Record
 from service.analytics.learning_records.comparing import includes
 from service.analytics.learning_records.http_client import authorization_of
 from service.analytics.learning_records.record_store import Erased, RecordStore
-from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.retry_delays import Patience
 from service.errors import SettingsError
 from tests.running import address_of, eventually
+from tests.service.analytics.course_history import NAMES
 from tests.service.analytics.learning_records.store import TOKEN, Fault, Store, running_store
-from tests.service.analytics.talking import NAMES
 
 QUICK = Patience(attempts=4, first=0.001, longest=0.01, asked=0.01)
 STAMP = "2026-01-02T03:04:05.000006Z"

@@ -20,7 +20,7 @@ from tests.eventstore.building import (
     edits,
     experience_created,
 )
-from tests.service.analytics.talking import OBJECTIVES, TEACHER, erased, everything, learnt
+from tests.service.analytics.course_history import OBJECTIVES, TEACHER, erased, everything, learnt
 
 Parts = tuple[EventLog, AccountPool, Link]
 

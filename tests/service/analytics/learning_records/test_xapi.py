@@ -6,7 +6,7 @@ from eventstore.connections import AccountPool
 from eventstore.log import EventLog
 from eventstore.notifier import Link
 from tests.eventstore.building import append_steps
-from tests.service.analytics.talking import (
+from tests.service.analytics.course_history import (
     BASE,
     SECRET_WORDS,
     TEACHER,

@@ -16,7 +16,7 @@ import pytest
 from eventstore.connections import Connection
 from service.analytics.table_files.tables import list_columns
 from tests.projections.viewing import Rows
-from tests.service.analytics.table_files.taking import FORMATS, TABLES
+from tests.service.analytics.table_files.exports import FORMATS, TABLES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,10 +7,10 @@ import click
 
 from eventstore.connections import AccountPool, close_pool, open_pool
 from service.analytics.figures_queries import Days, Figures
+from service.analytics.figures_request import MOST, USUAL, days_checked
 from service.analytics.report.report import Report, notes_of, page_of
-from service.analytics.request import MOST, USUAL, days_checked
 from service.cli.context import ID, check_account, in_account, owner, with_database
-from service.cli.files import write_whole
+from service.cli.output_file import write_whole
 from service.cli.terminal import tell, warn
 from service.errors import UnknownCourse
 from service.process.database import Database

@@ -5,7 +5,7 @@ import click
 from eventstore.wording import counted
 from service.access_log import OPERATOR
 from service.cli.context import ID, in_account, with_database
-from service.cli.privacy.context import open_desk
+from service.cli.privacy.privacy_services import open_desk
 from service.cli.terminal import tell, tell_each
 from service.privacy.retention import ACCOUNT_WIDE, Due, Expired, Rule
 from service.process.database import Database

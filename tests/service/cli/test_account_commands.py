@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.service.cli.commanding import EXPERIENCE, HEAD, Run, file_with, refused
+from tests.service.cli.command_runs import EXPERIENCE, HEAD, Run, file_with, refused
 
 
 @pytest.fixture

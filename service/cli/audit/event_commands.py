@@ -19,8 +19,8 @@ from service.audit.replays import Replayed, Replays
 from service.cli.audit.event_printing import follow_events, print_events
 from service.cli.audit.replay_view import show
 from service.cli.context import ID, POSITION, check_account, in_account, owner, with_database
-from service.cli.files import write_whole
-from service.cli.readers import as_reader, reason_required
+from service.cli.output_file import write_whole
+from service.cli.reader_options import as_reader, reason_required
 from service.cli.terminal import tell_json
 from service.errors import UnknownConversation
 from service.parsing import moment, position_or_moment

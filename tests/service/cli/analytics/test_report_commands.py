@@ -19,7 +19,7 @@ from eventstore.opening import running_log
 from service.analytics.figures import CourseFigures, Day, Objective, Outcome
 from service.analytics.figures_queries import Days, Figures
 from service.analytics.report.report import Report, page_of
-from service.cli.files import write_whole
+from service.cli.output_file import write_whole
 from service.errors import ServiceError
 from service.identity.accounts import create_account
 from service.identity.roster import Enrollment, import_roster
@@ -29,7 +29,7 @@ from tests.disks import full_beyond
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.projections.viewing import catch_up
 from tests.running import environment_of
-from tests.service.cli.commanding import Run, now, refused
+from tests.service.cli.command_runs import Run, now, refused
 
 TITLE = 'A <b>"tide"</b> & more'
 LABEL = re.compile(r">([^<>]+)</text>")

@@ -14,8 +14,8 @@ from eventstore.connections import Connection
 from projections.definitions import Definition, definition
 from projections.parallel_build import silent
 from projections.rebuild import rebuild
-from service.analytics.table_files.check import check_folder
 from service.analytics.table_files.export_folder import NO_DATE
+from service.analytics.table_files.folder_check import check_folder
 from service.analytics.table_files.manifest import MANIFEST, Manifest
 from service.analytics.table_files.snapshot import Snapshot, TablesReplaced
 from service.analytics.table_files.tables import choose, list_columns, list_tables
@@ -23,7 +23,7 @@ from service.errors import ExportBehind, ExportRefused, UnknownTable
 from tests.eventstore.building import Learner, add_account, append_steps
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
-from tests.service.analytics.table_files.taking import FORMATS, TABLES, rows_of, take
+from tests.service.analytics.table_files.exports import FORMATS, TABLES, rows_of, take
 
 OWN = Definition(
     name="shares",

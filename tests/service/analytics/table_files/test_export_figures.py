@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from eventstore.connections import Connection
-from tests.service.analytics.table_files.taking import TABLES
+from tests.service.analytics.table_files.exports import TABLES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

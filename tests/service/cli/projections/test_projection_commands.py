@@ -15,10 +15,10 @@ import pytest
 from eventstore.log import EventLog
 from projections.status import ProjectionStatus
 from projections.user_defined import write_start
-from service.cli.projections.status import on_screen
+from service.cli.projections.status_commands import on_screen
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.running import colloquy, environment_of, fetch_value, service_process
-from tests.service.cli.commanding import Run, ask, refused
+from tests.service.cli.command_runs import Run, ask, refused
 
 NAME = "hourly"
 UPSERT = """

@@ -10,7 +10,7 @@ from eventstore.opening import running_log
 from tests.eventstore.building import Learner, append_steps
 from tests.projections.viewing import catch_up
 from tests.running import ROOT
-from tests.service.cli.commanding import Run, ask, now, refused
+from tests.service.cli.command_runs import Run, ask, now, refused
 
 HINT = "change its interface's version and write the file anew"
 

@@ -19,9 +19,9 @@ from eventstore.notifier import Link
 from eventstore.privacy_events import HistoryRead
 from tests.eventstore.building import Learner, add_account, append_steps, experience_created
 from tests.running import ROOT, colloquy, environment_of, eventually, read_log
+from tests.service.analytics.course_history import BASE, erased, everything, lines, talk
 from tests.service.analytics.learning_records.store import PASSWORD, TOKEN, USER, running_store
-from tests.service.analytics.talking import BASE, erased, everything, lines, talk
-from tests.service.cli.commanding import Run, refused
+from tests.service.cli.command_runs import Run, refused
 
 Parts = tuple[EventLog, AccountPool, Link]
 MAKE = ("analytics", "statements", "--format", "xapi")

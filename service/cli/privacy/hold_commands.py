@@ -5,8 +5,8 @@ import click
 from service.access_log import OPERATOR
 from service.audit.recording import Reader
 from service.cli.context import ID, in_account, printable, with_database
-from service.cli.privacy.context import open_desk, with_reason
-from service.cli.readers import as_reader, record_reading
+from service.cli.privacy.privacy_services import open_desk, with_reason
+from service.cli.reader_options import as_reader, record_reading
 from service.cli.terminal import tell, tell_each
 from service.privacy.legal_holds import Hold
 from service.process.database import Database

@@ -17,7 +17,7 @@ from service.cli.context import (
     with_database,
 )
 from service.cli.progress import progress_bar
-from service.cli.readers import as_reader, reason_required, record_reading
+from service.cli.reader_options import as_reader, reason_required, record_reading
 from service.cli.terminal import tell, tell_json, warn
 from service.process.database import Database
 from service.settings import Settings

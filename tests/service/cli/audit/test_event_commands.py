@@ -16,7 +16,7 @@ from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.running import ROOT, environment_of, read_log
-from tests.service.cli.commanding import Run, now, refused
+from tests.service.cli.command_runs import Run, now, refused
 
 USER = 101
 

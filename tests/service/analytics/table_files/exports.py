@@ -9,7 +9,7 @@ import msgspec
 from eventstore.connections import connect
 from projections.definitions import definitions
 from projections.parallel_build import silent
-from service.analytics.table_files.export import Export, Exporter
+from service.analytics.table_files.folder_export import Export, Exporter
 from service.analytics.table_files.manifest import Format
 from service.analytics.table_files.table_export import Wanted, Written
 from service.analytics.table_files.tables import Freshness

@@ -14,15 +14,15 @@ from eventstore.wording import counted
 from service.audit.recording import CommandReads, Reader
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.progress import progress_bar
-from service.cli.readers import as_reader, reason_required
+from service.cli.reader_options import as_reader, reason_required
 from service.cli.terminal import warn
 from service.errors import SettingsError
 from service.process.database import Database
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.analytics.learning_records.export import Wanted
-    from service.analytics.learning_records.sending import Range, Sent
+    from service.analytics.learning_records.export_run import Range, Sent
+    from service.analytics.learning_records.record_export import Wanted
 
 _HOW = "give --reason"
 _a_file = click.Path(dir_okay=False, path_type=Path)
@@ -79,7 +79,7 @@ def statements(**options: Any) -> None:
 
     async def work(settings: Settings, database: Database) -> "tuple[Sent, Range]":
         from eventstore.opening import running_log
-        from service.analytics.learning_records.export import Exporter
+        from service.analytics.learning_records.record_export import Exporter
         from service.process.server import stop_event
 
         wanted = _wanted(asked, settings)
@@ -142,9 +142,9 @@ def _check_url(option: str, text: str) -> None:
 
 
 def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
-    from service.analytics.learning_records.export import Wanted
     from service.analytics.learning_records.export_cursor import Export
     from service.analytics.learning_records.http_client import authorization_of
+    from service.analytics.learning_records.record_export import Wanted
     from service.audit.reads import check_reason
 
     check_reason(asked.reader.reason, _HOW, required=reason_required(settings))

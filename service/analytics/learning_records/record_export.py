@@ -16,6 +16,7 @@ from eventstore.log import EventLog
 from projections.parallel_build import Progress
 from service.analytics.errors import BeyondTheLog, CheckpointUnfit
 from service.analytics.learning_records.export_cursor import Checkpoint, CheckpointFile, Export
+from service.analytics.learning_records.export_run import Range, Sending, Sent, Sink
 from service.analytics.learning_records.iris import Names
 from service.analytics.learning_records.record_file import RecordFile
 from service.analytics.learning_records.record_store import (
@@ -24,7 +25,6 @@ from service.analytics.learning_records.record_store import (
     Erased,
     RecordStore,
 )
-from service.analytics.learning_records.sending import Range, Sending, Sent, Sink
 from service.analytics.learning_records.source_events import LearningLog
 from service.audit.event_search import AuditedLog
 from service.audit.recording import CommandReads, Reader, Subject

@@ -16,7 +16,7 @@ from service.audit.events import AuditedEvent, audited
 from service.audit.recording import Reader, Subject
 from service.cli.context import ID, POSITION, check_account, in_account, with_database
 from service.cli.event_lines import line_of
-from service.cli.readers import as_reader, record_reading
+from service.cli.reader_options import as_reader, record_reading
 from service.cli.terminal import tell, tell_json, warn
 from service.process.database import Database
 from service.settings import Settings

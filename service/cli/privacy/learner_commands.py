@@ -9,9 +9,9 @@ from eventstore.wording import counted
 from service.access_log import OPERATOR
 from service.audit.recording import Reader, Subject
 from service.cli.context import ID, in_account, printable, with_database
-from service.cli.files import write_whole
-from service.cli.privacy.context import open_desk, with_reason
-from service.cli.readers import as_reader, reader_of, record_reading
+from service.cli.output_file import write_whole
+from service.cli.privacy.privacy_services import open_desk, with_reason
+from service.cli.reader_options import as_reader, reader_of, record_reading
 from service.cli.terminal import tell, tell_json, warn
 from service.errors import LegalHold
 from service.privacy.erasure import Erased, Inventory

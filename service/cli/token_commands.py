@@ -14,7 +14,7 @@ from service.cli.context import (
     with_account,
     with_database,
 )
-from service.cli.readers import as_reader, record_reading
+from service.cli.reader_options import as_reader, record_reading
 from service.cli.terminal import tell, tell_each
 from service.errors import ServiceError
 from service.identity import tokens

@@ -17,7 +17,7 @@ from service.process.database import Database
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.analytics.table_files.export import Export
+    from service.analytics.table_files.folder_export import Export
     from service.analytics.table_files.table_export import Written
     from service.analytics.table_files.tables import Freshness
 
@@ -98,7 +98,7 @@ def export(**options: object) -> None:
 
 async def _run(asked: _Asked, settings: Settings, url: str) -> AsyncGenerator["Written", None]:
     from projections.user_defined import all_definitions
-    from service.analytics.table_files.export import Exporter
+    from service.analytics.table_files.folder_export import Exporter
 
     async with owner(url) as connection:
         if asked.account is not None:
@@ -111,7 +111,7 @@ async def _run(asked: _Asked, settings: Settings, url: str) -> AsyncGenerator["W
 
 
 def _export(asked: _Asked) -> "Export":
-    from service.analytics.table_files.export import Export
+    from service.analytics.table_files.folder_export import Export
     from service.analytics.table_files.table_export import Wanted
 
     wanted = Wanted(format=asked.format, since=asked.since, full=asked.full, check=asked.check)
@@ -142,7 +142,7 @@ def _in_words(written: "Written") -> str:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def check(folder: Path) -> None:
     """Read all files of an export and hold them to its manifest; exit code 1 if one is another."""
-    from service.analytics.table_files.check import check_folder
+    from service.analytics.table_files.folder_check import check_folder
 
     checked = check_folder(folder, progress_bar("checking"))
     for problem in checked.problems:

@@ -12,7 +12,7 @@ from service.identity.roster import Enrollment, import_roster
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.eventstore.sealing.sealed import Sealed, tamper
 from tests.service.audit.bundling import problem
-from tests.service.cli.commanding import Ended, Run, ask, now, refused
+from tests.service.cli.command_runs import Ended, Run, ask, now, refused
 
 READS = "SELECT string_agg(data->>'what', ',' ORDER BY position) FROM events WHERE type = $1"
 
