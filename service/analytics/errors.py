@@ -7,7 +7,7 @@ class StatementsRefused(ServiceError):
     """the learning record store did not take the statements"""
 
 
-class CheckpointUnfit(ServiceError):
+class CursorUnfit(ServiceError):
     """the checkpoint is of another export"""
 
 
@@ -19,5 +19,5 @@ class ExportFileUnfit(ServiceError):
     """the file cannot be written"""
 
 
-class ToldToStop(ServiceError):
+class ExportStopped(ServiceError):
     """the export was told to stop"""

@@ -50,7 +50,7 @@ class Days(msgspec.Struct, frozen=True):
     last: date
 
 
-class Figures:
+class FiguresReader:
     """The figures, for the API and for reports. All of an answer is of one moment.
 
     Args:

@@ -48,7 +48,7 @@ async def analyst_of(request: web.Request) -> Access:
     return await account_access_of(request, SCOPE)
 
 
-def wanted_days(request: web.Request, *, paged: bool = False) -> Days:
+def requested_days(request: web.Request, *, paged: bool = False) -> Days:
     """The days that a request asks for: the last four weeks up to `to`, which is today.
 
     Args:

@@ -28,7 +28,7 @@ _WATCH = 0.5
 log = structlog.get_logger("colloquy")
 
 
-class Wishes(msgspec.Struct, frozen=True):
+class ServeOptions(msgspec.Struct, frozen=True):
     """What the command line asks for beside the settings."""
 
     demo: bool
@@ -62,31 +62,31 @@ def serve(demo: bool, host: str | None, port: int | None, workers: int) -> None:
         open_database(settings, make=True) as database,
     ):
         sock.setblocking(False)
-        run(_serve(settings, database, sock, Wishes(demo, workers)))
+        run(_serve(settings, database, sock, ServeOptions(demo, workers)))
 
 
 async def _serve(
-    settings: Settings, database: Database, sock: socket.socket, wishes: Wishes
+    settings: Settings, database: Database, sock: socket.socket, options: ServeOptions
 ) -> None:
     stop = stop_event()
     await prepare(database.url, progress_bar("building views"), settings.projections)
-    await _check_server(database, wishes.workers)
+    await _check_server(database, options.workers)
     if settings.seal_seconds:
         from service.audit.sealing import make_sealer
 
         make_sealer(settings, database.url)  # refuses a wrong key here, and not in each worker
     address = _address(settings.host, sock)
-    greeting = await _demo(settings, database, address) if wishes.demo else []
+    greeting = await _demo(settings, database, address) if options.demo else []
 
     def ready() -> None:
         for line in [*greeting, f"Colloquy is ready on {address}"]:
             tell(line)
 
     async with _watched(database.embedded):
-        if wishes.workers > 1:
+        if options.workers > 1:
             from service.process.supervisor import Supervisor
 
-            supervisor = Supervisor(wishes.workers, sock, database.url, settings.stop_timeout)
+            supervisor = Supervisor(options.workers, sock, database.url, settings.stop_timeout)
             await supervisor.run(stop, ready)
         else:
             from service.process.server import serve

@@ -24,7 +24,7 @@ from service.embedded_postgres.file_locks import exclusive, is_last_holder, shar
 from service.embedded_postgres.initdb import DATABASE, OWNER, create_data
 from service.embedded_postgres.password import kept_password
 from service.embedded_postgres.postgres_programs import Programs
-from service.embedded_postgres.postgres_server import ADDRESS, Server
+from service.embedded_postgres.postgres_server import ADDRESS, PostgresServer
 
 LOG_BYTES = 10_000_000
 
@@ -149,14 +149,14 @@ class EmbeddedPostgres:
     def _password(self) -> Path:
         return self._home / "postgres.password"
 
-    def _server(self) -> Server:
-        return Server(self.data, self._programs(), self._options)
+    def _server(self) -> PostgresServer:
+        return PostgresServer(self.data, self._programs(), self._options)
 
     def _programs(self) -> Programs:
         account = server_account(self.data)
         return Programs(self.binaries, account, self._home / "postgres.log")
 
-    def _initialised_server(self) -> Server:
+    def _initialised_server(self) -> PostgresServer:
         data = self.data
         if self._is_of_a_former_home():
             self._set_aside(data)

@@ -44,7 +44,7 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
-class Server:
+class PostgresServer:
     """The server of a data folder.
 
     Args:

@@ -12,7 +12,13 @@ from service.errors import RosterError, ServiceError
 from service.file_work import reason_of
 from sql.errors import DatabaseUnfit
 
-FORESEEN = (ServiceError, EventStoreError, ProjectionError, DatabaseUnfit, EmbeddedPostgresError)
+EXPLAINED_ERRORS = (
+    ServiceError,
+    EventStoreError,
+    ProjectionError,
+    DatabaseUnfit,
+    EmbeddedPostgresError,
+)
 _SESSION_ERRORS = (
     ConnectionError,
     asyncpg.PostgresError,
@@ -33,7 +39,7 @@ def explanation(error: Exception) -> list[str] | None:
     match error:
         case RosterError():
             return list(error.lines)
-        case _ if isinstance(error, FORESEEN):
+        case _ if isinstance(error, EXPLAINED_ERRORS):
             return [str(error)]
         case _ if isinstance(error, _SESSION_ERRORS):
             told = _LOST.get(meaning(error))

@@ -43,11 +43,13 @@ def main() -> None:
 def _tell(error: Exception) -> None:
     """Says why it cannot serve and ends the process, unless nobody has foreseen it."""
     from service.process.database import DatabaseUnreachable
-    from service.process.exit_errors import FORESEEN
+    from service.process.exit_errors import EXPLAINED_ERRORS
 
     words = " ".join(str(error).split()) or "no answer in time"
     of_file = isinstance(error, OSError) and error.filename is not None
-    if of_file or (isinstance(error, FORESEEN) and not isinstance(error, DatabaseUnreachable)):
+    if of_file or (
+        isinstance(error, EXPLAINED_ERRORS) and not isinstance(error, DatabaseUnreachable)
+    ):
         print(words, flush=True)  # noqa: T201
         sys.exit(REFUSED)
     if isinstance(error, (DatabaseUnreachable, *DATABASE_ERRORS)):

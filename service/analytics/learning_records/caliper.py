@@ -42,7 +42,7 @@ from service.analytics.learning_records.caliper_types import (
     Envelope,
     Extensions,
     Generated,
-    Message,
+    MessageEntity,
     Person,
     Rating,
     SoftwareApplication,
@@ -179,7 +179,7 @@ def _attempt(names: Names, learnt: LearningEvent, *, ended: bool = False) -> Att
     )
 
 
-def _post(names: Names, learnt: LearningEvent, message_id: str) -> Message:
+def _post(names: Names, learnt: LearningEvent, message_id: str) -> MessageEntity:
     return msgspec.structs.replace(
         _message(names, learnt.conversation_id, message_id),
         creators=[Person(id=names.user(learnt.user_id))],
@@ -187,9 +187,9 @@ def _post(names: Names, learnt: LearningEvent, message_id: str) -> Message:
     )
 
 
-def _message(names: Names, conversation_id: int, message_id: str) -> Message:
+def _message(names: Names, conversation_id: int, message_id: str) -> MessageEntity:
     thread = Thread(id=names.conversation(conversation_id))
-    return Message(id=names.message(conversation_id, message_id), is_part_of=thread)
+    return MessageEntity(id=names.message(conversation_id, message_id), is_part_of=thread)
 
 
 def _service(names: Names) -> SoftwareApplication:

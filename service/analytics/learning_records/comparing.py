@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 
-def includes(stored: Any, sent: Any) -> bool:
+def includes_all_of(stored: Any, sent: Any) -> bool:
     """Whether all that was sent is in what is stored, with equal values.
 
     Args:
@@ -13,13 +13,14 @@ def includes(stored: Any, sent: Any) -> bool:
     match sent:
         case dict():
             return isinstance(stored, dict) and all(
-                name in stored and includes(stored[name], value) for name, value in sent.items()
+                name in stored and includes_all_of(stored[name], value)
+                for name, value in sent.items()
             )
         case list():
             return (
                 isinstance(stored, list)
                 and len(stored) == len(sent)
-                and all(map(includes, stored, sent))
+                and all(map(includes_all_of, stored, sent))
             )
         case str():
             return isinstance(stored, str) and (stored == sent or _same_moment(stored, sent))

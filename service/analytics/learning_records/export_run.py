@@ -7,7 +7,7 @@ import msgspec
 
 from projections.parallel_build import Progress
 from service.analytics.learning_records.batches import RECORDERS, Batch, batches
-from service.analytics.learning_records.export_cursor import Checkpoint, CheckpointFile, Export
+from service.analytics.learning_records.export_cursor import CursorFile, ExportCursor, ExportScope
 from service.analytics.learning_records.iris import Names
 from service.analytics.learning_records.record_file import RecordFile
 from service.analytics.learning_records.record_store import RecordStore
@@ -16,21 +16,21 @@ from service.analytics.learning_records.source_events import LearningLog
 Sink = RecordFile | RecordStore
 
 
-class Range(msgspec.Struct, frozen=True):
+class PositionRange(msgspec.Struct, frozen=True):
     """Positions of the log above `after`, up to `upto`."""
 
     after: int
     upto: int
 
 
-class Sent(msgspec.Struct, frozen=True):
+class ExportResult(msgspec.Struct, frozen=True):
     """What was exported: so many records, all that may leave up to the position."""
 
     records: int
     position: int
 
 
-class Sending(msgspec.Struct, frozen=True, kw_only=True):
+class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run of an export.
 
     Attributes:
@@ -43,15 +43,15 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
 
     log: LearningLog
     first_event: str | None
-    export: Export
+    export: ExportScope
     sink: Sink
     size: int
-    kept_in: CheckpointFile | None
+    kept_in: CursorFile | None
     before_first: Callable[[], Awaitable[None]]
     progress: Progress
     stop: asyncio.Event
 
-    async def run(self, positions: Range) -> Sent:
+    async def run(self, positions: PositionRange) -> ExportResult:
         """Exports the records of a range, or its beginning where it is told to stop.
 
         Raises:
@@ -72,9 +72,9 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
             if self.stop.is_set():
                 break
         self._keep(position, finished=True)
-        return Sent(done, position)
+        return ExportResult(done, position)
 
-    async def _batches(self, positions: Range) -> AsyncIterator[Batch]:
+    async def _batches(self, positions: PositionRange) -> AsyncIterator[Batch]:
         recorder = RECORDERS[self.export.format]
         names = Names(self.export.base, self.export.account_id)
         windows = self.log.windows(
@@ -93,7 +93,7 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
             return
         file = self.sink if isinstance(self.sink, RecordFile) else None
         self.kept_in.keep(
-            Checkpoint(
+            ExportCursor(
                 export=self.export,
                 position=position,
                 file=str(file.path) if file else None,

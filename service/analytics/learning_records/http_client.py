@@ -11,9 +11,9 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.analytics.errors import ToldToStop
+from service.analytics.errors import ExportStopped
 from service.analytics.learning_records.batches import Record
-from service.analytics.learning_records.retry_delays import Patience
+from service.analytics.learning_records.retry_delays import RetryDelays
 from service.errors import SettingsError
 from service.escaping import escaped
 from service.retry_after import parse_retry_after
@@ -29,7 +29,7 @@ _TOLD = 300
 log = structlog.get_logger(__name__)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class StoreResponse(msgspec.Struct, frozen=True):
     """What a store said.
 
     Attributes:
@@ -64,7 +64,7 @@ class StoreClient:
         url: str,
         headers: Mapping[str, str],
         stop: asyncio.Event,
-        patience: Patience,
+        patience: RetryDelays,
     ) -> None:
         self._http = http
         self._url = url
@@ -73,11 +73,11 @@ class StoreClient:
         self._patience = patience
         self.attempts = patience.attempts
 
-    async def patiently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def with_retries(self, request: Callable[[], Awaitable[StoreResponse]]) -> StoreResponse:
         """The store's answer, once it gives one that will not change by waiting, or its last.
 
         Raises:
-            ToldToStop: While waiting.
+            ExportStopped: While waiting.
         """
         for attempt in range(1, self.attempts):
             answer = await request()
@@ -95,7 +95,7 @@ class StoreClient:
             await self._wait(pause)
         return await request()
 
-    async def request(self, method: str, **what: Any) -> Answer:
+    async def request(self, method: str, **what: Any) -> StoreResponse:
         """One answer; no redirect is followed, which would take the credentials elsewhere."""
         try:
             async with self._http.request(
@@ -105,16 +105,16 @@ class StoreClient:
                 pause = parse_retry_after(
                     response.headers.get("Retry-After"), response.headers.get("Date")
                 )
-                return Answer(response.status, text, pause)
+                return StoreResponse(response.status, text, pause)
         except _BREAKS as error:
-            return Answer(0, str(error) or type(error).__name__)
+            return StoreResponse(0, str(error) or type(error).__name__)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
         if self._stop.is_set():
-            raise ToldToStop
+            raise ExportStopped
 
 
 def authorization_of(secret: str | None) -> str | None:

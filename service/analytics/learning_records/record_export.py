@@ -14,9 +14,14 @@ import msgspec
 from eventstore.connections import AccountPool, outlast
 from eventstore.log import EventLog
 from projections.parallel_build import Progress
-from service.analytics.errors import BeyondTheLog, CheckpointUnfit
-from service.analytics.learning_records.export_cursor import Checkpoint, CheckpointFile, Export
-from service.analytics.learning_records.export_run import Range, Sending, Sent, Sink
+from service.analytics.errors import BeyondTheLog, CursorUnfit
+from service.analytics.learning_records.export_cursor import CursorFile, ExportCursor, ExportScope
+from service.analytics.learning_records.export_run import (
+    ExportResult,
+    ExportRun,
+    PositionRange,
+    Sink,
+)
 from service.analytics.learning_records.iris import Names
 from service.analytics.learning_records.record_file import RecordFile
 from service.analytics.learning_records.record_store import (
@@ -36,7 +41,7 @@ _PATIENCE = 60.0
 """Seconds that a database which is away is waited for, before a store is sent anything."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class RecordExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to export.
 
     Attributes:
@@ -48,7 +53,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         reader: Who exports, and why, for the record.
     """
 
-    export: Export
+    export: ExportScope
     out: Path | None
     checkpoint: Path | None
     since: int | datetime | None
@@ -58,7 +63,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     reader: Reader
 
 
-class Exporter:
+class RecordExporter:
     """Exports learning records.
 
     Args:
@@ -73,8 +78,8 @@ class Exporter:
         self._reads = reads
 
     async def run(
-        self, wanted: Wanted, progress: Progress, stop: asyncio.Event
-    ) -> tuple[Sent, Range]:
+        self, wanted: RecordExportRequest, progress: Progress, stop: asyncio.Event
+    ) -> tuple[ExportResult, PositionRange]:
         """Exports; returns what was exported, and the range that was to be.
 
         Raises:
@@ -86,7 +91,7 @@ class Exporter:
         async with AsyncExitStack() as stack:
             kept_in, kept = None, None
             if wanted.checkpoint is not None:
-                kept_in = CheckpointFile(wanted.checkpoint)
+                kept_in = CursorFile(wanted.checkpoint)
                 stack.enter_context(kept_in.held())
                 kept = kept_in.read(wanted.export, first_event)
             positions = await self._positions(wanted, kept)
@@ -99,7 +104,7 @@ class Exporter:
                 read = partial(learning.erased_since, account_id, people, position)
                 return await outlast(read, _PATIENCE)
 
-            sending = Sending(
+            sending = ExportRun(
                 log=learning,
                 first_event=first_event,
                 export=wanted.export,
@@ -112,7 +117,9 @@ class Exporter:
             )
             return await sending.run(positions), positions
 
-    async def _positions(self, wanted: Wanted, kept: Checkpoint | None) -> Range:
+    async def _positions(
+        self, wanted: RecordExportRequest, kept: ExportCursor | None
+    ) -> PositionRange:
         account_id = wanted.export.account_id
         head = await self._log.head(account_id)
         after, upto = 0, head
@@ -123,19 +130,19 @@ class Exporter:
             if after > head:
                 raise BeyondTheLog(f"--since {after}: the log ends at {head}")
         if kept is not None and after > head:
-            raise CheckpointUnfit(
+            raise CursorUnfit(
                 f"{wanted.checkpoint} is at position {after}, but the log ends at {head}"
             )
         if wanted.until is not None:
             upto = min(head, await self._position(account_id, wanted.until, inclusive=True))
-        return Range(after, max(after, upto))
+        return PositionRange(after, max(after, upto))
 
     async def _position(self, account_id: int, at: int | datetime, *, inclusive: bool) -> int:
         if isinstance(at, int):
             return at
         return await AuditedLog(self._pool).position_at(account_id, at, inclusive=inclusive)
 
-    async def _record(self, wanted: Wanted, positions: Range) -> None:
+    async def _record(self, wanted: RecordExportRequest, positions: PositionRange) -> None:
         """Before anything leaves: who takes learners' doings elsewhere leaves a trace."""
         export = wanted.export
         where = f"to {export.store}" if export.store else "to a file"
@@ -150,8 +157,8 @@ class Exporter:
 
 async def _sink(
     stack: AsyncExitStack,
-    wanted: Wanted,
-    kept: Checkpoint | None,
+    wanted: RecordExportRequest,
+    kept: ExportCursor | None,
     erased: Erased,
     stop: asyncio.Event,
 ) -> Sink:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Self
 from eventstore.outputs import open_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.batches import Batch
-from service.analytics.learning_records.export_cursor import Checkpoint
+from service.analytics.learning_records.export_cursor import ExportCursor
 from service.errors import OutputLost
 from service.escaping import escaped_json
 
@@ -45,7 +45,7 @@ class RecordFile:
         return cls(os.fdopen(descriptor, "r+b"), path)
 
     @classmethod
-    def resume(cls, path: Path, kept: Checkpoint | None) -> Self:
+    def resume(cls, path: Path, kept: ExportCursor | None) -> Self:
         """The file that the checkpoint is of, cut back to it; a new one if that is another's.
 
         Raises:

@@ -15,10 +15,10 @@ import msgspec
 from service.analytics.errors import StatementsRefused
 from service.analytics.learning_records.batches import Batch, Format, Record
 from service.analytics.learning_records.caliper import envelope
-from service.analytics.learning_records.comparing import includes
-from service.analytics.learning_records.http_client import PASSING, Answer, StoreClient
+from service.analytics.learning_records.comparing import includes_all_of
+from service.analytics.learning_records.http_client import PASSING, StoreClient, StoreResponse
 from service.analytics.learning_records.iris import Names
-from service.analytics.learning_records.retry_delays import Patience
+from service.analytics.learning_records.retry_delays import RetryDelays
 from service.analytics.learning_records.xapi import XAPI_VERSION
 
 REQUEST_TIMEOUT = 60.0
@@ -51,14 +51,14 @@ class RecordStore:
         authorization: str | None,
         erased: Erased,
         stop: asyncio.Event,
-        patience: Patience | None = None,
+        patience: RetryDelays | None = None,
     ) -> None:
         self._url = url if kind == "caliper" else f"{url.rstrip('/')}/statements"
         self._kind = kind
         self._names = names
         self._erased = erased
         headers = _headers(kind, authorization)
-        self._client = StoreClient(http, self._url, headers, stop, patience or Patience())
+        self._client = StoreClient(http, self._url, headers, stop, patience or RetryDelays())
 
     async def take(self, batch: Batch) -> int:
         """Delivers a batch; when it returns, the store has said that it has all of it.
@@ -68,12 +68,12 @@ class RecordStore:
 
         Raises:
             StatementsRefused: The store refuses a record, or us, or does not answer.
-            ToldToStop: While waiting for the store.
+            ExportStopped: While waiting for the store.
         """
         return await self._deliver(batch.records)
 
     async def _deliver(self, wanted: Sequence[Record]) -> int:
-        answer = await self._client.patiently(partial(self._post, wanted))
+        answer = await self._client.with_retries(partial(self._post, wanted))
         records = answer.records
         if not records:
             return 0
@@ -88,7 +88,7 @@ class RecordStore:
             raise StatementsRefused(self._why(answer))
         return len(records)
 
-    async def _check_stored(self, refusal: Answer) -> None:
+    async def _check_stored(self, refusal: StoreResponse) -> None:
         """Some stores refuse what they know already: harmless, if it is this very statement."""
         [record] = refusal.records
         answer = await self._stored(record)
@@ -101,16 +101,16 @@ class RecordStore:
             why += f" (and asked for the one that it has, it answered{answer.told})"
         raise StatementsRefused(why)
 
-    async def _stored(self, record: Record) -> Answer:
+    async def _stored(self, record: Record) -> StoreResponse:
         """What the store has under the record's id."""
         asked = partial(self._client.request, "GET", params={"statementId": record.id})
-        return await self._client.patiently(asked)
+        return await self._client.with_retries(asked)
 
-    async def _post(self, wanted: Sequence[Record]) -> Answer:
+    async def _post(self, wanted: Sequence[Record]) -> StoreResponse:
         """Sends those records whose people are still there; none, and there is no request."""
         records = await self._standing(wanted)
         if not records:
-            return Answer(204, "")
+            return StoreResponse(204, "")
         answer = await self._client.request("POST", data=self._body(records))
         return msgspec.structs.replace(answer, records=records)
 
@@ -127,7 +127,7 @@ class RecordStore:
             return envelope(self._names, lines)
         return b"[" + b",".join(lines) + b"]"
 
-    async def _check_taken(self, answer: Answer) -> None:
+    async def _check_taken(self, answer: StoreResponse) -> None:
         """xAPI's answer is the ids of all; what it leaves open, the store is asked for.
 
         Stores may answer 204 to a batch that they have already, or leave out what they knew.
@@ -146,7 +146,7 @@ class RecordStore:
                     "is it a learning record store?"
                 )
 
-    def _why(self, answer: Answer) -> str:
+    def _why(self, answer: StoreResponse) -> str:
         if answer.status in PASSING:
             tried = f"after {self._client.attempts} attempts"
             return f"the store at {self._url} does not take records {tried}{answer.told}"
@@ -173,7 +173,7 @@ def _ids(text: str) -> frozenset[str]:
 
 def _is_same(stored: str, record: Record) -> bool:
     try:
-        return includes(msgspec.json.decode(stored), msgspec.json.decode(record.line))
+        return includes_all_of(msgspec.json.decode(stored), msgspec.json.decode(record.line))
     except msgspec.DecodeError:
         return False
 

@@ -5,7 +5,7 @@ import random
 import msgspec
 
 
-class Patience(msgspec.Struct, frozen=True):
+class RetryDelays(msgspec.Struct, frozen=True):
     """How long to go on where a store does not answer, or says that it is busy.
 
     The pause doubles from `first` to `longest` seconds. A store that asks for a longer one gets up

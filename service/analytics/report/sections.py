@@ -19,7 +19,7 @@ from service.analytics.report.formatting import (
     quantiles,
     seconds,
 )
-from service.analytics.report.periods import spans_of
+from service.analytics.report.periods import periods_of
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,31 +58,31 @@ def sections_of(figures: CourseFigures, titles: Mapping[int, str]) -> Iterator[S
 
 
 def _messages(figures: CourseFigures) -> Section:
-    spans, totals = spans_of(figures.days), figures.totals
-    values = [(str(d.day), d.messages) for d in spans.each]
+    periods, totals = periods_of(figures.days), figures.totals
+    values = [(str(d.day), d.messages) for d in periods.each]
     return Section(
-        title=f"Messages a {spans.name}",
+        title=f"Messages a {periods.name}",
         summary=f"Learners sent {many(totals.messages, 'message')}. Answered: {totals.replies:,}; "
-        f"turns that failed: {totals.failed:,}; stopped: {totals.cancelled:,}.{spans.note}",
-        plot=partial(plots.over_time, values, "messages", spans.length),
-        heads=(spans.head, "Messages", "Replies", "Failed", "Stopped"),
+        f"turns that failed: {totals.failed:,}; stopped: {totals.cancelled:,}.{periods.note}",
+        plot=partial(plots.over_time, values, "messages", periods.length),
+        heads=(periods.head, "Messages", "Replies", "Failed", "Stopped"),
         rows=[
-            (d.day, d.messages, d.replies, d.failed, d.cancelled) for d in spans.each if _busy(d)
+            (d.day, d.messages, d.replies, d.failed, d.cancelled) for d in periods.each if _busy(d)
         ],
     )
 
 
 def _learners(figures: CourseFigures) -> Section:
-    spans = spans_of(figures.days)
-    values = [(str(d.day), d.learners) for d in spans.each]
+    periods = periods_of(figures.days)
+    values = [(str(d.day), d.learners) for d in periods.each]
     busiest = max(figures.days, key=lambda d: d.learners)
     return Section(
         title="Learners a day",
         summary=f"{many(figures.totals.learners, 'learner')} took part; the most on one day: "
-        f"{busiest.learners:,}, on {busiest.day}.{spans.busiest}",
-        plot=partial(plots.over_time, values, spans.learners, spans.length),
-        heads=(spans.head, spans.learners.capitalize(), "Conversations"),
-        rows=[(d.day, d.learners, d.conversations) for d in spans.each if _busy(d)],
+        f"{busiest.learners:,}, on {busiest.day}.{periods.busiest}",
+        plot=partial(plots.over_time, values, periods.learners, periods.length),
+        heads=(periods.head, periods.learners.capitalize(), "Conversations"),
+        rows=[(d.day, d.learners, d.conversations) for d in periods.each if _busy(d)],
     )
 
 
@@ -198,15 +198,15 @@ def _costs(figures: CourseFigures) -> Section:
 
 
 def _daily_cost(figures: CourseFigures) -> Section:
-    spans, totals = spans_of(figures.days), figures.totals
-    values = [(str(d.day), d.cost_microusd / MICRO) for d in spans.each]
+    periods, totals = periods_of(figures.days), figures.totals
+    values = [(str(d.day), d.cost_microusd / MICRO) for d in periods.each]
     unknown = f"; {many(totals.unpriced, 'cost')} not known" if totals.unpriced else ""
     return Section(
-        title=f"Cost a {spans.name}",
-        summary=f"{at_least(totals.cost_microusd, totals.unpriced)} in all{unknown}.{spans.note}",
-        plot=partial(plots.over_time, values, "US $", spans.length),
-        heads=(spans.head, "Cost", "Not known"),
-        rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in spans.each if _busy(d)],
+        title=f"Cost a {periods.name}",
+        summary=f"{at_least(totals.cost_microusd, totals.unpriced)} in all{unknown}.{periods.note}",
+        plot=partial(plots.over_time, values, "US $", periods.length),
+        heads=(periods.head, "Cost", "Not known"),
+        rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in periods.each if _busy(d)],
     )
 
 

@@ -6,10 +6,10 @@ from datetime import date
 from pathlib import Path
 
 from service.analytics.table_files.export_folder import writing
-from service.analytics.table_files.row_writers import Rows, Sheet
+from service.analytics.table_files.row_writers import Rows, RowWriter
 
 
-class Filing:
+class DailyFileWriter:
     """One file after the other, each of a day.
 
     Args:
@@ -19,12 +19,12 @@ class Filing:
     """
 
     def __init__(
-        self, draft: Path, begin: Callable[[], Sheet], put: Callable[[date | None, int], None]
+        self, draft: Path, begin: Callable[[], RowWriter], put: Callable[[date | None, int], None]
     ) -> None:
         self._draft = draft
         self._begin = begin
         self._put = put
-        self._sheet: Sheet | None = None
+        self._sheet: RowWriter | None = None
         self._day: date | None = None
         self.rows = 0
 

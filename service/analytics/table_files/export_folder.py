@@ -32,7 +32,7 @@ class Digest(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Folder:
+class ExportFolder:
     """A folder with an export.
 
     Args:

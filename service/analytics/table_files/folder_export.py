@@ -11,12 +11,16 @@ from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.parallel_build import Progress
 from service.analytics.errors import BeyondTheLog
-from service.analytics.table_files.export_folder import Folder
+from service.analytics.table_files.export_folder import ExportFolder
 from service.analytics.table_files.snapshot import Snapshot, TablesReplaced
-from service.analytics.table_files.table_export import TableExport, Wanted, Written
+from service.analytics.table_files.table_export import (
+    TableExport,
+    TableExportOptions,
+    TableExportResult,
+)
 from service.analytics.table_files.tables import (
-    Freshness,
     Table,
+    TableFreshness,
     choose,
     list_freshness,
     list_tables,
@@ -31,7 +35,7 @@ Bar = Callable[[str], Progress]
 """Makes a progress bar with this label."""
 
 
-class Export(msgspec.Struct, frozen=True, kw_only=True):
+class FolderExport(msgspec.Struct, frozen=True, kw_only=True):
     """What goes where.
 
     Attributes:
@@ -42,13 +46,13 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     out: Path
-    wanted: Wanted
+    wanted: TableExportOptions
     table: str | None = None
     account: int | None = None
     fresh: float | None = None
 
 
-class Exporter:
+class FolderExporter:
     """Exports tables.
 
     Args:
@@ -63,7 +67,7 @@ class Exporter:
         url: str,
         owner: Connection,
         definitions: Mapping[str, Definition],
-        warn: Callable[[Freshness], None],
+        warn: Callable[[TableFreshness], None],
         bar: Bar,
     ) -> None:
         self._url = url
@@ -72,7 +76,7 @@ class Exporter:
         self._warn = warn
         self._bar = bar
 
-    async def run(self, export: Export) -> AsyncGenerator[Written, None]:
+    async def run(self, export: FolderExport) -> AsyncGenerator[TableExportResult, None]:
         """Exports; tells of each table and account when it is done.
 
         Raises:
@@ -83,7 +87,7 @@ class Exporter:
         accounts = await self._accounts(export)
         if isinstance(export.wanted.since, int):
             await self._refuse_beyond(export.wanted.since, accounts)
-        with Folder(export.out).held() as folder:
+        with ExportFolder(export.out).held() as folder:
             if export.fresh is not None:
                 names = {table.projection for table in tables}
                 await wait_until_fresh(self._owner, accounts, names, export.fresh)
@@ -93,8 +97,8 @@ class Exporter:
                         yield written
 
     async def _account(
-        self, export: Export, folder: Folder, account: int
-    ) -> AsyncGenerator[Written, None]:
+        self, export: FolderExport, folder: ExportFolder, account: int
+    ) -> AsyncGenerator[TableExportResult, None]:
         log = await self._owner.fetchval(query("get_first_event"), account)
         folder.manifest.refuse_other_log(account, log)
         for left in reversed(range(_TRIES)):
@@ -109,15 +113,20 @@ class Exporter:
                     raise
 
     async def _table(
-        self, export: Export, folder: Folder, snapshot: Snapshot, table: Table, log: str | None
-    ) -> Written:
+        self,
+        export: FolderExport,
+        folder: ExportFolder,
+        snapshot: Snapshot,
+        table: Table,
+        log: str | None,
+    ) -> TableExportResult:
         fresh = snapshot.freshness(table)
         if fresh.doubtful:
             self._warn(fresh)
         bar = self._bar(f"{table.name} of account {snapshot.account}")
         return await TableExport(snapshot, table, folder, export.wanted, bar, log).run()
 
-    async def _tables(self, export: Export) -> Sequence[Table]:
+    async def _tables(self, export: FolderExport) -> Sequence[Table]:
         return choose(await list_tables(self._owner, self._definitions), export.table)
 
     async def _refuse_beyond(self, since: int, accounts: Sequence[int]) -> None:
@@ -127,7 +136,7 @@ class Exporter:
             whose = "the log ends" if len(accounts) == 1 else "the longest log ends"
             raise BeyondTheLog(f"--since {since}: {whose} at {longest}")
 
-    async def _accounts(self, export: Export) -> list[int]:
+    async def _accounts(self, export: FolderExport) -> list[int]:
         if export.account is not None:
             return [export.account]
         return [row[0] for row in await self._owner.fetch(query("list_accounts"))]

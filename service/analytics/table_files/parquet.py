@@ -23,7 +23,7 @@ _TYPES = {
 }
 
 
-class ParquetSheet:
+class ParquetRowWriter:
     """Parquet; the columns' comments are metadata of its fields.
 
     Args:
@@ -44,7 +44,7 @@ class ParquetSheet:
         self._writer.close()
 
 
-class CsvSheet:
+class CsvRowWriter:
     """CSV with a line of names. Text is in quotes, what is null is empty.
 
     Args:

@@ -19,7 +19,7 @@ EXACT = (
 """Types that files have, too; all others are text, as PostgreSQL writes it."""
 
 
-class Sheet(Protocol):
+class RowWriter(Protocol):
     """A file that is being written."""
 
     def add(self, rows: Rows) -> None:
@@ -29,7 +29,7 @@ class Sheet(Protocol):
         """Ends the file."""
 
 
-class LinesSheet:
+class NdjsonRowWriter:
     """A JSON object a line. Times are ISO 8601 in UTC.
 
     Args:
@@ -55,9 +55,9 @@ class LinesSheet:
         self._file.close()
 
 
-def open_sheet(
+def open_row_writer(
     format_: Format, path: Path, columns: Sequence[Column], facts: Mapping[str, str]
-) -> Sheet:
+) -> RowWriter:
     """A new file, in the place of one that an interrupted export, or another, has left.
 
     Args:
@@ -65,9 +65,9 @@ def open_sheet(
     """
     path.unlink(missing_ok=True)
     if format_ == "ndjson":
-        return LinesSheet(path, columns)
-    from service.analytics.table_files.parquet import CsvSheet, ParquetSheet
+        return NdjsonRowWriter(path, columns)
+    from service.analytics.table_files.parquet import CsvRowWriter, ParquetRowWriter
 
     if format_ == "csv":
-        return CsvSheet(path, columns)
-    return ParquetSheet(path, columns, facts)
+        return CsvRowWriter(path, columns)
+    return ParquetRowWriter(path, columns, facts)

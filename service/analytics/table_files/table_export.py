@@ -8,18 +8,18 @@ from operator import itemgetter
 import msgspec
 
 from projections.parallel_build import Progress
-from service.analytics.table_files.daily_files import Filing
-from service.analytics.table_files.export_folder import Folder, path_of, writing
+from service.analytics.table_files.daily_files import DailyFileWriter
+from service.analytics.table_files.export_folder import ExportFolder, path_of, writing
 from service.analytics.table_files.manifest import CutLine, FileLine, Format
-from service.analytics.table_files.row_writers import Sheet, open_sheet
-from service.analytics.table_files.snapshot import Day, Snapshot
+from service.analytics.table_files.row_writers import RowWriter, open_row_writer
+from service.analytics.table_files.snapshot import DaySummary, Snapshot
 from service.analytics.table_files.tables import Column, Table
 
-_NO_ROWS = Day(None, 0, 0)
+_NO_ROWS = DaySummary(None, 0, 0)
 """What a table without rows is written as: a file which says what columns there are."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class TableExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to write.
 
     Attributes:
@@ -34,7 +34,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     check: bool = False
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class TableExportResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table of one account.
 
     Attributes:
@@ -67,8 +67,8 @@ class TableExport:
         self,
         snapshot: Snapshot,
         table: Table,
-        folder: Folder,
-        wanted: Wanted,
+        folder: ExportFolder,
+        wanted: TableExportOptions,
         progress: Progress,
         log: str | None,
     ) -> None:
@@ -82,7 +82,7 @@ class TableExport:
         self._known = folder.manifest.days(table.name, snapshot.account)
         self._rows = 0
 
-    async def run(self) -> Written:
+    async def run(self) -> TableExportResult:
         """Writes the files, each with its line in the manifest, and at last the table's.
 
         Raises:
@@ -94,8 +94,8 @@ class TableExport:
         if due:
             await self._write(columns, due)
         removed = self._tidy({day.date for day in days})
-        self._note_cut()
-        return Written(
+        self._record_cut()
+        return TableExportResult(
             table=self._table.name,
             account=self._snapshot.account,
             files=len(due),
@@ -107,7 +107,7 @@ class TableExport:
             head=self._fresh.head,
         )
 
-    def _is_due(self, day: Day, line: FileLine | None) -> bool:
+    def _is_due(self, day: DaySummary, line: FileLine | None) -> bool:
         if line is not None and self._is_of_others(line):
             return True
         if day is not _NO_ROWS and not self._is_asked_for(day):
@@ -125,7 +125,7 @@ class TableExport:
         ours = (self._table.version, self._table.interface, self._wanted.format)
         return (line.version, line.interface, line.format) != ours
 
-    def _is_asked_for(self, day: Day) -> bool:
+    def _is_asked_for(self, day: DaySummary) -> bool:
         match self._wanted.since:
             case None:
                 return True
@@ -134,10 +134,10 @@ class TableExport:
             case since:
                 return day.date is None or day.date >= since
 
-    async def _write(self, columns: Sequence[Column], due: Sequence[Day]) -> None:
+    async def _write(self, columns: Sequence[Column], due: Sequence[DaySummary]) -> None:
         total = sum(day.rows for day in due)
         self._folder.make_room(self._path(day.date) for day in due)
-        filing = Filing(self._folder.draft, self._open(columns), self._put)
+        filing = DailyFileWriter(self._folder.draft, self._open(columns), self._put)
         try:
             async for batch in self._snapshot.rows(self._table, columns, due):
                 for day, rows in groupby(batch, key=itemgetter(0)):
@@ -149,7 +149,7 @@ class TableExport:
         finally:
             filing.abandon()
 
-    def _open(self, columns: Sequence[Column]) -> Callable[[], Sheet]:
+    def _open(self, columns: Sequence[Column]) -> Callable[[], RowWriter]:
         facts = {
             "table": self._table.name,
             "interface": str(self._table.interface),
@@ -157,7 +157,7 @@ class TableExport:
             "account": str(self._snapshot.account),
             "position": str(self._fresh.position),
         }
-        return lambda: open_sheet(self._wanted.format, self._folder.draft, columns, facts)
+        return lambda: open_row_writer(self._wanted.format, self._folder.draft, columns, facts)
 
     def _put(self, day: date | None, rows: int) -> None:
         table, account = self._table, self._snapshot.account
@@ -195,7 +195,7 @@ class TableExport:
             self._folder.remove(table, account, day, but=self._wanted.format)
         return len(gone)
 
-    def _note_cut(self) -> None:
+    def _record_cut(self) -> None:
         fresh = self._fresh
         line = CutLine(
             table=self._table.name,

@@ -17,9 +17,9 @@ from service.process.database import Database
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.analytics.table_files.folder_export import Export
-    from service.analytics.table_files.table_export import Written
-    from service.analytics.table_files.tables import Freshness
+    from service.analytics.table_files.folder_export import FolderExport
+    from service.analytics.table_files.table_export import TableExportResult
+    from service.analytics.table_files.tables import TableFreshness
 
 _SINCE = "a day such as 2031-03-01, or a position of the log"
 
@@ -37,7 +37,7 @@ class _Since(click.ParamType[date | int]):
             self.fail(f"must be {_SINCE}", param, ctx)
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
     """The command's options."""
 
     table: str | None
@@ -73,20 +73,20 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     metavar="SECONDS",
     help="Wait until the tables have all that is in the log now; fail after so many seconds.",
 )
-def export(**options: object) -> None:
+def export(**values: object) -> None:
     """Write a TABLE for analysts, or all, as files by account and day (UTC).
 
     The next run into the same folder writes the days that have changed. One that was interrupted
     goes on. The folder's manifest.ndjson has each file with the position of the log that it is
     cut at, its rows and its digest.
     """
-    asked = msgspec.convert(options, _Asked)
-    if (asked.table is None) != asked.everything:
+    options = msgspec.convert(values, _Options)
+    if (options.table is None) != options.everything:
         raise click.UsageError("give the name of a table, or --all")
 
     async def work(settings: Settings, database: Database) -> int:
         files = 0
-        async with aclosing(_run(asked, settings, database.url)) as done:
+        async with aclosing(_run(options, settings, database.url)) as done:
             async for written in done:
                 files += written.files + written.removed
                 tell(_in_words(written))
@@ -96,39 +96,43 @@ def export(**options: object) -> None:
         tell("nothing new")
 
 
-async def _run(asked: _Asked, settings: Settings, url: str) -> AsyncGenerator["Written", None]:
+async def _run(
+    options: _Options, settings: Settings, url: str
+) -> AsyncGenerator["TableExportResult", None]:
     from projections.user_defined import all_definitions
-    from service.analytics.table_files.folder_export import Exporter
+    from service.analytics.table_files.folder_export import FolderExporter
 
     async with owner(url) as connection:
-        if asked.account is not None:
-            await check_account(connection, asked.account)
+        if options.account is not None:
+            await check_account(connection, options.account)
         known = all_definitions(settings.projections)
-        exporter = Exporter(url, connection, known, _warn, progress_bar)
-        async with aclosing(exporter.run(_export(asked))) as done:
+        exporter = FolderExporter(url, connection, known, _warn, progress_bar)
+        async with aclosing(exporter.run(_export(options))) as done:
             async for written in done:
                 yield written
 
 
-def _export(asked: _Asked) -> "Export":
-    from service.analytics.table_files.folder_export import Export
-    from service.analytics.table_files.table_export import Wanted
+def _export(options: _Options) -> "FolderExport":
+    from service.analytics.table_files.folder_export import FolderExport
+    from service.analytics.table_files.table_export import TableExportOptions
 
-    wanted = Wanted(format=asked.format, since=asked.since, full=asked.full, check=asked.check)
-    return Export(
-        out=asked.out.absolute(),
+    wanted = TableExportOptions(
+        format=options.format, since=options.since, full=options.full, check=options.check
+    )
+    return FolderExport(
+        out=options.out.absolute(),
         wanted=wanted,
-        table=asked.table,
-        account=asked.account,
-        fresh=asked.fresh,
+        table=options.table,
+        account=options.account,
+        fresh=options.fresh,
     )
 
 
-def _warn(fresh: "Freshness") -> None:
+def _warn(fresh: "TableFreshness") -> None:
     warn(f"colloquy: warning: {fresh}")
 
 
-def _in_words(written: "Written") -> str:
+def _in_words(written: "TableExportResult") -> str:
     removed = f", {written.removed} removed" if written.removed else ""
     return (
         f"{written.table:<22} account {written.account}  "

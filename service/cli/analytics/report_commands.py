@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from eventstore.connections import AccountPool, close_pool, open_pool
-from service.analytics.figures_queries import Days, Figures
+from service.analytics.figures_queries import Days, FiguresReader
 from service.analytics.figures_request import MOST, USUAL, days_checked
 from service.analytics.report.report import Report, notes_of, page_of
 from service.cli.context import ID, check_account, in_account, owner, with_database
@@ -64,7 +64,7 @@ def report(
 async def _report(
     pool: AccountPool, account_id: int, course_id: int, first: date | None, last: date | None
 ) -> Report:
-    reader = Figures(pool)
+    reader = FiguresReader(pool)
     today = (await pool.fetchval(account_id, query("get_time"))).astimezone(UTC).date()
     span = await reader.span(account_id, course_id) or Days(today - timedelta(USUAL - 1), today)
     last = last or span.last

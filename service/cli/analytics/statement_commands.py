@@ -21,14 +21,14 @@ from service.process.database import Database
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.analytics.learning_records.export_run import Range, Sent
-    from service.analytics.learning_records.record_export import Wanted
+    from service.analytics.learning_records.export_run import ExportResult, PositionRange
+    from service.analytics.learning_records.record_export import RecordExportRequest
 
 _HOW = "give --reason"
 _a_file = click.Path(dir_okay=False, path_type=Path)
 
 
-class _Asked(msgspec.Struct, frozen=True, kw_only=True):
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
     """The command's options. `out` is None for standard output."""
 
     format: Literal["xapi", "caliper"]
@@ -65,44 +65,46 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
 )
 @as_reader
 @in_account
-def statements(**options: Any) -> None:
+def statements(**values: Any) -> None:
     """Make learning records of the log: xAPI statements or Caliper events, one a line.
 
     They hold numbers of people and things, and no words but titles of experiences. An erased
     learner's are left out. The export is itself recorded. COLLOQUY_LRS_AUTH lets --post in:
     user:password, or Bearer and a token.
     """
-    if str(options["out"]) == "-":
-        options["out"] = None
-    asked = _Asked(**options)
-    _check(asked)
+    if str(values["out"]) == "-":
+        values["out"] = None
+    options = _Options(**values)
+    _check(options)
 
-    async def work(settings: Settings, database: Database) -> "tuple[Sent, Range]":
+    async def work(settings: Settings, database: Database) -> "tuple[ExportResult, PositionRange]":
         from eventstore.opening import running_log
-        from service.analytics.learning_records.record_export import Exporter
+        from service.analytics.learning_records.record_export import RecordExporter
         from service.process.server import stop_event
 
-        wanted = _wanted(asked, settings)
+        request = _request(options, settings)
         async with owner(database.url) as connection:
-            await check_account(connection, asked.account)
+            await check_account(connection, options.account)
         stop = stop_event()
-        telling = asyncio.create_task(_tell_of(stop))
+        announcing = asyncio.create_task(_announce_stop(stop))
         try:
             async with running_log(database.url) as (log, pool, _):
                 reads = CommandReads(log, pool, reason_required=reason_required(settings))
-                return await Exporter(log, pool, reads).run(wanted, progress_bar("exporting"), stop)
+                return await RecordExporter(log, pool, reads).run(
+                    request, progress_bar("exporting"), stop
+                )
         finally:
-            telling.cancel()
+            announcing.cancel()
 
     sent, positions = with_database(work)
-    what = "sent" if asked.post else "written"
+    what = "sent" if options.post else "written"
     warn(f"{counted(sent.records, 'record')} {what}, up to position {sent.position}")
     if sent.position < positions.upto:
         warn(f"colloquy: stopped before position {positions.upto}")
         raise SystemExit(1)
 
 
-async def _tell_of(stop: asyncio.Event) -> None:
+async def _announce_stop(stop: asyncio.Event) -> None:
     await stop.wait()
     warn("colloquy: ending after what is under way; once more ends it at once")
 
@@ -110,19 +112,19 @@ async def _tell_of(stop: asyncio.Event) -> None:
 _BESIDE = (".draft", ".lock")
 
 
-def _check(asked: _Asked) -> None:
-    if asked.out is not None and asked.post is not None:
+def _check(options: _Options) -> None:
+    if options.out is not None and options.post is not None:
         raise click.UsageError("--out and --post exclude each other")
-    if asked.checkpoint is not None and asked.out is None and asked.post is None:
+    if options.checkpoint is not None and options.out is None and options.post is None:
         raise click.UsageError("--checkpoint needs --out FILE or --post URL")
-    if asked.checkpoint is not None and asked.out is not None:
-        kept = Path(os.path.realpath(asked.checkpoint))  # of links in a circle, too
-        if Path(os.path.realpath(asked.out)) in (
+    if options.checkpoint is not None and options.out is not None:
+        kept = Path(os.path.realpath(options.checkpoint))  # of links in a circle, too
+        if Path(os.path.realpath(options.out)) in (
             kept,
             *(kept.with_name(kept.name + e) for e in _BESIDE),
         ):
             raise click.UsageError("--out must be another file than --checkpoint's")
-    for option, url in (("--post", asked.post), ("--iri", asked.iri)):
+    for option, url in (("--post", options.post), ("--iri", options.iri)):
         if url is not None:
             _check_url(option, url)
 
@@ -141,34 +143,34 @@ def _check_url(option: str, text: str) -> None:
         raise click.BadParameter("must have no user, query or fragment", param_hint=option)
 
 
-def _wanted(asked: _Asked, settings: Settings) -> "Wanted":
-    from service.analytics.learning_records.export_cursor import Export
+def _request(options: _Options, settings: Settings) -> "RecordExportRequest":
+    from service.analytics.learning_records.export_cursor import ExportScope
     from service.analytics.learning_records.http_client import authorization_of
-    from service.analytics.learning_records.record_export import Wanted
+    from service.analytics.learning_records.record_export import RecordExportRequest
     from service.audit.reads import check_reason
 
-    check_reason(asked.reader.reason, _HOW, required=reason_required(settings))
-    export = Export(
-        account_id=asked.account,
-        format=asked.format,
-        base=_base(asked, settings),
-        course_id=asked.course,
-        store=asked.post,
+    check_reason(options.reader.reason, _HOW, required=reason_required(settings))
+    export = ExportScope(
+        account_id=options.account,
+        format=options.format,
+        base=_base(options, settings),
+        course_id=options.course,
+        store=options.post,
     )
-    return Wanted(
+    return RecordExportRequest(
         export=export,
-        out=asked.out.absolute() if asked.out else None,
-        checkpoint=asked.checkpoint.absolute() if asked.checkpoint else None,
-        since=_edge("--since", asked.since),
-        until=_edge("--until", asked.until, end=True),
-        batch=asked.batch,
-        authorization=authorization_of(settings.lrs_auth) if asked.post else None,
-        reader=asked.reader,
+        out=options.out.absolute() if options.out else None,
+        checkpoint=options.checkpoint.absolute() if options.checkpoint else None,
+        since=_edge("--since", options.since),
+        until=_edge("--until", options.until, end=True),
+        batch=options.batch,
+        authorization=authorization_of(settings.lrs_auth) if options.post else None,
+        reader=options.reader,
     )
 
 
-def _base(asked: _Asked, settings: Settings) -> str:
-    base = asked.iri or settings.public_url
+def _base(options: _Options, settings: Settings) -> str:
+    base = options.iri or settings.public_url
     if base is None:
         raise SettingsError(
             "IRIs need a beginning that stays: set COLLOQUY_PUBLIC_URL, or give --iri https://HOST"

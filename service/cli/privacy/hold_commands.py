@@ -5,7 +5,7 @@ import click
 from service.access_log import OPERATOR
 from service.audit.recording import Reader
 from service.cli.context import ID, in_account, printable, with_database
-from service.cli.privacy.privacy_services import open_desk, with_reason
+from service.cli.privacy.privacy_services import open_privacy_services, with_reason
 from service.cli.reader_options import as_reader, record_reading
 from service.cli.terminal import tell, tell_each
 from service.privacy.legal_holds import Hold
@@ -26,8 +26,8 @@ def place(account: int, user_id: int, reason: str) -> None:
     """Place a hold on a learner and print its number."""
 
     async def work(_settings: Settings, database: Database) -> int:
-        async with open_desk(database.url) as desk:
-            return await desk.holds.place(account, user_id, reason, OPERATOR)
+        async with open_privacy_services(database.url) as services:
+            return await services.holds.place(account, user_id, reason, OPERATOR)
 
     tell(with_database(work))
 
@@ -40,8 +40,8 @@ def release(account: int, hold_id: int, reason: str) -> None:
     """End a hold, by its number."""
 
     async def work(_settings: Settings, database: Database) -> int:
-        async with open_desk(database.url) as desk:
-            return await desk.holds.release(account, hold_id, reason, OPERATOR)
+        async with open_privacy_services(database.url) as services:
+            return await services.holds.release(account, hold_id, reason, OPERATOR)
 
     tell(f"hold {hold_id} on user {with_database(work)} is released")
 
@@ -55,8 +55,8 @@ def list_(account: int, as_json: bool, reader: Reader) -> None:
 
     async def work(settings: Settings, database: Database) -> list[Hold]:
         await record_reading(settings, database.url, account, reader, "hold list")
-        async with open_desk(database.url) as desk:
-            return await desk.holds.list(account)
+        async with open_privacy_services(database.url) as services:
+            return await services.holds.list(account)
 
     tell_each(with_database(work), _for_people, "there are no holds", as_json=as_json)
 

@@ -10,7 +10,7 @@ from service.access_log import OPERATOR
 from service.audit.recording import Reader, Subject
 from service.cli.context import ID, in_account, printable, with_database
 from service.cli.output_file import write_whole
-from service.cli.privacy.privacy_services import open_desk, with_reason
+from service.cli.privacy.privacy_services import open_privacy_services, with_reason
 from service.cli.reader_options import as_reader, reader_of, record_reading
 from service.cli.terminal import tell, tell_json, warn
 from service.errors import LegalHold
@@ -38,8 +38,8 @@ def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
     """
 
     async def work(settings: Settings, database: Database) -> Erased:
-        async with open_desk(database.url) as desk:
-            found = await desk.erasure.inventory(account, user_id)
+        async with open_privacy_services(database.url) as services:
+            found = await services.erasure.inventory(account, user_id)
             if found.holds:
                 raise LegalHold(user_id, found.holds)
             subject, reader = Subject(learner_id=user_id), reader_of(reason)
@@ -48,7 +48,7 @@ def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
             if not yes:
                 click.confirm("This cannot be undone. Go on?", abort=True, err=True)
             warn("stopping what is under way, then erasing …")
-            return await desk.erasure.erase(account, user_id, reason, OPERATOR)
+            return await services.erasure.erase(account, user_id, reason, OPERATOR)
 
     done = with_database(work)
     tell(
@@ -79,8 +79,8 @@ def record(account: int, user_id: int, as_json: bool, html: Path | None, reader:
         raise click.UsageError("give one of --json and --html")
 
     async def work(settings: Settings, database: Database) -> LearnerRecord:
-        async with open_desk(database.url) as desk:
-            found = await desk.records.of(account, user_id, reasons=False)
+        async with open_privacy_services(database.url) as services:
+            found = await services.records.of(account, user_id, reasons=False)
         subject = Subject(learner_id=user_id)
         await record_reading(settings, database.url, account, reader, "learner record", subject)
         return found

@@ -23,7 +23,7 @@ from service.turns.live import LiveTurns
 _WORKERS = 2
 
 
-class Desk(msgspec.Struct, frozen=True):
+class PrivacyServices(msgspec.Struct, frozen=True):
     """The parts."""
 
     erasure: Erasure
@@ -33,7 +33,7 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_desk(url: str) -> AsyncIterator[Desk]:
+async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
     """The parts on a database that is ready.
 
     Args:
@@ -49,7 +49,7 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
             following = Following(dialogues, link, live)
             forgetting = Forgetting(dialogues, live, link)
             holds = Holds(log, pool)
-            yield Desk(
+            yield PrivacyServices(
                 Erasure(log, pool, dialogues, following, forgetting, link),
                 holds,
                 Retention(log, pool, link),

@@ -5,7 +5,7 @@ import click
 from eventstore.wording import counted
 from service.access_log import OPERATOR
 from service.cli.context import ID, in_account, with_database
-from service.cli.privacy.privacy_services import open_desk
+from service.cli.privacy.privacy_services import open_privacy_services
 from service.cli.terminal import tell, tell_each
 from service.privacy.retention import ACCOUNT_WIDE, Due, Expired, Rule
 from service.process.database import Database
@@ -36,8 +36,8 @@ def set_(
     course = ACCOUNT_WIDE if course_id is None else course_id
 
     async def work(_settings: Settings, database: Database) -> None:
-        async with open_desk(database.url) as desk:
-            await desk.retention.set_rule(account, course, days, OPERATOR)
+        async with open_privacy_services(database.url) as services:
+            await services.retention.set_rule(account, course, days, OPERATOR)
 
     with_database(work)
     tell(_sentence(course, days))
@@ -50,8 +50,8 @@ def show(account: int, as_json: bool) -> None:
     """Show the rules."""
 
     async def work(_settings: Settings, database: Database) -> list[Rule]:
-        async with open_desk(database.url) as desk:
-            return await desk.retention.rules(account)
+        async with open_privacy_services(database.url) as services:
+            return await services.retention.rules(account)
 
     none = "there are no rules: texts are kept for ever"
     rules = with_database(work)
@@ -65,10 +65,10 @@ def run(account: int, dry_run: bool) -> None:
     """Carry the rules out now; the service does so every day."""
 
     async def work(_settings: Settings, database: Database) -> Expired:
-        async with open_desk(database.url) as desk:
+        async with open_privacy_services(database.url) as services:
             if not dry_run:
-                return await desk.retention.run(account, OPERATOR)
-            due = [d async for page in desk.retention.due(account) for d in page]
+                return await services.retention.run(account, OPERATOR)
+            due = [d async for page in services.retention.due(account) for d in page]
             for one in due:
                 tell(_line(one))
             return _expected(due)

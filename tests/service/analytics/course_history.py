@@ -9,7 +9,7 @@ from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.log import EventLog
 from eventstore.privacy_events import LearnerErased
 from service.analytics.learning_records.batches import RECORDERS, Format, batches
-from service.analytics.learning_records.export_cursor import Export
+from service.analytics.learning_records.export_cursor import ExportScope
 from service.analytics.learning_records.iris import Names
 from service.analytics.learning_records.source_events import LearningEvent, LearningLog
 from tests.eventstore.building import (
@@ -28,8 +28,8 @@ OBJECTIVES = ("Ask", "Listen", "Wait")
 TEACHER = 7
 
 
-def export_to(store: str | None = None, kind: Format = "xapi") -> Export:
-    return Export(account_id=ACCOUNT, format=kind, base=BASE, store=store)
+def export_to(store: str | None = None, kind: Format = "xapi") -> ExportScope:
+    return ExportScope(account_id=ACCOUNT, format=kind, base=BASE, store=store)
 
 
 def everything(learner: Learner | None = None) -> list[Step]:

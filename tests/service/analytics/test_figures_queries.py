@@ -12,7 +12,7 @@ from projections.definitions import definition
 from projections.rebuild import rebuild
 from service.analytics import figures_queries as reading
 from service.analytics.figures import CourseFigures
-from service.analytics.figures_queries import Days, Figures
+from service.analytics.figures_queries import Days, FiguresReader
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
@@ -39,7 +39,7 @@ async def ada(analysis: Analysis) -> Learner:
 
 async def figures(pool: AccountPool) -> CourseFigures:
     """The course's; when they were read is left out."""
-    found = await Figures(pool).of_course(1, 1, DAYS)
+    found = await FiguresReader(pool).of_course(1, 1, DAYS)
     fresh = msgspec.structs.replace(found.freshness, as_of=DAYS.first)
     return msgspec.structs.replace(found, freshness=fresh)
 

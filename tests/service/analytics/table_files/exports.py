@@ -9,10 +9,10 @@ import msgspec
 from eventstore.connections import connect
 from projections.definitions import definitions
 from projections.parallel_build import silent
-from service.analytics.table_files.folder_export import Export, Exporter
+from service.analytics.table_files.folder_export import FolderExport, FolderExporter
 from service.analytics.table_files.manifest import Format
-from service.analytics.table_files.table_export import Wanted, Written
-from service.analytics.table_files.tables import Freshness
+from service.analytics.table_files.table_export import TableExportOptions, TableExportResult
+from service.analytics.table_files.tables import TableFreshness
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 TABLES = sorted(
@@ -26,8 +26,8 @@ TABLES = sorted(
 class Taken(msgspec.Struct, frozen=True):
     """What an export told."""
 
-    written: list[Written]
-    warnings: list[Freshness]
+    written: list[TableExportResult]
+    warnings: list[TableFreshness]
 
     @property
     def files(self) -> dict[tuple[str, int], int]:
@@ -46,13 +46,13 @@ async def take(
     **wanted: Any,
 ) -> Taken:
     """Exports from a database, all tables and accounts unless told otherwise."""
-    warnings: list[Freshness] = []
+    warnings: list[TableFreshness] = []
     owner = await connect(url)
     try:
-        exporter = Exporter(url, owner, definitions(), warnings.append, lambda _label: silent)
-        export = Export(
+        exporter = FolderExporter(url, owner, definitions(), warnings.append, lambda _label: silent)
+        export = FolderExport(
             out=out,
-            wanted=Wanted(format=format, **wanted),
+            wanted=TableExportOptions(format=format, **wanted),
             table=table,
             account=account,
             fresh=fresh,

@@ -17,7 +17,7 @@ from eventstore.connections import AccountPool, close_pool, connect, open_pool
 from eventstore.notifier import Link
 from eventstore.opening import running_log
 from service.analytics.figures import CourseFigures, Day, Objective, Outcome
-from service.analytics.figures_queries import Days, Figures
+from service.analytics.figures_queries import Days, FiguresReader
 from service.analytics.report.report import Report, page_of
 from service.cli.output_file import write_whole
 from service.errors import ServiceError
@@ -104,7 +104,7 @@ async def _catch_up(url: str, link: Link) -> None:
 async def _figures(url: str, days: Days) -> CourseFigures:
     pool = await open_pool(url, "colloquy_service", 2)
     try:
-        return await Figures(AccountPool(pool)).of_course(1, 1, days)
+        return await FiguresReader(AccountPool(pool)).of_course(1, 1, days)
     finally:
         await close_pool(pool)
 
