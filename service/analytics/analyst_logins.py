@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import Connection
-from service.errors import AnalystError
+from service.analytics.errors import AnalystError
 from sql.loader import query
 
 _NAME = re.compile(r"(?!pg_|colloquy_)[a-z][a-z0-9_]{0,62}")

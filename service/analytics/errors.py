@@ -1,4 +1,4 @@
-"""What can go wrong with learning records; the message names what."""
+"""What can go wrong with analysts' logins, tables and learning records; the message says what."""
 
 from service.errors import ServiceError
 
@@ -21,3 +21,23 @@ class ExportFileUnfit(ServiceError):
 
 class ExportStopped(ServiceError):
     """the export was told to stop"""
+
+
+class UnknownTable(ServiceError):
+    """there is no such table for analysts"""
+
+
+class ExportRefused(ServiceError):
+    """the folder cannot take the export"""
+
+
+class ExportBehind(ServiceError):
+    """the tables are behind the log"""
+
+
+class AnalystError(ServiceError):
+    """The login of an analyst could not be made or changed."""
+
+
+class TablesReplaced(ExportRefused):
+    """the tables were replaced by other versions; try again"""

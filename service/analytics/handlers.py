@@ -15,10 +15,10 @@ async def list_courses(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses: the account's courses with their totals."""
     access = await analyst_of(request)
     days, page = requested_days(request, paged=True), wanted_page(request)
-    found, more = await request.app[FIGURES].of_courses(access.account_id, days, page)
-    last = found.courses[-1].course_id if more else None
+    figures, more = await request.app[FIGURES].of_courses(access.account_id, days, page)
+    last = figures.courses[-1].course_id if more else None
     links = link_header(request, base_url(request), page, last)
-    return json_response(found, headers={"Link": links})
+    return json_response(figures, headers={"Link": links})
 
 
 async def get_course(request: web.Request) -> web.Response:
@@ -32,10 +32,10 @@ async def get_course(request: web.Request) -> web.Response:
 async def get_experience(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses/:course_id/experiences/:ai_experience_id."""
     access = await course_reader_of(request)
-    found = await request.app[FIGURES].of_experience(
+    figures = await request.app[FIGURES].of_experience(
         access.account_id, access.course_id, access.experience_id, requested_days(request)
     )
-    return json_response(found)
+    return json_response(figures)
 
 
 async def get_freshness(request: web.Request) -> web.Response:

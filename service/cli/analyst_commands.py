@@ -58,8 +58,8 @@ def create(name: str, accounts: tuple[int, ...], days: int | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool) -> None:
     """List the logins, and the accounts that each of them sees."""
-    found = with_connection(analysts.list_analysts)
-    tell_each(found, _for_people, "there are no logins of analysts", as_json=as_json)
+    logins = with_connection(analysts.list_analysts)
+    tell_each(logins, _for_people, "there are no logins of analysts", as_json=as_json)
 
 
 @analyst.command()

@@ -96,8 +96,8 @@ def _psql(database: Database) -> str:
     from service.embedded_postgres.binaries import program_on_path, usable_binaries
 
     refused: list[str] = []
-    if found := program_on_path("psql", refused):
-        return found
+    if program := program_on_path("psql", refused):
+        return program
     try:
         return str(usable_binaries() / "psql")
     except BinariesMissing as error:

@@ -71,7 +71,7 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
                     row.error is None,
                     f"projection {row.name}: {counted(row.lag_events, 'event')} behind",
                 )
-            for finding in await _own(settings, connection):
+            for finding in await _user_defined(settings, connection):
                 yield finding
             for finding in await _sealing(settings, connection):
                 yield finding
@@ -120,21 +120,21 @@ async def _server(connection: Connection) -> list[tuple[bool, str]]:
     return [(False, finding) for finding in wrong] or [fine]
 
 
-async def _own(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
+async def _user_defined(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
     try:
-        found = own_projections(settings.projections).values()
+        projections = own_projections(settings.projections).values()
     except ProjectionError as error:
         return [(False, str(error))]
-    return [await _own_one(connection, own) for own in found]
+    return [await _user_defined_one(connection, projection) for projection in projections]
 
 
-async def _own_one(connection: Connection, own: OwnProjection) -> tuple[bool, str]:
+async def _user_defined_one(connection: Connection, projection: OwnProjection) -> tuple[bool, str]:
     try:
-        outdated = await check_version(connection, own.readable())
+        outdated = await check_version(connection, projection.readable())
     except ProjectionError as error:
         return False, str(error)
     state = "not installed yet: start the service, or colloquy migrate" if outdated else "as here"
-    return not outdated, f"your projection {own.name}: {state}"
+    return not outdated, f"your projection {projection.name}: {state}"
 
 
 async def _sealing(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
@@ -143,9 +143,9 @@ async def _sealing(settings: Settings, connection: Connection) -> list[tuple[boo
     findings = [key_finding(settings)]
     for report in await sealing_reports(settings, connection):
         last = f"last checkpoint {report.sealed_at:%Y-%m-%d %H:%M:%S}" if report.sealed_at else ""
-        told = [f"{counted(report.head - report.sealed, 'event')} behind", last, report.files]
-        shown = ", ".join(filter(None, told))
-        findings.append((report.sound, f"sealing of account {report.account_id}: {shown}"))
+        parts = [f"{counted(report.head - report.sealed, 'event')} behind", last, report.files]
+        summary = ", ".join(filter(None, parts))
+        findings.append((report.sound, f"sealing of account {report.account_id}: {summary}"))
     return findings
 
 

@@ -73,17 +73,17 @@ def show(
             subject = await _subject(connection, account, conversation_id, stream)
             what = _what(conversation_id, stream, after)
             await record_reading(settings, database.url, account, reader, what, subject)
-            told = False
+            printed = False
             async for row in _chosen(connection, account, conversation_id, stream, after or 0):
                 event = audited(row)
                 if event.position > head:  # the record of this reading, and what came since
                     break
-                told = True
+                printed = True
                 if as_json:
                     tell_json(_line(event))
                 else:
                     tell(line_of(event))
-            if not told:
+            if not printed:
                 warn("there are no such events")
         finally:
             await connection.close()

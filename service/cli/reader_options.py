@@ -42,7 +42,7 @@ async def open_reads(settings: Settings, url: str) -> AsyncIterator[CommandReads
     Args:
         url: The owner's connection URL.
     """
-    async with running_log(url) as (log, pool, _link):
+    async with running_log(url) as (log, pool, _notifier):
         yield CommandReads(log, pool, reason_required=reason_required(settings))
 
 

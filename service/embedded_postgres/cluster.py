@@ -190,10 +190,10 @@ class EmbeddedPostgres:
         logger.warning("embedded_postgres.old_data_set_aside", home=self._home, data=aside)
 
     def _is_up(self) -> bool:
-        found = self._server().running()
-        if found and found.port != self._port:
-            raise PortMoved(f"({self._port}, now {found.port})")
-        return found is not None
+        postmaster = self._server().running()
+        if postmaster and postmaster.port != self._port:
+            raise PortMoved(f"({self._port}, now {postmaster.port})")
+        return postmaster is not None
 
     def _curb_log(self) -> None:
         programs = self._programs()

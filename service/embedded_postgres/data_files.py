@@ -76,8 +76,8 @@ def _read(folder: int, path: Path) -> str:
     # Opening a pipe would wait for somebody to write to it.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as file:
-        found = os.fstat(file.fileno())
+        status = os.fstat(file.fileno())
         # A hard link to a file that its maker cannot read has that file's owner.
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.fstat(folder).st_uid:
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.fstat(folder).st_uid:
             raise DataTampered(f"({path})")
         return file.read(_MOST).decode(errors="replace")

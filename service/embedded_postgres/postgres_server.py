@@ -61,11 +61,11 @@ class PostgresServer:
     def running(self) -> Postmaster | None:
         """The server when it runs; waits while it is coming up or going down."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while found := live_postmaster(self._data):
-            if found.ready:
-                return found
+        while postmaster := live_postmaster(self._data):
+            if postmaster.ready:
+                return postmaster
             if time.monotonic() > deadline:
-                raise StartFailed(f"(process {found.pid}) {self._programs.last_words()}")
+                raise StartFailed(f"(process {postmaster.pid}) {self._programs.last_words()}")
             time.sleep(0.02)
         return None
 
@@ -83,15 +83,15 @@ class PostgresServer:
             PortTaken: the asked port is another program's.
             StartFailed: with the last words of the log.
         """
-        wanted = port or self._known_port()
+        preferred = port or self._known_port()
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
-            if found := self.running():
-                return found.port
-            tried = wanted or _free_port()
+            if postmaster := self.running():
+                return postmaster.port
+            tried = preferred or _free_port()
             if self._start(tried):
                 return tried
-            wanted = self._next_port(port, wanted, retry=time.monotonic() < deadline)
+            preferred = self._next_port(port, preferred, retry=time.monotonic() < deadline)
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -124,14 +124,14 @@ class PostgresServer:
         last = last_port(self._data)
         return last if last in PORTS else None
 
-    def _next_port(self, asked: int | None, wanted: int | None, *, retry: bool) -> int | None:
+    def _next_port(self, required: int | None, preferred: int | None, *, retry: bool) -> int | None:
         """The port to try next after a start failed for a reason that passes."""
         log = self._programs.log_text()
-        if PORT_TAKEN in log and asked:
-            raise PortTaken(f"(port {asked}) {self._programs.last_words()}")
+        if PORT_TAKEN in log and required:
+            raise PortTaken(f"(port {required}) {self._programs.last_words()}")
         if not (retry and any(reason in log for reason in PASSING)):
             raise StartFailed(self._programs.last_words())
-        return None if PORT_TAKEN in log else wanted
+        return None if PORT_TAKEN in log else preferred
 
 
 def _free_port() -> int:

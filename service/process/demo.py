@@ -101,7 +101,7 @@ async def _create_missing(connection: Connection, url: str) -> None:
     missing = [e for e in _EXPERIENCES if (e[0], e[2].title) not in titles]
     if not missing:
         return
-    async with running_log(url) as (log, pool, _link):
+    async with running_log(url) as (log, pool, _notifier):
         experiences = Experiences(log, pool)
         for course, teacher, draft in missing:
             teaching = Metadata(actor=Actor(teacher, "teacher"))
@@ -111,11 +111,11 @@ async def _create_missing(connection: Connection, url: str) -> None:
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
     tokens: dict[str, str] = {}
     if file.exists():
-        kept = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
+        saved = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
         working = {
             row["token_hash"] for row in await connection.fetch(query("list_working_hashes"))
         }
-        tokens = {user: token for user, token in kept.items() if digest(token) in working}
+        tokens = {user: token for user, token in saved.items() if digest(token) in working}
     for user_id in {e.user_id: None for e in _ROSTER}:
         if str(user_id) not in tokens:
             scopes = _SCOPES.get(user_id, ())

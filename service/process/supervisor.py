@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import structlog
 
-from service.errors import CannotServe
+from service.process.errors import CannotServe
 from service.process.worker import READY, REFUSED
 
 _RESTART = 1.0

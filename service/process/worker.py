@@ -42,7 +42,7 @@ def main() -> None:
 
 def _tell(error: Exception) -> None:
     """Says why it cannot serve and ends the process, unless nobody has foreseen it."""
-    from service.process.database import DatabaseUnreachable
+    from service.process.errors import DatabaseUnreachable
     from service.process.exit_errors import EXPLAINED_ERRORS
 
     words = " ".join(str(error).split()) or "no answer in time"

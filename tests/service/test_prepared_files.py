@@ -152,9 +152,9 @@ def test_root_writes_no_output_into_a_folder_of_another_user(theirs: Path, secre
             write_whole(path, b"page")
         with pytest.raises(PathUntrusted, match="user nobody"):
             RecordFile.begin(path)
-        with pytest.raises(PathUntrusted, match="user nobody"), CursorFile(path).held():
+        with pytest.raises(PathUntrusted, match="user nobody"), CursorFile(path).locked():
             pass
-        for folder in (Bundle(path).opened, ExportFolder(path).held):
+        for folder in (Bundle(path).opened, ExportFolder(path).locked):
             with pytest.raises(PathUntrusted, match="user nobody"), folder():
                 pass
     assert list(theirs.iterdir()) == []
@@ -171,7 +171,7 @@ def test_drafts_and_locks_beside_an_output_go_through_no_link(tmp_path: Path, se
     write_whole(shared / "page", b"page")
     assert (shared / "page").read_bytes() == b"page"
     link_of_nobody(shared / "cursor.lock", shared / "nothing")
-    with pytest.raises(ServiceError), CursorFile(shared / "cursor").held():
+    with pytest.raises(ServiceError), CursorFile(shared / "cursor").locked():
         pass
     assert not (shared / "nothing").exists()
     assert secret.read_text() == SECRET
@@ -214,7 +214,7 @@ def test_a_link_made_between_the_look_and_the_use_leads_root_nowhere(
             RecordFile.begin(shared / "page")
     else:
         kept = CursorFile(shared / "page")
-        with pytest.raises(PathUntrusted, match="user nobody"), kept.held():
+        with pytest.raises(PathUntrusted, match="user nobody"), kept.locked():
             kept.read(ExportScope(account_id=1, format="xapi", base="https://x"), None)
     assert links == []
     assert (secret.read_bytes(), secret.stat().st_ino) == (b"", before)
@@ -266,7 +266,7 @@ def test_an_export_goes_into_no_folder_of_others_within_its_own(
     tmp_path: Path, secret: Path
 ) -> None:
     folder = ExportFolder(tmp_path / "export")
-    with folder.held():
+    with folder.locked():
         give_folder = tmp_path / "export" / "facts"
         give_folder.mkdir()
         give(give_folder)

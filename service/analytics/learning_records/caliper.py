@@ -126,8 +126,8 @@ def _did(names: Names, learnt: LearningEvent) -> _Did | None:
             return None
 
 
-def _progress(names: Names, learnt: LearningEvent, found: list[int]) -> _Did:
-    extensions: Extensions = {names.extension("objectives"): found}
+def _progress(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> _Did:
+    extensions: Extensions = {names.extension("objectives"): newly_covered}
     if learnt.covered >= learnt.objectives:
         done = _assignable(names, learnt, "Completed")
         return msgspec.structs.replace(done, extensions=extensions)

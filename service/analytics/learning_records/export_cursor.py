@@ -58,7 +58,7 @@ class CursorFile:
         self.path = path
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keeps other runs away for as long as the context lasts.
 
         Raises:
@@ -90,21 +90,21 @@ class CursorFile:
         """
         try:
             with os.fdopen(open_output(self.path, os.O_RDONLY), "rb") as file:
-                kept = msgspec.json.decode(file.read(), type=ExportCursor)
+                cursor = msgspec.json.decode(file.read(), type=ExportCursor)
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, OSError) as error:
             raise CursorUnfit(f"{self.path} is not a checkpoint: {error}") from error
-        if kept.export != export:
-            raise CursorUnfit(f"{self.path} is of another export: {_told(kept.export)}")
-        if kept.log not in (None, log):
+        if cursor.export != export:
+            raise CursorUnfit(f"{self.path} is of another export: {_describe(cursor.export)}")
+        if cursor.log not in (None, log):
             raise CursorUnfit(
-                f"{self.path} is of another database: its log begins with event {kept.log}, "
+                f"{self.path} is of another database: its log begins with event {cursor.log}, "
                 f"this one with {log}"
             )
-        return kept
+        return cursor
 
-    def keep(self, checkpoint: ExportCursor) -> None:
+    def save(self, cursor: ExportCursor) -> None:
         """Replaces the checkpoint; when it returns, that is on disk.
 
         Raises:
@@ -112,12 +112,12 @@ class CursorFile:
         """
         try:
             draft = self.path.name + ".draft"
-            replace_output(self.path, msgspec.json.encode(checkpoint) + b"\n", draft=draft)
+            replace_output(self.path, msgspec.json.encode(cursor) + b"\n", draft=draft)
         except OSError as error:
             raise CursorUnfit(f"{self.path}: {error.strerror}") from error
 
 
-def _told(export: ExportScope) -> str:
+def _describe(export: ExportScope) -> str:
     course = f", course {export.course_id}" if export.course_id else ""
     where = f" to {export.store}" if export.store else " to files"
     return f"{export.format} of account {export.account_id}{course}{where}, IRIs of {export.base}"

@@ -36,7 +36,7 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         first_event: Id of the log's first event.
         size: Records handed on at once.
-        kept_in: Where it is kept how far the export has come, if it is to go on later.
+        cursor_file: Keeps how far the export has come, if it is to go on later.
         before_first: Called before the first record is handed on.
         stop: Ends the run after a batch.
     """
@@ -46,7 +46,7 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
     export: ExportScope
     sink: Sink
     size: int
-    kept_in: CursorFile | None
+    cursor_file: CursorFile | None
     before_first: Callable[[], Awaitable[None]]
     progress: Progress
     stop: asyncio.Event
@@ -59,19 +59,19 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
                 same.
         """
         done, begun, position = 0, False, positions.after
-        self._keep(position, finished=False)
+        self._save_cursor(position, finished=False)
         async for batch in self._batches(positions):
             if batch.records:
                 if not begun:
                     await self.before_first()
                     begun = True
                 done += await self.sink.take(batch)
-                self._keep(batch.upto, finished=False)
+                self._save_cursor(batch.upto, finished=False)
             position = batch.upto
             self.progress(position - positions.after, positions.upto - positions.after)
             if self.stop.is_set():
                 break
-        self._keep(position, finished=True)
+        self._save_cursor(position, finished=True)
         return ExportResult(done, position)
 
     async def _batches(self, positions: PositionRange) -> AsyncIterator[Batch]:
@@ -88,11 +88,11 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
             for batch in batches(recorder, names, window, self.size):
                 yield batch
 
-    def _keep(self, position: int, *, finished: bool) -> None:
-        if self.kept_in is None:
+    def _save_cursor(self, position: int, *, finished: bool) -> None:
+        if self.cursor_file is None:
             return
         file = self.sink if isinstance(self.sink, RecordFile) else None
-        self.kept_in.keep(
+        self.cursor_file.save(
             ExportCursor(
                 export=self.export,
                 position=position,

@@ -23,7 +23,7 @@ PASSING = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
 
 _BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
 _BEARER = re.compile(r"Bearer [!-~]+\Z")
-_TOLD = 300
+_EXCERPT_LENGTH = 300
 """Characters of a store's answer that are shown."""
 
 log = structlog.get_logger(__name__)
@@ -44,9 +44,9 @@ class StoreResponse(msgspec.Struct, frozen=True):
     records: Sequence[Record] = ()
 
     @property
-    def told(self) -> str:
+    def explanation(self) -> str:
         """For a message, after the words that it is about."""
-        return f": {self.status}{shown(self.text)}" if self.status else shown(self.text)
+        return f": {self.status}{excerpt(self.text)}" if self.status else excerpt(self.text)
 
 
 class StoreClient:
@@ -64,14 +64,14 @@ class StoreClient:
         url: str,
         headers: Mapping[str, str],
         stop: asyncio.Event,
-        patience: RetryDelays,
+        delays: RetryDelays,
     ) -> None:
         self._http = http
         self._url = url
         self._headers = headers
         self._stop = stop
-        self._patience = patience
-        self.attempts = patience.attempts
+        self._delays = delays
+        self.attempts = delays.attempts
 
     async def with_retries(self, request: Callable[[], Awaitable[StoreResponse]]) -> StoreResponse:
         """The store's answer, once it gives one that will not change by waiting, or its last.
@@ -83,11 +83,11 @@ class StoreClient:
             answer = await request()
             if answer.status not in PASSING:
                 return answer
-            pause = self._patience.pause(attempt, answer.retry_after)
+            pause = self._delays.pause(attempt, answer.retry_after)
             log.warning(
                 "store_tried_again",
                 store=self._url,
-                answer=answer.told.removeprefix(": "),
+                answer=answer.explanation.removeprefix(": "),
                 attempt=attempt,
                 of=self.attempts,
                 in_seconds=round(pause, 1),
@@ -132,7 +132,7 @@ def authorization_of(secret: str | None) -> str | None:
     raise SettingsError("COLLOQUY_LRS_AUTH must be user:password, or Bearer and a token")
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """A store's words on one line, if there are any."""
     words = escaped(" ".join(text.split()))
-    return f": {words[:_TOLD]}" if words else ""
+    return f": {words[:_EXCERPT_LENGTH]}" if words else ""

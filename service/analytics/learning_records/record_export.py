@@ -37,7 +37,7 @@ from service.audit.recording import CommandReads, Reader, Subject
 _IN_FILES = 2_000
 """Records between two checkpoints of a file."""
 
-_PATIENCE = 60.0
+_DATABASE_WAIT = 60.0
 """Seconds that a database which is away is waited for, before a store is sent anything."""
 
 
@@ -78,7 +78,7 @@ class RecordExporter:
         self._reads = reads
 
     async def run(
-        self, wanted: RecordExportRequest, progress: Progress, stop: asyncio.Event
+        self, request: RecordExportRequest, progress: Progress, stop: asyncio.Event
     ) -> tuple[ExportResult, PositionRange]:
         """Exports; returns what was exported, and the range that was to be.
 
@@ -87,54 +87,46 @@ class RecordExporter:
             EventStoreError: The export could not be recorded; nothing has left.
         """
         learning = LearningLog(self._pool)
-        first_event = await learning.first_event(wanted.export.account_id)
+        first_event = await learning.first_event(request.export.account_id)
         async with AsyncExitStack() as stack:
-            kept_in, kept = None, None
-            if wanted.checkpoint is not None:
-                kept_in = CursorFile(wanted.checkpoint)
-                stack.enter_context(kept_in.held())
-                kept = kept_in.read(wanted.export, first_event)
-            positions = await self._positions(wanted, kept)
-
-            async def before_first() -> None:
-                await self._record(wanted, positions)
-
-            async def erased(people: Collection[int], position: int) -> frozenset[int]:
-                account_id = wanted.export.account_id
-                read = partial(learning.erased_since, account_id, people, position)
-                return await outlast(read, _PATIENCE)
-
-            sending = ExportRun(
+            cursor_file, cursor = None, None
+            if request.checkpoint is not None:
+                cursor_file = CursorFile(request.checkpoint)
+                stack.enter_context(cursor_file.locked())
+                cursor = cursor_file.read(request.export, first_event)
+            positions = await self._positions(request, cursor)
+            sink = await _sink(stack, request, cursor, _erased_reader(learning, request), stop)
+            export_run = ExportRun(
                 log=learning,
                 first_event=first_event,
-                export=wanted.export,
-                sink=await _sink(stack, wanted, kept, erased, stop),
-                size=wanted.batch if wanted.export.store else _IN_FILES,
-                kept_in=kept_in,
-                before_first=before_first,
+                export=request.export,
+                sink=sink,
+                size=request.batch if request.export.store else _IN_FILES,
+                cursor_file=cursor_file,
+                before_first=partial(self._record, request, positions),
                 progress=progress,
                 stop=stop,
             )
-            return await sending.run(positions), positions
+            return await export_run.run(positions), positions
 
     async def _positions(
-        self, wanted: RecordExportRequest, kept: ExportCursor | None
+        self, request: RecordExportRequest, cursor: ExportCursor | None
     ) -> PositionRange:
-        account_id = wanted.export.account_id
+        account_id = request.export.account_id
         head = await self._log.head(account_id)
         after, upto = 0, head
-        if kept is not None:
-            after = kept.position
-        elif wanted.since is not None:
-            after = await self._position(account_id, wanted.since, inclusive=False)
+        if cursor is not None:
+            after = cursor.position
+        elif request.since is not None:
+            after = await self._position(account_id, request.since, inclusive=False)
             if after > head:
                 raise BeyondTheLog(f"--since {after}: the log ends at {head}")
-        if kept is not None and after > head:
+        if cursor is not None and after > head:
             raise CursorUnfit(
-                f"{wanted.checkpoint} is at position {after}, but the log ends at {head}"
+                f"{request.checkpoint} is at position {after}, but the log ends at {head}"
             )
-        if wanted.until is not None:
-            upto = min(head, await self._position(account_id, wanted.until, inclusive=True))
+        if request.until is not None:
+            upto = min(head, await self._position(account_id, request.until, inclusive=True))
         return PositionRange(after, max(after, upto))
 
     async def _position(self, account_id: int, at: int | datetime, *, inclusive: bool) -> int:
@@ -142,36 +134,47 @@ class RecordExporter:
             return at
         return await AuditedLog(self._pool).position_at(account_id, at, inclusive=inclusive)
 
-    async def _record(self, wanted: RecordExportRequest, positions: PositionRange) -> None:
-        """Before anything leaves: who takes learners' doings elsewhere leaves a trace."""
-        export = wanted.export
+    async def _record(self, request: RecordExportRequest, positions: PositionRange) -> None:
+        """Records the export, before anything leaves."""
+        export = request.export
         where = f"to {export.store}" if export.store else "to a file"
         await self._reads.record(
             export.account_id,
-            wanted.reader,
+            request.reader,
             f"analytics statements {export.format} {where}, "
             f"positions {positions.after + 1} to {positions.upto}",
             Subject(course_id=export.course_id),
         )
 
 
+def _erased_reader(learning: LearningLog, request: RecordExportRequest) -> Erased:
+    """Tells who was erased; waits for a database that is away."""
+
+    async def erased(people: Collection[int], position: int) -> frozenset[int]:
+        account_id = request.export.account_id
+        read = partial(learning.erased_since, account_id, people, position)
+        return await outlast(read, _DATABASE_WAIT)
+
+    return erased
+
+
 async def _sink(
     stack: AsyncExitStack,
-    wanted: RecordExportRequest,
-    kept: ExportCursor | None,
+    request: RecordExportRequest,
+    cursor: ExportCursor | None,
     erased: Erased,
     stop: asyncio.Event,
 ) -> Sink:
-    export = wanted.export
+    export = request.export
     if export.store is not None:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, connect=CONNECT_TIMEOUT)
         http = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
         names = Names(export.base, export.account_id)
         return RecordStore(
-            http, export.store, export.format, names, wanted.authorization, erased, stop
+            http, export.store, export.format, names, request.authorization, erased, stop
         )
-    if wanted.out is None:
+    if request.out is None:
         return RecordFile(sys.stdout.buffer, None)
-    file = RecordFile.resume(wanted.out, kept)
+    file = RecordFile.resume(request.out, cursor)
     stack.callback(file.close)
     return file

@@ -147,12 +147,12 @@ def _evaluation(names: Names, learnt: LearningEvent) -> _Said:
     return _Said(_verb(_ACROSSX, "evaluated"), conversation, actor=service)
 
 
-def _result(names: Names, learnt: LearningEvent, found: list[int]) -> Result:
+def _result(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> Result:
     of, covered = learnt.objectives, min(learnt.covered, learnt.objectives)
     return Result(
         score=Score(scaled=round(covered / of, 4), raw=covered, min=0, max=of),
         completion=covered == of,
-        extensions={_PROGRESS: 100 * covered // of, names.extension("objectives"): found},
+        extensions={_PROGRESS: 100 * covered // of, names.extension("objectives"): newly_covered},
     )
 
 

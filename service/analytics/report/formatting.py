@@ -68,8 +68,8 @@ def amounts(spread: Spread) -> str:
 def _at_most(microusd: float) -> str:
     if not microusd:
         return "nothing"
-    told = dollars(microusd)
-    return told if told.startswith("less") else f"at most {told}"
+    text = dollars(microusd)
+    return text if text.startswith("less") else f"at most {text}"
 
 
 def seconds(milliseconds: float) -> str:

@@ -96,9 +96,9 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         *(("met", "all objectives met"), ("completed", "completed")),
     )
     values = [
-        (named(f.ai_experience_id, titles), shown, getattr(f.conversations, name))
+        (named(f.ai_experience_id, titles), label, getattr(f.conversations, name))
         for f in figures.funnels
-        for name, shown in stages
+        for name, label in stages
     ]
     opened, met = (
         sum(getattr(f.conversations, name) for f in figures.funnels) for name in ("opened", "met")
@@ -108,7 +108,7 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         summary=f"{many(opened, 'conversation')} opened in these days; with all objectives met by "
         f"now: {met:,}. Completed means that it takes no more messages.",
         plot=partial(plots.staged, values, "conversations"),
-        heads=("Experience", "", *(shown.capitalize() for _, shown in stages)),
+        heads=("Experience", "", *(label.capitalize() for _, label in stages)),
         rows=[
             (named(f.ai_experience_id, titles), what, *(getattr(of, name) for name, _ in stages))
             for f in figures.funnels
@@ -118,13 +118,15 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
 
 
 def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
-    found = figures.objectives
-    asked, covered = sum(o.conversations for o in found), sum(o.covered for o in found)
-    values = [(_short(o, titles), o.share, f"{o.covered:,} of {o.conversations:,}") for o in found]
+    objectives = figures.objectives
+    total, covered = sum(o.conversations for o in objectives), sum(o.covered for o in objectives)
+    values = [
+        (_short(o, titles), o.share, f"{o.covered:,} of {o.conversations:,}") for o in objectives
+    ]
     return Section(
         title="Objectives covered",
-        summary=f"Covered: {covered:,} of {many(asked, 'objective')}"
-        f"{f', {covered / asked:.0%}' if asked else ''}. A bar is one objective of a version of "
+        summary=f"Covered: {covered:,} of {many(total, 'objective')}"
+        f"{f', {covered / total:.0%}' if total else ''}. A bar is one objective of a version of "
         "an experience, by its number: in how many of its conversations it was covered.",
         plot=partial(plots.across, values, "share of conversations", share=True),
         heads=(
@@ -141,7 +143,7 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
                 *(named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
                 *(o.covered, f"{o.share:.0%}", or_dash(o.median_turn, "{:g}")),
             )
-            for o in found
+            for o in objectives
         ],
     )
 
@@ -172,11 +174,11 @@ def _failures(figures: CourseFigures) -> Section:
         (f"{o.kind}: {o.code or o.outcome}".replace("_", " "), o.turns, f"{o.turns:,}")
         for o in unanswered
     ]
-    asked = sum(o.turns for o in figures.outcomes)
+    total = sum(o.turns for o in figures.outcomes)
     lost = sum(o.turns for o in unanswered)
     return Section(
         title="Turns without an answer",
-        summary=f"{lost:,} of {many(asked, 'turn')}{f', {lost / asked:.1%}' if asked else ''}, "
+        summary=f"{lost:,} of {many(total, 'turn')}{f', {lost / total:.1%}' if total else ''}, "
         "by why they failed or were stopped.",
         plot=partial(plots.across, values, "turns"),
         heads=("Kind", "Outcome", "Code", "Turns"),

@@ -14,8 +14,8 @@ import msgspec
 
 from eventstore.trusted_paths import make_output_folder
 from service import file_work
+from service.analytics.errors import ExportRefused
 from service.analytics.table_files.manifest import MANIFEST, FileLine, Format, Manifest
-from service.errors import ExportRefused
 from service.file_work import is_left_by_system, reason_of, sync
 
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"
@@ -45,7 +45,7 @@ class ExportFolder:
         self.path = path
 
     @contextmanager
-    def held(self) -> Iterator[Self]:
+    def locked(self) -> Iterator[Self]:
         """Keeps other exports out of the folder.
 
         Raises:
@@ -86,11 +86,11 @@ class ExportFolder:
     def place(self, path: str) -> Digest:
         """Puts the draft where it belongs, in place of what was there, and on disk."""
         with writing(self.path / path):
-            found = digest(self.draft)
+            content = digest(self.draft)
             sync(self.draft)
             self.draft.replace(self.path / path)
             sync((self.path / path).parent)
-        return found
+        return content
 
     def remove(self, table: str, account: int, day: date | None, but: Format | None = None) -> None:
         """Removes the files of a day, but for one format's."""

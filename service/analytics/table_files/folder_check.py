@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from projections.parallel_build import Progress
+from service.analytics.errors import ExportRefused
 from service.analytics.table_files.export_folder import DRAFT, Digest, digest
 from service.analytics.table_files.manifest import MANIFEST, FileLine, Manifest
-from service.errors import ExportRefused
 from service.file_work import is_left_by_system, reason_of
 
 

@@ -10,9 +10,9 @@ import msgspec
 from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.parallel_build import Progress
-from service.analytics.errors import BeyondTheLog
+from service.analytics.errors import BeyondTheLog, ExportBehind, TablesReplaced
 from service.analytics.table_files.export_folder import ExportFolder
-from service.analytics.table_files.snapshot import Snapshot, TablesReplaced
+from service.analytics.table_files.snapshot import Snapshot
 from service.analytics.table_files.table_export import (
     TableExport,
     TableExportOptions,
@@ -25,7 +25,6 @@ from service.analytics.table_files.tables import (
     list_freshness,
     list_tables,
 )
-from service.errors import ExportBehind
 from sql.loader import query
 
 _POLL = 0.1
@@ -46,7 +45,7 @@ class FolderExport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     out: Path
-    wanted: TableExportOptions
+    options: TableExportOptions
     table: str | None = None
     account: int | None = None
     fresh: float | None = None
@@ -85,9 +84,9 @@ class FolderExporter:
         """
         tables = await self._tables(export)
         accounts = await self._accounts(export)
-        if isinstance(export.wanted.since, int):
-            await self._refuse_beyond(export.wanted.since, accounts)
-        with ExportFolder(export.out).held() as folder:
+        if isinstance(export.options.since, int):
+            await self._refuse_beyond(export.options.since, accounts)
+        with ExportFolder(export.out).locked() as folder:
             if export.fresh is not None:
                 names = {table.projection for table in tables}
                 await wait_until_fresh(self._owner, accounts, names, export.fresh)
@@ -124,7 +123,7 @@ class FolderExporter:
         if fresh.doubtful:
             self._warn(fresh)
         bar = self._bar(f"{table.name} of account {snapshot.account}")
-        return await TableExport(snapshot, table, folder, export.wanted, bar, log).run()
+        return await TableExport(snapshot, table, folder, export.options, bar, log).run()
 
     async def _tables(self, export: FolderExport) -> Sequence[Table]:
         return choose(await list_tables(self._owner, self._definitions), export.table)

@@ -9,7 +9,7 @@ from typing import IO, Literal
 import msgspec
 
 from eventstore.outputs import open_output, replace_output
-from service.errors import ExportRefused
+from service.analytics.errors import ExportRefused
 
 MANIFEST = "manifest.ndjson"
 _DRAFT = "manifest.draft"

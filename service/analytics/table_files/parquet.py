@@ -7,8 +7,7 @@ import pyarrow
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from service.analytics.table_files.row_writers import Rows
-from service.analytics.table_files.tables import Column
+from service.analytics.table_files.tables import Column, Rows
 
 _TYPES = {
     "bigint": pyarrow.int64(),

@@ -4,19 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import asyncpg
 import msgspec
 
 from service.analytics.table_files.manifest import Format
-from service.analytics.table_files.tables import Column
-
-Rows = Sequence[asyncpg.Record]
-
-EXACT = (
-    *("bigint", "integer", "smallint", "boolean", "double precision", "real"),
-    *("date", "timestamp with time zone", "timestamp without time zone"),
-)
-"""Types that files have, too; all others are text, as PostgreSQL writes it."""
+from service.analytics.table_files.tables import Column, Rows
 
 
 class RowWriter(Protocol):

@@ -10,15 +10,16 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.sealing.copy_reader import FOR_EVER
-from service.analytics.table_files.row_writers import EXACT, Rows
+from service.analytics.errors import TablesReplaced
 from service.analytics.table_files.tables import (
+    EXACT,
     Column,
+    Rows,
     Table,
     TableFreshness,
     list_columns,
     list_freshness,
 )
-from service.errors import ExportRefused
 from sql.loader import query
 
 _BATCH = 20_000
@@ -31,10 +32,6 @@ class DaySummary(msgspec.Struct, frozen=True):
     date: date | None
     rows: int
     position: int
-
-
-class TablesReplaced(ExportRefused):
-    """the tables were replaced by other versions; try again"""
 
 
 class Snapshot:

@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
+import asyncpg
 import msgspec
 
 from eventstore.connections import Connection
 from eventstore.wording import age, counted
 from projections.definitions import Definition
-from service.errors import UnknownTable
+from service.analytics.errors import UnknownTable
 from sql.loader import query
+
+Rows = Sequence[asyncpg.Record]
+
+EXACT = (
+    *("bigint", "integer", "smallint", "boolean", "double precision", "real"),
+    *("date", "timestamp with time zone", "timestamp without time zone"),
+)
+"""Types that files have, too; all others are text, as PostgreSQL writes it."""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):

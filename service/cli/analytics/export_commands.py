@@ -116,12 +116,12 @@ def _export(options: _Options) -> "FolderExport":
     from service.analytics.table_files.folder_export import FolderExport
     from service.analytics.table_files.table_export import TableExportOptions
 
-    wanted = TableExportOptions(
+    table_options = TableExportOptions(
         format=options.format, since=options.since, full=options.full, check=options.check
     )
     return FolderExport(
         out=options.out.absolute(),
-        wanted=wanted,
+        options=table_options,
         table=options.table,
         account=options.account,
         fresh=options.fresh,

@@ -10,9 +10,9 @@ from service.analytics.figures_queries import Days, FiguresReader
 from service.analytics.figures_request import MOST, USUAL, days_checked
 from service.analytics.report.report import Report, notes_of, page_of
 from service.cli.context import ID, check_account, in_account, owner, with_database
+from service.cli.errors import UnknownCourse
 from service.cli.output_file import write_whole
 from service.cli.terminal import tell, warn
-from service.errors import UnknownCourse
 from service.process.database import Database
 from service.settings import Settings
 from sql.loader import query

@@ -118,10 +118,10 @@ def _check(options: _Options) -> None:
     if options.checkpoint is not None and options.out is None and options.post is None:
         raise click.UsageError("--checkpoint needs --out FILE or --post URL")
     if options.checkpoint is not None and options.out is not None:
-        kept = Path(os.path.realpath(options.checkpoint))  # of links in a circle, too
+        cursor = Path(os.path.realpath(options.checkpoint))  # of links in a circle, too
         if Path(os.path.realpath(options.out)) in (
-            kept,
-            *(kept.with_name(kept.name + e) for e in _BESIDE),
+            cursor,
+            *(cursor.with_name(cursor.name + e) for e in _BESIDE),
         ):
             raise click.UsageError("--out must be another file than --checkpoint's")
     for option, url in (("--post", options.post), ("--iri", options.iri)):

@@ -1,7 +1,9 @@
 """`colloquy audit events` and `replay`: reads that are themselves recorded."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,22 +11,24 @@ from typing import Any, TypeVar
 import click
 
 from eventstore.connections import AccountPool
+from eventstore.log import PAGE
 from eventstore.notifier import Link
 from eventstore.opening import running_log
-from service.audit.event_search import AuditedLog, Wanted
+from service.audit.event_search import AuditedLog, Found, Wanted
 from service.audit.live_tail import Tails
 from service.audit.recording import CommandReads, Reader, Subject, subject_of
 from service.audit.replay_page import page_of
 from service.audit.replays import Replayed, Replays
-from service.cli.audit.event_printing import follow_events, print_events
 from service.cli.audit.replay_view import show
 from service.cli.context import ID, POSITION, check_account, in_account, owner, with_database
+from service.cli.errors import UnknownConversation
+from service.cli.event_lines import line_of
 from service.cli.output_file import write_whole
 from service.cli.reader_options import as_reader, reason_required
-from service.cli.terminal import tell_json
-from service.errors import UnknownConversation
+from service.cli.terminal import tell_either, tell_json, warn
 from service.parsing import moment, position_or_moment
 from service.process.database import Database
+from service.process.server import stop_event
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -56,20 +60,20 @@ def events(
     """Show the events that match all that is given."""
     if follow and until:
         raise click.UsageError("--to and --follow exclude each other")
-    wanted = Wanted(
+    selection = Wanted(
         since=moment("--from", since) if since else None,
         until=moment("--to", until, end=True) if until else None,
         **filters,
     )
 
-    async def print_all(pool: AccountPool, link: Link, reads: CommandReads) -> None:
-        what = " ".join(["audit events", *_options(wanted), *(["--follow"] if follow else [])])
-        await reads.record(account, reader, what, subject_of(wanted))
+    async def print_all(pool: AccountPool, notifier: Link, reads: CommandReads) -> None:
+        what = " ".join(["audit events", *_options(selection), *(["--follow"] if follow else [])])
+        await reads.record(account, reader, what, subject_of(selection))
         log = AuditedLog(pool)
         if follow:
-            await follow_events(Tails(log, link), account, wanted, log, as_json=as_json)
+            await _follow_events(Tails(log, notifier), account, selection, log, as_json=as_json)
         else:
-            await print_events(log, account, wanted, as_json=as_json)
+            await _print_events(log, account, selection, as_json=as_json)
 
     _recorded(account, print_all)
 
@@ -94,14 +98,14 @@ def replay(
     """Show a conversation as its learner saw it, and what they did not see."""
     if sum((as_json, step, file is not None)) > 1:
         raise click.UsageError("give one of --step, --json and --html")
-    wanted = position_or_moment("--at", at, end=True) if at is not None else None
+    selection = position_or_moment("--at", at, end=True) if at is not None else None
 
-    async def make(pool: AccountPool, _link: Link, reads: CommandReads) -> Replayed:
+    async def make(pool: AccountPool, _notifier: Link, reads: CommandReads) -> Replayed:
         replays = Replays(pool)
         opened = await replays.find(account, conversation)
         if opened is None:
             raise UnknownConversation(f"there is no conversation {conversation}")
-        position = await _position(AuditedLog(pool), account, wanted)
+        position = await _position(AuditedLog(pool), account, selection)
         what = f"audit replay {conversation}" + ("" if at is None else f" --at {position}")
         await reads.record(account, reader, what, Subject(conversation_id=conversation))
         return await replays.make(account, conversation, opened, position)
@@ -115,9 +119,45 @@ def replay(
         show(replayed, step=step and sys.stdin.isatty() and sys.stdout.isatty())
 
 
-def _options(wanted: Wanted) -> list[str]:
+async def _print_events(log: AuditedLog, account: int, selection: Wanted, *, as_json: bool) -> None:
+    """Prints what there is."""
+    after, upto = await log.bounds(account, selection)
+    number = 0
+    async for page in log.steps(account, selection, after, upto, PAGE):
+        _print_page(page, as_json)
+        number += len(page.events)
+    if not number:
+        warn("there are no such events")
+
+
+async def _follow_events(
+    live_tail: Tails, account: int, selection: Wanted, log: AuditedLog, *, as_json: bool
+) -> None:
+    """Prints what there is and what comes, until the process is told to stop."""
+    after, _ = await log.bounds(account, selection)
+    closing = asyncio.create_task(_close_at_stop(live_tail, stop_event()))
+    try:
+        async for page in live_tail.follow(account, selection, after):
+            _print_page(page, as_json)
+    finally:
+        closing.cancel()
+        with suppress(asyncio.CancelledError):
+            await closing
+
+
+def _print_page(page: Found, as_json: bool) -> None:
+    for event in page.events:
+        tell_either(event, line_of, as_json=as_json)
+
+
+async def _close_at_stop(live_tail: Tails, stop: asyncio.Event) -> None:
+    await stop.wait()
+    live_tail.close()
+
+
+def _options(selection: Wanted) -> list[str]:
     """What is asked for, as it was understood, in the command's own words."""
-    return [f"--{name.removesuffix('_id')} {value}" for name, value in wanted.filters()]
+    return [f"--{name.removesuffix('_id')} {value}" for name, value in selection.filters()]
 
 
 def _recorded(account: int, work: Callable[[AccountPool, Link, CommandReads], Awaitable[T]]) -> T:
@@ -127,16 +167,16 @@ def _recorded(account: int, work: Callable[[AccountPool, Link, CommandReads], Aw
         async with owner(database.url) as connection:
             await check_account(connection, account)
         required = reason_required(settings)
-        async with running_log(database.url) as (log, pool, link):
-            return await work(pool, link, CommandReads(log, pool, reason_required=required))
+        async with running_log(database.url) as (log, pool, notifier):
+            return await work(pool, notifier, CommandReads(log, pool, reason_required=required))
 
     return with_database(connected)
 
 
-async def _position(log: AuditedLog, account: int, wanted: int | datetime | None) -> int:
+async def _position(log: AuditedLog, account: int, selection: int | datetime | None) -> int:
     head = await log.head(account)
-    if isinstance(wanted, datetime):
-        return await log.position_at(account, wanted)
-    if wanted is not None and wanted > head:
+    if isinstance(selection, datetime):
+        return await log.position_at(account, selection)
+    if selection is not None and selection > head:
         raise click.BadParameter(f"the log ends at position {head}", param_hint="--at")
-    return head if wanted is None else wanted
+    return head if selection is None else selection

@@ -39,23 +39,23 @@ async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
     Args:
         url: The owner's connection URL.
     """
-    async with running_log(url) as (log, pool, link):
+    async with running_log(url) as (log, pool, notifier):
         workers = await open_pool(url, "colloquy_worker", _WORKERS)
         try:
             dialogues = Dialogues(
-                log, Owners(workers, link.owner, (await database_clock(workers)).now)
+                log, Owners(workers, notifier.owner, (await database_clock(workers)).now)
             )
             live = LiveTurns()
-            following = Following(dialogues, link, live)
-            forgetting = Forgetting(dialogues, live, link)
+            following = Following(dialogues, notifier, live)
+            forgetting = Forgetting(dialogues, live, notifier)
             holds = Holds(log, pool)
             yield PrivacyServices(
-                Erasure(log, pool, dialogues, following, forgetting, link),
+                Erasure(log, pool, dialogues, following, forgetting, notifier),
                 holds,
-                Retention(log, pool, link),
+                Retention(log, pool, notifier),
                 LearnerRecords(log, pool, holds),
             )
-            await link.flush()
+            await notifier.flush()
         finally:
             await close_pool(workers)
 

@@ -36,16 +36,20 @@ def rebuild(name: str | None, everything: bool, jobs: int) -> None:
         raise click.UsageError("give the name of a projection, or --all")
 
     async def build(settings: Settings, database: Database) -> None:
-        own = own_projections(settings.projections)
+        user_defined = own_projections(settings.projections)
         known = definitions()
-        mine = [own[n] for n in ([name] if name in own else own if everything else [])]
-        ours = list(known.values()) if everything else [] if mine else [definition(str(name))]
+        if everything:
+            built_in, chosen = list(known.values()), list(user_defined.values())
+        elif name in user_defined:
+            built_in, chosen = [], [user_defined[name]]
+        else:
+            built_in, chosen = [definition(str(name))], []
         began = time.monotonic()
         bar = progress_bar("rebuilding")
-        async for done, events in rebuild_all(database.url, ours, bar, jobs):
+        async for done, events in rebuild_all(database.url, built_in, bar, jobs):
             tell(_ready(done, events, began))
         async with owner(database.url) as connection:
-            for one in mine:
+            for one in chosen:
                 events = await build_own(connection, database.url, one, bar, jobs)
                 tell(_ready(one.name, events, began))
 
@@ -86,16 +90,16 @@ def diff(name: str) -> None:
     async def work(settings: Settings, database: Database) -> Comparison:
         return await compare(database.url, _chosen(settings, name), progress_bar("building"))
 
-    found = with_migrated(work)
-    for line in found.lines():
+    comparison = with_migrated(work)
+    for line in comparison.lines():
         tell(line)
-    if not found.equal:
+    if not comparison.equal:
         raise SystemExit(1)
 
 
 def _chosen(settings: Settings, name: str) -> Definition:
-    own = own_projections(settings.projections)
-    return own[name].readable() if name in own else definition(name)
+    user_defined = own_projections(settings.projections)
+    return user_defined[name].readable() if name in user_defined else definition(name)
 
 
 def _ready(name: str, events: int, began: float) -> str:

@@ -12,7 +12,8 @@ from eventstore.wording import age, counted
 from projections.status import ProjectionStatus, projection_status
 from service.cli.context import owner, printable, with_database
 from service.cli.terminal import redraw, tell, tell_either, warn
-from service.process.database import Database, DatabaseUnreachable
+from service.process.database import Database
+from service.process.errors import DatabaseUnreachable
 from service.settings import Settings
 
 _INTERVAL = 1.0
@@ -56,18 +57,18 @@ def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
 def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
     """What fits a terminal of this size; of too many rows those that need a look come first."""
     room = columns * (lines - 1)  # the cursor has the last
-    told = [_for_people(row) for row in rows]
-    if sum(_space(line, columns) for line in told) <= room:
-        return told
+    all_lines = [_for_people(row) for row in rows]
+    if sum(_space(line, columns) for line in all_lines) <= room:
+        return all_lines
     rows = sorted(rows, key=lambda row: (row.error is None, not row.paused, -row.lag_events))
-    shown: list[str] = []
+    fitting: list[str] = []
     for line in map(_for_people, rows):
         room -= _space(line, columns)
         if room < columns:
             break
-        shown.append(line)
-    left = f"and {len(rows) - len(shown)} more, no worse; all without --watch"
-    return [*shown, left[:columns]]
+        fitting.append(line)
+    left = f"and {len(rows) - len(fitting)} more, no worse; all without --watch"
+    return [*fitting, left[:columns]]
 
 
 def _space(line: str, columns: int) -> int:

@@ -43,12 +43,12 @@ def check(name: str | None, everything: bool) -> None:
         chosen = own_projections(folder).values() if everything else [find_own(folder, str(name))]
         sound = True
         async with owner(database.url) as connection:
-            for own in chosen:
+            for projection in chosen:
                 try:
-                    tried = await try_out(connection, own.readable(), own.files)
-                    tell(f"{own.name}: {_sound(tried)}")
-                    _warn(own)
-                    await check_version(connection, own.readable())
+                    tried = await try_out(connection, projection.readable(), projection.files)
+                    tell(f"{projection.name}: {_sound(tried)}")
+                    _warn(projection)
+                    await check_version(connection, projection.readable())
                 except ProjectionError as error:
                     sound = False
                     warn(f"colloquy: {error}")
@@ -77,13 +77,13 @@ def drop(name: str, yes: bool) -> None:
     tell(f"{name} is dropped")
 
 
-def _warn(own: OwnProjection) -> None:
+def _warn(projection: OwnProjection) -> None:
     """Tells what makes a statement slow when its tables have grown."""
     from projections.statement_forms import form_faults
 
-    for file, statement in zip(own.files, own.readable().statements, strict=True):
+    for file, statement in zip(projection.files, projection.readable().statements, strict=True):
         for fault in form_faults(statement):
-            warn(f"{own.name}: warning: {file}: {fault}")
+            warn(f"{projection.name}: warning: {file}: {fault}")
 
 
 def _sound(tried: Tried) -> str:

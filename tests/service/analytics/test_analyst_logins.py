@@ -24,7 +24,7 @@ from service.analytics.analyst_logins import (
     remove_analyst,
 )
 from service.analytics.analyst_sessions import AnalystSessions
-from service.errors import AnalystError
+from service.analytics.errors import AnalystError
 from service.process.database import prepare
 from sql.loader import query
 from tests.databases import HOME, database_named

@@ -12,7 +12,8 @@ from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signing_keys import KeyPlace
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
-from service.process.database import DatabaseUnreachable, connect_owner, prepare
+from service.process.database import connect_owner, prepare
+from service.process.errors import DatabaseUnreachable
 from service.process.server_checks import server_findings
 from sql.loader import query
 from tests.running import colloquy, eventually, fetch_value, running_service, service_process

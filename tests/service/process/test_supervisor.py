@@ -22,8 +22,8 @@ from eventstore.events import ConversationStarted, ReplyFailed
 from projections.errors import ProjectionRefused
 from service.embedded_postgres.postmaster import live_postmaster
 from service.errors import SettingsError
-from service.process.database import DatabaseUnreachable
 from service.process.demo import TOKENS_FILE
+from service.process.errors import DatabaseUnreachable
 from service.process.worker import AWAY, REFUSED, _tell
 from sql.errors import DatabaseUnfit
 from tests.fake_anthropic import FakeAnthropic, Stall

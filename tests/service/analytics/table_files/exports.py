@@ -43,7 +43,7 @@ async def take(
     table: str | None = None,
     account: int | None = None,
     fresh: float | None = None,
-    **wanted: Any,
+    **options: Any,
 ) -> Taken:
     """Exports from a database, all tables and accounts unless told otherwise."""
     warnings: list[TableFreshness] = []
@@ -52,7 +52,7 @@ async def take(
         exporter = FolderExporter(url, owner, definitions(), warnings.append, lambda _label: silent)
         export = FolderExport(
             out=out,
-            wanted=TableExportOptions(format=format, **wanted),
+            options=TableExportOptions(format=format, **options),
             table=table,
             account=account,
             fresh=fresh,

@@ -14,12 +14,12 @@ from eventstore.connections import Connection
 from projections.definitions import Definition, definition
 from projections.parallel_build import silent
 from projections.rebuild import rebuild
+from service.analytics.errors import ExportBehind, ExportRefused, TablesReplaced, UnknownTable
 from service.analytics.table_files.export_folder import NO_DATE
 from service.analytics.table_files.folder_check import check_folder
 from service.analytics.table_files.manifest import MANIFEST, Manifest
-from service.analytics.table_files.snapshot import Snapshot, TablesReplaced
+from service.analytics.table_files.snapshot import Snapshot
 from service.analytics.table_files.tables import choose, list_columns, list_tables
-from service.errors import ExportBehind, ExportRefused, UnknownTable
 from tests.eventstore.building import Learner, add_account, append_steps
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts

@@ -10,9 +10,9 @@ from eventstore.connections import Connection
 from projections.definitions import definition
 from projections.parallel_build import silent
 from projections.rebuild import rebuild
+from service.analytics.errors import ExportRefused
 from service.analytics.table_files.folder_check import check_folder
 from service.analytics.table_files.manifest import MANIFEST, Manifest
-from service.errors import ExportRefused
 from tests.disks import full_beyond
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
