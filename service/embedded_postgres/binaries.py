@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
+from eventstore.durable_files import lock_file
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_trusted
 from service.embedded_postgres.data_files import made_by
@@ -19,7 +20,6 @@ from service.embedded_postgres.errors import (
     BinariesUnreadable,
     VersionMismatch,
 )
-from service.embedded_postgres.file_locks import exclusive
 
 PACKAGE = "embedded_postgres"
 PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql")
@@ -96,7 +96,7 @@ def copied_binaries(binaries: Path, target: Path) -> Path:
             and of its libraries are as in site-packages, since the programs look for libpq in
             `$ORIGIN/../../../embedded_postgres.libs`.
     """
-    with exclusive(target.with_name(f"{target.name}.lock")):
+    with lock_file(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             _copy(binaries.parents[2], target)
     return target / binaries.relative_to(binaries.parents[2])

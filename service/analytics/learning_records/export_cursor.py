@@ -1,6 +1,5 @@
 """The checkpoint of an export, from which the next run goes on."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from eventstore.durable_files import locked
 from eventstore.outputs import open_output, replace_output
 from eventstore.trusted_paths import check_output
 from service.analytics.errors import CursorUnfit
@@ -72,12 +72,10 @@ class CursorFile:
         except OSError as error:
             raise CursorUnfit(f"{self.path}: {error.strerror}") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+            with locked(lock, wait=False):
+                yield
         except BlockingIOError as error:
             raise CursorUnfit(f"{self.path} is in use by another run") from error
-        finally:
-            os.close(lock)
 
     def read(self, export: ExportScope, log: str | None) -> ExportCursor | None:
         """The last checkpoint of this export, None where there is none yet.

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from eventstore.durable_files import flush_to_disk
 from eventstore.outputs import open_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.batches import Batch
@@ -88,9 +89,10 @@ class RecordFile:
         try:
             lines = (escaped_json(record.line) + b"\n" for record in batch.records)
             self._out.write(b"".join(lines))
-            self._out.flush()
-            if self.path is not None:
-                os.fsync(self._out.fileno())
+            if self.path is None:
+                self._out.flush()
+            else:
+                flush_to_disk(self._out)
         except OSError as error:
             if self.path is None:
                 raise OutputLost(error) from error

@@ -1,6 +1,5 @@
 """The folder of an export: one process at a time writes to it, and each file appears whole."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -12,11 +11,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from eventstore.durable_files import locked, sync
 from eventstore.trusted_paths import make_output_folder
 from service import file_work
 from service.analytics.errors import ExportRefused
 from service.analytics.table_files.manifest import MANIFEST, FileLine, Format, Manifest
-from service.file_work import is_left_by_system, reason_of, sync
+from service.file_work import is_left_by_system, reason_of
 
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 """What readers of folders named `key=value` take for null."""
@@ -54,22 +54,27 @@ class ExportFolder:
         """
         with writing(self.path):
             make_output_folder(self.path)
-            lock = os.open(self.path, os.O_RDONLY)
+            folder = os.open(self.path, os.O_RDONLY)
         try:
-            self._lock(lock)
-            refuse_others(self.path)
-            self.manifest = Manifest(self.path)
+            with locked(folder, wait=False), self._opened():
+                yield self
+        except BlockingIOError as error:
+            raise ExportRefused(f"another export is writing to {self.path}") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        refuse_others(self.path)
+        self.manifest = Manifest(self.path)
+        try:
             with writing(self.path):
                 self.manifest.open()
                 sync(self.path)
-            yield self
+            yield
             with writing(self.path):
                 self.manifest.compact()
                 sync(self.path)
         finally:
-            if hasattr(self, "manifest"):
-                self.manifest.close()
-            os.close(lock)
+            self.manifest.close()
 
     @property
     def draft(self) -> Path:
@@ -109,12 +114,6 @@ class ExportFolder:
             return path.stat().st_size == line.bytes
         except OSError:
             return False
-
-    def _lock(self, lock: int) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ExportRefused(f"another export is writing to {self.path}") from error
 
     def _make_parents(self, path: Path) -> list[Path]:
         """Makes the folders above a path; returns those that get an entry by that."""
