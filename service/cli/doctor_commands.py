@@ -64,13 +64,8 @@ async def _findings(settings: Settings, database: Database) -> AsyncIterator[tup
             await check_projections(connection)
             await check_rights(connection)
             yield True, "schema: up to date, with all roles and rights"
-            for finding in await _server(connection):
+            for finding in [*await _server(connection), *await _built_in(connection)]:
                 yield finding
-            for row in await projection_status(connection):
-                yield (
-                    row.error is None,
-                    f"projection {row.name}: {counted(row.lag_events, 'event')} behind",
-                )
             for finding in await _user_defined(settings, connection):
                 yield finding
             for finding in await _sealing(settings, connection):
@@ -118,6 +113,13 @@ async def _server(connection: Connection) -> list[tuple[bool, str]]:
     wrong = await server_findings(connection)
     fine = (True, "server: its settings keep what it acknowledges")
     return [(False, finding) for finding in wrong] or [fine]
+
+
+async def _built_in(connection: Connection) -> list[tuple[bool, str]]:
+    return [
+        (row.error is None, f"projection {row.name}: {counted(row.lag_events, 'event')} behind")
+        for row in await projection_status(connection)
+    ]
 
 
 async def _user_defined(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:

@@ -73,22 +73,27 @@ def show(
             subject = await _subject(connection, account, conversation_id, stream)
             what = _what(conversation_id, stream, after)
             await record_reading(settings, database.url, account, reader, what, subject)
-            printed = False
-            async for row in _chosen(connection, account, conversation_id, stream, after or 0):
-                event = audited(row)
-                if event.position > head:  # the record of this reading, and what came since
-                    break
-                printed = True
-                if as_json:
-                    tell_json(_line(event))
-                else:
-                    tell(line_of(event))
-            if not printed:
-                warn("there are no such events")
+            rows = _chosen(connection, account, conversation_id, stream, after or 0)
+            await _print(rows, head, as_json=as_json)
         finally:
             await connection.close()
 
     with_database(print_all)
+
+
+async def _print(rows: AsyncIterator[asyncpg.Record], head: int, *, as_json: bool) -> None:
+    printed = False
+    async for row in rows:
+        event = audited(row)
+        if event.position > head:  # the record of this reading, and what came since
+            break
+        printed = True
+        if as_json:
+            tell_json(_line(event))
+        else:
+            tell(line_of(event))
+    if not printed:
+        warn("there are no such events")
 
 
 def _what(conversation_id: int | None, stream: str | None, after: int | None) -> str:

@@ -19,8 +19,9 @@ from service.embedded_postgres.errors import EmbeddedPostgresError
 from service.process.database import Database, open_database, prepare
 from service.process.event_loop import run
 from service.process.logging import configure_logging
-from service.process.server import listen, stop_event
+from service.process.server import listen
 from service.process.server_checks import server_findings
+from service.process.stop_signals import stop_event
 from service.settings import Settings, check_files, read_settings
 
 _WATCH = 0.5

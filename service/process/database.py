@@ -58,17 +58,22 @@ def open_database(settings: Settings, *, make: bool = False) -> Iterator[Databas
     server = EmbeddedPostgres(
         settings.home, keep=settings.keep_postgres, binaries=settings.postgres_bin
     )
-    try:
-        if not make and not (settings.home.is_dir() and server.has_data):
-            raise DatabaseMissing(_NONE_HERE.format(home=settings.home))
-        url = server.acquire()
-    except OSError as error:
-        where = error.filename or settings.home
-        raise SettingsError(f"COLLOQUY_HOME: {where}: {reason_of(error)}") from error
+    url = _acquire(server, settings.home, make=make)
     try:
         yield Database(url, server)
     finally:
         server.release()
+
+
+def _acquire(server: EmbeddedPostgres, home: Path, *, make: bool) -> str:
+    try:
+        if not make and not (home.is_dir() and server.has_data):
+            raise DatabaseMissing(_NONE_HERE.format(home=home))
+        return server.acquire()
+    except OSError as error:
+        raise SettingsError(
+            f"COLLOQUY_HOME: {error.filename or home}: {reason_of(error)}"
+        ) from error
 
 
 def _check_home(settings: Settings, *, make: bool) -> None:

@@ -17,7 +17,8 @@ from contextlib import suppress
 from eventstore.database_errors import DATABASE_ERRORS
 from service.process.event_loop import run
 from service.process.logging import configure_logging, show_fault
-from service.process.server import serve, stop_event
+from service.process.server import serve
+from service.process.stop_signals import stop_event
 from service.settings import read_settings
 
 READY = "ready"

@@ -138,13 +138,14 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
             "Share",
             "At turn",
         ),
-        rows=[
-            (
-                *(named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
-                *(o.covered, f"{o.share:.0%}", or_dash(o.median_turn, "{:g}")),
-            )
-            for o in objectives
-        ],
+        rows=[_objective_row(o, titles) for o in objectives],
+    )
+
+
+def _objective_row(o: Objective, titles: Mapping[int, str]) -> tuple[object, ...]:
+    return (
+        *(named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
+        *(o.covered, f"{o.share:.0%}", or_dash(o.median_turn, "{:g}")),
     )
 
 

@@ -78,23 +78,10 @@ def statements(**values: Any) -> None:
     _check(options)
 
     async def work(settings: Settings, database: Database) -> "tuple[ExportResult, PositionRange]":
-        from eventstore.opening import running_log
-        from service.analytics.learning_records.record_export import RecordExporter
-        from service.process.server import stop_event
-
         request = _request(options, settings)
         async with owner(database.url) as connection:
             await check_account(connection, options.account)
-        stop = stop_event()
-        announcing = asyncio.create_task(_announce_stop(stop))
-        try:
-            async with running_log(database.url) as (log, pool, _):
-                reads = CommandReads(log, pool, reason_required=reason_required(settings))
-                return await RecordExporter(log, pool, reads).run(
-                    request, progress_bar("exporting"), stop
-                )
-        finally:
-            announcing.cancel()
+        return await _export(request, settings, database.url)
 
     sent, positions = with_database(work)
     what = "sent" if options.post else "written"
@@ -102,6 +89,24 @@ def statements(**values: Any) -> None:
     if sent.position < positions.upto:
         warn(f"colloquy: stopped before position {positions.upto}")
         raise SystemExit(1)
+
+
+async def _export(
+    request: "RecordExportRequest", settings: Settings, url: str
+) -> "tuple[ExportResult, PositionRange]":
+    from eventstore.opening import running_log
+    from service.analytics.learning_records.record_export import RecordExporter
+    from service.process.stop_signals import stop_event
+
+    stop = stop_event()
+    announcing = asyncio.create_task(_announce_stop(stop))
+    try:
+        async with running_log(url) as (log, pool, _):
+            reads = CommandReads(log, pool, reason_required=reason_required(settings))
+            exporter = RecordExporter(log, pool, reads)
+            return await exporter.run(request, progress_bar("exporting"), stop)
+    finally:
+        announcing.cancel()
 
 
 async def _announce_stop(stop: asyncio.Event) -> None:

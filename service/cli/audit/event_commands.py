@@ -28,7 +28,7 @@ from service.cli.reader_options import as_reader, reason_required
 from service.cli.terminal import tell_either, tell_json, warn
 from service.parsing import moment, position_or_moment
 from service.process.database import Database
-from service.process.server import stop_event
+from service.process.stop_signals import stop_event
 from service.settings import Settings
 
 T = TypeVar("T")

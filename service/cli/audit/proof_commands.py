@@ -162,13 +162,10 @@ def export(
     selection = _selection(conversation, course, user, everything)
 
     async def work(settings: Settings, database: Database) -> "Exported":
-        from service.audit.bundle_checkpoints import sizes_kept
         from service.audit.bundle_export import export_bundle
         from service.audit.sealing import key_place
 
-        sizes: set[int] = set()
-        for one in prove:
-            sizes |= sizes_kept(one, account) if isinstance(one, Path) else {int(one)}
+        sizes = _sizes(prove, account)
         async with owner(database.url) as connection:
             await check_account(connection, account)
         words = f"audit export {selection.kind}" + (f" {selection.id}" if selection.id else "")
@@ -182,7 +179,20 @@ def export(
     done = with_database(work)
     if as_json:
         tell_json(done)
-        return
+    else:
+        _print_exported(done)
+
+
+def _sizes(prove: tuple[str | Path, ...], account: int) -> set[int]:
+    from service.audit.bundle_checkpoints import sizes_kept
+
+    sizes: set[int] = set()
+    for one in prove:
+        sizes |= sizes_kept(one, account) if isinstance(one, Path) else {int(one)}
+    return sizes
+
+
+def _print_exported(done: "Exported") -> None:
     tell(
         f"{printable(done.folder)}: {counted(done.events, 'event')} and "
         f"{counted(done.texts, 'text')}, cut at the checkpoint of "

@@ -45,10 +45,7 @@ def check(name: str | None, everything: bool) -> None:
         async with owner(database.url) as connection:
             for projection in chosen:
                 try:
-                    tried = await try_out(connection, projection.readable(), projection.files)
-                    tell(f"{projection.name}: {_sound(tried)}")
-                    _warn(projection)
-                    await check_version(connection, projection.readable())
+                    await _check(connection, projection)
                 except ProjectionError as error:
                     sound = False
                     warn(f"colloquy: {error}")
@@ -56,6 +53,13 @@ def check(name: str | None, everything: bool) -> None:
 
     if not with_database(work):
         raise SystemExit(1)
+
+
+async def _check(connection: Connection, projection: OwnProjection) -> None:
+    tried = await try_out(connection, projection.readable(), projection.files)
+    tell(f"{projection.name}: {_sound(tried)}")
+    _warn(projection)
+    await check_version(connection, projection.readable())
 
 
 @click.command()
