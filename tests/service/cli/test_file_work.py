@@ -143,9 +143,9 @@ def test_what_is_no_text_is_refused_before_anything_is_done(on_log: Run, databas
 def test_all_words_of_all_commands_are_text() -> None:
     """So that the next one is, too."""
 
-    found = [parameter for _, command in all_commands() for parameter in command.params]
-    assert TEXT in [parameter.type for parameter in found]
-    assert click.STRING not in [parameter.type for parameter in found]
+    result = [parameter for _, command in all_commands() for parameter in command.params]
+    assert TEXT in [parameter.type for parameter in result]
+    assert click.STRING not in [parameter.type for parameter in result]
 
 
 def test_files_may_be_called_what_is_no_text(on_log: Run, tmp_path: Path) -> None:

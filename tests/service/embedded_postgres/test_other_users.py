@@ -87,8 +87,8 @@ def programs(folder: Path, initdb: str) -> Path:
 
 
 def is_untouched(secret: Path) -> bool:
-    found = secret.stat()
-    kept = (found.st_uid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), 0o600)
+    result = secret.stat()
+    kept = (result.st_uid, stat.S_IMODE(result.st_mode)) == (os.geteuid(), 0o600)
     return kept and secret.read_text() == SECRET
 
 
@@ -114,9 +114,9 @@ def test_a_link_in_the_data_does_not_lead_root_elsewhere(
             disown_other_program(data)
         finally:
             other.kill()
-    found = read_postmaster(data)
-    assert found
-    assert (found.pid, found.port) == (os.getpid(), 20123)
+    result = read_postmaster(data)
+    assert result
+    assert (result.pid, result.port) == (os.getpid(), 20123)
     assert (data / "postmaster.pid").stat().st_uid == NOBODY.pw_uid
     assert is_untouched(secret)
 

@@ -74,7 +74,7 @@ def files_in(out: Path) -> list[Path]:
 
 def rows_of(out: Path, table: str, columns: str = "*") -> list[tuple[object, ...]]:
     """The rows of a table's Parquet files, in order."""
-    found = duckdb.connect().sql(
+    result = duckdb.connect().sql(
         f"SELECT {columns} FROM read_parquet('{out}/{table}/*/*/*.parquet') ORDER BY ALL"
     )
-    return found.fetchall()
+    return result.fetchall()

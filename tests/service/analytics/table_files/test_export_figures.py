@@ -83,10 +83,10 @@ async def test_a_figure_of_the_files_is_that_of_the_views(
                 f"CREATE VIEW analytics.{table} AS "
                 f"SELECT * FROM read_parquet('{exports}/parquet/{table}/*/*/*.parquet')"
             )
-        found = [numbers(row) for row in files.sql(FIGURES[figure]).fetchall()]
+        result = [numbers(row) for row in files.sql(FIGURES[figure]).fetchall()]
     expected = [numbers(tuple(row)) for row in await analyst.fetch(FIGURES[figure])]
     assert expected, "a figure of nothing proves nothing"
-    assert found == expected
+    assert result == expected
 
 
 def numbers(row: tuple[Any, ...]) -> list[Any]:

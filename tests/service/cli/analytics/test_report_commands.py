@@ -139,8 +139,8 @@ def test_the_page_has_the_figures_that_the_api_answers_with(
         numbers = (day.messages, day.replies, day.failed, day.cancelled)
         assert [str(day.day), *map(str, numbers)] in page.rows
     for outcome in figures.outcomes:
-        wanted = (outcome.kind, outcome.outcome, outcome.code or "–", outcome.turns)
-        assert [*map(str, wanted)] in page.rows
+        expected = (outcome.kind, outcome.outcome, outcome.code or "–", outcome.turns)
+        assert [*map(str, expected)] in page.rows
     for model in figures.models:
         assert [model.model, model.purpose] in [row[:2] for row in page.rows]
     assert "Learners sent 2 messages. Answered: 1; turns that failed: 2; stopped: " in page.words
@@ -174,10 +174,10 @@ def test_a_cost_of_which_not_all_is_known_is_shown_as_the_least_that_it_can_be(
     taught: str,
 ) -> None:
     totals = now(lambda: _figures(taught, lately())).totals
-    for unpriced, shown in ((0, "$2.64"), (3, "≥ $2.64")):
+    for unpriced, printed in ((0, "$2.64"), (3, "≥ $2.64")):
         changed = replace(totals, cost_microusd=2_640_000, unpriced=unpriced)
         page = page_with(taught, totals=changed)
-        assert f"<dt>Cost</dt><dd>{shown}</dd>" in page
+        assert f"<dt>Cost</dt><dd>{printed}</dd>" in page
 
 
 def test_bars_across_end_with_what_they_stand_for(taught: str) -> None:
@@ -187,7 +187,7 @@ def test_bars_across_end_with_what_they_stand_for(taught: str) -> None:
     assert {"7 of 28", "0 of 3", "1,204 of 1,204", "2,345"} <= set(INK.findall(page))
     for objective in objectives:
         row = (objective.conversations, objective.covered)
-        assert [f"{number:,}" for number in row] in [shown[3:5] for shown in Page(page).rows]
+        assert [f"{number:,}" for number in row] in [printed[3:5] for printed in Page(page).rows]
 
 
 def _objective(number: int, conversations: int, covered: int) -> Objective:

@@ -122,7 +122,7 @@ async def test_a_store_has_each_statement_once_though_the_sender_was_killed(
 ) -> None:
     log, pool, _ = log_parts
     await talk(log, exchanges=20)
-    wanted = [msgspec.json.decode(line) for line in await lines(pool)]
+    expected = [msgspec.json.decode(line) for line in await lines(pool)]
     environment = settings(database_url, COLLOQUY_LRS_AUTH=f"{USER}:{PASSWORD}")
     checkpoint = tmp_path / "checkpoint"
     async with running_store() as store:
@@ -137,9 +137,9 @@ async def test_a_store_has_each_statement_once_though_the_sender_was_killed(
         await eventually(lambda: len(store.records) == 12)
         code, out, err = await colloquy(environment, *MAKE, *map(str, to_store))
         assert (code, out) == (0, ""), err
-        assert list(store.records.values()) == wanted
+        assert list(store.records.values()) == expected
         sent = [statement["id"] for body in store.bodies for statement in decode(body)]
-        assert len(sent) == len(wanted) + 4, "one batch was sent twice"
+        assert len(sent) == len(expected) + 4, "one batch was sent twice"
         requests = len(store.requests)
         assert (await colloquy(environment, *MAKE, *map(str, to_store)))[0] == 0
         assert len(store.requests) == requests, "all was there"

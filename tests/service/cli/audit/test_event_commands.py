@@ -51,8 +51,8 @@ def test_events_are_found_by_filters_and_the_read_is_recorded(
     on_database: Run, database_url: str, talked: int
 ) -> None:
     asked = ("audit", "events", "--user", USER, "--type", "message_posted.v1", "--reason", "a case")
-    found = on_database(*asked, "--json").json
-    assert [event["content"] for event in found] == ["The \x1b[31msea.", "I do not know."]
+    result = on_database(*asked, "--json").json
+    assert [event["content"] for event in result] == ["The \x1b[31msea.", "I do not know."]
     [read] = reads(database_url)
     assert read.event == HistoryRead(
         what="audit events --user 101 --type message_posted.v1",
@@ -79,8 +79,8 @@ def test_times_and_positions_bound_what_is_shown(on_database: Run, talked: int) 
 
 
 def test_a_replay_shows_what_was_seen_and_what_was_not(on_database: Run, talked: int) -> None:
-    shown = on_database("audit", "replay", 1).out
-    seen, _, steps = shown.partition("Step by step")
+    printed = on_database("audit", "replay", 1).out
+    seen, _, steps = printed.partition("Step by step")
     assert "And why?" in seen
     assert "I do not know." not in seen
     assert "I do not know." in steps
@@ -162,13 +162,13 @@ def test_on_a_terminal_it_waits_for_enter_after_each_step(database_url: str, tal
     ours, theirs = pty.openpty()
     replay = command(database_url, "replay", "1", "--step", stdin=theirs, stdout=theirs)
     os.close(theirs)
-    shown = b""
+    printed = b""
     for number in range(1, 6):
-        while shown.count("Enter … ".encode()) < number:
-            shown += os.read(ours, 4096)
+        while printed.count("Enter … ".encode()) < number:
+            printed += os.read(ours, 4096)
         assert replay.poll() is None
         os.write(ours, b"\n")
-    while b"No reply came of it" not in shown:
-        shown += os.read(ours, 4096)
+    while b"No reply came of it" not in printed:
+        printed += os.read(ours, 4096)
     assert replay.wait(20) == 0
     os.close(ours)

@@ -201,6 +201,6 @@ def test_an_export_that_reads_a_learners_words_is_in_their_record(
         ("audit export course", None, 1),
         ("audit export conversation", 1, None),
     ]
-    shown = run("learner", "record", 101, **settings).out
+    printed = run("learner", "record", 101, **settings).out
     for what in ("audit events of course 1", "audit export all", "audit export course of course 1"):
-        assert what in shown
+        assert what in printed

@@ -88,8 +88,8 @@ async def test_retention_by_command_tells_first_and_deletes_then(
     rule = await command(service, "retention", "set", "--course", 1, 30)
     assert rule[:2] == (0, "course 1: texts are kept 30 days after completion\n")
     await command(service, "retention", "set", "--account-wide", "--keep")
-    _, shown, _ = await command(service, "retention", "show")
-    assert shown == "courses without a rule: texts are kept for ever\n" + rule[1]
+    _, printed, _ = await command(service, "retention", "show")
+    assert printed == "courses without a rule: texts are kept for ever\n" + rule[1]
     head = await service.head()
     _, told, _ = await command(service, "retention", "run", "--dry-run")
     assert told == (

@@ -324,19 +324,19 @@ def test_a_watch_shows_again_and_again_and_ends_with_ctrl_c(
     )
     os.close(theirs)
     try:
-        shown = b""
+        printed = b""
         deadline = time.monotonic() + 60
-        while shown.count(b"turn_facts ") < 2 and time.monotonic() < deadline:
+        while printed.count(b"turn_facts ") < 2 and time.monotonic() < deadline:
             if select.select([ours], [], [], 0.1)[0]:
-                shown += os.read(ours, 65536)
+                printed += os.read(ours, 65536)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     finally:
         process.kill()
         os.close(ours)
     assert (process.returncode, err) == (0, b"")
-    assert shown.count(b"turn_facts ") >= 2
-    assert (b"\x1b[2J" in shown) == terminal
+    assert printed.count(b"turn_facts ") >= 2
+    assert (b"\x1b[2J" in printed) == terminal
 
 
 def test_a_watch_fits_the_terminal_and_keeps_what_needs_a_look() -> None:
@@ -352,11 +352,11 @@ def test_a_watch_fits_the_terminal_and_keeps_what_needs_a_look() -> None:
     rows[29] = row(30, error="x" * 400, error_position=5, error_type="message_posted.v1")
     few = on_screen(rows, 100, 40)
     assert [line.split("account ")[1].split()[0] for line in few] == [str(n) for n in range(1, 31)]
-    shown = on_screen(rows, 80, 20)
-    assert [line.split("account ")[1].split()[0] for line in shown[:4]] == ["30", "26", "21", "1"]
+    printed = on_screen(rows, 80, 20)
+    assert [line.split("account ")[1].split()[0] for line in printed[:4]] == ["30", "26", "21", "1"]
     for line, said in zip(
-        shown, ("stopped at event 5", "paused", "5 events, 1.5 s behind"), strict=False
+        printed, ("stopped at event 5", "paused", "5 events, 1.5 s behind"), strict=False
     ):
         assert said in line
-    assert sum(-(-len(line) // 80) for line in shown) <= 19
-    assert shown[-1] == f"and {31 - len(shown)} more, no worse; all without --watch"
+    assert sum(-(-len(line) // 80) for line in printed) <= 19
+    assert printed[-1] == f"and {31 - len(printed)} more, no worse; all without --watch"
