@@ -8,14 +8,15 @@ without following it. Links of our own are followed, one after the other, in the
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from eventstore.durable_files import replace_in
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_folder, owner_of, trusted_owners
 
@@ -73,30 +74,8 @@ def replace_output(path: Path, content: bytes, mode: int = 0o666, draft: str | N
             with os.fdopen(_open(place, os.O_WRONLY | os.O_APPEND), "wb") as out:
                 out.write(content)
             return
-        draft = draft or f".{place.name}.{secrets.token_hex(8)}.draft"
-        try:
-            _remove(place, draft)
-            _write(place, draft, content, mode)
-            os.replace(draft, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-            os.fsync(place.folder)
-        finally:
-            _remove(place, draft)
-
-
-def _write(place: _Place, draft: str, content: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    descriptor = os.open(draft, flags, mode, dir_fd=place.folder)
-    with os.fdopen(descriptor, "wb") as out:
-        if place.found is not None:
-            os.fchmod(descriptor, stat.S_IMODE(place.found.st_mode))
-        out.write(content)
-        out.flush()
-        os.fsync(descriptor)
-
-
-def _remove(place: _Place, draft: str) -> None:
-    with suppress(OSError):
-        os.unlink(draft, dir_fd=place.folder)
+        keep_mode = None if found is None else partial(os.fchmod, mode=stat.S_IMODE(found.st_mode))
+        replace_in(place.folder, place.name, content, mode, draft, keep_mode)
 
 
 def _open(place: _Place, flags: int) -> int:

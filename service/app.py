@@ -18,7 +18,7 @@ from eventstore.primary import Primary
 from projections.runner import Runner
 from service.access_log import AccessLog
 from service.analytics.analyst_sessions import AnalystSessions
-from service.analytics.figures_queries import Figures
+from service.analytics.figures_queries import FiguresReader
 from service.analytics.handlers import FIGURES
 from service.audit.app_keys import AUDIT, EVENT_SEARCH, LIVE_TAIL, REPLAYS
 from service.audit.event_search import EventSearch
@@ -101,7 +101,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         _add_shared(app, basis, settings, verifier)
         _add_conversations(app, basis, settings, model, choice)
         _add_audit(app, basis, settings)
-        app[FIGURES] = Figures(basis.pool)
+        app[FIGURES] = FiguresReader(basis.pool)
         sweeper = Sweeper(basis.workers, (app[DIALOGUES], app[EVALUATIONS]))
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, app, 0)

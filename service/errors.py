@@ -174,40 +174,12 @@ class SettingsError(ServiceError):
     """A setting is wrong."""
 
 
-class CannotServe(ServiceError):
-    """the service cannot be started"""
-
-
-class RosterError(ServiceError):
-    """The roster file cannot be imported; `lines` say why."""
-
-    def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
-
-
-class ExperienceError(ServiceError):
-    """The experience file cannot be imported."""
-
-
 class UnknownAccount(ServiceError):
     """there is no such account"""
 
 
-class UnknownConversation(ServiceError):
-    """There is no such conversation."""
-
-
-class UnknownCourse(ServiceError):
-    """there is no such course"""
-
-
 class UnknownUser(ServiceError):
     """There is no such user."""
-
-
-class UnknownTable(ServiceError):
-    """there is no such table for analysts"""
 
 
 class OutputLost(ServiceError):
@@ -216,15 +188,3 @@ class OutputLost(ServiceError):
     def __init__(self, cause: OSError) -> None:
         super().__init__(f"standard output: {cause.strerror}")
         self.gone = cause.errno == errno.EPIPE
-
-
-class ExportRefused(ServiceError):
-    """the folder cannot take the export"""
-
-
-class ExportBehind(ServiceError):
-    """the tables are behind the log"""
-
-
-class AnalystError(ServiceError):
-    """The login of an analyst could not be made or changed."""

@@ -37,12 +37,3 @@ def writing(path: Path, refusal: type[ServiceError]) -> Iterator[None]:
         raise refusal(f"cannot write {path}: {reason_of(error)}") from error
     except UnicodeEncodeError as error:
         raise refusal(f"cannot write {path}: its name is not UTF-8") from error
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or what a folder lists, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

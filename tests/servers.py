@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from service.embedded_postgres import EmbeddedPostgres
 from service.embedded_postgres.data_location import server_account
 from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.postgres_server import PostgresServer
 from service.embedded_postgres.postmaster import live_postmaster
-from service.embedded_postgres.server import Server
 from tests.conftest import fastest
 
 _SECONDS = 120.0
@@ -27,7 +27,7 @@ class OwnServer:
         self._home = home
         self._embedded = EmbeddedPostgres(home, options=options)
         self._options = options
-        self._standby: Server | None = None
+        self._standby: PostgresServer | None = None
         self.url = self._embedded.acquire()
         self.standby_url = ""
 
@@ -50,7 +50,7 @@ class OwnServer:
         assert programs.run("pg_basebackup", *flags, data=data, seconds=_SECONDS), (
             programs.last_words()
         )
-        self._standby = Server(data, programs, self._options)
+        self._standby = PostgresServer(data, programs, self._options)
         here = urlsplit(self.url)
         port = self._standby.adopt_or_start()
         people = here.netloc.rpartition("@")[0]

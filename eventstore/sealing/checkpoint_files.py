@@ -6,7 +6,6 @@ own, and it stands before the signatures; so a file splits at its empty lines in
 signatures, text, signatures. `latest` is the last note, and is replaced as a whole.
 """
 
-import fcntl
 import os
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
+from eventstore.durable_files import flush_to_disk, locked, replace_file, sync
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
 from eventstore.sealing.signed_checkpoint import Checkpoint, read_note
 from eventstore.trusted_paths import check_trusted, make_trusted_folder, open_own
@@ -67,15 +67,16 @@ class CheckpointFiles:
         is_new = not self.folder.exists()
         make_trusted_folder(self.folder, 0o755)
         if is_new:
-            _sync(self.folder.parent)
+            sync(self.folder.parent)
         with self._alone():
             size = self.size()
             newer = [(note, c) for note in notes if (c := read_note(note)).size > size]
             for day, of_day in groupby(newer, lambda pair: pair[1].time.date()):
                 _add(self.folder / f"{day}.checkpoints", [note for note, _ in of_day])
             if newer:
-                _replace(self.folder / "latest", newer[-1][0])
-            _sync(self.folder)
+                latest = self.folder / "latest"
+                replace_file(latest, newer[-1][0].encode(), 0o644, draft=".latest")
+            sync(self.folder)
 
     def _last(self) -> Checkpoint | None:
         if self.folder.exists():
@@ -88,12 +89,8 @@ class CheckpointFiles:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A process that has lost its leadership unawares may be at it still."""
-        lock = open_own(self.folder / ".lock", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(open_own(self.folder / ".lock", os.O_RDWR | os.O_CREAT)):
             yield
-        finally:
-            os.close(lock)
 
 
 def accounts_with_files(folder: Path) -> list[int]:
@@ -152,24 +149,4 @@ def _add(path: Path, notes: Sequence[str]) -> None:
     with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
         file.truncate(_last_of(path)[1])
         file.write("".join(f"{note}\n" for note in notes).encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _replace(path: Path, note: str) -> None:
-    draft = path.with_name(".latest")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(open_own(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
-        file.write(note.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _sync(folder: Path) -> None:
-    """The folder's entries are on disk as well."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush_to_disk(file)

@@ -6,12 +6,10 @@ it replaced those before it. So a key that comes under another name is listed un
 those that it replaces, too, whether it came by `replace_key` or by other settings.
 """
 
-import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from eventstore.durable_files import exclusive_lock, replace_file
 from eventstore.errors import KeyRefused, PathUntrusted
 from eventstore.sealing.signed_checkpoint import (
     VerifierKey,
@@ -97,7 +96,7 @@ def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
     """As `open_signer`, where the caller holds `locked_keys`."""
     with _refusing(place):
         if make and place.file is None and not place.key.exists():
-            _write(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
+            replace_file(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
         signer = read_signer(place)
         _list(place, signer.public)
     return signer
@@ -144,7 +143,7 @@ def replace_key(place: KeyPlace, signer: Signer) -> None:
         KeyRefused: It cannot be replaced.
     """
     with _refusing(place):
-        _write(place.key, _encode(signer.private), 0o600)
+        replace_file(place.key, _encode(signer.private), 0o600)
         _list(place, signer.public)
 
 
@@ -182,7 +181,7 @@ def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
     path = place.folder / "log-name"
     if not path.exists():
         digest = hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()
-        _write(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
+        replace_file(path, f"colloquy-{digest[:8]}\n".encode(), 0o644)
     name = read_trusted(path).decode("utf-8-sig", "replace").strip()
     if not is_name(name):
         raise KeyRefused(f"{path} holds no name: it is {name[:100]!r}")
@@ -210,7 +209,7 @@ def _list(place: KeyPlace, key: VerifierKey) -> None:
     keys = [*(VerifierKey(name, key.public) for name in _names_replaced(place, key)), key]
     added = "".join(f"{since}\n{one}\n" for one in keys if one not in known)
     if added:
-        _write(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
+        replace_file(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
 
 
 def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
@@ -234,21 +233,6 @@ def _own_keys(place: KeyPlace) -> list[VerifierKey]:
     return [parse_verifier_key(line) for line in found if line and not line.startswith("#")]
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replaces a file as a whole, on disk before anybody sees it."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink()
-        raise
-
-
 @contextmanager
 def locked_keys(place: KeyPlace) -> Iterator[None]:
     """One process at a time signs or replaces the key; others wait.
@@ -267,13 +251,7 @@ def lock_keys(place: KeyPlace) -> int:
     """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
     with _refusing(place):
         make_trusted_folder(place.folder, 0o700)
-        lock = os.open(place.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except BaseException:
-            os.close(lock)
-            raise
-        return lock
+        return exclusive_lock(place.folder / ".lock")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import Connection
-from service.errors import AnalystError
+from service.analytics.errors import AnalystError
 from sql.loader import query
 
 _NAME = re.compile(r"(?!pg_|colloquy_)[a-z][a-z0-9_]{0,62}")
@@ -53,14 +53,7 @@ async def create_analyst(
         )
     password = secrets.token_urlsafe(24)
     try:
-        async with connection.transaction():
-            await connection.execute(
-                query("create_analyst"), name, _verifier(password), days, _CONNECTIONS
-            )
-            await connection.execute(query("limit_spilling"), name)
-            await connection.execute(query("watch_analyst"), name)
-            for account in accounts:
-                await connection.execute(query("grant_account"), name, account)
+        await _create(connection, name, _verifier(password), accounts, days)
     except asyncpg.DuplicateObjectError as error:
         raise AnalystError(
             f"the database server has a role {name} already; roles are of the whole server"
@@ -70,6 +63,17 @@ async def create_analyst(
             f"the database's owner may not make logins: give it CREATEROLE ({error})"
         ) from error
     return password
+
+
+async def _create(
+    connection: Connection, name: str, verifier: str, accounts: Sequence[int], days: int | None
+) -> None:
+    async with connection.transaction():
+        await connection.execute(query("create_analyst"), name, verifier, days, _CONNECTIONS)
+        await connection.execute(query("limit_spilling"), name)
+        await connection.execute(query("watch_analyst"), name)
+        for account in accounts:
+            await connection.execute(query("grant_account"), name, account)
 
 
 async def can_close_doors(connection: Connection) -> bool:

@@ -7,8 +7,8 @@ import msgspec
 
 from eventstore.connections import Connection
 from projections.definitions import Definition
+from service.analytics.errors import UnknownTable
 from service.analytics.table_files.tables import Column, Table, list_columns, list_tables
-from service.errors import UnknownTable
 
 _HEAD = """# Data dictionary
 

@@ -2,7 +2,7 @@
 
 from service.analytics import handlers
 from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
-from service.analytics.request import MOST, SCOPE, USUAL
+from service.analytics.figures_request import MOST, SCOPE, USUAL
 from service.http.endpoint import Endpoint
 
 ANALYTICS = "/api/v1/analytics"

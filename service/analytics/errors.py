@@ -1,4 +1,4 @@
-"""What can go wrong with learning records; the message names what."""
+"""What can go wrong with analysts' logins, tables and learning records; the message says what."""
 
 from service.errors import ServiceError
 
@@ -7,7 +7,7 @@ class StatementsRefused(ServiceError):
     """the learning record store did not take the statements"""
 
 
-class CheckpointUnfit(ServiceError):
+class CursorUnfit(ServiceError):
     """the checkpoint is of another export"""
 
 
@@ -19,5 +19,25 @@ class ExportFileUnfit(ServiceError):
     """the file cannot be written"""
 
 
-class ToldToStop(ServiceError):
+class ExportStopped(ServiceError):
     """the export was told to stop"""
+
+
+class UnknownTable(ServiceError):
+    """there is no such table for analysts"""
+
+
+class ExportRefused(ServiceError):
+    """the folder cannot take the export"""
+
+
+class ExportBehind(ServiceError):
+    """the tables are behind the log"""
+
+
+class AnalystError(ServiceError):
+    """The login of an analyst could not be made or changed."""
+
+
+class TablesReplaced(ExportRefused):
+    """the tables were replaced by other versions; try again"""

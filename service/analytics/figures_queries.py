@@ -50,7 +50,7 @@ class Days(msgspec.Struct, frozen=True):
     last: date
 
 
-class Figures:
+class FiguresReader:
     """The figures, for the API and for reports. All of an answer is of one moment.
 
     Args:
@@ -105,10 +105,10 @@ class Figures:
         courses = msgspec.convert(
             [dict(row) for row in rows[: page.size]], tuple[figures.CourseTotals, ...]
         )
-        found = figures.CoursesFigures(
+        result = figures.CoursesFigures(
             first=days.first, last=days.last, freshness=fresh, courses=courses
         )
-        return found, len(rows) > page.size
+        return result, len(rows) > page.size
 
     async def freshness(self, account_id: int) -> figures.AllFreshness:
         """How far each projection for analysts stands for the account's log."""
@@ -168,7 +168,7 @@ async def _parts(
     (spent,) = await rows(query("get_conversation_costs"))
     (votes,) = await rows(query("count_votes"))
     objectives = await rows(query("list_objectives_covered"))
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "days": [dict(row) for row in daily],
         "funnels": [_funnel(row) for row in await rows(query("list_funnels"))],
         "objectives": [_with_share(row, "conversations") for row in objectives],
@@ -178,7 +178,7 @@ async def _parts(
     }
     durations = await rows(query("list_duration_bins"), DURATION_EDGES)
     costs = await rows(query("list_cost_bins"), COST_EDGES)
-    return {field: msgspec.convert(found[field], kind) for field, kind in _KINDS.items()} | {
+    return {field: msgspec.convert(result[field], kind) for field, kind in _KINDS.items()} | {
         "totals": _totals(daily, waited["learners"]),
         "latency": _latency(waited, durations),
         "costs": _costs(spent, costs),

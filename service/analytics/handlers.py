@@ -2,29 +2,29 @@
 
 from aiohttp import web
 
-from service.analytics.figures_queries import Figures
-from service.analytics.request import analyst_of, course_reader_of, days_asked_for
+from service.analytics.figures_queries import FiguresReader
+from service.analytics.figures_request import analyst_of, course_reader_of, requested_days
 from service.http.pagination import link_header, page_parameters
 from service.http.request import base_url
 from service.http.responses import json_response
 
-FIGURES = web.AppKey("figures", Figures)
+FIGURES = web.AppKey("figures", FiguresReader)
 
 
 async def list_courses(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses: the account's courses with their totals."""
     access = await analyst_of(request)
-    days, page = days_asked_for(request, paged=True), page_parameters(request)
-    found, more = await request.app[FIGURES].of_courses(access.account_id, days, page)
-    last = found.courses[-1].course_id if more else None
+    days, page = requested_days(request, paged=True), page_parameters(request)
+    figures, more = await request.app[FIGURES].of_courses(access.account_id, days, page)
+    last = figures.courses[-1].course_id if more else None
     links = link_header(request, base_url(request), page, last)
-    return json_response(found, headers={"Link": links})
+    return json_response(figures, headers={"Link": links})
 
 
 async def get_course(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses/:course_id."""
     access = await course_reader_of(request)
-    days = days_asked_for(request)
+    days = requested_days(request)
     reader = request.app[FIGURES]
     return json_response(await reader.of_course(access.account_id, access.course_id, days))
 
@@ -32,10 +32,10 @@ async def get_course(request: web.Request) -> web.Response:
 async def get_experience(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/courses/:course_id/experiences/:ai_experience_id."""
     access = await course_reader_of(request)
-    found = await request.app[FIGURES].of_experience(
-        access.account_id, access.course_id, access.experience_id, days_asked_for(request)
+    figures = await request.app[FIGURES].of_experience(
+        access.account_id, access.course_id, access.experience_id, requested_days(request)
     )
-    return json_response(found)
+    return json_response(figures)
 
 
 async def get_freshness(request: web.Request) -> web.Response:

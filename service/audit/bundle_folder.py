@@ -1,6 +1,5 @@
 """The folder of a bundle: what belongs in it, how far an unfinished one is, when it is whole."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from typing import IO, Any, Literal
 
 import msgspec
 
+from eventstore.durable_files import flush_to_disk, locked
 from eventstore.outputs import open_output, replace_output
 from eventstore.trusted_paths import make_output_folder
 from service.errors import ServiceError
@@ -92,15 +92,13 @@ class Bundle:
         except OSError as error:
             raise BundleRefused(f"cannot write to {self.folder}: {reason_of(error)}") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield self
+            with locked(lock, wait=False):
+                try:
+                    yield self
+                finally:
+                    self._close()
         except BlockingIOError as error:
             raise BundleRefused(f"another export is writing to {self.folder}") from error
-        finally:
-            for file in self._files:
-                with suppress(OSError):  # what found no room was told of when it was written
-                    file.close()
-            os.close(lock)
 
     def state(self) -> State | None:
         """How far the folder's export was when it ended before its time."""
@@ -165,11 +163,15 @@ class Bundle:
         if there and (_STATE not in there or there - {*FILES, *_DRAFTS, _STATE}):
             raise BundleRefused(f"{self.folder} holds something else than an unfinished bundle")
 
+    def _close(self) -> None:
+        for file in self._files:
+            with suppress(OSError):  # what found no room was told of when it was written
+                file.close()
+
     def _flush(self) -> None:
         for name, file in zip(GROWING, self._files, strict=True):
             with self._writing(name):
-                file.flush()
-                os.fsync(file.fileno())
+                flush_to_disk(file)
 
     def _writing(self, name: str) -> AbstractContextManager[None]:
         return writing(self.folder / name, BundleRefused)

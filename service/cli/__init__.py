@@ -6,7 +6,6 @@ from typing import Any, NoReturn
 
 import click
 
-from service.cli.parameters import take_text_only
 from service.cli.terminal import (
     leave_quietly,
     open_standard_streams,
@@ -14,38 +13,45 @@ from service.cli.terminal import (
     warn,
     warn_of_usage,
 )
+from service.cli.text_parameters import take_text_only
 from service.errors import OutputLost
 
 COMMANDS = {
-    "account": ("accounts", "Institutions, and what their identity providers call their users."),
+    "account": (
+        "account_commands",
+        "Institutions, and what their identity providers call their users.",
+    ),
     "analyst": (
-        "analysts",
+        "analyst_commands",
         "Logins for analysts, which read `analytics` of chosen accounts only.",
     ),
     "analytics": ("analytics", "Exports and reports for analysts."),
     "audit": ("audit", "Read, replay, verify and export the log, for auditors."),
-    "db": ("database", "Reach the database as its owner."),
+    "db": ("database_commands", "Reach the database as its owner."),
     "doctor": (
-        "doctor",
+        "doctor_commands",
         "Check settings, database, projections, sealing and model; exit code 1 on a fault.",
     ),
-    "experience": ("experiences", "AI experiences: what learners talk with."),
-    "hold": ("privacy.hold", "Legal holds: nothing of a learner under one can be deleted."),
-    "learner": ("privacy.learner", "What is kept about a learner, and its erasure."),
-    "log": ("log", "Read the log."),
-    "migrate": ("database", "Bring the schema and the projections up to date."),
+    "experience": ("experience_commands", "AI experiences: what learners talk with."),
+    "hold": (
+        "privacy.hold_commands",
+        "Legal holds: nothing of a learner under one can be deleted.",
+    ),
+    "learner": ("privacy.learner_commands", "What is kept about a learner, and its erasure."),
+    "log": ("log_commands", "Read the log."),
+    "migrate": ("database_commands", "Bring the schema and the projections up to date."),
     "projections": (
         "projections",
         "The read views, and projections of your own: status, rebuild, pause.",
     ),
     "retention": (
-        "privacy.retention",
+        "privacy.retention_commands",
         "How long texts are kept after a conversation is completed.",
     ),
-    "roster": ("roster", "Who belongs to which course."),
-    "seal": ("seal", "Sealing of the logs: its status, and the signing key."),
-    "serve": ("serve", "Serve the API, until SIGTERM or Ctrl-C."),
-    "token": ("tokens", "Make, list and revoke access tokens."),
+    "roster": ("roster_commands", "Who belongs to which course."),
+    "seal": ("seal_commands", "Sealing of the logs: its status, and the signing key."),
+    "serve": ("serve_commands", "Serve the API, until SIGTERM or Ctrl-C."),
+    "token": ("token_commands", "Make, list and revoke access tokens."),
 }
 """Each command's module, which is loaded when the command is asked for, and what it is for."""
 

@@ -7,7 +7,7 @@ from service.audit.conversation_endings import ending_of
 from service.audit.events import AuditedEvent
 from service.cli.context import printable
 
-_SHOWN = 100
+_EXCERPT_LENGTH = 100
 
 
 def line_of(event: AuditedEvent) -> str:
@@ -16,11 +16,11 @@ def line_of(event: AuditedEvent) -> str:
     role, user = actor["role"], actor["id"]
     who = f"{role} {user}" if user else role
     where = f"conversation {event.conversation_id}" if event.conversation_id else event.stream
-    text = [printable(event.content)[:_SHOWN]] if event.content else []
-    shown = "  ".join([*_extras(event.data), *text])
+    text = [printable(event.content)[:_EXCERPT_LENGTH]] if event.content else []
+    details = "  ".join([*_extras(event.data), *text])
     return (
         f"{event.position:>7}  {event.recorded_at:%Y-%m-%d %H:%M:%S}  {where:<16}  "
-        f"{event.type:<27}{who:<14}{shown}"
+        f"{event.type:<27}{who:<14}{details}"
     ).rstrip()
 
 

@@ -1,9 +1,9 @@
 """A PostgreSQL of our own, for when no `DATABASE_URL` is given (POSIX only).
 
-Read `cluster.py` first: who uses the server and when it stops. Below it: `server.py` starts and
-stops it, `initdb.py` makes its data, `postmaster.py` finds out whether it runs, `placement.py`
-decides where its files live and as whom it runs, `data_files.py` reads what that user has made,
-`binaries.py` finds its programs.
+Read `cluster.py` first: who uses the server and when it stops. Below it: `postgres_server.py`
+starts and stops it, `initdb.py` makes its data, `postmaster.py` finds out whether it runs,
+`data_location.py` decides where its files live and as whom it runs, `data_files.py` reads what
+that user has made, `binaries.py` finds its programs.
 """
 
 from service.embedded_postgres.cluster import EmbeddedPostgres

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 
+from eventstore.durable_files import lock_file
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_trusted
 from service.embedded_postgres.data_files import made_by
@@ -19,7 +20,6 @@ from service.embedded_postgres.errors import (
     BinariesUnreadable,
     VersionMismatch,
 )
-from service.embedded_postgres.file_locks import exclusive
 
 PACKAGE = "embedded_postgres"
 PROGRAMS = ("initdb", "pg_ctl", "postgres", "psql")
@@ -44,16 +44,17 @@ def usable_binaries(given: Path | None = None, data: Path | None = None) -> Path
         PathUntrusted: we are root, and another user could have prepared the given ones.
         VersionMismatch: none are of the version that made the data.
     """
-    wanted, others, refused = made_by(data) if data else None, [], list[str]()
-    for binaries, major in [_checked(given)] if given else _found(refused):
-        if wanted in (None, str(major)):
+    data_version, others, refused = made_by(data) if data else None, [], list[str]()
+    for binaries, major in [_checked(given)] if given else _installations(refused):
+        if data_version in (None, str(major)):
             return _readable(binaries)
         others.append(f"{major}")
     if not others:
         raise BinariesMissing(f"({refused[0]})" if refused else "")
     raise VersionMismatch(
-        f"({data} is PostgreSQL {wanted}'s, this is PostgreSQL {' or '.join(others)}: install "
-        f"{wanted}, or dump with it, move the folder away and load the dump with {others[0]})"
+        f"({data} is PostgreSQL {data_version}'s, this is PostgreSQL {' or '.join(others)}: "
+        f"install {data_version}, or dump with it, move the folder away and load the dump with "
+        f"{others[0]})"
     )
 
 
@@ -95,13 +96,13 @@ def copied_binaries(binaries: Path, target: Path) -> Path:
             and of its libraries are as in site-packages, since the programs look for libpq in
             `$ORIGIN/../../../embedded_postgres.libs`.
     """
-    with exclusive(target.with_name(f"{target.name}.lock")):
+    with lock_file(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             _copy(binaries.parents[2], target)
     return target / binaries.relative_to(binaries.parents[2])
 
 
-def _found(refused: list[str]) -> Iterator[tuple[Path, int]]:
+def _installations(refused: list[str]) -> Iterator[tuple[Path, int]]:
     """The installations on this machine that can be used, with their major versions."""
     if packaged := packaged_binaries():
         packaged = packaged.resolve()
@@ -145,8 +146,8 @@ def _checked(given: Path) -> tuple[Path, int]:
 
 def _major(binaries: Path) -> int:
     """The major version of these programs, 0 when they cannot be run."""
-    found = re.search(r"\d+", _said(binaries / "postgres", "--version"))
-    return int(found[0]) if found else 0
+    digits = re.search(r"\d+", _said(binaries / "postgres", "--version"))
+    return int(digits[0]) if digits else 0
 
 
 def _said(program: Path | str, option: str) -> str:

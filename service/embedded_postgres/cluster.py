@@ -15,16 +15,16 @@ from types import MappingProxyType, TracebackType
 
 import structlog
 
+from eventstore.durable_files import is_last_holder, lock_file, shared_lock
 from eventstore.trusted_paths import make_trusted_folder
 from service.embedded_postgres.binaries import usable_binaries
 from service.embedded_postgres.data_files import made_by
 from service.embedded_postgres.data_location import data_folder, prepare_folders, server_account
 from service.embedded_postgres.errors import NotAcquired, PasswordMissing, PortMoved
-from service.embedded_postgres.file_locks import exclusive, is_last_holder, share
 from service.embedded_postgres.initdb import DATABASE, OWNER, create_data
 from service.embedded_postgres.password import kept_password
 from service.embedded_postgres.postgres_programs import Programs
-from service.embedded_postgres.server import ADDRESS, Server
+from service.embedded_postgres.postgres_server import ADDRESS, PostgresServer
 
 LOG_BYTES = 10_000_000
 
@@ -87,9 +87,9 @@ class EmbeddedPostgres:
         """
         make_trusted_folder(self._given_home, 0o700)
         prepare_folders(self._home, self.data)
-        with exclusive(self._lock):
+        with lock_file(self._lock):
             if self._users is None:
-                users = share(self._home / "postgres.users")
+                users = shared_lock(self._home / "postgres.users")
                 try:
                     self._port = self._initialised_server().adopt_or_start()
                 except BaseException:
@@ -110,7 +110,7 @@ class EmbeddedPostgres:
         self._curb_log()
         if self._is_up():
             return False
-        with exclusive(self._lock):
+        with lock_file(self._lock):
             if self._is_up():
                 return False
             self._server().adopt_or_start(self._port)
@@ -120,7 +120,7 @@ class EmbeddedPostgres:
         """Stop using the server; the last user stops it, unless told to keep it."""
         if self._users is None:
             return
-        with exclusive(self._lock):
+        with lock_file(self._lock):
             users, self._users = self._users, None
             if users is None:
                 return
@@ -149,14 +149,14 @@ class EmbeddedPostgres:
     def _password(self) -> Path:
         return self._home / "postgres.password"
 
-    def _server(self) -> Server:
-        return Server(self.data, self._programs(), self._options)
+    def _server(self) -> PostgresServer:
+        return PostgresServer(self.data, self._programs(), self._options)
 
     def _programs(self) -> Programs:
         account = server_account(self.data)
         return Programs(self.binaries, account, self._home / "postgres.log")
 
-    def _initialised_server(self) -> Server:
+    def _initialised_server(self) -> PostgresServer:
         data = self.data
         if self._is_of_a_former_home():
             self._set_aside(data)
@@ -190,10 +190,10 @@ class EmbeddedPostgres:
         logger.warning("embedded_postgres.old_data_set_aside", home=self._home, data=aside)
 
     def _is_up(self) -> bool:
-        found = self._server().running()
-        if found and found.port != self._port:
-            raise PortMoved(f"({self._port}, now {found.port})")
-        return found is not None
+        postmaster = self._server().running()
+        if postmaster and postmaster.port != self._port:
+            raise PortMoved(f"({self._port}, now {postmaster.port})")
+        return postmaster is not None
 
     def _curb_log(self) -> None:
         programs = self._programs()

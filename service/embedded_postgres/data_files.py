@@ -6,12 +6,13 @@ file of the folder's owner; a new one is made under a name that was free.
 """
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from eventstore.durable_files import replace_in
 from service.embedded_postgres.errors import DataTampered
 
 _MOST = 64 * 1024
@@ -43,16 +44,13 @@ def replace_data_file(data: Path, name: str, text: str) -> None:
     Raises:
         DataTampered: something stands in the way.
     """
-    draft = f"{name}.{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with _opened(data) as folder:
             owner = os.fstat(folder)
-            with os.fdopen(os.open(draft, flags, 0o600, dir_fd=folder), "w") as file:
-                if owner.st_uid != os.geteuid():
-                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-                file.write(text)
-            os.replace(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+            give = None
+            if owner.st_uid != os.geteuid():
+                give = partial(os.fchown, uid=owner.st_uid, gid=owner.st_gid)
+            replace_in(folder, name, text.encode(), 0o600, prepare=give)
     except OSError as error:
         raise DataTampered(f"({data / name}: {error.strerror})") from error
 
@@ -76,8 +74,8 @@ def _read(folder: int, path: Path) -> str:
     # Opening a pipe would wait for somebody to write to it.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as file:
-        found = os.fstat(file.fileno())
+        status = os.fstat(file.fileno())
         # A hard link to a file that its maker cannot read has that file's owner.
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.fstat(folder).st_uid:
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.fstat(folder).st_uid:
             raise DataTampered(f"({path})")
         return file.read(_MOST).decode(errors="replace")

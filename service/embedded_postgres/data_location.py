@@ -13,7 +13,7 @@ from eventstore.trusted_paths import check_trusted, check_way, make_trusted_fold
 from service.embedded_postgres.errors import DataOfAnotherUser
 
 SHARED = Path("/var/lib/colloquy")
-OURS = ("postgres.lock", "postgres.users", "postgres.log", "postgres.password")
+HOME_FILES = ("postgres.lock", "postgres.users", "postgres.log", "postgres.password")
 """What is in a home beside the data."""
 
 
@@ -68,7 +68,7 @@ def prepare_folders(home: Path, data: Path) -> None:
             something else in its place. The data itself may be another user's.
     """
     make_trusted_folder(home, 0o700)
-    for path in (home / name for name in OURS):
+    for path in (home / name for name in HOME_FILES):
         with suppress(FileNotFoundError):
             check_trusted(path)
     with suppress(FileNotFoundError):

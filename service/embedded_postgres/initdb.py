@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from eventstore.durable_files import sync
 from service.embedded_postgres.errors import InitFailed
 from service.embedded_postgres.postgres_programs import Programs
 
@@ -78,8 +79,4 @@ def _put_in_place(new: Path, data: Path) -> None:
         new.rename(data)
     except OSError as error:
         raise InitFailed(f"({data} is in the way: {error.strerror})") from error
-    folder = os.open(data.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(data.parent)

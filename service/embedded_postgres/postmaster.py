@@ -92,5 +92,5 @@ def _is_postgres_in(data: Path, pid: int) -> bool:
 
 def _ps_shows_postgres_in(data: Path, pid: int) -> bool:
     command = ["/bin/ps", "-p", str(pid), "-o", "args="]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
-    return "postgres" in shown and f"-D {data}" in shown
+    output = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
+    return "postgres" in output and f"-D {data}" in output

@@ -1,6 +1,8 @@
-"""Why a provider's token is refused: for the log line alone, clients are told nothing of it."""
+"""Why a provider's token or a roster is refused. Clients do not see why a token is refused."""
 
 from typing import Literal
+
+from service.errors import ServiceError
 
 Reason = Literal[
     "too_large",
@@ -29,3 +31,11 @@ class TokenRefused(Exception):
         self.reason = reason
         self.issuer = issuer
         self.claim = claim
+
+
+class RosterError(ServiceError):
+    """The roster file cannot be imported; `lines` say why."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines

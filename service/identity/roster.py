@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from eventstore.connections import Connection
-from service.errors import RosterError
+from service.identity.errors import RosterError
 from sql.loader import query
 
 COLUMNS = ("course_id", "user_id", "name", "role", "status")

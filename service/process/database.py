@@ -18,8 +18,9 @@ from projections.parallel_build import Progress, silent
 from service.embedded_postgres import EmbeddedPostgres
 from service.errors import SettingsError
 from service.file_work import reason_of
+from service.process.errors import DatabaseMissing, DatabaseUnreachable
 from service.settings import Settings
-from sql.errors import DatabaseUnfit, SchemaBehind
+from sql.errors import SchemaBehind
 from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
 from sql.rights import check_roles, missing_rights, restore_rights
 
@@ -36,14 +37,6 @@ class Database(msgspec.Struct, frozen=True):
 
     url: str
     embedded: EmbeddedPostgres | None
-
-
-class DatabaseUnreachable(DatabaseUnfit):
-    """The database does not answer."""
-
-
-class DatabaseMissing(DatabaseUnfit):
-    """There is no database yet."""
 
 
 @contextmanager
@@ -65,17 +58,22 @@ def open_database(settings: Settings, *, make: bool = False) -> Iterator[Databas
     server = EmbeddedPostgres(
         settings.home, keep=settings.keep_postgres, binaries=settings.postgres_bin
     )
-    try:
-        if not make and not (settings.home.is_dir() and server.has_data):
-            raise DatabaseMissing(_NONE_HERE.format(home=settings.home))
-        url = server.acquire()
-    except OSError as error:
-        where = error.filename or settings.home
-        raise SettingsError(f"COLLOQUY_HOME: {where}: {reason_of(error)}") from error
+    url = _acquire(server, settings.home, make=make)
     try:
         yield Database(url, server)
     finally:
         server.release()
+
+
+def _acquire(server: EmbeddedPostgres, home: Path, *, make: bool) -> str:
+    try:
+        if not make and not (home.is_dir() and server.has_data):
+            raise DatabaseMissing(_NONE_HERE.format(home=home))
+        return server.acquire()
+    except OSError as error:
+        raise SettingsError(
+            f"COLLOQUY_HOME: {error.filename or home}: {reason_of(error)}"
+        ) from error
 
 
 def _check_home(settings: Settings, *, make: bool) -> None:
@@ -108,11 +106,13 @@ async def connect_owner(url: str) -> Connection:
         raise DatabaseUnreachable("DATABASE_URL is not a connection URL that can be read") from None
 
 
-async def prepare(url: str, progress: Progress = silent, own: Path | None = None) -> list[str]:
+async def prepare(
+    url: str, progress: Progress = silent, user_defined: Path | None = None
+) -> list[str]:
     """Migrates the schema and builds the projections; one process at a time does it.
 
     Args:
-        own: Folder with projections of the users' own. One that is refused is left as it was,
+        user_defined: Folder with user-defined projections. One that is refused stays as it was,
             and the log says why.
 
     Returns:
@@ -128,7 +128,7 @@ async def prepare(url: str, progress: Progress = silent, own: Path | None = None
             for constraint in await violated_constraints(connection):
                 log.error("constraint_violated", constraint=constraint, see="colloquy audit verify")
             done += await install(connection, url, progress)
-            done += await install_own(connection, url, own, progress)
+            done += await install_own(connection, url, user_defined, progress)
             if restored := await restore_rights(connection):
                 log.warning("rights_restored", rights=len(restored), first=restored[0])
                 done.append(f"{len(restored)} rights that were missing")

@@ -1,11 +1,11 @@
 """The demo: two courses, a few users with tokens, three experiences. Made once, kept after."""
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.durable_files import replace_file
 from eventstore.envelope import Actor, Metadata
 from eventstore.opening import running_log
 from eventstore.trusted_paths import OTHERS_USE, make_trusted_folder, read_trusted
@@ -101,7 +101,7 @@ async def _create_missing(connection: Connection, url: str) -> None:
     missing = [e for e in _EXPERIENCES if (e[0], e[2].title) not in titles]
     if not missing:
         return
-    async with running_log(url) as (log, pool, _link):
+    async with running_log(url) as (log, pool, _notifier):
         experiences = Experiences(log, pool)
         for course, teacher, draft in missing:
             teaching = Metadata(actor=Actor(teacher, "teacher"))
@@ -111,26 +111,18 @@ async def _create_missing(connection: Connection, url: str) -> None:
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
     tokens: dict[str, str] = {}
     if file.exists():
-        kept = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
+        saved = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
         working = {
             row["token_hash"] for row in await connection.fetch(query("list_working_hashes"))
         }
-        tokens = {user: token for user, token in kept.items() if digest(token) in working}
+        tokens = {user: token for user, token in saved.items() if digest(token) in working}
     for user_id in {e.user_id: None for e in _ROSTER}:
         if str(user_id) not in tokens:
             scopes = _SCOPES.get(user_id, ())
             tokens[str(user_id)] = await create_token(connection, ACCOUNT, user_id, scopes)
-    _write_private(file, msgspec.json.format(msgspec.json.encode(tokens)))
+    content = msgspec.json.format(msgspec.json.encode(tokens))
+    replace_file(file, content, 0o600, draft=file.with_suffix(".new").name)
     return tokens
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    fresh = file.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(content)
-    fresh.replace(file)
 
 
 def greeting(tokens: dict[str, str], address: str, model: str) -> str:

@@ -8,11 +8,18 @@ from eventstore.database_errors import Meaning, meaning
 from eventstore.errors import EventStoreError
 from projections.errors import ProjectionError
 from service.embedded_postgres.errors import EmbeddedPostgresError
-from service.errors import RosterError, ServiceError
+from service.errors import ServiceError
 from service.file_work import reason_of
+from service.identity.errors import RosterError
 from sql.errors import DatabaseUnfit
 
-FORESEEN = (ServiceError, EventStoreError, ProjectionError, DatabaseUnfit, EmbeddedPostgresError)
+EXPLAINED_ERRORS = (
+    ServiceError,
+    EventStoreError,
+    ProjectionError,
+    DatabaseUnfit,
+    EmbeddedPostgresError,
+)
 _SESSION_ERRORS = (
     ConnectionError,
     asyncpg.PostgresError,
@@ -33,11 +40,11 @@ def explanation(error: Exception) -> list[str] | None:
     match error:
         case RosterError():
             return list(error.lines)
-        case _ if isinstance(error, FORESEEN):
+        case _ if isinstance(error, EXPLAINED_ERRORS):
             return [str(error)]
         case _ if isinstance(error, _SESSION_ERRORS):
-            told = _LOST.get(meaning(error))
-            return [f"{told}: {error}".partition("\n")[0]] if told else None
+            words = _LOST.get(meaning(error))
+            return [f"{words}: {error}".partition("\n")[0]] if words else None
         case TimeoutError(errno=None):
             return ["the database did not answer in time: is something locked in it?"]
         case OSError() if error.filename is not None or error.errno in _NO_ROOM:

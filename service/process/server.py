@@ -1,7 +1,6 @@
 """One process that serves: from the listening socket to the graceful stop."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable
 
@@ -20,7 +19,6 @@ from service.settings import Settings
 BACKLOG = 1024
 _CHOOSE = "choose another with --host and --port"
 _CLOSING = 5.0
-_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger("colloquy")
 
@@ -40,22 +38,6 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:  # a part of a name may be too long
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SettingsError(f"cannot listen on {host}:{port}: {reason}; {_CHOOSE}") from error
-
-
-def stop_event() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        stop.set()
-        for number in _STOPS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in _STOPS:
-        loop.add_signal_handler(number, on_signal)
-    return stop
 
 
 async def serve(

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import structlog
 
-from service.errors import CannotServe
+from service.process.errors import CannotServe
 from service.process.worker import READY, REFUSED
 
 _RESTART = 1.0
@@ -20,7 +20,7 @@ _KILL_AFTER = 10.0
 log = structlog.get_logger("colloquy.supervisor")
 
 
-class _Place:
+class _WorkerSlot:
     """Of one worker after the other.
 
     Attributes:
@@ -42,14 +42,14 @@ class Supervisor:
         count: How many.
         sock: The listening socket that they share; it is closed when they are to stop.
         url: The owner's connection URL.
-        patience: Seconds that a worker may take to stop.
+        stop_timeout: Seconds that a worker may take to stop.
     """
 
-    def __init__(self, count: int, sock: socket.socket, url: str, patience: float) -> None:
-        self._places = [_Place() for _ in range(count)]
+    def __init__(self, count: int, sock: socket.socket, url: str, stop_timeout: float) -> None:
+        self._slots = [_WorkerSlot() for _ in range(count)]
         self._sock = sock
         self._url = url
-        self._patience = patience + _KILL_AFTER
+        self._stop_timeout = stop_timeout + _KILL_AFTER
         self._workers: set[asyncio.subprocess.Process] = set()
         self._starting = asyncio.Lock()
         self._refusal: str | None = None
@@ -63,9 +63,7 @@ class Supervisor:
         # The workers hold the other end: when this process dies, they see it and stop.
         alive_read, alive_write = os.pipe()
         os.set_inheritable(alive_read, True)
-        keepers = [
-            asyncio.create_task(self._keep(alive_read, place, stop)) for place in self._places
-        ]
+        keepers = [asyncio.create_task(self._keep(alive_read, slot, stop)) for slot in self._slots]
         announce = asyncio.create_task(self._announce(ready))
         await stop.wait()
         announce.cancel()
@@ -80,21 +78,21 @@ class Supervisor:
         if self._refusal is not None:
             raise CannotServe(self._refusal)
 
-    async def _keep(self, alive: int, place: _Place, stop: asyncio.Event) -> None:
+    async def _keep(self, alive: int, slot: _WorkerSlot, stop: asyncio.Event) -> None:
         pause = _RESTART
         while (worker := await self._start(alive, stop)) is not None:
-            hearing = asyncio.create_task(_hear(worker, place))
+            reading = asyncio.create_task(_read_output(worker, slot))
             await self._wait(worker, stop)
-            await hearing
+            await reading
             if stop.is_set():
                 return
-            code, served = worker.returncode or 0, place.serves
-            place.serves = False
+            code, served = worker.returncode or 0, slot.serves
+            slot.serves = False
             if not served and self._is_hopeless(code):
-                self._refusal = place.reason or f"a worker ended with code {code}: see its log"
+                self._refusal = slot.reason or f"a worker ended with code {code}: see its log"
                 stop.set()
                 return
-            log.error("worker_died", pid=worker.pid, code=code, reason=place.reason)
+            log.error("worker_died", pid=worker.pid, code=code, reason=slot.reason)
             pause = _RESTART if served else min(2 * pause, _LONGEST_RESTART)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -106,9 +104,9 @@ class Supervisor:
         At the start that is so unless it was killed. Later the others go on as long as one is
         left; and a database that is away comes back.
         """
-        if not all(place.served.is_set() for place in self._places):
+        if not all(slot.served.is_set() for slot in self._slots):
             return code > 0
-        return code == REFUSED and not any(place.serves for place in self._places)
+        return code == REFUSED and not any(slot.serves for slot in self._slots)
 
     async def _start(self, alive: int, stop: asyncio.Event) -> asyncio.subprocess.Process | None:
         """A new worker; None where no more is to be started."""
@@ -134,7 +132,7 @@ class Supervisor:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        done, _ = await asyncio.wait((ended,), timeout=self._patience)
+        done, _ = await asyncio.wait((ended,), timeout=self._stop_timeout)
         if not done:
             log.error("worker_killed", pid=worker.pid)
             worker.kill()
@@ -142,19 +140,19 @@ class Supervisor:
         self._workers.discard(worker)
 
     async def _announce(self, ready: Callable[[], None]) -> None:
-        for place in self._places:
-            await place.served.wait()
+        for slot in self._slots:
+            await slot.served.wait()
         ready()
 
 
-async def _hear(worker: asyncio.subprocess.Process, place: _Place) -> None:
+async def _read_output(worker: asyncio.subprocess.Process, slot: _WorkerSlot) -> None:
     """Hears a worker out: that it serves, or why it does not."""
     assert worker.stdout is not None
-    place.reason = None
+    slot.reason = None
     async for line in worker.stdout:
-        told = line.decode(errors="replace").strip()
-        if told == READY:
-            place.serves = True
-            place.served.set()
+        line_text = line.decode(errors="replace").strip()
+        if line_text == READY:
+            slot.serves = True
+            slot.served.set()
         else:
-            place.reason = told
+            slot.reason = line_text

@@ -17,7 +17,8 @@ from contextlib import suppress
 from eventstore.database_errors import DATABASE_ERRORS
 from service.process.event_loop import run
 from service.process.logging import configure_logging, show_fault
-from service.process.server import serve, stop_event
+from service.process.server import serve
+from service.process.stop_signals import stop_event
 from service.settings import read_settings
 
 READY = "ready"
@@ -42,12 +43,14 @@ def main() -> None:
 
 def _tell(error: Exception) -> None:
     """Says why it cannot serve and ends the process, unless nobody has foreseen it."""
-    from service.process.database import DatabaseUnreachable
-    from service.process.exit_errors import FORESEEN
+    from service.process.errors import DatabaseUnreachable
+    from service.process.exit_errors import EXPLAINED_ERRORS
 
     words = " ".join(str(error).split()) or "no answer in time"
     of_file = isinstance(error, OSError) and error.filename is not None
-    if of_file or (isinstance(error, FORESEEN) and not isinstance(error, DatabaseUnreachable)):
+    if of_file or (
+        isinstance(error, EXPLAINED_ERRORS) and not isinstance(error, DatabaseUnreachable)
+    ):
         print(words, flush=True)  # noqa: T201
         sys.exit(REFUSED)
     if isinstance(error, (DatabaseUnreachable, *DATABASE_ERRORS)):

@@ -6,7 +6,8 @@ from aiohttp import web
 
 from eventstore.connections import open_pool
 from service.process.event_loop import run
-from service.process.server import listen, stop_event
+from service.process.server import listen
+from service.process.stop_signals import stop_event
 
 
 async def _main() -> None:

@@ -4,7 +4,8 @@ import os
 
 from service.process.event_loop import run
 from service.process.logging import configure_logging
-from service.process.server import listen, serve, stop_event
+from service.process.server import listen, serve
+from service.process.stop_signals import stop_event
 from service.settings import read_settings
 
 

@@ -12,7 +12,7 @@ from eventstore.notifier import Link
 from tests.clients.programs import program, run
 from tests.eventstore.building import append_steps
 from tests.running import environment_of
-from tests.service.analytics.talking import everything, lines
+from tests.service.analytics.course_history import everything, lines
 
 Parts = tuple[EventLog, AccountPool, Link]
 DAMAGES: list[dict[str, Any]] = [

@@ -14,13 +14,13 @@ from eventstore.sealing.signing_keys import open_signer
 from projections.errors import ProjectionRefused
 from projections.user_defined import own_projections, write_start
 from service.analytics.errors import ExportFileUnfit
-from service.analytics.learning_records.export_cursor import CheckpointFile, Export
+from service.analytics.learning_records.export_cursor import CursorFile, ExportScope
 from service.analytics.learning_records.record_file import RecordFile
-from service.analytics.table_files.export_folder import Folder
-from service.analytics.table_files.writers import open_sheet
+from service.analytics.table_files.export_folder import ExportFolder
+from service.analytics.table_files.row_writers import open_row_writer
 from service.audit.bundle_folder import Bundle
 from service.audit.sealing import key_finding, key_place, make_sealer
-from service.cli.files import write_whole
+from service.cli.output_file import write_whole
 from service.errors import ServiceError, SettingsError
 from service.identity.issuers import read_trust
 from service.model.prices import read_prices
@@ -152,9 +152,9 @@ def test_root_writes_no_output_into_a_folder_of_another_user(theirs: Path, secre
             write_whole(path, b"page")
         with pytest.raises(PathUntrusted, match="user nobody"):
             RecordFile.begin(path)
-        with pytest.raises(PathUntrusted, match="user nobody"), CheckpointFile(path).held():
+        with pytest.raises(PathUntrusted, match="user nobody"), CursorFile(path).locked():
             pass
-        for folder in (Bundle(path).opened, Folder(path).held):
+        for folder in (Bundle(path).opened, ExportFolder(path).locked):
             with pytest.raises(PathUntrusted, match="user nobody"), folder():
                 pass
     assert list(theirs.iterdir()) == []
@@ -171,7 +171,7 @@ def test_drafts_and_locks_beside_an_output_go_through_no_link(tmp_path: Path, se
     write_whole(shared / "page", b"page")
     assert (shared / "page").read_bytes() == b"page"
     link_of_nobody(shared / "cursor.lock", shared / "nothing")
-    with pytest.raises(ServiceError), CheckpointFile(shared / "cursor").held():
+    with pytest.raises(ServiceError), CursorFile(shared / "cursor").locked():
         pass
     assert not (shared / "nothing").exists()
     assert secret.read_text() == SECRET
@@ -213,9 +213,9 @@ def test_a_link_made_between_the_look_and_the_use_leads_root_nowhere(
         with pytest.raises(ExportFileUnfit, match="File exists"):
             RecordFile.begin(shared / "page")
     else:
-        kept = CheckpointFile(shared / "page")
-        with pytest.raises(PathUntrusted, match="user nobody"), kept.held():
-            kept.read(Export(account_id=1, format="xapi", base="https://x"), None)
+        kept = CursorFile(shared / "page")
+        with pytest.raises(PathUntrusted, match="user nobody"), kept.locked():
+            kept.read(ExportScope(account_id=1, format="xapi", base="https://x"), None)
     assert links == []
     assert (secret.read_bytes(), secret.stat().st_ino) == (b"", before)
 
@@ -265,15 +265,15 @@ def test_an_output_goes_through_links_of_our_own(tmp_path: Path) -> None:
 def test_an_export_goes_into_no_folder_of_others_within_its_own(
     tmp_path: Path, secret: Path
 ) -> None:
-    folder = Folder(tmp_path / "export")
-    with folder.held():
+    folder = ExportFolder(tmp_path / "export")
+    with folder.locked():
         give_folder = tmp_path / "export" / "facts"
         give_folder.mkdir()
         give(give_folder)
         with pytest.raises(PathUntrusted, match="user nobody"):
             folder.make_room(["facts/account=1/facts.csv"])
         link_of_nobody(folder.draft, secret)
-        open_sheet("ndjson", folder.draft, (), {}).close()
+        open_row_writer("ndjson", folder.draft, (), {}).close()
     link_of_nobody(tmp_path / "export" / "manifest.draft", secret)
     assert secret.read_text() == SECRET
 

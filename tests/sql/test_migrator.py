@@ -187,7 +187,7 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path
         await append(log, "s", message("Hello"))
         assert await pool.fetchval(1, "SELECT current_user") == "colloquy_service"
     write_start(tmp_path, "hourly")
-    assert await prepare(url, own=tmp_path) == ["hourly"]
+    assert await prepare(url, user_defined=tmp_path) == ["hourly"]
     owner = await connect(url)
     assert await owner.fetchval("SELECT sum(messages) FROM analytics.hourly") == 1
     await create_analyst(owner, f"ana_{name}"[:40], [1], None)

@@ -42,7 +42,7 @@ from service.analytics.learning_records.caliper_types import (
     Envelope,
     Extensions,
     Generated,
-    Message,
+    MessageEntity,
     Person,
     Rating,
     SoftwareApplication,
@@ -126,8 +126,8 @@ def _did(names: Names, learnt: LearningEvent) -> _Did | None:
             return None
 
 
-def _progress(names: Names, learnt: LearningEvent, found: list[int]) -> _Did:
-    extensions: Extensions = {names.extension("objectives"): found}
+def _progress(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> _Did:
+    extensions: Extensions = {names.extension("objectives"): newly_covered}
     if learnt.covered >= learnt.objectives:
         done = _assignable(names, learnt, "Completed")
         return msgspec.structs.replace(done, extensions=extensions)
@@ -179,7 +179,7 @@ def _attempt(names: Names, learnt: LearningEvent, *, ended: bool = False) -> Att
     )
 
 
-def _post(names: Names, learnt: LearningEvent, message_id: str) -> Message:
+def _post(names: Names, learnt: LearningEvent, message_id: str) -> MessageEntity:
     return msgspec.structs.replace(
         _message(names, learnt.conversation_id, message_id),
         creators=[Person(id=names.user(learnt.user_id))],
@@ -187,9 +187,9 @@ def _post(names: Names, learnt: LearningEvent, message_id: str) -> Message:
     )
 
 
-def _message(names: Names, conversation_id: int, message_id: str) -> Message:
+def _message(names: Names, conversation_id: int, message_id: str) -> MessageEntity:
     thread = Thread(id=names.conversation(conversation_id))
-    return Message(id=names.message(conversation_id, message_id), is_part_of=thread)
+    return MessageEntity(id=names.message(conversation_id, message_id), is_part_of=thread)
 
 
 def _service(names: Names) -> SoftwareApplication:

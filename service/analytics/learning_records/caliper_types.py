@@ -56,7 +56,7 @@ class Thread(Entity, frozen=True, kw_only=True):
     """A conversation, as what its messages are part of."""
 
 
-class Message(Entity, frozen=True, kw_only=True):
+class MessageEntity(Entity, frozen=True, kw_only=True, tag="Message"):
     """A message, without its words."""
 
     is_part_of: Thread
@@ -87,7 +87,7 @@ class AggregateMeasureCollection(Entity, frozen=True, kw_only=True):
     items: list[AggregateMeasure]
 
 
-AnyObject = AssignableDigitalResource | Attempt | Message | Rating | SoftwareApplication
+AnyObject = AssignableDigitalResource | Attempt | MessageEntity | Rating | SoftwareApplication
 Generated = Attempt | Rating | AggregateMeasureCollection
 
 

@@ -1,6 +1,5 @@
 """The checkpoint of an export, from which the next run goes on."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +7,14 @@ from pathlib import Path
 
 import msgspec
 
+from eventstore.durable_files import locked
 from eventstore.outputs import open_output, replace_output
 from eventstore.trusted_paths import check_output
-from service.analytics.errors import CheckpointUnfit
+from service.analytics.errors import CursorUnfit
 from service.analytics.learning_records.batches import Format
 
 
-class Export(msgspec.Struct, frozen=True, kw_only=True):
+class ExportScope(msgspec.Struct, frozen=True, kw_only=True):
     """What is exported where. Two exports that differ share no checkpoint.
 
     Attributes:
@@ -29,7 +29,7 @@ class Export(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+class ExportCursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far an export has come.
 
     Attributes:
@@ -39,7 +39,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         log: Id of the log's first event; None for an empty log, and in older checkpoints.
     """
 
-    export: Export
+    export: ExportScope
     position: int
     file: str | None = None
     size: int = 0
@@ -47,7 +47,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = None
 
 
-class CheckpointFile:
+class CursorFile:
     """A checkpoint on disk, replaced as a whole.
 
     Args:
@@ -58,11 +58,11 @@ class CheckpointFile:
         self.path = path
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keeps other runs away for as long as the context lasts.
 
         Raises:
-            CheckpointUnfit: Another run has it, or it cannot be written.
+            CursorUnfit: Another run has it, or it cannot be written.
             PathUntrusted: We are root, and another user could lead us elsewhere.
         """
         check_output(self.path)
@@ -70,54 +70,52 @@ class CheckpointFile:
         try:
             lock = open_output(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
+            raise CursorUnfit(f"{self.path}: {error.strerror}") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
+            with locked(lock, wait=False):
+                yield
         except BlockingIOError as error:
-            raise CheckpointUnfit(f"{self.path} is in use by another run") from error
-        finally:
-            os.close(lock)
+            raise CursorUnfit(f"{self.path} is in use by another run") from error
 
-    def read(self, export: Export, log: str | None) -> Checkpoint | None:
+    def read(self, export: ExportScope, log: str | None) -> ExportCursor | None:
         """The last checkpoint of this export, None where there is none yet.
 
         Args:
             log: Id of the first event of the log that is to be exported.
 
         Raises:
-            CheckpointUnfit: The file is of another export, or is no checkpoint.
+            CursorUnfit: The file is of another export, or is no checkpoint.
         """
         try:
             with os.fdopen(open_output(self.path, os.O_RDONLY), "rb") as file:
-                kept = msgspec.json.decode(file.read(), type=Checkpoint)
+                cursor = msgspec.json.decode(file.read(), type=ExportCursor)
         except FileNotFoundError:
             return None
         except (msgspec.DecodeError, OSError) as error:
-            raise CheckpointUnfit(f"{self.path} is not a checkpoint: {error}") from error
-        if kept.export != export:
-            raise CheckpointUnfit(f"{self.path} is of another export: {_told(kept.export)}")
-        if kept.log not in (None, log):
-            raise CheckpointUnfit(
-                f"{self.path} is of another database: its log begins with event {kept.log}, "
+            raise CursorUnfit(f"{self.path} is not a checkpoint: {error}") from error
+        if cursor.export != export:
+            raise CursorUnfit(f"{self.path} is of another export: {_describe(cursor.export)}")
+        if cursor.log not in (None, log):
+            raise CursorUnfit(
+                f"{self.path} is of another database: its log begins with event {cursor.log}, "
                 f"this one with {log}"
             )
-        return kept
+        return cursor
 
-    def keep(self, checkpoint: Checkpoint) -> None:
+    def save(self, cursor: ExportCursor) -> None:
         """Replaces the checkpoint; when it returns, that is on disk.
 
         Raises:
-            CheckpointUnfit: It could not be written.
+            CursorUnfit: It could not be written.
         """
         try:
             draft = self.path.name + ".draft"
-            replace_output(self.path, msgspec.json.encode(checkpoint) + b"\n", draft=draft)
+            replace_output(self.path, msgspec.json.encode(cursor) + b"\n", draft=draft)
         except OSError as error:
-            raise CheckpointUnfit(f"{self.path}: {error.strerror}") from error
+            raise CursorUnfit(f"{self.path}: {error.strerror}") from error
 
 
-def _told(export: Export) -> str:
+def _describe(export: ExportScope) -> str:
     course = f", course {export.course_id}" if export.course_id else ""
     where = f" to {export.store}" if export.store else " to files"
     return f"{export.format} of account {export.account_id}{course}{where}, IRIs of {export.base}"

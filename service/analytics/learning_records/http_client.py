@@ -11,9 +11,9 @@ import aiohttp
 import msgspec
 import structlog
 
-from service.analytics.errors import ToldToStop
+from service.analytics.errors import ExportStopped
 from service.analytics.learning_records.batches import Record
-from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.retry_delays import RetryDelays
 from service.errors import SettingsError
 from service.escaping import escaped
 from service.retry_after import parse_retry_after
@@ -23,13 +23,13 @@ PASSING = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
 
 _BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
 _BEARER = re.compile(r"Bearer [!-~]+\Z")
-_TOLD = 300
+_EXCERPT_LENGTH = 300
 """Characters of a store's answer that are shown."""
 
 log = structlog.get_logger(__name__)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class StoreResponse(msgspec.Struct, frozen=True):
     """What a store said.
 
     Attributes:
@@ -44,9 +44,9 @@ class Answer(msgspec.Struct, frozen=True):
     records: Sequence[Record] = ()
 
     @property
-    def told(self) -> str:
+    def explanation(self) -> str:
         """For a message, after the words that it is about."""
-        return f": {self.status}{shown(self.text)}" if self.status else shown(self.text)
+        return f": {self.status}{excerpt(self.text)}" if self.status else excerpt(self.text)
 
 
 class StoreClient:
@@ -64,30 +64,30 @@ class StoreClient:
         url: str,
         headers: Mapping[str, str],
         stop: asyncio.Event,
-        patience: Patience,
+        delays: RetryDelays,
     ) -> None:
         self._http = http
         self._url = url
         self._headers = headers
         self._stop = stop
-        self._patience = patience
-        self.attempts = patience.attempts
+        self._delays = delays
+        self.attempts = delays.attempts
 
-    async def patiently(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def with_retries(self, request: Callable[[], Awaitable[StoreResponse]]) -> StoreResponse:
         """The store's answer, once it gives one that will not change by waiting, or its last.
 
         Raises:
-            ToldToStop: While waiting.
+            ExportStopped: While waiting.
         """
         for attempt in range(1, self.attempts):
             answer = await request()
             if answer.status not in PASSING:
                 return answer
-            pause = self._patience.pause(attempt, answer.retry_after)
+            pause = self._delays.pause(attempt, answer.retry_after)
             log.warning(
                 "store_tried_again",
                 store=self._url,
-                answer=answer.told.removeprefix(": "),
+                answer=answer.explanation.removeprefix(": "),
                 attempt=attempt,
                 of=self.attempts,
                 in_seconds=round(pause, 1),
@@ -95,7 +95,7 @@ class StoreClient:
             await self._wait(pause)
         return await request()
 
-    async def request(self, method: str, **what: Any) -> Answer:
+    async def request(self, method: str, **what: Any) -> StoreResponse:
         """One answer; no redirect is followed, which would take the credentials elsewhere."""
         try:
             async with self._http.request(
@@ -105,16 +105,16 @@ class StoreClient:
                 pause = parse_retry_after(
                     response.headers.get("Retry-After"), response.headers.get("Date")
                 )
-                return Answer(response.status, text, pause)
+                return StoreResponse(response.status, text, pause)
         except _BREAKS as error:
-            return Answer(0, str(error) or type(error).__name__)
+            return StoreResponse(0, str(error) or type(error).__name__)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
         if self._stop.is_set():
-            raise ToldToStop
+            raise ExportStopped
 
 
 def authorization_of(secret: str | None) -> str | None:
@@ -132,7 +132,7 @@ def authorization_of(secret: str | None) -> str | None:
     raise SettingsError("COLLOQUY_LRS_AUTH must be user:password, or Bearer and a token")
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """A store's words on one line, if there are any."""
     words = escaped(" ".join(text.split()))
-    return f": {words[:_TOLD]}" if words else ""
+    return f": {words[:_EXCERPT_LENGTH]}" if words else ""

@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from eventstore.durable_files import flush_to_disk
 from eventstore.outputs import open_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.batches import Batch
-from service.analytics.learning_records.export_cursor import Checkpoint
+from service.analytics.learning_records.export_cursor import ExportCursor
 from service.errors import OutputLost
 from service.escaping import escaped_json
 
@@ -38,26 +39,26 @@ class RecordFile:
             descriptor = open_output(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
-        found = os.fstat(descriptor)
-        if unfit := _why_no_file(found) or _why_taken(found):
+        status = os.fstat(descriptor)
+        if unfit := _why_no_file(status) or _why_taken(status):
             os.close(descriptor)
             raise ExportFileUnfit(f"{path} {unfit}")
         return cls(os.fdopen(descriptor, "r+b"), path)
 
     @classmethod
-    def resume(cls, path: Path, kept: Checkpoint | None) -> Self:
+    def resume(cls, path: Path, cursor: ExportCursor | None) -> Self:
         """The file that the checkpoint is of, cut back to it; a new one if that is another's.
 
         Raises:
             ExportFileUnfit: The file lacks what the checkpoint says, or another is unfinished.
         """
-        if kept is None or kept.file is None:
+        if cursor is None or cursor.file is None:
             return cls.begin(path)
-        if kept.file != str(path):
-            if not kept.finished:
-                raise ExportFileUnfit(f"the last run broke off in {kept.file}; finish that first")
+        if cursor.file != str(path):
+            if not cursor.finished:
+                raise ExportFileUnfit(f"the last run broke off in {cursor.file}; finish that first")
             return cls.begin(path)
-        return cls._cut(path, kept.size, may_be_gone=kept.finished or not kept.size)
+        return cls._cut(path, cursor.size, may_be_gone=cursor.finished or not cursor.size)
 
     @classmethod
     def _cut(cls, path: Path, size: int, *, may_be_gone: bool) -> Self:
@@ -69,8 +70,8 @@ class RecordFile:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
         except OSError as error:
             raise ExportFileUnfit(f"{path}: {error.strerror}") from error
-        found = os.fstat(descriptor)
-        if unfit := _why_no_file(found) or _why_short(found, size):
+        status = os.fstat(descriptor)
+        if unfit := _why_no_file(status) or _why_short(status, size):
             os.close(descriptor)
             raise ExportFileUnfit(f"{path} {unfit}")
         out = os.fdopen(descriptor, "r+b")
@@ -88,9 +89,10 @@ class RecordFile:
         try:
             lines = (escaped_json(record.line) + b"\n" for record in batch.records)
             self._out.write(b"".join(lines))
-            self._out.flush()
-            if self.path is not None:
-                os.fsync(self._out.fileno())
+            if self.path is None:
+                self._out.flush()
+            else:
+                flush_to_disk(self._out)
         except OSError as error:
             if self.path is None:
                 raise OutputLost(error) from error
@@ -109,17 +111,17 @@ class RecordFile:
                 self._out.close()
 
 
-def _why_no_file(found: os.stat_result) -> str | None:
-    if stat.S_ISREG(found.st_mode):
+def _why_no_file(status: os.stat_result) -> str | None:
+    if stat.S_ISREG(status.st_mode):
         return None
     return "is no regular file: leave --out away, and redirect standard output"
 
 
-def _why_taken(found: os.stat_result) -> str | None:
-    return "is there already, and no checkpoint goes on in it" if found.st_size else None
+def _why_taken(status: os.stat_result) -> str | None:
+    return "is there already, and no checkpoint goes on in it" if status.st_size else None
 
 
-def _why_short(found: os.stat_result, size: int) -> str | None:
-    if found.st_size >= size:
+def _why_short(status: os.stat_result, size: int) -> str | None:
+    if status.st_size >= size:
         return None
     return f"is shorter than the {size} bytes of its checkpoint"

@@ -7,7 +7,9 @@ be slow for hours, so each attempt leaves out whom the log has since forgotten.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -15,10 +17,9 @@ import msgspec
 from service.analytics.errors import StatementsRefused
 from service.analytics.learning_records.batches import Batch, Format, Record
 from service.analytics.learning_records.caliper import envelope
-from service.analytics.learning_records.comparing import includes
-from service.analytics.learning_records.http_client import PASSING, Answer, StoreClient
+from service.analytics.learning_records.http_client import PASSING, StoreClient, StoreResponse
 from service.analytics.learning_records.iris import Names
-from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.retry_delays import RetryDelays
 from service.analytics.learning_records.xapi import XAPI_VERSION
 
 REQUEST_TIMEOUT = 60.0
@@ -51,14 +52,14 @@ class RecordStore:
         authorization: str | None,
         erased: Erased,
         stop: asyncio.Event,
-        patience: Patience | None = None,
+        delays: RetryDelays | None = None,
     ) -> None:
         self._url = url if kind == "caliper" else f"{url.rstrip('/')}/statements"
         self._kind = kind
         self._names = names
         self._erased = erased
         headers = _headers(kind, authorization)
-        self._client = StoreClient(http, self._url, headers, stop, patience or Patience())
+        self._client = StoreClient(http, self._url, headers, stop, delays or RetryDelays())
 
     async def take(self, batch: Batch) -> int:
         """Delivers a batch; when it returns, the store has said that it has all of it.
@@ -68,12 +69,12 @@ class RecordStore:
 
         Raises:
             StatementsRefused: The store refuses a record, or us, or does not answer.
-            ToldToStop: While waiting for the store.
+            ExportStopped: While waiting for the store.
         """
         return await self._deliver(batch.records)
 
-    async def _deliver(self, wanted: Sequence[Record]) -> int:
-        answer = await self._client.patiently(partial(self._post, wanted))
+    async def _deliver(self, candidates: Sequence[Record]) -> int:
+        answer = await self._client.with_retries(partial(self._post, candidates))
         records = answer.records
         if not records:
             return 0
@@ -88,7 +89,7 @@ class RecordStore:
             raise StatementsRefused(self._why(answer))
         return len(records)
 
-    async def _check_stored(self, refusal: Answer) -> None:
+    async def _check_stored(self, refusal: StoreResponse) -> None:
         """Some stores refuse what they know already: harmless, if it is this very statement."""
         [record] = refusal.records
         answer = await self._stored(record)
@@ -98,19 +99,19 @@ class RecordStore:
         if answer.status == 200:
             why = f"the store has {_named(record)} already, with other content"
         elif answer.status != 404:
-            why += f" (and asked for the one that it has, it answered{answer.told})"
+            why += f" (and asked for the one that it has, it answered{answer.explanation})"
         raise StatementsRefused(why)
 
-    async def _stored(self, record: Record) -> Answer:
+    async def _stored(self, record: Record) -> StoreResponse:
         """What the store has under the record's id."""
-        asked = partial(self._client.request, "GET", params={"statementId": record.id})
-        return await self._client.patiently(asked)
+        request = partial(self._client.request, "GET", params={"statementId": record.id})
+        return await self._client.with_retries(request)
 
-    async def _post(self, wanted: Sequence[Record]) -> Answer:
+    async def _post(self, candidates: Sequence[Record]) -> StoreResponse:
         """Sends those records whose people are still there; none, and there is no request."""
-        records = await self._standing(wanted)
+        records = await self._standing(candidates)
         if not records:
-            return Answer(204, "")
+            return StoreResponse(204, "")
         answer = await self._client.request("POST", data=self._body(records))
         return msgspec.structs.replace(answer, records=records)
 
@@ -127,7 +128,7 @@ class RecordStore:
             return envelope(self._names, lines)
         return b"[" + b",".join(lines) + b"]"
 
-    async def _check_taken(self, answer: Answer) -> None:
+    async def _check_taken(self, answer: StoreResponse) -> None:
         """xAPI's answer is the ids of all; what it leaves open, the store is asked for.
 
         Stores may answer 204 to a batch that they have already, or leave out what they knew.
@@ -142,19 +143,19 @@ class RecordStore:
             if stored.status != 200 or not _is_same(stored.text, record):
                 raise StatementsRefused(
                     f"{self._url} answered {answer.status}, but not with the id of "
-                    f"{_named(record)}, and does not have it as it is{stored.told}: "
+                    f"{_named(record)}, and does not have it as it is{stored.explanation}: "
                     "is it a learning record store?"
                 )
 
-    def _why(self, answer: Answer) -> str:
+    def _why(self, answer: StoreResponse) -> str:
         if answer.status in PASSING:
             tried = f"after {self._client.attempts} attempts"
-            return f"the store at {self._url} does not take records {tried}{answer.told}"
+            return f"the store at {self._url} does not take records {tried}{answer.explanation}"
         if answer.status in (401, 403):
             return f"the store at {self._url} does not let us in: check COLLOQUY_LRS_AUTH"
         if answer.status not in _OF_ONE_RECORD:
-            return f"the store at {self._url} answered{answer.told}"
-        return f"the store refuses {_named(answer.records[0])}{answer.told}"
+            return f"the store at {self._url} answered{answer.explanation}"
+        return f"the store refuses {_named(answer.records[0])}{answer.explanation}"
 
 
 def _headers(kind: Format, authorization: str | None) -> dict[str, str]:
@@ -173,8 +174,39 @@ def _ids(text: str) -> frozenset[str]:
 
 def _is_same(stored: str, record: Record) -> bool:
     try:
-        return includes(msgspec.json.decode(stored), msgspec.json.decode(record.line))
+        return includes_all_of(msgspec.json.decode(stored), msgspec.json.decode(record.line))
     except msgspec.DecodeError:
+        return False
+
+
+def includes_all_of(stored: Any, sent: Any) -> bool:
+    """Whether what is stored includes all that was sent; a store may add to it.
+
+    Args:
+        stored, sent: Decoded JSON. Times are equal that name the same moment.
+    """
+    match sent:
+        case dict():
+            return isinstance(stored, dict) and all(
+                name in stored and includes_all_of(stored[name], value)
+                for name, value in sent.items()
+            )
+        case list():
+            return (
+                isinstance(stored, list)
+                and len(stored) == len(sent)
+                and all(map(includes_all_of, stored, sent))
+            )
+        case str():
+            return isinstance(stored, str) and (stored == sent or _same_moment(stored, sent))
+        case _:
+            return bool(stored == sent)
+
+
+def _same_moment(one: str, other: str) -> bool:
+    try:
+        return datetime.fromisoformat(one) == datetime.fromisoformat(other)
+    except (ValueError, TypeError):
         return False
 
 

@@ -63,10 +63,10 @@ class LearningLog:
 
     async def first_event(self, account_id: int) -> str | None:
         """The id of the log's first event, by which it is told from others; None if it is empty."""
-        found: str | None = await self._pool.fetchval(
+        event_id_: str | None = await self._pool.fetchval(
             account_id, query("get_first_event"), account_id
         )
-        return found
+        return event_id_
 
     async def erased_since(
         self, account_id: int, learners: Collection[int], position: int

@@ -35,11 +35,11 @@ from service.analytics.learning_records.iris import Names
 from service.analytics.learning_records.source_events import LearningEvent
 from service.analytics.learning_records.xapi_types import (
     Activity,
+    ActivityDefinition,
     Agent,
     AgentAccount,
     Context,
     ContextActivities,
-    Definition,
     Extensions,
     Result,
     Score,
@@ -134,7 +134,7 @@ def _vote(names: Names, vote: FeedbackGiven | FeedbackWithdrawn) -> _Said:
         return _Said(_verb(_STREAMS, "retract", "retracted"), Activity(id=given), message, voter)
     word = vote.vote.removesuffix("d")
     place = names.message(vote.conversation_id, vote.message_id)
-    voted_on = Activity(id=place, definition=Definition(type=_MESSAGE))
+    voted_on = Activity(id=place, definition=ActivityDefinition(type=_MESSAGE))
     extensions: Extensions = {names.extension("feedback"): given}
     return _Said(_verb(_STREAMS, word, vote.vote), voted_on, message | extensions, voter)
 
@@ -143,21 +143,23 @@ def _evaluation(names: Names, learnt: LearningEvent) -> _Said:
     """The service does it, not the learner; what it found is no part of it."""
     service = Agent(account=AgentAccount(home_page=names.base, name="colloquy"))
     place = names.conversation(learnt.conversation_id)
-    conversation = Activity(id=place, definition=Definition(type=_CONVERSATION))
+    conversation = Activity(id=place, definition=ActivityDefinition(type=_CONVERSATION))
     return _Said(_verb(_ACROSSX, "evaluated"), conversation, actor=service)
 
 
-def _result(names: Names, learnt: LearningEvent, found: list[int]) -> Result:
+def _result(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> Result:
     of, covered = learnt.objectives, min(learnt.covered, learnt.objectives)
     return Result(
         score=Score(scaled=round(covered / of, 4), raw=covered, min=0, max=of),
         completion=covered == of,
-        extensions={_PROGRESS: 100 * covered // of, names.extension("objectives"): found},
+        extensions={_PROGRESS: 100 * covered // of, names.extension("objectives"): newly_covered},
     )
 
 
 def _whole(names: Names, learnt: LearningEvent, of: Activity) -> ContextActivities:
-    course = Activity(id=names.course(learnt.course_id), definition=Definition(type=_COURSE))
+    course = Activity(
+        id=names.course(learnt.course_id), definition=ActivityDefinition(type=_COURSE)
+    )
     experience = _experience(names, learnt)
     if of == experience:
         return ContextActivities(parent=[course])
@@ -168,7 +170,7 @@ def _experience(names: Names, learnt: LearningEvent) -> Activity:
     name = {_LANGUAGE: learnt.title} if learnt.title else None
     return Activity(
         id=names.experience(learnt.course_id, learnt.experience_id),
-        definition=Definition(type=_EXPERIENCE, name=name),
+        definition=ActivityDefinition(type=_EXPERIENCE, name=name),
     )
 
 

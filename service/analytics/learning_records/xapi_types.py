@@ -33,7 +33,7 @@ class Verb(_Part, frozen=True, kw_only=True):
     display: dict[str, str]
 
 
-class Definition(_Part, frozen=True, kw_only=True):
+class ActivityDefinition(_Part, frozen=True, kw_only=True):
     """What kind of thing an activity is."""
 
     type: str
@@ -44,7 +44,7 @@ class Activity(_Part, frozen=True, kw_only=True, tag_field="objectType", tag="Ac
     """What something was done with."""
 
     id: str
-    definition: Definition | None = None
+    definition: ActivityDefinition | None = None
 
 
 class Score(_Part, frozen=True, kw_only=True):

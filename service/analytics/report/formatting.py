@@ -25,13 +25,13 @@ def at_least(microusd: float, unpriced: int) -> str:
 
 
 def labelled(
-    bins: Iterable[Bin], written: Callable[[float], str], unit: str
+    bins: Iterable[Bin], format_value: Callable[[float], str], unit: str
 ) -> list[tuple[str, int]]:
     """Bins with labels, from the first that has something to the last."""
     rows = [
-        (f"{written(b.lower)}–{written(b.upper)} {unit}", b.count)
+        (f"{format_value(b.lower)}–{format_value(b.upper)} {unit}", b.count)
         if b.upper
-        else (f"≥ {written(b.lower)} {unit}", b.count)
+        else (f"≥ {format_value(b.lower)} {unit}", b.count)
         for b in bins
     ]
     filled = [number for number, (_, count) in enumerate(rows) if count]
@@ -49,11 +49,11 @@ def _printable(title: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in title)
 
 
-def quantiles(spread: Spread, written: Callable[[float], str]) -> str:
+def quantiles(spread: Spread, format_value: Callable[[float], str]) -> str:
     """A spread's numbers in a sentence."""
     if spread.p50 is None or spread.p95 is None:
         return "none measured"
-    return f"half within {written(spread.p50)}, 95 of 100 within {written(spread.p95)}"
+    return f"half within {format_value(spread.p50)}, 95 of 100 within {format_value(spread.p95)}"
 
 
 def amounts(spread: Spread) -> str:
@@ -68,8 +68,8 @@ def amounts(spread: Spread) -> str:
 def _at_most(microusd: float) -> str:
     if not microusd:
         return "nothing"
-    told = dollars(microusd)
-    return told if told.startswith("less") else f"at most {told}"
+    text = dollars(microusd)
+    return text if text.startswith("less") else f"at most {text}"
 
 
 def seconds(milliseconds: float) -> str:

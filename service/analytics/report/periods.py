@@ -12,7 +12,7 @@ _MOST = 126
 """Days of a long term, 18 weeks: of more, each bar would be a hairline."""
 
 
-class Spans(msgspec.Struct, frozen=True, kw_only=True):
+class Periods(msgspec.Struct, frozen=True, kw_only=True):
     """What happened in each day or week.
 
     Attributes:
@@ -34,17 +34,17 @@ class Spans(msgspec.Struct, frozen=True, kw_only=True):
     each: Sequence[Day]
 
 
-def spans_of(days: Sequence[Day]) -> Spans:
+def periods_of(days: Sequence[Day]) -> Periods:
     """Days, or of many their weeks from Monday on."""
     if len(days) > _MOST:
         return _weeks(days)
-    return Spans(
+    return Periods(
         name="day", head="Day", length=1, note="", busiest="", learners="learners", each=days
     )
 
 
-def _weeks(days: Sequence[Day]) -> Spans:
-    return Spans(
+def _weeks(days: Sequence[Day]) -> Periods:
+    return Periods(
         name="week",
         head="Week from",
         length=7,

@@ -10,7 +10,7 @@ _FEW = 5
 _WEEK = 7
 _DAY = 86_400_000  # milliseconds
 _FIELDS = "abc"
-_TOLD = "utcFormat(datum.a, '%Y-%m-%d') + ': ' + datum.b"
+_TOOLTIP = "utcFormat(datum.a, '%Y-%m-%d') + ': ' + datum.b"
 _SHADES = ("var(--first)", "var(--second)", "var(--third)", "var(--fourth)")
 _INK = "currentColor"
 _CONFIG: dict[str, Any] = {
@@ -56,7 +56,7 @@ def over_time(values: Values, axis: str, days: int = 1) -> str:
     amount = _amount("b", axis, values)
     spec = {
         "transform": [{"calculate": f"+toDate(datum.a) + {days * _DAY}", "as": "end"}],
-        "mark": {"type": "bar", "x2Offset": -1, "description": {"expr": _TOLD}},
+        "mark": {"type": "bar", "x2Offset": -1, "description": {"expr": _TOOLTIP}},
         "encoding": {"x": x, "x2": {"field": "end"}, "y": amount, "y2": {"datum": 0}},
     }
     return _svg(spec, values)

@@ -78,8 +78,8 @@ def _sections(report: Report) -> str:
     totals = report.figures.totals
     if not (report.figures.funnels or totals.messages or totals.failed or totals.learners):
         return '<p class="empty">Nothing has happened in this course in these days.</p>'
-    shown = sections_of(report.figures, report.titles)
-    return "".join(_section(number, section) for number, section in enumerate(shown, 1))
+    sections = sections_of(report.figures, report.titles)
+    return "".join(_section(number, section) for number, section in enumerate(sections, 1))
 
 
 def _section(number: int, section: Section) -> str:
@@ -101,9 +101,9 @@ def _table(section: Section) -> str:
         return ""
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in section.heads)
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in section.rows)
-    shown = "" if section.plot else " open"
+    opened = "" if section.plot else " open"
     return (
-        f"<details{shown}><summary>Numbers: {escape(section.title.lower())}</summary>"
+        f"<details{opened}><summary>Numbers: {escape(section.title.lower())}</summary>"
         f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
         "</div></details>"
     )

@@ -19,7 +19,7 @@ from service.analytics.report.formatting import (
     quantiles,
     seconds,
 )
-from service.analytics.report.periods import spans_of
+from service.analytics.report.periods import periods_of
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,31 +58,31 @@ def sections_of(figures: CourseFigures, titles: Mapping[int, str]) -> Iterator[S
 
 
 def _messages(figures: CourseFigures) -> Section:
-    spans, totals = spans_of(figures.days), figures.totals
-    values = [(str(d.day), d.messages) for d in spans.each]
+    periods, totals = periods_of(figures.days), figures.totals
+    values = [(str(d.day), d.messages) for d in periods.each]
     return Section(
-        title=f"Messages a {spans.name}",
+        title=f"Messages a {periods.name}",
         summary=f"Learners sent {many(totals.messages, 'message')}. Answered: {totals.replies:,}; "
-        f"turns that failed: {totals.failed:,}; stopped: {totals.cancelled:,}.{spans.note}",
-        plot=partial(plots.over_time, values, "messages", spans.length),
-        heads=(spans.head, "Messages", "Replies", "Failed", "Stopped"),
+        f"turns that failed: {totals.failed:,}; stopped: {totals.cancelled:,}.{periods.note}",
+        plot=partial(plots.over_time, values, "messages", periods.length),
+        heads=(periods.head, "Messages", "Replies", "Failed", "Stopped"),
         rows=[
-            (d.day, d.messages, d.replies, d.failed, d.cancelled) for d in spans.each if _busy(d)
+            (d.day, d.messages, d.replies, d.failed, d.cancelled) for d in periods.each if _busy(d)
         ],
     )
 
 
 def _learners(figures: CourseFigures) -> Section:
-    spans = spans_of(figures.days)
-    values = [(str(d.day), d.learners) for d in spans.each]
+    periods = periods_of(figures.days)
+    values = [(str(d.day), d.learners) for d in periods.each]
     busiest = max(figures.days, key=lambda d: d.learners)
     return Section(
         title="Learners a day",
         summary=f"{many(figures.totals.learners, 'learner')} took part; the most on one day: "
-        f"{busiest.learners:,}, on {busiest.day}.{spans.busiest}",
-        plot=partial(plots.over_time, values, spans.learners, spans.length),
-        heads=(spans.head, spans.learners.capitalize(), "Conversations"),
-        rows=[(d.day, d.learners, d.conversations) for d in spans.each if _busy(d)],
+        f"{busiest.learners:,}, on {busiest.day}.{periods.busiest}",
+        plot=partial(plots.over_time, values, periods.learners, periods.length),
+        heads=(periods.head, periods.learners.capitalize(), "Conversations"),
+        rows=[(d.day, d.learners, d.conversations) for d in periods.each if _busy(d)],
     )
 
 
@@ -96,9 +96,9 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         *(("met", "all objectives met"), ("completed", "completed")),
     )
     values = [
-        (named(f.ai_experience_id, titles), shown, getattr(f.conversations, name))
+        (named(f.ai_experience_id, titles), label, getattr(f.conversations, name))
         for f in figures.funnels
-        for name, shown in stages
+        for name, label in stages
     ]
     opened, met = (
         sum(getattr(f.conversations, name) for f in figures.funnels) for name in ("opened", "met")
@@ -108,7 +108,7 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         summary=f"{many(opened, 'conversation')} opened in these days; with all objectives met by "
         f"now: {met:,}. Completed means that it takes no more messages.",
         plot=partial(plots.staged, values, "conversations"),
-        heads=("Experience", "", *(shown.capitalize() for _, shown in stages)),
+        heads=("Experience", "", *(label.capitalize() for _, label in stages)),
         rows=[
             (named(f.ai_experience_id, titles), what, *(getattr(of, name) for name, _ in stages))
             for f in figures.funnels
@@ -118,13 +118,15 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
 
 
 def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
-    found = figures.objectives
-    asked, covered = sum(o.conversations for o in found), sum(o.covered for o in found)
-    values = [(_short(o, titles), o.share, f"{o.covered:,} of {o.conversations:,}") for o in found]
+    objectives = figures.objectives
+    total, covered = sum(o.conversations for o in objectives), sum(o.covered for o in objectives)
+    values = [
+        (_short(o, titles), o.share, f"{o.covered:,} of {o.conversations:,}") for o in objectives
+    ]
     return Section(
         title="Objectives covered",
-        summary=f"Covered: {covered:,} of {many(asked, 'objective')}"
-        f"{f', {covered / asked:.0%}' if asked else ''}. A bar is one objective of a version of "
+        summary=f"Covered: {covered:,} of {many(total, 'objective')}"
+        f"{f', {covered / total:.0%}' if total else ''}. A bar is one objective of a version of "
         "an experience, by its number: in how many of its conversations it was covered.",
         plot=partial(plots.across, values, "share of conversations", share=True),
         heads=(
@@ -136,13 +138,14 @@ def _objectives(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
             "Share",
             "At turn",
         ),
-        rows=[
-            (
-                *(named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
-                *(o.covered, f"{o.share:.0%}", or_dash(o.median_turn, "{:g}")),
-            )
-            for o in found
-        ],
+        rows=[_objective_row(o, titles) for o in objectives],
+    )
+
+
+def _objective_row(o: Objective, titles: Mapping[int, str]) -> tuple[object, ...]:
+    return (
+        *(named(o.ai_experience_id, titles), o.version, o.objective, o.conversations),
+        *(o.covered, f"{o.share:.0%}", or_dash(o.median_turn, "{:g}")),
     )
 
 
@@ -172,11 +175,11 @@ def _failures(figures: CourseFigures) -> Section:
         (f"{o.kind}: {o.code or o.outcome}".replace("_", " "), o.turns, f"{o.turns:,}")
         for o in unanswered
     ]
-    asked = sum(o.turns for o in figures.outcomes)
+    total = sum(o.turns for o in figures.outcomes)
     lost = sum(o.turns for o in unanswered)
     return Section(
         title="Turns without an answer",
-        summary=f"{lost:,} of {many(asked, 'turn')}{f', {lost / asked:.1%}' if asked else ''}, "
+        summary=f"{lost:,} of {many(total, 'turn')}{f', {lost / total:.1%}' if total else ''}, "
         "by why they failed or were stopped.",
         plot=partial(plots.across, values, "turns"),
         heads=("Kind", "Outcome", "Code", "TurnRunner"),
@@ -198,15 +201,15 @@ def _costs(figures: CourseFigures) -> Section:
 
 
 def _daily_cost(figures: CourseFigures) -> Section:
-    spans, totals = spans_of(figures.days), figures.totals
-    values = [(str(d.day), d.cost_microusd / MICRO) for d in spans.each]
+    periods, totals = periods_of(figures.days), figures.totals
+    values = [(str(d.day), d.cost_microusd / MICRO) for d in periods.each]
     unknown = f"; {many(totals.unpriced, 'cost')} not known" if totals.unpriced else ""
     return Section(
-        title=f"Cost a {spans.name}",
-        summary=f"{at_least(totals.cost_microusd, totals.unpriced)} in all{unknown}.{spans.note}",
-        plot=partial(plots.over_time, values, "US $", spans.length),
-        heads=(spans.head, "Cost", "Not known"),
-        rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in spans.each if _busy(d)],
+        title=f"Cost a {periods.name}",
+        summary=f"{at_least(totals.cost_microusd, totals.unpriced)} in all{unknown}.{periods.note}",
+        plot=partial(plots.over_time, values, "US $", periods.length),
+        heads=(periods.head, "Cost", "Not known"),
+        rows=[(d.day, dollars(d.cost_microusd), d.unpriced) for d in periods.each if _busy(d)],
     )
 
 

@@ -6,10 +6,11 @@ from datetime import date
 from pathlib import Path
 
 from service.analytics.table_files.export_folder import writing
-from service.analytics.table_files.writers import Rows, Sheet
+from service.analytics.table_files.row_writers import RowWriter
+from service.analytics.table_files.tables import Rows
 
 
-class Filing:
+class DailyFileWriter:
     """One file after the other, each of a day.
 
     Args:
@@ -19,36 +20,36 @@ class Filing:
     """
 
     def __init__(
-        self, draft: Path, begin: Callable[[], Sheet], put: Callable[[date | None, int], None]
+        self, draft: Path, begin: Callable[[], RowWriter], put: Callable[[date | None, int], None]
     ) -> None:
         self._draft = draft
         self._begin = begin
         self._put = put
-        self._sheet: Sheet | None = None
+        self._writer: RowWriter | None = None
         self._day: date | None = None
         self.rows = 0
 
     def add(self, day: date | None, rows: Rows) -> None:
         """Adds rows of a day; with the first of another day a file is done."""
-        if self._sheet is not None and day != self._day:
+        if self._writer is not None and day != self._day:
             self.finish()
         with writing(self._draft):
-            if self._sheet is None:
-                self._sheet, self._day = self._begin(), day
-            self._sheet.add(rows)
+            if self._writer is None:
+                self._writer, self._day = self._begin(), day
+            self._writer.add(rows)
         self.rows += len(rows)
 
     def finish(self) -> None:
         """Ends the file and puts it in place."""
-        sheet, self._sheet = self._sheet, None
-        if sheet is not None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
             with writing(self._draft):
-                sheet.close()
+                writer.close()
             rows, self.rows = self.rows, 0
             self._put(self._day, rows)
 
     def abandon(self) -> None:
         """Closes a file that is not done."""
-        if self._sheet is not None:
+        if self._writer is not None:
             with suppress(OSError):
-                self._sheet.close()
+                self._writer.close()

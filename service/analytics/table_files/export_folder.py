@@ -1,6 +1,5 @@
 """The folder of an export: one process at a time writes to it, and each file appears whole."""
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -12,11 +11,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from eventstore.durable_files import locked, sync
 from eventstore.trusted_paths import make_output_folder
 from service import file_work
+from service.analytics.errors import ExportRefused
 from service.analytics.table_files.manifest import MANIFEST, FileLine, Format, Manifest
-from service.errors import ExportRefused
-from service.file_work import is_left_by_system, reason_of, sync
+from service.file_work import is_left_by_system, reason_of
 
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"
 """What readers of folders named `key=value` take for null."""
@@ -32,7 +32,7 @@ class Digest(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Folder:
+class ExportFolder:
     """A folder with an export.
 
     Args:
@@ -45,7 +45,7 @@ class Folder:
         self.path = path
 
     @contextmanager
-    def held(self) -> Iterator[Self]:
+    def locked(self) -> Iterator[Self]:
         """Keeps other exports out of the folder.
 
         Raises:
@@ -54,22 +54,27 @@ class Folder:
         """
         with writing(self.path):
             make_output_folder(self.path)
-            lock = os.open(self.path, os.O_RDONLY)
+            folder = os.open(self.path, os.O_RDONLY)
         try:
-            self._lock(lock)
-            refuse_others(self.path)
-            self.manifest = Manifest(self.path)
+            with locked(folder, wait=False), self._opened():
+                yield self
+        except BlockingIOError as error:
+            raise ExportRefused(f"another export is writing to {self.path}") from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[None]:
+        refuse_others(self.path)
+        self.manifest = Manifest(self.path)
+        try:
             with writing(self.path):
                 self.manifest.open()
                 sync(self.path)
-            yield self
+            yield
             with writing(self.path):
                 self.manifest.compact()
                 sync(self.path)
         finally:
-            if hasattr(self, "manifest"):
-                self.manifest.close()
-            os.close(lock)
+            self.manifest.close()
 
     @property
     def draft(self) -> Path:
@@ -86,11 +91,11 @@ class Folder:
     def place(self, path: str) -> Digest:
         """Puts the draft where it belongs, in place of what was there, and on disk."""
         with writing(self.path / path):
-            found = digest(self.draft)
+            content = digest(self.draft)
             sync(self.draft)
             self.draft.replace(self.path / path)
             sync((self.path / path).parent)
-        return found
+        return content
 
     def remove(self, table: str, account: int, day: date | None, but: Format | None = None) -> None:
         """Removes the files of a day, but for one format's."""
@@ -109,12 +114,6 @@ class Folder:
             return path.stat().st_size == line.bytes
         except OSError:
             return False
-
-    def _lock(self, lock: int) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ExportRefused(f"another export is writing to {self.path}") from error
 
     def _make_parents(self, path: Path) -> list[Path]:
         """Makes the folders above a path; returns those that get an entry by that."""

@@ -8,8 +8,9 @@ from typing import IO, Literal
 
 import msgspec
 
+from eventstore.durable_files import flush_to_disk
 from eventstore.outputs import open_output, replace_output
-from service.errors import ExportRefused
+from service.analytics.errors import ExportRefused
 
 MANIFEST = "manifest.ndjson"
 _DRAFT = "manifest.draft"
@@ -140,7 +141,7 @@ class Manifest:
     def sync(self) -> None:
         """Waits until all lines are on disk. The files that they tell of are there before them."""
         assert self._out is not None
-        os.fsync(self._out.fileno())
+        flush_to_disk(self._out)
 
     def drop(self, line: FileLine) -> None:
         """Forgets a file that is gone, once the manifest is compacted."""

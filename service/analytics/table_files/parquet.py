@@ -7,8 +7,7 @@ import pyarrow
 from pyarrow.csv import CSVWriter
 from pyarrow.parquet import ParquetWriter
 
-from service.analytics.table_files.tables import Column
-from service.analytics.table_files.writers import Rows
+from service.analytics.table_files.tables import Column, Rows
 
 _TYPES = {
     "bigint": pyarrow.int64(),
@@ -23,7 +22,7 @@ _TYPES = {
 }
 
 
-class ParquetSheet:
+class ParquetRowWriter:
     """Parquet; the columns' comments are metadata of its fields.
 
     Args:
@@ -44,7 +43,7 @@ class ParquetSheet:
         self._writer.close()
 
 
-class CsvSheet:
+class CsvRowWriter:
     """CSV with a line of names. Text is in quotes, what is null is empty.
 
     Args:

@@ -10,31 +10,28 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.sealing.copy_reader import FOR_EVER
+from service.analytics.errors import TablesReplaced
 from service.analytics.table_files.tables import (
+    EXACT,
     Column,
-    Freshness,
+    Rows,
     Table,
+    TableFreshness,
     list_columns,
     list_freshness,
 )
-from service.analytics.table_files.writers import EXACT, Rows
-from service.errors import ExportRefused
 from sql.loader import query
 
 _BATCH = 20_000
 """Rows that are read at once, and the most that a row group of a file has."""
 
 
-class Day(msgspec.Struct, frozen=True):
+class DaySummary(msgspec.Struct, frozen=True):
     """The rows of a day (UTC), or those without one: how many, the position of the last change."""
 
     date: date | None
     rows: int
     position: int
-
-
-class TablesReplaced(ExportRefused):
-    """the tables were replaced by other versions; try again"""
 
 
 class Snapshot:
@@ -45,7 +42,7 @@ class Snapshot:
     """
 
     def __init__(
-        self, connection: Connection, account: int, freshness: Sequence[Freshness]
+        self, connection: Connection, account: int, freshness: Sequence[TableFreshness]
     ) -> None:
         self._connection = connection
         self.account = account
@@ -78,7 +75,7 @@ class Snapshot:
         finally:
             await connection.close()
 
-    def freshness(self, table: Table) -> Freshness:
+    def freshness(self, table: Table) -> TableFreshness:
         """How far the table is behind the log."""
         return self._freshness[table.projection]
 
@@ -86,14 +83,14 @@ class Snapshot:
         """The table's columns."""
         return await list_columns(self._connection, table.name)
 
-    async def days(self, table: Table, columns: Sequence[Column]) -> list[Day]:
+    async def days(self, table: Table, columns: Sequence[Column]) -> list[DaySummary]:
         """The days that the table has rows of."""
         statement = (await self._statements(table, columns))["survey"]
         rows = await self._connection.fetch(statement, self.account, timeout=FOR_EVER)
-        return [Day(*row) for row in rows]
+        return [DaySummary(*row) for row in rows]
 
     async def rows(
-        self, table: Table, columns: Sequence[Column], days: Sequence[Day]
+        self, table: Table, columns: Sequence[Column], days: Sequence[DaySummary]
     ) -> AsyncIterator[Rows]:
         """The rows of these days, day by day, in the order of the key.
 

@@ -8,18 +8,18 @@ from operator import itemgetter
 import msgspec
 
 from projections.parallel_build import Progress
-from service.analytics.table_files.daily_files import Filing
-from service.analytics.table_files.export_folder import Folder, path_of, writing
+from service.analytics.table_files.daily_files import DailyFileWriter
+from service.analytics.table_files.export_folder import ExportFolder, path_of, writing
 from service.analytics.table_files.manifest import CutLine, FileLine, Format
-from service.analytics.table_files.snapshot import Day, Snapshot
+from service.analytics.table_files.row_writers import RowWriter, open_row_writer
+from service.analytics.table_files.snapshot import DaySummary, Snapshot
 from service.analytics.table_files.tables import Column, Table
-from service.analytics.table_files.writers import Sheet, open_sheet
 
-_NO_ROWS = Day(None, 0, 0)
+_NO_ROWS = DaySummary(None, 0, 0)
 """What a table without rows is written as: a file which says what columns there are."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class TableExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to write.
 
     Attributes:
@@ -34,7 +34,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     check: bool = False
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class TableExportResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table of one account.
 
     Attributes:
@@ -67,22 +67,22 @@ class TableExport:
         self,
         snapshot: Snapshot,
         table: Table,
-        folder: Folder,
-        wanted: Wanted,
+        folder: ExportFolder,
+        options: TableExportOptions,
         progress: Progress,
         log: str | None,
     ) -> None:
         self._snapshot = snapshot
         self._table = table
         self._folder = folder
-        self._wanted = wanted
+        self._options = options
         self._progress = progress
         self._log = log
         self._fresh = snapshot.freshness(table)
         self._known = folder.manifest.days(table.name, snapshot.account)
         self._rows = 0
 
-    async def run(self) -> Written:
+    async def run(self) -> TableExportResult:
         """Writes the files, each with its line in the manifest, and at last the table's.
 
         Raises:
@@ -94,8 +94,8 @@ class TableExport:
         if due:
             await self._write(columns, due)
         removed = self._tidy({day.date for day in days})
-        self._note_cut()
-        return Written(
+        self._record_cut()
+        return TableExportResult(
             table=self._table.name,
             account=self._snapshot.account,
             files=len(due),
@@ -107,26 +107,26 @@ class TableExport:
             head=self._fresh.head,
         )
 
-    def _is_due(self, day: Day, line: FileLine | None) -> bool:
+    def _is_due(self, day: DaySummary, line: FileLine | None) -> bool:
         if line is not None and self._is_of_others(line):
             return True
-        if day is not _NO_ROWS and not self._is_asked_for(day):
+        if day is not _NO_ROWS and not self._is_selected(day):
             return False
         return (
-            self._wanted.full
+            self._options.full
             or line is None
             or line.rows != day.rows
             or not day.position <= line.position <= self._fresh.position
-            or not self._folder.holds(line, read=self._wanted.check)
+            or not self._folder.holds(line, read=self._options.check)
         )
 
     def _is_of_others(self, line: FileLine) -> bool:
         """Whether it is of another format or version, which readers could not read together."""
-        ours = (self._table.version, self._table.interface, self._wanted.format)
-        return (line.version, line.interface, line.format) != ours
+        current = (self._table.version, self._table.interface, self._options.format)
+        return (line.version, line.interface, line.format) != current
 
-    def _is_asked_for(self, day: Day) -> bool:
-        match self._wanted.since:
+    def _is_selected(self, day: DaySummary) -> bool:
+        match self._options.since:
             case None:
                 return True
             case int(position):
@@ -134,22 +134,22 @@ class TableExport:
             case since:
                 return day.date is None or day.date >= since
 
-    async def _write(self, columns: Sequence[Column], due: Sequence[Day]) -> None:
+    async def _write(self, columns: Sequence[Column], due: Sequence[DaySummary]) -> None:
         total = sum(day.rows for day in due)
         self._folder.make_room(self._path(day.date) for day in due)
-        filing = Filing(self._folder.draft, self._open(columns), self._put)
+        writer = DailyFileWriter(self._folder.draft, self._open(columns), self._put)
         try:
             async for batch in self._snapshot.rows(self._table, columns, due):
                 for day, rows in groupby(batch, key=itemgetter(0)):
-                    filing.add(day, list(rows))
-                self._progress(self._rows + filing.rows, total)
+                    writer.add(day, list(rows))
+                self._progress(self._rows + writer.rows, total)
             if _NO_ROWS in due:
-                filing.add(_NO_ROWS.date, [])
-            filing.finish()
+                writer.add(_NO_ROWS.date, [])
+            writer.finish()
         finally:
-            filing.abandon()
+            writer.abandon()
 
-    def _open(self, columns: Sequence[Column]) -> Callable[[], Sheet]:
+    def _open(self, columns: Sequence[Column]) -> Callable[[], RowWriter]:
         facts = {
             "table": self._table.name,
             "interface": str(self._table.interface),
@@ -157,12 +157,12 @@ class TableExport:
             "account": str(self._snapshot.account),
             "position": str(self._fresh.position),
         }
-        return lambda: open_sheet(self._wanted.format, self._folder.draft, columns, facts)
+        return lambda: open_row_writer(self._options.format, self._folder.draft, columns, facts)
 
     def _put(self, day: date | None, rows: int) -> None:
         table, account = self._table, self._snapshot.account
         path = self._path(day)
-        found = self._folder.place(path)
+        content = self._folder.place(path)
         line = FileLine(
             table=table.name,
             interface=table.interface,
@@ -170,11 +170,11 @@ class TableExport:
             account=account,
             date=day,
             path=path,
-            format=self._wanted.format,
+            format=self._options.format,
             position=self._fresh.position,
             rows=rows,
-            bytes=found.bytes,
-            sha256=found.sha256,
+            bytes=content.bytes,
+            sha256=content.sha256,
             written_at=datetime.now(UTC),
         )
         with writing(self._folder.path):
@@ -182,7 +182,7 @@ class TableExport:
         self._rows += rows
 
     def _path(self, day: date | None) -> str:
-        return path_of(self._table.name, self._snapshot.account, day, self._wanted.format)
+        return path_of(self._table.name, self._snapshot.account, day, self._options.format)
 
     def _tidy(self, days: set[date | None]) -> int:
         """Removes the files of other formats, and of days whose rows have gone to others."""
@@ -192,10 +192,10 @@ class TableExport:
             self._folder.remove(table, account, line.date)
             manifest.drop(line)
         for day in manifest.days(table, account):
-            self._folder.remove(table, account, day, but=self._wanted.format)
+            self._folder.remove(table, account, day, but=self._options.format)
         return len(gone)
 
-    def _note_cut(self) -> None:
+    def _record_cut(self) -> None:
         fresh = self._fresh
         line = CutLine(
             table=self._table.name,
@@ -203,7 +203,7 @@ class TableExport:
             version=self._table.version,
             account=self._snapshot.account,
             position=fresh.position,
-            since=self._wanted.since,
+            since=self._options.since,
             head=fresh.head,
             lag_events=fresh.lag_events,
             lag_seconds=fresh.lag_seconds,

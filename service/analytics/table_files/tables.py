@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
+import asyncpg
 import msgspec
 
 from eventstore.connections import Connection
 from eventstore.wording import age, counted
 from projections.definitions import Definition
-from service.errors import UnknownTable
+from service.analytics.errors import UnknownTable
 from sql.loader import query
+
+Rows = Sequence[asyncpg.Record]
+
+EXACT = (
+    *("bigint", "integer", "smallint", "boolean", "double precision", "real"),
+    *("date", "timestamp with time zone", "timestamp without time zone"),
+)
+"""Types that files have, too; all others are text, as PostgreSQL writes it."""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +56,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     key: int | None
 
 
-class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+class TableFreshness(msgspec.Struct, frozen=True, kw_only=True):
     """How far a projection is behind an account's log, as `analytics.freshness` has it."""
 
     account_id: int
@@ -104,10 +113,10 @@ async def list_columns(connection: Connection, view: str | None = None) -> list[
     return [Column(**row) for row in rows]
 
 
-async def list_freshness(connection: Connection, accounts: Sequence[int]) -> list[Freshness]:
+async def list_freshness(connection: Connection, accounts: Sequence[int]) -> list[TableFreshness]:
     """How fresh each projection for analysts is in these accounts."""
     rows = await connection.fetch(query("list_freshness"), accounts)
-    return [Freshness(**row) for row in rows]
+    return [TableFreshness(**row) for row in rows]
 
 
 def _day(definition: Definition | None, table: str) -> str | None:

@@ -2,10 +2,10 @@
 
 import click
 
-from service.cli.analytics.dictionary import dictionary
-from service.cli.analytics.export import check, export
-from service.cli.analytics.report import report
-from service.cli.analytics.statements import statements
+from service.cli.analytics.dictionary_commands import dictionary
+from service.cli.analytics.export_commands import check, export
+from service.cli.analytics.report_commands import report
+from service.cli.analytics.statement_commands import statements
 
 
 @click.group()

@@ -2,8 +2,8 @@
 
 import click
 
-from service.cli.audit.events_and_replay import events, replay
-from service.cli.audit.verify_and_export import export, verify
+from service.cli.audit.event_commands import events, replay
+from service.cli.audit.proof_commands import export, verify
 
 
 @click.group()

@@ -71,8 +71,8 @@ def _text(text: str | None) -> Iterator[str]:
         )
 
 
-def _list(found: Iterable[Detail]) -> Iterator[str]:
-    for name, what in found:
+def _list(rows: Iterable[Detail]) -> Iterator[str]:
+    for name, what in rows:
         yield from textwrap.wrap(
             f"{name + ':':<{_LABEL}}{printable(what)}",
             _WIDTH,

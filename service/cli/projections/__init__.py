@@ -2,9 +2,9 @@
 
 import click
 
-from service.cli.projections.rebuild import diff, pause, rebuild, resume
-from service.cli.projections.status import status
-from service.cli.projections.user_defined import check, drop, new
+from service.cli.projections.rebuild_commands import diff, pause, rebuild, resume
+from service.cli.projections.status_commands import status
+from service.cli.projections.user_defined_commands import check, drop, new
 
 
 @click.group()

@@ -24,7 +24,7 @@ from service.analytics.analyst_logins import (
     remove_analyst,
 )
 from service.analytics.analyst_sessions import AnalystSessions
-from service.errors import AnalystError
+from service.analytics.errors import AnalystError
 from service.process.database import prepare
 from sql.loader import query
 from tests.databases import HOME, database_named
@@ -489,11 +489,11 @@ async def test_the_planner_tells_it_no_values_of_others(
     in: the catalogue is open. Estimates of EXPLAIN come from there, and count all accounts."""
     await owner.execute("ANALYZE")
     relations = {view.partition(".")[2] for view in await readable(analyst)}
-    shown = await analyst.fetch(
+    printed = await analyst.fetch(
         "SELECT schemaname, tablename FROM pg_stats "
         "WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
     )
-    assert [tuple(row) for row in shown] == []
+    assert [tuple(row) for row in printed] == []
     assert relations
     assert await analyst.fetchval("SELECT sum(reltuples) FROM pg_class") > 0
 

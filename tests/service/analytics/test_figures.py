@@ -11,7 +11,7 @@ from eventstore.connections import AccountPool, Connection, close_pool, connect,
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.analytics.figures import CourseFigures, ExperienceFigures
-from service.analytics.figures_queries import COST_EDGES, DURATION_EDGES, Days, Figures
+from service.analytics.figures_queries import COST_EDGES, DURATION_EDGES, Days, FiguresReader
 from service.http.pagination import Page
 from sql.loader import query
 from tests.bench.term import Term, write_term
@@ -71,7 +71,7 @@ class World(msgspec.Struct, frozen=True):
     """A term, who reads it, and the figures of its course 1."""
 
     owner: Connection
-    reader: Figures
+    reader: FiguresReader
     days: Days
     course: CourseFigures
     experiences: list[ExperienceFigures]
@@ -86,13 +86,13 @@ async def world(server_url: str) -> AsyncIterator[World]:
             pass
         owner, pool = await connect(url), await open_pool(url, "colloquy_service", 2)
         try:
-            yield await _world(owner, Figures(AccountPool(pool)))
+            yield await _world(owner, FiguresReader(AccountPool(pool)))
         finally:
             await close_pool(pool)
             await owner.close()
 
 
-async def _world(owner: Connection, reader: Figures) -> World:
+async def _world(owner: Connection, reader: FiguresReader) -> World:
     await owner.execute("VACUUM ANALYZE")
     span = await owner.fetchrow(SPAN)
     assert span is not None

@@ -12,7 +12,7 @@ from projections.definitions import definition
 from projections.rebuild import rebuild
 from service.analytics import figures_queries as reading
 from service.analytics.figures import CourseFigures
-from service.analytics.figures_queries import Days, Figures
+from service.analytics.figures_queries import Days, FiguresReader
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
@@ -39,9 +39,9 @@ async def ada(analysis: Analysis) -> Learner:
 
 async def figures(pool: AccountPool) -> CourseFigures:
     """The course's; when they were read is left out."""
-    found = await Figures(pool).of_course(1, 1, DAYS)
-    fresh = msgspec.structs.replace(found.freshness, as_of=DAYS.first)
-    return msgspec.structs.replace(found, freshness=fresh)
+    result = await FiguresReader(pool).of_course(1, 1, DAYS)
+    fresh = msgspec.structs.replace(result.freshness, as_of=DAYS.first)
+    return msgspec.structs.replace(result, freshness=fresh)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Awaitable[object]]) -> None:
@@ -51,9 +51,9 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Awaitable[obje
     async def interrupted(
         connection: AccountConnection, account_id: int, names: list[str] | None
     ) -> object:
-        found = await first(connection, account_id, names)
+        result = await first(connection, account_id, names)
         await what()
-        return found
+        return result
 
     monkeypatch.setattr(reading, "_freshness", interrupted)
 

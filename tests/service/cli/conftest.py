@@ -11,7 +11,7 @@ from service.cli import main
 from service.process.database import prepare
 from tests.running import environment_of
 from tests.servers import own_server
-from tests.service.cli.commanding import HEAD, Ended, Run, file_with
+from tests.service.cli.command_runs import HEAD, Ended, Run, file_with
 
 
 @pytest.fixture

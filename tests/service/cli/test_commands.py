@@ -25,7 +25,7 @@ from tests.running import (
     running_service,
     service_process,
 )
-from tests.service.cli.commanding import (
+from tests.service.cli.command_runs import (
     EXPERIENCE,
     HEAD,
     Ended,
@@ -306,7 +306,7 @@ def test_a_log_longer_than_a_page_is_shown_whole(
     on_database: Run, talked: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = on_database("log", "show").out
-    monkeypatch.setattr("service.cli.log.PAGE", 2)
+    monkeypatch.setattr("service.cli.log_commands.PAGE", 2)
     defaults = {"after": 0, "limit": 2}
     monkeypatch.setattr("eventstore.log.EventLog.read_all.__kwdefaults__", defaults)
     again = on_database("log", "show").out

@@ -11,12 +11,12 @@ import click
 import pytest
 
 from eventstore.opening import running_log
-from service.cli.parameters import TEXT
+from service.cli.text_parameters import TEXT
 from tests.disks import full_beyond
 from tests.eventstore.building import Learner, append_steps, dialogue, experience_created
 from tests.eventstore.sealing.sealed import Sealed
 from tests.running import ROOT, environment_of
-from tests.service.cli.commanding import HEAD, Ended, Run, all_commands, ask, file_with, now
+from tests.service.cli.command_runs import HEAD, Ended, Run, all_commands, ask, file_with, now
 
 E9 = os.fsdecode(b"Zo\xe9")
 """A word as Latin-1 writes it."""
@@ -143,9 +143,9 @@ def test_what_is_no_text_is_refused_before_anything_is_done(on_log: Run, databas
 def test_all_words_of_all_commands_are_text() -> None:
     """So that the next one is, too."""
 
-    found = [parameter for _, command in all_commands() for parameter in command.params]
-    assert TEXT in [parameter.type for parameter in found]
-    assert click.STRING not in [parameter.type for parameter in found]
+    result = [parameter for _, command in all_commands() for parameter in command.params]
+    assert TEXT in [parameter.type for parameter in result]
+    assert click.STRING not in [parameter.type for parameter in result]
 
 
 def test_files_may_be_called_what_is_no_text(on_log: Run, tmp_path: Path) -> None:

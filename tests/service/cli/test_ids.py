@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from tests.service.cli.commanding import Run, Words, all_commands
+from tests.service.cli.command_runs import Run, Words, all_commands
 
 LARGEST = 2**63 - 1
 LIMITED = {"--batch", "--days", "days", "--jobs", "--port", "--workers"}

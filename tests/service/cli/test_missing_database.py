@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tests.service.cli.commanding import HEAD, Run, all_commands, file_with, refused
+from tests.service.cli.command_runs import HEAD, Run, all_commands, file_with, refused
 
 MAKERS = {("serve",), ("migrate",)}
 WITHOUT = {("seal", "key"), ("projections", "new"), ("analytics", "check")}

@@ -12,7 +12,7 @@ from eventstore.privacy_events import HistoryRead
 from service.access_log import system_user
 from tests.eventstore.sealing.sealed import tamper
 from tests.running import read_log
-from tests.service.cli.commanding import Run, all_commands, now, refused
+from tests.service.cli.command_runs import Run, all_commands, now, refused
 from tests.service.cli.hostile import USER, filled
 
 MINE = f"access-{USER}"

@@ -4,8 +4,8 @@ import pytest
 
 from projections.status import ProjectionStatus
 from service.audit.conversation_endings import ending_of
-from service.cli.privacy.learner import _lines
-from service.cli.projections.status import on_screen
+from service.cli.privacy.learner_commands import _lines
+from service.cli.projections.status_commands import on_screen
 from service.privacy.learner_record import (
     LearnerRecord,
     RecordedConversation,
@@ -14,7 +14,7 @@ from service.privacy.learner_record import (
     RecordedRead,
     RecordedVote,
 )
-from tests.service.cli.commanding import Run
+from tests.service.cli.command_runs import Run
 
 AT = "2031-03-01T09:00:00Z"
 

@@ -13,16 +13,16 @@ import pytest
 
 from tests.eventstore.sealing.sealed import tamper
 from tests.running import ROOT, environment_of
-from tests.service.cli.commanding import Ended, Run, now
+from tests.service.cli.command_runs import Ended, Run, now
 from tests.service.cli.hostile import GENUINE, HOSTILE, USER, filled, hostile_files
 
 WRITES = {
     "service/cli/terminal.py": {"stdout", "stderr", "stdin", "echo"},
     "service/cli/progress.py": {"stderr"},
-    "service/cli/audit/events_and_replay.py": {"stdin", "stdout"},
-    "service/cli/projections/status.py": {"stdout"},
+    "service/cli/audit/event_commands.py": {"stdin", "stdout"},
+    "service/cli/projections/status_commands.py": {"stdout"},
     "service/process/logging.py": {"stderr"},
-    "service/analytics/learning_records/export.py": {"stdout"},
+    "service/analytics/learning_records/record_export.py": {"stdout"},
     "service/process/worker.py": {"print"},
     "service/audit/verify_bundle.py": {"stdout", "stderr"},
 }
@@ -193,19 +193,19 @@ def test_on_a_real_terminal_a_watch_clears_it_and_nothing_else_is_obeyed(
         stderr=theirs,
     )
     os.close(theirs)
-    shown = b""
-    while shown.count(b"\x1b[H\x1b[2J") < 2:
-        shown += os.read(ours, 4096)
+    printed = b""
+    while printed.count(b"\x1b[H\x1b[2J") < 2:
+        printed += os.read(ours, 4096)
     watch.terminate()
     assert watch.wait(20) == 0
     os.close(ours)
-    screens = shown.decode().replace("\x1b[H\x1b[2J", "").replace("\r\n", "\n")
+    screens = printed.decode().replace("\x1b[H\x1b[2J", "").replace("\r\n", "\n")
     assert unseen(screens) == set()
     assert "\\x1b[2J" in screens
 
 
 def test_no_module_writes_past_the_one_that_escapes() -> None:
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for path in sorted((ROOT / "service").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             name = None
@@ -216,8 +216,8 @@ def test_no_module_writes_past_the_one_that_escapes() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module in ("sys", "click"):
                 name = next((a.name for a in node.names if a.name in STREAMS), None)
             if name and not _is_of_another(node):
-                found.setdefault(str(path.relative_to(ROOT)), set()).add(name)
-    assert found == WRITES
+                result.setdefault(str(path.relative_to(ROOT)), set()).add(name)
+    assert result == WRITES
 
 
 def _is_of_another(node: ast.AST) -> bool:

@@ -181,15 +181,15 @@ def test_a_postgresql_on_the_path_goes_before_debians(
     bare: Path, tmp_path: Path, name: str
 ) -> None:
     """Found by what is there of it: a link to one of its programs, or what pg_config says."""
-    found = programs(tmp_path / "other" / "bin", "16beta1")
+    result = programs(tmp_path / "other" / "bin", "16beta1")
     programs(tmp_path / "debian" / "17" / "bin", "17.1")
     if name == "pg_config":
-        (bare / name).write_text(f"#!/bin/sh\n[ $1 = --bindir ] && echo {found}\n")
+        (bare / name).write_text(f"#!/bin/sh\n[ $1 = --bindir ] && echo {result}\n")
         (bare / name).chmod(0o755)
     else:
-        (bare / name).symlink_to(found / name)
-    assert usable_binaries() == found
-    programs(found, "14.9")
+        (bare / name).symlink_to(result / name)
+    assert usable_binaries() == result
+    programs(result, "14.9")
     assert usable_binaries() == tmp_path / "debian" / "17" / "bin"
 
 
@@ -247,13 +247,13 @@ def test_root_runs_no_program_of_another_user_to_find_postgresql(
     with pytest.raises(BinariesMissing, match=rf"\({evil} belongs to user nobody") as caught:
         usable_binaries()
     assert "\n" not in str(caught.value)
-    found = programs(tmp_path / "other" / "bin", "16.1")
+    result = programs(tmp_path / "other" / "bin", "16.1")
     if name == "pg_config":
-        (bare / name).write_text(f"#!/bin/sh\ndirname {found}/psql\n")
+        (bare / name).write_text(f"#!/bin/sh\ndirname {result}/psql\n")
         (bare / name).chmod(0o755)
     else:
-        (bare / name).symlink_to(found / name)
-    assert usable_binaries() == found
+        (bare / name).symlink_to(result / name)
+    assert usable_binaries() == result
     assert not (tmp_path / "ran").exists()
 
 

@@ -30,8 +30,8 @@ from service.embedded_postgres.errors import (
     VersionMismatch,
 )
 from service.embedded_postgres.postgres_programs import Programs
+from service.embedded_postgres.postgres_server import PORTS
 from service.embedded_postgres.postmaster import live_postmaster, read_postmaster
-from service.embedded_postgres.server import PORTS
 
 ROOT = Path(__file__).parents[3]
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -114,9 +114,9 @@ def embedded(home: Path, *, keep: bool = False, binaries: Path | None = None) ->
 
 
 def packaged() -> Path:
-    found = packaged_binaries()
-    assert found, "the extra `embedded` is not installed"
-    return found
+    result = packaged_binaries()
+    assert result, "the extra `embedded` is not installed"
+    return result
 
 
 def ask(postgres: EmbeddedPostgres, url: str, statement: str) -> str:
@@ -133,9 +133,9 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def server_pid(postgres: EmbeddedPostgres) -> int:
-    found = live_postmaster(postgres.data)
-    assert found, "no server runs"
-    return found.pid
+    result = live_postmaster(postgres.data)
+    assert result, "no server runs"
+    return result.pid
 
 
 def is_running(postgres: EmbeddedPostgres) -> bool:
@@ -177,9 +177,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 def stop_by_force(home: Path) -> None:
     def is_down() -> bool:
-        if found := live_postmaster((home / "postgres").resolve()):
-            os.kill(found.pid, signal.SIGKILL)
-        return found is None
+        if result := live_postmaster((home / "postgres").resolve()):
+            os.kill(result.pid, signal.SIGKILL)
+        return result is None
 
     wait_until(is_down)
 

@@ -13,7 +13,7 @@ import pytest
 from eventstore.errors import PathUntrusted
 from service.embedded_postgres import EmbeddedPostgres
 from service.embedded_postgres.data_files import made_by, read_data_file, replace_data_file
-from service.embedded_postgres.data_location import OURS, Account
+from service.embedded_postgres.data_location import HOME_FILES, Account
 from service.embedded_postgres.errors import DataTampered, EmbeddedPostgresError
 from service.embedded_postgres.postgres_programs import LOG_END, Programs
 from service.embedded_postgres.postmaster import disown_other_program, last_port, read_postmaster
@@ -87,8 +87,8 @@ def programs(folder: Path, initdb: str) -> Path:
 
 
 def is_untouched(secret: Path) -> bool:
-    found = secret.stat()
-    kept = (found.st_uid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), 0o600)
+    result = secret.stat()
+    kept = (result.st_uid, stat.S_IMODE(result.st_mode)) == (os.geteuid(), 0o600)
     return kept and secret.read_text() == SECRET
 
 
@@ -114,9 +114,9 @@ def test_a_link_in_the_data_does_not_lead_root_elsewhere(
             disown_other_program(data)
         finally:
             other.kill()
-    found = read_postmaster(data)
-    assert found
-    assert (found.pid, found.port) == (os.getpid(), 20123)
+    result = read_postmaster(data)
+    assert result
+    assert (result.pid, result.port) == (os.getpid(), 20123)
     assert (data / "postmaster.pid").stat().st_uid == NOBODY.pw_uid
     assert is_untouched(secret)
 
@@ -199,7 +199,7 @@ def test_nobody_else_reads_the_password_while_the_data_is_made(home: Path, folde
 
 
 @as_root
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", HOME_FILES)
 @pytest.mark.parametrize("kind", ["link", "link to nothing", "file"])
 def test_what_another_user_has_prepared_in_a_home_is_refused(
     home: Path, secret: Path, name: str, kind: str
@@ -303,7 +303,7 @@ def test_a_home_of_an_earlier_release_opens(folder: Path) -> None:
     home.chmod(0o775)
     with EmbeddedPostgres(home, options={"fsync": "off"}) as again:
         assert again == url
-    assert sorted(path.name for path in home.glob("postgres*")) == sorted(["postgres", *OURS])
+    assert sorted(path.name for path in home.glob("postgres*")) == sorted(["postgres", *HOME_FILES])
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "another user's"])

@@ -3,7 +3,7 @@
 import pytest
 
 from eventstore.connections import Connection
-from service.errors import RosterError
+from service.identity.errors import RosterError
 from service.identity.roster import Enrollment, import_roster, parse_roster
 
 HEAD = "course_id,user_id,name,role,status"

@@ -199,10 +199,10 @@ async def test_a_limit_of_connections_is_told_with_what_sets_it(
     ):
         await admin.execute(limit)
         connection = await connect(url)
-        found = [line for line in await server_findings(connection, processes) if "connec" in line]
+        result = [line for line in await server_findings(connection, processes) if "connec" in line]
         await connection.close()
-        assert len(found) == (told is not None)
-        assert not told or told in found[0]
+        assert len(result) == (told is not None)
+        assert not told or told in result[0]
     _, _, err = await colloquy({"DATABASE_URL": url}, "migrate")
     assert "ALTER DATABASE few CONNECTION LIMIT" in err
     async with service_process({"DATABASE_URL": url}) as process:
@@ -260,8 +260,8 @@ async def test_clocks_that_differ_are_told(
     connection = await connect(server_url)
     for ahead, told in ((0.0, None), (-1.0, None), (3600.0, "3600 s ahead"), (-40.0, "0 s behind")):
         monkeypatch.setattr(DatabaseClock, "drift", ahead)
-        found = [line for line in await server_findings(connection) if line.startswith("clock: ")]
-        assert len(found) == (told is not None)
-        assert not told or told in found[0]
+        result = [line for line in await server_findings(connection) if line.startswith("clock: ")]
+        assert len(result) == (told is not None)
+        assert not told or told in result[0]
     monkeypatch.undo()
     await connection.close()

@@ -12,7 +12,8 @@ from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signing_keys import KeyPlace
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
-from service.process.database import DatabaseUnreachable, connect_owner, prepare
+from service.process.database import connect_owner, prepare
+from service.process.errors import DatabaseUnreachable
 from service.process.server_checks import server_findings
 from sql.loader import query
 from tests.running import colloquy, eventually, fetch_value, running_service, service_process
@@ -126,17 +127,17 @@ async def test_what_an_operator_chose_is_not_weakened(
 
 async def _ways_to_commit(server: OwnServer, folder: Path) -> set[str]:
     """Of the sessions of all roles, of pools, and of the one that seals."""
-    found = set()
+    result = set()
     for role in ROLES:
         connection = await connect(server.url, role)
-        found.add(await connection.fetchval(SYNCHRONOUS_COMMIT))
+        result.add(await connection.fetchval(SYNCHRONOUS_COMMIT))
         await connection.close()
         pool = await open_pool(server.url, role, 1)
-        found.add(await pool.fetchval(SYNCHRONOUS_COMMIT))
+        result.add(await pool.fetchval(SYNCHRONOUS_COMMIT))
         await pool.close()
     async with Sealer(server.url, KeyPlace(folder), folder, 1.0).leading() as sealing:
-        found.add(await sealing.fetchval(SYNCHRONOUS_COMMIT))
-    return found
+        result.add(await sealing.fetchval(SYNCHRONOUS_COMMIT))
+    return result
 
 
 async def test_a_session_keeps_it_when_the_servers_file_changes(
@@ -220,10 +221,10 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
     await admin.execute("GRANT colloquy_auditor, pg_read_all_data TO few")
     connection: Connection = await connect(server.url)
     try:
-        found = "\n".join(await server_findings(connection))
-        assert "server: ignore_checksum_failure is on: " in found
-        assert "server: zero_damaged_pages is on: " in found
-        assert "database: trigger refuse_change of events is switched off: " in found
+        result = "\n".join(await server_findings(connection))
+        assert "server: ignore_checksum_failure is on: " in result
+        assert "server: zero_damaged_pages is on: " in result
+        assert "database: trigger refuse_change of events is switched off: " in result
     finally:
         await admin.execute("ALTER TABLE events ENABLE TRIGGER refuse_change")
         await connection.close()

@@ -213,13 +213,13 @@ async def test_a_path_that_anybody_asks_for_writes_on_no_terminal(
                     assert (await http.get(target)).status == 404
             process.terminate()
             assert await asyncio.wait_for(process.wait(), 30) == 0
-            shown = await asyncio.to_thread(_all_of, ours)
+            printed = await asyncio.to_thread(_all_of, ours)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
             os.close(ours)
-    lines = shown.replace("\r\n", "\n").split("\n")
+    lines = printed.replace("\r\n", "\n").split("\n")
     plain = [re.sub("\x1b\\[[0-9;]*m", "", line) if terminal else line for line in lines]
     assert sum("status=404" in line or '"status":404' in line for line in plain) == 2
     assert [line for line in plain if not line.isprintable()] == []
@@ -229,13 +229,13 @@ async def test_a_path_that_anybody_asks_for_writes_on_no_terminal(
 
 def _all_of(descriptor: int) -> str:
     """All that a process that has ended wrote."""
-    found = b""
+    result = b""
     try:
         while piece := os.read(descriptor, 65536):
-            found += piece
+            result += piece
     except OSError:  # a terminal whose other end is closed
         pass
-    return found.decode()
+    return result.decode()
 
 
 def test_the_log_of_a_fault_is_marked_line_by_line() -> None:

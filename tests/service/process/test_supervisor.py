@@ -22,8 +22,8 @@ from eventstore.events import ConversationStarted, ReplyFailed
 from projections.errors import ProjectionRefused
 from service.embedded_postgres.postmaster import live_postmaster
 from service.errors import SettingsError
-from service.process.database import DatabaseUnreachable
 from service.process.demo import TOKENS_FILE
+from service.process.errors import DatabaseUnreachable
 from service.process.worker import AWAY, REFUSED, _tell
 from sql.errors import DatabaseUnfit
 from tests.fake_anthropic import FakeAnthropic, Stall
@@ -70,7 +70,7 @@ async def test_a_crowd_of_requests_over_two_processes_never_makes_two_of_anythin
             *(services[n % 2].say(active, f"Thought {n}") for n in range(CROWD))
         )
         log = await services[0].history()
-        shown = await services[1].active()
+        printed = await services[1].active()
     assert_lawful(log)
     statuses = Counter(status for status, _ in created)
     assert set(statuses) == {201, 409}, statuses
@@ -80,7 +80,7 @@ async def test_a_crowd_of_requests_over_two_processes_never_makes_two_of_anythin
     assert {status for status, _ in posted} == {200, 409}
     accepted = [f"Thought {n}" for n, (status, _) in enumerate(posted) if status == 200]
     assert sorted(filter(None, said(log))) == sorted(accepted)
-    assert [m["text"] for m in shown["messages"] if m["role"] == "User"][1:] == answered(log)
+    assert [m["text"] for m in printed["messages"] if m["role"] == "User"][1:] == answered(log)
 
 
 async def test_a_turn_of_a_killed_process_is_closed_and_the_next_message_works_at_once(

@@ -74,10 +74,10 @@ class Store:
     async def give(self, request: web.Request) -> web.StreamResponse:
         if fault := self.given_once.pop(0) if self.given_once else self.given:
             return self._fail(request, fault)
-        found = self.records.get(request.query["statementId"])
-        if found is None:
+        result = self.records.get(request.query["statementId"])
+        if result is None:
             raise web.HTTPNotFound
-        stored = found | {"stored": "2026-01-01T00:00:00Z", "version": "1.0.0"}
+        stored = result | {"stored": "2026-01-01T00:00:00Z", "version": "1.0.0"}
         return web.json_response(stored)
 
     def _open(self, body: bytes) -> Sequence[Any]:

@@ -15,7 +15,7 @@ from eventstore.log import EventLog
 from eventstore.notifier import Link
 from service.analytics.learning_records.caliper import CONTEXT, envelope
 from tests.eventstore.building import append_steps
-from tests.service.analytics.talking import BASE, NAMES, TEACHER, decoded, everything, lines
+from tests.service.analytics.course_history import BASE, NAMES, TEACHER, decoded, everything, lines
 
 Parts = tuple[EventLog, AccountPool, Link]
 

@@ -13,16 +13,16 @@ from eventstore.log import EventLog
 from eventstore.notifier import Link
 from projections.parallel_build import silent
 from service.access_log import Reader
-from service.analytics.errors import CheckpointUnfit, ExportFileUnfit
+from service.analytics.errors import CursorUnfit, ExportFileUnfit
 from service.analytics.learning_records.batches import Batch, Record
-from service.analytics.learning_records.export import Exporter, Wanted
-from service.analytics.learning_records.export_cursor import Checkpoint, CheckpointFile, Export
+from service.analytics.learning_records.export_cursor import CursorFile, ExportCursor, ExportScope
+from service.analytics.learning_records.export_run import ExportResult, ExportRun, PositionRange
+from service.analytics.learning_records.record_export import RecordExporter, RecordExportRequest
 from service.analytics.learning_records.record_file import RecordFile
-from service.analytics.learning_records.sending import Range, Sending, Sent
 from service.analytics.learning_records.source_events import LearningLog
 from service.audit.service import AuditService
 from tests.disks import full_beyond
-from tests.service.analytics.talking import export_to, lines, talk
+from tests.service.analytics.course_history import export_to, lines, talk
 
 Parts = tuple[EventLog, AccountPool, Link]
 EXPORT = export_to()
@@ -34,8 +34,8 @@ async def nothing() -> None:
     """Nothing is to be recorded here."""
 
 
-def wanted(file: Path, checkpoint: Path, *, until: int | None = None) -> Wanted:
-    return Wanted(
+def request(file: Path, checkpoint: Path, *, until: int | None = None) -> RecordExportRequest:
+    return RecordExportRequest(
         export=EXPORT,
         out=file,
         checkpoint=checkpoint,
@@ -50,10 +50,10 @@ def wanted(file: Path, checkpoint: Path, *, until: int | None = None) -> Wanted:
 async def export_some(
     pool: AccountPool,
     file: Path,
-    kept_in: CheckpointFile,
-    positions: Range,
+    cursor_file: CursorFile,
+    positions: PositionRange,
     stop_after: int | None = None,
-) -> Sent:
+) -> ExportResult:
     """One run in batches of three; told to stop after so many, as by Ctrl-C."""
     stop = asyncio.Event()
     batches = 0
@@ -64,14 +64,14 @@ async def export_some(
         if batches == stop_after:
             stop.set()
 
-    sink = RecordFile.resume(file, kept_in.read(EXPORT, LOG))
-    sending = Sending(
+    sink = RecordFile.resume(file, cursor_file.read(EXPORT, LOG))
+    sending = ExportRun(
         first_event=LOG,
         log=LearningLog(pool),
         export=EXPORT,
         sink=sink,
         size=3,
-        kept_in=kept_in,
+        cursor_file=cursor_file,
         before_first=nothing,
         progress=progress,
         stop=stop,
@@ -88,11 +88,11 @@ async def test_a_run_that_was_told_to_stop_is_gone_on_with(
     log, pool, _ = log_parts
     await talk(log, exchanges=10)
     head = await log.head(1)
-    file, kept_in = tmp_path / "records", CheckpointFile(tmp_path / "checkpoint")
-    first = await export_some(pool, file, kept_in, Range(0, head), stop_after=2)
+    file, cursor_file = tmp_path / "records", CursorFile(tmp_path / "checkpoint")
+    first = await export_some(pool, file, cursor_file, PositionRange(0, head), stop_after=2)
     assert first.records == 6
     assert first.position < head
-    then = await export_some(pool, file, kept_in, Range(first.position, head))
+    then = await export_some(pool, file, cursor_file, PositionRange(first.position, head))
     assert then.position == head
     assert file.read_bytes().splitlines() == await lines(pool)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -106,14 +106,14 @@ async def test_what_no_checkpoint_covers_is_cut_off(
     log, pool, _ = log_parts
     await talk(log, exchanges=10)
     head = await log.head(1)
-    file, kept_in = tmp_path / "records", CheckpointFile(tmp_path / "checkpoint")
-    first = await export_some(pool, file, kept_in, Range(0, head), stop_after=2)
-    kept = kept_in.read(EXPORT, LOG)
-    assert kept is not None
-    kept_in.keep(msgspec.structs.replace(kept, finished=False))
+    file, cursor_file = tmp_path / "records", CursorFile(tmp_path / "checkpoint")
+    first = await export_some(pool, file, cursor_file, PositionRange(0, head), stop_after=2)
+    cursor = cursor_file.read(EXPORT, LOG)
+    assert cursor is not None
+    cursor_file.save(msgspec.structs.replace(cursor, finished=False))
     with file.open("ab") as out:
         out.write(torn)
-    await export_some(pool, file, kept_in, Range(first.position, head))
+    await export_some(pool, file, cursor_file, PositionRange(first.position, head))
     assert file.read_bytes().splitlines() == await lines(pool)
 
 
@@ -122,33 +122,33 @@ async def test_a_finished_run_goes_on_in_the_same_file_or_in_a_new_one(
 ) -> None:
     log, pool, _ = log_parts
     await talk(log, exchanges=9)
-    exporter = Exporter(log, pool, AuditService(log, pool, reason_required=False))
+    exporter = RecordExporter(log, pool, AuditService(log, pool, reason_required=False))
     one, two, checkpoint = tmp_path / "one", tmp_path / "two", tmp_path / "checkpoint"
     for file, until in ((one, 5), (one, 11), (two, 16)):
-        await exporter.run(wanted(file, checkpoint, until=until), silent, asyncio.Event())
+        await exporter.run(request(file, checkpoint, until=until), silent, asyncio.Event())
     assert one.read_bytes() + two.read_bytes() == b"".join(
         line + b"\n" for line in await lines(pool, upto=16)
     )
     two.unlink()  # taken away by whoever wanted it
-    sent, positions = await exporter.run(wanted(two, checkpoint), silent, asyncio.Event())
+    sent, positions = await exporter.run(request(two, checkpoint), silent, asyncio.Event())
     assert positions.after == 16
     assert len(two.read_bytes().splitlines()) == sent.records > 0
 
 
 async def test_an_unfinished_file_must_be_finished_first(tmp_path: Path) -> None:
-    kept = Checkpoint(export=EXPORT, position=7, file=str(tmp_path / "one"), size=3)
+    cursor = ExportCursor(export=EXPORT, position=7, file=str(tmp_path / "one"), size=3)
     with pytest.raises(ExportFileUnfit, match=r"broke off in .*one"):
-        RecordFile.resume(tmp_path / "two", kept)
+        RecordFile.resume(tmp_path / "two", cursor)
 
 
 async def test_a_file_that_lacks_what_was_written_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "one"
-    kept = Checkpoint(export=EXPORT, position=7, file=str(file), size=30)
+    cursor = ExportCursor(export=EXPORT, position=7, file=str(file), size=30)
     with pytest.raises(ExportFileUnfit, match="No such file"):
-        RecordFile.resume(file, kept)
+        RecordFile.resume(file, cursor)
     file.write_bytes(b"short")
     with pytest.raises(ExportFileUnfit, match="shorter than the 30 bytes"):
-        RecordFile.resume(file, kept)
+        RecordFile.resume(file, cursor)
 
 
 async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -162,10 +162,10 @@ async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 async def test_a_pipe_is_no_file_to_export_to(tmp_path: Path) -> None:
     """It has no size, so that nothing could be said of what is in it."""
     os.mkfifo(tmp_path / "pipe")
-    begun = Checkpoint(export=EXPORT, position=7, file=str(tmp_path / "pipe"), size=3)
-    for kept in (None, begun):
+    begun = ExportCursor(export=EXPORT, position=7, file=str(tmp_path / "pipe"), size=3)
+    for cursor in (None, begun):
         with pytest.raises(ExportFileUnfit, match=r"pipe is no regular file: leave --out away"):
-            RecordFile.resume(tmp_path / "pipe", kept)
+            RecordFile.resume(tmp_path / "pipe", cursor)
 
 
 async def test_a_full_disk_is_told_and_leaves_what_the_checkpoint_says(
@@ -174,21 +174,21 @@ async def test_a_full_disk_is_told_and_leaves_what_the_checkpoint_says(
     log, pool, _ = log_parts
     await talk(log, exchanges=10)
     head = await log.head(1)
-    file, kept_in = tmp_path / "records", CheckpointFile(tmp_path / "checkpoint")
+    file, cursor_file = tmp_path / "records", CursorFile(tmp_path / "checkpoint")
     with full_beyond(4_000), pytest.raises(ExportFileUnfit, match="records: File too large"):
-        await export_some(pool, file, kept_in, Range(0, head))
-    kept = kept_in.read(EXPORT, LOG)
-    assert kept is not None
-    assert 0 < kept.size < 4_000
-    await export_some(pool, file, kept_in, Range(kept.position, head))
+        await export_some(pool, file, cursor_file, PositionRange(0, head))
+    cursor = cursor_file.read(EXPORT, LOG)
+    assert cursor is not None
+    assert 0 < cursor.size < 4_000
+    await export_some(pool, file, cursor_file, PositionRange(cursor.position, head))
     assert file.read_bytes().splitlines() == await lines(pool)
 
 
 async def test_a_run_that_broke_off_before_its_first_line_begins_anew(tmp_path: Path) -> None:
     file = tmp_path / "one"
-    kept = Checkpoint(export=EXPORT, position=0, file=str(file))
+    cursor = ExportCursor(export=EXPORT, position=0, file=str(file))
     for _ in range(2):
-        out = RecordFile.resume(file, kept)
+        out = RecordFile.resume(file, cursor)
         assert out.size == 0
         await out.take(Batch([Record("1", 1, b"{}", frozenset())], 1))
         assert out.size == 3
@@ -208,10 +208,10 @@ async def test_a_run_that_broke_off_before_its_first_line_begins_anew(tmp_path: 
 def test_a_checkpoint_of_another_export_is_refused(
     tmp_path: Path, other: dict[str, object]
 ) -> None:
-    file = CheckpointFile(tmp_path / "checkpoint")
-    file.keep(Checkpoint(export=EXPORT, position=7))
-    changed: Export = msgspec.structs.replace(EXPORT, **other)
-    with pytest.raises(CheckpointUnfit, match="of another export: xapi of account 1"):
+    file = CursorFile(tmp_path / "checkpoint")
+    file.save(ExportCursor(export=EXPORT, position=7))
+    changed: ExportScope = msgspec.structs.replace(EXPORT, **other)
+    with pytest.raises(CursorUnfit, match="of another export: xapi of account 1"):
         file.read(changed, LOG)
 
 
@@ -221,46 +221,46 @@ async def test_a_checkpoint_of_another_database_is_refused(
     log, pool, _ = log_parts
     await talk(log, exchanges=1)
     checkpoint = tmp_path / "checkpoint"
-    exporter = Exporter(log, pool, AuditService(log, pool, reason_required=False))
-    await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
-    kept = CheckpointFile(checkpoint).read(EXPORT, await LearningLog(pool).first_event(1))
-    assert kept is not None
-    CheckpointFile(checkpoint).keep(msgspec.structs.replace(kept, log=LOG))
-    with pytest.raises(CheckpointUnfit, match=f"of another database: its log begins .* {LOG}"):
-        await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
-    CheckpointFile(checkpoint).keep(msgspec.structs.replace(kept, log=None))
-    await exporter.run(wanted(tmp_path / "one", checkpoint), silent, asyncio.Event())
+    exporter = RecordExporter(log, pool, AuditService(log, pool, reason_required=False))
+    await exporter.run(request(tmp_path / "one", checkpoint), silent, asyncio.Event())
+    cursor = CursorFile(checkpoint).read(EXPORT, await LearningLog(pool).first_event(1))
+    assert cursor is not None
+    CursorFile(checkpoint).save(msgspec.structs.replace(cursor, log=LOG))
+    with pytest.raises(CursorUnfit, match=f"of another database: its log begins .* {LOG}"):
+        await exporter.run(request(tmp_path / "one", checkpoint), silent, asyncio.Event())
+    CursorFile(checkpoint).save(msgspec.structs.replace(cursor, log=None))
+    await exporter.run(request(tmp_path / "one", checkpoint), silent, asyncio.Event())
 
 
 def test_a_checkpoint_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "checkpoint")
-    with file.held(), pytest.raises(CheckpointUnfit, match="in use"), file.held():
+    file = CursorFile(tmp_path / "checkpoint")
+    with file.locked(), pytest.raises(CursorUnfit, match="in use"), file.locked():
         pass
-    with file.held():
+    with file.locked():
         assert file.read(EXPORT, LOG) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"not at all"])
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "checkpoint").write_bytes(damage)
-    with pytest.raises(CheckpointUnfit, match="is not a checkpoint"):
-        CheckpointFile(tmp_path / "checkpoint").read(EXPORT, LOG)
+    with pytest.raises(CursorUnfit, match="is not a checkpoint"):
+        CursorFile(tmp_path / "checkpoint").read(EXPORT, LOG)
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "no" / "checkpoint")
-    with pytest.raises(CheckpointUnfit, match="No such file"):
-        file.keep(Checkpoint(export=EXPORT, position=1))
-    with pytest.raises(CheckpointUnfit, match="No such file"), file.held():
+    file = CursorFile(tmp_path / "no" / "checkpoint")
+    with pytest.raises(CursorUnfit, match="No such file"):
+        file.save(ExportCursor(export=EXPORT, position=1))
+    with pytest.raises(CursorUnfit, match="No such file"), file.locked():
         pass
 
 
 async def test_a_checkpoint_ahead_of_the_log_is_refused(log_parts: Parts, tmp_path: Path) -> None:
     """The log is another one, or was restored from before."""
     log, pool, _ = log_parts
-    kept_in = CheckpointFile(tmp_path / "checkpoint")
-    kept_in.keep(Checkpoint(export=EXPORT, position=99))
-    with pytest.raises(CheckpointUnfit, match="position 99, but the log ends at 0"):
-        await Exporter(log, pool, AuditService(log, pool, reason_required=False)).run(
-            wanted(tmp_path / "one", kept_in.path), silent, asyncio.Event()
+    cursor_file = CursorFile(tmp_path / "checkpoint")
+    cursor_file.save(ExportCursor(export=EXPORT, position=99))
+    with pytest.raises(CursorUnfit, match="position 99, but the log ends at 0"):
+        await RecordExporter(log, pool, AuditService(log, pool, reason_required=False)).run(
+            request(tmp_path / "one", cursor_file.path), silent, asyncio.Event()
         )

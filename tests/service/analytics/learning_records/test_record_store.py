@@ -9,18 +9,17 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from service.analytics.errors import StatementsRefused, ToldToStop
+from service.analytics.errors import ExportStopped, StatementsRefused
 from service.analytics.learning_records.batches import Batch, Format, Record
-from service.analytics.learning_records.comparing import includes
 from service.analytics.learning_records.http_client import authorization_of
-from service.analytics.learning_records.record_store import Erased, RecordStore
-from service.analytics.learning_records.retry import Patience
+from service.analytics.learning_records.record_store import Erased, RecordStore, includes_all_of
+from service.analytics.learning_records.retry_delays import RetryDelays
 from service.errors import SettingsError
 from tests.running import address_of, eventually
+from tests.service.analytics.course_history import NAMES
 from tests.service.analytics.learning_records.store import TOKEN, Fault, Store, running_store
-from tests.service.analytics.talking import NAMES
 
-QUICK = Patience(attempts=4, first=0.001, longest=0.01, asked=0.01)
+QUICK = RetryDelays(attempts=4, first=0.001, longest=0.01, longest_asked=0.01)
 STAMP = "2026-01-02T03:04:05.000006Z"
 
 
@@ -45,7 +44,7 @@ async def posting(
     kind: Format = "xapi",
     secret: str | None = None,
     stop: asyncio.Event | None = None,
-    patience: Patience = QUICK,
+    delays: RetryDelays = QUICK,
     url: str | None = None,
     erased: Erased = nobody,
 ) -> AsyncIterator[RecordStore]:
@@ -59,7 +58,7 @@ async def posting(
             authorization_of(secret),
             erased,
             stop or asyncio.Event(),
-            patience,
+            delays,
         )
 
 
@@ -119,13 +118,13 @@ async def test_a_store_that_is_not_there_ends_it() -> None:
 
 async def test_waiting_ends_when_it_is_told_to_stop() -> None:
     stop = asyncio.Event()
-    patience = Patience(first=3600, longest=3600)
-    async with running_store() as store, posting(store, stop=stop, patience=patience) as to:
+    delays = RetryDelays(first=3600, longest=3600)
+    async with running_store() as store, posting(store, stop=stop, delays=delays) as to:
         store.faults = [Fault(503)]
         sending = asyncio.create_task(to.take(batch(1)))
         await eventually(lambda: bool(store.requests))
         stop.set()
-        with pytest.raises(ToldToStop):
+        with pytest.raises(ExportStopped):
             await asyncio.wait_for(sending, 10)
 
 
@@ -309,16 +308,16 @@ def test_credentials_have_two_forms() -> None:
 
 
 def test_pauses_grow_up_to_a_bound_and_a_store_may_ask_for_more() -> None:
-    patience = Patience(first=1, longest=60, asked=600)
-    pauses = [patience.pause(attempt, None) for attempt in range(1, 12)]
+    delays = RetryDelays(first=1, longest=60, longest_asked=600)
+    pauses = [delays.pause(attempt, None) for attempt in range(1, 12)]
     assert all(0.5 * min(2.0**n, 60) <= pause <= min(2.0**n, 60) for n, pause in enumerate(pauses))
-    assert [patience.pause(1, asked) for asked in (0, 300, 9_000, -5)] == [0, 300, 600, 0]
+    assert [delays.pause(1, asked) for asked in (0, 300, 9_000, -5)] == [0, 300, 600, 0]
 
 
 def test_a_store_may_add_to_a_statement_but_not_change_it() -> None:
     sent = {"id": "1", "at": "2026-01-01T00:00:00.000Z", "of": [{"a": 1.0}]}
     stored = {"id": "1", "at": "2026-01-01T01:00:00+01:00", "of": [{"a": 1, "b": 2}], "more": 3}
-    assert includes(stored, sent)
+    assert includes_all_of(stored, sent)
     others: list[dict[str, object]] = [
         {"id": "2"},
         {"of": []},
@@ -326,6 +325,6 @@ def test_a_store_may_add_to_a_statement_but_not_change_it() -> None:
         {"at": "2026-01-01T00:00:01Z"},
     ]
     for other in others:
-        assert not includes(stored | other, sent)
-    assert not includes({"id": "1"}, sent)
-    assert not includes([], sent)
+        assert not includes_all_of(stored | other, sent)
+    assert not includes_all_of({"id": "1"}, sent)
+    assert not includes_all_of([], sent)

@@ -20,7 +20,7 @@ from tests.eventstore.building import (
     edits,
     experience_created,
 )
-from tests.service.analytics.talking import OBJECTIVES, TEACHER, erased, everything, learnt
+from tests.service.analytics.course_history import OBJECTIVES, TEACHER, erased, everything, learnt
 
 Parts = tuple[EventLog, AccountPool, Link]
 
@@ -28,15 +28,15 @@ Parts = tuple[EventLog, AccountPool, Link]
 async def test_each_event_comes_with_its_conversation(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     await append_steps(log, everything(Learner(101, course_id=4)))
-    found = await learnt(pool)
-    assert {(e.user_id, e.course_id, e.experience_id, e.objectives) for e in found} == {
+    result = await learnt(pool)
+    assert {(e.user_id, e.course_id, e.experience_id, e.objectives) for e in result} == {
         (101, 4, 1, len(OBJECTIVES))
     }
-    assert {e.title for e in found} == {"Tides"}, "the title when the conversation began"
-    assessed = [e.covered for e in found if isinstance(e.event, ObjectivesAssessed)]
+    assert {e.title for e in result} == {"Tides"}, "the title when the conversation began"
+    assessed = [e.covered for e in result if isinstance(e.event, ObjectivesAssessed)]
     assert assessed == [1, 1, 3]
-    began = [e.recorded_at for e in found if isinstance(e.event, ConversationStarted)]
-    assert {e.started_at for e in found} == set(began)
+    began = [e.recorded_at for e in result if isinstance(e.event, ConversationStarted)]
+    assert {e.started_at for e in result} == set(began)
 
 
 async def test_windows_find_what_one_reading_finds(
@@ -61,9 +61,9 @@ async def test_only_the_course_that_is_asked_for(log_parts: Parts) -> None:
         await append_steps(log, [learner.asks_to_open(), learner.opens(), learner.says()])
     types = RECORDERS["xapi"].types
     windows = LearningLog(pool).windows(1, types, after=0, upto=100, course_id=2)
-    found = [event async for window in windows for event in window.events]
-    assert {(e.course_id, e.user_id) for e in found} == {(2, 102)}
-    assert len(found) == 2
+    result = [event async for window in windows for event in window.events]
+    assert {(e.course_id, e.user_id) for e in result} == {(2, 102)}
+    assert len(result) == 2
 
 
 async def test_an_erased_learner_is_left_out_until_they_come_back(log_parts: Parts) -> None:
@@ -110,9 +110,9 @@ async def test_a_window_costs_the_same_however_long_the_log_is(
     await owner.execute("SET ROLE colloquy_service; SET colloquy.account = '1'")
     await owner.execute("SET plan_cache_mode = force_custom_plan")
     await owner.execute(f"PREPARE reading AS {query('read_learning')}")
-    wanted = "ARRAY['" + "', '".join(RECORDERS["xapi"].types) + "']"
+    expected = "ARRAY['" + "', '".join(RECORDERS["xapi"].types) + "']"
     for after, upto in ((0, 30), (4_000, 4_500)):
-        asked = f"EXPLAIN EXECUTE reading (1, {after}, {upto}, {wanted}, NULL)"
+        asked = f"EXPLAIN EXECUTE reading (1, {after}, {upto}, {expected}, NULL)"
         plan = "\n".join(row[0] for row in await owner.fetch(asked))
         assert "events_pkey" in plan
         assert "Seq Scan on events" not in plan, plan

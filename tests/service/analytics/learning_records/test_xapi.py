@@ -6,7 +6,7 @@ from eventstore.connections import AccountPool
 from eventstore.log import EventLog
 from eventstore.notifier import Link
 from tests.eventstore.building import append_steps
-from tests.service.analytics.talking import (
+from tests.service.analytics.course_history import (
     BASE,
     SECRET_WORDS,
     TEACHER,
@@ -73,8 +73,8 @@ async def test_progress_is_what_all_assessments_up_to_there_found(log_parts: Par
         ({"scaled": 0.3333, "raw": 1, "min": 0, "max": 3}, False, 33),
         ({"scaled": 1.0, "raw": 3, "min": 0, "max": 3}, True, 100),
     ]
-    found = [r["extensions"][f"{BASE}/xapi/extensions/objectives"] for r in results]
-    assert found == [[2], [1, 3]]
+    findings = [r["extensions"][f"{BASE}/xapi/extensions/objectives"] for r in results]
+    assert findings == [[2], [1, 3]]
     assert not any("success" in r for r in results), "nobody has passed anybody"
 
 

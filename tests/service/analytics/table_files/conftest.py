@@ -14,7 +14,7 @@ from tests.databases import TEMPLATE, cloned_database
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Parts
-from tests.service.analytics.table_files.taking import FORMATS, take
+from tests.service.analytics.table_files.exports import FORMATS, take
 
 TERM = Term(events=2_000, courses=4, accounts=2, days=7)
 

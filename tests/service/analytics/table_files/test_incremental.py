@@ -10,14 +10,14 @@ from eventstore.connections import Connection
 from projections.definitions import definition
 from projections.parallel_build import silent
 from projections.rebuild import rebuild
-from service.analytics.table_files.check import check_folder
+from service.analytics.errors import ExportRefused
+from service.analytics.table_files.folder_check import check_folder
 from service.analytics.table_files.manifest import MANIFEST, Manifest
-from service.errors import ExportRefused
 from tests.disks import full_beyond
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import with_version
-from tests.service.analytics.table_files.taking import files_in, rows_of, stamps, take
+from tests.service.analytics.table_files.exports import files_in, rows_of, stamps, take
 
 DAY_1, DAY_2 = date(2031, 3, 1), date(2031, 3, 2)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from projections.parallel_build import silent
-from service.analytics.table_files.check import check_folder
+from service.analytics.table_files.folder_check import check_folder
 from service.analytics.table_files.manifest import MANIFEST, Manifest
 from tests.running import ROOT, environment_of, eventually
-from tests.service.analytics.table_files.taking import TABLES, rows_of, take
+from tests.service.analytics.table_files.exports import TABLES, rows_of, take
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

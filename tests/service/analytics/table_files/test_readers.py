@@ -16,7 +16,7 @@ import pytest
 from eventstore.connections import Connection
 from service.analytics.table_files.tables import list_columns
 from tests.projections.viewing import Rows
-from tests.service.analytics.table_files.taking import FORMATS, TABLES
+from tests.service.analytics.table_files.exports import FORMATS, TABLES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,10 +30,10 @@ DUCKDB_READERS = {
 
 def with_duckdb(folder: Path, table: str, names: list[str]) -> list[Any]:
     reader = DUCKDB_READERS[folder.name]
-    found = duckdb.connect().sql(
+    result = duckdb.connect().sql(
         f"SELECT {', '.join(names)} FROM {reader}('{folder}/{table}/*/*/*.{folder.name}')"
     )
-    return found.fetchall()
+    return result.fetchall()
 
 
 def with_polars(folder: Path, table: str, names: list[str]) -> list[Any]:
@@ -71,10 +71,10 @@ def plain(value: Any, like: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return None
     if isinstance(like, datetime):
-        found = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if isinstance(found, pandas.Timestamp):
-            found = found.to_pydatetime()
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        result = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(result, pandas.Timestamp):
+            result = result.to_pydatetime()
+        return (result if result.tzinfo else result.replace(tzinfo=UTC)).astimezone(UTC)
     if type(like) is date:
         if isinstance(value, str):
             return date.fromisoformat(value)
@@ -105,7 +105,7 @@ async def test_a_reader_sees_the_rows_that_sql_sees(
     likes = [
         next((row[n] for row in expected if row[n] is not None), None) for n in range(len(names))
     ]
-    found = [
+    result = [
         tuple(plain(value, like) for value, like in zip(row, likes, strict=True))
         for row in READERS[reader](exports / format_, table, names)
     ]
@@ -113,7 +113,7 @@ async def test_a_reader_sees_the_rows_that_sql_sees(
     def by_key(row: tuple[Any, ...]) -> list[str]:
         return [str(row[place]) for place in key]
 
-    assert sorted(found, key=by_key) == sorted(expected, key=by_key)
+    assert sorted(result, key=by_key) == sorted(expected, key=by_key)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -154,12 +154,12 @@ async def test_folders_are_accounts_and_days_as_readers_know_them(
     analyst: Connection, exports: Path, table: str
 ) -> None:
     """The last of a table's folders: only its rows are read where a query names it."""
-    found = duckdb.connect().sql(
+    result = duckdb.connect().sql(
         f"SELECT account, account_id, date::text, count(*) "
         f"FROM read_parquet('{exports}/parquet/{table}/*/*/*.parquet', hive_partitioning = true) "
         "GROUP BY ALL ORDER BY ALL"
     )
-    days = found.fetchall()
+    days = result.fetchall()
     assert {account for account, *_ in days} == {1, 2}
     assert all(account == account_id for account, account_id, *_ in days)
     column = (await list_days())[table]

@@ -1,0 +1,105 @@
+"""`colloquy migrate` and `colloquy db`."""
+
+import os
+import subprocess
+from urllib.parse import unquote
+
+import click
+import structlog
+
+from service.cli.context import owner
+from service.cli.progress import progress_bar
+from service.cli.terminal import tell
+from service.embedded_postgres.errors import BinariesMissing
+from service.errors import SettingsError
+from service.identity.issuers import trust_finding
+from service.process.database import Database, open_database, prepare
+from service.process.event_loop import run
+from service.process.logging import configure_logging
+from service.process.server_checks import process_findings
+from service.settings import Settings, read_settings
+
+log = structlog.get_logger("colloquy")
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the schema and the projections up to date.
+
+    `colloquy serve` does this too; run it alone to decide when. These two make the embedded
+    database where COLLOQUY_HOME has none; no other command does.
+    """
+    configure_logging()
+    settings = read_settings(os.environ)
+    with open_database(settings, make=True) as database:
+        done = run(_migrate(settings, database))
+    for name in done:
+        tell(name)
+    if not done:
+        tell("up to date")
+
+
+async def _migrate(settings: Settings, database: Database) -> list[str]:
+    """What was done; what else will be wrong when the service starts goes into the log."""
+    done = await prepare(database.url, progress_bar("building views"), settings.projections)
+    async with owner(database.url) as connection:
+        for finding in await process_findings(connection):
+            log.error("database_unsafe", finding=finding)
+        if settings.jwt and (wrong := await trust_finding(settings.jwt, connection)):
+            log.error("settings_wrong", finding=wrong)
+    return done
+
+
+@click.group()
+def db() -> None:
+    """Reach the database as its owner."""
+
+
+@db.command()
+def url() -> None:
+    """Print the owner's connection URL.
+
+    The embedded server answers there for as long as something uses it, such as `colloquy serve`.
+    """
+    with open_database(read_settings(os.environ)) as database:
+        tell(database.url)
+
+
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def psql(args: tuple[str, ...]) -> None:
+    """Run psql on the database; ARGS are psql's own, for example -c 'SELECT …'."""
+    settings = read_settings(os.environ)
+    with open_database(settings) as database:
+        environment = dict(os.environ)
+        if database.embedded:
+            environment = {k: v for k, v in environment.items() if not k.startswith("PG")}
+        address, password = _apart(database.url)
+        if password:  # a command line is there for all to see
+            environment["PGPASSWORD"] = password
+        done = subprocess.run([_psql(database), address, *args], env=environment, check=False)
+    raise SystemExit(done.returncode)
+
+
+def _apart(url: str) -> tuple[str, str | None]:
+    """A connection URL without its password, and the password."""
+    before, at, after = url.rpartition("@")
+    scheme, slashes, user = before.partition("://")
+    name, colon, password = user.partition(":")
+    return f"{scheme}{slashes}{name}{at}{after}", unquote(password) if colon else None
+
+
+def _psql(database: Database) -> str:
+    """The embedded server's psql, else the one on the path, else another that is here."""
+    if database.embedded:
+        return str(database.embedded.binaries / "psql")
+    from service.embedded_postgres.binaries import program_on_path, usable_binaries
+
+    refused: list[str] = []
+    if program := program_on_path("psql", refused):
+        return program
+    try:
+        return str(usable_binaries() / "psql")
+    except BinariesMissing as error:
+        reason = f" ({refused[0]})" if refused else ""
+        raise SettingsError(f"there is no psql on the path{reason}") from error

@@ -1,0 +1,15 @@
+"""What can go wrong in commands alone; the message says what."""
+
+from service.errors import ServiceError
+
+
+class ExperienceError(ServiceError):
+    """The experience file cannot be imported."""
+
+
+class UnknownCourse(ServiceError):
+    """there is no such course"""
+
+
+class UnknownConversation(ServiceError):
+    """There is no such conversation."""

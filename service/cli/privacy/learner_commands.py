@@ -1,0 +1,144 @@
+"""`colloquy learner`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from eventstore.wording import counted
+from service.access_log import OPERATOR, Reader
+from service.audit.service import Subject
+from service.cli.context import ID, in_account, printable, with_database
+from service.cli.output_file import write_whole
+from service.cli.privacy.privacy_services import open_privacy_services, with_reason
+from service.cli.reader_options import as_reader, reader_of, record_reading
+from service.cli.terminal import tell, tell_json, warn
+from service.errors import LegalHold
+from service.privacy.erasure import Erased, Inventory
+from service.privacy.learner_record import LearnerRecord, RecordedConversation, RecordedRead
+from service.privacy.learner_record_page import record_page
+from service.process.database import Database
+from service.settings import Settings
+
+
+@click.group()
+def learner() -> None:
+    """What is kept about a learner, and its erasure."""
+
+
+@learner.command()
+@click.argument("user_id", metavar="USER", type=ID)
+@with_reason
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@in_account
+def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
+    """Delete a learner's texts and name, and revoke their tokens, for ever.
+
+    Shows first what will be removed. Refused while a legal hold covers the learner.
+    """
+
+    async def work(settings: Settings, database: Database) -> Erased:
+        async with open_privacy_services(database.url) as services:
+            found = await services.erasure.inventory(account, user_id)
+            if found.holds:
+                raise LegalHold(user_id, found.holds)
+            subject, reader = Subject(learner_id=user_id), reader_of(reason)
+            await record_reading(settings, database.url, account, reader, "learner erase", subject)
+            warn(_sentence(found))
+            if not yes:
+                click.confirm("This cannot be undone. Go on?", abort=True, err=True)
+            warn("stopping what is under way, then erasing …")
+            return await services.erasure.erase(account, user_id, reason, OPERATOR)
+
+    done = with_database(work)
+    tell(
+        f"user {user_id} is erased: {counted(done.texts, 'text')} of "
+        f"{counted(done.conversations, 'conversation')}, {counted(done.names, 'name')} and "
+        f"{counted(done.identities, 'identity')} are deleted, "
+        f"{counted(done.tokens, 'token')} revoked"
+    )
+
+
+def _sentence(found: Inventory) -> str:
+    return (
+        f"user {found.user_id} ({printable(found.name)}): {counted(found.texts, 'text')}, "
+        f"{counted(found.conversations, 'conversation')}, "
+        f"{counted(found.identities, 'identity')}, {counted(found.tokens, 'working token')}"
+    )
+
+
+@learner.command()
+@click.argument("user_id", metavar="USER", type=ID)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="As a page, here.")
+@as_reader
+@in_account
+def record(account: int, user_id: int, as_json: bool, html: Path | None, reader: Reader) -> None:
+    """Show what is kept about a learner, and who has read it; the reading is recorded."""
+    if as_json and html:
+        raise click.UsageError("give one of --json and --html")
+
+    async def work(settings: Settings, database: Database) -> LearnerRecord:
+        async with open_privacy_services(database.url) as services:
+            found = await services.records.of(account, user_id, reasons=False)
+        subject = Subject(learner_id=user_id)
+        await record_reading(settings, database.url, account, reader, "learner record", subject)
+        return found
+
+    found = with_database(work)
+    if html:
+        write_whole(html, record_page(found).encode())
+        tell(f"written to {html}")
+    elif as_json:
+        tell_json(found)
+    else:
+        for line in _lines(found):
+            tell(line)
+
+
+def _lines(found: LearnerRecord) -> Iterator[str]:
+    yield f"user {found.user_id} ({printable(found.name)}), as of {found.made_at}"
+    for one in found.conversations:
+        yield f"  {_conversation(one)}"
+        for vote in one.votes:
+            words = f": {printable(vote.words)}" if vote.words else ""
+            yield f"    {vote.vote} by user {vote.voter_id} on {vote.voted_at}{words}"
+    for hold in found.holds:
+        ended = f"released {hold.released_at}" if hold.released_at else "stands"
+        yield f"  legal hold {hold.id}, placed {hold.placed_at}, {ended}"
+    for erasure in found.erasures:
+        texts = counted(erasure.texts, "text")
+        yield f"  erased {erasure.erased_at}, {texts} deleted: {printable(erasure.reason)}"
+    for read in found.reads:
+        yield f"  {_reading(read)}"
+    if not found.conversations:
+        yield "  no conversations"
+    if not found.reads:
+        yield "  nobody has read it before"
+
+
+def _conversation(one: RecordedConversation) -> str:
+    title = printable(one.experience_title or f"experience {one.experience_id}")
+    words = "words kept" if one.text_kept else f"words deleted {one.text_removed_at or ''}".strip()
+    ended = f"completed {one.completed_at}" if one.completed_at else "active"
+    return (
+        f"conversation {one.id} (course {one.course_id}, {title}): began {one.created_at}, "
+        f"{ended}, {counted(one.messages_by_learner, 'message')} by the learner and "
+        f"{one.messages_by_model} by the model, {counted(len(one.evaluations), 'evaluation')}, "
+        f"{words}"
+    )
+
+
+def _reading(read: RecordedRead) -> str:
+    """As the page has it: who has read what, when."""
+    who = printable(read.reader_name or "")
+    if read.reader_id is not None:
+        who = f"{who} (user {read.reader_id}, {read.role})".strip()
+    else:
+        who = who or f"an {read.role} of the service's machine" if read.role == "operator" else who
+    if read.acting_user_id is not None:
+        who += f", in whose place user {read.acting_user_id}"
+    of = "" if read.course_id is None else f" of course {read.course_id}"
+    of = of if read.conversation_id is None else f" of conversation {read.conversation_id}"
+    what = printable(read.what.removesuffix(" conversation")) or "unknown"
+    return f"read {read.read_at} by {who or read.role}: {what}{of}"

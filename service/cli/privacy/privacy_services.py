@@ -1,0 +1,75 @@
+"""What the commands for data protection work with: the service's own parts, without serving."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+import msgspec
+
+from eventstore.clock import database_clock
+from eventstore.connections import close_pool, open_pool
+from eventstore.opening import running_log
+from eventstore.privacy_events import MAX_REASON
+from service.dialogue.ownership import TurnOwnership
+from service.dialogue.repository import DialogueRepository
+from service.privacy.cache_purge import CachePurge
+from service.privacy.erasure import Erasure
+from service.privacy.learner_record import LearnerRecords
+from service.privacy.legal_holds import LegalHolds
+from service.privacy.retention import Retention
+from service.turns.control import TurnControl
+from service.turns.live import LiveTurnRegistry
+
+_WORKERS = 2
+
+
+class PrivacyServices(msgspec.Struct, frozen=True):
+    """The parts."""
+
+    erasure: Erasure
+    holds: LegalHolds
+    retention: Retention
+    records: LearnerRecords
+
+
+@asynccontextmanager
+async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
+    """The parts on a database that is ready.
+
+    Args:
+        url: The owner's connection URL.
+    """
+    async with running_log(url) as (log, pool, notifier):
+        workers = await open_pool(url, "colloquy_worker", _WORKERS)
+        try:
+            dialogues = DialogueRepository(
+                log, TurnOwnership(workers, notifier.owner, (await database_clock(workers)).now)
+            )
+            live = LiveTurnRegistry()
+            control = TurnControl(dialogues, notifier, live)
+            cache_purge = CachePurge(dialogues, live, notifier)
+            holds = LegalHolds(log, pool)
+            yield PrivacyServices(
+                Erasure(log, pool, dialogues, control, cache_purge, notifier),
+                holds,
+                Retention(log, pool, notifier),
+                LearnerRecords(log, pool, holds),
+            )
+            await notifier.flush()
+        finally:
+            await close_pool(workers)
+
+
+def read_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
+    """A reason as it goes into the log; a usage error for one that cannot."""
+    if not text.strip() or "\0" in text or len(text) > MAX_REASON:
+        raise click.BadParameter(f"must be 1 to {MAX_REASON} characters", param=parameter)
+    return text.strip()
+
+
+with_reason = click.option(
+    "--reason",
+    required=True,
+    callback=read_reason,
+    help="Why, for the log; it is kept for ever, so name nobody.",
+)

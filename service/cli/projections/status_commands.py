@@ -1,0 +1,110 @@
+"""`colloquy projections status`."""
+
+import asyncio
+import shutil
+import signal
+import sys
+
+import click
+
+from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.wording import age, counted
+from projections.status import ProjectionStatus, projection_status
+from service.cli.context import owner, printable, with_database
+from service.cli.terminal import redraw, tell, tell_either, warn
+from service.process.database import Database
+from service.process.errors import DatabaseUnreachable
+from service.settings import Settings
+
+_INTERVAL = 1.0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
+def status(as_json: bool, watch: bool) -> None:
+    """Show how far each projection is, and the event that one is stopped at."""
+
+    async def show(_settings: Settings, database: Database) -> None:
+        stop = _stopped() if watch else None
+        while True:
+            try:
+                async with owner(database.url) as connection:
+                    rows = await projection_status(connection)
+            except (*DATABASE_ERRORS, DatabaseUnreachable) as error:
+                if stop is None:
+                    raise
+                warn(f"the database does not answer: {printable(str(error))}")
+            else:
+                _show(rows, as_json, watch)
+            if stop is None or await _ended(stop):
+                return
+
+    with_database(show)
+
+
+def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
+    if watch and not as_json and sys.stdout.isatty():
+        size = shutil.get_terminal_size()
+        redraw(on_screen(rows, size.columns, size.lines))
+        return
+    if watch and not as_json:
+        tell()
+    for row in rows:
+        tell_either(row, _for_people, as_json=as_json)
+
+
+def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
+    """What fits a terminal of this size; of too many rows those that need a look come first."""
+    room = columns * (lines - 1)  # the cursor has the last
+    all_lines = [_for_people(row) for row in rows]
+    if sum(_space(line, columns) for line in all_lines) <= room:
+        return all_lines
+    rows = sorted(rows, key=lambda row: (row.error is None, not row.paused, -row.lag_events))
+    fitting: list[str] = []
+    for line in map(_for_people, rows):
+        room -= _space(line, columns)
+        if room < columns:
+            break
+        fitting.append(line)
+    left = f"and {len(rows) - len(fitting)} more, no worse; all without --watch"
+    return [*fitting, left[:columns]]
+
+
+def _space(line: str, columns: int) -> int:
+    """Cells of a terminal that a line takes, which goes on below where it is too long."""
+    return -(-len(line) // columns) * columns
+
+
+def _stopped() -> asyncio.Event:
+    """Set by Ctrl-C, which ends a watch as it is meant to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _ended(stop: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(_INTERVAL):
+            return await stop.wait()
+    except TimeoutError:
+        return False
+
+
+def _for_people(row: ProjectionStatus) -> str:
+    lag = "fresh"
+    if row.lag_events:
+        lag = f"{counted(row.lag_events, 'event')}, {age(row.lag_seconds or 0.0)} behind"
+    paused = "  paused" if row.paused else ""
+    return (
+        f"{row.name:<22} v{row.version}  {row.mode:<8}  {row.state:<8}  "
+        f"account {row.account_id}  {row.position}/{row.head}  {lag}{paused}{_error(row)}"
+    )
+
+
+def _error(row: ProjectionStatus) -> str:
+    if row.error is None:
+        return ""
+    event = f" at event {row.error_position} ({row.error_type})" if row.error_position else ""
+    return f"  stopped{event}: {printable(row.error)}"

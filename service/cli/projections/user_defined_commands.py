@@ -1,0 +1,98 @@
+"""`colloquy projections new`, `check` and `drop`."""
+
+import os
+
+import click
+
+from eventstore.connections import Connection
+from eventstore.wording import counted
+from projections.errors import ProjectionError
+from projections.install_user_defined import check_installed, check_version, drop_own
+from projections.trial_run import Tried, try_out
+from projections.user_defined import OwnProjection, find_own, own_projections, write_start
+from service.cli.context import owner, with_connection, with_database
+from service.cli.terminal import confirm, tell, warn
+from service.process.database import Database
+from service.settings import Settings, read_settings
+
+
+@click.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write a working example of a projection into COLLOQUY_PROJECTIONS."""
+    for path in write_start(read_settings(os.environ).projections, name):
+        tell(path)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of COLLOQUY_PROJECTIONS.")
+def check(name: str | None, everything: bool) -> None:
+    """Try a projection of your own on the log, and change nothing; exit code 1 if it is refused.
+
+    Checked are its files, that it reads events and writes to its own tables only, and that its
+    rows are the same however the log is cut into ranges. It is tried on the first and the last
+    thousand events of three accounts; a rebuild applies all. Statements whose joins may become
+    slow in large tables get a warning.
+    """
+    if (name is None) != everything:
+        raise click.UsageError("give the name of a projection, or --all")
+
+    async def work(settings: Settings, database: Database) -> bool:
+        folder = settings.projections
+        chosen = own_projections(folder).values() if everything else [find_own(folder, str(name))]
+        sound = True
+        async with owner(database.url) as connection:
+            for projection in chosen:
+                try:
+                    await _check(connection, projection)
+                except ProjectionError as error:
+                    sound = False
+                    warn(f"colloquy: {error}")
+        return sound
+
+    if not with_database(work):
+        raise SystemExit(1)
+
+
+async def _check(connection: Connection, projection: OwnProjection) -> None:
+    tried = await try_out(connection, projection.readable(), projection.files)
+    tell(f"{projection.name}: {_sound(tried)}")
+    _warn(projection)
+    await check_version(connection, projection.readable())
+
+
+@click.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(name: str, yes: bool) -> None:
+    """Remove a projection of your own from the database, with its tables; its files stay.
+
+    Asks first; where there is no terminal to ask, only with --yes.
+    """
+
+    async def work(connection: Connection) -> None:
+        await check_installed(connection, name)
+        if not yes:
+            confirm(f"This deletes {name} with all rows of its tables. Go on?")
+        await drop_own(connection, name)
+
+    with_connection(work)
+    tell(f"{name} is dropped")
+
+
+def _warn(projection: OwnProjection) -> None:
+    """Tells what makes a statement slow when its tables have grown."""
+    from projections.statement_forms import form_faults
+
+    for file, statement in zip(projection.files, projection.readable().statements, strict=True):
+        for fault in form_faults(statement):
+            warn(f"{projection.name}: warning: {file}: {fault}")
+
+
+def _sound(tried: Tried) -> str:
+    if not tried.events:
+        return "its statements work; the log is empty, so nothing was seen of what they do"
+    made = ", ".join(f"{number} of {table}" for table, number in tried.rows.items())
+    none = "" if any(tried.rows.values()) else ": do its statements look for what is in the log?"
+    return f"fine, tried on {tried.events} of {counted(tried.of, 'event')}; rows made: {made}{none}"
