@@ -168,6 +168,7 @@ def export(
     async def work(settings: Settings, database: Database) -> "Exported":
         from eventstore.sealing.signing_keys import list_keys
         from service.audit.bundle_export import export_bundle
+        from service.audit.sealing import key_place
 
         place = key_place(settings)
         sizes = _sizes(prove, account, list_keys(place))
