@@ -1,6 +1,6 @@
-"""The log: append events, read a stream or everything, follow what comes."""
+"""The log: append events, read a stream, a turn or a request."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from eventstore.append_batch import new_item
 from eventstore.codec import decode_row
@@ -8,7 +8,6 @@ from eventstore.connections import AccountPool
 from eventstore.envelope import NO_END, Metadata, NewEvent, RecordedEvent
 from eventstore.group_commit import GroupCommit
 from eventstore.guards import Guard
-from eventstore.notifier import Link, rung
 from sql.loader import query
 
 PAGE = 500
@@ -21,13 +20,11 @@ class EventLog:
     Args:
         pool: For reading; its role needs SELECT on the log.
         commits: The queue through which events are appended.
-        link: Tells of new events.
     """
 
-    def __init__(self, pool: AccountPool, commits: GroupCommit, link: Link) -> None:
+    def __init__(self, pool: AccountPool, commits: GroupCommit) -> None:
         self._pool = pool
         self._commits = commits
-        self._link = link
 
     @property
     def is_failing(self) -> bool:
@@ -113,35 +110,6 @@ class EventLog:
             return None
         row = await self._pool.fetchrow(account_id, query("find_request"), account_id, user_id, key)
         return decode_row(row) if row else None
-
-    async def read_all(
-        self, account_id: int, *, after: int = 0, limit: int = PAGE
-    ) -> list[RecordedEvent]:
-        """At most `limit` events of an account's log with positions above `after`, in order."""
-        rows = await self._pool.fetch(account_id, query("read_all"), account_id, after, limit)
-        return [decode_row(row) for row in rows]
-
-    async def read_conversation(
-        self, account_id: int, conversation_id: int, *, after: int = 0, limit: int = PAGE
-    ) -> list[RecordedEvent]:
-        """At most `limit` events of one conversation with positions above `after`, in order."""
-        rows = await self._pool.fetch(
-            account_id, query("read_conversation"), account_id, conversation_id, after, limit
-        )
-        return [decode_row(row) for row in rows]
-
-    async def follow(
-        self, account_id: int, *, after: int = 0, limit: int = PAGE
-    ) -> AsyncIterator[list[RecordedEvent]]:
-        """Batches of events above position `after`, those to come included, for ever."""
-        while True:
-            bell = self._link.bell(account_id)
-            batch = await self.read_all(account_id, after=after, limit=limit)
-            if batch:
-                after = batch[-1].position
-                yield batch
-                continue
-            await rung(bell)
 
     async def head(self, account_id: int) -> int:
         """Position of the account's last event, 0 for an empty log."""

@@ -37,4 +37,4 @@ async def running_log(
         commits.start()
         stack.push_async_callback(commits.close)
         accounts = AccountPool(pool)
-        yield EventLog(accounts, commits, link), accounts, link
+        yield EventLog(accounts, commits), accounts, link

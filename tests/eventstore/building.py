@@ -38,6 +38,7 @@ from eventstore.events import (
 )
 from eventstore.log import EventLog
 from eventstore.privacy_events import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
+from tests.eventstore.log_reading import read_all
 
 ACCOUNT = 1
 DEADLINE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -550,7 +551,7 @@ async def add_account(owner: Connection, account_id: int) -> None:
 
 async def whole_log(log: EventLog, account_id: int = ACCOUNT) -> list[RecordedEvent]:
     """All events of an account in order."""
-    return await log.read_all(account_id, limit=1_000_000)
+    return await read_all(log, account_id, limit=1_000_000)
 
 
 async def take(follower: AsyncIterator[list[RecordedEvent]], number: int) -> list[RecordedEvent]:

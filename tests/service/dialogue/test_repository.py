@@ -26,6 +26,7 @@ from service.dialogue.commands import (
 from service.dialogue.ownership import Owners
 from service.dialogue.repository import DialogueKey, Dialogues
 from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsOver
+from tests.eventstore.log_reading import read_all
 from tests.service.histories import types_of
 
 Parts = tuple[EventLog, AccountPool, Link]
@@ -126,14 +127,14 @@ async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(
     carried = dialogues_of(log, workers, link.owner)
     asked = opening(link.owner)
     executed = await carried.execute(KEY, asked, LEARNER)
-    (recorded,) = await log.read_all(1)
+    (recorded,) = await read_all(log, 1)
     assert (recorded.event_id, recorded.stream) == (executed.event.event_id, KEY.stream)
     assert executed.dialogue.revision == recorded.revision == 1
     assert executed.dialogue.turn is not None
     assert executed.dialogue.turn.id == asked.turn_id
     executed = await carried.execute(KEY, failure(asked.turn_id), LEARNER, executed.dialogue)
     assert executed.dialogue.turn is None
-    assert [e.content for e in await log.read_all(1)] == [None, "Half"]
+    assert [e.content for e in await read_all(log, 1)] == [None, "Half"]
 
 
 async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts, workers: Pool) -> None:
@@ -172,7 +173,7 @@ async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
     await carried.execute(KEY, failure(asked.turn_id), LEARNER)
     with pytest.raises(TurnIsOver):
         await carried.execute(KEY, failure(asked.turn_id), LEARNER, known)
-    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_who_is_always_too_late_gives_up(
@@ -207,7 +208,7 @@ async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
         await carried.execute(KEY, opening(link.owner), LEARNER)
     ahead = 61.0
     await carried.execute(KEY, opening(link.owner, 600), LEARNER)
-    log_now = await log.read_all(1)
+    log_now = await read_all(log, 1)
     assert types_of(log_now) == ["opening_requested", "opening_failed", "opening_requested"]
     assert log_now[1].metadata.actor == Actor(None, "system")
 
@@ -224,7 +225,7 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
     await carried.execute(KEY, asked, LEARNER)
     owners.running.discard(asked.turn_id)
     await carried.execute(KEY, opening(link.owner), LEARNER)
-    assert types_of(await log.read_all(1)) == [
+    assert types_of(await read_all(log, 1)) == [
         "opening_requested",
         "opening_failed",
         "opening_requested",
@@ -249,7 +250,7 @@ async def test_many_who_close_an_abandoned_turn_close_it_once(
     await dialogues_of(log, workers, link.owner).execute(KEY, opening(owner=1), LEARNER)
     ours = dialogues_of(log, workers, link.owner)
     await asyncio.gather(*(ours.close_abandoned(KEY) for _ in range(10)))
-    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
@@ -289,7 +290,7 @@ async def test_a_refusal_by_memory_alone_is_not_given(
     await begin(theirs, their_link.owner, 3)
     executed = await ours.execute(KEY, message(3, link.owner), LEARNER)
     assert executed.dialogue.turn is not None
-    assert types_of(await log.read_all(1))[-1] == "message_posted"
+    assert types_of(await read_all(log, 1))[-1] == "message_posted"
 
 
 async def test_what_is_remembered_is_bounded(
@@ -332,7 +333,7 @@ async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
         with pytest.raises(AlreadyAsked) as repeated:
             await one.execute(KEY, opening(link.owner), keyed)
         assert repeated.value.asked.event_id == won.event.event_id
-    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_look(

@@ -19,6 +19,7 @@ from eventstore.primary import LEASE, Primary
 from eventstore.sessions import NotPrimary
 from service.process.database import prepare
 from tests.eventstore.building import append, message
+from tests.eventstore.log_reading import read_all
 from tests.running import CONVERSATIONS, Service, client, eventually, running_service
 from tests.servers import OwnServer, own_server
 
@@ -127,7 +128,7 @@ async def test_an_append_that_was_under_way_to_a_frozen_primary_is_stored_once_o
         await asyncio.to_thread(pair.promote)
         pair.thaw()
         told = await appending
-        assert [(one.position, one.stream) for one in await log.read_all(1)] == [
+        assert [(one.position, one.stream) for one in await read_all(log, 1)] == [
             (1, "before"),
             (2, "under-way"),
         ]
