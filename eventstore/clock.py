@@ -91,7 +91,7 @@ async def database_clock(session: Session) -> DatabaseClock:
     return clock
 
 
-async def time_of(session: Session) -> datetime:
+async def read_time(session: Session) -> datetime:
     """The database's time to the second, in UTC."""
     now: datetime = await session.fetchval(query("get_time"))
     return now.astimezone(UTC).replace(microsecond=0)

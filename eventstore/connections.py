@@ -23,7 +23,7 @@ __all__ = [
     "close_pool",
     "connect",
     "open_pool",
-    "outlast",
+    "retry_read",
 ]
 
 Role = Literal["colloquy_service", "colloquy_worker", "colloquy_auditor", "colloquy_analyst"]
@@ -129,9 +129,9 @@ class AccountPool:
             return await connection.fetchval(statement, *args)
 
 
-async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T:
-    """What a read gives, tried again while the database is away or busy, for so many seconds."""
-    give_up = asyncio.get_running_loop().time() + patience
+async def retry_read(read: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T:  # noqa: ASYNC109
+    """The result of a read, retried while the database is away or busy, for `timeout` seconds."""
+    give_up = asyncio.get_running_loop().time() + timeout
     while True:
         try:
             return await read()

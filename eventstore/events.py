@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from eventstore.event import DialogueEvent, Event
-from eventstore.privacy_events import AnyProtectionEvent
+from eventstore.privacy_events import AnyPrivacyEvent
 from eventstore.provider_values import Count
 
 
@@ -294,7 +294,7 @@ AnyDialogueEvent = (
 )
 AnyEvaluationEvent = EvaluationRequested | EvaluationRecorded | EvaluationFailed
 AnyExperienceEvent = ExperienceCreated | ExperienceEdited | ExperienceDeleted
-AnyEvent = AnyDialogueEvent | AnyEvaluationEvent | AnyExperienceEvent | AnyProtectionEvent
+AnyEvent = AnyDialogueEvent | AnyEvaluationEvent | AnyExperienceEvent | AnyPrivacyEvent
 
 
 def type_name(event: AnyEvent) -> str:

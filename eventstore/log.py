@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eventstore.append_batch import new_item
+from eventstore.append_batch import new_pending_append
 from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.envelope import NO_END, Metadata, NewEvent, RecordedEvent
@@ -28,7 +28,7 @@ class EventLog:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the database just did not take an append, and has taken none since."""
+        """Whether an append has failed in the last seconds and none has succeeded since."""
         return self._commits.is_failing
 
     async def append(
@@ -56,14 +56,14 @@ class EventLog:
             AppendRefused: The database refused the events, for example for an unknown account, or
                 one of them could not be read again.
             GuardBroken, LimitReached: The guard does not hold; nothing is stored.
-            LogUnavailable: The database did not answer within the queue's patience; whether the
+            LogUnavailable: The database did not answer within the queue's timeout; whether the
                 events are stored is then not known. Or it lacks what an append needs.
             DatabaseBusy: It said again and again that it cannot do it at the moment.
             LogBusy: Too many appends are waiting.
             ValueError: No event, or content without a subject.
         """
-        item = new_item(account_id, stream, expected, events, metadata, guard)
-        return await self._commits.submit(item)
+        pending = new_pending_append(account_id, stream, expected, events, metadata, guard)
+        return await self._commits.submit(pending)
 
     async def read_stream(
         self,

@@ -16,9 +16,9 @@ from weakref import WeakSet
 import asyncpg
 import structlog
 
+from eventstore.connection_hosts import hosts
 from eventstore.database_errors import DATABASE_ERRORS
-from eventstore.hosts import hosts
-from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, Session, Standing, open_session
+from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, ServerIdentity, Session, open_session
 
 LEASE = 1.5
 """Seconds for which a proof holds: fewer than a failover takes to see that a server is gone."""
@@ -44,7 +44,7 @@ class Primary:
 
     def __init__(self, url: str) -> None:
         self._hosts = hosts(url)
-        self._known: Standing | None = None
+        self._known: ServerIdentity | None = None
         self._sessions: WeakSet[Session] = WeakSet()
         self._proved: float | None = None
         self._asked: Session | None = None
@@ -74,7 +74,7 @@ class Primary:
         primary was also looked for and found; if that failed, the session lives on without.
         """
         began, self._asked = _now(), session
-        asking = asyncio.ensure_future(session.ask_standing())
+        asking = asyncio.ensure_future(session.identify_server())
         try:
             done, _ = await asyncio.wait((asking,), timeout=_SILENCE)
             if not done:
@@ -151,7 +151,7 @@ class Primary:
         if self._proved is not None:
             began = _now()
             try:
-                session.standing = await session.ask_standing()
+                session.server = await session.identify_server()
             except BaseException:
                 session.terminate()
                 raise
@@ -164,7 +164,7 @@ class Primary:
 
     def _admit(self, session: Session) -> None:
         """A timeline that is older than one seen before has ended: what is on it is not the log."""
-        known, found = self._known, session.standing
+        known, found = self._known, session.server
         if known and found.system == known.system and _age(found) < _age(known):
             session.terminate()
             raise NotPrimary(f"the server is on timeline {found.timeline}, not {known.timeline}")
@@ -187,13 +187,13 @@ class Primary:
                     opened.append(await attempt)
                 except DATABASE_ERRORS as error:
                     reason = error
-                if not among_all and opened and opened[-1].standing == self._known:
+                if not among_all and opened and opened[-1].server == self._known:
                     break
         except BaseException:
             opened.clear()
             raise
         finally:
-            newest = max(opened, key=lambda session: _age(session.standing), default=None)
+            newest = max(opened, key=lambda session: _age(session.server), default=None)
             await _discard(attempts, newest)
         if newest is None:
             raise reason
@@ -220,7 +220,7 @@ async def _plain_session(url: str) -> Session:
     return await open_session(url, Session, {})
 
 
-def _age(standing: Standing) -> int:
+def _age(standing: ServerIdentity) -> int:
     return standing.timeline or 0
 
 

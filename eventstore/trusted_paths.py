@@ -25,7 +25,7 @@ import msgspec
 
 from eventstore.errors import PathUntrusted
 
-OTHERS_USE = 0o077
+OTHERS_ACCESS = 0o077
 """Permissions that nobody but the owner of a secret has."""
 
 _ACL = "system.posix_acl_access"
@@ -139,7 +139,7 @@ def make_output_folder(path: Path, mode: int = 0o700) -> None:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
-def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
+def open_trusted_file(path: Path, flags: int, mode: int = 0o644) -> int:
     """The descriptor of a file in a trusted folder, where others may once have put something.
 
     Args:
@@ -163,7 +163,7 @@ def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
     raise PathUntrusted(f"{path} is another user's, or no regular file: move it away")
 
 
-def close_to_others(folder: Path) -> None:
+def deny_others_writing(folder: Path) -> None:
     """Lets nobody but the owner write to a folder of ours, such as one of a loose umask."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.definitions import Definition
 from projections.errors import NotInstalled
 from projections.generations import advance, building, create

@@ -7,18 +7,18 @@ import structlog
 from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.errors import NotInstalled, ProjectionError, ProjectionRefused
-from projections.generations import only_rebuild
+from projections.generations import exclusive_build
 from projections.parallel_build import FAST, GENTLE, Pace, Progress, silent
 from projections.rebuild import rebuild
-from projections.trial_run import try_out
-from projections.user_defined import OwnProjection, own_projections
-from projections.view_swap import LONG_PATIENCE, between_readers, briefly
+from projections.trial_run import run_trial
+from projections.user_defined import UserDefinedProjection, user_defined_projections
+from projections.view_swap import LONG_PATIENCE, change_views, short_lock_wait
 from sql.loader import query
 
 log = structlog.get_logger("colloquy.projections")
 
 
-async def install_own(
+async def install_user_defined(
     connection: Connection, url: str, folder: Path | None, progress: Progress = silent
 ) -> list[str]:
     """Checks and builds those that are missing or of an older version.
@@ -35,20 +35,20 @@ async def install_own(
         ProjectionRefused: The folder itself cannot be read.
     """
     built = []
-    for own in own_projections(folder).values():
+    for own in user_defined_projections(folder).values():
         try:
             if await check_version(connection, own.readable()):
-                await build_own(connection, url, own, progress, FAST)
+                await build_user_defined(connection, url, own, progress, FAST)
                 built.append(own.name)
         except (ProjectionError, TimeoutError) as error:
             log.error("projection_refused", projection=own.name, reason=str(error) or "timeout")
     return built
 
 
-async def build_own(
+async def build_user_defined(
     connection: Connection,
     url: str,
-    own: OwnProjection,
+    own: UserDefinedProjection,
     progress: Progress = silent,
     jobs: int = GENTLE,
 ) -> int:
@@ -60,7 +60,7 @@ async def build_own(
     """
     definition = own.readable()
     await check_version(connection, definition)
-    await try_out(connection, definition, own.files)
+    await run_trial(connection, definition, own.files)
     return await rebuild(url, definition, progress, Pace(jobs))
 
 
@@ -95,7 +95,7 @@ async def check_installed(connection: Connection, name: str) -> None:
         raise NotInstalled(f"the database has no projection {name} of your own")
 
 
-async def drop_own(connection: Connection, name: str) -> None:
+async def drop_user_defined(connection: Connection, name: str) -> None:
     """Removes a projection of the users' own, its tables and views.
 
     Raises:
@@ -105,8 +105,8 @@ async def drop_own(connection: Connection, name: str) -> None:
     await check_installed(connection, name)
 
     async def drop() -> None:
-        async with briefly(connection):
+        async with short_lock_wait(connection):
             await connection.execute(query("drop_projection"), name)
 
-    async with only_rebuild(connection, name):
-        await between_readers(connection, name, drop, LONG_PATIENCE, f"{name} could not be dropped")
+    async with exclusive_build(connection, name):
+        await change_views(connection, name, drop, LONG_PATIENCE, f"{name} could not be dropped")

@@ -75,7 +75,7 @@ async def build_ranges(
                     done += upto - after
                     progress(done, total)
 
-        async with aclosing(as_they_end([lane() for _ in range(pace.jobs)])) as lanes:
+        async with aclosing(results_as_completed([lane() for _ in range(pace.jobs)])) as lanes:
             async for _ in lanes:
                 pass
         for account, head in heads.items():
@@ -84,7 +84,7 @@ async def build_ranges(
             )
 
 
-async def as_they_end(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
+async def results_as_completed(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
     """The results of work that is done at the same time; where one part fails, the others end."""
     tasks = [asyncio.create_task(part) for part in work]
     try:

@@ -13,11 +13,11 @@ from projections.parallel_build import (
     STEP,
     Pace,
     Progress,
-    as_they_end,
     build_ranges,
+    results_as_completed,
     silent,
 )
-from projections.view_swap import LONG_PATIENCE, PATIENCE, between_readers, briefly
+from projections.view_swap import LONG_PATIENCE, PATIENCE, change_views, short_lock_wait
 from sql.loader import query
 
 
@@ -78,7 +78,7 @@ async def rebuild_all(
         async with places:
             return definition.name, await rebuild(url, definition, show, pace)
 
-    async with aclosing(as_they_end([one(definition) for definition in chosen])) as built:
+    async with aclosing(results_as_completed([one(definition) for definition in chosen])) as built:
         async for name, events in built:
             yield name, events
 
@@ -116,7 +116,7 @@ async def _swap(
 
     async def swap() -> None:
         await _fill(connection, definition, generation, pace, silent)
-        async with briefly(connection):
+        async with short_lock_wait(connection):
             if inline:
                 await connection.execute(query("lock_appends"))
             for account in await connection.fetch(query("list_accounts")):
@@ -125,7 +125,7 @@ async def _swap(
                     reached, head = await advance(connection, name, generation, account[0], STEP)
             await connection.execute(query("publish_generation"), name, generation)
 
-    await between_readers(
+    await change_views(
         connection,
         name,
         swap,

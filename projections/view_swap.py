@@ -25,7 +25,7 @@ _TELL_EVERY = 10.0
 log = structlog.get_logger("colloquy.projections")
 
 
-async def between_readers(
+async def change_views(
     connection: Connection,
     name: str,
     change: Callable[[], Awaitable[None]],
@@ -63,7 +63,7 @@ async def between_readers(
 
 
 @asynccontextmanager
-async def briefly(connection: Connection) -> AsyncIterator[None]:
+async def short_lock_wait(connection: Connection) -> AsyncIterator[None]:
     """A transaction that waits a fifth of a second for a lock: others queue no longer behind it."""
     async with connection.transaction():
         await connection.execute(query("limit_lock_wait"))

@@ -12,10 +12,10 @@ from yarl import URL
 from eventstore.clock import DatabaseClock, database_clock
 from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, open_pool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
 from eventstore.primary import Primary
-from projections.runner import Runner
+from eventstore.running_log import running_log
+from projections.projection_runner import ProjectionRunner
 from service.access_log import Reads
 from service.analytics.analyst_sessions import AnalystSessions
 from service.analytics.figures_queries import Figures
@@ -78,7 +78,7 @@ class _Basis(NamedTuple):
     log: EventLog
     pool: AccountPool
     workers: Pool
-    link: Link
+    notifier: Notifier
     clock: DatabaseClock
 
 
@@ -107,8 +107,8 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         for work in (
             _warm_up(model),
             sweeper.run(),
-            Runner(basis.workers, basis.link, growth).run(),
-            RetentionJob(basis.workers, Retention(basis.log, basis.pool, basis.link)).run(),
+            ProjectionRunner(basis.workers, basis.notifier, growth).run(),
+            RetentionJob(basis.workers, Retention(basis.log, basis.pool, basis.notifier)).run(),
             AnalystSessions(basis.workers).run(),
             basis.clock.run(basis.workers),
         ):
@@ -126,10 +126,10 @@ async def _basis(
 ) -> _Basis:
     address = f"{settings.host}:{settings.port}"
     opened = await stack.enter_async_context(running_log(url, growth, primary, address))
-    log, pool, link = opened
+    log, pool, notifier = opened
     workers = await open_pool(url, "colloquy_worker", WORKERS, growth, primary)
     stack.push_async_callback(close_pool, workers)
-    return _Basis(log, pool, workers, link, await database_clock(workers))
+    return _Basis(log, pool, workers, notifier, await database_clock(workers))
 
 
 def _add_shared(
@@ -149,12 +149,12 @@ def _add_conversations(
     app: web.Application, basis: _Basis, settings: Settings, model: Model, choice: ModelChoice
 ) -> None:
     """Experiences, the talk about them, its evaluation, and what is done to protect it."""
-    log, pool, link, limits = basis.log, basis.pool, basis.link, _limits(settings)
-    owners = Owners(basis.workers, link.owner, basis.clock.now)
+    log, pool, notifier, limits = basis.log, basis.pool, basis.notifier, _limits(settings)
+    owners = Owners(basis.workers, notifier.owner, basis.clock.now)
     dialogues, experiences, live = Dialogues(log, owners), Experiences(log, pool), LiveTurns()
     asker = Asker(model, read_prices(settings.prices), _policy(settings))
-    control = Following(dialogues, link, live)
-    link.on(STOP, control.hear_stop)
+    control = Following(dialogues, notifier, live)
+    notifier.subscribe(STOP, control.hear_stop)
     tutor = Tutor(asker, experiences, choice, limits)
     evaluator = Evaluator(
         pool=pool, experiences=experiences, asker=asker, models=choice, budget=limits.budget
@@ -164,15 +164,15 @@ def _add_conversations(
     app[EVALUATIONS] = Evaluations(
         events=log,
         pool=pool,
-        link=link,
+        notifier=notifier,
         owners=owners,
         evaluator=evaluator,
         model=choice.evaluation,
         limits=limits,
     )
-    forgetting = Forgetting(dialogues, live, link)
-    link.on(FORGET, forgetting.hear)
-    app[ERASURE] = Erasure(log, pool, dialogues, control, forgetting, link)
+    forgetting = Forgetting(dialogues, live, notifier)
+    notifier.subscribe(FORGET, forgetting.hear)
+    app[ERASURE] = Erasure(log, pool, dialogues, control, forgetting, notifier)
     app[LEARNER_RECORDS] = LearnerRecords(log, pool, Holds(log, pool))
 
 
@@ -181,7 +181,7 @@ def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
     app[REPLAYS] = Replays(basis.pool)
     required = settings.audit_reason == "required"
     app[AUDIT_READS] = AuditReads(basis.log, reason_required=required)
-    app[TAILS] = Tails(app[AUDITED_LOG], basis.link)
+    app[TAILS] = Tails(app[AUDITED_LOG], basis.notifier)
 
 
 async def _identities(stack: AsyncExitStack, workers: Pool, trust: Trust) -> Identities:

@@ -15,7 +15,7 @@ A line that the database cannot put together is empty. Without a text the subjec
 
 Take = Callable[[Sequence[Row]], Awaitable[None]]
 
-FOR_EVER = 7 * 86_400.0
+FULL_SCAN_TIMEOUT = 7 * 86_400.0
 """Seconds that a statement over a whole log may take."""
 
 _HEADER = 19  # "PGCOPY\n\xff\r\n\0", flags, length of an extension
@@ -45,7 +45,7 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
 
     try:
         await connection.copy_from_query(
-            statement, *args, output=arrived, format="binary", timeout=FOR_EVER
+            statement, *args, output=arrived, format="binary", timeout=FULL_SCAN_TIMEOUT
         )
     except BaseException:
         # The server goes on sending, for which a rollback or a close would wait until it times

@@ -16,7 +16,7 @@ Stack = list[tuple[int, bytes]]
 """Levels and hashes of the complete subtrees that a tree consists of, from left to right."""
 
 
-class CoveredTree:
+class CompactRange:
     """A tree that is made from left to right, of leaves and of nodes for what lies between.
 
     Args:

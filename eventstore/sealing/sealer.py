@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from eventstore.clock import time_of
+from eventstore.clock import read_time
 from eventstore.connections import KEPT_PLANS, AccountConnection, Connection, LogGrowth, connect
 from eventstore.database_errors import DATABASE_ERRORS, is_passing
 from eventstore.errors import (
@@ -26,17 +26,17 @@ from eventstore.errors import (
     PathUntrusted,
 )
 from eventstore.primary import Primary
+from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_files import CheckpointFiles, accounts_with_files
 from eventstore.sealing.signed_checkpoint import Checkpoint, is_replaced, sign
 from eventstore.sealing.signing_keys import (
-    KeyPlace,
+    KeyLocation,
     Signer,
     is_ended,
     lock_keys,
     open_locked_signer,
 )
-from eventstore.sealing.tiles import HEIGHT, Key, StoredTiles, Tree, edge_keys, entries, grow
-from eventstore.wording import counted
+from eventstore.sealing.tiles import HEIGHT, Key, StoredTiles, TiledTree, edge_keys, entries, grow
 from sql.loader import query
 
 STEP = 50_000
@@ -86,7 +86,7 @@ class Sealer:
     def __init__(
         self,
         url: str,
-        place: KeyPlace,
+        place: KeyLocation,
         folder: Path,
         seconds: float,
         height: int = HEIGHT,
@@ -183,7 +183,7 @@ class Sealer:
                     f"the log ends at {state.head}"
                 )
         await self._grow(connection, state, tiles)
-        tree = Tree(tiles, self._height)
+        tree = TiledTree(tiles, self._height)
         claims = {(c.size, c.root): "the checkpoint files" for c in known}
         if state.root:
             claims[state.sealed, state.root] = "the last checkpoint of the database"
@@ -236,7 +236,7 @@ class Sealer:
         await tiles.store(changed)
 
     async def _publish(self, connection: Connection, state: SealingState, root: bytes) -> None:
-        now = await time_of(connection)
+        now = await read_time(connection)
         time = max(now, state.sealed_at or now)
         origin = await connection.fetchval(query("get_log_origin"), state.account_id)
         async with _signing(self._place) as signer:
@@ -263,7 +263,7 @@ class Sealer:
             self._said[event, account_id] = now + _SAY_AGAIN
 
 
-async def _compare(tree: Tree, size: int, root: bytes, source: str) -> None:
+async def _compare(tree: TiledTree, size: int, root: bytes, source: str) -> None:
     found = await tree.root(size)
     if found != root:
         raise LogDamaged(
@@ -282,7 +282,7 @@ async def _refuse_replaced(connection: Connection, account_id: int, signer: Sign
             )
 
 
-def _refuse_ended(place: KeyPlace, signer: Signer) -> None:
+def _refuse_ended(place: KeyLocation, signer: Signer) -> None:
     """Raises KeyRefused where the settings lead back to a key that another one has replaced."""
     if is_ended(place, signer.public):
         raise KeyRefused(
@@ -292,7 +292,7 @@ def _refuse_ended(place: KeyPlace, signer: Signer) -> None:
 
 
 @asynccontextmanager
-async def _signing(place: KeyPlace) -> AsyncIterator[Signer]:
+async def _signing(place: KeyLocation) -> AsyncIterator[Signer]:
     """The key, which nobody replaces until what it signed is on record."""
     locking = asyncio.ensure_future(asyncio.to_thread(lock_keys, place))
     try:

@@ -151,7 +151,7 @@ def verify(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
 def check_signatures(note: str, keys: Iterable[VerifierKey]) -> list[VerifierKey]:
     """Those of the keys that have signed the note, whatever is in it; at least one.
 
-    Signatures of other keys are passed over.
+    Signatures of other keys are ignored.
 
     Raises:
         NoteInvalid: No key has signed it, or a signature names a key of ours and is not by it.

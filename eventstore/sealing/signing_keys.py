@@ -34,7 +34,7 @@ from eventstore.sealing.signed_checkpoint import (
     verifier_key,
 )
 from eventstore.trusted_paths import (
-    OTHERS_USE,
+    OTHERS_ACCESS,
     check_trusted,
     make_trusted_folder,
     read_trusted,
@@ -43,7 +43,7 @@ from eventstore.trusted_paths import (
 _SINCE = "# since "
 
 
-class KeyPlace(msgspec.Struct, frozen=True):
+class KeyLocation(msgspec.Struct, frozen=True):
     """Where the key and what belongs to it are kept.
 
     Attributes:
@@ -79,7 +79,7 @@ class Signer(msgspec.Struct, frozen=True):
         return verifier_key(self.name, self.private)
 
 
-def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
+def open_signer(place: KeyLocation, *, make: bool = True) -> Signer:
     """The key; its public half is in the list of keys from here on.
 
     Args:
@@ -93,7 +93,7 @@ def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
         return open_locked_signer(place, make=make)
 
 
-def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
+def open_locked_signer(place: KeyLocation, *, make: bool = False) -> Signer:
     """As `open_signer`, where the caller holds `locked_keys`."""
     with _refusing(place):
         if make and place.file is None and not place.key.exists():
@@ -103,7 +103,7 @@ def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
     return signer
 
 
-def read_signer(place: KeyPlace) -> Signer:
+def read_signer(place: KeyLocation) -> Signer:
     """The key as it is in its file now.
 
     Raises:
@@ -117,7 +117,7 @@ def read_signer(place: KeyPlace) -> Signer:
         raise KeyRefused(f"cannot read the sealing key {place.key}: {error.strerror}") from error
 
 
-def is_ended(place: KeyPlace, key: VerifierKey) -> bool:
+def is_ended(place: KeyLocation, key: VerifierKey) -> bool:
     """Whether another key has replaced this one, as the list of keys says.
 
     Raises:
@@ -134,7 +134,7 @@ def generate_successor(signer: Signer) -> Signer:
     return Signer(signer.name, Ed25519PrivateKey.generate())
 
 
-def replace_key(place: KeyPlace, signer: Signer) -> None:
+def replace_key(place: KeyLocation, signer: Signer) -> None:
     """Puts a key in the place of the one before, which is gone; its public half stays listed.
 
     The caller holds `locked_keys`. The list tells which key was replaced, so it comes last; a
@@ -148,7 +148,7 @@ def replace_key(place: KeyPlace, signer: Signer) -> None:
         _list(place, signer.public)
 
 
-def list_keys(place: KeyPlace) -> list[VerifierKey]:
+def list_keys(place: KeyLocation) -> list[VerifierKey]:
     """All keys that ever signed, the oldest first; none before the first start.
 
     Raises:
@@ -162,7 +162,7 @@ def list_keys(place: KeyPlace) -> list[VerifierKey]:
 
 def _read(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(read_trusted(path, OTHERS_USE), None)
+        key = load_pem_private_key(read_trusted(path, OTHERS_ACCESS), None)
     except PathUntrusted as error:
         raise KeyRefused(str(error)) from error
     except (ValueError, TypeError) as error:
@@ -176,7 +176,7 @@ def _encode(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
+def _name(place: KeyLocation, key: Ed25519PrivateKey) -> str:
     """The name made of the first key; it stays when the key is replaced."""
     check_trusted(place.folder)
     path = place.folder / "log-name"
@@ -189,7 +189,7 @@ def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
     return name
 
 
-def _listed(place: KeyPlace) -> str:
+def _listed(place: KeyLocation) -> str:
     """The text of the list of keys, empty before the first start."""
     try:
         return read_trusted(place.vkeys).decode("utf-8-sig")
@@ -201,7 +201,7 @@ def _listed(place: KeyPlace) -> str:
         raise KeyRefused(f"cannot read {place.vkeys}: {error.strerror}") from error
 
 
-def _list(place: KeyPlace, key: VerifierKey) -> None:
+def _list(place: KeyLocation, key: VerifierKey) -> None:
     """Adds a key that is not there, and under the names of the keys that it replaces."""
     if is_ended(place, key):
         return  # it does not come back, and ends no other under one of its names
@@ -213,7 +213,7 @@ def _list(place: KeyPlace, key: VerifierKey) -> None:
         _write(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
 
 
-def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
+def _names_replaced(place: KeyLocation, key: VerifierKey) -> list[str]:
     """Names under which a key replaces others that signed here before it, beside its own name."""
     own, known = _own_keys(place), list_keys(place)
     before = own[: own.index(key)] if key in own else own
@@ -227,7 +227,7 @@ def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
     ]
 
 
-def _own_keys(place: KeyPlace) -> list[VerifierKey]:
+def _own_keys(place: KeyLocation) -> list[VerifierKey]:
     """Those that signed here, in order: others that somebody has added have no time above them."""
     lines = _listed(place).splitlines()
     found = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
@@ -250,7 +250,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 @contextmanager
-def locked_keys(place: KeyPlace) -> Iterator[None]:
+def locked_keys(place: KeyLocation) -> Iterator[None]:
     """One process at a time signs or replaces the key; others wait.
 
     Raises:
@@ -263,7 +263,7 @@ def locked_keys(place: KeyPlace) -> Iterator[None]:
         os.close(lock)
 
 
-def lock_keys(place: KeyPlace) -> int:
+def lock_keys(place: KeyLocation) -> int:
     """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
     with _refusing(place):
         make_trusted_folder(place.folder, 0o700)
@@ -277,7 +277,7 @@ def lock_keys(place: KeyPlace) -> int:
 
 
 @contextmanager
-def _refusing(place: KeyPlace) -> Iterator[None]:
+def _refusing(place: KeyLocation) -> Iterator[None]:
     """What the file system refuses becomes a `KeyRefused`."""
     try:
         yield

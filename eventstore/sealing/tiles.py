@@ -77,7 +77,7 @@ class StoredTiles:
         )
 
 
-class Tree:
+class TiledTree:
     """Roots and proofs of a tree in tiles, each in one read of some tiles a level.
 
     Args:

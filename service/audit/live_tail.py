@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 from eventstore.log import PAGE
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.audit.event_search import AuditedLog, Found, Wanted
 
 SILENCE = 15.0
@@ -30,12 +30,12 @@ class Tails:
 
     Args:
         log: Finds the events.
-        link: Tells when there are new ones.
+        notifier: Tells when there are new ones.
     """
 
-    def __init__(self, log: AuditedLog, link: Link) -> None:
+    def __init__(self, log: AuditedLog, notifier: Notifier) -> None:
         self._log = log
-        self._link = link
+        self._notifier = notifier
         self._closed = False
 
     async def follow(
@@ -51,7 +51,7 @@ class Tails:
         told = _Pause()
         leave = Leave(ask)
         while not self._closed and await leave.holds():
-            bell = self._link.bell(account_id)
+            wake_event = self._notifier.wake_event(account_id)
             head = await self._log.head(account_id)
             while after < head and not self._closed:
                 found = await self._log.look(account_id, wanted, after, head, PAGE)
@@ -64,10 +64,10 @@ class Tails:
             if told.is_over():
                 told = _Pause()
                 yield Found([], after)
-            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
+            await asyncio.sleep(_PAUSE)  # the wake_event rings for every append of the account
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
-                    await bell.wait()
+                    await wake_event.wait()
 
     def close(self) -> None:
         """Ends all tails, within about a second."""

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import click
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.errors import ProjectionError
 from projections.install import check_projections
 from projections.install_user_defined import check_version
 from projections.status import projection_status
-from projections.user_defined import OwnProjection, own_projections
+from projections.user_defined import UserDefinedProjection, user_defined_projections
 from service.app import make_model, uses_provider
 from service.cli.context import owner
 from service.cli.terminal import tell
@@ -122,13 +122,13 @@ async def _server(connection: Connection) -> list[tuple[bool, str]]:
 
 async def _own(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
     try:
-        found = own_projections(settings.projections).values()
+        found = user_defined_projections(settings.projections).values()
     except ProjectionError as error:
         return [(False, str(error))]
     return [await _own_one(connection, own) for own in found]
 
 
-async def _own_one(connection: Connection, own: OwnProjection) -> tuple[bool, str]:
+async def _own_one(connection: Connection, own: UserDefinedProjection) -> tuple[bool, str]:
     try:
         outdated = await check_version(connection, own.readable())
     except ProjectionError as error:

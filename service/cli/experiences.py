@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from eventstore.envelope import Actor, Metadata
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.terminal import tell
 from service.errors import ExperienceError
@@ -41,7 +41,7 @@ def import_(course_id: int, file: Path, account: int) -> None:
             await check_account(connection, account)
             if not await connection.fetchval(query("has_course"), account, course_id):
                 raise ExperienceError(f"there is no course {course_id}: import its roster first")
-        async with running_log(database.url) as (log, pool, _link):
+        async with running_log(database.url) as (log, pool, _notifier):
             experiences = Experiences(log, pool)
             system = Metadata(actor=Actor(None, "system"))
             return [(await experiences.create(account, course_id, d, system)).id for d in drafts]

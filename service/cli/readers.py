@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.audit.recording import CommandReads, Reader, Subject, system_user
 from service.cli.context import ID
 from service.settings import Settings
@@ -42,7 +42,7 @@ async def open_reads(settings: Settings, url: str) -> AsyncIterator[CommandReads
     Args:
         url: The owner's connection URL.
     """
-    async with running_log(url) as (log, pool, _link):
+    async with running_log(url) as (log, pool, _notifier):
         yield CommandReads(log, pool, reason_required=reason_required(settings))
 
 

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from eventstore.trusted_paths import OTHERS_USE, read_trusted
+from eventstore.trusted_paths import OTHERS_ACCESS, read_trusted
 
 
 def kept_password(path: Path) -> str:
@@ -21,4 +21,4 @@ def kept_password(path: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
-    return read_trusted(path, OTHERS_USE).decode()
+    return read_trusted(path, OTHERS_ACCESS).decode()

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import structlog
 
-from eventstore.connections import AccountPool, outlast
+from eventstore.connections import AccountPool, retry_read
 from eventstore.events import (
     EvaluationFailed,
     EvaluationRecorded,
@@ -71,7 +71,7 @@ class Evaluator:
         """
         effort = self._asker.effort()
         try:
-            request = await outlast(lambda: self._request(account_id, asked))
+            request = await retry_read(lambda: self._request(account_id, asked))
             evaluation, record = await self._asker.ask(
                 request,
                 self._models.first_and_fallback(self._models.evaluation),

@@ -7,7 +7,7 @@ so it is read again, and a turn that is over is checked against the log before i
 
 import msgspec
 
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue.repository import Dialogues
 from service.turns.live import LiveTurns
 
@@ -28,22 +28,22 @@ class Forgetting:
     Args:
         dialogues: Those that this process remembers.
         live: The turns that it remembers.
-        link: Carries the word to other processes.
+        notifier: Carries the word to other processes.
     """
 
-    def __init__(self, dialogues: Dialogues, live: LiveTurns, link: Link) -> None:
+    def __init__(self, dialogues: Dialogues, live: LiveTurns, notifier: Notifier) -> None:
         self._dialogues = dialogues
         self._live = live
-        self._link = link
+        self._notifier = notifier
 
     def tell(self, account_id: int, user_id: int) -> None:
         """Has every process forget a learner, this one at once."""
         letter = msgspec.json.encode(ForgetLetter(account_id, user_id)).decode()
         self.hear(letter)
-        self._link.send(FORGET, letter)
+        self._notifier.send(FORGET, letter)
 
     def hear(self, letter: str) -> None:
-        """Takes a letter that came over the link."""
+        """Takes a letter that came over the notifier."""
         whom = msgspec.json.decode(letter, type=ForgetLetter)
         self._dialogues.forget(whom.account_id, whom.user_id)
         self._live.forget(whom.account_id, whom.user_id)

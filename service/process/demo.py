@@ -7,8 +7,8 @@ import msgspec
 
 from eventstore.connections import Connection
 from eventstore.envelope import Actor, Metadata
-from eventstore.opening import running_log
-from eventstore.trusted_paths import OTHERS_USE, make_trusted_folder, read_trusted
+from eventstore.running_log import running_log
+from eventstore.trusted_paths import OTHERS_ACCESS, make_trusted_folder, read_trusted
 from service.experiences.experiences import ExperienceDraft, Experiences
 from service.identity.roster import Enrollment, Role, import_roster
 from service.identity.tokens import create_token, digest
@@ -101,7 +101,7 @@ async def _create_missing(connection: Connection, url: str) -> None:
     missing = [e for e in _EXPERIENCES if (e[0], e[2].title) not in titles]
     if not missing:
         return
-    async with running_log(url) as (log, pool, _link):
+    async with running_log(url) as (log, pool, _notifier):
         experiences = Experiences(log, pool)
         for course, teacher, draft in missing:
             teaching = Metadata(actor=Actor(teacher, "teacher"))
@@ -111,7 +111,7 @@ async def _create_missing(connection: Connection, url: str) -> None:
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
     tokens: dict[str, str] = {}
     if file.exists():
-        kept = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
+        kept = msgspec.json.decode(read_trusted(file, OTHERS_ACCESS), type=dict[str, str])
         working = {
             row["token_hash"] for row in await connection.fetch(query("list_working_hashes"))
         }

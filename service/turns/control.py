@@ -8,7 +8,7 @@ import msgspec
 from eventstore.envelope import Metadata, RecordedEvent
 from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.guards import Guard
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue.commands import CancelTurn, CompleteConversation
 from service.dialogue.repository import DialogueKey, Dialogues
 from service.dialogue.state import Dialogue
@@ -37,13 +37,13 @@ class Following:
 
     Args:
         dialogues: Tells from the log how turns ended.
-        link: Carries stops from process to process.
+        notifier: Carries stops from process to process.
         live: The turns that run in this process, and those that are watched here.
     """
 
-    def __init__(self, dialogues: Dialogues, link: Link, live: LiveTurns) -> None:
+    def __init__(self, dialogues: Dialogues, notifier: Notifier, live: LiveTurns) -> None:
         self._dialogues = dialogues
-        self._link = link
+        self._notifier = notifier
         self._live = live
         self._watching: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -124,7 +124,7 @@ class Following:
         raise Busy
 
     def hear_stop(self, letter: str) -> None:
-        """Takes a stop that came over the link."""
+        """Takes a stop that came over the notifier."""
         heard = msgspec.json.decode(letter, type=StopLetter)
         live = self._live.get(heard.turn_id)
         if live and live.own:
@@ -172,14 +172,16 @@ class Following:
             self._live.discard(live)
 
     async def _end_in_log(self, asked: RecordedEvent) -> TurnEnd:
-        return await self._link.until(asked.account_id, lambda: find_end(self._dialogues, asked))
+        return await self._notifier.until(
+            asked.account_id, lambda: find_end(self._dialogues, asked)
+        )
 
     async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnEnd:
         """Tells the owner to stop; ends the turn over its head if it does not."""
         turn = turn_of(asked)
         letter = msgspec.json.encode(StopLetter(turn.turn_id, stop)).decode()
         self.hear_stop(letter)
-        self._link.send(STOP, letter)
+        self._notifier.send(STOP, letter)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_PATIENCE):
                 return await self._end_in_log(asked)

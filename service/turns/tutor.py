@@ -6,7 +6,7 @@ import msgspec
 import structlog
 from uuid_utils import uuid7
 
-from eventstore.connections import outlast
+from eventstore.connections import retry_read
 from eventstore.database_errors import is_passing
 from eventstore.envelope import RecordedEvent
 from eventstore.events import ContextRecord, CoveredObjective, OpeningRequested, ReplyRecord
@@ -177,7 +177,7 @@ class Tutor:
             else started.conversation.experience_version
         )
         account_id = started.key.account_id
-        return await outlast(
+        return await retry_read(
             lambda: self._experiences.at_version(account_id, asked.experience_id, version)
         )
 

@@ -17,7 +17,7 @@ from eventstore.events import (
     Usage,
 )
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 
 EXCHANGES = 9
 TEXT = "The near side is pulled more strongly than the far side, so the water is drawn out. " * 3

@@ -23,7 +23,7 @@ from eventstore.events import (
     ReplyFailed,
 )
 from eventstore.privacy_events import TextExpired
-from eventstore.sealing.verify_log import Trusted, verify_log
+from eventstore.sealing.verify_log import TrustAnchors, verify_log
 from projections.parallel_build import silent
 from service.dialogue.state import fold
 from tests.bench.term import Term, write_term
@@ -145,7 +145,7 @@ def test_turns_conversations_and_texts_end_for_every_reason(larger: Rows) -> Non
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_log_is_one_that_verifies(auditor: Connection, tmp_path: Path) -> None:
     for share in shares(SMALL):
-        report = await verify_log(auditor, share.account_id, Trusted([], tmp_path), silent)
+        report = await verify_log(auditor, share.account_id, TrustAnchors([], tmp_path), silent)
         assert (report.problem, report.events) == (None, share.events)
         assert report.removed
         assert report.texts > share.events / 5

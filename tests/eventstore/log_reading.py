@@ -6,7 +6,7 @@ from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
-from eventstore.notifier import Link, rung
+from eventstore.notifier import Notifier, wait_for_wake
 from sql.loader import query
 
 PAGE = 500
@@ -29,17 +29,17 @@ async def read_conversation(
 
 
 async def follow(
-    log: EventLog, link: Link, account_id: int = 1, *, after: int = 0, limit: int = PAGE
+    log: EventLog, notifier: Notifier, account_id: int = 1, *, after: int = 0, limit: int = PAGE
 ) -> AsyncIterator[list[RecordedEvent]]:
     """Batches of events above position `after`, later appends included, without end."""
     while True:
-        bell = link.bell(account_id)
+        wake_event = notifier.wake_event(account_id)
         batch = await read_all(log, account_id, after=after, limit=limit)
         if batch:
             after = batch[-1].position
             yield batch
             continue
-        await rung(bell)
+        await wait_for_wake(wake_event)
 
 
 async def _read(

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from eventstore import group_commit
-from eventstore.append_batch import Item, new_item
+from eventstore.append_batch import PendingAppend, new_pending_append
 from eventstore.connections import AccountPool, Connection
 from eventstore.envelope import NO_STREAM, RecordedEvent
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable, WrongExpectedRevision
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from tests.eventstore.building import (
     ACCOUNT,
     BY_LEARNER,
@@ -34,7 +34,7 @@ PRODUCERS = 12
 APPENDS = 25
 
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ async def test_racing_to_extend_a_stream_loses_nobodys_append(
 async def test_an_append_reaches_the_disk_though_its_caller_went_away(
     log_parts: Parts, owner: Connection
 ) -> None:
-    log, _, link = log_parts
-    follower = follow(log, link, ACCOUNT)
+    log, _, notifier = log_parts
+    follower = follow(log, notifier, ACCOUNT)
     async with owner.transaction():
         await owner.execute("SELECT FROM log_heads FOR UPDATE")
         caller = asyncio.create_task(append(log, "s", message("Not lost")))
@@ -248,7 +248,7 @@ async def test_more_than_may_wait_is_refused_at_once(
 async def test_an_append_that_waited_for_too_long_is_not_sent_any_more(
     database_url: str, log: EventLog
 ) -> None:
-    commits = GroupCommit(database_url, lambda _: None, patience=20.0)
+    commits = GroupCommit(database_url, lambda _: None, timeout=20.0)
     late = msgspec.structs.replace(waiting_item(1), since=asyncio.get_running_loop().time() - 21)
     tasks = [asyncio.create_task(commits.submit(item)) for item in (late, waiting_item(2))]
     commits.start()
@@ -258,5 +258,5 @@ async def test_an_append_that_waited_for_too_long_is_not_sent_any_more(
     await commits.close()
 
 
-def waiting_item(number: int) -> Item:
-    return new_item(ACCOUNT, f"s{number}", None, [message()], BY_LEARNER)
+def waiting_item(number: int) -> PendingAppend:
+    return new_pending_append(ACCOUNT, f"s{number}", None, [message()], BY_LEARNER)

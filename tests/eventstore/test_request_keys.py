@@ -14,8 +14,8 @@ from eventstore.connections import Connection, connect
 from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
-from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
+from eventstore.running_log import running_log
 from tests.eventstore.building import add_account, append, message
 from tests.eventstore.test_plans import nodes
 from tests.request_keys import hash_of, read_secrets

@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from eventstore.connections import close_pool, open_pool
-from eventstore.notifier import Link
-from projections.runner import Runner
+from eventstore.notifier import Notifier
+from projections.projection_runner import ProjectionRunner
 
 
 async def follow(url: str) -> None:
     """Runs a runner until the process is killed."""
     pool = await open_pool(url, "colloquy_worker", 4)
-    link = Link(url)
-    await link.start()
+    notifier = Notifier(url)
+    await notifier.start()
     try:
         print("following", flush=True)
-        await Runner(pool, link).run()
+        await ProjectionRunner(pool, notifier).run()
     finally:
-        await link.close()
+        await notifier.close()
         await close_pool(pool)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from eventstore.connections import AccountPool, outlast
+from eventstore.connections import AccountPool, retry_read
 from eventstore.log import EventLog
 from projections.parallel_build import Progress
 from service.analytics.errors import BeyondTheLog, CheckpointUnfit
@@ -97,7 +97,7 @@ class Exporter:
             async def erased(people: Collection[int], position: int) -> frozenset[int]:
                 account_id = wanted.export.account_id
                 read = partial(learning.erased_since, account_id, people, position)
-                return await outlast(read, _PATIENCE)
+                return await retry_read(read, _PATIENCE)
 
             sending = Sending(
                 log=learning,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from eventstore.outputs import open_output, replace_output
+from eventstore.output_files import open_output, replace_output
 from eventstore.trusted_paths import check_output
 from service.analytics.errors import CheckpointUnfit
 from service.analytics.learning_records.batches import Format

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from eventstore.outputs import open_output
+from eventstore.output_files import open_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.batches import Batch
 from service.analytics.learning_records.export_cursor import Checkpoint

@@ -8,7 +8,7 @@ from typing import IO, Literal
 
 import msgspec
 
-from eventstore.outputs import open_output, replace_output
+from eventstore.output_files import open_output, replace_output
 from service.errors import ExportRefused
 
 MANIFEST = "manifest.ndjson"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.wording import age, counted
+from eventstore.readable_numbers import age, counted
 from projections.definitions import Definition
 from service.errors import UnknownTable
 from sql.loader import query

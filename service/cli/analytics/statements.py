@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.audit.recording import CommandReads, Reader
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.progress import progress_bar
@@ -78,7 +78,7 @@ def statements(**options: Any) -> None:
     _check(asked)
 
     async def work(settings: Settings, database: Database) -> "tuple[Sent, Range]":
-        from eventstore.opening import running_log
+        from eventstore.running_log import running_log
         from service.analytics.learning_records.export import Exporter
         from service.process.server import stop_event
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from eventstore.connections import AccountPool
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from service.audit.event_search import AuditedLog, Wanted
 from service.audit.live_tail import Tails
 from service.audit.recording import CommandReads, Reader, Subject, subject_of
@@ -62,12 +62,12 @@ def events(
         **filters,
     )
 
-    async def print_all(pool: AccountPool, link: Link, reads: CommandReads) -> None:
+    async def print_all(pool: AccountPool, notifier: Notifier, reads: CommandReads) -> None:
         what = " ".join(["audit events", *_options(wanted), *(["--follow"] if follow else [])])
         await reads.record(account, reader, what, subject_of(wanted))
         log = AuditedLog(pool)
         if follow:
-            await follow_events(Tails(log, link), account, wanted, log, as_json=as_json)
+            await follow_events(Tails(log, notifier), account, wanted, log, as_json=as_json)
         else:
             await print_events(log, account, wanted, as_json=as_json)
 
@@ -96,7 +96,7 @@ def replay(
         raise click.UsageError("give one of --step, --json and --html")
     wanted = position_or_moment("--at", at, end=True) if at is not None else None
 
-    async def make(pool: AccountPool, _link: Link, reads: CommandReads) -> Replayed:
+    async def make(pool: AccountPool, _notifier: Notifier, reads: CommandReads) -> Replayed:
         replays = Replays(pool)
         opened = await replays.find(account, conversation)
         if opened is None:
@@ -120,15 +120,17 @@ def _options(wanted: Wanted) -> list[str]:
     return [f"--{name.removesuffix('_id')} {value}" for name, value in wanted.filters()]
 
 
-def _recorded(account: int, work: Callable[[AccountPool, Link, CommandReads], Awaitable[T]]) -> T:
+def _recorded(
+    account: int, work: Callable[[AccountPool, Notifier, CommandReads], Awaitable[T]]
+) -> T:
     """What `work` gives on the settings' database; it records what it reads."""
 
     async def connected(settings: Settings, database: Database) -> T:
         async with owner(database.url) as connection:
             await check_account(connection, account)
         required = reason_required(settings)
-        async with running_log(database.url) as (log, pool, link):
-            return await work(pool, link, CommandReads(log, pool, reason_required=required))
+        async with running_log(database.url) as (log, pool, notifier):
+            return await work(pool, notifier, CommandReads(log, pool, reason_required=required))
 
     return with_database(connected)
 

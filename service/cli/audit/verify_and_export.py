@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.audit.recording import Reader, Subject
 from service.cli.context import (
     ID,

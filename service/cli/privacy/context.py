@@ -8,8 +8,8 @@ import msgspec
 
 from eventstore.clock import database_clock
 from eventstore.connections import close_pool, open_pool
-from eventstore.opening import running_log
 from eventstore.privacy_events import MAX_REASON
+from eventstore.running_log import running_log
 from service.dialogue.ownership import Owners
 from service.dialogue.repository import Dialogues
 from service.privacy.cache_purge import Forgetting
@@ -39,23 +39,23 @@ async def open_desk(url: str) -> AsyncIterator[Desk]:
     Args:
         url: The owner's connection URL.
     """
-    async with running_log(url) as (log, pool, link):
+    async with running_log(url) as (log, pool, notifier):
         workers = await open_pool(url, "colloquy_worker", _WORKERS)
         try:
             dialogues = Dialogues(
-                log, Owners(workers, link.owner, (await database_clock(workers)).now)
+                log, Owners(workers, notifier.owner, (await database_clock(workers)).now)
             )
             live = LiveTurns()
-            following = Following(dialogues, link, live)
-            forgetting = Forgetting(dialogues, live, link)
+            following = Following(dialogues, notifier, live)
+            forgetting = Forgetting(dialogues, live, notifier)
             holds = Holds(log, pool)
             yield Desk(
-                Erasure(log, pool, dialogues, following, forgetting, link),
+                Erasure(log, pool, dialogues, following, forgetting, notifier),
                 holds,
-                Retention(log, pool, link),
+                Retention(log, pool, notifier),
                 LearnerRecords(log, pool, holds),
             )
-            await link.flush()
+            await notifier.flush()
         finally:
             await close_pool(workers)
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from eventstore.sealing.merkle import EMPTY_ROOT, HASH, Span, node_hash
-from eventstore.sealing.tiles import Tree
+from eventstore.sealing.tiles import TiledTree
 
 
-async def prove_inclusion(tree: Tree, index: int, size: int) -> list[bytes]:
+async def prove_inclusion(tree: TiledTree, index: int, size: int) -> list[bytes]:
     """The proof that a leaf is in the tree of that size.
 
     Args:

@@ -16,8 +16,8 @@ from eventstore.codec import decode_event
 from eventstore.connections import connect
 from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.events import ExperienceCreated, OpeningRequested, type_name
-from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead, HoldPlaced, RetentionRuleSet
+from eventstore.running_log import running_log
 from tests.databases import cloned_database
 from tests.eventstore.building import add_account, append, append_steps, history, message
 from tests.running import Service, eventually, running_service

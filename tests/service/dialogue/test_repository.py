@@ -13,7 +13,7 @@ from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.events import ConversationCompleted, PromptVersion, ReplyRecord, Usage
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue import repository as dialogues
 from service.dialogue.commands import (
     CompleteConversation,
@@ -29,18 +29,18 @@ from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsO
 from tests.eventstore.log_reading import read_all
 from tests.service.histories import types_of
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 KEY = DialogueKey(1, 8, 9)
 LEARNER = Metadata(actor=Actor(9, "learner"))
 
 
 @pytest.fixture
-async def their_link(database_url: str) -> AsyncIterator[Link]:
+async def their_notifier(database_url: str) -> AsyncIterator[Notifier]:
     """Another process, alive."""
-    link = Link(database_url)
-    await link.start()
-    yield link
-    await link.close()
+    notifier = Notifier(database_url)
+    await notifier.start()
+    yield notifier
+    await notifier.close()
 
 
 def utc_now() -> datetime:
@@ -123,9 +123,9 @@ def test_a_key_is_found_again_in_its_stream(key: DialogueKey, stream: str | None
 async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
-    asked = opening(link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
+    asked = opening(notifier.owner)
     executed = await carried.execute(KEY, asked, LEARNER)
     (recorded,) = await read_all(log, 1)
     assert (recorded.event_id, recorded.stream) == (executed.event.event_id, KEY.stream)
@@ -138,8 +138,8 @@ async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(
 
 
 async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts, workers: Pool) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
     with pytest.raises(NotFound):
         await carried.execute(KEY, CompleteConversation(conversation_id=1), LEARNER)
     assert await log.head(1) == 0
@@ -147,10 +147,10 @@ async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts, worke
 
 async def test_of_many_who_open_at_once_one_succeeds(log_parts: Parts, workers: Pool) -> None:
     """The others decide again on what they find then, and see its turn."""
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
     outcomes = await asyncio.gather(
-        *(carried.execute(KEY, opening(link.owner), LEARNER) for _ in range(30)),
+        *(carried.execute(KEY, opening(notifier.owner), LEARNER) for _ in range(30)),
         return_exceptions=True,
     )
     won = [o for o in outcomes if not isinstance(o, BaseException)]
@@ -166,9 +166,9 @@ async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
     log_parts: Parts,
     workers: Pool,
 ) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
-    asked = opening(link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
+    asked = opening(notifier.owner)
     known = (await carried.execute(KEY, asked, LEARNER)).dialogue
     await carried.execute(KEY, failure(asked.turn_id), LEARNER)
     with pytest.raises(TurnIsOver):
@@ -179,7 +179,7 @@ async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
 async def test_who_is_always_too_late_gives_up(
     log_parts: Parts, workers: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     tries = 0
 
     async def too_late(*_: object, **__: object) -> list[RecordedEvent]:
@@ -189,25 +189,27 @@ async def test_who_is_always_too_late_gives_up(
 
     monkeypatch.setattr(log, "append", too_late)
     with pytest.raises(Busy):
-        await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
+        await dialogues_of(log, workers, notifier.owner).execute(
+            KEY, opening(notifier.owner), LEARNER
+        )
     assert tries == dialogues._TRIES
 
 
 async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     ahead = 59.0
 
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
-    carried = Dialogues(log, Owners(workers, link.owner, clock))
-    await carried.execute(KEY, opening(link.owner), LEARNER)
+    carried = Dialogues(log, Owners(workers, notifier.owner, clock))
+    await carried.execute(KEY, opening(notifier.owner), LEARNER)
     with pytest.raises(TurnInProgress):
-        await carried.execute(KEY, opening(link.owner), LEARNER)
+        await carried.execute(KEY, opening(notifier.owner), LEARNER)
     ahead = 61.0
-    await carried.execute(KEY, opening(link.owner, 600), LEARNER)
+    await carried.execute(KEY, opening(notifier.owner, 600), LEARNER)
     log_now = await read_all(log, 1)
     assert types_of(log_now) == ["opening_requested", "opening_failed", "opening_requested"]
     assert log_now[1].metadata.actor == Actor(None, "system")
@@ -218,13 +220,13 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
     workers: Pool,
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
-    log, _, link = log_parts
-    owners = Owners(workers, link.owner, utc_now)
+    log, _, notifier = log_parts
+    owners = Owners(workers, notifier.owner, utc_now)
     carried = Dialogues(log, owners)
-    asked = opening(link.owner)
+    asked = opening(notifier.owner)
     await carried.execute(KEY, asked, LEARNER)
     owners.running.discard(asked.turn_id)
-    await carried.execute(KEY, opening(link.owner), LEARNER)
+    await carried.execute(KEY, opening(notifier.owner), LEARNER)
     assert types_of(await read_all(log, 1)) == [
         "opening_requested",
         "opening_failed",
@@ -236,9 +238,9 @@ async def test_closing_what_is_not_abandoned_changes_nothing(
     log_parts: Parts, workers: Pool
 ) -> None:
     """Not a dialogue without a turn, nor a turn whose owner lives."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await dialogues_of(log, workers, 1).close_abandoned(KEY)
-    await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(notifier.owner), LEARNER)
     await dialogues_of(log, workers, 1).close_abandoned(KEY)
     assert await log.head(1) == 1
 
@@ -246,49 +248,49 @@ async def test_closing_what_is_not_abandoned_changes_nothing(
 async def test_many_who_close_an_abandoned_turn_close_it_once(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
-    await dialogues_of(log, workers, link.owner).execute(KEY, opening(owner=1), LEARNER)
-    ours = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(owner=1), LEARNER)
+    ours = dialogues_of(log, workers, notifier.owner)
     await asyncio.gather(*(ours.close_abandoned(KEY) for _ in range(10)))
     assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
-    log_parts: Parts, workers: Pool, their_link: Link
+    log_parts: Parts, workers: Pool, their_notifier: Notifier
 ) -> None:
     """Two processes take turns on one dialogue; neither refuses nor accepts by memory alone."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     ours, theirs = (
-        dialogues_of(log, workers, link.owner),
-        dialogues_of(log, workers, their_link.owner),
+        dialogues_of(log, workers, notifier.owner),
+        dialogues_of(log, workers, their_notifier.owner),
     )
-    asked = opening(link.owner)
+    asked = opening(notifier.owner)
     await ours.execute(KEY, asked, LEARNER)
     await ours.execute(KEY, failure(asked.turn_id), LEARNER)
-    asked = opening(their_link.owner)
+    asked = opening(their_notifier.owner)
     await theirs.execute(KEY, asked, LEARNER)
     with pytest.raises(TurnInProgress):
-        await ours.execute(KEY, opening(link.owner), LEARNER)
+        await ours.execute(KEY, opening(notifier.owner), LEARNER)
     await theirs.execute(KEY, failure(asked.turn_id), LEARNER)
-    executed = await ours.execute(KEY, opening(link.owner), LEARNER)
+    executed = await ours.execute(KEY, opening(notifier.owner), LEARNER)
     assert executed.dialogue.revision == await log.head(1) == 5
 
 
 async def test_a_refusal_by_memory_alone_is_not_given(
-    log_parts: Parts, workers: Pool, their_link: Link
+    log_parts: Parts, workers: Pool, their_notifier: Notifier
 ) -> None:
     """We remember conversation 1, another process has begun conversation 2 since."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     ours, theirs = (
-        dialogues_of(log, workers, link.owner),
-        dialogues_of(log, workers, their_link.owner),
+        dialogues_of(log, workers, notifier.owner),
+        dialogues_of(log, workers, their_notifier.owner),
     )
-    await begin(ours, link.owner, 1)
-    await begin(theirs, their_link.owner, 2)
+    await begin(ours, notifier.owner, 1)
+    await begin(theirs, their_notifier.owner, 2)
     with pytest.raises(NotFound):
-        await ours.execute(KEY, message(1, link.owner), LEARNER)
-    await begin(theirs, their_link.owner, 3)
-    executed = await ours.execute(KEY, message(3, link.owner), LEARNER)
+        await ours.execute(KEY, message(1, notifier.owner), LEARNER)
+    await begin(theirs, their_notifier.owner, 3)
+    executed = await ours.execute(KEY, message(3, notifier.owner), LEARNER)
     assert executed.dialogue.turn is not None
     assert types_of(await read_all(log, 1))[-1] == "message_posted"
 
@@ -298,12 +300,12 @@ async def test_what_is_remembered_is_bounded(
 ) -> None:
     """Of many dialogues the latest, and all of them go on."""
     monkeypatch.setattr(dialogues, "_REMEMBERED", 3)
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
     keys = [DialogueKey(1, 8, user) for user in range(1, 9)]
     for _ in range(2):
         for key in keys:
-            asked = opening(link.owner)
+            asked = opening(notifier.owner)
             await carried.execute(key, asked, LEARNER)
             await carried.execute(key, failure(asked.turn_id), LEARNER)
     assert len(carried._recent) == 3
@@ -311,11 +313,11 @@ async def test_what_is_remembered_is_bounded(
 
 
 async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
-    log_parts: Parts, workers: Pool, their_link: Link
+    log_parts: Parts, workers: Pool, their_notifier: Notifier
 ) -> None:
     """However many come at once, to two processes; and long after its turn has ended."""
-    log, _, link = log_parts
-    owners = (link.owner, their_link.owner)
+    log, _, notifier = log_parts
+    owners = (notifier.owner, their_notifier.owner)
     both = [dialogues_of(log, workers, owner) for owner in owners]
     keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
     outcomes = await asyncio.gather(
@@ -331,7 +333,7 @@ async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
     await both[0].execute(KEY, failure(won.dialogue.turn.id), LEARNER)
     for one in both:
         with pytest.raises(AlreadyAsked) as repeated:
-            await one.execute(KEY, opening(link.owner), keyed)
+            await one.execute(KEY, opening(notifier.owner), keyed)
         assert repeated.value.asked.event_id == won.event.event_id
     assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
@@ -340,9 +342,9 @@ async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_
     log_parts: Parts,
     workers: Pool,
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
-    await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), keyed)
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(notifier.owner), keyed)
     event = NewEvent(event=ConversationCompleted(conversation_id=1, reason="deleted"))
     with pytest.raises(AppendRefused, match="UniqueViolation"):
         await log.append(1, "elsewhere", [event], expected=None, metadata=keyed)
@@ -353,9 +355,9 @@ async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_
 async def test_a_dialogue_can_be_seen_as_it_was_at_any_revision(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
-    await begin(carried, link.owner, 1)
-    await begin(carried, link.owner, 2)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
+    await begin(carried, notifier.owner, 1)
+    await begin(carried, notifier.owner, 2)
     shown = [(await carried.at(KEY, revision)).active for revision in range(1, 6)]
     assert [active and active.id for active in shown] == [None, 1, 1, None, 2]

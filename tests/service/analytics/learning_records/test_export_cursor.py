@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.connections import AccountPool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from projections.parallel_build import silent
 from service.analytics.errors import CheckpointUnfit, ExportFileUnfit
 from service.analytics.learning_records.batches import Batch, Record
@@ -23,7 +23,7 @@ from service.audit.recording import CommandReads, Reader
 from tests.disks import full_beyond
 from tests.service.analytics.talking import export_to, lines, talk
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 EXPORT = export_to()
 LOG = "018cc251-f400-7000-8000-000000000001"
 TORN = b'{"id":"torn'
