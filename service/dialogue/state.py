@@ -10,20 +10,11 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from eventstore.envelope import RecordedEvent
-from eventstore.event import Unreadable
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ExperienceCreated,
-    ExperienceDeleted,
-    ExperienceEdited,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
@@ -34,6 +25,11 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.event import Unreadable
+from eventstore.events import AnyEvent
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,

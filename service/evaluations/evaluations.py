@@ -20,7 +20,7 @@ from eventstore.errors import (
     LimitReached,
     WrongExpectedRevision,
 )
-from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier

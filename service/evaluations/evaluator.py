@@ -6,12 +6,8 @@ import msgspec
 import structlog
 
 from eventstore.connections import AccountPool, retry_read
-from eventstore.events import (
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ReplyRecord,
-)
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure, Spent
 from service.errors import NotFound, TextRemoved
 from service.experiences.experiences import Experiences

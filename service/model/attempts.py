@@ -2,8 +2,8 @@
 
 import time
 
-from eventstore.events import AttemptRecord, Usage
 from eventstore.provider_values import MOST
+from eventstore.reply_records import AttemptRecord, Usage
 from service.model import errors
 from service.model.prices import Prices
 from service.model.response import Arrival, OnDelta

@@ -15,7 +15,7 @@ from eventstore.codec import encode, encode_guard
 from eventstore.connections import AccountPool
 from eventstore.envelope import Metadata, NewEvent
 from eventstore.errors import GuardBroken, WrongExpectedRevision
-from eventstore.events import EvaluationFailed, EvaluationRequested
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRequested
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier

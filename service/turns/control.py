@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import msgspec
 
+from eventstore.dialogue_events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.envelope import Metadata, RecordedEvent
-from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.guards import Guard
 from eventstore.notifier import Notifier
 from service.dialogue.commands import CancelTurn, CompleteConversation

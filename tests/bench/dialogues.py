@@ -6,17 +6,15 @@ from datetime import UTC, datetime, timedelta
 from uuid_utils.compat import uuid7
 
 from eventstore.connections import connect
-from eventstore.envelope import Actor, Metadata, NewEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationStarted,
     MessagePosted,
     OpeningRequested,
-    PromptVersion,
     ReplyCompleted,
-    ReplyRecord,
-    Usage,
 )
+from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.log import EventLog
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
 from eventstore.running_log import running_log
 
 EXCHANGES = 9

@@ -13,15 +13,15 @@ import pytest_asyncio
 
 from eventstore.codec import decode_event, encode
 from eventstore.connections import Connection, connect
-from eventstore.envelope import Metadata
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.envelope import Metadata
+from eventstore.events import AnyEvent
 from eventstore.privacy_events import TextExpired
 from eventstore.sealing.verify_log import TrustAnchors, verify_log
 from projections.parallel_build import silent

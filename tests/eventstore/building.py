@@ -10,34 +10,28 @@ from uuid import uuid4
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ExperienceCreated,
-    ExperienceDeleted,
-    ExperienceEdited,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
-    PromptVersion,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
-    ReplyRecord,
-    Usage,
 )
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.events import AnyEvent
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.log import EventLog
 from eventstore.privacy_events import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
 from tests.eventstore.log_reading import read_all
 
 ACCOUNT = 1

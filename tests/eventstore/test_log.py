@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ReplyFailed
 from eventstore.envelope import NO_STREAM, Actor, Metadata, NewEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
-from eventstore.events import ReplyFailed
 from eventstore.log import EventLog
 from tests.eventstore.building import (
     TEXTS,

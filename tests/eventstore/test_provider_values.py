@@ -12,19 +12,13 @@ from hypothesis import strategies as st
 
 from eventstore.codec import encode, read_event
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ReplyCompleted, ReplyFailed
 from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.errors import EventUnstorable
 from eventstore.event import Unreadable
-from eventstore.events import (
-    AttemptRecord,
-    PromptVersion,
-    ReplyCompleted,
-    ReplyFailed,
-    ReplyRecord,
-    Usage,
-)
 from eventstore.log import EventLog
 from eventstore.provider_values import LONGEST, MOST, Pieces, count, label, storable
+from eventstore.reply_records import AttemptRecord, PromptVersion, ReplyRecord, Usage
 from tests.json_values import JSON, TEXT
 
 ATTEMPT = AttemptRecord(model="m", outcome="completed", usage=Usage(1, 2, 3, 4), cost_microusd=5)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from tests.eventstore.asking import OTHER_MODEL, PRICED, RETRIED, UNPRICED
 from tests.eventstore.building import REPLY, Learner, dialogue
 from tests.projections.analysing import Analysis

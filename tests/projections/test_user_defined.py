@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, Pool
-from eventstore.events import MessagePosted
+from eventstore.dialogue_events import MessagePosted
 from projections.errors import ProjectionRefused
 from projections.fault_search import applied
 from projections.rebuild import rebuild

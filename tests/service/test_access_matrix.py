@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
-from eventstore.events import ReplyCompleted
+from eventstore.dialogue_events import ReplyCompleted
 from service.http.middleware import scope_of
 from service.identity.tokens import create_token, list_tokens, revoke_token
 from service.routes import (

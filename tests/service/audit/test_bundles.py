@@ -16,8 +16,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from eventstore.dialogue_events import ReplyCancelled
 from eventstore.envelope import NewEvent
-from eventstore.events import ReplyCancelled
 from eventstore.log import EventLog
 from eventstore.privacy_events import HistoryRead
 from eventstore.sealing.signed_checkpoint import Checkpoint, read_note, sign

@@ -14,8 +14,10 @@ from yarl import URL
 
 from eventstore.codec import decode_event
 from eventstore.connections import connect
+from eventstore.dialogue_events import OpeningRequested
 from eventstore.envelope import NewEvent, RecordedEvent
-from eventstore.events import ExperienceCreated, OpeningRequested, type_name
+from eventstore.events import type_name
+from eventstore.experience_events import ExperienceCreated
 from eventstore.privacy_events import HistoryRead, HoldPlaced, RetentionRuleSet
 from eventstore.running_log import running_log
 from tests.databases import cloned_database

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from eventstore.connections import AccountPool, Connection
-from eventstore.events import OpeningRequested
+from eventstore.dialogue_events import OpeningRequested
 from eventstore.log import EventLog
 from service.audit.replay import Opened, Seen, find_opening, replay
 from service.conversations.shown import shown_active, shown_conversation

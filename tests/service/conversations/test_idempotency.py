@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
+from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import MessagePosted, OpeningRequested
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from eventstore.running_log import running_log

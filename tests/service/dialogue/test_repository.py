@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from eventstore.connections import AccountPool, Pool
+from eventstore.dialogue_events import ConversationCompleted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
-from eventstore.events import ConversationCompleted, PromptVersion, ReplyRecord, Usage
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
 from service.dialogue import repository as dialogues
 from service.dialogue.commands import (
     CompleteConversation,

@@ -11,15 +11,11 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
+from eventstore.dialogue_events import MessagePosted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import (
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    MessagePosted,
-    Usage,
-)
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.notifier import Notifier
+from eventstore.reply_records import Usage
 from eventstore.running_log import running_log
 from service.identity.roster import Role
 from service.model.practice_tutor import CANNOT_JUDGE, PRACTICE_TUTOR

@@ -11,8 +11,8 @@ import pytest
 
 from eventstore.clock import DatabaseClock
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ConversationStarted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import ConversationStarted
 from eventstore.privacy_events import HistoryRead
 from eventstore.running_log import running_log
 from service.privacy.learner_record import LearnerRecord

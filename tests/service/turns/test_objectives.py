@@ -10,16 +10,16 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from eventstore.envelope import Actor, Metadata, RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AssessmentFailed,
     CoveredObjective,
     MessagePosted,
     ObjectivesAssessed,
     ReplyCancelled,
     ReplyFailed,
-    Usage,
 )
+from eventstore.envelope import Actor, Metadata, RecordedEvent
+from eventstore.reply_records import Usage
 from eventstore.running_log import running_log
 from service.dialogue.commands import RecordReply
 from service.dialogue.repository import Dialogues

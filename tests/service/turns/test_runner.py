@@ -12,8 +12,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from eventstore.dialogue_events import MessagePosted, OpeningRequested, ReplyCompleted, ReplyFailed
 from eventstore.envelope import Actor, Metadata, NewEvent
-from eventstore.events import MessagePosted, OpeningRequested, ReplyCompleted, ReplyFailed
 from eventstore.notifier import Notifier
 from eventstore.running_log import POOL_SIZE, running_log
 from tests.databases import cloned_database

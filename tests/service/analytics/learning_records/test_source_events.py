@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 
 from eventstore.connections import AccountPool, Connection
-from eventstore.events import ConversationStarted, MessagePosted, ObjectivesAssessed
+from eventstore.dialogue_events import ConversationStarted, MessagePosted, ObjectivesAssessed
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from service.analytics.learning_records import source_events as learning
