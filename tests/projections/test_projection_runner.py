@@ -208,7 +208,7 @@ async def test_one_runner_does_not_wait_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A projection that one process works at does not keep the other process from the rest."""
-    monkeypatch.setattr(runner_module, "AT_ONCE", 1)
+    monkeypatch.setattr(runner_module, "MAX_CONCURRENT_STEPS", 1)
     log, _, notifier = log_parts
     await install(database_url, GATED)
     await append_steps(log, dialogue(Learner()))
