@@ -10,7 +10,8 @@ from eventstore.connections import Connection, connect
 from eventstore.errors import EventStoreError, LogDamaged, NoteInvalid
 from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_files import CheckpointFiles
-from eventstore.sealing.sealer import STEP, SealingState, sealing_states
+from eventstore.sealing.log_sealer import STEP
+from eventstore.sealing.sealing_state import SealingState, sealing_states
 from eventstore.sealing.signed_checkpoint import (
     Checkpoint,
     VerifierKey,

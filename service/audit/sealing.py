@@ -11,7 +11,8 @@ from eventstore.errors import CheckpointFilesDamaged, EventStoreError, PathUntru
 from eventstore.primary import Primary
 from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_files import CheckpointFiles, accounts_with_files
-from eventstore.sealing.sealer import Sealer, SealingState, sealing_states
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.sealing_state import SealingState, sealing_states
 from eventstore.sealing.signed_checkpoint import Checkpoint
 from eventstore.sealing.signing_keys import KeyLocation, is_ended, open_signer, read_signer
 from eventstore.trusted_paths import check_trusted, deny_others_writing

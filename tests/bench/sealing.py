@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
 from eventstore.running_log import running_log
-from eventstore.sealing.sealer import STEP, Sealer, sealing_states
+from eventstore.sealing.log_sealer import STEP
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.sealing_state import sealing_states
 from eventstore.sealing.signing_keys import KeyLocation, open_signer
 from tests.bench.appending import produce
 from tests.bench.measuring import Row, fresh_database

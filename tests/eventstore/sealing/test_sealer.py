@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from eventstore.append_batch import arguments, new_pending_append
 from eventstore.connections import Connection, Pool
 from eventstore.log import EventLog
+from eventstore.sealing import log_sealer
 from eventstore.sealing import sealer as sealer_module
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signed_checkpoint import verify
@@ -140,7 +141,7 @@ async def test_a_new_leader_reads_the_edge_of_the_tree_and_no_more(
     await fill(owner, 1, 3_999)
     await seal(Sealer(database_url, place, folder, 1, height=2))
     await fill(owner, 4_000, 4_001)
-    monkeypatch.setattr(sealer_module, "StoredTiles", CountedTiles)
+    monkeypatch.setattr(log_sealer, "StoredTiles", CountedTiles)
     monkeypatch.setattr(CountedTiles, "reads", 0)
     await seal(Sealer(database_url, place, folder, 1, height=2))
     assert await is_sealed_well(owner, place, folder)
@@ -157,7 +158,7 @@ async def test_what_was_grown_before_a_crash_is_not_grown_again(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sealer_module, "STEP", 100)
+    monkeypatch.setattr(log_sealer, "STEP", 100)
     await fill(owner, 1, 350)
     dying = Sealer(database_url, place, folder, 1)
     whole = StoredTiles.store
