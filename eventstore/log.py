@@ -1,11 +1,12 @@
 """The log: append events, read a stream, a turn or a request."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from eventstore.append_batch import new_pending_append
 from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.envelope import NO_END, Metadata, NewEvent, RecordedEvent
+from eventstore.errors import AppendRefused, LimitReached
 from eventstore.group_commit import GroupCommit
 from eventstore.guards import Guard
 from sql.loader import query
@@ -64,6 +65,34 @@ class EventLog:
         """
         pending = new_pending_append(account_id, stream, expected, events, metadata, guard)
         return await self._commits.submit(pending)
+
+    async def append_once(
+        self,
+        account_id: int,
+        metadata: Metadata,
+        append: Callable[[], Awaitable[Sequence[RecordedEvent]]],
+    ) -> RecordedEvent:
+        """Appends for a request, unless an earlier one with its idempotency key has appended.
+
+        Args:
+            metadata: The request's, with its actor and key. Without a key it is never a repeat.
+            append: Appends with this metadata; called at most once. The database accepts an
+                actor's key only once, so of two requests at a time one gets the other's event.
+
+        Returns:
+            The first event appended, or that of the earlier request; their ids differ.
+
+        Raises:
+            Exception: What `append` has raised, where no earlier request appended.
+        """
+        if earlier := await self.find_request(account_id, metadata):
+            return earlier
+        try:
+            return (await append())[0]
+        except (AppendRefused, LimitReached):
+            if earlier := await self.find_request(account_id, metadata):
+                return earlier
+            raise
 
     async def read_stream(
         self,

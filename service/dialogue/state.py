@@ -29,9 +29,7 @@ from eventstore.dialogue_events import (
 from eventstore.envelope import RecordedEvent
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
-from eventstore.privacy_events import (
-    TextExpired,
-)
+from eventstore.privacy_events import TextExpired
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
 _ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
