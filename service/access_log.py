@@ -8,8 +8,7 @@ the log takes each only once. It is looked up by its index before anything is ap
 import msgspec
 
 from eventstore.clock import DatabaseClock
-from eventstore.envelope import Actor, Metadata, NewEvent
-from eventstore.errors import AppendRefused
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.privacy_events import HistoryRead, stream_of_reads
@@ -44,10 +43,9 @@ class Reads:
             EventStoreError: It could not be recorded, so nothing may be read.
         """
         once = msgspec.structs.replace(metadata, idempotency_key=self._name(read, metadata))
-        if await self._log.find_request(account_id, once):
-            return
-        try:
-            await self._log.append(
+
+        async def append() -> list[RecordedEvent]:
+            return await self._log.append(
                 account_id,
                 stream_of_reads(read.learner_id),
                 [NewEvent(event=read)],
@@ -55,9 +53,8 @@ class Reads:
                 metadata=once,
                 guard=guard,
             )
-        except AppendRefused:  # the database lets one in, and another request was faster
-            if not await self._log.find_request(account_id, once):
-                raise
+
+        await self._log.append_once(account_id, once, append)
 
     def _name(self, read: HistoryRead, metadata: Metadata) -> str | None:
         """Names the record. A client's keys have no space in them."""
