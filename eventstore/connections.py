@@ -182,10 +182,10 @@ async def open_pool(
         growth: Tells when plans have become old.
         primary: Shared with the process's other connections.
     """
-    found = primary or Primary(url)
+    shared = primary or Primary(url)
 
     async def open_one(*_: object, **__: object) -> AccountConnection:
-        return await connect(url, role, KEPT_PLANS, found)
+        return await connect(url, role, KEPT_PLANS, shared)
 
     async def renew_plans(connection: Any) -> None:  # a proxy of an AccountConnection
         if growth:

@@ -30,7 +30,7 @@ class GroupCommit:
         url: The owner's connection URL.
         on_commit: Called with the account whose log has grown.
         timeout: Seconds for which an append is retried while the database is away.
-        growth: Is told how long the logs have become.
+        growth: Learns how long the logs have become.
         primary: Shared with the process's other connections.
     """
 

@@ -95,7 +95,7 @@ class ServerIdentity(NamedTuple):
 class Watch(Protocol):
     """Knows whether sessions are still on the primary."""
 
-    async def settled(self) -> None:
+    async def confirm(self) -> None:
         """Returns when this is known; the sessions that are not are closed by then."""
 
 
@@ -172,16 +172,16 @@ class Session(Connection):
         if self.spent and not self.is_closed() and not self.is_in_transaction():
             self.terminate()
 
-    async def _answer(self, asking: Awaitable[T]) -> T:
+    async def _answer(self, answering: Awaitable[T]) -> T:
         try:
-            answer = await asking
+            answer = await answering
         except asyncpg.PostgresError as error:
             if meaning(error) is Meaning.AWAY:
                 self.spent = True
                 self.close_spent()
             raise
         if self.watch:
-            await self.watch.settled()
+            await self.watch.confirm()
             if self.is_closed():
                 raise NotPrimary("the answer came from a server that is no longer the primary")
         return answer

@@ -8,14 +8,14 @@ import asyncpg
 from eventstore.database_errors import is_passing
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
-from projections.sandbox import told
+from projections.sandbox import error_line
 
 T = TypeVar("T")
 Apply = Callable[[int, int], Awaitable[T]]
 """Applies the positions above one, up to another."""
 
 
-async def applied(
+async def apply_range(
     definition: Definition, account: int, after: int, upto: int, apply: Apply[T]
 ) -> T:
     """Applies a range to a generation that is being built; what is not made live is dropped.
@@ -33,7 +33,7 @@ async def applied(
             raise
         where = await _fault(apply, after, upto)
         raise ProjectionRefused(
-            f"{definition.name}: {told(error)} (account {account}, {where})"
+            f"{definition.name}: {error_line(error)} (account {account}, {where})"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Brings the users' own projections in a database to the versions in their folder."""
+"""Brings user-defined projections in a database to the versions in their folder."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from projections.parallel_build import FAST, GENTLE, Pace, Progress, silent
 from projections.rebuild import rebuild
 from projections.trial_run import run_trial
 from projections.user_defined import UserDefinedProjection, user_defined_projections
-from projections.view_swap import LONG_PATIENCE, change_views, short_lock_wait
+from projections.view_swap import LONG_SWAP_TIMEOUT, change_views, short_lock_wait
 from sql.loader import query
 
 log = structlog.get_logger("colloquy.projections")
@@ -35,20 +35,22 @@ async def install_user_defined(
         ProjectionRefused: The folder itself cannot be read.
     """
     built = []
-    for own in user_defined_projections(folder).values():
+    for projection in user_defined_projections(folder).values():
         try:
-            if await check_version(connection, own.readable()):
-                await build_user_defined(connection, url, own, progress, FAST)
-                built.append(own.name)
+            if await check_version(connection, projection.readable()):
+                await build_user_defined(connection, url, projection, progress, FAST)
+                built.append(projection.name)
         except (ProjectionError, TimeoutError) as error:
-            log.error("projection_refused", projection=own.name, reason=str(error) or "timeout")
+            log.error(
+                "projection_refused", projection=projection.name, reason=str(error) or "timeout"
+            )
     return built
 
 
 async def build_user_defined(
     connection: Connection,
     url: str,
-    own: UserDefinedProjection,
+    projection: UserDefinedProjection,
     progress: Progress = silent,
     jobs: int = GENTLE,
 ) -> int:
@@ -58,9 +60,9 @@ async def build_user_defined(
         ProjectionError: What was live before still is. Files that changed need another version,
             by which exports, for one, know that rows have changed without an event.
     """
-    definition = own.readable()
+    definition = projection.readable()
     await check_version(connection, definition)
-    await run_trial(connection, definition, own.files)
+    await run_trial(connection, definition, projection.files)
     return await rebuild(url, definition, progress, Pace(jobs))
 
 
@@ -109,4 +111,6 @@ async def drop_user_defined(connection: Connection, name: str) -> None:
             await connection.execute(query("drop_projection"), name)
 
     async with exclusive_build(connection, name):
-        await change_views(connection, name, drop, LONG_PATIENCE, f"{name} could not be dropped")
+        await change_views(
+            connection, name, drop, LONG_SWAP_TIMEOUT, f"{name} could not be dropped"
+        )

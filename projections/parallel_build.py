@@ -10,7 +10,7 @@ import asyncpg
 
 from eventstore.connections import Connection, connect
 from projections.definitions import Definition
-from projections.fault_search import applied
+from projections.fault_search import apply_range
 from sql.loader import query
 
 STEP = 50_000
@@ -65,18 +65,18 @@ async def build_ranges(
         total = sum(heads.values())
         done = 0
 
-        async def lane() -> None:
+        async def worker() -> None:
             nonlocal done
-            async with _connected(url) as own:
+            async with _connected(url) as connected:
                 for account, after, upto in waiting:
                     async with pace:
-                        build = partial(_build, own, definition.name, generation, account)
-                        await applied(definition, account, after, upto, build)
+                        build = partial(_build, connected, definition.name, generation, account)
+                        await apply_range(definition, account, after, upto, build)
                     done += upto - after
                     progress(done, total)
 
-        async with aclosing(results_as_completed([lane() for _ in range(pace.jobs)])) as lanes:
-            async for _ in lanes:
+        async with aclosing(results_as_completed([worker() for _ in range(pace.jobs)])) as ended:
+            async for _ in ended:
                 pass
         for account, head in heads.items():
             await connection.execute(

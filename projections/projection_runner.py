@@ -45,7 +45,7 @@ class ProjectionRunner:
     Args:
         pool: Its role may execute `advance_projection_v1`.
         notifier: Tells of new events.
-        growth: Is told how long the logs have become, also those that others append to.
+        growth: Learns how long the logs have become, also those that others append to.
     """
 
     def __init__(self, pool: Pool, notifier: Notifier, growth: LogGrowth | None = None) -> None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from eventstore.connections import Connection
 from projections.definitions import Definition
-from projections.fault_search import applied
+from projections.fault_search import apply_range
 from projections.generations import advance, building, create
 from projections.parallel_build import (
     GENTLE,
@@ -17,7 +17,7 @@ from projections.parallel_build import (
     results_as_completed,
     silent,
 )
-from projections.view_swap import LONG_PATIENCE, PATIENCE, change_views, short_lock_wait
+from projections.view_swap import LONG_SWAP_TIMEOUT, SWAP_TIMEOUT, change_views, short_lock_wait
 from sql.loader import query
 
 
@@ -103,7 +103,7 @@ async def _fill(
         while reached < head:
             before, upto = reached, min(reached + STEP, head)
             async with pace:
-                reached, head = await applied(definition, account, before, upto, apply)
+                reached, head = await apply_range(definition, account, before, upto, apply)
             done += reached - before
             progress(done, await connection.fetchval(query("count_events")))
     return done
@@ -129,6 +129,6 @@ async def _swap(
         connection,
         name,
         swap,
-        PATIENCE if inline else LONG_PATIENCE,
+        SWAP_TIMEOUT if inline else LONG_SWAP_TIMEOUT,
         f"the rebuilt {name} could not be swapped in",
     )

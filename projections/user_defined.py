@@ -81,8 +81,8 @@ def user_defined_projections(folder: Path | None) -> dict[str, UserDefinedProjec
 
 def all_definitions(folder: Path | None) -> dict[str, Definition]:
     """This program's projections and those of a folder that can be read, by name."""
-    own = user_defined_projections(folder).values()
-    readable = (one.definition for one in own if isinstance(one.definition, Definition))
+    projections = user_defined_projections(folder).values()
+    readable = (one.definition for one in projections if isinstance(one.definition, Definition))
     return definitions() | {definition.name: definition for definition in readable}
 
 
@@ -135,18 +135,18 @@ def _read(folder: Path) -> UserDefinedProjection:
     try:
         _check_name(folder.name)
         statements = _statements(folder)
-        found = _definition(folder, tuple(statements.values()))
-        return UserDefinedProjection(folder.name, found, tuple(statements))
+        definition = _definition(folder, tuple(statements.values()))
+        return UserDefinedProjection(folder.name, definition, tuple(statements))
     except ProjectionRefused as error:
         return UserDefinedProjection(folder.name, ProjectionRefused(f"{folder.name}: {error}"))
 
 
 def _statements(folder: Path) -> dict[str, str]:
-    found = {path.name: _text(path) for path in sorted(folder.glob("[!.]*.sql"))}
-    found.pop(_TABLES, None)
-    if not found:
+    texts = {path.name: _text(path) for path in sorted(folder.glob("[!.]*.sql"))}
+    texts.pop(_TABLES, None)
+    if not texts:
         raise ProjectionRefused("there is no statement, as in 1_count.sql")
-    return found
+    return texts
 
 
 def _definition(folder: Path, statements: tuple[str, ...]) -> Definition:

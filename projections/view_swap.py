@@ -12,15 +12,15 @@ from eventstore.connections import Connection
 from projections.errors import SwapTimedOut
 from sql.loader import query
 
-PATIENCE = 40.0
+SWAP_TIMEOUT = 40.0
 """Seconds to wait for readers of a view while appends are held up again and again."""
 
-LONG_PATIENCE = 900.0
+LONG_SWAP_TIMEOUT = 900.0
 """Seconds to wait where nobody is held up: more than an analyst's statement takes by default."""
 
 _PAUSE = 0.3
 _LONGEST_PAUSE = 5.0
-_TELL_EVERY = 10.0
+_LOG_EVERY = 10.0
 
 log = structlog.get_logger("colloquy.projections")
 
@@ -29,34 +29,34 @@ async def change_views(
     connection: Connection,
     name: str,
     change: Callable[[], Awaitable[None]],
-    patience: float,
-    told: str,
+    timeout: float,  # noqa: ASYNC109 - of several tries
+    failure: str,
 ) -> None:
     """Makes a change of a projection's views, trying again until nobody holds them.
 
-    Whoever keeps it waiting is told of in the log, every few seconds.
+    Those who hold them are logged every few seconds.
 
     Args:
-        change: In a transaction of `briefly`.
-        patience: Seconds.
-        told: What to say where it cannot be made.
+        change: In a transaction of `short_lock_wait`.
+        timeout: Seconds for which the change is retried.
+        failure: The error's text, without the reason.
 
     Raises:
         SwapTimedOut: Nothing was changed. The message says who holds the views.
     """
     loop = asyncio.get_running_loop()
     began, pause = loop.time(), _PAUSE
-    tell_at = began + _TELL_EVERY
+    log_at = began + _LOG_EVERY
     while True:
         try:
             await change()
             return
         except asyncpg.LockNotAvailableError:
             now = loop.time()
-            if now - began >= patience:
-                raise SwapTimedOut(f"{told}: {await _holders(connection, name)}") from None
-            if now >= tell_at:
-                tell_at = now + _TELL_EVERY
+            if now - began >= timeout:
+                raise SwapTimedOut(f"{failure}: {await _holders(connection, name)}") from None
+            if now >= log_at:
+                log_at = now + _LOG_EVERY
                 log.info("views_held", projection=name, by=await _holders(connection, name))
         await asyncio.sleep(pause * (1 + random.random()))  # noqa: S311
         pause = min(pause * 1.1, _LONGEST_PAUSE)

@@ -113,12 +113,12 @@ async def _record(
 
 def _last_signed(notes: list[str], signer: Signer) -> Checkpoint | None:
     """The largest of these checkpoints that the signer has signed, under whatever name."""
-    found = []
+    signed = []
     for note in notes:
         names = {name for name, _ in signatures(note)}
         with suppress(NoteInvalid):
-            found.append(verify(note, [VerifierKey(n, signer.public.public) for n in names]))
-    return max(found, key=lambda checkpoint: checkpoint.size, default=None)
+            signed.append(verify(note, [VerifierKey(n, signer.public.public) for n in names]))
+    return max(signed, key=lambda checkpoint: checkpoint.size, default=None)
 
 
 async def _compare(connection: Connection, state: SealingState, known: list[Checkpoint]) -> None:

@@ -156,11 +156,11 @@ class LogSealer:
 
 
 async def _compare(tree: TiledTree, size: int, root: bytes, source: str) -> None:
-    found = await tree.root(size)
-    if found != root:
+    actual = await tree.root(size)
+    if actual != root:
         raise LogDamaged(
             f"of {counted(size, 'event')} {source} says root {root.hex()}, "
-            f"the log's tree {found.hex()}"
+            f"the log's tree {actual.hex()}"
         )
 
 

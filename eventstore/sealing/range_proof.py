@@ -66,8 +66,8 @@ async def read_nodes(reader: TileReader, nodes: Collection[Node]) -> dict[Node, 
     """
     places = {node: _place(node) for node in nodes}
     tiles = await reader.read({key for key, _, _ in places.values()})
-    found = {key: entries(tile) for key, tile in tiles.items()}
-    return {node: _hash(found.get(place[0], []), place) for node, place in places.items()}
+    hashes = {key: entries(tile) for key, tile in tiles.items()}
+    return {node: _hash(hashes.get(place[0], []), place) for node, place in places.items()}
 
 
 def _place(node: Node) -> tuple[Key, int, int]:

@@ -48,7 +48,7 @@ class KeyLocation(msgspec.Struct, frozen=True):
 
     Attributes:
         folder: For the key, its name and the list of all keys.
-        file: A key of one's own elsewhere, which several machines may share.
+        file: A key elsewhere, which its user provides and several machines may share.
         name: What the log is called, in place of the name in the folder.
     """
 
@@ -83,7 +83,7 @@ def open_signer(place: KeyLocation, *, make: bool = True) -> Signer:
     """The key; its public half is in the list of keys from here on.
 
     Args:
-        make: Make one where there is none, unless it is a key of one's own.
+        make: Make one where there is none, unless `file` names one.
 
     Raises:
         KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
@@ -215,8 +215,8 @@ def _list(place: KeyLocation, key: VerifierKey) -> None:
 
 def _names_replaced(place: KeyLocation, key: VerifierKey) -> list[str]:
     """Names under which a key replaces others that signed here before it, beside its own name."""
-    own, known = _own_keys(place), list_keys(place)
-    before = own[: own.index(key)] if key in own else own
+    local, known = _local_keys(place), list_keys(place)
+    before = local[: local.index(key)] if key in local else local
     current = current_keys(known)
     return [
         one.name
@@ -227,11 +227,11 @@ def _names_replaced(place: KeyLocation, key: VerifierKey) -> list[str]:
     ]
 
 
-def _own_keys(place: KeyLocation) -> list[VerifierKey]:
+def _local_keys(place: KeyLocation) -> list[VerifierKey]:
     """Those that signed here, in order: others that somebody has added have no time above them."""
     lines = _listed(place).splitlines()
-    found = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
-    return [parse_verifier_key(line) for line in found if line and not line.startswith("#")]
+    vkeys = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
+    return [parse_verifier_key(line) for line in vkeys if line and not line.startswith("#")]
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -95,7 +95,7 @@ async def verify_log(
     Args:
         connection: Of a role that sees the account's log, such as the auditor's.
         trusted: What to hold it to.
-        progress: Is told how far it is.
+        progress: Gets how many events are done, of how many.
     """
     work = _Work(connection, account_id, trusted, progress)
     # The files first: whatever they have by now is in any later snapshot of the database.
@@ -122,8 +122,8 @@ class _Work:
         self._lines = LineChecks(account_id, self._findings)
         self._tree = TreeBuilder()
         self._roots: dict[int, bytes] = {}
-        self._marks: list[int] = []
-        """Sizes at which the tree's root is wanted, the smallest last."""
+        self._sizes: list[int] = []
+        """Sizes at which the tree's root is needed, the smallest last."""
         self._in_tiles = 0
         self._tiles = TileDigests([])
         self._head = 0
@@ -140,9 +140,9 @@ class _Work:
         self._head = await fetchval(query("get_log_head"), self._account_id) or 0
         self._in_tiles = await fetchval(query("get_tree_size"), self._account_id, _WIDTH)
         sizes = await self._connection.fetch(query("list_tree_sizes"), self._account_id)
-        marks = {row["size"] for row in sizes} | {w.checkpoint.size for w in self._outside}
-        self._marks = sorted(marks | {self._in_tiles}, reverse=True)
-        self._mark()
+        needed = {row["size"] for row in sizes} | {w.checkpoint.size for w in self._outside}
+        self._sizes = sorted(needed | {self._in_tiles}, reverse=True)
+        self._keep_root()
         await copy_rows(
             self._connection, query("copy_lines"), self._account_id, 0, NO_END, take=self._take
         )
@@ -155,18 +155,18 @@ class _Work:
         self._lines.take(rows)
         leaves = [sha256(b"\x00" + row[1]).digest() for row in rows]  # leaf_hash, without the call
         at = 0
-        while self._marks and self._marks[-1] <= self._tree.size + len(leaves) - at:
-            upto = at + self._marks[-1] - self._tree.size
+        while self._sizes and self._sizes[-1] <= self._tree.size + len(leaves) - at:
+            upto = at + self._sizes[-1] - self._tree.size
             self._tree.extend(leaves[at:upto])
             at = upto
-            self._mark()
+            self._keep_root()
         self._tree.extend(leaves[at:])
         self._progress(self._tree.size, self._head)
 
-    def _mark(self) -> None:
-        """Keeps what is wanted of the tree at the size that it has, if anything is."""
-        if self._marks and self._marks[-1] == self._tree.size:
-            size = self._marks.pop()
+    def _keep_root(self) -> None:
+        """Keeps the root, and the tiles, of the tree at its current size, where they are needed."""
+        if self._sizes and self._sizes[-1] == self._tree.size:
+            size = self._sizes.pop()
             self._roots[size] = self._tree.root()
             if size == self._in_tiles:
                 self._tiles = self._tree.digests()
@@ -247,11 +247,11 @@ class _Work:
         origins = await self._connection.fetch(query("list_log_origins"), self._account_id)
         named = [row["origin"] for row in origins]
         self._outside, stored, rotations = (
-            of_log(found, named, self._tree.size, self._findings)
-            for found in (self._outside, stored, rotations)
+            of_log(source, named, self._tree.size, self._findings)
+            for source in (self._outside, stored, rotations)
         )
-        for found in (self._outside, stored, rotations):
-            sourced = sorted(found, key=lambda one: one.checkpoint.size)
+        for source in (self._outside, stored, rotations):
+            sourced = sorted(source, key=lambda one: one.checkpoint.size)
             compare(sourced, self._roots, self._tree.size, self._findings)
         compare_outside(self._outside, stored, self._tree.size, self._findings)
         compare_replaced([*self._outside, *stored, *rotations], self._roots, self._findings)

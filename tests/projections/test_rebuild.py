@@ -332,7 +332,7 @@ async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(rebuild_module, "SWAP_TIMEOUT", 0.0)
     await append_steps(log, dialogue(Learner()))
     async with reader.transaction():
         before = await rows_of(reader, MESSAGES)

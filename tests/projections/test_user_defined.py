@@ -10,7 +10,7 @@ import pytest
 from eventstore.connections import Connection, Pool
 from eventstore.dialogue_events import MessagePosted
 from projections.errors import ProjectionRefused
-from projections.fault_search import applied
+from projections.fault_search import apply_range
 from projections.rebuild import rebuild
 from projections.trial_run import run_trial
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
@@ -98,7 +98,7 @@ async def test_events_that_fail_together_are_closed_in_on_while_they_do(
             raise asyncpg.CardinalityViolationError("cannot affect row a second time")
 
     with pytest.raises(ProjectionRefused, match=rf"the events at positions {where}, together only"):
-        await applied(read(folder).readable(), 1, 0, 8, apply)
+        await apply_range(read(folder).readable(), 1, 0, 8, apply)
 
 
 async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Path) -> None:
@@ -108,4 +108,4 @@ async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Pa
         raise asyncpg.AdminShutdownError("terminating connection")
 
     with pytest.raises(asyncpg.AdminShutdownError):
-        await applied(read(folder).readable(), 1, 0, 8, apply)
+        await apply_range(read(folder).readable(), 1, 0, 8, apply)

@@ -122,8 +122,8 @@ async def test_a_followed_projection_waits_for_long_and_says_for_whom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What comes meanwhile is in the new rows, too."""
-    monkeypatch.setattr("projections.rebuild.PATIENCE", 0.0)
-    monkeypatch.setattr("projections.view_swap._TELL_EVERY", 0.0)
+    monkeypatch.setattr("projections.rebuild.SWAP_TIMEOUT", 0.0)
+    monkeypatch.setattr("projections.view_swap._LOG_EVERY", 0.0)
     facts = definition("turn_facts")
     await append_steps(log, dialogue(Learner(), 1))
     with capture_logs() as told:
