@@ -1,4 +1,4 @@
-"""Retries of an append that another one has come before."""
+"""Retries of appends at a revision that has moved on."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -76,7 +76,7 @@ class AccountConnection(Session):
     """A connection whose session sees the rows of one account at a time.
 
     Row-level security holds it to that: a statement that names no account, or another one, finds
-    nothing of it. The first to look after that are the statements themselves.
+    nothing of it. Each statement names its account as well.
     """
 
     _entered: int | None = None

@@ -1,4 +1,4 @@
-"""Names the event, or the events, at which a projection of the users' own fails."""
+"""Names the event, or the events, at which a user-defined projection fails."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -21,7 +21,7 @@ async def apply_range(
     """Applies a range to a generation that is being built; what is not made live is dropped.
 
     Raises:
-        ProjectionRefused: A statement of the users' own fails at the event that is named, or at
+        ProjectionRefused: A user-defined statement fails at the event that is named, or at
             several together, as where two of them would change a row that one statement may not
             change twice.
         asyncpg.PostgresError: Any other error.

@@ -18,7 +18,7 @@ async def building(url: str, definition: Definition) -> AsyncIterator[Connection
 
     Raises:
         RebuildUnderWay: Somebody else builds this projection.
-        ProjectionRefused: One of the users' own met an error, which is named.
+        ProjectionRefused: A user-defined projection met an error, which is named.
     """
     connection = await connect(url, settings=SETTINGS)
     try:

@@ -98,7 +98,7 @@ async def check_installed(connection: Connection, name: str) -> None:
 
 
 async def drop_user_defined(connection: Connection, name: str) -> None:
-    """Removes a projection of the users' own, its tables and views.
+    """Removes a user-defined projection, its tables and views.
 
     Raises:
         NotInstalled: There is none of this name, or it is Colloquy's.

@@ -20,7 +20,7 @@ GENTLE = 1
 """Ranges at a time that leave a service its processors."""
 
 FAST = 2
-"""Ranges at a time while nobody waits for the database."""
+"""Ranges at a time while no service needs the database."""
 
 SETTINGS = {"work_mem": "64MB"}
 
@@ -105,7 +105,7 @@ def _ranges(heads: dict[int, int]) -> Iterator[Range]:
 async def _build(
     connection: Connection, name: str, generation: int, account: int, after: int, upto: int
 ) -> None:
-    """Ranges may meet at rows of both; whom the database then sends back tries again."""
+    """Applies a range; retries it where the database ends it for a deadlock with another range."""
     for left in reversed(range(_TRIES)):
         try:
             await connection.execute(

@@ -1,7 +1,7 @@
 """Keeps the followed projections up with the log.
 
-Every service process has a runner; a row lock on the checkpoint lets one of them advance a
-projection in an account at a time, so that one that dies is replaced by the next who looks.
+Every service process has a runner; a row lock on a projection's position lets one of them at a time
+advance it in an account, so that another takes over when a process dies.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from eventstore.notifier import EVERY_ACCOUNT, Notifier, wait_for_wake
 from sql.loader import query
 
 STEP = 1_000
-"""Positions that one transaction covers at most: others wait for it no longer than that takes."""
+"""Positions that one transaction covers at most, which bounds how long others wait for it."""
 
 MAX_CONCURRENT_STEPS = 2
 """Steps of different projections or accounts that one process makes at the same time."""
@@ -44,7 +44,7 @@ class ProjectionRunner:
 
     Args:
         pool: Its role may execute `advance_projection_v1`.
-        notifier: Tells of new events.
+        notifier: Wakes the runner for new events.
         growth: Learns how long the logs have become, also those that others append to.
     """
 

@@ -1,4 +1,4 @@
-"""Tries a projection of the users' own on the log, in a transaction that is rolled back."""
+"""Tries a user-defined projection on the log, in a transaction that is rolled back."""
 
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence

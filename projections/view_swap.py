@@ -1,4 +1,4 @@
-"""Changes views between those who read them: nobody queues behind whoever reads for long."""
+"""Changes a projection's views without making other readers queue behind a long query."""
 
 import asyncio
 import random
@@ -13,10 +13,10 @@ from projections.errors import SwapTimedOut
 from sql.loader import query
 
 SWAP_TIMEOUT = 40.0
-"""Seconds to wait for readers of a view while appends are held up again and again."""
+"""Seconds for which a swap that holds appends up is retried while readers hold the views."""
 
 LONG_SWAP_TIMEOUT = 900.0
-"""Seconds to wait where nobody is held up: more than an analyst's statement takes by default."""
+"""The same where no append is held up: longer than an analyst's statement may take by default."""
 
 _PAUSE = 0.3
 _LONGEST_PAUSE = 5.0
@@ -64,7 +64,7 @@ async def change_views(
 
 @asynccontextmanager
 async def short_lock_wait(connection: Connection) -> AsyncIterator[None]:
-    """A transaction that waits a fifth of a second for a lock: others queue no longer behind it."""
+    """A transaction that waits at most a fifth of a second for a lock, for readers behind it."""
     async with connection.transaction():
         await connection.execute(query("limit_lock_wait"))
         yield

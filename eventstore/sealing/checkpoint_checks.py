@@ -1,4 +1,4 @@
-"""Checkpoints held to the log: those of the database, and those outside it, which came first."""
+"""Compares checkpoints, those of the database and those outside it, with the log."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
@@ -24,7 +24,7 @@ _PAGE = 1_000
 
 
 class SourcedCheckpoint(msgspec.Struct, frozen=True):
-    """A genuine checkpoint.
+    """A checkpoint whose signature is verified, and its source.
 
     Attributes:
         source: Where it was found.
@@ -42,7 +42,7 @@ class CheckpointVerifier:
     """Opens the notes of one log.
 
     Args:
-        keys: Whoever may sign; of one name the oldest first, each replaced by the next.
+        keys: Those that may sign; of one name the oldest first, each replaced by the next.
         findings: Get what is wrong.
     """
 

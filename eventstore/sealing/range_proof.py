@@ -17,7 +17,7 @@ Stack = list[tuple[int, bytes]]
 
 
 class CompactRange:
-    """A tree that is made from left to right, of leaves and of nodes for what lies between.
+    """A tree built from left to right, of leaves and of nodes for the gaps between them.
 
     Args:
         size: Leaves that it covers already.
@@ -42,7 +42,7 @@ class CompactRange:
             self.push(0, leaf)
 
     def root(self) -> bytes:
-        """The root of what is covered."""
+        """The root of the leaves so far."""
         return join([node for _, node in self.stack])
 
 

@@ -11,7 +11,7 @@ from projections.rebuild import rebuild
 from projections.trial_run import run_trial
 from sql.loader import template
 from tests.eventstore.building import Learner, append_steps, dialogue
-from tests.projections.owning import NAME, changed, definition_in, read, started
+from tests.projections.user_projection_folder import NAME, changed, definition_in, read, started
 from tests.projections.viewing import Parts, generations, rows_of, schemas
 
 NEIGHBOUR = "neighbour"

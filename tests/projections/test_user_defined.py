@@ -14,7 +14,7 @@ from projections.fault_search import apply_range
 from projections.rebuild import rebuild
 from projections.trial_run import run_trial
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
-from tests.projections.owning import NAME, changed, read, started
+from tests.projections.user_projection_folder import NAME, changed, read, started
 from tests.projections.viewing import Parts, catch_up, generations, rows_of, schemas
 
 

@@ -1,4 +1,4 @@
-"""A process that does nothing but follow: ``python -m tests.projections.following URL``."""
+"""A process that does nothing but follow: ``python -m tests.projections.runner_process URL``."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ async def follow(url: str) -> None:
 async def following(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Such a process, which has begun, and does not outlive the context."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.projections.following", url),
+        *(sys.executable, "-m", "tests.projections.runner_process", url),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
