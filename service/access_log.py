@@ -8,7 +8,8 @@ the log takes each only once. It is looked up by its index before anything is ap
 import msgspec
 
 from eventstore.clock import DatabaseClock
-from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
+from eventstore.envelope import Actor, Metadata, NewEvent
+from eventstore.errors import AppendRefused
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.privacy_events import HistoryRead, stream_of_reads
@@ -43,9 +44,10 @@ class Reads:
             EventStoreError: It could not be recorded, so nothing may be read.
         """
         once = msgspec.structs.replace(metadata, idempotency_key=self._name(read, metadata))
-
-        async def append() -> list[RecordedEvent]:
-            return await self._log.append(
+        if await self._log.find_request(account_id, once):
+            return
+        try:
+            await self._log.append(
                 account_id,
                 stream_of_reads(read.learner_id),
                 [NewEvent(event=read)],
@@ -53,8 +55,9 @@ class Reads:
                 metadata=once,
                 guard=guard,
             )
-
-        await self._log.append_once(account_id, once, append)
+        except AppendRefused:  # the database lets one in, and another request was faster
+            if not await self._log.find_request(account_id, once):
+                raise
 
     def _name(self, read: HistoryRead, metadata: Metadata) -> str | None:
         """Names the record. A client's keys have no space in them."""

@@ -17,6 +17,7 @@ from eventstore.errors import (
     AppendRefused,
     EventStoreError,
     GuardBroken,
+    LimitReached,
     WrongExpectedRevision,
 )
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
@@ -115,11 +116,9 @@ class Evaluations:
             deadline_at=self._owners.deadline(self._limits.budget),
         )
         metadata = msgspec.structs.replace(metadata, correlation_id=asked.turn_id)
-        first = await self._log.append_once(
-            dialogue.account_id,
-            metadata,
-            lambda: self._begin(dialogue.account_id, asked, metadata, guard),
-        )
+        first = await self._log.find_request(dialogue.account_id, metadata)
+        if first is None:
+            first = await self._begin(dialogue.account_id, asked, metadata, guard)
         if (
             not isinstance(first.event, EvaluationRequested)
             or first.event.conversation_id != asked.conversation_id
@@ -174,7 +173,7 @@ class Evaluations:
 
     async def _begin(
         self, account_id: int, asked: EvaluationRequested, metadata: Metadata, guard: Guard
-    ) -> list[RecordedEvent]:
+    ) -> RecordedEvent:
         if self._stopping:
             raise Stopping
         if len(self._running) >= self._limits.at_once:
@@ -191,13 +190,18 @@ class Evaluations:
                 metadata=metadata,
                 guard=guard,
             )
-        except EventStoreError:
+        except EventStoreError as error:
             self._owners.running.discard(asked.turn_id)
+            # The database lets one request with a key in.
+            if isinstance(error, AppendRefused | LimitReached) and (
+                first := await self._log.find_request(account_id, metadata)
+            ):
+                return first
             raise
         task = asyncio.create_task(self._own(recorded[0], asked))
         self._running[asked.turn_id] = task
         task.add_done_callback(lambda _: self._running.pop(asked.turn_id))
-        return recorded
+        return recorded[0]
 
     async def _own(self, first: RecordedEvent, asked: EvaluationRequested) -> None:
         structlog.contextvars.bind_contextvars(

@@ -1,12 +1,13 @@
 """AI experiences: what a course offers its learners to talk with."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
 
-from eventstore.conflicts import retry_on_conflict
 from eventstore.connections import AccountPool
 from eventstore.envelope import NO_STREAM, Metadata, NewEvent, RecordedEvent
+from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
@@ -17,6 +18,7 @@ from service.model.interface import Scenario
 from sql.loader import query
 
 _REMEMBERED = 1_000
+_TRIES = 20
 
 Required = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
@@ -92,18 +94,21 @@ class Experiences:
             KeyReused: Its idempotency key came with another request before.
             AppendRefused: A text cannot be stored, for example for a NUL character.
         """
-
-        async def append() -> list[RecordedEvent]:
-            experience_id = await self._pool.fetchval(
-                account_id, query("next_id"), account_id, "experience"
-            )
-            created = ExperienceCreated(
-                experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
-            )
-            return await self._append(account_id, created, NO_STREAM, metadata, guard)
-
-        recorded = await self._log.append_once(account_id, metadata, append)
-        return _created(recorded, course_id, draft)
+        if first := await self._first_time(account_id, course_id, draft, metadata):
+            return first
+        experience_id = await self._pool.fetchval(
+            account_id, query("next_id"), account_id, "experience"
+        )
+        created = ExperienceCreated(
+            experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+        )
+        try:
+            await self._append(account_id, created, NO_STREAM, metadata, guard)
+        except AppendRefused:  # the database lets one request with a key in
+            if first := await self._first_time(account_id, course_id, draft, metadata):
+                return first
+            raise
+        return shown(created)
 
     async def edit(
         self,
@@ -119,16 +124,16 @@ class Experiences:
             NotFound: There is none, or it was deleted.
             Busy: It is changed by many at once.
         """
-        changed = {k: v for k, v in msgspec.structs.asdict(changes).items() if v is not None}
-
-        async def attempt() -> Shown:
+        wanted = {k: v for k, v in msgspec.structs.asdict(changes).items() if v is not None}
+        for _ in range(_TRIES):
             now, revision = await self._now(account_id, experience_id)
-            after = msgspec.structs.replace(now, **changed)
-            if after != now:
+            after = msgspec.structs.replace(now, **wanted)
+            if after == now:
+                return now
+            with suppress(WrongExpectedRevision):
                 await self._append(account_id, _edited(after), revision, metadata, guard)
-            return after
-
-        return await retry_on_conflict(attempt, Busy)
+                return after
+        raise Busy
 
     async def delete(
         self, account_id: int, experience_id: int, metadata: Metadata, guard: Guard
@@ -139,14 +144,13 @@ class Experiences:
             NotFound: There is none, or it was deleted before.
             Busy: It is changed by many at once.
         """
-
-        async def attempt() -> Shown:
+        for _ in range(_TRIES):
             now, revision = await self._now(account_id, experience_id)
             event = ExperienceDeleted(experience_id=experience_id, course_id=now.course_id)
-            await self._append(account_id, event, revision, metadata, guard)
-            return msgspec.structs.replace(now, workflow_state="deleted")
-
-        return await retry_on_conflict(attempt, Busy)
+            with suppress(WrongExpectedRevision):
+                await self._append(account_id, event, revision, metadata, guard)
+                return msgspec.structs.replace(now, workflow_state="deleted")
+        raise Busy
 
     async def at_version(self, account_id: int, experience_id: int, version: int) -> Experience:
         """The experience as it was at that revision of its stream, which never changes.
@@ -161,6 +165,19 @@ class Experiences:
             self._versions[key] = await self._version(key)
         return self._versions[key]
 
+    async def _first_time(
+        self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
+    ) -> Shown | None:
+        asked = await self._log.find_request(account_id, metadata)
+        if asked is None:
+            return None
+        same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Shown(
+            id=asked.event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+        )
+        if not same:
+            raise KeyReused
+        return shown(asked.event)
+
     async def _append(
         self,
         account_id: int,
@@ -168,8 +185,8 @@ class Experiences:
         expected: int,
         metadata: Metadata,
         guard: Guard | None,
-    ) -> list[RecordedEvent]:
-        return await self._log.append(
+    ) -> None:
+        await self._log.append(
             account_id,
             stream_of(event.experience_id),
             [NewEvent(event=event)],
@@ -218,17 +235,6 @@ def shown(event: AnyEvent | Unreadable) -> Shown:
         pedagogical_guidance=event.pedagogical_guidance,
         workflow_state=event.workflow_state,
     )
-
-
-def _created(recorded: RecordedEvent, course_id: int, draft: ExperienceDraft) -> Shown:
-    """The experience that was created, by this request or an equal one before it."""
-    event = recorded.event
-    same = isinstance(event, ExperienceCreated) and shown(event) == Shown(
-        id=event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
-    )
-    if not same:
-        raise KeyReused
-    return shown(event)
 
 
 def _edited(after: Shown) -> ExperienceEdited:
