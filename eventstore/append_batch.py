@@ -1,4 +1,4 @@
-"""A batch of appends: which may share one, how it is sent, what came of each."""
+"""A batch of appends: which appends may share one, its SQL arguments, and its results."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from eventstore.guards import Guard
 
 MAX_BATCH = 256
 SMALL_BATCH = 64
-"""Up to here waiting items are not split: two commits would cost more than they overlap."""
+"""Up to this size a queue is not split: two commits would cost more than their overlap saves."""
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One append that waits. Its events are stored all or none; `done` tells what came of it."""
+class PendingAppend(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """An append in the queue. Its events are stored all or none; `done` gets its result."""
 
     account_id: int
     stream: str
@@ -36,15 +36,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     done: "asyncio.Future[list[RecordedEvent]]"
 
 
-def new_item(
+def new_pending_append(
     account_id: int,
     stream: str,
     expected: int | None,
     events: Sequence[NewEvent],
     metadata: Metadata,
     guard: Guard | None = None,
-) -> Item:
-    """An item with its salts drawn and its events encoded.
+) -> PendingAppend:
+    """A pending append with its salts drawn and its events encoded.
 
     Raises:
         ValueError: There is no event, or content without a subject.
@@ -54,7 +54,7 @@ def new_item(
     if any(e.content is not None and e.subject_id is None for e in events):
         raise ValueError("an event with content needs the subject whom it is about")
     loop = asyncio.get_running_loop()
-    return Item(
+    return PendingAppend(
         account_id=account_id,
         stream=stream,
         expected=expected,
@@ -75,101 +75,101 @@ def _metadata_texts(events: Sequence[NewEvent], metadata: Metadata) -> list[str]
 
 
 def _guard_text(guard: Guard, stream: str, expected: int | None) -> str:
-    """The guard without the append's own stream where the expected revision tells of that."""
+    """The guard, without the append's stream where the expected revision covers that."""
     if expected is None:
         return encode_guard(guard)
     others = tuple(name for name in guard.streams if name != stream)
     return encode_guard(msgspec.structs.replace(guard, streams=others))
 
 
-def take_batch(waiting: deque[Item]) -> list[Item]:
-    """Takes the next items that may share a batch; the others keep their order.
+def take_batch(waiting: deque[PendingAppend]) -> list[PendingAppend]:
+    """Takes the next appends that may share a batch; the others keep their order.
 
-    A batch is of one account. A stream stands in it twice only where none of its items expects
-    a revision or has a guard, so that each item is accepted or not whatever becomes of the others.
+    A batch is of one account. Several appends to one stream share it only if none of them expects
+    a revision or has a guard, so that each is accepted or refused independently of the others.
     """
     size = max(SMALL_BATCH, min(MAX_BATCH, len(waiting) // 2))
     account_id = waiting[0].account_id
     streams: dict[str, bool] = {}
-    batch: list[Item] = []
-    passed: list[Item] = []
+    batch: list[PendingAppend] = []
+    skipped: list[PendingAppend] = []
     while waiting and len(batch) < size:
-        item = waiting.popleft()
-        any_revision = item.expected is None and item.guard_text is None
+        append = waiting.popleft()
+        any_revision = append.expected is None and append.guard_text is None
         if (
-            item.account_id == account_id
-            and streams.get(item.stream, True)
-            and (any_revision or item.stream not in streams)
+            append.account_id == account_id
+            and streams.get(append.stream, True)
+            and (any_revision or append.stream not in streams)
         ):
-            batch.append(item)
-            streams[item.stream] = any_revision
+            batch.append(append)
+            streams[append.stream] = any_revision
         else:
-            passed.append(item)
-            if item.account_id == account_id:
-                streams[item.stream] = False
-    waiting.extendleft(reversed(passed))
+            skipped.append(append)
+            if append.account_id == account_id:
+                streams[append.stream] = False
+    waiting.extendleft(reversed(skipped))
     return batch
 
 
-def arguments(batch: Sequence[Item]) -> tuple[Any, ...]:
+def arguments(batch: Sequence[PendingAppend]) -> tuple[Any, ...]:
     """The batch as the arguments of `append_events.sql`."""
-    numbers = [n for n, item in enumerate(batch, 1) for _ in item.events]
-    events = [event for item in batch for event in item.events]
-    guards = [item.guard_text for item in batch]
+    numbers = [n for n, append in enumerate(batch, 1) for _ in append.events]
+    events = [event for append in batch for event in append.events]
+    guards = [append.guard_text for append in batch]
     return (
         batch[0].account_id,
-        [item.stream for item in batch],
-        [item.expected for item in batch],
+        [append.stream for append in batch],
+        [append.expected for append in batch],
         guards if any(guards) else [],
         numbers,
         [
             offset
-            for first, item in zip(offsets(batch), batch, strict=True)
-            for offset in range(first, first + len(item.events))
+            for first, append in zip(offsets(batch), batch, strict=True)
+            for offset in range(first, first + len(append.events))
         ],
         [event.event_id for event in events],
-        [data for item in batch for data in item.data_texts],
-        [text for item in batch for text in item.metadata_texts],
+        [data for append in batch for data in append.data_texts],
+        [text for append in batch for text in append.metadata_texts],
         [event.subject_id for event in events],
-        [salt for item in batch for salt in item.salts],
+        [salt for append in batch for salt in append.salts],
         [event.content for event in events],
         list({type_name(event.event) for event in events}),
     )
 
 
-def offsets(batch: Sequence[Item]) -> list[int]:
-    """For each item, the place of its first event among the batch's events of its stream."""
+def offsets(batch: Sequence[PendingAppend]) -> list[int]:
+    """For each append, the place of its first event among the batch's events of its stream."""
     counts: Counter[str] = Counter()
     firsts = []
-    for item in batch:
-        firsts.append(counts[item.stream] + 1)
-        counts[item.stream] += len(item.events)
+    for append in batch:
+        firsts.append(counts[append.stream] + 1)
+        counts[append.stream] += len(append.events)
     return firsts
 
 
 def recorded(
-    item: Item, position: int, revision: int, recorded_at: datetime
+    append: PendingAppend, position: int, revision: int, recorded_at: datetime
 ) -> list[RecordedEvent]:
-    """The item's events as the log has them, but for the hash of a key, which nobody here knows.
+    """The append's events as the log has them, without the hash of the idempotency key.
 
     Args:
-        position: Of the item's first event.
-        revision: Of the item's first event.
+        position: Of the append's first event.
+        revision: Of the append's first event.
     """
     return [
         RecordedEvent(
-            account_id=item.account_id,
+            account_id=append.account_id,
             position=position + place,
-            stream=item.stream,
+            stream=append.stream,
             revision=revision + place,
             event_id=new.event_id,
             event=new.event,
-            metadata=_without_key(new.metadata or item.metadata),
+            metadata=_without_key(new.metadata or append.metadata),
             recorded_at=recorded_at,
             content=new.content,
             content_hash=_commitment(salt, new.content),
         )
-        for place, (new, salt) in enumerate(zip(item.events, item.salts, strict=True))
+        for place, (new, salt) in enumerate(zip(append.events, append.salts, strict=True))
     ]
 
 

@@ -16,15 +16,15 @@ from eventstore.database_errors import DATABASE_ERRORS
 from sql.loader import query
 
 MAX_DRIFT = 2.0
-"""Seconds by which a machine's clock may differ from the database's before it is told."""
+"""Seconds by which a machine's clock may differ from the database's before a warning."""
 
 _READ_EVERY = 30.0
-_TELL_EVERY = 3600.0
+_WARN_EVERY = 3600.0
 
 log = structlog.get_logger("colloquy.clock")
 
 
-class Session(Protocol):
+class Queryable(Protocol):
     """A connection to the database, or a pool of them."""
 
     async def fetchval(self, query: str, *args: Any) -> Any:
@@ -48,7 +48,7 @@ class DatabaseClock:
         self._wall = wall
         self._time: datetime | None = None
         self._read_at = 0.0
-        self._told_at = float("-inf")
+        self._warned_at = float("-inf")
 
     def now(self) -> datetime:
         """The database's time, in UTC; it must have been read."""
@@ -60,38 +60,38 @@ class DatabaseClock:
         """Seconds by which this machine's clock is ahead of the database's; less than 0: behind."""
         return (self._wall() - self.now()).total_seconds()
 
-    async def read(self, session: Session) -> None:
+    async def read(self, session: Queryable) -> None:
         """Asks for the time; the answer took as long to come as the question."""
         asked = self._seconds()
         self._time = (await session.fetchval(query("get_time"))).astimezone(UTC)
         self._read_at = (asked + self._seconds()) / 2
 
-    async def run(self, session: Session) -> None:
-        """Reads the time again and again, and tells where the machine's is another."""
+    async def run(self, session: Queryable) -> None:
+        """Reads the time now and then, and warns while the machine's differs."""
         while True:
-            self.tell()
+            self.warn_of_drift()
             await asyncio.sleep(_READ_EVERY)
             try:
                 await self.read(session)
             except DATABASE_ERRORS as error:
                 log.info("clock_not_read", error=repr(error))
 
-    def tell(self) -> None:
-        """Logs that the machine has another time, once an hour, if it has."""
+    def warn_of_drift(self) -> None:
+        """Logs once an hour that the machine's time differs, if it does."""
         now = self._seconds()
-        if abs(self.drift) > MAX_DRIFT and now >= self._told_at + _TELL_EVERY:
-            self._told_at = now
+        if abs(self.drift) > MAX_DRIFT and now >= self._warned_at + _WARN_EVERY:
+            self._warned_at = now
             log.warning("clock_drift", seconds=round(self.drift, 1))
 
 
-async def database_clock(session: Session) -> DatabaseClock:
+async def database_clock(session: Queryable) -> DatabaseClock:
     """A clock that has been read."""
     clock = DatabaseClock()
     await clock.read(session)
     return clock
 
 
-async def time_of(session: Session) -> datetime:
+async def read_time(session: Queryable) -> datetime:
     """The database's time to the second, in UTC."""
     now: datetime = await session.fetchval(query("get_time"))
     return now.astimezone(UTC).replace(microsecond=0)

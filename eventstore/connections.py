@@ -23,7 +23,7 @@ __all__ = [
     "close_pool",
     "connect",
     "open_pool",
-    "outlast",
+    "retry_read",
 ]
 
 Role = Literal["colloquy_service", "colloquy_worker", "colloquy_auditor", "colloquy_analyst"]
@@ -76,7 +76,7 @@ class AccountConnection(Session):
     """A connection whose session sees the rows of one account at a time.
 
     Row-level security holds it to that: a statement that names no account, or another one, finds
-    nothing of it. The first to look after that are the statements themselves.
+    nothing of it. Each statement names its account as well.
     """
 
     _entered: int | None = None
@@ -129,9 +129,9 @@ class AccountPool:
             return await connection.fetchval(statement, *args)
 
 
-async def outlast(read: Callable[[], Awaitable[T]], patience: float = 10.0) -> T:
-    """What a read gives, tried again while the database is away or busy, for so many seconds."""
-    give_up = asyncio.get_running_loop().time() + patience
+async def retry_read(read: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T:  # noqa: ASYNC109
+    """The result of a read, retried while the database is away or busy, for `timeout` seconds."""
+    give_up = asyncio.get_running_loop().time() + timeout
     while True:
         try:
             return await read()
@@ -182,10 +182,10 @@ async def open_pool(
         growth: Tells when plans have become old.
         primary: Shared with the process's other connections.
     """
-    found = primary or Primary(url)
+    shared = primary or Primary(url)
 
     async def open_one(*_: object, **__: object) -> AccountConnection:
-        return await connect(url, role, KEPT_PLANS, found)
+        return await connect(url, role, KEPT_PLANS, shared)
 
     async def renew_plans(connection: Any) -> None:  # a proxy of an AccountConnection
         if growth:

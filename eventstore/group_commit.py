@@ -1,26 +1,26 @@
 """The queue in front of the log: many waiting appends, one commit.
 
-Two lanes (connections) take turns: while one waits for its commit to reach the disk, the
-other's batch fills up and queues behind it on the head row's lock.
+Two writers, each with a connection, take turns: while one waits for its commit to reach the disk,
+the other's batch fills up and queues behind it on the head row's lock.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from eventstore.append_batch import Item, take_batch
-from eventstore.batch_writer import Lane, fail
+from eventstore.append_batch import PendingAppend, take_batch
+from eventstore.batch_writer import BatchWriter, fail
 from eventstore.connections import LogGrowth
 from eventstore.envelope import RecordedEvent
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable
 from eventstore.primary import Primary
 
-LANES = 2
-PATIENCE = 30.0
-"""Seconds for which an append outlasts a database that is away, for example restarting."""
+WRITERS = 2
+APPEND_TIMEOUT = 30.0
+"""Seconds for which an append is retried while the database is away, for example restarting."""
 
 MAX_WAITING = 10_000
-"""Appends that may wait; a second or so of work, so that nobody waits for long in vain."""
+"""Appends that may wait: about a second of work, so that an append fails soon or is stored."""
 
 
 class GroupCommit:
@@ -29,8 +29,8 @@ class GroupCommit:
     Args:
         url: The owner's connection URL.
         on_commit: Called with the account whose log has grown.
-        patience: Seconds to outlast a database that is away.
-        growth: Is told how long the logs have become.
+        timeout: Seconds for which an append is retried while the database is away.
+        growth: Learns how long the logs have become.
         primary: Shared with the process's other connections.
     """
 
@@ -38,48 +38,48 @@ class GroupCommit:
         self,
         url: str,
         on_commit: Callable[[int], None],
-        patience: float = PATIENCE,
+        timeout: float = APPEND_TIMEOUT,
         growth: LogGrowth | None = None,
         primary: Primary | None = None,
     ) -> None:
         shared = growth or LogGrowth(), primary or Primary(url)
-        self._lanes = [Lane(url, on_commit, patience, *shared) for _ in range(LANES)]
-        self._patience = patience
+        self._writers = [BatchWriter(url, on_commit, timeout, *shared) for _ in range(WRITERS)]
+        self._timeout = timeout
         self._tasks: list[asyncio.Task[None]] = []
-        self._waiting: deque[Item] = deque()
+        self._waiting: deque[PendingAppend] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
 
     @property
     def is_failing(self) -> bool:
-        """Whether the database just did not take an append, and has taken none since."""
-        return any(lane.is_failing for lane in self._lanes)
+        """Whether an append has failed in the last seconds and none has succeeded since."""
+        return any(writer.is_failing for writer in self._writers)
 
     def start(self) -> None:
-        """Starts the lanes; they connect when there is something to append."""
-        self._tasks = [asyncio.create_task(lane.run(self._next)) for lane in self._lanes]
+        """Starts the writers; they connect when there is something to append."""
+        self._tasks = [asyncio.create_task(writer.run(self._next)) for writer in self._writers]
 
-    async def submit(self, item: Item) -> list[RecordedEvent]:
-        """Waits until the item is on disk; it gets there even if the caller is cancelled.
+    async def submit(self, append: PendingAppend) -> list[RecordedEvent]:
+        """Waits until the append is on disk; cancelling the caller does not cancel the append.
 
         Raises:
-            EventStoreError: It is not stored, or (LogUnavailable) nobody can tell.
+            EventStoreError: It is not stored, or (LogUnavailable) its outcome is unknown.
         """
         if self._closing:
             raise LogClosed
         if len(self._waiting) >= MAX_WAITING:
             raise LogBusy
-        self._waiting.append(item)
+        self._waiting.append(append)
         self._arrived.set()
-        return await asyncio.shield(item.done)
+        return await asyncio.shield(append.done)
 
     async def close(self) -> None:
-        """Commits what is still waiting, then ends the lanes."""
+        """Commits what is still waiting, then ends the writers."""
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._tasks)
 
-    async def _next(self) -> list[Item]:
+    async def _next(self) -> list[PendingAppend]:
         """The next batch; empty when there will be none."""
         while True:
             self._drop_expired()
@@ -91,6 +91,6 @@ class GroupCommit:
             await self._arrived.wait()
 
     def _drop_expired(self) -> None:
-        oldest = asyncio.get_running_loop().time() - self._patience
+        oldest = asyncio.get_running_loop().time() - self._timeout
         while self._waiting and self._waiting[0].since < oldest:
             fail([self._waiting.popleft()], LogUnavailable())

@@ -20,7 +20,7 @@ BEAT = 0.5
 """Seconds between two proofs that the database answers."""
 
 _COMPARE = 2.0
-"""Seconds between two looks at all hosts, where there are several."""
+"""Seconds between two searches for the primary, where there are several hosts."""
 
 _RETRY = 0.25
 _NAME = 63
@@ -64,7 +64,7 @@ class Liveness:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._primary.close()
-        self._hang_up()
+        self._disconnect()
 
     async def _open(self) -> AccountConnection:
         connection = await connect(self._url, "colloquy_service", self._settings, self._primary)
@@ -83,16 +83,16 @@ class Liveness:
                 await asyncio.sleep(BEAT)
             except DATABASE_ERRORS as error:
                 log.warning("liveness_lost", error=repr(error))
-                self._hang_up()
+                self._disconnect()
                 await asyncio.sleep(_RETRY)
 
     async def _compare(self) -> None:
         while True:
             await asyncio.sleep(_COMPARE)
             with suppress(*DATABASE_ERRORS):
-                await self._primary.look()
+                await self._primary.search()
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection:
             self._connection.terminate()
             self._connection = None

@@ -1,14 +1,14 @@
-"""The log: append events, read a stream or everything, follow what comes."""
+"""The log: append events, read a stream, a turn or a request."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from eventstore.append_batch import new_item
+from eventstore.append_batch import new_pending_append
 from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.envelope import NO_END, Metadata, NewEvent, RecordedEvent
+from eventstore.errors import AppendRefused, LimitReached
 from eventstore.group_commit import GroupCommit
 from eventstore.guards import Guard
-from eventstore.notifier import Link, rung
 from sql.loader import query
 
 PAGE = 500
@@ -21,17 +21,15 @@ class EventLog:
     Args:
         pool: For reading; its role needs SELECT on the log.
         commits: The queue through which events are appended.
-        link: Tells of new events.
     """
 
-    def __init__(self, pool: AccountPool, commits: GroupCommit, link: Link) -> None:
+    def __init__(self, pool: AccountPool, commits: GroupCommit) -> None:
         self._pool = pool
         self._commits = commits
-        self._link = link
 
     @property
     def is_failing(self) -> bool:
-        """Whether the database just did not take an append, and has taken none since."""
+        """Whether an append has failed in the last seconds and none has succeeded since."""
         return self._commits.is_failing
 
     async def append(
@@ -59,14 +57,42 @@ class EventLog:
             AppendRefused: The database refused the events, for example for an unknown account, or
                 one of them could not be read again.
             GuardBroken, LimitReached: The guard does not hold; nothing is stored.
-            LogUnavailable: The database did not answer within the queue's patience; whether the
+            LogUnavailable: The database did not answer within the queue's timeout; whether the
                 events are stored is then not known. Or it lacks what an append needs.
             DatabaseBusy: It said again and again that it cannot do it at the moment.
             LogBusy: Too many appends are waiting.
             ValueError: No event, or content without a subject.
         """
-        item = new_item(account_id, stream, expected, events, metadata, guard)
-        return await self._commits.submit(item)
+        pending = new_pending_append(account_id, stream, expected, events, metadata, guard)
+        return await self._commits.submit(pending)
+
+    async def append_once(
+        self,
+        account_id: int,
+        metadata: Metadata,
+        append: Callable[[], Awaitable[Sequence[RecordedEvent]]],
+    ) -> RecordedEvent:
+        """Appends for a request, unless an earlier one with its idempotency key has appended.
+
+        Args:
+            metadata: The request's, with its actor and key. Without a key it is never a repeat.
+            append: Appends with this metadata; called at most once. The database accepts an
+                actor's key only once, so of two requests at a time one gets the other's event.
+
+        Returns:
+            The first event appended, or that of the earlier request; their ids differ.
+
+        Raises:
+            Exception: What `append` has raised, where no earlier request appended.
+        """
+        if earlier := await self.find_request(account_id, metadata):
+            return earlier
+        try:
+            return (await append())[0]
+        except (AppendRefused, LimitReached):
+            if earlier := await self.find_request(account_id, metadata):
+                return earlier
+            raise
 
     async def read_stream(
         self,
@@ -113,35 +139,6 @@ class EventLog:
             return None
         row = await self._pool.fetchrow(account_id, query("find_request"), account_id, user_id, key)
         return decode_row(row) if row else None
-
-    async def read_all(
-        self, account_id: int, *, after: int = 0, limit: int = PAGE
-    ) -> list[RecordedEvent]:
-        """At most `limit` events of an account's log with positions above `after`, in order."""
-        rows = await self._pool.fetch(account_id, query("read_all"), account_id, after, limit)
-        return [decode_row(row) for row in rows]
-
-    async def read_conversation(
-        self, account_id: int, conversation_id: int, *, after: int = 0, limit: int = PAGE
-    ) -> list[RecordedEvent]:
-        """At most `limit` events of one conversation with positions above `after`, in order."""
-        rows = await self._pool.fetch(
-            account_id, query("read_conversation"), account_id, conversation_id, after, limit
-        )
-        return [decode_row(row) for row in rows]
-
-    async def follow(
-        self, account_id: int, *, after: int = 0, limit: int = PAGE
-    ) -> AsyncIterator[list[RecordedEvent]]:
-        """Batches of events above position `after`, those to come included, for ever."""
-        while True:
-            bell = self._link.bell(account_id)
-            batch = await self.read_all(account_id, after=after, limit=limit)
-            if batch:
-                after = batch[-1].position
-                yield batch
-                continue
-            await rung(bell)
 
     async def head(self, account_id: int) -> int:
         """Position of the account's last event, 0 for an empty log."""

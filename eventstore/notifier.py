@@ -1,8 +1,8 @@
-"""How processes hear of each other: that a log has grown, and what else there is to tell.
+"""Notifications between processes: that a log has grown, and messages by topic.
 
-Telling happens here, coalesced, and not in the append's transaction: NOTIFY takes a lock on the
-whole database at commit. All goes over one channel whose name only the service can read: anybody
-who may connect can listen to a channel that they can name, and notify it.
+Notifications are coalesced and sent from here, not in the append's transaction: NOTIFY takes a lock
+on the whole database at commit. All use one channel whose name only the service can read: every
+login can listen to a channel whose name it knows, and notify it.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from eventstore.primary import Primary
 from sql.loader import query
 
 EVERY_ACCOUNT = 0
-"""The bell of this account rings for all."""
+"""An append to any account's log sets the wake event of this account."""
 
 POLL = 1.0
-"""Seconds after which whoever waits for events looks without having been told."""
+"""Seconds after which a reader that waits for events looks without a notification."""
 
 T = TypeVar("T")
 
@@ -33,21 +33,21 @@ _PAUSE = 0.05
 _RETRY = 0.25
 _CHECK = 15.0
 _FLUSH = 2.0
-_MAX_LETTERS = 1_000
+_MAX_MESSAGES = 1_000
 _APPENDED = "log"
-"""The topic of what is told by a ring."""
+"""The topic of the notifications of appends."""
 
 log = structlog.get_logger("colloquy.link")
 
 
-async def rung(bell: asyncio.Event) -> None:
-    """Waits until a bell rings, and no longer than `POLL`."""
+async def wait_for_wake(event: asyncio.Event) -> None:
+    """Waits until a wake event is set, at most `POLL` seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(POLL):
-            await bell.wait()
+            await event.wait()
 
 
-class Link:
+class Notifier:
     """Liveness and wake-ups of one process.
 
     Args:
@@ -62,13 +62,13 @@ class Link:
         self._url = url
         self._primary = primary or Primary(url)
         self._liveness = Liveness(url, self._primary, address)
-        self._bells: dict[int, asyncio.Event] = {}
-        self._to_tell: set[int] = set()
-        self._letters: deque[str] = deque(maxlen=_MAX_LETTERS)
+        self._wake_events: dict[int, asyncio.Event] = {}
+        self._unsent_accounts: set[int] = set()
+        self._messages: deque[str] = deque(maxlen=_MAX_MESSAGES)
         self._all_sent = asyncio.Event()
         self._all_sent.set()
-        self._readers: dict[str, Callable[[str], None]] = {}
-        self._stirred = asyncio.Event()
+        self._handlers: dict[str, Callable[[str], None]] = {}
+        self._has_work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._channel = ""
@@ -83,7 +83,7 @@ class Link:
         """Connects, so that from here on the process counts as alive."""
         await self._liveness.start()
         self._connection = await self._open()
-        self._task = asyncio.create_task(self._keep(), name="link")
+        self._task = asyncio.create_task(self._run(), name="notifier")
 
     async def close(self) -> None:
         """Ends the connection; the process no longer counts as alive."""
@@ -92,99 +92,101 @@ class Link:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        self._hang_up()
+        self._disconnect()
         await self._liveness.close()
 
-    def ring(self, account_id: int) -> None:
+    def notify(self, account_id: int) -> None:
         """Wakes an account's followers: here at once, elsewhere within milliseconds."""
         self._wake(account_id)
-        self._to_tell.add(account_id)
-        self._stirred.set()
+        self._unsent_accounts.add(account_id)
+        self._has_work.set()
 
-    def bell(self, account_id: int) -> asyncio.Event:
+    def wake_event(self, account_id: int) -> asyncio.Event:
         """Set at the next append to the account's log. Take it before you look for events."""
-        return self._bells.setdefault(account_id, asyncio.Event())
+        return self._wake_events.setdefault(account_id, asyncio.Event())
 
     async def until(self, account_id: int, look: Callable[[], Awaitable[T | None]]) -> T:
-        """What a look at the account's log gives, as soon as it gives something.
+        """The first result of a look at the account's log that is not None.
 
         A database that is away is waited for.
         """
         while True:
-            bell = self.bell(account_id)
+            event = self.wake_event(account_id)
             with suppress(*DATABASE_ERRORS):
-                if (found := await look()) is not None:
-                    return found
-            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
-            await rung(bell)
+                if (result := await look()) is not None:
+                    return result
+            await asyncio.sleep(_PAUSE)  # every append of the account sets the event
+            await wait_for_wake(event)
 
     def send(self, topic: str, text: str) -> None:
-        """Tells every process, this one included, and promises nothing: some may not hear it.
+        """Sends a message to every process, this one included; delivery is not guaranteed.
 
         Args:
             topic: A word.
             text: With the topic under 8000 bytes, PostgreSQL's bound for a notification.
         """
-        self._letters.append(f"{topic} {text}")
+        self._messages.append(f"{topic} {text}")
         self._all_sent.clear()
-        self._stirred.set()
+        self._has_work.set()
 
     async def flush(self) -> None:
-        """Waits until what was sent is on its way, for as long as that can be expected to take."""
+        """Waits until all messages are on their way, at most a few seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH):
                 await self._all_sent.wait()
 
-    def on(self, topic: str, reader: Callable[[str], None]) -> None:
-        """Calls the reader with whatever is sent under a topic."""
-        self._readers[topic] = reader
+    def subscribe(self, topic: str, handler: Callable[[str], None]) -> None:
+        """Calls the handler with the text of every message under a topic."""
+        self._handlers[topic] = handler
 
     def _wake(self, account_id: int) -> None:
-        for heard in (account_id, EVERY_ACCOUNT):
-            if bell := self._bells.pop(heard, None):
-                bell.set()
+        for woken in (account_id, EVERY_ACCOUNT):
+            if event := self._wake_events.pop(woken, None):
+                event.set()
 
     async def _open(self) -> Connection:
         connection = await connect(self._url, "colloquy_service", primary=self._primary)
         try:
             self._channel = await connection.fetchval(query("get_letter_channel"))
-            await connection.add_listener(self._channel, self._hear)
-            connection.add_termination_listener(lambda _: self._stirred.set())
+            await connection.add_listener(self._channel, self._on_notification)
+            connection.add_termination_listener(lambda _: self._has_work.set())
         except BaseException:
             connection.terminate()
             raise
         return connection
 
-    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def _on_notification(
+        self, _connection: object, _pid: int, _channel: str, payload: object
+    ) -> None:
         topic, _, text = str(payload).partition(" ")
         if topic == _APPENDED:
             self._wake(int(text))
-        elif reader := self._readers.get(topic):
-            reader(text)
+        elif handler := self._handlers.get(topic):
+            handler(text)
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
             try:
                 self._connection = self._connection or await self._open()
-                await self._wait_and_tell(self._connection)
+                await self._wait_and_send(self._connection)
             except DATABASE_ERRORS as error:
                 log.warning("link_lost", error=repr(error))
-                self._hang_up()
+                self._disconnect()
                 await asyncio.sleep(_RETRY)
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection:
             self._connection.terminate()
             self._connection = None
 
-    async def _wait_and_tell(self, connection: Connection) -> None:
+    async def _wait_and_send(self, connection: Connection) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CHECK):
-                await self._stirred.wait()
+                await self._has_work.wait()
         await asyncio.sleep(_COALESCE)
-        self._stirred.clear()
+        self._has_work.clear()
         try:
-            await self._tell(connection)
+            await self._send_all(connection)
             self._is_failing = False
         except asyncpg.PostgresError as error:  # the queue of the server's notifications is full
             if meaning(error) is Meaning.AWAY:
@@ -192,19 +194,19 @@ class Link:
             if not self._is_failing:
                 log.error("notifications_fail", error=repr(error))
             self._is_failing = True
-            self._stirred.set()
+            self._has_work.set()
             await asyncio.sleep(_RETRY)
             await connection.execute(query("free_notifications"))
 
-    async def _tell(self, connection: Connection) -> None:
-        """What cannot be told now is kept, and told later."""
-        while self._letters:
-            await connection.execute(query("notify"), self._channel, self._letters[0])
-            self._letters.popleft()
+    async def _send_all(self, connection: Connection) -> None:
+        """Sends messages and accounts; those that cannot be sent now are kept for later."""
+        while self._messages:
+            await connection.execute(query("notify"), self._channel, self._messages[0])
+            self._messages.popleft()
         self._all_sent.set()
-        accounts, self._to_tell = self._to_tell, set()
+        accounts, self._unsent_accounts = self._unsent_accounts, set()
         try:
             await connection.execute(query("ring"), self._channel, list(accounts))
         except BaseException:
-            self._to_tell |= accounts
+            self._unsent_accounts |= accounts
             raise

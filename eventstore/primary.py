@@ -16,9 +16,9 @@ from weakref import WeakSet
 import asyncpg
 import structlog
 
+from eventstore.connection_hosts import hosts
 from eventstore.database_errors import DATABASE_ERRORS
-from eventstore.hosts import hosts
-from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, Session, Standing, open_session
+from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, ServerIdentity, Session, open_session
 
 LEASE = 1.5
 """Seconds for which a proof holds: fewer than a failover takes to see that a server is gone."""
@@ -44,11 +44,11 @@ class Primary:
 
     def __init__(self, url: str) -> None:
         self._hosts = hosts(url)
-        self._known: Standing | None = None
+        self._known: ServerIdentity | None = None
         self._sessions: WeakSet[Session] = WeakSet()
         self._proved: float | None = None
-        self._asked: Session | None = None
-        self._look: asyncio.Task[None] | None = None
+        self._proving: Session | None = None
+        self._search: asyncio.Task[None] | None = None
 
     @property
     def has_standbys(self) -> bool:
@@ -68,65 +68,65 @@ class Primary:
         return session
 
     async def prove(self, session: Session) -> None:
-        """Asks the session's server for a sign of life; from here on, answers need one.
+        """Proves that the session's server still answers; from here on, answers need such a proof.
 
         Where it was silent, or the last proof is too old, its answer is a proof only if the
         primary was also looked for and found; if that failed, the session lives on without.
         """
-        began, self._asked = _now(), session
-        asking = asyncio.ensure_future(session.ask_standing())
+        began, self._proving = _now(), session
+        answer = asyncio.ensure_future(session.identify_server())
         try:
-            done, _ = await asyncio.wait((asking,), timeout=_SILENCE)
+            done, _ = await asyncio.wait((answer,), timeout=_SILENCE)
             if not done:
                 log.warning("database_silent", seconds=_SILENCE)
-            if not await self._is_settled(was_silent=not done):
+            if not await self._is_confirmed(was_silent=not done):
                 began -= LEASE
             async with asyncio.timeout(CONNECT_TIMEOUT):  # it is only this session then
-                standing = await asking
-            if standing != self._known:
+                server = await answer
+            if server != self._known:
                 self.end_sessions()
                 raise NotPrimary("the server was promoted or demoted")
         finally:
-            asking.cancel()
+            answer.cancel()
         self._proved = max(began, self._proved or began)
 
-    async def settled(self) -> None:
-        """Returns when it is known which server is the primary; sessions elsewhere are closed."""
+    async def confirm(self) -> None:
+        """Returns once the primary is known; sessions on other servers are closed by then."""
         if self._proved is not None and not self._is_proved():
-            await self.look()
+            await self.search()
 
-    async def look(self) -> None:
-        """Finds out anew which server is the primary; who asks meanwhile gets the same answer.
+    async def search(self) -> None:
+        """Searches for the primary anew; concurrent callers share one search.
 
-        A server that has no place for another session is alive, and counts as the same.
+        A server that accepts no more sessions is alive, and counts as the same.
         """
-        if self._look is None or self._look.done():
-            self._look = asyncio.create_task(self._look_anew(), name="looking for the primary")
-            self._look.add_done_callback(lambda look: look.cancelled() or look.exception())
-        await asyncio.shield(self._look)
+        if self._search is None or self._search.done():
+            self._search = asyncio.create_task(self._search_anew(), name="search for the primary")
+            self._search.add_done_callback(lambda search: search.cancelled() or search.exception())
+        await asyncio.shield(self._search)
 
     def end_sessions(self, but: Session | None = None) -> None:
-        """Closes all sessions but this one at once; what they are in the middle of fails."""
+        """Closes all sessions but this one immediately; their statements fail."""
         for session in list(self._sessions):
             if session is not but:
                 session.terminate()
                 self._sessions.discard(session)
 
     async def close(self) -> None:
-        """Nobody asks for signs of life any more, and answers need none."""
+        """Ends the proofs; answers no longer need one."""
         self._proved = None
-        if self._look:
-            self._look.cancel()
-            await asyncio.wait((self._look,))
+        if self._search:
+            self._search.cancel()
+            await asyncio.wait((self._search,))
 
-    async def _is_settled(self, was_silent: bool) -> bool:
+    async def _is_confirmed(self, was_silent: bool) -> bool:
         try:
-            await (self.look() if was_silent else self.settled())
+            await (self.search() if was_silent else self.confirm())
         except DATABASE_ERRORS:
             return False
         return True
 
-    async def _look_anew(self) -> None:
+    async def _search_anew(self) -> None:
         try:
             session = await self._compare(_plain_session)
         except asyncpg.TooManyConnectionsError:  # then it is alive
@@ -134,7 +134,7 @@ class Primary:
         except DATABASE_ERRORS as error:
             log.warning("primary_not_found", error=repr(error))
             if not self._is_proved():
-                self.end_sessions(but=self._asked)
+                self.end_sessions(but=self._proving)
             raise
         session.terminate()
 
@@ -151,7 +151,7 @@ class Primary:
         if self._proved is not None:
             began = _now()
             try:
-                session.standing = await session.ask_standing()
+                session.server = await session.identify_server()
             except BaseException:
                 session.terminate()
                 raise
@@ -164,14 +164,14 @@ class Primary:
 
     def _admit(self, session: Session) -> None:
         """A timeline that is older than one seen before has ended: what is on it is not the log."""
-        known, found = self._known, session.standing
-        if known and found.system == known.system and _age(found) < _age(known):
+        known, server = self._known, session.server
+        if known and server.system == known.system and _age(server) < _age(known):
             session.terminate()
-            raise NotPrimary(f"the server is on timeline {found.timeline}, not {known.timeline}")
-        if known and found != known:
-            log.warning("primary_changed", timeline=found.timeline)
+            raise NotPrimary(f"the server is on timeline {server.timeline}, not {known.timeline}")
+        if known and server != known:
+            log.warning("primary_changed", timeline=server.timeline)
             self.end_sessions()
-        self._known = found
+        self._known = server
 
     async def _find(self, opener: Opener[S], *, among_all: bool = False) -> S:
         """A session on the newest primary of all hosts, or on any that is known to be that."""
@@ -187,13 +187,13 @@ class Primary:
                     opened.append(await attempt)
                 except DATABASE_ERRORS as error:
                     reason = error
-                if not among_all and opened and opened[-1].standing == self._known:
+                if not among_all and opened and opened[-1].server == self._known:
                     break
         except BaseException:
             opened.clear()
             raise
         finally:
-            newest = max(opened, key=lambda session: _age(session.standing), default=None)
+            newest = max(opened, key=lambda session: _age(session.server), default=None)
             await _discard(attempts, newest)
         if newest is None:
             raise reason
@@ -220,8 +220,8 @@ async def _plain_session(url: str) -> Session:
     return await open_session(url, Session, {})
 
 
-def _age(standing: Standing) -> int:
-    return standing.timeline or 0
+def _age(server: ServerIdentity) -> int:
+    return server.timeline or 0
 
 
 def _now() -> float:

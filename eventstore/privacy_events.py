@@ -83,7 +83,7 @@ class HistoryRead(Event, frozen=True, kw_only=True, tag="history_read.v1"):
     operator: str | None = None
 
 
-AnyProtectionEvent = (
+AnyPrivacyEvent = (
     TextExpired | LearnerErased | HoldPlaced | HoldReleased | RetentionRuleSet | HistoryRead
 )
 

@@ -1,21 +1,21 @@
-"""What a provider tells about an answer, as the log can hold it and read it again.
+"""What a provider reports about an answer, in a form that the log can store and read again.
 
 A provider is any server that speaks the protocol, and nobody checks what it sends: where a count
 is meant it may tell any JSON value. So each value is taken through here where it comes in; and
-events of earlier releases, which stored what they were told, are read through here.
+events of earlier releases, which stored values as they came, are read through here.
 """
 
 from typing import Annotated, Any
 
 import msgspec
 
-MOST = 10**12
+MAX_COUNT = 10**12
 """The highest count, and the highest cost in micro-dollars: that of `whole_number_v1`, too."""
 
-LONGEST = 200
+MAX_LABEL = 200
 """Characters of a label at most."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
 _COUNTS = (
     "input_tokens",
@@ -25,19 +25,19 @@ _COUNTS = (
 )
 
 
-def count(told: object) -> int | None:
-    """The whole number from 0 to `MOST` that a JSON value is; None for any other value."""
-    if isinstance(told, bool) or not isinstance(told, int | float):
+def count(value: object) -> int | None:
+    """The whole number from 0 to `MAX_COUNT` that a JSON value is; None for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(told) if 0 <= told <= MOST and told == int(told) else None
+    return int(value) if 0 <= value <= MAX_COUNT and value == int(value) else None
 
 
-def label(told: object) -> str | None:
+def label(value: object) -> str | None:
     """A JSON value as a short text: strings and numbers as they are, else the kind of value."""
-    if told is None:
+    if value is None:
         return None
-    text = str(told) if isinstance(told, str | int | float) else type(told).__name__
-    return storable(text[:LONGEST])
+    text = str(value) if isinstance(value, str | int | float) else type(value).__name__
+    return storable(text[:MAX_LABEL])
 
 
 def storable(text: str) -> str:
@@ -70,7 +70,7 @@ class Pieces:
 
 
 def mended(stored: dict[str, Any]) -> dict[str, Any]:
-    """Stored data of an event with what a provider told in it as it would be stored today."""
+    """Stored data of an event with what a provider reported in it as it would be stored today."""
     parts = {part: _answer(stored[part]) for part in ("reply", "judgement") if part in stored}
     return {**_answer(stored), **parts}
 

@@ -85,7 +85,7 @@ class NotAdmitted(ConnectionError):
     """The server does not let us have a session as we need it."""
 
 
-class Standing(NamedTuple):
+class ServerIdentity(NamedTuple):
     """Which server a session is on. A promotion begins a timeline; a standby's is None."""
 
     system: int
@@ -95,7 +95,7 @@ class Standing(NamedTuple):
 class Watch(Protocol):
     """Knows whether sessions are still on the primary."""
 
-    async def settled(self) -> None:
+    async def confirm(self) -> None:
         """Returns when this is known; the sessions that are not are closed by then."""
 
 
@@ -106,7 +106,7 @@ class Session(Connection):
     error that says that the session is no good closes it, so that nobody uses it again.
     """
 
-    standing: Standing
+    standing: ServerIdentity
     waited = 0.0
     """Seconds that it took to open."""
     watch: Watch | None = None
@@ -137,11 +137,11 @@ class Session(Connection):
         """As asyncpg's."""
         await self._answer(super().executemany(*args, **options))
 
-    async def ask_standing(self) -> Standing:
+    async def identify_server(self) -> ServerIdentity:
         """Which server this is by now."""
         row = await super().fetchrow(query("get_standing"))
         assert row is not None
-        return Standing(**row)
+        return ServerIdentity(**row)
 
     async def begin(self, settings: Mapping[str, str]) -> bool:
         """Makes the session ready; False if it does not run triggers, as foreign keys need.
@@ -163,7 +163,7 @@ class Session(Connection):
                 f"the session lacks our settings ({', '.join(row['dropped'])}), as behind a "
                 "connection pooler that drops them: connect directly to PostgreSQL"
             )
-        self.standing = Standing(row["system"], row["timeline"])
+        self.server = ServerIdentity(row["system"], row["timeline"])
         _keep_alive(self._transport)  # type: ignore[attr-defined]  # asyncpg's own
         return not row["without_triggers"]
 
@@ -172,16 +172,16 @@ class Session(Connection):
         if self.spent and not self.is_closed() and not self.is_in_transaction():
             self.terminate()
 
-    async def _answer(self, asking: Awaitable[T]) -> T:
+    async def _answer(self, answering: Awaitable[T]) -> T:
         try:
-            answer = await asking
+            answer = await answering
         except asyncpg.PostgresError as error:
             if meaning(error) is Meaning.AWAY:
                 self.spent = True
                 self.close_spent()
             raise
         if self.watch:
-            await self.watch.settled()
+            await self.watch.confirm()
             if self.is_closed():
                 raise NotPrimary("the answer came from a server that is no longer the primary")
         return answer

@@ -25,7 +25,7 @@ import msgspec
 
 from eventstore.errors import PathUntrusted
 
-OTHERS_USE = 0o077
+OTHERS_ACCESS = 0o077
 """Permissions that nobody but the owner of a secret has."""
 
 _ACL = "system.posix_acl_access"
@@ -37,7 +37,7 @@ class _Step(msgspec.Struct, frozen=True):
     """A folder, link or file on the way of a path; `last` is what the path leads to."""
 
     path: Path
-    found: os.stat_result
+    status: os.stat_result
     last: bool
 
 
@@ -55,7 +55,7 @@ def check_trusted(path: Path, forbidden: int = 0) -> None:
     _refuse_circle(path)
     for step in _steps(path):
         _check(path, step)
-        if step.last and step.found.st_mode & forbidden:
+        if step.last and step.status.st_mode & forbidden:
             raise PathUntrusted(f"others than its owner can use {path}: chmod 600 it")
 
 
@@ -139,7 +139,7 @@ def make_output_folder(path: Path, mode: int = 0o700) -> None:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
-def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
+def open_trusted_file(path: Path, flags: int, mode: int = 0o644) -> int:
     """The descriptor of a file in a trusted folder, where others may once have put something.
 
     Args:
@@ -156,20 +156,20 @@ def open_own(path: Path, flags: int, mode: int = 0o644) -> int:
             raise
         kind = "link" if error.errno == errno.ELOOP else "pipe"
         raise PathUntrusted(f"{path} is a {kind}: move it away") from error
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_uid in trusted_owners():
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_uid in trusted_owners():
         return descriptor
     os.close(descriptor)
     raise PathUntrusted(f"{path} is another user's, or no regular file: move it away")
 
 
-def close_to_others(folder: Path) -> None:
+def deny_others_writing(folder: Path) -> None:
     """Lets nobody but the owner write to a folder of ours, such as one of a loose umask."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        found = os.fstat(descriptor)
-        if found.st_uid == os.geteuid() and found.st_mode & _OTHERS_WRITE:
-            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_OTHERS_WRITE)
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and status.st_mode & _OTHERS_WRITE:
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & ~_OTHERS_WRITE)
     finally:
         os.close(descriptor)
 
@@ -181,8 +181,8 @@ def _refuse_circle(path: Path) -> None:
 
 
 def _check_owner(path: Path, step: _Step) -> None:
-    if step.found.st_uid not in trusted_owners():
-        raise PathUntrusted(_told_owner(path, step))
+    if step.status.st_uid not in trusted_owners():
+        raise PathUntrusted(_owner_message(path, step))
 
 
 def _check(path: Path, step: _Step) -> None:
@@ -194,9 +194,9 @@ def _check(path: Path, step: _Step) -> None:
 def _steps(path: Path, last: bool = True) -> Iterator[_Step]:
     """All that the way of a path leads through, from the root on, its links' targets included."""
     for part in (*reversed(path.parents), path):
-        found, at_end = part.lstat(), last and part == path
-        is_link = stat.S_ISLNK(found.st_mode)
-        yield _Step(part, found, at_end and not is_link)
+        status, at_end = part.lstat(), last and part == path
+        is_link = stat.S_ISLNK(status.st_mode)
+        yield _Step(part, status, at_end and not is_link)
         if is_link:
             yield from _steps(part.parent / part.readlink(), at_end)
 
@@ -208,12 +208,12 @@ def trusted_owners() -> set[int]:
 
 
 def _others_can_write(step: _Step) -> bool:
-    mode = step.found.st_mode
+    mode = step.status.st_mode
     if stat.S_ISLNK(mode) or (mode & stat.S_ISVTX and not step.last):
         return False
     if mode & stat.S_IWOTH:
         return True
-    return bool(mode & stat.S_IWGRP) and (_has_acl(step.path) or _has_others(step.found))
+    return bool(mode & stat.S_IWGRP) and (_has_acl(step.path) or _has_others(step.status))
 
 
 def _has_acl(path: Path) -> bool:
@@ -227,10 +227,10 @@ def _has_acl(path: Path) -> bool:
     return True
 
 
-def _has_others(found: os.stat_result) -> bool:
+def _has_others(status: os.stat_result) -> bool:
     """Whether the group has, or could have, members beside the owners that are trusted."""
-    group, owners, users = found.st_gid, trusted_owners(), pwd.getpwall()
-    if group not in _own_groups(found.st_uid):
+    group, owners, users = status.st_gid, trusted_owners(), pwd.getpwall()
+    if group not in _private_groups(status.st_uid):
         return True
     try:
         members = set(grp.getgrgid(group).gr_mem)
@@ -240,32 +240,32 @@ def _has_others(found: os.stat_result) -> bool:
     return bool(members - {user.pw_name for user in users if user.pw_uid in owners})
 
 
-def _own_groups(owner: int) -> set[int]:
+def _private_groups(owner: int) -> set[int]:
     """The groups that are one user's alone: root's, ours, a file's owner's.
 
     A primary group may be many users', and a directory that does not list them is no proof: one's
     own has one's number or name.
     """
-    found = set()
+    groups = set()
     for uid in {*trusted_owners(), owner}:
         with suppress(KeyError):
             user = pwd.getpwuid(uid)
             same = user.pw_gid == uid or grp.getgrgid(user.pw_gid).gr_name == user.pw_name
-            found |= {user.pw_gid} if same else set()
-    return found
+            groups |= {user.pw_gid} if same else set()
+    return groups
 
 
-def owner_of(found: os.stat_result) -> str:
+def owner_of(status: os.stat_result) -> str:
     """A user as messages name them."""
     try:
-        return f"user {pwd.getpwuid(found.st_uid).pw_name}"
+        return f"user {pwd.getpwuid(status.st_uid).pw_name}"
     except KeyError:
-        return f"user id {found.st_uid}"
+        return f"user id {status.st_uid}"
 
 
-def _told_owner(path: Path, step: _Step) -> str:
+def _owner_message(path: Path, step: _Step) -> str:
     below = "" if step.path == path else f", and {path} leads through it"
     return (
-        f"{step.path} belongs to {owner_of(step.found)}{below}: start as that user, or choose a "
+        f"{step.path} belongs to {owner_of(step.status)}{below}: start as that user, or choose a "
         "path of your own"
     )

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.definitions import Definition
 from projections.errors import NotInstalled
 from projections.generations import advance, building, create
@@ -16,7 +16,7 @@ from sql.loader import query
 SAMPLES = 10
 """Rows of a table that are shown at most."""
 
-_PATIENCE = 3600.0
+_TIMEOUT = 3600.0
 
 Row = dict[str, Any]
 
@@ -65,7 +65,7 @@ class TableComparison(msgspec.Struct, frozen=True):
             f"only in the new, {self.changed} changed"
         )
         for sample in self.samples:
-            yield f"  {_shown(sample)}"
+            yield f"  {_sample_line(sample)}"
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -115,7 +115,7 @@ async def compare(url: str, definition: Definition, progress: Progress = silent)
                 live["generation"],
                 generation,
                 SAMPLES,
-                timeout=_PATIENCE,
+                timeout=_TIMEOUT,
             )
     return Comparison(
         definition.name,
@@ -155,7 +155,7 @@ def _table(row: Row) -> TableComparison:
     return msgspec.convert({**row, "samples": msgspec.json.decode(row["samples"])}, TableComparison)
 
 
-def _shown(sample: Sample) -> str:
+def _sample_line(sample: Sample) -> str:
     key = ", ".join(f"{name} {value}" for name, value in sample.key.items())
     if sample.old is None or sample.new is None:
         where = "" if sample.old is sample.new else " only in the "

@@ -21,7 +21,7 @@ class SwapTimedOut(ProjectionError):
 
 
 class ProjectionRefused(ProjectionError):
-    """A projection of the users' own cannot be installed."""
+    """A user-defined projection cannot be installed."""
 
 
 class FilesExist(ProjectionError):

@@ -1,4 +1,4 @@
-"""Names the event, or the events, at which a projection of the users' own fails."""
+"""Names the event, or the events, at which a user-defined projection fails."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -8,20 +8,20 @@ import asyncpg
 from eventstore.database_errors import is_passing
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
-from projections.sandbox import told
+from projections.sandbox import error_line
 
 T = TypeVar("T")
 Apply = Callable[[int, int], Awaitable[T]]
 """Applies the positions above one, up to another."""
 
 
-async def applied(
+async def apply_range(
     definition: Definition, account: int, after: int, upto: int, apply: Apply[T]
 ) -> T:
     """Applies a range to a generation that is being built; what is not made live is dropped.
 
     Raises:
-        ProjectionRefused: A statement of the users' own fails at the event that is named, or at
+        ProjectionRefused: A user-defined statement fails at the event that is named, or at
             several together, as where two of them would change a row that one statement may not
             change twice.
         asyncpg.PostgresError: Any other error.
@@ -33,7 +33,7 @@ async def applied(
             raise
         where = await _fault(apply, after, upto)
         raise ProjectionRefused(
-            f"{definition.name}: {told(error)} (account {account}, {where})"
+            f"{definition.name}: {error_line(error)} (account {account}, {where})"
         ) from error
 
 

@@ -18,11 +18,11 @@ async def building(url: str, definition: Definition) -> AsyncIterator[Connection
 
     Raises:
         RebuildUnderWay: Somebody else builds this projection.
-        ProjectionRefused: One of the users' own met an error, which is named.
+        ProjectionRefused: A user-defined projection met an error, which is named.
     """
     connection = await connect(url, settings=SETTINGS)
     try:
-        async with named_errors(definition), only_rebuild(connection, definition.name):
+        async with named_errors(definition), exclusive_build(connection, definition.name):
             yield connection
     finally:
         broken = connection.is_closed()
@@ -32,7 +32,7 @@ async def building(url: str, definition: Definition) -> AsyncIterator[Connection
 
 
 @asynccontextmanager
-async def only_rebuild(connection: Connection, name: str) -> AsyncIterator[None]:
+async def exclusive_build(connection: Connection, name: str) -> AsyncIterator[None]:
     """Nobody else builds this projection meanwhile; what is not made live is dropped at the end.
 
     So is, before anything is built, what a process that was killed has left.
@@ -57,7 +57,7 @@ async def _clear(url: str, name: str) -> None:
         connection = await connect(url)
         try:
             with suppress(RebuildUnderWay):
-                async with only_rebuild(connection, name):
+                async with exclusive_build(connection, name):
                     pass
         finally:
             await connection.close()

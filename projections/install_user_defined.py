@@ -1,4 +1,4 @@
-"""Brings the users' own projections in a database to the versions in their folder."""
+"""Brings user-defined projections in a database to the versions in their folder."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import structlog
 from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.errors import NotInstalled, ProjectionError, ProjectionRefused
-from projections.generations import only_rebuild
+from projections.generations import exclusive_build
 from projections.parallel_build import FAST, GENTLE, Pace, Progress, silent
 from projections.rebuild import rebuild
-from projections.trial_run import try_out
-from projections.user_defined import OwnProjection, own_projections
-from projections.view_swap import LONG_PATIENCE, between_readers, briefly
+from projections.trial_run import run_trial
+from projections.user_defined import UserDefinedProjection, user_defined_projections
+from projections.view_swap import LONG_SWAP_TIMEOUT, change_views, short_lock_wait
 from sql.loader import query
 
 log = structlog.get_logger("colloquy.projections")
 
 
-async def install_own(
+async def install_user_defined(
     connection: Connection, url: str, folder: Path | None, progress: Progress = silent
 ) -> list[str]:
     """Checks and builds those that are missing or of an older version.
@@ -35,20 +35,22 @@ async def install_own(
         ProjectionRefused: The folder itself cannot be read.
     """
     built = []
-    for own in own_projections(folder).values():
+    for projection in user_defined_projections(folder).values():
         try:
-            if await check_version(connection, own.readable()):
-                await build_own(connection, url, own, progress, FAST)
-                built.append(own.name)
+            if await check_version(connection, projection.readable()):
+                await build_user_defined(connection, url, projection, progress, FAST)
+                built.append(projection.name)
         except (ProjectionError, TimeoutError) as error:
-            log.error("projection_refused", projection=own.name, reason=str(error) or "timeout")
+            log.error(
+                "projection_refused", projection=projection.name, reason=str(error) or "timeout"
+            )
     return built
 
 
-async def build_own(
+async def build_user_defined(
     connection: Connection,
     url: str,
-    own: OwnProjection,
+    projection: UserDefinedProjection,
     progress: Progress = silent,
     jobs: int = GENTLE,
 ) -> int:
@@ -58,9 +60,9 @@ async def build_own(
         ProjectionError: What was live before still is. Files that changed need another version,
             by which exports, for one, know that rows have changed without an event.
     """
-    definition = own.readable()
+    definition = projection.readable()
     await check_version(connection, definition)
-    await try_out(connection, definition, own.files)
+    await run_trial(connection, definition, projection.files)
     return await rebuild(url, definition, progress, Pace(jobs))
 
 
@@ -95,8 +97,8 @@ async def check_installed(connection: Connection, name: str) -> None:
         raise NotInstalled(f"the database has no projection {name} of your own")
 
 
-async def drop_own(connection: Connection, name: str) -> None:
-    """Removes a projection of the users' own, its tables and views.
+async def drop_user_defined(connection: Connection, name: str) -> None:
+    """Removes a user-defined projection, its tables and views.
 
     Raises:
         NotInstalled: There is none of this name, or it is Colloquy's.
@@ -105,8 +107,10 @@ async def drop_own(connection: Connection, name: str) -> None:
     await check_installed(connection, name)
 
     async def drop() -> None:
-        async with briefly(connection):
+        async with short_lock_wait(connection):
             await connection.execute(query("drop_projection"), name)
 
-    async with only_rebuild(connection, name):
-        await between_readers(connection, name, drop, LONG_PATIENCE, f"{name} could not be dropped")
+    async with exclusive_build(connection, name):
+        await change_views(
+            connection, name, drop, LONG_SWAP_TIMEOUT, f"{name} could not be dropped"
+        )

@@ -10,7 +10,7 @@ import asyncpg
 
 from eventstore.connections import Connection, connect
 from projections.definitions import Definition
-from projections.fault_search import applied
+from projections.fault_search import apply_range
 from sql.loader import query
 
 STEP = 50_000
@@ -20,7 +20,7 @@ GENTLE = 1
 """Ranges at a time that leave a service its processors."""
 
 FAST = 2
-"""Ranges at a time while nobody waits for the database."""
+"""Ranges at a time while no service needs the database."""
 
 SETTINGS = {"work_mem": "64MB"}
 
@@ -65,18 +65,18 @@ async def build_ranges(
         total = sum(heads.values())
         done = 0
 
-        async def lane() -> None:
+        async def worker() -> None:
             nonlocal done
-            async with _connected(url) as own:
+            async with _connected(url) as connected:
                 for account, after, upto in waiting:
                     async with pace:
-                        build = partial(_build, own, definition.name, generation, account)
-                        await applied(definition, account, after, upto, build)
+                        build = partial(_build, connected, definition.name, generation, account)
+                        await apply_range(definition, account, after, upto, build)
                     done += upto - after
                     progress(done, total)
 
-        async with aclosing(as_they_end([lane() for _ in range(pace.jobs)])) as lanes:
-            async for _ in lanes:
+        async with aclosing(results_as_completed([worker() for _ in range(pace.jobs)])) as ended:
+            async for _ in ended:
                 pass
         for account, head in heads.items():
             await connection.execute(
@@ -84,7 +84,7 @@ async def build_ranges(
             )
 
 
-async def as_they_end(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
+async def results_as_completed(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncGenerator[T, None]:
     """The results of work that is done at the same time; where one part fails, the others end."""
     tasks = [asyncio.create_task(part) for part in work]
     try:
@@ -105,7 +105,7 @@ def _ranges(heads: dict[int, int]) -> Iterator[Range]:
 async def _build(
     connection: Connection, name: str, generation: int, account: int, after: int, upto: int
 ) -> None:
-    """Ranges may meet at rows of both; whom the database then sends back tries again."""
+    """Applies a range; retries it where the database ends it for a deadlock with another range."""
     for left in reversed(range(_TRIES)):
         try:
             await connection.execute(

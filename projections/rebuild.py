@@ -6,18 +6,18 @@ from contextlib import aclosing
 
 from eventstore.connections import Connection
 from projections.definitions import Definition
-from projections.fault_search import applied
+from projections.fault_search import apply_range
 from projections.generations import advance, building, create
 from projections.parallel_build import (
     GENTLE,
     STEP,
     Pace,
     Progress,
-    as_they_end,
     build_ranges,
+    results_as_completed,
     silent,
 )
-from projections.view_swap import LONG_PATIENCE, PATIENCE, between_readers, briefly
+from projections.view_swap import LONG_SWAP_TIMEOUT, SWAP_TIMEOUT, change_views, short_lock_wait
 from sql.loader import query
 
 
@@ -78,7 +78,7 @@ async def rebuild_all(
         async with places:
             return definition.name, await rebuild(url, definition, show, pace)
 
-    async with aclosing(as_they_end([one(definition) for definition in chosen])) as built:
+    async with aclosing(results_as_completed([one(definition) for definition in chosen])) as built:
         async for name, events in built:
             yield name, events
 
@@ -103,7 +103,7 @@ async def _fill(
         while reached < head:
             before, upto = reached, min(reached + STEP, head)
             async with pace:
-                reached, head = await applied(definition, account, before, upto, apply)
+                reached, head = await apply_range(definition, account, before, upto, apply)
             done += reached - before
             progress(done, await connection.fetchval(query("count_events")))
     return done
@@ -116,7 +116,7 @@ async def _swap(
 
     async def swap() -> None:
         await _fill(connection, definition, generation, pace, silent)
-        async with briefly(connection):
+        async with short_lock_wait(connection):
             if inline:
                 await connection.execute(query("lock_appends"))
             for account in await connection.fetch(query("list_accounts")):
@@ -125,10 +125,10 @@ async def _swap(
                     reached, head = await advance(connection, name, generation, account[0], STEP)
             await connection.execute(query("publish_generation"), name, generation)
 
-    await between_readers(
+    await change_views(
         connection,
         name,
         swap,
-        PATIENCE if inline else LONG_PATIENCE,
+        SWAP_TIMEOUT if inline else LONG_SWAP_TIMEOUT,
         f"the rebuilt {name} could not be swapped in",
     )

@@ -57,7 +57,7 @@ async def named_errors(made: Definition, files: Sequence[str] = ()) -> AsyncIter
         if is_passing(error):
             raise
         place = _place(made, files, error)
-        raise ProjectionRefused(f"{made.name}: {place}{told(error)}") from error
+        raise ProjectionRefused(f"{made.name}: {place}{error_line(error)}") from error
 
 
 def _together(faults: Sequence[str]) -> str:
@@ -79,7 +79,7 @@ def _place(made: Definition, files: Sequence[str], error: asyncpg.PostgresError)
     return ""
 
 
-def told(error: asyncpg.PostgresError) -> str:
+def error_line(error: asyncpg.PostgresError) -> str:
     """The database's words on one line, with ours where they do not help."""
     line = " ".join(str(error).partition("\n")[0].split())
     if line.endswith(_NO_STATEMENT):

@@ -1,4 +1,4 @@
-"""Tries a projection of the users' own on the log, in a transaction that is rolled back."""
+"""Tries a user-defined projection on the log, in a transaction that is rolled back."""
 
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.definitions import Definition
 from projections.errors import ProjectionRefused
-from projections.generations import create_generation, only_rebuild
+from projections.generations import create_generation, exclusive_build
 from projections.sandbox import named_errors, refuse_faults
 from sql.loader import query
 
@@ -29,7 +29,7 @@ Print = tuple[str, int, str]
 """Table, number of rows, digest of them."""
 
 
-class Tried(msgspec.Struct, frozen=True):
+class TrialResult(msgspec.Struct, frozen=True):
     """What a check has looked at.
 
     Attributes:
@@ -49,9 +49,9 @@ class _Trial(msgspec.Struct, frozen=True):
     account_id: int
 
 
-async def try_out(
+async def run_trial(
     connection: Connection, definition: Definition, files: Sequence[str] = ()
-) -> Tried:
+) -> TrialResult:
     """Checks a projection: what it makes and uses, and that its rows depend on the log alone.
 
     Its statements run over the first and last thousand events of a few accounts: all at once,
@@ -65,7 +65,7 @@ async def try_out(
         ProjectionRefused: The message says why.
         RebuildUnderWay: Another process builds it.
     """
-    async with only_rebuild(connection, definition.name), _undone(connection):
+    async with exclusive_build(connection, definition.name), _undone(connection):
         await connection.execute(query("limit_statement_time"), LONGEST)
         async with named_errors(definition, files):
             generation = await create_generation(connection, definition)
@@ -79,7 +79,7 @@ async def try_out(
                     for table, number, _ in await _try_window(connection, trial, cut):
                         rows[table] += number
                 events += cut[1] - cut[0]
-        return Tried(
+        return TrialResult(
             definition.name, events, await connection.fetchval(query("count_events")), rows
         )
 

@@ -39,7 +39,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     schema: Literal["analytics"] = "analytics"
 
 
-class OwnProjection(msgspec.Struct, frozen=True):
+class UserDefinedProjection(msgspec.Struct, frozen=True):
     """A projection's folder: what it defines, or why it cannot be read.
 
     Attributes:
@@ -61,7 +61,7 @@ class OwnProjection(msgspec.Struct, frozen=True):
         return self.definition
 
 
-def own_projections(folder: Path | None) -> dict[str, OwnProjection]:
+def user_defined_projections(folder: Path | None) -> dict[str, UserDefinedProjection]:
     """All projections of a folder by name, those that cannot be read included.
 
     Raises:
@@ -81,25 +81,25 @@ def own_projections(folder: Path | None) -> dict[str, OwnProjection]:
 
 def all_definitions(folder: Path | None) -> dict[str, Definition]:
     """This program's projections and those of a folder that can be read, by name."""
-    own = own_projections(folder).values()
-    readable = (one.definition for one in own if isinstance(one.definition, Definition))
+    projections = user_defined_projections(folder).values()
+    readable = (one.definition for one in projections if isinstance(one.definition, Definition))
     return definitions() | {definition.name: definition for definition in readable}
 
 
-def find_own(folder: Path | None, name: str) -> OwnProjection:
+def find_user_defined(folder: Path | None, name: str) -> UserDefinedProjection:
     """The projection of that name.
 
     Raises:
         UnknownProjection: The message lists those that there are.
     """
-    known = own_projections(folder)
+    known = user_defined_projections(folder)
     if name not in known:
         there = f"there are {', '.join(known)}" if known else "COLLOQUY_PROJECTIONS has none"
         raise UnknownProjection(f"there is no projection {name} of your own; {there}")
     return known[name]
 
 
-def write_start(folder: Path | None, name: str) -> list[Path]:
+def write_template(folder: Path | None, name: str) -> list[Path]:
     """Writes a small projection that works, to be changed; the paths of its files.
 
     Raises:
@@ -131,22 +131,22 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _read(folder: Path) -> OwnProjection:
+def _read(folder: Path) -> UserDefinedProjection:
     try:
         _check_name(folder.name)
         statements = _statements(folder)
-        found = _definition(folder, tuple(statements.values()))
-        return OwnProjection(folder.name, found, tuple(statements))
+        definition = _definition(folder, tuple(statements.values()))
+        return UserDefinedProjection(folder.name, definition, tuple(statements))
     except ProjectionRefused as error:
-        return OwnProjection(folder.name, ProjectionRefused(f"{folder.name}: {error}"))
+        return UserDefinedProjection(folder.name, ProjectionRefused(f"{folder.name}: {error}"))
 
 
 def _statements(folder: Path) -> dict[str, str]:
-    found = {path.name: _text(path) for path in sorted(folder.glob("[!.]*.sql"))}
-    found.pop(_TABLES, None)
-    if not found:
+    texts = {path.name: _text(path) for path in sorted(folder.glob("[!.]*.sql"))}
+    texts.pop(_TABLES, None)
+    if not texts:
         raise ProjectionRefused("there is no statement, as in 1_count.sql")
-    return found
+    return texts
 
 
 def _definition(folder: Path, statements: tuple[str, ...]) -> Definition:

@@ -12,10 +12,10 @@ from yarl import URL
 from eventstore.clock import DatabaseClock, database_clock
 from eventstore.connections import AccountPool, LogGrowth, Pool, close_pool, open_pool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
 from eventstore.primary import Primary
-from projections.runner import Runner
+from eventstore.running_log import running_log
+from projections.projection_runner import ProjectionRunner
 from service.access_log import AccessLog
 from service.analytics.analyst_sessions import AnalystSessions
 from service.analytics.figures_queries import FiguresReader
@@ -79,7 +79,7 @@ class _Basis(NamedTuple):
     log: EventLog
     pool: AccountPool
     workers: Pool
-    link: Link
+    notifier: Notifier
     clock: DatabaseClock
 
 
@@ -108,8 +108,8 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         for work in (
             _warm_up(model),
             sweeper.run(),
-            Runner(basis.workers, basis.link, growth).run(),
-            RetentionJob(basis.workers, Retention(basis.log, basis.pool, basis.link)).run(),
+            ProjectionRunner(basis.workers, basis.notifier, growth).run(),
+            RetentionJob(basis.workers, Retention(basis.log, basis.pool, basis.notifier)).run(),
             AnalystSessions(basis.workers).run(),
             basis.clock.run(basis.workers),
         ):
@@ -127,10 +127,10 @@ async def _basis(
 ) -> _Basis:
     address = f"{settings.host}:{settings.port}"
     opened = await stack.enter_async_context(running_log(url, growth, primary, address))
-    log, pool, link = opened
+    log, pool, notifier = opened
     workers = await open_pool(url, "colloquy_worker", WORKERS, growth, primary)
     stack.push_async_callback(close_pool, workers)
-    return _Basis(log, pool, workers, link, await database_clock(workers))
+    return _Basis(log, pool, workers, notifier, await database_clock(workers))
 
 
 def _add_shared(
@@ -150,16 +150,16 @@ def _add_conversations(
     app: web.Application, basis: _Basis, settings: Settings, model: Model, choice: ModelChoice
 ) -> None:
     """Experiences, the talk about them, its evaluation, and what is done to protect it."""
-    log, pool, link, limits = basis.log, basis.pool, basis.link, _reply_limits(settings)
-    owners = TurnOwnership(basis.workers, link.owner, basis.clock.now)
+    log, pool, notifier, limits = basis.log, basis.pool, basis.notifier, _reply_limits(settings)
+    owners = TurnOwnership(basis.workers, notifier.owner, basis.clock.now)
     dialogues, experiences, live = (
         DialogueRepository(log, owners),
         Experiences(log, pool),
         LiveTurnRegistry(),
     )
     asker = ModelClient(model, read_prices(settings.prices), _retry_policy(settings))
-    control = TurnControl(dialogues, link, live)
-    link.on(STOP, control.on_stop_message)
+    control = TurnControl(dialogues, notifier, live)
+    notifier.subscribe(STOP, control.on_stop_message)
     tutor = Tutor(asker, experiences, choice, limits)
     evaluator = Evaluator(
         pool=pool, experiences=experiences, asker=asker, models=choice, budget=limits.budget
@@ -169,15 +169,15 @@ def _add_conversations(
     app[EVALUATIONS] = EvaluationRunner(
         events=log,
         pool=pool,
-        link=link,
+        notifier=notifier,
         owners=owners,
         evaluator=evaluator,
         model=choice.evaluation,
         limits=limits,
     )
-    cache_purge = CachePurge(dialogues, live, link)
-    link.on(FORGET, cache_purge.on_message)
-    app[ERASURE] = Erasure(log, pool, dialogues, control, cache_purge, link)
+    cache_purge = CachePurge(dialogues, live, notifier)
+    notifier.subscribe(FORGET, cache_purge.on_message)
+    app[ERASURE] = Erasure(log, pool, dialogues, control, cache_purge, notifier)
     app[LEARNER_RECORDS] = LearnerRecords(log, pool, LegalHolds(log, pool))
 
 
@@ -186,7 +186,7 @@ def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
     app[REPLAYS] = Replays(basis.pool)
     required = settings.audit_reason == "required"
     app[AUDIT] = AuditService(basis.log, basis.pool, reason_required=required)
-    app[LIVE_TAIL] = LiveTail(app[EVENT_SEARCH], basis.link)
+    app[LIVE_TAIL] = LiveTail(app[EVENT_SEARCH], basis.notifier)
 
 
 async def _verifier(stack: AsyncExitStack, workers: Pool, trust: TrustedIssuers) -> TokenVerifier:

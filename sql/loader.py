@@ -47,12 +47,12 @@ def in_replay(statement: str) -> str:
 
 def migrations() -> list[Migration]:
     """All migrations in the order of their numbers, which start at 1 without a gap."""
-    found = [
+    ordered = [
         Migration(int(path.name[:4]), path.name.removesuffix(".sql"), path.read_text("utf-8"))
         for path in _sql_files(_ROOT / "migrations")
     ]
-    assert [m.number for m in found] == list(range(1, len(found) + 1))
-    return found
+    assert [m.number for m in ordered] == list(range(1, len(ordered) + 1))
+    return ordered
 
 
 @cache

@@ -19,7 +19,7 @@ from sql.loader import Migration, migrations, query
 from sql.rights import take_roles
 
 OLDEST_SERVER = 15
-_PATIENCE = 24 * 3600.0
+_TIMEOUT = 24 * 3600.0
 _LOCK = 0x636F6C6C6F717579  # "colloquy"
 # Texts that stood under a number for a while, and that a later migration makes equal again.
 _ALSO_KNOWN = frozenset({(4, "5a8a363a98c3bf5fe0015755eda05c9f605d756d32af88f61597d90d6fb1b21f")})
@@ -70,7 +70,7 @@ async def _check_database(connection: "asyncpg.Connection[asyncpg.Record]") -> N
 
 async def _apply(connection: "asyncpg.Connection[asyncpg.Record]", migration: Migration) -> None:
     async with connection.transaction():
-        await connection.execute(migration.text, timeout=_PATIENCE)
+        await connection.execute(migration.text, timeout=_TIMEOUT)
         await connection.execute(
             query("record_migration"), migration.number, migration.name, _digest(migration)
         )
@@ -86,7 +86,7 @@ async def violated_constraints(connection: "asyncpg.Connection[asyncpg.Record]")
         The constraints that some rows do not meet, each with its table: what is wrong with these
         rows is for an audit to tell. The others hold from now on.
     """
-    rows = await connection.fetch(query("validate_constraints"), timeout=_PATIENCE)
+    rows = await connection.fetch(query("validate_constraints"), timeout=_TIMEOUT)
     return [f"{row['name']} of {row['relation']}" for row in rows if not row["met"]]
 
 
@@ -113,7 +113,7 @@ def check_server(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 @asynccontextmanager
 async def schema_lock(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
     """Holds the lock under which only one process at a time changes this database's schema."""
-    await connection.execute(query("lock_schema"), _LOCK, timeout=_PATIENCE)
+    await connection.execute(query("lock_schema"), _LOCK, timeout=_TIMEOUT)
     try:
         yield
     finally:

@@ -50,8 +50,8 @@ async def missing_rights(connection: "asyncpg.Connection[asyncpg.Record]") -> li
     rows = await connection.fetch(query("list_rights"), ROLES)
     given = {_which(row["statement"]) for row in rows}
     missing = [statement for statement in rights() if _which(statement) not in given]
-    own = await connection.fetch(query("list_missing_generation_rights"))
-    return list(dict.fromkeys([*missing, *(row["statement"] for row in own)]))
+    of_generations = await connection.fetch(query("list_missing_generation_rights"))
+    return list(dict.fromkeys([*missing, *(row["statement"] for row in of_generations)]))
 
 
 async def restore_rights(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:

@@ -14,8 +14,8 @@ from hypothesis import settings
 
 from eventstore.connections import AccountPool, Connection, Pool, close_pool, connect, open_pool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from service.embedded_postgres import EmbeddedPostgres
 from tests.databases import DEMO, DEMO_TEMPLATE, HOME, TEMPLATE, cloned_database, make_templates
 
@@ -110,8 +110,8 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def log_parts(database_url: str) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
-    """A log on the test's database, with the pool and the link that it uses."""
+async def log_parts(database_url: str) -> AsyncIterator[tuple[EventLog, AccountPool, Notifier]]:
+    """A log on the test's database, with the pool and the notifier that it uses."""
     async with running_log(database_url) as parts:
         yield parts
 
@@ -125,7 +125,7 @@ async def workers(database_url: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def log(log_parts: tuple[EventLog, AccountPool, Link]) -> EventLog:
+def log(log_parts: tuple[EventLog, AccountPool, Notifier]) -> EventLog:
     """A log on the test's database."""
     return log_parts[0]
 

@@ -1,4 +1,4 @@
-"""Checkpoints held to the log: those of the database, and those outside it, which came first."""
+"""Compares checkpoints, those of the database and those outside it, with the log."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
@@ -8,6 +8,7 @@ import msgspec
 
 from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
+from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_files import day_files, read_notes
 from eventstore.sealing.findings import Findings
 from eventstore.sealing.signed_checkpoint import (
@@ -17,14 +18,13 @@ from eventstore.sealing.signed_checkpoint import (
     current_keys,
     read_note,
 )
-from eventstore.wording import counted
 from sql.loader import query
 
 _PAGE = 1_000
 
 
-class Witness(msgspec.Struct, frozen=True):
-    """A genuine checkpoint.
+class SourcedCheckpoint(msgspec.Struct, frozen=True):
+    """A checkpoint whose signature is verified, and its source.
 
     Attributes:
         source: Where it was found.
@@ -38,11 +38,11 @@ class Witness(msgspec.Struct, frozen=True):
     current: bool
 
 
-class Signatures:
+class CheckpointVerifier:
     """Opens the notes of one log.
 
     Args:
-        keys: Whoever may sign; of one name the oldest first, each replaced by the next.
+        keys: Those that may sign; of one name the oldest first, each replaced by the next.
         findings: Get what is wrong.
     """
 
@@ -51,7 +51,7 @@ class Signatures:
         self._current = current_keys(keys)
         self._findings = findings
 
-    def open(self, source: str, note: str, position: int) -> Witness | None:
+    def open(self, source: str, note: str, position: int) -> SourcedCheckpoint | None:
         """The checkpoint, if one of the keys has signed it.
 
         Args:
@@ -65,105 +65,107 @@ class Signatures:
             self._findings.add(position, f"a checkpoint in {source} is not genuine: {error}")
             return None
         current = not self._current.isdisjoint(signers)
-        return Witness(source, checkpoint, sha256(note.encode()).digest(), current)
+        return SourcedCheckpoint(source, checkpoint, sha256(note.encode()).digest(), current)
 
 
-def read_outside(folder: Path, signatures: Signatures, findings: Findings) -> list[Witness]:
+def read_outside(
+    folder: Path, verifier: CheckpointVerifier, findings: Findings
+) -> list[SourcedCheckpoint]:
     """The checkpoints in an account's files outside the database; their order must rise.
 
     Raises:
         CheckpointFilesDamaged: A file holds something else, or cannot be read.
     """
-    found: list[Witness] = []
+    checkpoints: list[SourcedCheckpoint] = []
     before = 0
     try:
         for path in day_files(folder):
             for note in read_notes(path):
-                witness = signatures.open(path.name, note, before + 1)
-                if witness is None:
+                one = verifier.open(path.name, note, before + 1)
+                if one is None:
                     continue
-                size = witness.checkpoint.size
+                size = one.checkpoint.size
                 if size <= before:
                     findings.add(size, f"{path.name} has {counted(size, 'event')} after {before}")
                 before = max(before, size)
-                found.append(witness)
+                checkpoints.append(one)
         latest = folder / "latest"
         if latest.exists():
             # A crash leaves it behind the others by a few, so that it need not be the last.
-            witness = signatures.open("latest", latest.read_bytes().decode(), before + 1)
-            found += [witness] if witness else []
+            one = verifier.open("latest", latest.read_bytes().decode(), before + 1)
+            checkpoints += [one] if one else []
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointFilesDamaged(f"the files in {folder} cannot be read: {error}") from error
-    return found
+    return checkpoints
 
 
 async def read_stored(
-    connection: Connection, account_id: int, signatures: Signatures, findings: Findings
-) -> list[Witness]:
+    connection: Connection, account_id: int, verifier: CheckpointVerifier, findings: Findings
+) -> list[SourcedCheckpoint]:
     """The checkpoints in the database; each row must be what its note says."""
-    found: list[Witness] = []
+    checkpoints: list[SourcedCheckpoint] = []
     size = 0
     while page := await connection.fetch(query("list_tree_heads"), account_id, size, _PAGE):
         for row in page:
             size = row["size"]
-            witness = signatures.open("the database", row["note"], size)
-            if witness is None:
+            one = verifier.open("the database", row["note"], size)
+            if one is None:
                 continue
-            said = witness.checkpoint
+            said = one.checkpoint
             if (said.size, said.root, said.time) != (size, row["root"], row["sealed_at"]):
                 findings.add(
                     size,
                     f"the database's checkpoint of {counted(size, 'event')} is not what its "
                     "note says",
                 )
-            found.append(witness)
-    return found
+            checkpoints.append(one)
+    return checkpoints
 
 
 async def read_rotations(
-    connection: Connection, account_id: int, signatures: Signatures, findings: Findings
-) -> list[Witness]:
+    connection: Connection, account_id: int, verifier: CheckpointVerifier, findings: Findings
+) -> list[SourcedCheckpoint]:
     """What was recorded of the log whenever a key was replaced."""
-    found: list[Witness] = []
+    checkpoints: list[SourcedCheckpoint] = []
     for row in await connection.fetch(query("list_key_rotations"), account_id):
-        witness = signatures.open("the record of a replaced key", row["note"], row["size"])
-        if witness is None:
+        one = verifier.open("the record of a replaced key", row["note"], row["size"])
+        if one is None:
             continue
-        said = witness.checkpoint
+        said = one.checkpoint
         if (said.size, said.root) != (row["size"], row["root"]):
             findings.add(
                 row["size"],
                 f"the record of a replaced key at {counted(row['size'], 'event')} is not what its "
                 "note says",
             )
-        found.append(witness)
-    return found
+        checkpoints.append(one)
+    return checkpoints
 
 
 def of_log(
-    witnesses: Iterable[Witness], origins: Collection[str], head: int, findings: Findings
-) -> list[Witness]:
+    sourced: Iterable[SourcedCheckpoint], origins: Collection[str], head: int, findings: Findings
+) -> list[SourcedCheckpoint]:
     """Those of the checkpoints that are of this log; others are findings.
 
     Args:
         origins: What checkpoints have called the log since its first one.
         head: Position of the log's last event.
     """
-    found: list[Witness] = []
-    for witness in witnesses:
-        origin, size = witness.checkpoint.origin, witness.checkpoint.size
+    checkpoints: list[SourcedCheckpoint] = []
+    for one in sourced:
+        origin, size = one.checkpoint.origin, one.checkpoint.size
         if origin in origins:
-            found.append(witness)
+            checkpoints.append(one)
         else:
             findings.add(
                 min(size, head + 1),
-                f"a checkpoint in {witness.source} is of another log: {origin}",
+                f"a checkpoint in {one.source} is of another log: {origin}",
             )
-    return found
+    return checkpoints
 
 
 def compare_replaced(
-    witnesses: Collection[Witness], roots: Mapping[int, bytes], findings: Findings
+    sourced: Collection[SourcedCheckpoint], roots: Mapping[int, bytes], findings: Findings
 ) -> None:
     """What only replaced keys have signed must be a beginning of what a current one has.
 
@@ -175,39 +177,42 @@ def compare_replaced(
     """
     sound = [
         w.checkpoint.size
-        for w in witnesses
+        for w in sourced
         if w.current and roots.get(w.checkpoint.size) == w.checkpoint.root
     ]
     last = max(sound, default=0)
-    for witness in witnesses:
-        size = witness.checkpoint.size
-        if not witness.current and size > last:
+    for one in sourced:
+        size = one.checkpoint.size
+        if not one.current and size > last:
             findings.add(
                 last + 1,
-                f"the checkpoint of {counted(size, 'event')} in {witness.source} is by a key that "
+                f"the checkpoint of {counted(size, 'event')} in {one.source} is by a key that "
                 f"was replaced, and its successor bears witness to {counted(last, 'event')} only",
             )
 
 
 def compare(
-    witnesses: Iterable[Witness], roots: Mapping[int, bytes], head: int, findings: Findings
+    sourced: Iterable[SourcedCheckpoint],
+    roots: Mapping[int, bytes],
+    head: int,
+    findings: Findings,
 ) -> None:
     """Holds checkpoints to the roots that the log really has.
 
     Args:
-        witnesses: Rising by size.
+        sourced: Rising by size.
         roots: By size, for every size up to the head that a checkpoint has.
         head: Position of the log's last event.
     """
     sound = 0
-    for witness in witnesses:
-        size, source = witness.checkpoint.size, witness.source
+    for one in sourced:
+        size, source = one.checkpoint.size, one.source
         if size > head:
             findings.add(
                 head + 1,
                 f"the log ends here, but {source} has a checkpoint of {counted(size, 'event')}",
             )
-        elif roots[size] != witness.checkpoint.root:
+        elif roots[size] != one.checkpoint.root:
             findings.add_range(
                 sound,
                 size,
@@ -219,16 +224,19 @@ def compare(
 
 
 def compare_outside(
-    outside: Iterable[Witness], stored: Iterable[Witness], head: int, findings: Findings
+    outside: Iterable[SourcedCheckpoint],
+    stored: Iterable[SourcedCheckpoint],
+    head: int,
+    findings: Findings,
 ) -> None:
     """What the files have, the database must have too, and the same."""
-    known = {witness.checkpoint.size: witness.digest for witness in stored}
-    for witness in outside:
-        size = witness.checkpoint.size
-        if known.get(size) != witness.digest:
+    known = {one.checkpoint.size: one.digest for one in stored}
+    for one in outside:
+        size = one.checkpoint.size
+        if known.get(size) != one.digest:
             lacks = "has another" if size in known else "lacks the"
             findings.add(
                 min(size, head + 1),
                 f"the database {lacks} checkpoint of {counted(size, 'event')} that "
-                f"{witness.source} has",
+                f"{one.source} has",
             )

@@ -16,7 +16,7 @@ from pathlib import Path
 from eventstore.durable_files import flush_to_disk, locked, replace_file, sync
 from eventstore.errors import CheckpointFilesDamaged, NoteInvalid
 from eventstore.sealing.signed_checkpoint import Checkpoint, read_note
-from eventstore.trusted_paths import check_trusted, make_trusted_folder, open_own
+from eventstore.trusted_paths import check_trusted, make_trusted_folder, open_trusted_file
 
 _TAIL = 64 * 1024
 """Bytes at the end of a file in which its last note is looked for."""
@@ -89,7 +89,7 @@ class CheckpointFiles:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A process that has lost its leadership unawares may be at it still."""
-        with locked(open_own(self.folder / ".lock", os.O_RDWR | os.O_CREAT)):
+        with locked(open_trusted_file(self.folder / ".lock", os.O_RDWR | os.O_CREAT)):
             yield
 
 
@@ -119,7 +119,7 @@ def read_notes(path: Path) -> list[str]:
 
 def _last_of(path: Path) -> tuple[Checkpoint | None, int]:
     """The last whole note of a file, and where it ends; None and 0 where there is none."""
-    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(open_trusted_file(path, os.O_RDONLY), "rb") as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - _TAIL))
         parts = file.read().split(b"\n\n")
@@ -134,7 +134,7 @@ def _last_of(path: Path) -> tuple[Checkpoint | None, int]:
 
 
 def _content(path: Path) -> bytes:
-    with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(open_trusted_file(path, os.O_RDONLY), "rb") as file:
         return file.read()
 
 
@@ -146,7 +146,7 @@ def _read(path: Path, note: bytes) -> tuple[str, Checkpoint]:
 
 
 def _add(path: Path, notes: Sequence[str]) -> None:
-    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+    with os.fdopen(open_trusted_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
         file.truncate(_last_of(path)[1])
         file.write("".join(f"{note}\n" for note in notes).encode())
         flush_to_disk(file)

@@ -15,7 +15,7 @@ A line that the database cannot put together is empty. Without a text the subjec
 
 Take = Callable[[Sequence[Row]], Awaitable[None]]
 
-FOR_EVER = 7 * 86_400.0
+FULL_SCAN_TIMEOUT = 7 * 86_400.0
 """Seconds that a statement over a whole log may take."""
 
 _HEADER = 19  # "PGCOPY\n\xff\r\n\0", flags, length of an extension
@@ -45,7 +45,7 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
 
     try:
         await connection.copy_from_query(
-            statement, *args, output=arrived, format="binary", timeout=FOR_EVER
+            statement, *args, output=arrived, format="binary", timeout=FULL_SCAN_TIMEOUT
         )
     except BaseException:
         # The server goes on sending, for which a rollback or a close would wait until it times
@@ -63,7 +63,7 @@ class _Rows:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._length = 0
-        self._wanted = self._at = _HEADER
+        self._needed = self._at = _HEADER
 
     def decode(self, chunk: bytes) -> list[Row]:
         """The rows that end in a chunk.
@@ -74,7 +74,7 @@ class _Rows:
         self._pieces.append(chunk)
         self._length += len(chunk)
         rows: list[Row] = []
-        if self._length < self._wanted:  # put together once it is all there, not at every chunk
+        if self._length < self._needed:  # put together once it is all there, not at every chunk
             return rows
         buffer, at = b"".join(self._pieces), self._at
         row, after = _row(buffer, at)
@@ -83,7 +83,7 @@ class _Rows:
             at = after
             row, after = _row(buffer, at)
         self._pieces, self._at = [buffer[at:]], 0
-        self._length, self._wanted = len(buffer) - at, after - at
+        self._length, self._needed = len(buffer) - at, after - at
         return rows
 
 

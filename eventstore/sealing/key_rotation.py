@@ -5,11 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from eventstore.clock import time_of
+from eventstore.clock import read_time
 from eventstore.connections import Connection, connect
 from eventstore.errors import EventStoreError, LogDamaged, NoteInvalid
+from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_files import CheckpointFiles
-from eventstore.sealing.sealer import STEP, SealingState, sealing_states
+from eventstore.sealing.log_sealer import STEP
+from eventstore.sealing.sealing_state import SealingState, sealing_states
 from eventstore.sealing.signed_checkpoint import (
     Checkpoint,
     VerifierKey,
@@ -21,7 +23,7 @@ from eventstore.sealing.signed_checkpoint import (
     verify,
 )
 from eventstore.sealing.signing_keys import (
-    KeyPlace,
+    KeyLocation,
     Signer,
     generate_successor,
     list_keys,
@@ -30,8 +32,7 @@ from eventstore.sealing.signing_keys import (
     replace_key,
 )
 from eventstore.sealing.tiles import entries
-from eventstore.sealing.tree_builder import GrowingTree
-from eventstore.wording import counted
+from eventstore.sealing.tree_builder import TreeBuilder
 from sql.loader import query
 
 
@@ -48,7 +49,7 @@ class Rotation(msgspec.Struct, frozen=True):
     problems: list[str]
 
 
-async def rotate_key(url: str, place: KeyPlace, folder: Path) -> Rotation:
+async def rotate_key(url: str, place: KeyLocation, folder: Path) -> Rotation:
     """Puts a new key in the place of the old one, which is gone; its public half stays listed.
 
     Each log that the old key has sealed gets a record of its size and root by then, signed by both
@@ -102,7 +103,7 @@ async def _record(
         raise LogDamaged("its last checkpoint is by a key that was replaced")
     known = CheckpointFiles(folder, state.account_id).known()
     await _compare(connection, state, [last, *known])
-    time = max(last.time, await time_of(connection))
+    time = max(last.time, await read_time(connection))
     last = msgspec.structs.replace(last, time=time)
     note = cosign(sign(last, old.name, old.private), new.name, new.private)
     await connection.execute(
@@ -112,18 +113,18 @@ async def _record(
 
 def _last_signed(notes: list[str], signer: Signer) -> Checkpoint | None:
     """The largest of these checkpoints that the signer has signed, under whatever name."""
-    found = []
+    signed = []
     for note in notes:
         names = {name for name, _ in signatures(note)}
         with suppress(NoteInvalid):
-            found.append(verify(note, [VerifierKey(n, signer.public.public) for n in names]))
-    return max(found, key=lambda checkpoint: checkpoint.size, default=None)
+            signed.append(verify(note, [VerifierKey(n, signer.public.public) for n in names]))
+    return max(signed, key=lambda checkpoint: checkpoint.size, default=None)
 
 
 async def _compare(connection: Connection, state: SealingState, known: list[Checkpoint]) -> None:
     """Holds checkpoints to the log, whose leaves are hashed for this."""
     account_id = state.account_id
-    tree, size = GrowingTree(), 0
+    tree, size = TreeBuilder(), 0
     for checkpoint in sorted(known, key=lambda one: one.size):
         if checkpoint.size > state.head:
             raise LogDamaged(

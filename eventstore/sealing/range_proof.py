@@ -16,8 +16,8 @@ Stack = list[tuple[int, bytes]]
 """Levels and hashes of the complete subtrees that a tree consists of, from left to right."""
 
 
-class CoveredTree:
-    """A tree that is made from left to right, of leaves and of nodes for what lies between.
+class CompactRange:
+    """A tree built from left to right, of leaves and of nodes for the gaps between them.
 
     Args:
         size: Leaves that it covers already.
@@ -42,7 +42,7 @@ class CoveredTree:
             self.push(0, leaf)
 
     def root(self) -> bytes:
-        """The root of what is covered."""
+        """The root of the leaves so far."""
         return join([node for _, node in self.stack])
 
 
@@ -66,8 +66,8 @@ async def read_nodes(reader: TileReader, nodes: Collection[Node]) -> dict[Node, 
     """
     places = {node: _place(node) for node in nodes}
     tiles = await reader.read({key for key, _, _ in places.values()})
-    found = {key: entries(tile) for key, tile in tiles.items()}
-    return {node: _hash(found.get(place[0], []), place) for node, place in places.items()}
+    hashes = {key: entries(tile) for key, tile in tiles.items()}
+    return {node: _hash(hashes.get(place[0], []), place) for node, place in places.items()}
 
 
 def _place(node: Node) -> tuple[Key, int, int]:

@@ -151,24 +151,24 @@ def verify(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
 def check_signatures(note: str, keys: Iterable[VerifierKey]) -> list[VerifierKey]:
     """Those of the keys that have signed the note, whatever is in it; at least one.
 
-    Signatures of other keys are passed over.
+    Signatures of other keys are ignored.
 
     Raises:
         NoteInvalid: No key has signed it, or a signature names a key of ours and is not by it.
     """
     text, lines = _halves(note)
     known = {(key.name, key.id): key for key in keys}
-    found = []
+    signers = []
     for name, key_id, signature in map(_signature, lines):
         if key := known.get((name, key_id)):
-            found.append(key)
+            signers.append(key)
             try:
                 Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
             except InvalidSignature as error:
                 raise NoteInvalid(f"the signature of {name} is not by that key") from error
-    if not found:
+    if not signers:
         raise NoteInvalid("none of the keys has signed this checkpoint")
-    return found
+    return signers
 
 
 def _text(checkpoint: Checkpoint) -> str:
@@ -179,8 +179,8 @@ def _text(checkpoint: Checkpoint) -> str:
 
 
 def _halves(note: str) -> tuple[str, list[str]]:
-    text, found, signatures = note.partition("\n\n")
-    if not found or not signatures.endswith("\n"):
+    text, separator, signatures = note.partition("\n\n")
+    if not separator or not signatures.endswith("\n"):
         raise NoteInvalid("the note has no text and signatures, with an empty line between")
     return text + "\n", signatures[:-1].split("\n")
 

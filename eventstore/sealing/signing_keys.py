@@ -33,7 +33,7 @@ from eventstore.sealing.signed_checkpoint import (
     verifier_key,
 )
 from eventstore.trusted_paths import (
-    OTHERS_USE,
+    OTHERS_ACCESS,
     check_trusted,
     make_trusted_folder,
     read_trusted,
@@ -42,12 +42,12 @@ from eventstore.trusted_paths import (
 _SINCE = "# since "
 
 
-class KeyPlace(msgspec.Struct, frozen=True):
+class KeyLocation(msgspec.Struct, frozen=True):
     """Where the key and what belongs to it are kept.
 
     Attributes:
         folder: For the key, its name and the list of all keys.
-        file: A key of one's own elsewhere, which several machines may share.
+        file: A key elsewhere, which its user provides and several machines may share.
         name: What the log is called, in place of the name in the folder.
     """
 
@@ -78,11 +78,11 @@ class Signer(msgspec.Struct, frozen=True):
         return verifier_key(self.name, self.private)
 
 
-def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
+def open_signer(place: KeyLocation, *, make: bool = True) -> Signer:
     """The key; its public half is in the list of keys from here on.
 
     Args:
-        make: Make one where there is none, unless it is a key of one's own.
+        make: Make one where there is none, unless `file` names one.
 
     Raises:
         KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
@@ -92,7 +92,7 @@ def open_signer(place: KeyPlace, *, make: bool = True) -> Signer:
         return open_locked_signer(place, make=make)
 
 
-def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
+def open_locked_signer(place: KeyLocation, *, make: bool = False) -> Signer:
     """As `open_signer`, where the caller holds `locked_keys`."""
     with _refusing(place):
         if make and place.file is None and not place.key.exists():
@@ -102,7 +102,7 @@ def open_locked_signer(place: KeyPlace, *, make: bool = False) -> Signer:
     return signer
 
 
-def read_signer(place: KeyPlace) -> Signer:
+def read_signer(place: KeyLocation) -> Signer:
     """The key as it is in its file now.
 
     Raises:
@@ -116,7 +116,7 @@ def read_signer(place: KeyPlace) -> Signer:
         raise KeyRefused(f"cannot read the sealing key {place.key}: {error.strerror}") from error
 
 
-def is_ended(place: KeyPlace, key: VerifierKey) -> bool:
+def is_ended(place: KeyLocation, key: VerifierKey) -> bool:
     """Whether another key has replaced this one, as the list of keys says.
 
     Raises:
@@ -133,7 +133,7 @@ def generate_successor(signer: Signer) -> Signer:
     return Signer(signer.name, Ed25519PrivateKey.generate())
 
 
-def replace_key(place: KeyPlace, signer: Signer) -> None:
+def replace_key(place: KeyLocation, signer: Signer) -> None:
     """Puts a key in the place of the one before, which is gone; its public half stays listed.
 
     The caller holds `locked_keys`. The list tells which key was replaced, so it comes last; a
@@ -147,7 +147,7 @@ def replace_key(place: KeyPlace, signer: Signer) -> None:
         _list(place, signer.public)
 
 
-def list_keys(place: KeyPlace) -> list[VerifierKey]:
+def list_keys(place: KeyLocation) -> list[VerifierKey]:
     """All keys that ever signed, the oldest first; none before the first start.
 
     Raises:
@@ -161,7 +161,7 @@ def list_keys(place: KeyPlace) -> list[VerifierKey]:
 
 def _read(path: Path) -> Ed25519PrivateKey:
     try:
-        key = load_pem_private_key(read_trusted(path, OTHERS_USE), None)
+        key = load_pem_private_key(read_trusted(path, OTHERS_ACCESS), None)
     except PathUntrusted as error:
         raise KeyRefused(str(error)) from error
     except (ValueError, TypeError) as error:
@@ -175,7 +175,7 @@ def _encode(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
+def _name(place: KeyLocation, key: Ed25519PrivateKey) -> str:
     """The name made of the first key; it stays when the key is replaced."""
     check_trusted(place.folder)
     path = place.folder / "log-name"
@@ -188,7 +188,7 @@ def _name(place: KeyPlace, key: Ed25519PrivateKey) -> str:
     return name
 
 
-def _listed(place: KeyPlace) -> str:
+def _listed(place: KeyLocation) -> str:
     """The text of the list of keys, empty before the first start."""
     try:
         return read_trusted(place.vkeys).decode("utf-8-sig")
@@ -200,7 +200,7 @@ def _listed(place: KeyPlace) -> str:
         raise KeyRefused(f"cannot read {place.vkeys}: {error.strerror}") from error
 
 
-def _list(place: KeyPlace, key: VerifierKey) -> None:
+def _list(place: KeyLocation, key: VerifierKey) -> None:
     """Adds a key that is not there, and under the names of the keys that it replaces."""
     if is_ended(place, key):
         return  # it does not come back, and ends no other under one of its names
@@ -212,10 +212,10 @@ def _list(place: KeyPlace, key: VerifierKey) -> None:
         replace_file(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
 
 
-def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
+def _names_replaced(place: KeyLocation, key: VerifierKey) -> list[str]:
     """Names under which a key replaces others that signed here before it, beside its own name."""
-    own, known = _own_keys(place), list_keys(place)
-    before = own[: own.index(key)] if key in own else own
+    local, known = _local_keys(place), list_keys(place)
+    before = local[: local.index(key)] if key in local else local
     current = current_keys(known)
     return [
         one.name
@@ -226,15 +226,15 @@ def _names_replaced(place: KeyPlace, key: VerifierKey) -> list[str]:
     ]
 
 
-def _own_keys(place: KeyPlace) -> list[VerifierKey]:
+def _local_keys(place: KeyLocation) -> list[VerifierKey]:
     """Those that signed here, in order: others that somebody has added have no time above them."""
     lines = _listed(place).splitlines()
-    found = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
-    return [parse_verifier_key(line) for line in found if line and not line.startswith("#")]
+    vkeys = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
+    return [parse_verifier_key(line) for line in vkeys if line and not line.startswith("#")]
 
 
 @contextmanager
-def locked_keys(place: KeyPlace) -> Iterator[None]:
+def locked_keys(place: KeyLocation) -> Iterator[None]:
     """One process at a time signs or replaces the key; others wait.
 
     Raises:
@@ -247,7 +247,7 @@ def locked_keys(place: KeyPlace) -> Iterator[None]:
         os.close(lock)
 
 
-def lock_keys(place: KeyPlace) -> int:
+def lock_keys(place: KeyLocation) -> int:
     """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
     with _refusing(place):
         make_trusted_folder(place.folder, 0o700)
@@ -255,7 +255,7 @@ def lock_keys(place: KeyPlace) -> int:
 
 
 @contextmanager
-def _refusing(place: KeyPlace) -> Iterator[None]:
+def _refusing(place: KeyLocation) -> Iterator[None]:
     """What the file system refuses becomes a `KeyRefused`."""
     try:
         yield

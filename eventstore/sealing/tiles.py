@@ -16,7 +16,6 @@ from eventstore.sealing.merkle import (
     Span,
     consistency_spans,
     full_root,
-    inclusion_spans,
     join,
     nodes_of,
 )
@@ -78,7 +77,7 @@ class StoredTiles:
         )
 
 
-class Tree:
+class TiledTree:
     """Roots and proofs of a tree in tiles, each in one read of some tiles a level.
 
     Args:
@@ -96,19 +95,7 @@ class Tree:
         Raises:
             TilesMissing: It was never of that size.
         """
-        return (await self._roots([(0, size)]))[0]
-
-    async def prove_inclusion(self, index: int, size: int) -> list[bytes]:
-        """The proof that a leaf is in the tree of that size.
-
-        Args:
-            index: From 0; the leaf of a position is the one before it.
-
-        Raises:
-            TilesMissing: The tree was never of that size.
-            ValueError: A tree of that size has no such leaf.
-        """
-        return await self._roots(inclusion_spans(index, size))
+        return (await self.roots([(0, size)]))[0]
 
     async def prove_consistency(self, old: int, new: int) -> list[bytes]:
         """The proof that the tree of size `new` begins with the one of size `old`.
@@ -117,9 +104,14 @@ class Tree:
             TilesMissing: The tree was never of that size.
             ValueError: Not 0 < old <= new.
         """
-        return await self._roots(consistency_spans(old, new))
+        return await self.roots(consistency_spans(old, new))
 
-    async def _roots(self, spans: Sequence[Span]) -> list[bytes]:
+    async def roots(self, spans: Sequence[Span]) -> list[bytes]:
+        """The roots of spans that are subtrees, in one read of the tiles.
+
+        Raises:
+            TilesMissing: The tree does not reach that far.
+        """
         nodes = [nodes_of(span) for span in spans]
         keys = {self._place(node)[0] for listed in nodes for node in listed}
         tiles = await self._reader.read(keys)

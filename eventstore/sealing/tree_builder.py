@@ -9,7 +9,7 @@ from eventstore.sealing.tiles import HEIGHT, Key
 _DIGEST = 32
 
 
-class GrowingTree:
+class TreeBuilder:
     """Keeps of each full tile nothing but a digest, so an eighth of a byte for each leaf.
 
     Args:

@@ -14,9 +14,10 @@ import msgspec
 from eventstore.connections import Connection
 from eventstore.envelope import NO_END
 from eventstore.errors import CheckpointFilesDamaged
+from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_checks import (
-    Signatures,
-    Witness,
+    CheckpointVerifier,
+    SourcedCheckpoint,
     compare,
     compare_outside,
     compare_replaced,
@@ -25,14 +26,13 @@ from eventstore.sealing.checkpoint_checks import (
     read_rotations,
     read_stored,
 )
-from eventstore.sealing.copy_reader import FOR_EVER, Row, copy_rows
+from eventstore.sealing.copy_reader import FULL_SCAN_TIMEOUT, Row, copy_rows
 from eventstore.sealing.findings import Findings
 from eventstore.sealing.line_checks import LineChecks
 from eventstore.sealing.merkle import HASH, leaf_hash
 from eventstore.sealing.signed_checkpoint import VerifierKey
 from eventstore.sealing.tiles import HEIGHT, entries
-from eventstore.sealing.tree_builder import GrowingTree, TileDigests
-from eventstore.wording import counted
+from eventstore.sealing.tree_builder import TileDigests, TreeBuilder
 from sql.loader import query
 
 _PAGE = 256
@@ -76,7 +76,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     findings: int = 0
 
 
-class Trusted(msgspec.Struct, frozen=True):
+class TrustAnchors(msgspec.Struct, frozen=True):
     """What a log is held to: public keys, and the folder with the account's checkpoints.
 
     `required`: even a log that was never sealed must have checkpoints there.
@@ -88,14 +88,14 @@ class Trusted(msgspec.Struct, frozen=True):
 
 
 async def verify_log(
-    connection: Connection, account_id: int, trusted: Trusted, progress: Progress
+    connection: Connection, account_id: int, trusted: TrustAnchors, progress: Progress
 ) -> Verification:
     """Verifies a log.
 
     Args:
         connection: Of a role that sees the account's log, such as the auditor's.
         trusted: What to hold it to.
-        progress: Is told how far it is.
+        progress: Gets how many events are done, of how many.
     """
     work = _Work(connection, account_id, trusted, progress)
     # The files first: whatever they have by now is in any later snapshot of the database.
@@ -111,27 +111,27 @@ async def verify_log(
 
 class _Work:
     def __init__(
-        self, connection: Connection, account_id: int, trusted: Trusted, progress: Progress
+        self, connection: Connection, account_id: int, trusted: TrustAnchors, progress: Progress
     ) -> None:
         self._connection = connection
         self._account_id = account_id
         self._trusted = trusted
         self._progress = progress
         self._findings = Findings()
-        self._signatures = Signatures(trusted.keys, self._findings)
+        self._verifier = CheckpointVerifier(trusted.keys, self._findings)
         self._lines = LineChecks(account_id, self._findings)
-        self._tree = GrowingTree()
+        self._tree = TreeBuilder()
         self._roots: dict[int, bytes] = {}
-        self._marks: list[int] = []
-        """Sizes at which the tree's root is wanted, the smallest last."""
+        self._sizes: list[int] = []
+        """Sizes at which the tree's root is needed, the smallest last."""
         self._in_tiles = 0
         self._tiles = TileDigests([])
         self._head = 0
-        self._outside: list[Witness] = []
+        self._outside: list[SourcedCheckpoint] = []
 
     def read_files(self) -> None:
         try:
-            self._outside = read_outside(self._trusted.folder, self._signatures, self._findings)
+            self._outside = read_outside(self._trusted.folder, self._verifier, self._findings)
         except CheckpointFilesDamaged as error:
             self._findings.add_general(str(error))
 
@@ -140,9 +140,9 @@ class _Work:
         self._head = await fetchval(query("get_log_head"), self._account_id) or 0
         self._in_tiles = await fetchval(query("get_tree_size"), self._account_id, _WIDTH)
         sizes = await self._connection.fetch(query("list_tree_sizes"), self._account_id)
-        marks = {row["size"] for row in sizes} | {w.checkpoint.size for w in self._outside}
-        self._marks = sorted(marks | {self._in_tiles}, reverse=True)
-        self._mark()
+        needed = {row["size"] for row in sizes} | {w.checkpoint.size for w in self._outside}
+        self._sizes = sorted(needed | {self._in_tiles}, reverse=True)
+        self._keep_root()
         await copy_rows(
             self._connection, query("copy_lines"), self._account_id, 0, NO_END, take=self._take
         )
@@ -155,18 +155,18 @@ class _Work:
         self._lines.take(rows)
         leaves = [sha256(b"\x00" + row[1]).digest() for row in rows]  # leaf_hash, without the call
         at = 0
-        while self._marks and self._marks[-1] <= self._tree.size + len(leaves) - at:
-            upto = at + self._marks[-1] - self._tree.size
+        while self._sizes and self._sizes[-1] <= self._tree.size + len(leaves) - at:
+            upto = at + self._sizes[-1] - self._tree.size
             self._tree.extend(leaves[at:upto])
             at = upto
-            self._mark()
+            self._keep_root()
         self._tree.extend(leaves[at:])
         self._progress(self._tree.size, self._head)
 
-    def _mark(self) -> None:
-        """Keeps what is wanted of the tree at the size that it has, if anything is."""
-        if self._marks and self._marks[-1] == self._tree.size:
-            size = self._marks.pop()
+    def _keep_root(self) -> None:
+        """Keeps the root, and the tiles, of the tree at its current size, where they are needed."""
+        if self._sizes and self._sizes[-1] == self._tree.size:
+            size = self._sizes.pop()
             self._roots[size] = self._tree.root()
             if size == self._in_tiles:
                 self._tiles = self._tree.digests()
@@ -182,7 +182,7 @@ class _Work:
                 self._head + 1, f"the log ends at {self._head}, but there are events up to {last}"
             )
         stray = await self._connection.fetchval(
-            query("find_stray_text"), self._account_id, timeout=FOR_EVER
+            query("find_stray_text"), self._account_id, timeout=FULL_SCAN_TIMEOUT
         )
         if stray is not None:
             self._findings.add(stray, "there is a text, but no event")
@@ -237,22 +237,22 @@ class _Work:
                 self._findings.add(position, "the event is not the one that was sealed")
                 return
 
-    async def _check_checkpoints(self) -> list[Witness]:
+    async def _check_checkpoints(self) -> list[SourcedCheckpoint]:
         stored = await read_stored(
-            self._connection, self._account_id, self._signatures, self._findings
+            self._connection, self._account_id, self._verifier, self._findings
         )
         rotations = await read_rotations(
-            self._connection, self._account_id, self._signatures, self._findings
+            self._connection, self._account_id, self._verifier, self._findings
         )
         origins = await self._connection.fetch(query("list_log_origins"), self._account_id)
         named = [row["origin"] for row in origins]
         self._outside, stored, rotations = (
-            of_log(found, named, self._tree.size, self._findings)
-            for found in (self._outside, stored, rotations)
+            of_log(source, named, self._tree.size, self._findings)
+            for source in (self._outside, stored, rotations)
         )
-        for found in (self._outside, stored, rotations):
-            witnesses = sorted(found, key=lambda witness: witness.checkpoint.size)
-            compare(witnesses, self._roots, self._tree.size, self._findings)
+        for source in (self._outside, stored, rotations):
+            sourced = sorted(source, key=lambda one: one.checkpoint.size)
+            compare(sourced, self._roots, self._tree.size, self._findings)
         compare_outside(self._outside, stored, self._tree.size, self._findings)
         compare_replaced([*self._outside, *stored, *rotations], self._roots, self._findings)
         last = stored[-1].checkpoint.size if stored else 0
@@ -269,7 +269,7 @@ class _Work:
             )
         return stored
 
-    def _report(self, stored: Sequence[Witness]) -> Verification:
+    def _report(self, stored: Sequence[SourcedCheckpoint]) -> Verification:
         last = stored[-1].checkpoint if stored else None
         sealed = last.size if last else 0
         first = self._findings.first
@@ -282,7 +282,7 @@ class _Work:
             sealed_at=last.time if last else None,
             unsealed=max(0, self._tree.size - sealed),
             checkpoints=len(stored),
-            outside=len({witness.digest for witness in self._outside}),
+            outside=len({one.digest for one in self._outside}),
             outside_upto=max((w.checkpoint.size for w in self._outside), default=0),
             folder=str(self._trusted.folder),
             log=last.origin if last else None,

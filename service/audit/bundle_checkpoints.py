@@ -5,13 +5,13 @@ from pathlib import Path
 
 from eventstore.connections import Connection
 from eventstore.errors import NoteInvalid
+from eventstore.readable_numbers import counted
 from eventstore.sealing.signed_checkpoint import (
     VerifierKey,
     check_signatures,
     current_keys,
     read_note,
 )
-from eventstore.wording import counted
 from service.audit import verify_bundle
 from service.audit.bundle_folder import BundleRefused, Cut
 from service.errors import NotFound

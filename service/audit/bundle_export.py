@@ -10,14 +10,14 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.errors import LogDamaged, NoteInvalid
+from eventstore.readable_numbers import counted
 from eventstore.sealing.copy_reader import Row, copy_rows
 from eventstore.sealing.merkle import leaf_hash
-from eventstore.sealing.range_proof import CoveredTree, gap_nodes, read_nodes
+from eventstore.sealing.range_proof import CompactRange, gap_nodes, read_nodes
 from eventstore.sealing.signed_checkpoint import VerifierKey, check_signatures, read_note
-from eventstore.sealing.signing_keys import KeyPlace, list_keys
-from eventstore.sealing.tiles import StoredTiles, Tree
+from eventstore.sealing.signing_keys import KeyLocation, list_keys
+from eventstore.sealing.tiles import StoredTiles, TiledTree
 from eventstore.sealing.verify_log import Progress
-from eventstore.wording import counted
 from service.audit.bundle_checkpoints import check_origin, other_checkpoints
 from service.audit.bundle_folder import Bundle, BundleRefused, Cut, Reached, Selection, State
 from service.errors import NotFound
@@ -72,7 +72,7 @@ class _Text(msgspec.Struct, frozen=True):
 
 async def export_bundle(
     url: str,
-    place: KeyPlace,
+    place: KeyLocation,
     account_id: int,
     selection: Selection,
     folder: Path,
@@ -159,7 +159,9 @@ async def _begin(
     return State(cut, Reached())
 
 
-def _check_signatures(place: KeyPlace, keys: Sequence[VerifierKey], notes: Sequence[str]) -> None:
+def _check_signatures(
+    place: KeyLocation, keys: Sequence[VerifierKey], notes: Sequence[str]
+) -> None:
     """Holds all notes of a bundle to the keys, as its verifier will."""
     for note in notes:
         try:
@@ -192,7 +194,7 @@ class _Export:
         self._from = self._kept = state.reached
         self._tiles = tiles
         self._progress = progress
-        self._tree = CoveredTree(state.reached.covered, list(state.reached.stack))
+        self._tree = CompactRange(state.reached.covered, list(state.reached.stack))
         self._position = state.reached.position
         self._events, self._texts = state.reached.events, state.reached.texts
         self._encoder = msgspec.json.Encoder()
@@ -304,6 +306,8 @@ class _Export:
     async def _proved(self, note: str) -> bytes:
         """Another checkpoint, and the proof that the log has only grown between it and the cut."""
         sizes = sorted((read_note(note).size, self._cut.tree_size))
-        proof = await Tree(self._tiles).prove_consistency(*sizes) if len(set(sizes)) > 1 else []
+        proof = (
+            await TiledTree(self._tiles).prove_consistency(*sizes) if len(set(sizes)) > 1 else []
+        )
         entry = {"note": note, "proof": [element.hex() for element in proof]}
         return self._encoder.encode(entry) + b"\n"

@@ -11,7 +11,7 @@ from typing import IO, Any, Literal
 import msgspec
 
 from eventstore.durable_files import flush_to_disk, locked
-from eventstore.outputs import open_output, replace_output
+from eventstore.output_files import open_output, replace_output
 from eventstore.trusted_paths import make_output_folder
 from service.errors import ServiceError
 from service.file_work import is_left_by_system, reason_of, writing

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 from eventstore.log import PAGE
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.audit.event_search import EventFilter, EventPage, EventSearch
 
 SILENCE = 15.0
@@ -30,12 +30,12 @@ class LiveTail:
 
     Args:
         log: Finds the events.
-        link: Tells when there are new ones.
+        notifier: Tells when there are new ones.
     """
 
-    def __init__(self, log: EventSearch, link: Link) -> None:
+    def __init__(self, log: EventSearch, notifier: Notifier) -> None:
         self._log = log
-        self._link = link
+        self._notifier = notifier
         self._closed = False
 
     async def follow(
@@ -51,7 +51,7 @@ class LiveTail:
         told = _Pause()
         leave = Leave(ask)
         while not self._closed and await leave.holds():
-            bell = self._link.bell(account_id)
+            wake_event = self._notifier.wake_event(account_id)
             head = await self._log.head(account_id)
             while after < head and not self._closed:
                 page = await self._log.scan(account_id, event_filter, after, head, PAGE)
@@ -64,10 +64,10 @@ class LiveTail:
             if told.is_over():
                 told = _Pause()
                 yield EventPage([], after)
-            await asyncio.sleep(_PAUSE)  # the bell rings for every append of the account
+            await asyncio.sleep(_PAUSE)  # the wake_event rings for every append of the account
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
-                    await bell.wait()
+                    await wake_event.wait()
 
     def close(self) -> None:
         """Ends all tails, within about a second."""

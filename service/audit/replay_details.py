@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.audit.conversation_endings import ending_of
 from service.audit.replay_steps import Step
 

@@ -9,12 +9,13 @@ import msgspec
 from eventstore.connections import Connection
 from eventstore.errors import CheckpointFilesDamaged, EventStoreError, PathUntrusted
 from eventstore.primary import Primary
+from eventstore.readable_numbers import counted
 from eventstore.sealing.checkpoint_files import CheckpointFiles, accounts_with_files
-from eventstore.sealing.sealer import Sealer, SealingState, sealing_states
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.sealing_state import SealingState, sealing_states
 from eventstore.sealing.signed_checkpoint import Checkpoint
-from eventstore.sealing.signing_keys import KeyPlace, is_ended, open_signer, read_signer
-from eventstore.trusted_paths import check_trusted, close_to_others
-from eventstore.wording import counted
+from eventstore.sealing.signing_keys import KeyLocation, is_ended, open_signer, read_signer
+from eventstore.trusted_paths import check_trusted, deny_others_writing
 from service.settings import Settings
 from sql.loader import query
 
@@ -46,10 +47,10 @@ def make_sealer(settings: Settings, url: str, primary: Primary | None = None) ->
     return Sealer(url, place, folder, settings.seal_seconds, primary=primary)
 
 
-def key_place(settings: Settings) -> KeyPlace:
+def key_place(settings: Settings) -> KeyLocation:
     """Where the key is."""
     own = settings.seal_key.expanduser().absolute() if settings.seal_key else None
-    return KeyPlace(settings.home / "keys", own, settings.log_name)
+    return KeyLocation(settings.home / "keys", own, settings.log_name)
 
 
 def checkpoint_folder(settings: Settings) -> Path:
@@ -62,7 +63,7 @@ def _close_to_others(folder: Path) -> None:
     """Earlier releases let the umask decide who may write to the checkpoints in a home."""
     for path in (folder, *folder.glob("*/")):
         with suppress(OSError):
-            close_to_others(path)
+            deny_others_writing(path)
 
 
 def key_finding(settings: Settings) -> tuple[bool, str]:

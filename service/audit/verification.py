@@ -6,7 +6,7 @@ from eventstore.connections import connect
 from eventstore.errors import NoteInvalid
 from eventstore.sealing.signed_checkpoint import VerifierKey, parse_verifier_key
 from eventstore.sealing.signing_keys import list_keys
-from eventstore.sealing.verify_log import Progress, Trusted, Verification, verify_log
+from eventstore.sealing.verify_log import Progress, TrustAnchors, Verification, verify_log
 from projections.parallel_build import silent
 from service.audit import verify_bundle
 from service.audit.sealing import checkpoint_folder, key_place
@@ -38,7 +38,7 @@ async def verify_account(
     if checkpoints is not None:
         _check_kept(checkpoints, account_id)
     keys = read_keys(vkey) if vkey else list_keys(key_place(settings))
-    trusted = Trusted(keys, folder / str(account_id), required=checkpoints is not None)
+    trusted = TrustAnchors(keys, folder / str(account_id), required=checkpoints is not None)
     connection = await connect(url, "colloquy_auditor")
     try:
         if await connection.fetchval(query("get_log_head"), account_id) is None:

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import click
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.errors import ProjectionError
 from projections.install import check_projections
 from projections.install_user_defined import check_version
 from projections.status import projection_status
-from projections.user_defined import OwnProjection, own_projections
+from projections.user_defined import UserDefinedProjection, user_defined_projections
 from service.app import make_model, uses_provider
 from service.cli.context import owner
 from service.cli.terminal import tell
@@ -124,13 +124,15 @@ async def _built_in(connection: Connection) -> list[tuple[bool, str]]:
 
 async def _user_defined(settings: Settings, connection: Connection) -> list[tuple[bool, str]]:
     try:
-        projections = own_projections(settings.projections).values()
+        projections = user_defined_projections(settings.projections).values()
     except ProjectionError as error:
         return [(False, str(error))]
     return [await _user_defined_one(connection, projection) for projection in projections]
 
 
-async def _user_defined_one(connection: Connection, projection: OwnProjection) -> tuple[bool, str]:
+async def _user_defined_one(
+    connection: Connection, projection: UserDefinedProjection
+) -> tuple[bool, str]:
     try:
         outdated = await check_version(connection, projection.readable())
     except ProjectionError as error:

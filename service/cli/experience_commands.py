@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from eventstore.envelope import Actor, Metadata
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.errors import ExperienceError
 from service.cli.terminal import tell

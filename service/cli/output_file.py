@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eventstore.outputs import replace_output
+from eventstore.output_files import replace_output
 from service.errors import ServiceError
 from service.file_work import reason_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.access_log import Reader, system_user
 from service.audit.service import AuditService, Subject
 from service.cli.context import ID

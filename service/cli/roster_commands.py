@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.cli.context import in_account, with_account
 from service.cli.terminal import tell
 from service.identity.roster import import_roster, parse_roster

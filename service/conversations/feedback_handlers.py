@@ -6,8 +6,8 @@ import msgspec
 from aiohttp import web
 from uuid_utils import uuid7
 
+from eventstore.dialogue_events import FeedbackGiven, FeedbackWithdrawn
 from eventstore.envelope import NewEvent, RecordedEvent
-from eventstore.events import FeedbackGiven, FeedbackWithdrawn
 from service.conversations.answers import feedback_answer
 from service.conversations.app_keys import DIALOGUES
 from service.conversations.bodies import FeedbackBody

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from aiohttp import web
 
+from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.envelope import RecordedEvent
-from eventstore.events import MessagePosted, OpeningRequested
 from service.conversations.answers import conversation_answer, stream_ending
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL
 from service.conversations.turn_stream import last_event_id, stream_turn

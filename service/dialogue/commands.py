@@ -5,7 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from eventstore.events import AttemptRecord, CoveredObjective, ReplyRecord, Usage
+from eventstore.dialogue_events import CoveredObjective
+from eventstore.reply_records import AttemptRecord, ReplyRecord, Usage
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):

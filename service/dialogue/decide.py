@@ -8,7 +8,7 @@ from typing import TypeVar, assert_never
 
 import msgspec
 
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AnyDialogueEvent,
     AssessmentFailed,
     ConversationCompleted,

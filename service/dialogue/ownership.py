@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from eventstore.connections import Pool
-from eventstore.events import EvaluationRequested, MessagePosted, OpeningRequested
+from eventstore.dialogue_events import MessagePosted, OpeningRequested
+from eventstore.evaluation_events import EvaluationRequested
 from sql.loader import query
 
 _SECOND_LOOK = 2.0

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import msgspec
 
+from eventstore.dialogue_events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, LimitReached, WrongExpectedRevision
-from eventstore.events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from service.dialogue.commands import Command, FailTurn, Failure, OpenConversation, PostMessage

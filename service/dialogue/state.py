@@ -10,20 +10,12 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from eventstore.envelope import RecordedEvent
-from eventstore.event import Unreadable
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ExperienceCreated,
-    ExperienceDeleted,
-    ExperienceEdited,
+    DialogueStreamEvent,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
@@ -34,14 +26,10 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
-from eventstore.privacy_events import (
-    HistoryRead,
-    HoldPlaced,
-    HoldReleased,
-    LearnerErased,
-    RetentionRuleSet,
-    TextExpired,
-)
+from eventstore.envelope import RecordedEvent
+from eventstore.event import Unreadable
+from eventstore.events import AnyEvent
+from eventstore.privacy_events import TextExpired
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
 _ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
@@ -123,10 +111,22 @@ class Dialogue(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn | None = None
 
 
-def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 - a flat dispatch
+def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:
     """The state after one more event."""
-    event = recorded.event
     moved = msgspec.structs.replace(state, revision=recorded.revision)
+    match recorded.event:
+        case Unreadable() as event:
+            over = state.turn is not None and ends_turn(event) and event.turn == state.turn.id
+            return msgspec.structs.replace(moved, turn=None) if over else moved
+        case event if isinstance(event, DialogueStreamEvent):
+            return _evolve(moved, event, recorded)
+        case _:  # no dialogue's stream holds it
+            return moved
+
+
+def _evolve(  # noqa: C901 - a flat dispatch
+    moved: Dialogue, event: DialogueStreamEvent, recorded: RecordedEvent
+) -> Dialogue:
     match event:
         case OpeningRequested() | MessagePosted():
             return _asked(moved, event, recorded)
@@ -149,17 +149,8 @@ def evolve(state: Dialogue, recorded: RecordedEvent) -> Dialogue:  # noqa: C901 
             return _without_feedback(moved, event)
         case AssessmentFailed():
             return moved
-        case Unreadable():
-            over = state.turn is not None and ends_turn(event) and event.turn == state.turn.id
-            return msgspec.structs.replace(moved, turn=None) if over else moved
-        case EvaluationRequested() | EvaluationRecorded() | EvaluationFailed():
-            return moved
-        case ExperienceCreated() | ExperienceEdited() | ExperienceDeleted():
-            return moved
         case TextExpired():
             return _without_texts(moved, event)
-        case LearnerErased() | HoldPlaced() | HoldReleased() | RetentionRuleSet() | HistoryRead():
-            return moved
         case _:
             assert_never(event)
 

@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 
 from eventstore.durable_files import replace_file
-from eventstore.trusted_paths import OTHERS_USE, read_trusted
+from eventstore.trusted_paths import OTHERS_ACCESS, read_trusted
 
 
 def kept_password(path: Path) -> str:
@@ -16,4 +16,4 @@ def kept_password(path: Path) -> str:
     if not path.exists():
         password = secrets.token_urlsafe(32)  # needs no escaping in a URL
         replace_file(path, password.encode(), 0o600, draft=f"{path.name}.new")
-    return read_trusted(path, OTHERS_USE).decode()
+    return read_trusted(path, OTHERS_ACCESS).decode()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from eventstore.trusted_paths import open_own
+from eventstore.trusted_paths import open_trusted_file
 from service.embedded_postgres.data_location import Account, is_root
 from service.embedded_postgres.errors import ProgramTimedOut, ProgramUnusable
 
@@ -91,4 +91,4 @@ class Programs(msgspec.Struct, frozen=True):
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
     def _open_log(self, flags: int) -> int:
-        return open_own(self.log, flags, 0o600)
+        return open_trusted_file(self.log, flags, 0o600)

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from uuid_utils import uuid7
 
-from eventstore.connections import AccountPool, outlast
+from eventstore.connections import AccountPool, retry_read
 from eventstore.envelope import NO_STREAM, Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import (
     AppendRefused,
@@ -20,10 +20,10 @@ from eventstore.errors import (
     LimitReached,
     WrongExpectedRevision,
 )
-from eventstore.events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.guards import Guard
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue.commands import Failure
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey
@@ -56,7 +56,7 @@ class EvaluationRunner:
     Args:
         events: Where that is recorded.
         pool: For reading the latest.
-        link: Wakes those who wait for other processes.
+        notifier: Wakes those who wait for other processes.
         owners: Tells which evaluations nobody will end.
         evaluator: Asks the model.
         model: The one that is asked.
@@ -68,7 +68,7 @@ class EvaluationRunner:
         *,
         events: EventLog,
         pool: AccountPool,
-        link: Link,
+        notifier: Notifier,
         owners: TurnOwnership,
         evaluator: Evaluator,
         model: str,
@@ -76,7 +76,7 @@ class EvaluationRunner:
     ) -> None:
         self._log = events
         self._pool = pool
-        self._link = link
+        self._notifier = notifier
         self._owners = owners
         self._evaluator = evaluator
         self._model = model
@@ -235,7 +235,7 @@ class EvaluationRunner:
     async def _guard(self, account_id: int, asked: EvaluationRequested) -> Guard:
         """No words of the conversation are deleted between the look at them and the append."""
         dialogue = DialogueKey(account_id, asked.experience_id, asked.user_id)
-        position = await outlast(lambda: self._log.head(account_id))
+        position = await retry_read(lambda: self._log.head(account_id))
         return Guard(position=position, streams=(dialogue.stream,))
 
     async def _record(
@@ -278,7 +278,7 @@ class EvaluationRunner:
                 raise Stopping
             return events[0] if events else None
 
-        return await self._link.until(first.account_id, look)
+        return await self._notifier.until(first.account_id, look)
 
 
 def _result(first: RecordedEvent, end: RecordedEvent) -> str:

@@ -5,13 +5,9 @@ import asyncio
 import msgspec
 import structlog
 
-from eventstore.connections import AccountPool, outlast
-from eventstore.events import (
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ReplyRecord,
-)
+from eventstore.connections import AccountPool, retry_read
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure, Spent
 from service.errors import NotFound, TextRemoved
 from service.experiences.experiences import Experiences
@@ -71,7 +67,7 @@ class Evaluator:
         """
         attempt_log = self._asker.attempt_log()
         try:
-            request = await outlast(lambda: self._request(account_id, asked))
+            request = await retry_read(lambda: self._request(account_id, asked))
             evaluation, record = await self._asker.ask(
                 request,
                 self._models.first_and_fallback(self._models.evaluation),

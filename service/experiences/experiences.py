@@ -9,7 +9,8 @@ from eventstore.connections import AccountPool
 from eventstore.envelope import NO_STREAM, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.event import Unreadable
-from eventstore.events import AnyEvent, ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.events import AnyEvent
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.streams import stream_of_experience

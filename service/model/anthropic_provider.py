@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
-from eventstore.events import PromptVersion
 from eventstore.provider_values import label
+from eventstore.reply_records import PromptVersion
 from service.model import errors
 from service.model.errors import Cause, ModelFailure
 from service.model.interface import (

@@ -2,8 +2,8 @@
 
 import time
 
-from eventstore.events import AttemptRecord, Usage
-from eventstore.provider_values import MOST
+from eventstore.provider_values import MAX_COUNT
+from eventstore.reply_records import AttemptRecord, Usage
 from service.model import errors
 from service.model.prices import Prices
 from service.model.response import OnDelta, StreamedResponse
@@ -130,4 +130,4 @@ class _Attempt:
 
 def _known(cost: int | None) -> int | None:
     """The cost, unless it is beyond all sense: of counts that a provider has made up."""
-    return cost if cost is not None and cost <= MOST else None
+    return cost if cost is not None and cost <= MAX_COUNT else None

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from eventstore.events import ReplyRecord
+from eventstore.reply_records import ReplyRecord
 from service.model import errors
 from service.model.attempts import CIRCUIT_OPEN, COMPLETED, AttemptLog
 from service.model.circuit_breaker import BreakerPolicy, CircuitBreaker, Clock, Permit

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 
 MODEL_OVERLOADED = "model_overloaded"
 MODEL_RATE_LIMITED = "model_rate_limited"

@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from eventstore.events import PromptVersion
+from eventstore.reply_records import PromptVersion
 from service.model.response import StreamedResponse
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
-from eventstore.events import PromptVersion, Usage
+from eventstore.reply_records import PromptVersion, Usage
 from service.model.interface import (
     AssessmentRequest,
     ChatMessage,

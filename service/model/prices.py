@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from eventstore.errors import PathUntrusted
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from eventstore.trusted_paths import read_trusted
 from service.errors import SettingsError
 

@@ -6,7 +6,7 @@ from string import Template
 
 import msgspec
 
-from eventstore.events import PromptVersion
+from eventstore.reply_records import PromptVersion
 from service.model.interface import AssessmentRequest, ChatMessage, EvaluationRequest, Scenario
 
 SOCRATIC_TUTOR = "socratic_tutor.v1"

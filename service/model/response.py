@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from eventstore.events import Usage
 from eventstore.provider_values import Pieces
+from eventstore.reply_records import Usage
 from service.escaping import is_blank
 from service.model import errors
 from service.model.errors import Cause, ModelFailure

@@ -6,8 +6,8 @@ types say, each field may be missing or any JSON value.
 
 from typing import Any
 
-from eventstore.events import Usage
 from eventstore.provider_values import count, label
+from eventstore.reply_records import Usage
 from service.model.response import StreamedResponse
 
 

@@ -7,7 +7,7 @@ so it is read again, and a turn that is over is checked against the log before i
 
 import msgspec
 
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue.repository import DialogueRepository
 from service.turns.live import LiveTurnRegistry
 
@@ -28,22 +28,24 @@ class CachePurge:
     Args:
         dialogues: Those that this process remembers.
         live: The turns that it remembers.
-        link: Carries the word to other processes.
+        notifier: Carries the word to other processes.
     """
 
-    def __init__(self, dialogues: DialogueRepository, live: LiveTurnRegistry, link: Link) -> None:
+    def __init__(
+        self, dialogues: DialogueRepository, live: LiveTurnRegistry, notifier: Notifier
+    ) -> None:
         self._dialogues = dialogues
         self._live = live
-        self._link = link
+        self._notifier = notifier
 
     def broadcast(self, account_id: int, user_id: int) -> None:
         """Has every process forget a learner, this one at once."""
         message = msgspec.json.encode(EvictionMessage(account_id, user_id)).decode()
         self.on_message(message)
-        self._link.send(FORGET, message)
+        self._notifier.send(FORGET, message)
 
     def on_message(self, message: str) -> None:
-        """Takes a message that came over the link."""
+        """Takes a message that came over the notifier."""
         whom = msgspec.json.decode(message, type=EvictionMessage)
         self._dialogues.evict_learner(whom.account_id, whom.user_id)
         self._live.evict_learner(whom.account_id, whom.user_id)

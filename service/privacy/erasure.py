@@ -15,10 +15,10 @@ from eventstore.codec import encode, encode_guard
 from eventstore.connections import AccountPool
 from eventstore.envelope import Metadata, NewEvent
 from eventstore.errors import GuardBroken, WrongExpectedRevision
-from eventstore.events import EvaluationFailed, EvaluationRequested
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRequested
 from eventstore.guards import Guard
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.errors import Busy, LegalHold, NotFound, TurnIsOver, UnknownUser, ViewsBeingRebuilt
 from service.evaluations.evaluations import is_evaluation
@@ -65,7 +65,7 @@ class Erasure:
         dialogues: Tells what is under way.
         control: Stops it.
         cache_purge: Has every process forget.
-        link: Tells of the new events.
+        notifier: Tells of the new events.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Erasure:
         dialogues: DialogueRepository,
         control: TurnControl,
         cache_purge: CachePurge,
-        link: Link,
+        notifier: Notifier,
     ) -> None:
         self._log = log
         self._pool = pool
         self._dialogues = dialogues
         self._control = control
         self._cache_purge = cache_purge
-        self._link = link
+        self._notifier = notifier
 
     async def inventory(self, account_id: int, user_id: int) -> Inventory:
         """What an erasure would remove as things are.
@@ -154,7 +154,7 @@ class Erasure:
                 return None
             case "token" | "role" | "stream" | "erasure" as changed:
                 raise GuardBroken(changed)
-        self._link.ring(account_id)
+        self._notifier.notify(account_id)
         self._cache_purge.broadcast(account_id, user_id)
         counts = {name: row[name] for name in Erased.__struct_fields__ if name != "user_id"}
         return Erased(user_id=user_id, **counts)

@@ -14,7 +14,7 @@ from eventstore.codec import encode
 from eventstore.connections import AccountPool
 from eventstore.envelope import Metadata, NewEvent
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from eventstore.privacy_events import RetentionRuleSet, stream_of_retention
 from service.errors import NotFound, ViewsBeingRebuilt
 from sql.loader import query
@@ -60,13 +60,13 @@ class Retention:
     Args:
         log: Where rules are recorded.
         pool: For reading; its role may execute `expire_texts_v1`.
-        link: Tells of the new events.
+        notifier: Tells of the new events.
     """
 
-    def __init__(self, log: EventLog, pool: AccountPool, link: Link) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool, notifier: Notifier) -> None:
         self._log = log
         self._pool = pool
-        self._link = link
+        self._notifier = notifier
 
     async def set_rule(
         self, account_id: int, course_id: int, days: int | None, metadata: Metadata
@@ -140,7 +140,7 @@ class Retention:
         assert row is not None
         if row["outcome"] == "rebuilding":
             raise ViewsBeingRebuilt
-        self._link.ring(account_id)
+        self._notifier.notify(account_id)
         return Expired(
             conversations=row["conversations"], texts=row["texts"], held=tuple(row["held"])
         )

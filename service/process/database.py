@@ -13,7 +13,7 @@ from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_trusted, make_trusted_folder
 from projections.install import check_projections, install
-from projections.install_user_defined import install_own
+from projections.install_user_defined import install_user_defined
 from projections.parallel_build import Progress, silent
 from service.embedded_postgres import EmbeddedPostgres
 from service.errors import SettingsError
@@ -128,7 +128,7 @@ async def prepare(
             for constraint in await violated_constraints(connection):
                 log.error("constraint_violated", constraint=constraint, see="colloquy audit verify")
             done += await install(connection, url, progress)
-            done += await install_own(connection, url, user_defined, progress)
+            done += await install_user_defined(connection, url, user_defined, progress)
             if restored := await restore_rights(connection):
                 log.warning("rights_restored", rights=len(restored), first=restored[0])
                 done.append(f"{len(restored)} rights that were missing")

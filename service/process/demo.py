@@ -7,8 +7,8 @@ import msgspec
 from eventstore.connections import Connection
 from eventstore.durable_files import replace_file
 from eventstore.envelope import Actor, Metadata
-from eventstore.opening import running_log
-from eventstore.trusted_paths import OTHERS_USE, make_trusted_folder, read_trusted
+from eventstore.running_log import running_log
+from eventstore.trusted_paths import OTHERS_ACCESS, make_trusted_folder, read_trusted
 from service.experiences.experiences import ExperienceDraft, Experiences
 from service.identity.roster import Enrollment, Role, import_roster
 from service.identity.tokens import create_token, digest
@@ -111,7 +111,7 @@ async def _create_missing(connection: Connection, url: str) -> None:
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
     tokens: dict[str, str] = {}
     if file.exists():
-        saved = msgspec.json.decode(read_trusted(file, OTHERS_USE), type=dict[str, str])
+        saved = msgspec.json.decode(read_trusted(file, OTHERS_ACCESS), type=dict[str, str])
         working = {
             row["token_hash"] for row in await connection.fetch(query("list_working_hashes"))
         }

@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import msgspec
 
+from eventstore.dialogue_events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.envelope import Metadata, RecordedEvent
-from eventstore.events import MessagePosted, OpeningFailed, ReplyCancelled
 from eventstore.guards import Guard
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.dialogue.commands import CancelTurn, CompleteConversation
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import Dialogue
@@ -37,13 +37,15 @@ class TurnControl:
 
     Args:
         dialogues: Tells from the log how turns ended.
-        link: Carries stops from process to process.
+        notifier: Carries stops from process to process.
         live: The turns that run in this process, and those that are watched here.
     """
 
-    def __init__(self, dialogues: DialogueRepository, link: Link, live: LiveTurnRegistry) -> None:
+    def __init__(
+        self, dialogues: DialogueRepository, notifier: Notifier, live: LiveTurnRegistry
+    ) -> None:
         self._dialogues = dialogues
-        self._link = link
+        self._notifier = notifier
         self._live = live
         self._watching: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -124,7 +126,7 @@ class TurnControl:
         raise Busy
 
     def on_stop_message(self, message: str) -> None:
-        """Takes a stop that came over the link."""
+        """Takes a stop that came over the notifier."""
         heard = msgspec.json.decode(message, type=StopMessage)
         live = self._live.get(heard.turn_id)
         if live and live.own:
@@ -172,14 +174,16 @@ class TurnControl:
             self._live.discard(live)
 
     async def _end_in_log(self, asked: RecordedEvent) -> TurnOutcome:
-        return await self._link.until(asked.account_id, lambda: find_end(self._dialogues, asked))
+        return await self._notifier.until(
+            asked.account_id, lambda: find_end(self._dialogues, asked)
+        )
 
     async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnOutcome:
         """Tells the owner to stop; ends the turn over its head if it does not."""
         turn = turn_of(asked)
         message = msgspec.json.encode(StopMessage(turn.turn_id, stop)).decode()
         self.on_stop_message(message)
-        self._link.send(STOP, message)
+        self._notifier.send(STOP, message)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT):
                 return await self._end_in_log(asked)

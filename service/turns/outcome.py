@@ -2,15 +2,15 @@
 
 import msgspec
 
-from eventstore.envelope import RecordedEvent
-from eventstore.event import Unreadable
-from eventstore.events import (
+from eventstore.dialogue_events import (
     MessagePosted,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
     ReplyFailed,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.event import Unreadable
 from service.dialogue.commands import OpenConversation, PostMessage
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import ends_turn

@@ -6,10 +6,11 @@ import msgspec
 import structlog
 from uuid_utils import uuid7
 
-from eventstore.connections import outlast
+from eventstore.connections import retry_read
 from eventstore.database_errors import is_passing
+from eventstore.dialogue_events import CoveredObjective, OpeningRequested
 from eventstore.envelope import RecordedEvent
-from eventstore.events import ContextRecord, CoveredObjective, OpeningRequested, ReplyRecord
+from eventstore.reply_records import ContextRecord, ReplyRecord
 from service.dialogue.commands import Assessed, Failure, RecordOpening, RecordReply, Spent
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Conversation, Dialogue, Turn
@@ -181,7 +182,7 @@ class Tutor:
             else started.conversation.experience_version
         )
         account_id = started.key.account_id
-        return await outlast(
+        return await retry_read(
             lambda: self._experiences.at_version(account_id, asked.experience_id, version)
         )
 

@@ -24,10 +24,10 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from uuid_utils.compat import uuid7
 
 from eventstore import batch_writer as lane
-from eventstore.append_batch import Item, arguments, new_item
+from eventstore.append_batch import PendingAppend, arguments, new_pending_append
 from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from tests.bench.dialogues import EXCHANGES, METADATA, TEXT, fill, message, reply
 from tests.bench.measuring import Row, execute, fresh_database, percentile
 
@@ -152,7 +152,7 @@ def _counted_commits() -> Iterator[list[int]]:
     """Notes the size of every batch."""
     sizes: list[int] = []
 
-    def counting(batch: Sequence[Item]) -> tuple[Any, ...]:
+    def counting(batch: Sequence[PendingAppend]) -> tuple[Any, ...]:
         sizes.append(len(batch))
         return arguments(batch)
 
@@ -247,7 +247,7 @@ async def _insert_groups(connection: Connection, group: int, times: list[float])
 
 def _columns(group: int) -> Sequence[Any]:
     events = [message(str(uuid7())) if n % 2 else reply(str(uuid7())) for n in range(group)]
-    items = [new_item(1, f"s{n}", 0, [event], METADATA) for n, event in enumerate(events)]
+    items = [new_pending_append(1, f"s{n}", 0, [event], METADATA) for n, event in enumerate(events)]
     _, _, _, _, _, _, data, metadata, subjects, salts, contents, _ = arguments(items)
     return data, metadata, subjects, salts, contents, [bytes(32)] * group
 

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
 from eventstore.envelope import NO_END
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from eventstore.sealing.copy_reader import Row as LogRow
 from eventstore.sealing.copy_reader import copy_rows
 from eventstore.sealing.sealer import Sealer
-from eventstore.sealing.signing_keys import KeyPlace, list_keys, open_signer
-from eventstore.sealing.verify_log import Trusted, verify_log
+from eventstore.sealing.signing_keys import KeyLocation, list_keys, open_signer
+from eventstore.sealing.verify_log import TrustAnchors, verify_log
 from projections.parallel_build import silent
 from service.audit.bundle_export import export_bundle
 from service.audit.bundle_folder import Selection
@@ -54,7 +54,7 @@ def _row(what: str, elapsed: float, bare: str, floor: float, memory: str, goal: 
 
 async def _fill(url: str) -> None:
     """One dialogue through the log, and then as many copies of its rows as it takes."""
-    async with running_log(url) as (log, _pool, _link):
+    async with running_log(url) as (log, _pool, _notifier):
         await start_dialogue(log, conversation_id=1, user_id=1, exchanges=_OF_ONE // 2 - 1)
     connection = await connect(url)
     copies = EVENTS // _OF_ONE - 1
@@ -76,7 +76,7 @@ async def _fill(url: str) -> None:
 
 
 async def _seal(url: str, home: Path) -> float:
-    place = KeyPlace(home / "keys")
+    place = KeyLocation(home / "keys")
     open_signer(place)
     async with Sealer(url, place, home / "checkpoints", 1).leading() as connection:
         sealer = Sealer(url, place, home / "checkpoints", 1)
@@ -105,7 +105,7 @@ async def _floor(url: str) -> float:
 
 async def _verify(url: str, home: Path) -> float:
     connection = await connect(url, "colloquy_auditor")
-    trusted = Trusted(list_keys(KeyPlace(home / "keys")), home / "checkpoints" / "1")
+    trusted = TrustAnchors(list_keys(KeyLocation(home / "keys")), home / "checkpoints" / "1")
     began = time.perf_counter()
     report = await verify_log(connection, 1, trusted, silent)
     elapsed = time.perf_counter() - began
@@ -115,7 +115,7 @@ async def _verify(url: str, home: Path) -> float:
 
 
 async def _export(url: str, home: Path) -> float:
-    place = KeyPlace(home / "keys")
+    place = KeyLocation(home / "keys")
     began = time.perf_counter()
     done = await export_bundle(
         url, place, 1, Selection("all"), home / "bundle", size=None, progress=silent

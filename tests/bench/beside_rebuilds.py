@@ -12,7 +12,7 @@ import msgspec
 
 from eventstore.connections import connect
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from projections.definitions import Definition, definitions
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
@@ -94,7 +94,7 @@ async def measure_beside(url: str, term: Term) -> Beside:
     beside, alone = await asyncio.to_thread(_measure, url, requests)
     counts: dict[str, list[int]] = {}
     async with _paused(url):
-        async with running_log(url) as (log, _pool, _link):
+        async with running_log(url) as (log, _pool, _notifier):
             await asyncio.gather(*(_start(log, number) for number in range(_NEW)))
         async with _reader(url, counts):
             await asyncio.to_thread(rebuild_elsewhere, url)

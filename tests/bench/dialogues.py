@@ -6,18 +6,16 @@ from datetime import UTC, datetime, timedelta
 from uuid_utils.compat import uuid7
 
 from eventstore.connections import connect
-from eventstore.envelope import Actor, Metadata, NewEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationStarted,
     MessagePosted,
     OpeningRequested,
-    PromptVersion,
     ReplyCompleted,
-    ReplyRecord,
-    Usage,
 )
+from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
+from eventstore.running_log import running_log
 
 EXCHANGES = 9
 TEXT = "The near side is pulled more strongly than the far side, so the water is drawn out. " * 3

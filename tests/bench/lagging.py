@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from eventstore.connections import connect
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from tests.bench.dialogues import METADATA, message, reply, start_dialogue
 from tests.bench.measuring import percentile
 from tests.bench.reading import server
@@ -82,7 +82,7 @@ async def measure_lag(url: str) -> Lags:
     Raises:
         TimeoutError: The projections do not get there.
     """
-    async with running_log(url) as (log, _pool, _link), _following(url) as watch:
+    async with running_log(url) as (log, _pool, _notifier), _following(url) as watch:
         await asyncio.gather(*(_start(log, number) for number in range(_DIALOGUES)))
         await _quiet(url, await log.head(ACCOUNT))
         began = time.perf_counter()

@@ -8,7 +8,7 @@ append to the log under the same load, 50 tasks that append as fast as they can.
 import asyncio
 
 from eventstore.connections import connect
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from tests.bench.appending import produce
@@ -38,7 +38,7 @@ async def bench_post(server_url: str) -> list[Row]:
                 rounds = [await _learners(url, first) for first in users[: ROUNDS + 1]]
                 found[process] = await asyncio.to_thread(_measure, port, rounds)
         appends: list[float] = []
-        async with running_log(url) as (log, _pool, _link):
+        async with running_log(url) as (log, _pool, _notifier):
             await produce(log, LEARNERS, 1.0, [])
             await produce(log, LEARNERS, SECONDS, appends)
     bare = [append * 1000 for append in appends]
@@ -68,7 +68,7 @@ async def _learners(url: str, first: int) -> list[bytes]:
     )
     tokens = [await create_token(connection, 1, user) for user in users]
     await connection.close()
-    async with running_log(url) as (log, _pool, _link):
+    async with running_log(url) as (log, _pool, _notifier):
         for user in users:
             await start_dialogue(log, conversation_id=user, user_id=user, exchanges=2)
     return [

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eventstore.connections import connect
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
 from tests.bench.measuring import Row, fresh_database, percentile
@@ -55,7 +55,7 @@ async def bench_get(server_url: str) -> list[Row]:
 
 
 async def _converse(url: str) -> None:
-    async with running_log(url) as (log, _pool, _link):
+    async with running_log(url) as (log, _pool, _notifier):
         await start_dialogue(log, conversation_id=1, user_id=LEARNER, exchanges=9)
 
 

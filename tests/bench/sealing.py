@@ -9,9 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventstore.connections import connect
-from eventstore.opening import running_log
-from eventstore.sealing.sealer import STEP, Sealer, sealing_states
-from eventstore.sealing.signing_keys import KeyPlace, open_signer
+from eventstore.running_log import running_log
+from eventstore.sealing.log_sealer import STEP
+from eventstore.sealing.sealer import Sealer
+from eventstore.sealing.sealing_state import sealing_states
+from eventstore.sealing.signing_keys import KeyLocation, open_signer
 from tests.bench.appending import produce
 from tests.bench.measuring import Row, fresh_database
 
@@ -53,14 +55,14 @@ async def bench_seal(server_url: str) -> list[Row]:
 
 
 def _sealer(url: str, home: Path, seconds: float) -> Sealer:
-    place = KeyPlace(home / "keys")
+    place = KeyLocation(home / "keys")
     open_signer(place)
     return Sealer(url, place, home / "checkpoints", seconds)
 
 
 async def _fill(url: str) -> None:
     """Some real events, and copies of them up to the number."""
-    async with running_log(url) as (log, _pool, _link):
+    async with running_log(url) as (log, _pool, _notifier):
         await produce(log, PRODUCERS, 1.0, [])
         real = size = await log.head(1)
     connection = await connect(url)
@@ -98,7 +100,7 @@ async def _seal(url: str, home: Path) -> float:
 
 async def _beside_appends(url: str, home: Path) -> Row:
     """Appends with a sealer at them every second, then without; the most that it was behind."""
-    async with running_log(url) as (log, _pool, _link):
+    async with running_log(url) as (log, _pool, _notifier):
         times: list[float] = []
         async with _sealing(url, home) as lags:
             await produce(log, PRODUCERS, SECONDS, times)

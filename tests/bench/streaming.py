@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from eventstore.connections import connect
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from tests.bench.dialogues import start_dialogue
@@ -87,7 +87,7 @@ async def _learners(url: str, number: int) -> list[bytes]:
     await import_roster(connection, 1, roster)
     tokens = [await create_token(connection, 1, user) for user in users]
     await connection.close()
-    async with running_log(url) as (log, _pool, _link):
+    async with running_log(url) as (log, _pool, _notifier):
         for user in users:
             await start_dialogue(
                 log, conversation_id=user, user_id=user, exchanges=2, objectives=()

@@ -13,17 +13,17 @@ import pytest_asyncio
 
 from eventstore.codec import decode_event, encode
 from eventstore.connections import Connection, connect
-from eventstore.envelope import Metadata
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.envelope import Metadata
+from eventstore.events import AnyEvent
 from eventstore.privacy_events import TextExpired
-from eventstore.sealing.verify_log import Trusted, verify_log
+from eventstore.sealing.verify_log import TrustAnchors, verify_log
 from projections.parallel_build import silent
 from service.dialogue.state import fold
 from tests.bench.term import Term, write_term
@@ -145,7 +145,7 @@ def test_turns_conversations_and_texts_end_for_every_reason(larger: Rows) -> Non
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_log_is_one_that_verifies(auditor: Connection, tmp_path: Path) -> None:
     for share in shares(SMALL):
-        report = await verify_log(auditor, share.account_id, Trusted([], tmp_path), silent)
+        report = await verify_log(auditor, share.account_id, TrustAnchors([], tmp_path), silent)
         assert (report.problem, report.events) == (None, share.events)
         assert report.removed
         assert report.texts > share.events / 5

@@ -8,13 +8,13 @@ import pytest
 
 from eventstore.connections import AccountPool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from tests.clients.programs import program, run
 from tests.eventstore.building import append_steps
 from tests.running import environment_of
 from tests.service.analytics.course_history import everything, lines
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 DAMAGES: list[dict[str, Any]] = [
     {"id": "1"},
     {"actor": {"objectType": "Agent"}},

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from eventstore.append_batch import arguments, new_item
+from eventstore.append_batch import arguments, new_pending_append
 from eventstore.connections import KEPT_PLANS, Connection, Role, connect
 from eventstore.guards import Guard, Quota
 from eventstore.log import EventLog
-from eventstore.opening import running_log
-from projections import runner
+from eventstore.running_log import running_log
+from projections import projection_runner as runner
 from projections.definitions import Definition
 from projections.generations import advance
 from sql.loader import query
@@ -158,7 +158,7 @@ class Session:
             guards: One for each step, or none.
         """
         items = [
-            new_item(ACCOUNT, step.stream, None, step.events, BY_LEARNER, guard)
+            new_pending_append(ACCOUNT, step.stream, None, step.events, BY_LEARNER, guard)
             for step, guard in zip_longest(steps, guards)
         ]
         return await self._cost(_EXPLAIN + query("append_events"), *arguments(items))
@@ -197,7 +197,7 @@ class Session:
 
     async def _append_each(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            item = new_item(ACCOUNT, step.stream, None, step.events, BY_LEARNER)
+            item = new_pending_append(ACCOUNT, step.stream, None, step.events, BY_LEARNER)
             await self._connection.fetch(query("append_events"), *arguments([item]))
 
     async def _cost(self, explain: str, *values: Any) -> Cost:

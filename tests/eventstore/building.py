@@ -10,34 +10,29 @@ from uuid import uuid4
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ExperienceCreated,
-    ExperienceDeleted,
-    ExperienceEdited,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
-    PromptVersion,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
-    ReplyRecord,
-    Usage,
 )
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.events import AnyEvent
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.log import EventLog
 from eventstore.privacy_events import HoldPlaced, HoldReleased, RetentionRuleSet, TextExpired
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
+from tests.eventstore.log_reading import read_all
 
 ACCOUNT = 1
 DEADLINE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -550,7 +545,7 @@ async def add_account(owner: Connection, account_id: int) -> None:
 
 async def whole_log(log: EventLog, account_id: int = ACCOUNT) -> list[RecordedEvent]:
     """All events of an account in order."""
-    return await log.read_all(account_id, limit=1_000_000)
+    return await read_all(log, account_id, limit=1_000_000)
 
 
 async def take(follower: AsyncIterator[list[RecordedEvent]], number: int) -> list[RecordedEvent]:

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from eventstore.sealing.sealer import Sealer
-from eventstore.sealing.signing_keys import KeyPlace, open_signer
+from eventstore.sealing.signing_keys import KeyLocation, open_signer
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> KeyPlace:
+def place(tmp_path: Path) -> KeyLocation:
     """A place with a key in it."""
-    place = KeyPlace(tmp_path / "keys")
+    place = KeyLocation(tmp_path / "keys")
     open_signer(place)
     return place
 
@@ -23,6 +23,6 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sealer(database_url: str, place: KeyPlace, folder: Path) -> Sealer:
+def sealer(database_url: str, place: KeyLocation, folder: Path) -> Sealer:
     """A sealer, one of any number, with pauses of 20 ms."""
     return Sealer(database_url, place, folder, 0.02)

@@ -5,13 +5,22 @@ from collections import deque
 
 import pytest
 
-from eventstore.append_batch import SMALL_BATCH, Item, arguments, new_item, offsets, take_batch
+from eventstore.append_batch import (
+    SMALL_BATCH,
+    PendingAppend,
+    arguments,
+    new_pending_append,
+    offsets,
+    take_batch,
+)
 from eventstore.envelope import NewEvent
 from tests.eventstore.building import BY_LEARNER, message, messages
 
 
-def item(stream: str, expected: int | None = None, account_id: int = 1, events: int = 1) -> Item:
-    return new_item(account_id, stream, expected, messages(events), BY_LEARNER)
+def item(
+    stream: str, expected: int | None = None, account_id: int = 1, events: int = 1
+) -> PendingAppend:
+    return new_pending_append(account_id, stream, expected, messages(events), BY_LEARNER)
 
 
 async def test_different_streams_share_a_batch_in_the_order_of_arrival() -> None:
@@ -83,12 +92,12 @@ async def test_every_append_comes_once_and_in_the_order_of_its_stream(seed: int)
         item(chance.choice("abcdef"), chance.choice(expected), chance.choice((1, 1, 2)))
         for _ in range(300)
     ]
-    waiting, taken = deque(items), list[Item]()
+    waiting, taken = deque(items), list[PendingAppend]()
     while waiting:
         taken += take_batch(waiting)
     assert sorted(map(id, taken)) == sorted(map(id, items))
 
-    def by_stream(some: list[Item]) -> dict[tuple[int, str], list[int]]:
+    def by_stream(some: list[PendingAppend]) -> dict[tuple[int, str], list[int]]:
         keys = {(one.account_id, one.stream) for one in some}
         return {key: [id(o) for o in some if (o.account_id, o.stream) == key] for key in keys}
 
@@ -104,17 +113,19 @@ async def test_the_events_of_a_batch_are_counted_on_by_stream() -> None:
 
 async def test_an_append_without_events_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one event"):
-        new_item(1, "a", None, [], BY_LEARNER)
+        new_pending_append(1, "a", None, [], BY_LEARNER)
 
 
 async def test_content_without_the_person_whom_it_is_about_is_refused() -> None:
     orphan = NewEvent(event=message().event, content="Hello")
     with pytest.raises(ValueError, match="subject"):
-        new_item(1, "a", None, [message(), orphan], BY_LEARNER)
+        new_pending_append(1, "a", None, [message(), orphan], BY_LEARNER)
 
 
 async def test_every_content_gets_a_salt_of_its_own() -> None:
-    salts = new_item(1, "a", None, [message("x"), message(None), message("x")], BY_LEARNER).salts
+    salts = new_pending_append(
+        1, "a", None, [message("x"), message(None), message("x")], BY_LEARNER
+    ).salts
     assert salts[1] is None
     assert salts[0] != salts[2]
     assert [len(salt) for salt in salts if salt] == [16, 16]

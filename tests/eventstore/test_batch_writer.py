@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.append_batch import new_item
+from eventstore.append_batch import new_pending_append
 from eventstore.connections import Connection, connect
 from eventstore.envelope import NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, DatabaseBusy, LogUnavailable, WrongExpectedRevision
@@ -40,8 +40,8 @@ STREAM = TELLING.decode()
 
 
 @asynccontextmanager
-async def commits_over(url: str, patience: float = 20.0) -> AsyncIterator[GroupCommit]:
-    commits = GroupCommit(url, lambda _: None, patience)
+async def commits_over(url: str, seconds: float = 20.0) -> AsyncIterator[GroupCommit]:
+    commits = GroupCommit(url, lambda _: None, seconds)
     commits.start()
     try:
         yield commits
@@ -60,7 +60,7 @@ async def holder(database_url: str) -> AsyncIterator[Connection]:
 async def submit(
     commits: GroupCommit, *events: NewEvent, expected: int | None = None, stream: str = STREAM
 ) -> list[RecordedEvent]:
-    return await commits.submit(new_item(ACCOUNT, stream, expected, events, BY_LEARNER))
+    return await commits.submit(new_pending_append(ACCOUNT, stream, expected, events, BY_LEARNER))
 
 
 async def extend(log: EventLog, stream: str, appends: int, seed: int) -> list[RecordedEvent]:
@@ -192,7 +192,7 @@ async def test_of_a_batch_that_the_database_is_too_busy_for_all_but_the_bad_item
         "'bad' THEN RAISE EXCEPTION 'locked' USING ERRCODE = '55P03'; END IF; RETURN NEW; END$$;"
         "CREATE TRIGGER bad BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse_bad()"
     )
-    async with commits_over(database_url, patience=0.3) as queue:
+    async with commits_over(database_url, seconds=0.3) as queue:
         results = await asyncio.gather(
             *(submit(queue, message(), stream=stream) for stream in ("one", "bad", "two", "three")),
             return_exceptions=True,
@@ -202,7 +202,7 @@ async def test_of_a_batch_that_the_database_is_too_busy_for_all_but_the_bad_item
 
 
 async def test_an_append_gives_up_when_its_patience_ends() -> None:
-    async with commits_over(NOWHERE, patience=0.2) as queue:
+    async with commits_over(NOWHERE, seconds=0.2) as queue:
         results = await asyncio.gather(
             *(submit(queue, message()) for _ in range(3)), return_exceptions=True
         )
@@ -214,12 +214,12 @@ async def test_the_queue_works_again_after_the_database_was_away_for_too_long(
 ) -> None:
     async with (
         CuttingProxy(database_url, refusals=1000) as line,
-        commits_over(line.url, patience=0.1) as queue,
+        commits_over(line.url, seconds=0.1) as queue,
     ):
         with pytest.raises(LogUnavailable):
             await submit(queue, message())
         line.refusals_left = 0
-        queue._patience = 20.0  # a slow machine may take longer than the first append waited
+        queue._timeout = 20.0  # a slow machine may take longer than the first append waited
         told = await submit(queue, message())
     assert told == await whole_log(log)
 

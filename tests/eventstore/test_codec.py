@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from eventstore.codec import Upcaster, decode_event, encode
+from eventstore.dialogue_events import ConversationCompleted, ReplyFailed
 from eventstore.envelope import Actor, Metadata
 from eventstore.errors import UnknownEventType
-from eventstore.events import ConversationCompleted, ReplyFailed
 
 COMPLETED = ConversationCompleted(conversation_id=16, reason="deleted")
 

@@ -1,4 +1,4 @@
-"""Reads that outlast a database which is away for a moment."""
+"""Reads are retried while the database is away for a moment."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from eventstore.connections import LogGrowth, close_pool, connect, open_pool, outlast
+from eventstore.connections import LogGrowth, close_pool, connect, open_pool, retry_read
 from tests.running import ROOT, environment_of
 
 HOLDER = """
@@ -41,12 +41,12 @@ async def test_a_read_is_tried_again_while_the_database_is_away() -> None:
         asyncpg.InternalClientError(),
         asyncpg.InterfaceError("closed"),
     )
-    assert await outlast(breaking(*errors)) == "read"
+    assert await retry_read(breaking(*errors)) == "read"
 
 
 async def test_a_database_that_stays_away_is_not_waited_for_for_ever() -> None:
     with pytest.raises(ConnectionResetError):
-        await outlast(breaking(*[ConnectionResetError()] * 1000), patience=0.05)
+        await retry_read(breaking(*[ConnectionResetError()] * 1000), timeout=0.05)
 
 
 async def test_the_locks_of_a_killed_process_are_free_at_once(database_url: str) -> None:
@@ -73,7 +73,7 @@ async def test_the_locks_of_a_killed_process_are_free_at_once(database_url: str)
 
 async def test_a_statement_that_is_wrong_is_not_tried_again() -> None:
     with pytest.raises(asyncpg.UndefinedTableError):
-        await outlast(breaking(asyncpg.UndefinedTableError()))
+        await retry_read(breaking(asyncpg.UndefinedTableError()))
 
 
 async def test_a_pools_plans_are_made_anew_when_a_log_has_grown_fourfold(database_url: str) -> None:

@@ -12,34 +12,24 @@ import msgspec
 import pytest
 
 from eventstore.codec import decode_event, encode
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     AssessmentFailed,
-    AttemptRecord,
-    ContextRecord,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ExperienceCreated,
-    ExperienceDeleted,
-    ExperienceEdited,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
-    PromptVersion,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
-    ReplyRecord,
-    Usage,
-    type_name,
 )
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.events import AnyEvent, type_name
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,
@@ -48,6 +38,7 @@ from eventstore.privacy_events import (
     RetentionRuleSet,
     TextExpired,
 )
+from eventstore.reply_records import AttemptRecord, ContextRecord, PromptVersion, ReplyRecord, Usage
 
 GOLDEN = Path(__file__).parent / "golden"
 TURN = "0198c0de-0000-7000-8000-000000000001"

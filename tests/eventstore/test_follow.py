@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore import notifier as link_module
-from eventstore.connections import Connection, Pool, connect
+from eventstore import notifier as notifier_module
+from eventstore.connections import AccountPool, Connection, connect
 from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from sql.loader import query
+from tests.eventstore import log_reading
 from tests.eventstore.building import (
     add_account,
     append,
@@ -21,7 +22,10 @@ from tests.eventstore.building import (
     take,
     whole_log,
 )
+from tests.eventstore.log_reading import follow
 from tests.eventstore.waiting import appends_wait, eventually
+
+Parts = tuple[EventLog, AccountPool, Notifier]
 
 LISTENS = """
 SELECT state = 'idle' AND query ~ 'LISTEN|pg_notify' FROM pg_stat_activity WHERE pid = $1
@@ -47,36 +51,40 @@ async def slow(database_url: str) -> AsyncIterator[Connection]:
 @pytest.fixture
 def never_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Followers that hear nothing look for nothing."""
-    monkeypatch.setattr(link_module, "POLL", 3600.0)
+    monkeypatch.setattr(notifier_module, "POLL", 3600.0)
 
 
-async def test_a_follower_catches_up_and_then_gets_what_comes(log: EventLog) -> None:
+async def test_a_follower_catches_up_and_then_gets_what_comes(log_parts: Parts) -> None:
+    log, _, notifier = log_parts
     await append(log, "s", *messages(5))
-    follower = log.follow(1, limit=2)
+    follower = follow(log, notifier, limit=2)
     assert [positions(await anext(follower)) for _ in range(3)] == [[1, 2], [3, 4], [5]]
     coming = asyncio.create_task(take(follower, 1))
     appended = await append(log, "s", message())
     assert await coming == appended
 
 
-async def test_a_follower_begins_where_it_is_told(log: EventLog) -> None:
+async def test_a_follower_begins_where_it_is_told(log_parts: Parts) -> None:
+    log, _, notifier = log_parts
     appended = await append(log, "s", *messages(5))
-    assert await take(log.follow(1, after=3), 2) == appended[3:]
+    assert await take(follow(log, notifier, after=3), 2) == appended[3:]
 
 
 async def test_a_follower_hears_nothing_of_another_account(
-    log: EventLog, owner: Connection
+    log_parts: Parts, owner: Connection
 ) -> None:
+    log, _, notifier = log_parts
     await add_account(owner, 2)
-    coming = asyncio.create_task(take(log.follow(1), 1))
+    coming = asyncio.create_task(take(follow(log, notifier), 1))
     await append(log, "s", *messages(3), account_id=2)
     mine = await append(log, "s", message())
     assert await coming == mine
 
 
 @pytest.mark.usefixtures("never_polls")
-async def test_a_follower_is_woken_by_an_append_of_its_own_process(log: EventLog) -> None:
-    follower = log.follow(1)
+async def test_a_follower_is_woken_by_an_append_of_its_own_process(log_parts: Parts) -> None:
+    log, _, notifier = log_parts
+    follower = follow(log, notifier)
     for _ in range(20):
         coming = asyncio.create_task(take(follower, 1))
         appended = await append(log, "s", message())
@@ -86,9 +94,10 @@ async def test_a_follower_is_woken_by_an_append_of_its_own_process(log: EventLog
 
 @pytest.mark.usefixtures("never_polls")
 async def test_a_follower_is_woken_by_an_append_of_another_process(
-    log: EventLog, other_log: EventLog
+    log_parts: Parts, other_log: EventLog
 ) -> None:
-    follower = log.follow(1)
+    log, _, notifier = log_parts
+    follower = follow(log, notifier)
     for _ in range(20):
         coming = asyncio.create_task(take(follower, 1))
         appended = await append(other_log, "s", message())
@@ -98,61 +107,63 @@ async def test_a_follower_is_woken_by_an_append_of_another_process(
 
 @pytest.mark.usefixtures("never_polls")
 async def test_a_follower_does_not_miss_what_comes_between_looking_and_listening(
-    log: EventLog, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_all = log.read_all
+    log, _, notifier = log_parts
+    read = log_reading.read_all
 
     async def read_and_be_overtaken(
-        account_id: int, *, after: int = 0, limit: int = 1
+        log: EventLog, account_id: int = 1, *, after: int = 0, limit: int = 1
     ) -> list[RecordedEvent]:
-        batch = await read_all(account_id, after=after, limit=limit)
+        batch = await read(log, account_id, after=after, limit=limit)
         if not batch and after < 3:
             await append(log, "s", message())
         return batch
 
-    monkeypatch.setattr(log, "read_all", read_and_be_overtaken)
+    monkeypatch.setattr(log_reading, "read_all", read_and_be_overtaken)
     async with asyncio.timeout(10):
-        assert positions(await take(log.follow(1), 3)) == [1, 2, 3]
+        assert positions(await take(follow(log, notifier), 3)) == [1, 2, 3]
 
 
 @pytest.mark.usefixtures("never_polls")
 async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed(
-    log_parts: tuple[EventLog, Pool, Link], other_log: EventLog, owner: Connection
+    log_parts: Parts, other_log: EventLog, owner: Connection
 ) -> None:
-    log, _, link = log_parts
-    first = link._connection
+    log, _, notifier = log_parts
+    first = notifier._connection
     assert first
     await owner.execute("SELECT pg_terminate_backend($1)", first.get_server_pid())
 
     async def healed() -> bool:
-        second = link._connection
+        second = notifier._connection
         if second is None or second is first:
             return False
         return await owner.fetchval(LISTENS, second.get_server_pid()) is True
 
     await eventually(healed)
-    coming = asyncio.create_task(take(log.follow(1), 1))
+    coming = asyncio.create_task(take(follow(log, notifier), 1))
     appended = await append(other_log, "s", message())
     async with asyncio.timeout(10):
         assert await coming == appended
 
 
 async def test_a_follower_whose_link_is_broken_looks_for_itself(
-    log_parts: tuple[EventLog, Pool, Link], other_log: EventLog, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts, other_log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "POLL", 0.05)
-    log, _, link = log_parts
-    await link.close()
-    coming = asyncio.create_task(take(log.follow(1), 1))
+    monkeypatch.setattr(notifier_module, "POLL", 0.05)
+    log, _, notifier = log_parts
+    await notifier.close()
+    coming = asyncio.create_task(take(follow(log, notifier), 1))
     appended = await append(other_log, "s", message())
     assert await coming == appended
 
 
 async def test_appends_wait_for_a_slow_transaction_and_come_out_in_order(
-    log: EventLog, slow: Connection, owner: Connection
+    log_parts: Parts, slow: Connection, owner: Connection
 ) -> None:
     """No follower can skip what commits late, since nothing later commits before it."""
-    follower = asyncio.create_task(take(log.follow(1, limit=3), 6))
+    log, _, notifier = log_parts
+    follower = asyncio.create_task(take(follow(log, notifier, limit=3), 6))
     async with slow.transaction():
         await slow.execute(HOLD_HEAD)
         waiting = [asyncio.create_task(append(log, f"s{n}", *messages(2))) for n in range(3)]
@@ -165,10 +176,11 @@ async def test_appends_wait_for_a_slow_transaction_and_come_out_in_order(
 
 @pytest.mark.parametrize("commits", [True, False], ids=["commits", "rolls back"])
 async def test_an_append_that_opened_first_and_ends_last_is_not_skipped(
-    log: EventLog, slow: Connection, owner: Connection, commits: bool
+    log_parts: Parts, slow: Connection, owner: Connection, commits: bool
 ) -> None:
     """A slow writer has stored its event; until it commits, a fast one cannot."""
-    follower = asyncio.create_task(take(log.follow(1), 2 if commits else 1))
+    log, _, notifier = log_parts
+    follower = asyncio.create_task(take(follow(log, notifier), 2 if commits else 1))
     transaction = slow.transaction()
     await transaction.start()
     event_id = message().event_id

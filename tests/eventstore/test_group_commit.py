@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from eventstore import group_commit
-from eventstore.append_batch import Item, new_item
-from eventstore.connections import Connection
+from eventstore.append_batch import PendingAppend, new_pending_append
+from eventstore.connections import AccountPool, Connection
 from eventstore.envelope import NO_STREAM, RecordedEvent
 from eventstore.errors import LogBusy, LogClosed, LogUnavailable, WrongExpectedRevision
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from tests.eventstore.building import (
     ACCOUNT,
     BY_LEARNER,
@@ -26,17 +27,27 @@ from tests.eventstore.building import (
     positions,
     whole_log,
 )
+from tests.eventstore.log_reading import follow
 from tests.eventstore.waiting import eventually
 
 PRODUCERS = 12
 APPENDS = 25
 
 
+Parts = tuple[EventLog, AccountPool, Notifier]
+
+
 @pytest.fixture
-async def other_log(database_url: str) -> AsyncIterator[EventLog]:
+async def other_parts(database_url: str) -> AsyncIterator[Parts]:
+    """Another process' log on the same database, with what it uses."""
+    async with running_log(database_url) as parts:
+        yield parts
+
+
+@pytest.fixture
+def other_log(other_parts: Parts) -> EventLog:
     """Another process' log on the same database."""
-    async with running_log(database_url) as (log, _, _):
-        yield log
+    return other_parts[0]
 
 
 async def produce(
@@ -114,19 +125,21 @@ async def test_time_does_not_fall_with_the_position(log: EventLog, other_log: Ev
 
 
 async def test_followers_see_every_event_once_and_in_order_while_two_processes_append(
-    log: EventLog, other_log: EventLog
+    log_parts: Parts, other_parts: Parts
 ) -> None:
     seen: list[list[RecordedEvent]] = []
 
-    async def follow(one: EventLog, limit: int) -> None:
+    async def collect(one: Parts, limit: int) -> None:
         seen.append(mine := [])
-        async for events in one.follow(ACCOUNT, limit=limit):
+        async for events in follow(one[0], one[2], ACCOUNT, limit=limit):
             mine += events
 
     following = [
-        asyncio.create_task(follow(one, limit)) for one in (log, other_log) for limit in (1, 100)
+        asyncio.create_task(collect(one, limit))
+        for one in (log_parts, other_parts)
+        for limit in (1, 100)
     ]
-    told = await produce_at_once(log, other_log)
+    told = await produce_at_once(log_parts[0], other_parts[0])
 
     async def all_have_all() -> bool:
         return all(len(events) >= len(told) for events in seen)
@@ -186,9 +199,10 @@ async def test_racing_to_extend_a_stream_loses_nobodys_append(
 
 
 async def test_an_append_reaches_the_disk_though_its_caller_went_away(
-    log: EventLog, owner: Connection
+    log_parts: Parts, owner: Connection
 ) -> None:
-    follower = log.follow(ACCOUNT)
+    log, _, notifier = log_parts
+    follower = follow(log, notifier, ACCOUNT)
     async with owner.transaction():
         await owner.execute("SELECT FROM log_heads FOR UPDATE")
         caller = asyncio.create_task(append(log, "s", message("Not lost")))
@@ -234,7 +248,7 @@ async def test_more_than_may_wait_is_refused_at_once(
 async def test_an_append_that_waited_for_too_long_is_not_sent_any_more(
     database_url: str, log: EventLog
 ) -> None:
-    commits = GroupCommit(database_url, lambda _: None, patience=20.0)
+    commits = GroupCommit(database_url, lambda _: None, timeout=20.0)
     late = msgspec.structs.replace(waiting_item(1), since=asyncio.get_running_loop().time() - 21)
     tasks = [asyncio.create_task(commits.submit(item)) for item in (late, waiting_item(2))]
     commits.start()
@@ -244,5 +258,5 @@ async def test_an_append_that_waited_for_too_long_is_not_sent_any_more(
     await commits.close()
 
 
-def waiting_item(number: int) -> Item:
-    return new_item(ACCOUNT, f"s{number}", None, [message()], BY_LEARNER)
+def waiting_item(number: int) -> PendingAppend:
+    return new_pending_append(ACCOUNT, f"s{number}", None, [message()], BY_LEARNER)

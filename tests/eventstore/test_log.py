@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ReplyFailed
 from eventstore.envelope import NO_STREAM, Actor, Metadata, NewEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
-from eventstore.events import ReplyFailed
 from eventstore.log import EventLog
 from tests.eventstore.building import (
     TEXTS,
@@ -25,6 +25,7 @@ from tests.eventstore.building import (
     positions,
     whole_log,
 )
+from tests.eventstore.log_reading import read_all, read_conversation
 
 LOST_HALF = "\ud83d"  # of a surrogate pair: no UTF-8 has it
 
@@ -105,7 +106,7 @@ async def test_accounts_have_logs_of_their_own(log: EventLog, owner: Connection)
     assert positions(theirs) == [1, 2, 3]
     assert await whole_log(log, 1) == mine
     assert await log.read_stream(2, "s") == theirs
-    assert await log.read_conversation(2, 1) == theirs
+    assert await read_conversation(log, 2, 1) == theirs
 
 
 async def test_every_text_is_kept_byte_for_byte(log: EventLog, owner: Connection) -> None:
@@ -203,18 +204,18 @@ async def test_a_stream_can_be_read_since_its_last_event_of_a_type(log: EventLog
 
 async def test_the_whole_log_is_read_in_pages(log: EventLog) -> None:
     appended = [*await append(log, "s", *messages(3)), *await append(log, "t", *messages(2))]
-    assert await log.read_all(1, limit=2) == appended[:2]
-    assert await log.read_all(1, after=2, limit=2) == appended[2:4]
-    assert await log.read_all(1, after=4, limit=2) == appended[4:]
+    assert await read_all(log, 1, limit=2) == appended[:2]
+    assert await read_all(log, 1, after=2, limit=2) == appended[2:4]
+    assert await read_all(log, 1, after=4, limit=2) == appended[4:]
 
 
 async def test_one_conversation_is_read_in_pages_from_whatever_streams(log: EventLog) -> None:
     first = await append(log, "s", *messages(2, conversation_id=7))
     await append(log, "s", message(conversation_id=8))
     second = await append(log, "t", *messages(2, conversation_id=7))
-    assert await log.read_conversation(1, 7) == [*first, *second]
-    assert await log.read_conversation(1, 7, limit=3) == [*first, *second][:3]
-    assert await log.read_conversation(1, 7, after=second[0].position) == second[1:]
+    assert await read_conversation(log, 1, 7) == [*first, *second]
+    assert await read_conversation(log, 1, 7, limit=3) == [*first, *second][:3]
+    assert await read_conversation(log, 1, 7, after=second[0].position) == second[1:]
 
 
 BAD_APPENDS = {

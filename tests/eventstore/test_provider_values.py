@@ -12,19 +12,13 @@ from hypothesis import strategies as st
 
 from eventstore.codec import encode, read_event
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ReplyCompleted, ReplyFailed
 from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.errors import EventUnstorable
 from eventstore.event import Unreadable
-from eventstore.events import (
-    AttemptRecord,
-    PromptVersion,
-    ReplyCompleted,
-    ReplyFailed,
-    ReplyRecord,
-    Usage,
-)
 from eventstore.log import EventLog
-from eventstore.provider_values import LONGEST, MOST, Pieces, count, label, storable
+from eventstore.provider_values import MAX_COUNT, MAX_LABEL, Pieces, count, label, storable
+from eventstore.reply_records import AttemptRecord, PromptVersion, ReplyRecord, Usage
 from tests.json_values import JSON, TEXT
 
 ATTEMPT = AttemptRecord(model="m", outcome="completed", usage=Usage(1, 2, 3, 4), cost_microusd=5)
@@ -53,8 +47,8 @@ COUNTS = [
     ("7", 7),
     ("7.0", 7),
     ("1e3", 1000),
-    (str(MOST), MOST),
-    (str(MOST + 1), None),
+    (str(MAX_COUNT), MAX_COUNT),
+    (str(MAX_COUNT + 1), None),
     (str(2**63), None),
     ("1e300", None),
     ("7.5", None),
@@ -93,7 +87,7 @@ def test_what_no_column_holds_is_no_count(told: float) -> None:
         (7.5, "7.5"),
         ({"n": 7}, "dict"),
         ("a\0b\ud83c", "a\ufffdb\ufffd"),
-        ("x" * 1000, "x" * LONGEST),
+        ("x" * 1000, "x" * MAX_LABEL),
     ],
 )
 def test_a_label_is_a_short_text_that_can_be_stored(told: object, text: str | None) -> None:

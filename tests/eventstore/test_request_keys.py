@@ -11,11 +11,11 @@ import pytest
 
 from eventstore.codec import encode
 from eventstore.connections import Connection, connect
-from eventstore.envelope import Actor, Metadata, NewEvent
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
-from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
+from eventstore.running_log import running_log
 from tests.eventstore.building import add_account, append, message
 from tests.eventstore.test_plans import nodes
 from tests.request_keys import hash_of, read_secrets
@@ -288,3 +288,32 @@ async def test_a_batch_without_keys_reads_nothing_for_them(owner: Connection) ->
     explained = await owner.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}")
     plan = next(nodes(msgspec.json.decode(explained)[0]["Plan"]))
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] == 0
+
+
+async def test_a_request_appends_once_however_often_it_comes_at_the_same_time(
+    log: EventLog, others: list[EventLog]
+) -> None:
+    async def post(process: EventLog) -> RecordedEvent:
+        async def store() -> list[RecordedEvent]:
+            return await append(process, "s", message(), metadata=of(USER))
+
+        return await process.append_once(1, of(USER), store)
+
+    events = await asyncio.gather(*(post(process) for process in [log, *others] * 3))
+    stored = await log.read_stream(1, "s")
+    assert [event.event_id for event in stored] == list({event.event_id for event in events})
+    again = await post(others[0])
+    assert again.event_id == stored[0].event_id
+
+
+async def test_appending_once_passes_on_what_is_no_repeat(log: EventLog) -> None:
+    async def refused() -> list[RecordedEvent]:
+        return await append(log, "s", message(), metadata=of(USER), account_id=99)
+
+    async def without_key() -> list[RecordedEvent]:
+        return await append(log, "s", message(), metadata=of(None))
+
+    with pytest.raises(AppendRefused):
+        await log.append_once(1, of(USER), refused)
+    twice = [await log.append_once(1, of(None), without_key) for _ in range(2)]
+    assert twice[0].event_id != twice[1].event_id

@@ -6,11 +6,11 @@ import pytest
 
 from eventstore.connections import AccountPool, Connection, close_pool, connect, open_pool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.identity.accounts import create_account
 from tests.eventstore.building import Learner, append_steps, dialogue
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 
 WITH_ACCOUNT = """
 SELECT c.oid::regclass::text AS name, c.relrowsecurity AS guarded

@@ -12,14 +12,14 @@ import pytest
 
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import (
-    OTHERS_USE,
+    OTHERS_ACCESS,
     check_output,
     check_trusted,
     check_way,
-    close_to_others,
+    deny_others_writing,
     make_output_folder,
     make_trusted_folder,
-    open_own,
+    open_trusted_file,
     read_trusted,
 )
 from tests.other_users import as_root, give, link_of_nobody, share, share_by_list
@@ -220,7 +220,7 @@ def test_a_secret_that_others_can_use_is_refused(tmp_path: Path, bits: int) -> N
     secret.write_text("word")
     secret.chmod(bits)
     with pytest.raises(PathUntrusted, match=f"use {secret}: chmod 600 it"):
-        read_trusted(secret, OTHERS_USE)
+        read_trusted(secret, OTHERS_ACCESS)
     assert read_trusted(secret) == b"word"
 
 
@@ -251,10 +251,10 @@ def test_only_a_regular_file_is_opened_as_our_own(tmp_path: Path, kind: str) -> 
     else:
         path.mkdir()
     with pytest.raises(PathUntrusted, match="move it away"):
-        open_own(path, os.O_RDONLY)
+        open_trusted_file(path, os.O_RDONLY)
     if kind == "link":
         with pytest.raises(PathUntrusted):
-            open_own(path, os.O_WRONLY | os.O_CREAT)
+            open_trusted_file(path, os.O_WRONLY | os.O_CREAT)
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -264,17 +264,17 @@ def test_no_file_of_another_user_is_opened_as_our_own(tmp_path: Path) -> None:
     path.touch()
     give(path)
     with pytest.raises(PathUntrusted, match="move it away"):
-        open_own(path, os.O_RDWR)
+        open_trusted_file(path, os.O_RDWR)
 
 
 def test_a_folder_of_a_loose_umask_is_closed_to_others(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o2777)
-    close_to_others(tmp_path / "open")
+    deny_others_writing(tmp_path / "open")
     assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o2755
     (tmp_path / "link").symlink_to("open")
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
-        close_to_others(tmp_path / "link")
+        deny_others_writing(tmp_path / "link")
 
 
 @as_root

@@ -8,10 +8,10 @@ from eventstore.connections import Connection
 from projections import trial_run as trying
 from projections.errors import ProjectionRefused
 from projections.rebuild import rebuild
-from projections.trial_run import try_out
+from projections.trial_run import run_trial
 from sql.loader import template
 from tests.eventstore.building import Learner, append_steps, dialogue
-from tests.projections.owning import NAME, changed, definition_in, read, started
+from tests.projections.user_projection_folder import NAME, changed, definition_in, read, started
 from tests.projections.viewing import Parts, generations, rows_of, schemas
 
 NEIGHBOUR = "neighbour"
@@ -267,7 +267,7 @@ async def refused(folder: Path, owner: Connection) -> str:
     neighbour = definition_in(folder.parent / NEIGHBOUR)
     before = await owner.fetch(ALL_ELSE), await rows_of(owner, neighbour)
     try:
-        await try_out(owner, own.readable(), own.files)
+        await run_trial(owner, own.readable(), own.files)
     except ProjectionRefused as error:
         told = str(error)
     else:

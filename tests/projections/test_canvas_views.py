@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ConversationStarted, FeedbackGiven
 from eventstore.envelope import Actor, Metadata
-from eventstore.events import ConversationStarted, FeedbackGiven
 from eventstore.log import EventLog
 from tests.eventstore.building import (
     Learner,

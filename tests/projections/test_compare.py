@@ -49,9 +49,9 @@ async def compared(database_url: str, known: Definition, owner: Connection) -> C
 async def test_the_same_program_makes_equal_rows(
     name: str, log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await append_steps(log, dialogue(Learner()))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     await append_steps(log, dialogue(Learner(102, conversation_ids=iter([2]))))  # not yet followed
     found = await compared(database_url, definition(name), owner)
     assert found.equal
@@ -62,10 +62,10 @@ async def test_the_same_program_makes_equal_rows(
 async def test_what_differs_is_told_by_column_count_and_key(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await rebuild(database_url, FACTS)
     await append(log, "s", *messages(4))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     found = await compared(database_url, CHANGED, owner)
     (table,) = found.tables
     assert not found.equal

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from tests.eventstore.asking import OLD, PRICED, RETRIED
 from tests.eventstore.building import Learner, dialogue
+from tests.eventstore.reply_attempts import OLD, PRICED, RETRIED
 from tests.projections.analysing import Analysis
 
 TURNS = "conversation_id, messages, replies, failed_turns, cancelled_turns"

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.eventstore.asking import OLD, PRICED
 from tests.eventstore.building import Learner, dialogue
+from tests.eventstore.reply_attempts import OLD, PRICED
 from tests.projections.analysing import Analysis
 
 FIRST, SECOND = date(2040, 1, 1), date(2040, 1, 2)

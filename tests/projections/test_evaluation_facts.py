@@ -1,7 +1,7 @@
 """What an analyst sees of each evaluation of a conversation."""
 
-from tests.eventstore.asking import PRICED
 from tests.eventstore.building import REPLY, Learner, dialogue
+from tests.eventstore.reply_attempts import PRICED
 from tests.projections.analysing import Analysis
 
 TOOK = """

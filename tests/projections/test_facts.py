@@ -13,8 +13,8 @@ from projections.definitions import Definition, definitions
 from projections.generations import create
 from projections.parallel_build import Pace, build_ranges
 from sql.loader import query
-from tests.eventstore.asking import with_records
 from tests.eventstore.building import ACCOUNT, TEXTS, history
+from tests.eventstore.reply_attempts import with_records
 from tests.projections.analysing import Analysis
 from tests.projections.viewing import Rows
 

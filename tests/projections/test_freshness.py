@@ -7,7 +7,7 @@ from eventstore.connections import Connection, Pool, Role, connect
 from projections.pause import pause_projection
 from projections.rebuild import rebuild
 from tests.eventstore.building import add_account, append, message, messages
-from tests.projections.test_runner import POISONED
+from tests.projections.test_projection_runner import POISONED
 from tests.projections.viewing import Parts, catch_up
 
 SHOWN = msgspec.structs.replace(POISONED, schema="analytics")
@@ -21,13 +21,13 @@ SELECT account_id, version, position, head, lag_events, lag_seconds, last_error,
 @pytest.fixture
 async def stopped(log_parts: Parts, workers: Pool, database_url: str, owner: Connection) -> None:
     """A projection that is fresh in account 1, and stopped at the second event of account 2."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await add_account(owner, 2)
     await rebuild(database_url, SHOWN)
     await append(log, "s", *messages(3))
     await append(log, "s", message(conversation_id=1), account_id=2)
     await append(log, "s", message(conversation_id=666), message(), account_id=2)
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
 
 
 async def test_a_row_an_account_tells_position_lag_and_error(

@@ -12,7 +12,7 @@ from projections.rebuild import rebuild
 from projections.status import projection_status
 from tests.eventstore.building import add_account, append_steps, history
 from tests.eventstore.waiting import eventually
-from tests.projections.following import following
+from tests.projections.runner_process import following
 from tests.projections.viewing import Parts, catch_up, rows_of
 
 FOLLOWED = [d for d in definitions().values() if d.mode == "followed"]

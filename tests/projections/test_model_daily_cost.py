@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from tests.eventstore.asking import MODEL, OLD, OTHER_MODEL, PRICED, RETRIED, UNPRICED
 from tests.eventstore.building import Learner
+from tests.eventstore.reply_attempts import MODEL, OLD, OTHER_MODEL, PRICED, RETRIED, UNPRICED
 from tests.projections.analysing import Analysis
 
 REQUESTS = """

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from eventstore.dialogue_events import MessagePosted
 from eventstore.envelope import RecordedEvent
-from eventstore.events import MessagePosted
 from tests.eventstore.building import Learner
 from tests.projections.analysing import Analysis
 

@@ -5,15 +5,15 @@ import asyncio
 import pytest
 
 from eventstore.connections import Connection, Pool, connect
-from projections import runner as runner_module
+from projections import projection_runner as runner_module
 from projections.errors import NotFollowed, UnknownProjection
 from projections.pause import pause_projection, resume_projection
+from projections.projection_runner import ProjectionRunner
 from projections.rebuild import rebuild
-from projections.runner import Runner
 from projections.status import projection_status
 from tests.eventstore.building import append, message, messages
 from tests.eventstore.waiting import eventually
-from tests.projections.test_runner import POISONED, TALLIED, running, tallied
+from tests.projections.test_projection_runner import POISONED, TALLIED, running, tallied
 from tests.projections.viewing import AT_THE_GATE, GATE, GATED, TALLY, Parts, catch_up
 
 A_PAUSE_WAITS = """
@@ -25,12 +25,12 @@ SELECT count(*) FROM pg_stat_activity
 async def test_nobody_advances_a_paused_projection_until_it_is_resumed(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await rebuild(database_url, TALLY)
     assert await pause_projection(owner, "tally")
     assert not await pause_projection(owner, "tally")
     await append(log, "s", *messages(3))
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         await eventually(lambda: _fresh(owner, "turn_facts"))
         assert await owner.fetchval(TALLIED, 1) is None
         (status,) = [s for s in await projection_status(owner) if s.name == "tally"]
@@ -48,14 +48,14 @@ async def _fresh(owner: Connection, name: str) -> bool:
 async def test_a_pause_waits_for_the_step_that_is_under_way(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection, steps_before: int
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await rebuild(database_url, GATED)
     for _ in range(steps_before):
         await append(log, "s", message())
-        await catch_up(workers, link)
+        await catch_up(workers, notifier)
     await append(log, "s", message())
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
-    stepping = asyncio.create_task(catch_up(workers, link))
+    stepping = asyncio.create_task(catch_up(workers, notifier))
     await eventually(lambda: owner.fetchval(AT_THE_GATE, GATE))
     other = await connect(database_url)
     pausing = asyncio.create_task(pause_projection(other, "tally"))
@@ -76,10 +76,10 @@ async def test_a_stopped_projection_that_is_resumed_is_tried_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_RETRY", 3600.0)
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await rebuild(database_url, POISONED)
     await append(log, "s", message(conversation_id=1), message(conversation_id=666))
-    runner = Runner(workers, link)
+    runner = ProjectionRunner(workers, notifier)
     while await runner.catch_up():
         pass
     (status,) = [s for s in await projection_status(owner) if s.name == "poisoned"]

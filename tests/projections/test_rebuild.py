@@ -93,11 +93,11 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
     step: int,
 ) -> None:
     """… whatever the ranges are into which either of them cuts the log."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await add_account(owner, 2)
     for account_id in (1, 2):
         await append_in_batches(log, history(seed + account_id * 10, steps=40), seed, account_id)
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     before = await all_rows(owner)
     monkeypatch.setattr(rebuild_module, "STEP", step)
     for known in definitions().values():
@@ -114,7 +114,7 @@ async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     monkeypatch.setattr(rebuild_module, "STEP", 20)
     rebuilt = asyncio.Event()
 
@@ -131,7 +131,7 @@ async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
         await eventually(lambda before=before: _has_grown(log, before))  # type: ignore[misc]
     rebuilt.set()
     await producing
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     after = await all_rows(owner)
     for known in definitions().values():
         await rebuild(database_url, known)
@@ -332,7 +332,7 @@ async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(rebuild_module, "SWAP_TIMEOUT", 0.0)
     await append_steps(log, dialogue(Learner()))
     async with reader.transaction():
         before = await rows_of(reader, MESSAGES)

@@ -41,16 +41,16 @@ async def test_an_inline_projection_is_never_behind(log_parts: Parts, owner: Con
 async def test_a_followed_projection_tells_how_many_events_and_seconds_it_is_behind(
     log_parts: Parts, workers: Pool, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await append(log, "s", *messages(3))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     (first, *_) = await append(log, "s", *messages(2))
     (status,) = await status_of(owner, "turn_facts")
     assert (status.position, status.head, status.lag_events) == (3, 5, 2)
     now = await owner.fetchval("SELECT clock_timestamp()")
     assert status.lag_seconds is not None
     assert 0 <= status.lag_seconds <= (now - first.recorded_at).total_seconds()
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     (status,) = await status_of(owner, "turn_facts")
     assert (status.lag_events, status.lag_seconds) == (0, None)
 

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from eventstore.events import Usage
-from tests.eventstore.asking import OTHER_MODEL, PRICED, RETRIED, UNPRICED
+from eventstore.reply_records import Usage
 from tests.eventstore.building import REPLY, Learner, dialogue
+from tests.eventstore.reply_attempts import OTHER_MODEL, PRICED, RETRIED, UNPRICED
 from tests.projections.analysing import Analysis
 
 TOKENS = "input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens"

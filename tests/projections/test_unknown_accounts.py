@@ -5,7 +5,7 @@ analyzed anew. A join that begins with "all of its rows, which are none" would r
 """
 
 from eventstore.connections import Connection
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from projections.definitions import definitions
 from tests.eventstore.building import (
     Learner,

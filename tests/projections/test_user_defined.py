@@ -8,13 +8,13 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, Pool
-from eventstore.events import MessagePosted
+from eventstore.dialogue_events import MessagePosted
 from projections.errors import ProjectionRefused
-from projections.fault_search import applied
+from projections.fault_search import apply_range
 from projections.rebuild import rebuild
-from projections.trial_run import try_out
+from projections.trial_run import run_trial
 from tests.eventstore.building import Learner, add_account, append_steps, dialogue, history
-from tests.projections.owning import NAME, changed, read, started
+from tests.projections.user_projection_folder import NAME, changed, read, started
 from tests.projections.viewing import Parts, catch_up, generations, rows_of, schemas
 
 
@@ -27,12 +27,12 @@ def folder(tmp_path: Path) -> Path:
 async def test_what_one_begins_with_passes_its_check_and_counts(
     folder: Path, log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await add_account(owner, 2)
     await append_steps(log, history(1))
     await append_steps(log, history(2), account_id=2)
     own = read(folder)
-    tried = await try_out(owner, own.readable(), own.files)
+    tried = await run_trial(owner, own.readable(), own.files)
     assert tried.events == await log.head(1) + await log.head(2)
     assert await generations(owner, NAME) == []
     assert await schemas(owner, NAME) == []
@@ -42,7 +42,7 @@ async def test_what_one_begins_with_passes_its_check_and_counts(
     for account in (1, 2):
         assert await owner.fetchval(counted, account) == await owner.fetchval(posted, account) > 0
     await append_steps(log, dialogue(Learner(999)))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     assert await owner.fetchval(counted, 1) == await owner.fetchval(posted, 1)
     before = await rows_of(owner, own.readable())
     await rebuild(database_url, own.readable())
@@ -98,7 +98,7 @@ async def test_events_that_fail_together_are_closed_in_on_while_they_do(
             raise asyncpg.CardinalityViolationError("cannot affect row a second time")
 
     with pytest.raises(ProjectionRefused, match=rf"the events at positions {where}, together only"):
-        await applied(read(folder).readable(), 1, 0, 8, apply)
+        await apply_range(read(folder).readable(), 1, 0, 8, apply)
 
 
 async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Path) -> None:
@@ -108,4 +108,4 @@ async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Pa
         raise asyncpg.AdminShutdownError("terminating connection")
 
     with pytest.raises(asyncpg.AdminShutdownError):
-        await applied(read(folder).readable(), 1, 0, 8, apply)
+        await apply_range(read(folder).readable(), 1, 0, 8, apply)

@@ -100,12 +100,12 @@ async def test_a_followed_view_shows_no_turn_of_a_rebuild_before_it_shows_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody follows meanwhile, so that the live view stays where it is."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     monkeypatch.setattr(ranges, "STEP", 10)
     monkeypatch.setattr("projections.rebuild.STEP", 10)
     facts = definition("turn_facts")
     await converse(log, 101)
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     await converse(log, 102)
     async with reading(reader, f"SELECT count(*) FROM {facts.schema}.turn_facts") as seen:
         await rebuild(database_url, facts)
@@ -122,8 +122,8 @@ async def test_a_followed_projection_waits_for_long_and_says_for_whom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What comes meanwhile is in the new rows, too."""
-    monkeypatch.setattr("projections.rebuild.PATIENCE", 0.0)
-    monkeypatch.setattr("projections.view_swap._TELL_EVERY", 0.0)
+    monkeypatch.setattr("projections.rebuild.SWAP_TIMEOUT", 0.0)
+    monkeypatch.setattr("projections.view_swap._LOG_EVERY", 0.0)
     facts = definition("turn_facts")
     await append_steps(log, dialogue(Learner(), 1))
     with capture_logs() as told:

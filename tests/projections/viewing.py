@@ -7,9 +7,9 @@ import msgspec
 
 from eventstore.connections import AccountPool, Connection, Pool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from projections.definitions import Definition, definitions
-from projections.runner import Runner
+from projections.projection_runner import ProjectionRunner
 
 Rows = list[tuple[Any, ...]]
 
@@ -73,9 +73,9 @@ async def schemas(connection: Connection, name: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-async def catch_up(pool: Pool, link: Link) -> None:
+async def catch_up(pool: Pool, notifier: Notifier) -> None:
     """Brings the followed projections up to the head."""
-    runner = Runner(pool, link)
+    runner = ProjectionRunner(pool, notifier)
     while await runner.catch_up():
         pass
 
@@ -85,5 +85,5 @@ def with_version(definition: Definition, version: int) -> Definition:
     return msgspec.structs.replace(definition, version=version)
 
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 Names = Iterable[str]

@@ -5,16 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from eventstore.envelope import RecordedEvent
-from eventstore.event import Unreadable
-from eventstore.events import (
-    AnyEvent,
+from eventstore.dialogue_events import (
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
@@ -25,6 +19,10 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.event import Unreadable
+from eventstore.events import AnyEvent
 from eventstore.privacy_events import TextExpired
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
-from eventstore.events import ReplyCompleted
+from eventstore.dialogue_events import ReplyCompleted
 from service.analytics.endpoints import COURSE_FIGURES, EXPERIENCE_FIGURES
 from service.conversations.endpoints import CONVERSATIONS, FEEDBACK, STUDENTS
 from service.experiences.endpoints import EXPERIENCE, EXPERIENCES

@@ -12,7 +12,7 @@ from eventstore.connections import Connection
 from eventstore.errors import EventStoreError, PathUntrusted
 from eventstore.sealing.signing_keys import open_signer
 from projections.errors import ProjectionRefused
-from projections.user_defined import own_projections, write_start
+from projections.user_defined import user_defined_projections, write_template
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.export_cursor import CursorFile, ExportScope
 from service.analytics.learning_records.record_file import RecordFile
@@ -74,16 +74,16 @@ def test_a_settings_file_that_another_user_can_change_is_refused(
 def test_a_projection_that_another_user_can_change_is_refused(
     tmp_path: Path, prepare: Prepare
 ) -> None:
-    paths = write_start(tmp_path / "own", "hourly")
-    own_projections(tmp_path / "own")["hourly"].readable()
+    paths = write_template(tmp_path / "own", "hourly")
+    user_defined_projections(tmp_path / "own")["hourly"].readable()
     prepare(paths[0])
     with pytest.raises(ProjectionRefused, match=r"user nobody|chmod go-w"):
-        own_projections(tmp_path / "own")["hourly"].readable()
+        user_defined_projections(tmp_path / "own")["hourly"].readable()
 
 
 @as_root
 def test_no_projection_is_read_from_or_written_to_a_folder_of_another_user(theirs: Path) -> None:
-    for use in (own_projections, lambda folder: write_start(folder, "hourly")):
+    for use in (user_defined_projections, lambda folder: write_template(folder, "hourly")):
         with pytest.raises(ProjectionRefused, match="user nobody"):
             use(theirs)
     assert list(theirs.iterdir()) == []

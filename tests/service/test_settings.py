@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from projections.user_defined import own_projections, write_start
+from projections.user_defined import user_defined_projections, write_template
 from service.errors import SettingsError
 from service.identity.issuers import read_trust
 from service.model.prices import read_prices
@@ -323,10 +323,10 @@ def test_files_that_people_write_may_begin_with_a_byte_order_mark(tmp_path: Path
     issuer = 'issuer = "x"\naudience = "y"\njwks_url = "https://x"\naccount = 1\n'
     trust.write_text(f'[[issuer]]\n{issuer}claims = {{ user_id = "sub" }}\n', "utf-8-sig")
     assert [one.issuer for one in read_trust(trust).issuer] == ["x"]
-    write_start(tmp_path / "own", "hourly")
+    write_template(tmp_path / "own", "hourly")
     for file in (tmp_path / "own" / "hourly").iterdir():
         file.write_text(file.read_text(), "utf-8-sig")
-    assert own_projections(tmp_path / "own")["hourly"].readable().name == "hourly"
+    assert user_defined_projections(tmp_path / "own")["hourly"].readable().name == "hourly"
 
 
 def test_programs_are_not_looked_for_where_none_is_started() -> None:

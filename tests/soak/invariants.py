@@ -12,13 +12,9 @@ import msgspec
 
 from eventstore.connections import Connection, connect
 from eventstore.database_errors import DATABASE_ERRORS, is_passing
+from eventstore.dialogue_events import OpeningFailed, ReplyCompleted, ReplyFailed
 from eventstore.envelope import RecordedEvent
-from eventstore.events import (
-    EvaluationFailed,
-    OpeningFailed,
-    ReplyCompleted,
-    ReplyFailed,
-)
+from eventstore.evaluation_events import EvaluationFailed
 from projections.definitions import definitions
 from projections.rebuild import rebuild
 from tests.projections.viewing import all_rows, rows_of

@@ -2,13 +2,9 @@
 
 from collections import defaultdict
 
+from eventstore.dialogue_events import ConversationCompleted, MessagePosted, OpeningRequested
 from eventstore.envelope import RecordedEvent
-from eventstore.events import (
-    ConversationCompleted,
-    EvaluationRequested,
-    MessagePosted,
-    OpeningRequested,
-)
+from eventstore.evaluation_events import EvaluationRequested
 from tests.request_keys import Secrets, hash_of
 from tests.service.histories import ENDS, EVALUATION_ENDS, dialogues_of
 from tests.soak.journal import Asked, Violation, shorten

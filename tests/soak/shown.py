@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from eventstore.envelope import RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
-    EvaluationRecorded,
     MessagePosted,
     ObjectivesAssessed,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.evaluation_events import EvaluationRecorded
 from tests.soak.journal import Journal, Seen, Violation, canonical
 
 NOTHING = '"none"'

@@ -5,11 +5,8 @@ from typing import Any
 
 import msgspec
 
-from eventstore.envelope import RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationStarted,
-    EvaluationFailed,
-    EvaluationRecorded,
     MessagePosted,
     OpeningFailed,
     OpeningRequested,
@@ -17,6 +14,8 @@ from eventstore.events import (
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded
 from tests.soak.journal import Answer, Asked, Heard, Journal, canonical, shorten
 from tests.soak.logbook import Log, find_begun, hold
 from tests.soak.shown import Moment, States, evaluation_states, states_of

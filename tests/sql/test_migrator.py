@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, connect
-from eventstore.opening import running_log
-from projections.user_defined import write_start
+from eventstore.running_log import running_log
+from projections.user_defined import write_template
 from service.analytics.analyst_logins import create_analyst, remove_analyst
 from service.process.database import prepare
 from sql import migrator
@@ -186,7 +186,7 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path
     async with running_log(url) as (log, pool, _):
         await append(log, "s", message("Hello"))
         assert await pool.fetchval(1, "SELECT current_user") == "colloquy_service"
-    write_start(tmp_path, "hourly")
+    write_template(tmp_path, "hourly")
     assert await prepare(url, user_defined=tmp_path) == ["hourly"]
     owner = await connect(url)
     assert await owner.fetchval("SELECT sum(messages) FROM analytics.hourly") == 1

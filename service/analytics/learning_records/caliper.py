@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
     FeedbackGiven,

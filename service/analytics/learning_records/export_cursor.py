@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from eventstore.durable_files import locked
-from eventstore.outputs import open_output, replace_output
+from eventstore.output_files import open_output, replace_output
 from eventstore.trusted_paths import check_output
 from service.analytics.errors import CursorUnfit
 from service.analytics.learning_records.batches import Format

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from eventstore.connections import AccountPool, outlast
+from eventstore.connections import AccountPool, retry_read
 from eventstore.log import EventLog
 from projections.parallel_build import Progress
 from service.access_log import Reader
@@ -154,7 +154,7 @@ def _erased_reader(learning: LearningLog, request: RecordExportRequest) -> Erase
     async def erased(people: Collection[int], position: int) -> frozenset[int]:
         account_id = request.export.account_id
         read = partial(learning.erased_since, account_id, people, position)
-        return await outlast(read, _DATABASE_WAIT)
+        return await retry_read(read, _DATABASE_WAIT)
 
     return erased
 

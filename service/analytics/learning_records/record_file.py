@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from eventstore.durable_files import flush_to_disk
-from eventstore.outputs import open_output
+from eventstore.output_files import open_output
 from service.analytics.errors import ExportFileUnfit
 from service.analytics.learning_records.batches import Batch
 from service.analytics.learning_records.export_cursor import ExportCursor

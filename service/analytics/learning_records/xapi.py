@@ -22,15 +22,15 @@ has passed anybody. People are numbers of the account; what they wrote is nowher
 
 import msgspec
 
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
-    EvaluationRecorded,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
 )
+from eventstore.evaluation_events import EvaluationRecorded
 from service.analytics.learning_records.iris import Names
 from service.analytics.learning_records.source_events import LearningEvent
 from service.analytics.learning_records.xapi_types import (

@@ -8,7 +8,7 @@ from string import Template
 
 import msgspec
 
-from eventstore.wording import age
+from eventstore.readable_numbers import age
 from service.analytics.figures import CourseFigures, Freshness
 from service.analytics.report.formatting import at_least, many
 from service.analytics.report.sections import Section, sections_of

@@ -9,7 +9,7 @@ from typing import IO, Literal
 import msgspec
 
 from eventstore.durable_files import flush_to_disk
-from eventstore.outputs import open_output, replace_output
+from eventstore.output_files import open_output, replace_output
 from service.analytics.errors import ExportRefused
 
 MANIFEST = "manifest.ndjson"

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import Connection, connect
-from eventstore.sealing.copy_reader import FOR_EVER
+from eventstore.sealing.copy_reader import FULL_SCAN_TIMEOUT
 from service.analytics.errors import TablesReplaced
 from service.analytics.table_files.tables import (
     EXACT,
@@ -86,7 +86,7 @@ class Snapshot:
     async def days(self, table: Table, columns: Sequence[Column]) -> list[DaySummary]:
         """The days that the table has rows of."""
         statement = (await self._statements(table, columns))["survey"]
-        rows = await self._connection.fetch(statement, self.account, timeout=FOR_EVER)
+        rows = await self._connection.fetch(statement, self.account, timeout=FULL_SCAN_TIMEOUT)
         return [DaySummary(*row) for row in rows]
 
     async def rows(
@@ -100,9 +100,9 @@ class Snapshot:
         dates = [day.date for day in days if day.date is not None]
         undated = any(day.date is None for day in days)
         cursor = await self._connection.cursor(
-            statement, self.account, dates, undated, timeout=FOR_EVER
+            statement, self.account, dates, undated, timeout=FULL_SCAN_TIMEOUT
         )
-        while batch := await cursor.fetch(_BATCH, timeout=FOR_EVER):
+        while batch := await cursor.fetch(_BATCH, timeout=FULL_SCAN_TIMEOUT):
             yield batch
 
     async def _statements(self, table: Table, columns: Sequence[Column]) -> asyncpg.Record:

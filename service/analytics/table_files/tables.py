@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.wording import age, counted
+from eventstore.readable_numbers import age, counted
 from projections.definitions import Definition
 from service.analytics.errors import UnknownTable
 from sql.loader import query

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 import msgspec
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.cli.context import ID, check_account, owner, with_database
 from service.cli.progress import progress_bar
 from service.cli.terminal import tell, warn

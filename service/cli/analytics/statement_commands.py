@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.access_log import Reader
 from service.audit.service import AuditService
 from service.cli.context import ID, check_account, in_account, owner, with_database
@@ -95,7 +95,7 @@ def statements(**values: Any) -> None:
 async def _export(
     request: "RecordExportRequest", settings: Settings, url: str
 ) -> "tuple[ExportResult, PositionRange]":
-    from eventstore.opening import running_log
+    from eventstore.running_log import running_log
     from service.analytics.learning_records.record_export import RecordExporter
     from service.process.stop_signals import stop_event
 

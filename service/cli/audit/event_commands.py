@@ -12,8 +12,8 @@ import click
 
 from eventstore.connections import AccountPool
 from eventstore.log import PAGE
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from service.access_log import Reader
 from service.audit.event_search import EventFilter, EventPage, EventSearch
 from service.audit.live_tail import LiveTail
@@ -67,7 +67,7 @@ def events(
         **filters,
     )
 
-    async def print_all(pool: AccountPool, notifier: Link, reads: AuditService) -> None:
+    async def print_all(pool: AccountPool, notifier: Notifier, reads: AuditService) -> None:
         what = " ".join(["audit events", *_options(selection), *(["--follow"] if follow else [])])
         await reads.record_command(account, reader, what, subject_of(selection))
         log = EventSearch(pool)
@@ -101,7 +101,7 @@ def replay(
         raise click.UsageError("give one of --step, --json and --html")
     selection = parse_position_or_time("--at", at, end=True) if at is not None else None
 
-    async def make(pool: AccountPool, _notifier: Link, reads: AuditService) -> Replayed:
+    async def make(pool: AccountPool, _notifier: Notifier, reads: AuditService) -> Replayed:
         replays = Replays(pool)
         opened = await replays.find(account, conversation)
         if opened is None:
@@ -163,7 +163,9 @@ def _options(selection: EventFilter) -> list[str]:
     return [f"--{name.removesuffix('_id')} {value}" for name, value in selection.filters()]
 
 
-def _recorded(account: int, work: Callable[[AccountPool, Link, AuditService], Awaitable[T]]) -> T:
+def _recorded(
+    account: int, work: Callable[[AccountPool, Notifier, AuditService], Awaitable[T]]
+) -> T:
     """What `work` gives on the settings' database; it records what it reads."""
 
     async def connected(settings: Settings, database: Database) -> T:

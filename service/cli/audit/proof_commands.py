@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.access_log import Reader
 from service.audit.service import Subject
 from service.cli.context import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.access_log import OPERATOR, Reader
 from service.audit.service import Subject
 from service.cli.context import ID, in_account, printable, with_database

@@ -8,8 +8,8 @@ import msgspec
 
 from eventstore.clock import database_clock
 from eventstore.connections import close_pool, open_pool
-from eventstore.opening import running_log
 from eventstore.privacy_events import MAX_REASON
+from eventstore.running_log import running_log
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueRepository
 from service.privacy.cache_purge import CachePurge

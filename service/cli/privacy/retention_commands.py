@@ -2,7 +2,7 @@
 
 import click
 
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from service.access_log import OPERATOR
 from service.cli.context import ID, in_account, with_database
 from service.cli.privacy.privacy_services import open_privacy_services

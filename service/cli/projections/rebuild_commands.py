@@ -5,14 +5,14 @@ import time
 import click
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.compare import Comparison, compare
 from projections.definitions import Definition, definition, definitions
-from projections.install_user_defined import build_own
+from projections.install_user_defined import build_user_defined
 from projections.parallel_build import GENTLE
 from projections.pause import pause_projection, resume_projection
 from projections.rebuild import rebuild_all
-from projections.user_defined import own_projections
+from projections.user_defined import user_defined_projections
 from service.cli.context import owner, with_connection, with_database, with_migrated
 from service.cli.progress import progress_bar
 from service.cli.terminal import tell
@@ -36,7 +36,7 @@ def rebuild(name: str | None, everything: bool, jobs: int) -> None:
         raise click.UsageError("give the name of a projection, or --all")
 
     async def build(settings: Settings, database: Database) -> None:
-        user_defined = own_projections(settings.projections)
+        user_defined = user_defined_projections(settings.projections)
         known = definitions()
         if everything:
             built_in, chosen = list(known.values()), list(user_defined.values())
@@ -50,7 +50,7 @@ def rebuild(name: str | None, everything: bool, jobs: int) -> None:
             tell(_ready(done, events, began))
         async with owner(database.url) as connection:
             for one in chosen:
-                events = await build_own(connection, database.url, one, bar, jobs)
+                events = await build_user_defined(connection, database.url, one, bar, jobs)
                 tell(_ready(one.name, events, began))
 
     with_database(build)
@@ -98,7 +98,7 @@ def diff(name: str) -> None:
 
 
 def _chosen(settings: Settings, name: str) -> Definition:
-    user_defined = own_projections(settings.projections)
+    user_defined = user_defined_projections(settings.projections)
     return user_defined[name].readable() if name in user_defined else definition(name)
 
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from eventstore.database_errors import DATABASE_ERRORS
-from eventstore.wording import age, counted
+from eventstore.readable_numbers import age, counted
 from projections.status import ProjectionStatus, projection_status
 from service.cli.context import owner, printable, with_database
 from service.cli.terminal import redraw, tell, tell_either, warn

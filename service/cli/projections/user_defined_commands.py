@@ -5,11 +5,16 @@ import os
 import click
 
 from eventstore.connections import Connection
-from eventstore.wording import counted
+from eventstore.readable_numbers import counted
 from projections.errors import ProjectionError
-from projections.install_user_defined import check_installed, check_version, drop_own
-from projections.trial_run import Tried, try_out
-from projections.user_defined import OwnProjection, find_own, own_projections, write_start
+from projections.install_user_defined import check_installed, check_version, drop_user_defined
+from projections.trial_run import TrialResult, run_trial
+from projections.user_defined import (
+    UserDefinedProjection,
+    find_user_defined,
+    user_defined_projections,
+    write_template,
+)
 from service.cli.context import owner, with_connection, with_database
 from service.cli.terminal import confirm, tell, warn
 from service.process.database import Database
@@ -20,7 +25,7 @@ from service.settings import Settings, read_settings
 @click.argument("name")
 def new(name: str) -> None:
     """Write a working example of a projection into COLLOQUY_PROJECTIONS."""
-    for path in write_start(read_settings(os.environ).projections, name):
+    for path in write_template(read_settings(os.environ).projections, name):
         tell(path)
 
 
@@ -40,7 +45,11 @@ def check(name: str | None, everything: bool) -> None:
 
     async def work(settings: Settings, database: Database) -> bool:
         folder = settings.projections
-        chosen = own_projections(folder).values() if everything else [find_own(folder, str(name))]
+        chosen = (
+            user_defined_projections(folder).values()
+            if everything
+            else [find_user_defined(folder, str(name))]
+        )
         sound = True
         async with owner(database.url) as connection:
             for projection in chosen:
@@ -55,8 +64,8 @@ def check(name: str | None, everything: bool) -> None:
         raise SystemExit(1)
 
 
-async def _check(connection: Connection, projection: OwnProjection) -> None:
-    tried = await try_out(connection, projection.readable(), projection.files)
+async def _check(connection: Connection, projection: UserDefinedProjection) -> None:
+    tried = await run_trial(connection, projection.readable(), projection.files)
     tell(f"{projection.name}: {_sound(tried)}")
     _warn(projection)
     await check_version(connection, projection.readable())
@@ -75,13 +84,13 @@ def drop(name: str, yes: bool) -> None:
         await check_installed(connection, name)
         if not yes:
             confirm(f"This deletes {name} with all rows of its tables. Go on?")
-        await drop_own(connection, name)
+        await drop_user_defined(connection, name)
 
     with_connection(work)
     tell(f"{name} is dropped")
 
 
-def _warn(projection: OwnProjection) -> None:
+def _warn(projection: UserDefinedProjection) -> None:
     """Tells what makes a statement slow when its tables have grown."""
     from projections.statement_forms import form_faults
 
@@ -90,7 +99,7 @@ def _warn(projection: OwnProjection) -> None:
             warn(f"{projection.name}: warning: {file}: {fault}")
 
 
-def _sound(tried: Tried) -> str:
+def _sound(tried: TrialResult) -> str:
     if not tried.events:
         return "its statements work; the log is empty, so nothing was seen of what they do"
     made = ", ".join(f"{number} of {table}" for table, number in tried.rows.items())

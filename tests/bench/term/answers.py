@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from eventstore.events import AttemptRecord, ContextRecord, PromptVersion, ReplyRecord, Usage
+from eventstore.reply_records import AttemptRecord, ContextRecord, PromptVersion, ReplyRecord, Usage
 from service.dialogue.commands import Failure, Spent
 from service.model import errors
 from service.model.prices import Prices

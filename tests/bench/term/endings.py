@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from eventstore.dialogue_events import ConversationCompleted
 from eventstore.envelope import Metadata
-from eventstore.events import ConversationCompleted, ReplyRecord
+from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure, Spent
 from service.model.errors import CANCELLED
 from tests.bench.term.institution import Institution, PendingEvent

@@ -4,14 +4,10 @@ from datetime import timedelta
 
 import msgspec
 
-from eventstore.events import (
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    FeedbackGiven,
-    ReplyRecord,
-)
+from eventstore.dialogue_events import FeedbackGiven
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.privacy_events import HistoryRead, stream_of_reads
+from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure
 from service.model.prompt_templates import EvaluatorPrompt
 from tests.bench.term.answers import Question

@@ -2,8 +2,7 @@
 
 import msgspec
 
-from eventstore.envelope import Actor, Metadata
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AssessmentFailed,
     CoveredObjective,
     MessagePosted,
@@ -11,8 +10,9 @@ from eventstore.events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
-    ReplyRecord,
 )
+from eventstore.envelope import Actor, Metadata
+from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure
 from service.model.errors import ABANDONED, MODEL_INTERRUPTED, SERVICE_STOPPING
 from tests.bench.term.endings import delete, seconds, spent_so_far, unanswered

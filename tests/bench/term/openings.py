@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import msgspec
 
-from eventstore.envelope import Metadata
-from eventstore.events import (
+from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
     OpeningFailed,
     OpeningRequested,
-    ReplyRecord,
 )
+from eventstore.envelope import Metadata
+from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure
 from service.model.errors import CANCELLED, MODEL_INTERRUPTED
 from service.model.prompt_templates import AssessorPrompt, TutorPrompt, starting_prompt

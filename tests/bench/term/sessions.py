@@ -1,6 +1,6 @@
 """What a learner does in one sitting: opens a conversation, or goes on with it, and talks."""
 
-from eventstore.events import FeedbackGiven, FeedbackWithdrawn
+from eventstore.dialogue_events import FeedbackGiven, FeedbackWithdrawn
 from tests.bench.term.endings import delete
 from tests.bench.term.evaluations import evaluate
 from tests.bench.term.exchanges import exchange

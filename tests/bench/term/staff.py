@@ -1,7 +1,7 @@
 """What teachers and operators do apart from conversations: experiences, holds, erasures, rules."""
 
 from eventstore.envelope import Actor, Metadata
-from eventstore.events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,

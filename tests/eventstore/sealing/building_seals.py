@@ -9,7 +9,7 @@ from eventstore.sealing.checkpoint_files import read_notes
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signed_checkpoint import verify
 from eventstore.sealing.signing_keys import (
-    KeyPlace,
+    KeyLocation,
     Signer,
     generate_successor,
     list_keys,
@@ -28,7 +28,7 @@ SET_HEAD = "UPDATE log_heads SET position = $2 WHERE account_id = $1"
 HEADS = "SELECT size, root, note FROM tree_heads WHERE account_id = $1 ORDER BY size"
 
 
-def replace_unrecorded(place: KeyPlace) -> Signer:
+def replace_unrecorded(place: KeyLocation) -> Signer:
     """A new key in the place of the old one, of which no log says anything."""
     new = generate_successor(read_signer(place))
     replace_key(place, new)
@@ -71,7 +71,7 @@ async def sealed(owner: Connection, account_id: int = 1) -> int:
 
 
 async def is_sealed_well(
-    owner: Connection, place: KeyPlace, folder: Path, account_id: int = 1
+    owner: Connection, place: KeyLocation, folder: Path, account_id: int = 1
 ) -> bool:
     """The whole log is sealed, and every checkpoint is of it, signed, and in the files."""
     leaves = await leaves_of_log(owner, account_id)

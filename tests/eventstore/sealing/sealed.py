@@ -9,8 +9,8 @@ import msgspec
 from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
 from eventstore.sealing.sealer import Sealer
-from eventstore.sealing.signing_keys import KeyPlace, list_keys, open_signer
-from eventstore.sealing.verify_log import Trusted, Verification, verify_log
+from eventstore.sealing.signing_keys import KeyLocation, list_keys, open_signer
+from eventstore.sealing.verify_log import TrustAnchors, Verification, verify_log
 from tests.eventstore.building import ACCOUNT, append, messages
 
 LOG_TABLES = (
@@ -32,8 +32,8 @@ class Sealed(msgspec.Struct, frozen=True):
     log: EventLog
 
     @property
-    def place(self) -> KeyPlace:
-        return KeyPlace(self.home / "keys", name="colloquy-test")
+    def place(self) -> KeyLocation:
+        return KeyLocation(self.home / "keys", name="colloquy-test")
 
     @property
     def folder(self) -> Path:
@@ -50,7 +50,7 @@ class Sealed(msgspec.Struct, frozen=True):
         for one in messages(number, conversation_id):
             await append(self.log, stream, one)
 
-    async def seal(self, folder: Path | None = None, place: KeyPlace | None = None) -> None:
+    async def seal(self, folder: Path | None = None, place: KeyLocation | None = None) -> None:
         """Publishes a checkpoint of what is there."""
         place = place or self.place
         open_signer(place)
@@ -58,7 +58,7 @@ class Sealed(msgspec.Struct, frozen=True):
         async with sealer.leading() as connection:
             await sealer.seal(connection)
 
-    async def seal_as_thief(self, place: KeyPlace, folder: Path | None = None) -> None:
+    async def seal_as_thief(self, place: KeyLocation, folder: Path | None = None) -> None:
         """As somebody does whose program passes over the records of replaced keys."""
         async with owning(self.url) as connection:
             rows = await connection.fetch("DELETE FROM key_rotations RETURNING *")
@@ -71,7 +71,7 @@ class Sealed(msgspec.Struct, frozen=True):
         """What an auditor finds."""
         connection = await connect(self.url, "colloquy_auditor")
         try:
-            trusted = Trusted(list_keys(self.place), folder or self.files)
+            trusted = TrustAnchors(list_keys(self.place), folder or self.files)
             return await verify_log(connection, ACCOUNT, trusted, lambda _done, _total: None)
         finally:
             await connection.close()

@@ -17,7 +17,7 @@ from eventstore.sealing.key_rotation import rotate_key
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signed_checkpoint import cosign, read_note, sign, verify
 from eventstore.sealing.signing_keys import (
-    KeyPlace,
+    KeyLocation,
     Signer,
     generate_successor,
     list_keys,
@@ -53,7 +53,7 @@ async def forge(sealed: Sealed, thief: Signer, *, says: timedelta = timedelta())
     """A checkpoint of all events by a stolen key, in the database and in the files."""
     old, away = sealed.place.key.read_bytes(), sealed.place.folder / "away"
     away.mkdir()
-    stolen = KeyPlace(away, name=thief.name)
+    stolen = KeyLocation(away, name=thief.name)
     open_signer(stolen)
     replace_key(stolen, thief)
     await sealed.seal_as_thief(stolen)
@@ -173,7 +173,7 @@ async def unrecorded(sealed: Sealed, owner: Connection) -> str:
 
 async def rewrite(sealed: Sealed, thief: Signer, tmp_path: Path) -> None:
     """Another history, sealed by a key, without a flaw but in the machine's files."""
-    stolen = KeyPlace(tmp_path / "stolen", name=thief.name)
+    stolen = KeyLocation(tmp_path / "stolen", name=thief.name)
     open_signer(stolen)
     replace_key(stolen, thief)
     await tamper(
@@ -190,7 +190,7 @@ async def rewrite(sealed: Sealed, thief: Signer, tmp_path: Path) -> None:
 async def test_a_stranger_gets_no_signature_for_what_they_put_into_the_database(
     sealed: Sealed, owner: Connection, tmp_path: Path
 ) -> None:
-    stranger = open_signer(KeyPlace(tmp_path / "stranger", name="colloquy-test"))
+    stranger = open_signer(KeyLocation(tmp_path / "stranger", name="colloquy-test"))
     said = msgspec.structs.replace(read_note((await last_head(sealed.url))["note"]), root=bytes(32))
     note = sign(said, stranger.name, stranger.private)
     await tamper(sealed.url, f"UPDATE tree_heads SET note = '{note}', root = '\\x{'00' * 32}'")
@@ -226,7 +226,7 @@ async def test_a_checkpoint_that_is_not_of_the_log_gets_no_record(
 
 async def test_a_key_replaced_under_one_name_is_replaced_under_all(sealed: Sealed) -> None:
     """The log's name was changed, the key was not; then it was stolen and replaced."""
-    renamed = KeyPlace(sealed.place.folder, name="colloquy-renamed")
+    renamed = KeyLocation(sealed.place.folder, name="colloquy-renamed")
     open_signer(renamed)
     thief = read_signer(sealed.place)
     await rotate_key(sealed.url, renamed, sealed.folder)
@@ -242,7 +242,7 @@ async def test_a_key_replaced_under_one_name_is_replaced_under_all(sealed: Seale
 
 
 async def test_a_key_replaced_together_with_its_name_is_replaced(sealed: Sealed) -> None:
-    renamed, thief = KeyPlace(sealed.place.folder, name="school"), read_signer(sealed.place)
+    renamed, thief = KeyLocation(sealed.place.folder, name="school"), read_signer(sealed.place)
     rotation = await rotate_key(sealed.url, renamed, sealed.folder)
     assert rotation.problems == []
     await sealed.say(2)
@@ -252,8 +252,8 @@ async def test_a_key_replaced_together_with_its_name_is_replaced(sealed: Sealed)
 
 
 async def test_a_key_that_other_settings_bring_back_seals_no_more(sealed: Sealed) -> None:
-    open_signer(KeyPlace(sealed.home / "elsewhere"))
-    shared = KeyPlace(sealed.place.folder, sealed.home / "elsewhere" / "seal.key", "school")
+    open_signer(KeyLocation(sealed.home / "elsewhere"))
+    shared = KeyLocation(sealed.place.folder, sealed.home / "elsewhere" / "seal.key", "school")
     await sealed.say(1)
     await sealed.seal(place=shared)
     await sealed.say(1)
@@ -281,7 +281,7 @@ async def test_a_key_that_a_list_repeats_stays_replaced(sealed: Sealed) -> None:
 async def test_a_machine_with_a_copy_of_a_replaced_key_seals_no_more(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    copy = KeyPlace(tmp_path / "other", name="another-name")
+    copy = KeyLocation(tmp_path / "other", name="another-name")
     open_signer(copy)
     replace_key(copy, msgspec.structs.replace(read_signer(sealed.place), name="another-name"))
     await rotate(sealed)
@@ -299,7 +299,7 @@ async def test_a_machine_with_a_copy_of_a_replaced_key_seals_no_more(
 async def test_there_is_nothing_to_rotate_before_the_first_start(
     database_url: str, tmp_path: Path
 ) -> None:
-    place = KeyPlace(tmp_path / "keys")
+    place = KeyLocation(tmp_path / "keys")
     with pytest.raises(KeyRefused):
         await rotate_key(database_url, place, tmp_path)
     assert list_keys(place) == []
@@ -327,7 +327,7 @@ async def test_a_rotation_waits_for_a_checkpoint_that_is_being_recorded(
 
 
 def test_a_key_that_a_crash_left_unlisted_is_listed_before_it_signs(tmp_path: Path) -> None:
-    place = KeyPlace(tmp_path)
+    place = KeyLocation(tmp_path)
     old = open_signer(place)
     listed = place.vkeys.read_text()
     new = generate_successor(old)

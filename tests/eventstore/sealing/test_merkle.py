@@ -7,14 +7,12 @@ from eventstore.sealing.merkle import (
     EMPTY_ROOT,
     Span,
     consistency_spans,
-    inclusion_spans,
-    is_consistent,
-    is_included,
     join,
     leaf_hash,
     node_hash,
     nodes_of,
 )
+from tests.eventstore.sealing.proofs import inclusion_spans, is_consistent, is_included
 from tests.eventstore.sealing.trees import naive_path, naive_proof, naive_root, some_leaves
 
 # Published with RFC 6962's reference implementation, in merkle_tree_test.cc of the repository

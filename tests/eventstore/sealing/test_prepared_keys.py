@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.errors import EventStoreError, PathUntrusted
 from eventstore.sealing.checkpoint_files import CheckpointFiles
-from eventstore.sealing.signing_keys import KeyPlace, list_keys, open_signer, read_signer
+from eventstore.sealing.signing_keys import KeyLocation, list_keys, open_signer, read_signer
 from tests.eventstore.sealing.building_seals import replace_unrecorded
 from tests.eventstore.sealing.test_checkpoint_files import note, sizes
 from tests.other_users import as_root, give, link_of_nobody, share
@@ -19,18 +19,18 @@ SECRET = "the secret of root\n"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> KeyPlace:
-    made = KeyPlace(tmp_path / "keys")
+def place(tmp_path: Path) -> KeyLocation:
+    made = KeyLocation(tmp_path / "keys")
     open_signer(made)
     return made
 
 
 @pytest.fixture
-def own(place: KeyPlace, tmp_path: Path) -> KeyPlace:
+def own(place: KeyLocation, tmp_path: Path) -> KeyLocation:
     """A key of one's own, elsewhere."""
     (tmp_path / "elsewhere").mkdir()
     place.key.rename(tmp_path / "elsewhere" / "own.key")
-    return KeyPlace(place.folder, tmp_path / "elsewhere" / "own.key")
+    return KeyLocation(place.folder, tmp_path / "elsewhere" / "own.key")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def known_and_added_to(files: CheckpointFiles) -> None:
     files.append([note(2)])
 
 
-def refused_by_all(place: KeyPlace, *uses: Callable[[KeyPlace], object]) -> None:
+def refused_by_all(place: KeyLocation, *uses: Callable[[KeyLocation], object]) -> None:
     for use in uses or (open_signer, read_signer, replace_unrecorded):
         with pytest.raises(EventStoreError, match=r"user nobody|chmod") as caught:
             use(place)
@@ -61,13 +61,13 @@ def refused_by_all(place: KeyPlace, *uses: Callable[[KeyPlace], object]) -> None
 
 @as_root
 @pytest.mark.parametrize("name", ["seal.key", "log-name"])
-def test_a_key_or_name_of_another_user_is_refused(place: KeyPlace, name: str) -> None:
+def test_a_key_or_name_of_another_user_is_refused(place: KeyLocation, name: str) -> None:
     give(place.folder / name)
     refused_by_all(place)
 
 
 @as_root
-def test_a_list_of_keys_of_another_user_is_refused(place: KeyPlace) -> None:
+def test_a_list_of_keys_of_another_user_is_refused(place: KeyLocation) -> None:
     """Else a key of theirs would be handed to auditors as ours."""
     give(place.vkeys)
     refused_by_all(place, open_signer, replace_unrecorded, list_keys)
@@ -79,7 +79,7 @@ def test_a_list_of_keys_of_another_user_is_refused(place: KeyPlace) -> None:
 @as_root
 @pytest.mark.parametrize("prepare", [give, share, lambda path: path.chmod(0o777)])
 def test_a_folder_of_keys_that_another_user_can_change_is_refused(
-    place: KeyPlace, prepare: Callable[[Path], object]
+    place: KeyLocation, prepare: Callable[[Path], object]
 ) -> None:
     prepare(place.folder)
     refused_by_all(place, open_signer, read_signer, replace_unrecorded, list_keys)
@@ -89,15 +89,15 @@ def test_a_folder_of_keys_that_another_user_can_change_is_refused(
 def test_no_key_is_made_in_a_folder_that_another_user_has_prepared(tmp_path: Path) -> None:
     (tmp_path / "keys").mkdir(0o700)
     give(tmp_path / "keys")
-    refused_by_all(KeyPlace(tmp_path / "keys"), open_signer)
+    refused_by_all(KeyLocation(tmp_path / "keys"), open_signer)
     assert list((tmp_path / "keys").iterdir()) == []
     (tmp_path / "real").mkdir()
-    refused_by_all(KeyPlace(link_of_nobody(tmp_path / "link", tmp_path / "real")), open_signer)
+    refused_by_all(KeyLocation(link_of_nobody(tmp_path / "link", tmp_path / "real")), open_signer)
     assert list((tmp_path / "real").iterdir()) == []
 
 
 @as_root
-def test_a_key_of_ones_own_is_refused_where_another_user_has_a_hand_in_it(own: KeyPlace) -> None:
+def test_a_key_of_ones_own_is_refused_where_another_user_has_a_hand_in_it(own: KeyLocation) -> None:
     """It, the folder that it is in, or a link on the way."""
     assert own.file
     open_signer(own)
@@ -108,14 +108,14 @@ def test_a_key_of_ones_own_is_refused_where_another_user_has_a_hand_in_it(own: K
     refused_by_all(own)
     os.chown(own.file.parent, 0, 0)
     link = link_of_nobody(own.file.with_name("link"), own.file)
-    refused_by_all(KeyPlace(own.folder, link))
+    refused_by_all(KeyLocation(own.folder, link))
 
 
-def test_a_key_of_ones_own_may_be_a_link_of_ours(own: KeyPlace, tmp_path: Path) -> None:
+def test_a_key_of_ones_own_may_be_a_link_of_ours(own: KeyLocation, tmp_path: Path) -> None:
     """As secrets that are mounted often are."""
     assert own.file
     (tmp_path / "link").symlink_to(own.file)
-    assert read_signer(KeyPlace(own.folder, tmp_path / "link")).public == read_signer(own).public
+    assert read_signer(KeyLocation(own.folder, tmp_path / "link")).public == read_signer(own).public
 
 
 @as_root

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.sealing.range_proof import CoveredTree, gap_nodes, read_nodes
+from eventstore.sealing.range_proof import CompactRange, gap_nodes, read_nodes
 from eventstore.sealing.tiles import grow
-from eventstore.sealing.tree_builder import GrowingTree
+from eventstore.sealing.tree_builder import TreeBuilder
 from tests.eventstore.sealing.trees import TilesInMemory, naive_root, some_leaves
 
 LEAVES = some_leaves(700)
@@ -15,7 +15,7 @@ async def test_the_root_follows_from_any_leaves_and_the_nodes_between() -> None:
     reader = TilesInMemory()
     reader.tiles.update(grow(0, {}, LEAVES))
     for size, chosen in ((1, {0}), (700, {0, 699}), (700, set()), (513, {3, 4, 511, 512})):
-        tree = CoveredTree()
+        tree = CompactRange()
         used = 0
         for index in [*sorted(chosen), size]:
             nodes = gap_nodes(tree.size, index)
@@ -40,7 +40,7 @@ def test_the_nodes_of_a_gap_cover_it_without_overlap(first: int, length: int) ->
 @given(st.lists(st.integers(0, 40), max_size=20))
 def test_a_growing_tree_has_the_root_and_the_tiles_of_its_size(steps: list[int]) -> None:
     """Tiles of four hashes, so that there are many levels."""
-    tree = GrowingTree(height=2)
+    tree = TreeBuilder(height=2)
     for step in steps:
         tree.extend(LEAVES[tree.size : min(700, tree.size + step)])
         assert tree.root() == naive_root(LEAVES[: tree.size])

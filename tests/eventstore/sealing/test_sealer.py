@@ -9,14 +9,15 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from eventstore.append_batch import arguments, new_item
+from eventstore.append_batch import arguments, new_pending_append
 from eventstore.connections import Connection, Pool
 from eventstore.log import EventLog
+from eventstore.sealing import log_sealer
 from eventstore.sealing import sealer as sealer_module
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signed_checkpoint import verify
-from eventstore.sealing.signing_keys import KeyPlace
-from eventstore.sealing.tiles import HEIGHT, Key, StoredTiles, Tiles, Tree
+from eventstore.sealing.signing_keys import KeyLocation
+from eventstore.sealing.tiles import HEIGHT, Key, StoredTiles, TiledTree, Tiles
 from sql.loader import query
 from tests.eventstore.building import BY_LEARNER, add_account, append, messages
 from tests.eventstore.sealing.building_seals import (
@@ -44,7 +45,7 @@ async def running(*sealers: Sealer) -> AsyncIterator[None]:
 
 
 async def test_a_log_is_sealed_up_to_its_head_round_by_round(
-    log: EventLog, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    log: EventLog, owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     assert await seal(sealer) == []
     assert await sealed(owner) == 0
@@ -56,7 +57,7 @@ async def test_a_log_is_sealed_up_to_its_head_round_by_round(
 
 
 async def test_every_account_has_a_tree_of_its_own(
-    log: EventLog, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    log: EventLog, owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await add_account(owner, 2)
     await append(log, "s", *messages(3))
@@ -94,7 +95,7 @@ async def test_a_leaf_is_this_line_for_ever(owner: Connection) -> None:
 
 
 async def test_a_log_is_sealed_across_the_ends_of_tiles(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     """The full tile before, and the part of the level above, are not written again."""
     sizes = (255, 256, 257, 300, 301, 512, 513)
@@ -108,7 +109,7 @@ async def test_a_log_is_sealed_across_the_ends_of_tiles(
 
 
 async def test_seventy_thousand_events_are_sealed_in_two_steps(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await fill(owner, 1, 70_000)
     assert await seal(sealer) == []
@@ -132,7 +133,7 @@ class CountedTiles(StoredTiles):
 async def test_a_new_leader_reads_the_edge_of_the_tree_and_no_more(
     database_url: str,
     owner: Connection,
-    place: KeyPlace,
+    place: KeyLocation,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -140,7 +141,7 @@ async def test_a_new_leader_reads_the_edge_of_the_tree_and_no_more(
     await fill(owner, 1, 3_999)
     await seal(Sealer(database_url, place, folder, 1, height=2))
     await fill(owner, 4_000, 4_001)
-    monkeypatch.setattr(sealer_module, "StoredTiles", CountedTiles)
+    monkeypatch.setattr(log_sealer, "StoredTiles", CountedTiles)
     monkeypatch.setattr(CountedTiles, "reads", 0)
     await seal(Sealer(database_url, place, folder, 1, height=2))
     assert await is_sealed_well(owner, place, folder)
@@ -153,11 +154,11 @@ async def test_a_new_leader_reads_the_edge_of_the_tree_and_no_more(
 async def test_what_was_grown_before_a_crash_is_not_grown_again(
     database_url: str,
     owner: Connection,
-    place: KeyPlace,
+    place: KeyLocation,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sealer_module, "STEP", 100)
+    monkeypatch.setattr(log_sealer, "STEP", 100)
     await fill(owner, 1, 350)
     dying = Sealer(database_url, place, folder, 1)
     whole = StoredTiles.store
@@ -182,7 +183,7 @@ async def test_an_append_under_way_is_not_sealed(
     log: EventLog, owner: Connection, sealer: Sealer
 ) -> None:
     await append(log, "s", *messages(3))
-    item = new_item(1, "t", None, messages(2), BY_LEARNER)
+    item = new_pending_append(1, "t", None, messages(2), BY_LEARNER)
     transaction = owner.transaction()
     await transaction.start()
     await owner.fetchrow(query("append_events"), *arguments([item]))
@@ -209,7 +210,7 @@ async def test_the_database_itself_takes_no_checkpoint_beyond_the_head_and_none_
 
 
 async def test_a_replaced_key_signs_the_next_checkpoint(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await fill(owner, 1, 1)
     await seal(sealer)
@@ -222,7 +223,7 @@ async def test_a_replaced_key_signs_the_next_checkpoint(
 
 
 async def test_a_key_that_became_readable_to_others_stops_the_sealing_until_it_is_mended(
-    owner: Connection, sealer: Sealer, place: KeyPlace
+    owner: Connection, sealer: Sealer, place: KeyLocation
 ) -> None:
     await fill(owner, 1, 1)
     place.key.chmod(0o644)
@@ -233,7 +234,7 @@ async def test_a_key_that_became_readable_to_others_stops_the_sealing_until_it_i
 
 
 async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
-    owner: Connection, sealer: Sealer, place: KeyPlace
+    owner: Connection, sealer: Sealer, place: KeyLocation
 ) -> None:
     await fill(owner, 1, 1)
     place.key.unlink()
@@ -242,7 +243,7 @@ async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
 
 
 async def test_one_leads_and_the_next_takes_over_when_its_session_ends(
-    database_url: str, log: EventLog, owner: Connection, place: KeyPlace, folder: Path
+    database_url: str, log: EventLog, owner: Connection, place: KeyLocation, folder: Path
 ) -> None:
     kill = """
     SELECT pg_terminate_backend(l.pid) FROM pg_locks l
@@ -268,7 +269,7 @@ async def leads_again(logs: Sequence[Mapping[str, object]], number: int) -> bool
 
 
 async def test_sealing_goes_on_while_events_are_appended(
-    database_url: str, log: EventLog, owner: Connection, place: KeyPlace, folder: Path
+    database_url: str, log: EventLog, owner: Connection, place: KeyLocation, folder: Path
 ) -> None:
     async def produce(stream: str) -> None:
         for _ in range(30):
@@ -287,17 +288,17 @@ async def test_sealing_goes_on_while_events_are_appended(
 async def test_proofs_come_out_of_what_the_sealer_stored(
     owner: Connection, sealer: Sealer, workers: Pool
 ) -> None:
-    from eventstore.sealing.merkle import is_consistent, is_included
+    from tests.eventstore.sealing.proofs import is_consistent, is_included, prove_inclusion
 
     await fill(owner, 1, 600)
     await seal(sealer)
     await fill(owner, 601, 1_000)
     await seal(sealer)
     first, second = await owner.fetch(HEADS, 1)
-    tree = Tree(StoredTiles(workers, 1), HEIGHT)
+    tree = TiledTree(StoredTiles(workers, 1), HEIGHT)
     leaves = await leaves_of_log(owner)
     for index in (0, 255, 256, 599, 999):
-        proof = await tree.prove_inclusion(index, 1_000)
+        proof = await prove_inclusion(tree, index, 1_000)
         assert is_included(index, 1_000, leaves[index], proof, second["root"])
     proof = await tree.prove_consistency(600, 1_000)
     assert is_consistent(600, 1_000, first["root"], second["root"], proof)

@@ -10,7 +10,7 @@ from eventstore.sealing import sealer as sealer_module
 from eventstore.sealing.checkpoint_files import CheckpointFiles, read_notes
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signed_checkpoint import verify
-from eventstore.sealing.signing_keys import KeyPlace, list_keys
+from eventstore.sealing.signing_keys import KeyLocation, list_keys
 from tests.eventstore.building import add_account
 from tests.eventstore.sealing.building_seals import (
     SET_HEAD,
@@ -24,7 +24,7 @@ from tests.eventstore.sealing.trees import leaves_of_log, naive_root
 
 
 async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     folder.write_text("in the way")
     for head in (1, 2, 3):
@@ -38,7 +38,7 @@ async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
 
 
 async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader(
-    database_url: str, owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    database_url: str, owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await fill(owner, 1, 1)
     await seal(sealer)
@@ -56,7 +56,7 @@ async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader
 
 @pytest.mark.parametrize("refilled_to", [5, 10, 12])
 async def test_a_log_that_went_back_is_told_of_and_not_sealed(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path, refilled_to: int
+    owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path, refilled_to: int
 ) -> None:
     """Shorter than what the files know, as long with another root, and longer."""
     await add_account(owner, 2)
@@ -152,7 +152,7 @@ async def test_files_of_something_else_stop_the_sealing_of_that_account(
 
 
 async def test_the_files_alone_tell_what_was_sealed(
-    owner: Connection, sealer: Sealer, place: KeyPlace, folder: Path
+    owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await fill(owner, 1, 7)
     await seal(sealer)

@@ -7,7 +7,7 @@ from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
 from eventstore.sealing.checkpoint_files import read_notes
 from eventstore.sealing.signed_checkpoint import verify
-from eventstore.sealing.signing_keys import KeyPlace, list_keys
+from eventstore.sealing.signing_keys import KeyLocation, list_keys
 from tests.eventstore.building import append, edits
 from tests.eventstore.sealing.trees import leaves_of_log, naive_root
 from tests.eventstore.waiting import eventually
@@ -64,7 +64,7 @@ async def all_is_well(owner: Connection, home: Path) -> None:
     days = sorted((home / "checkpoints" / "1").glob("*.checkpoints"))
     assert [note for day in days for note in read_notes(day)] == [head["note"] for head in heads]
     leaves = await leaves_of_log(owner)
-    keys = list_keys(KeyPlace(home / "keys"))
+    keys = list_keys(KeyLocation(home / "keys"))
     assert len(keys) == 1
     for head in heads:
         assert verify(head["note"], keys).root == naive_root(leaves[: head["size"]])

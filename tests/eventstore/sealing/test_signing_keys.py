@@ -9,27 +9,33 @@ import pytest
 
 from eventstore.errors import KeyRefused, NoteInvalid
 from eventstore.sealing.signed_checkpoint import Checkpoint, VerifierKey, current_keys, sign, verify
-from eventstore.sealing.signing_keys import KeyPlace, is_ended, list_keys, open_signer, read_signer
+from eventstore.sealing.signing_keys import (
+    KeyLocation,
+    is_ended,
+    list_keys,
+    open_signer,
+    read_signer,
+)
 from tests.eventstore.sealing.building_seals import replace_unrecorded
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> KeyPlace:
-    return KeyPlace(tmp_path / "home" / "keys")
+def place(tmp_path: Path) -> KeyLocation:
+    return KeyLocation(tmp_path / "home" / "keys")
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def signed(place: KeyPlace, size: int) -> str:
+def signed(place: KeyLocation, size: int) -> str:
     signer = read_signer(place)
     return sign(Checkpoint("log/1", size, bytes(32), MOMENT), signer.name, signer.private)
 
 
-def test_the_key_is_made_at_the_first_start_for_its_owner_alone(place: KeyPlace) -> None:
+def test_the_key_is_made_at_the_first_start_for_its_owner_alone(place: KeyLocation) -> None:
     made = open_signer(place)
     assert mode(place.key) == 0o600
     assert mode(place.folder) == 0o700
@@ -37,7 +43,7 @@ def test_the_key_is_made_at_the_first_start_for_its_owner_alone(place: KeyPlace)
     assert made.name.startswith("colloquy-")
 
 
-def test_later_starts_find_the_key_of_the_first(place: KeyPlace) -> None:
+def test_later_starts_find_the_key_of_the_first(place: KeyLocation) -> None:
     first = open_signer(place)
     before = {path.name: path.read_bytes() for path in place.folder.iterdir()}
     assert open_signer(place).public == first.public
@@ -45,14 +51,14 @@ def test_later_starts_find_the_key_of_the_first(place: KeyPlace) -> None:
     assert {path.name: path.read_bytes() for path in place.folder.iterdir()} == before
 
 
-async def test_processes_that_start_at_once_agree_on_one_key(place: KeyPlace) -> None:
+async def test_processes_that_start_at_once_agree_on_one_key(place: KeyLocation) -> None:
     signers = await asyncio.gather(*(asyncio.to_thread(open_signer, place) for _ in range(8)))
     assert {signer.public for signer in signers} == set(list_keys(place))
     assert len(list_keys(place)) == 1
 
 
 @pytest.mark.parametrize("bits", [0o640, 0o604, 0o620, 0o601])
-def test_a_key_that_others_can_use_is_refused(place: KeyPlace, bits: int) -> None:
+def test_a_key_that_others_can_use_is_refused(place: KeyLocation, bits: int) -> None:
     open_signer(place)
     place.key.chmod(bits)
     for use in (open_signer, read_signer, replace_unrecorded):
@@ -62,7 +68,7 @@ def test_a_key_that_others_can_use_is_refused(place: KeyPlace, bits: int) -> Non
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
 def test_a_file_that_holds_no_key_is_refused_and_left_alone(
-    place: KeyPlace, content: bytes
+    place: KeyLocation, content: bytes
 ) -> None:
     open_signer(place)
     place.key.write_bytes(content)
@@ -72,7 +78,9 @@ def test_a_file_that_holds_no_key_is_refused_and_left_alone(
     assert place.key.read_bytes() == content
 
 
-def test_after_a_rotation_the_new_key_signs_and_the_old_notes_stay_valid(place: KeyPlace) -> None:
+def test_after_a_rotation_the_new_key_signs_and_the_old_notes_stay_valid(
+    place: KeyLocation,
+) -> None:
     old = open_signer(place)
     before = signed(place, 1)
     new = replace_unrecorded(place)
@@ -87,31 +95,33 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_notes_stay_valid(place: 
     assert len(times) == 2
 
 
-def test_a_key_of_ones_own_is_used_and_never_made(place: KeyPlace, tmp_path: Path) -> None:
+def test_a_key_of_ones_own_is_used_and_never_made(place: KeyLocation, tmp_path: Path) -> None:
     shared = tmp_path / "shared.key"
-    own = KeyPlace(place.folder, shared)
+    own = KeyLocation(place.folder, shared)
     with pytest.raises(KeyRefused, match=r"shared\.key"):
         open_signer(own)
-    open_signer(KeyPlace(tmp_path / "elsewhere"))
+    open_signer(KeyLocation(tmp_path / "elsewhere"))
     shared.write_bytes((tmp_path / "elsewhere" / "seal.key").read_bytes())
     shared.chmod(0o400)
     signer = open_signer(own)
-    assert signer.public == open_signer(KeyPlace(tmp_path / "third", shared)).public
+    assert signer.public == open_signer(KeyLocation(tmp_path / "third", shared)).public
     assert list_keys(own) == [signer.public]
     assert not (place.folder / "seal.key").exists()
 
 
 @pytest.mark.parametrize("name", ["two words", "a+b", "line\nfeed", ""])
-def test_a_name_that_would_cut_a_note_in_another_way_is_refused(place: KeyPlace, name: str) -> None:
+def test_a_name_that_would_cut_a_note_in_another_way_is_refused(
+    place: KeyLocation, name: str
+) -> None:
     open_signer(place)
     (place.folder / "log-name").write_text(name)
     with pytest.raises(KeyRefused, match="holds no name"):
         read_signer(place)
 
 
-def test_a_name_of_ones_own_is_signed_with_and_listed(place: KeyPlace) -> None:
+def test_a_name_of_ones_own_is_signed_with_and_listed(place: KeyLocation) -> None:
     first = open_signer(place)
-    renamed = open_signer(KeyPlace(place.folder, name="log.example.edu"))
+    renamed = open_signer(KeyLocation(place.folder, name="log.example.edu"))
     assert renamed.public.public == first.public.public
     assert [key.name for key in list_keys(place)] == [first.name, "log.example.edu"]
 
@@ -119,30 +129,32 @@ def test_a_name_of_ones_own_is_signed_with_and_listed(place: KeyPlace) -> None:
 def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KeyRefused, match="cannot keep the sealing key"):
-        open_signer(KeyPlace(tmp_path / "file" / "keys"))
+        open_signer(KeyLocation(tmp_path / "file" / "keys"))
 
 
 SINCE = "# since 2026-01-02T03:04:05Z\n"
 
 
 def shared_key(tmp_path: Path) -> Path:
-    open_signer(KeyPlace(tmp_path / "shared"))
+    open_signer(KeyLocation(tmp_path / "shared"))
     return tmp_path / "shared" / "seal.key"
 
 
-def ended(place: KeyPlace, *lists: list[VerifierKey]) -> set[bytes]:
+def ended(place: KeyLocation, *lists: list[VerifierKey]) -> set[bytes]:
     """Keys that no longer count, by one list or by several, one after the other."""
     keys = [key for one in lists or (list_keys(place),) for key in one]
     return {key.public for key in keys} - {key.public for key in current_keys(keys)}
 
 
-def test_a_key_of_other_settings_replaces_the_one_before(place: KeyPlace, tmp_path: Path) -> None:
+def test_a_key_of_other_settings_replaces_the_one_before(
+    place: KeyLocation, tmp_path: Path
+) -> None:
     """And no other: those of machines with keys of their own, which somebody has listed, too."""
     first = open_signer(place).public
-    others = open_signer(KeyPlace(tmp_path / "another machine")).public
+    others = open_signer(KeyLocation(tmp_path / "another machine")).public
     with place.vkeys.open("a") as file:
         file.write(f"{others}\n")
-    shared = KeyPlace(place.folder, shared_key(tmp_path), "school")
+    shared = KeyLocation(place.folder, shared_key(tmp_path), "school")
     second = open_signer(shared).public
     assert ended(place) == {first.public}
     assert list_keys(place)[-1] == second
@@ -152,10 +164,10 @@ def test_a_key_of_other_settings_replaces_the_one_before(place: KeyPlace, tmp_pa
 
 
 def test_a_key_that_an_earlier_release_left_as_it_was_is_replaced(
-    place: KeyPlace, tmp_path: Path
+    place: KeyLocation, tmp_path: Path
 ) -> None:
     first = open_signer(place).public
-    shared = KeyPlace(place.folder, shared_key(tmp_path), "school")
+    shared = KeyLocation(place.folder, shared_key(tmp_path), "school")
     second = read_signer(shared).public
     before = f"{SINCE}{first}\n{SINCE}{second}\n"
     place.vkeys.write_text(before)
@@ -169,19 +181,19 @@ def test_machines_that_come_to_share_a_key_end_those_that_they_had(tmp_path: Pat
     """In whatever order an auditor puts their lists together."""
     shared, had, lists = shared_key(tmp_path), set(), []
     for home in ("one", "two"):
-        had.add(open_signer(KeyPlace(tmp_path / home)).public.public)
-        own = KeyPlace(tmp_path / home, shared, "school")
+        had.add(open_signer(KeyLocation(tmp_path / home)).public.public)
+        own = KeyLocation(tmp_path / home, shared, "school")
         open_signer(own)
         lists.append(list_keys(own))
     assert ended(own, *lists) == ended(own, *reversed(lists)) == had
 
 
-def test_a_key_that_was_replaced_does_not_come_back(place: KeyPlace, tmp_path: Path) -> None:
+def test_a_key_that_was_replaced_does_not_come_back(place: KeyLocation, tmp_path: Path) -> None:
     first = open_signer(place).public
-    shared = KeyPlace(place.folder, shared_key(tmp_path), "school")
+    shared = KeyLocation(place.folder, shared_key(tmp_path), "school")
     second = open_signer(shared).public
     for name in (None, "school", "third"):
-        back = KeyPlace(place.folder, name=name)
+        back = KeyLocation(place.folder, name=name)
         assert is_ended(back, open_signer(back).public)
         assert not is_ended(back, second)
     assert ended(place) == {first.public}

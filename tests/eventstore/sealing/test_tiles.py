@@ -7,8 +7,9 @@ import pytest
 
 from eventstore.connections import Connection, Pool
 from eventstore.errors import TilesMissing
-from eventstore.sealing.merkle import is_consistent, is_included, node_hash
-from eventstore.sealing.tiles import StoredTiles, Tree, edge_keys, grow
+from eventstore.sealing.merkle import node_hash
+from eventstore.sealing.tiles import StoredTiles, TiledTree, edge_keys, grow
+from tests.eventstore.sealing.proofs import is_consistent, is_included, prove_inclusion
 from tests.eventstore.sealing.trees import (
     TilesInMemory,
     naive_path,
@@ -44,7 +45,7 @@ def random_steps(total: int, chance: random.Random) -> list[int]:
 async def test_a_tree_that_grew_by_any_steps_has_the_roots_that_it_ever_had(height: int) -> None:
     leaves = some_leaves(300)
     reader = await grown(leaves, height, random_steps(300, random.Random(height)))
-    tree = Tree(reader, height)
+    tree = TiledTree(reader, height)
     for size in range(301):
         assert await tree.root(size) == naive_root(leaves[:size])
 
@@ -52,10 +53,10 @@ async def test_a_tree_that_grew_by_any_steps_has_the_roots_that_it_ever_had(heig
 @pytest.mark.parametrize("height", [1, 2, 3, 8])
 async def test_proofs_out_of_tiles_are_those_of_the_definition(height: int) -> None:
     leaves = some_leaves(150)
-    tree = Tree(await grown(leaves, height, [149, 1]), height)
+    tree = TiledTree(await grown(leaves, height, [149, 1]), height)
     for size in (1, 2, 3, 63, 64, 65, 149, 150):
         for n in range(size):
-            assert await tree.prove_inclusion(n, size) == naive_path(n, leaves[:size])
+            assert await prove_inclusion(tree, n, size) == naive_path(n, leaves[:size])
             assert await tree.prove_consistency(n + 1, size) == naive_proof(n + 1, leaves[:size])
 
 
@@ -66,7 +67,7 @@ async def test_every_boundary_of_small_tiles_three_levels_up_is_crossed_whole(he
     for edge in (1 << height * n for n in range(1, 5) if 1 << height * n < 269):
         for first in (edge - 1, edge, edge + 1):
             reader = await grown(leaves, height, [first, 1, 270 - first - 1])
-            assert await Tree(reader, height).root(270) == naive_root(leaves)
+            assert await TiledTree(reader, height).root(270) == naive_root(leaves)
             assert reader.tiles == (await grown(leaves, height, [270])).tiles
 
 
@@ -74,7 +75,7 @@ async def test_every_boundary_of_small_tiles_three_levels_up_is_crossed_whole(he
 async def test_a_tree_over_the_boundaries_of_tiles_has_its_root(first: int) -> None:
     leaves = some_leaves(first + 2)
     reader = await grown(leaves, 8, [first, 1, 1])
-    tree = Tree(reader)
+    tree = TiledTree(reader)
     for size in (first, first + 1, first + 2):
         assert await tree.root(size) == naive_root(leaves[:size])
 
@@ -111,8 +112,8 @@ async def test_proofs_at_great_sizes_read_two_tiles_a_level_at_most(size: int) -
         *(chance.randrange(size - 1) for _ in range(50)),
     ]:
         reader = EndlessTiles()
-        tree = Tree(reader)
-        proof = await tree.prove_inclusion(n, size)
+        tree = TiledTree(reader)
+        proof = await prove_inclusion(tree, n, size)
         assert reader.reads <= 2 * levels
         assert len(proof) <= size.bit_length()
         root = await tree.root(size)
@@ -124,8 +125,8 @@ async def test_proofs_at_great_sizes_read_two_tiles_a_level_at_most(size: int) -
 
 
 async def test_a_tree_that_is_not_as_large_yet_is_not_made_up() -> None:
-    tree = Tree(await grown(some_leaves(10), 8, [10]))
-    for ask in (tree.root(11), tree.prove_inclusion(3, 11), tree.prove_consistency(10, 300)):
+    tree = TiledTree(await grown(some_leaves(10), 8, [10]))
+    for ask in (tree.root(11), prove_inclusion(tree, 3, 11), tree.prove_consistency(10, 300)):
         with pytest.raises(TilesMissing):
             await ask
 
@@ -151,10 +152,10 @@ async def test_stored_tiles_are_read_as_they_were_written(stored: StoredTiles) -
         edge = await stored.read(edge_keys(first))
         await stored.store(grow(first, edge, leaves[first:end]))
         assert await stored.size() == end
-    tree = Tree(stored)
+    tree = TiledTree(stored)
     for size in (0, 1, 256, 257, 512, 600):
         assert await tree.root(size) == naive_root(leaves[:size])
-    assert await tree.prove_inclusion(300, 600) == naive_path(300, leaves)
+    assert await prove_inclusion(tree, 300, 600) == naive_path(300, leaves)
 
 
 async def test_a_stored_tile_may_grow_and_nothing_else(stored: StoredTiles) -> None:

@@ -14,7 +14,7 @@ from eventstore.log import EventLog
 from eventstore.privacy_events import LearnerErased, TextExpired
 from eventstore.sealing.checkpoint_files import read_notes
 from eventstore.sealing.signed_checkpoint import Checkpoint, read_note, sign
-from eventstore.sealing.signing_keys import KeyPlace, open_signer, read_signer
+from eventstore.sealing.signing_keys import KeyLocation, open_signer, read_signer
 from sql.loader import query
 from tests.eventstore.building import ACCOUNT, append, messages
 from tests.eventstore.sealing.sealed import Sealed, owning, tamper
@@ -284,7 +284,7 @@ async def test_a_tail_dropped_with_the_tree_is_found_by_the_files(sealed: Sealed
     assert "has a checkpoint of 12 events" in what
 
 
-async def rewrite(sealed: Sealed, place: KeyPlace, tmp_path: Path) -> None:
+async def rewrite(sealed: Sealed, place: KeyLocation, tmp_path: Path) -> None:
     """A text of the past is changed, and tree and checkpoints made anew, without a flaw."""
     files = tmp_path / "of-the-attacker"
     await tamper(
@@ -299,7 +299,7 @@ async def rewrite(sealed: Sealed, place: KeyPlace, tmp_path: Path) -> None:
 
 
 async def test_a_rewritten_history_is_found_without_the_key(sealed: Sealed, tmp_path: Path) -> None:
-    await rewrite(sealed, KeyPlace(tmp_path / "theirs", name="colloquy-test"), tmp_path)
+    await rewrite(sealed, KeyLocation(tmp_path / "theirs", name="colloquy-test"), tmp_path)
     where, what = await found(sealed)
     assert where == 1
     assert "has another root than " in what
@@ -337,7 +337,7 @@ def days(sealed: Sealed) -> list[Path]:
 
 async def test_a_forged_checkpoint_in_the_files_is_found(sealed: Sealed, tmp_path: Path) -> None:
     path = days(sealed)[-1]
-    stranger = KeyPlace(tmp_path / "stranger", name="colloquy-test")
+    stranger = KeyLocation(tmp_path / "stranger", name="colloquy-test")
     await sealed.seal(tmp_path / "nowhere", stranger)
     said = Checkpoint("colloquy-test/1", 12, bytes(32), datetime.now(UTC))
     forged = sign(said, "colloquy-test", read_signer(stranger).private)
@@ -370,7 +370,7 @@ async def test_a_checkpoint_of_another_log_by_a_trusted_key_is_found(
     sealed: Sealed, tmp_path: Path
 ) -> None:
     """Two logs of one account number, and an auditor who trusts the keys of both."""
-    other = open_signer(KeyPlace(tmp_path / "other", name="colloquy-other"))
+    other = open_signer(KeyLocation(tmp_path / "other", name="colloquy-other"))
     head = await last_note(sealed)
     said = msgspec.structs.replace(read_note(head), origin="colloquy-other/1")
     await tamper(
@@ -384,7 +384,7 @@ async def test_a_checkpoint_of_another_log_by_a_trusted_key_is_found(
 
 
 async def test_the_name_of_a_log_is_its_own_whoever_signs(sealed: Sealed, tmp_path: Path) -> None:
-    other = KeyPlace(tmp_path / "other", name="colloquy-other")
+    other = KeyLocation(tmp_path / "other", name="colloquy-other")
     await sealed.say(1)
     await sealed.seal(place=other)
     assert read_note(await last_note(sealed)).origin == "colloquy-test/1"

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, Pool, connect, open_pool
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from projections.definitions import definition
 from projections.rebuild import rebuild
 from service.analytics import analyst_logins as analysts
@@ -61,12 +61,12 @@ async def name(database_url: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def facts(log_parts: Parts, workers: Pool, owner: Connection) -> None:
     """Three accounts, each with a log and views of it."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     for account in (2, 3):
         await add_account(owner, account)
     for account in (1, 2, 3):
         await append_steps(log, dialogue(Learner()), account_id=account)
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
 
 
 @pytest.fixture
@@ -316,18 +316,18 @@ async def test_it_writes_nothing_to_the_servers_log(analyst: asyncpg.Connection)
 async def test_it_hears_nothing_of_what_others_do(
     analyst: asyncpg.Connection, log_parts: Parts, database_url: str
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     heard: list[object] = []
     for channel in ("colloquy_log", "colloquy_letters", "log", "colloquy"):
         await analyst.add_listener(channel, lambda *told: heard.append(told))
-    far = Link(database_url)
+    far = Notifier(database_url)
     await far.start()
-    bell, letters = far.bell(1), asyncio.Event()
-    far.on("word", lambda _: letters.set())
+    wake_event, letters = far.wake_event(1), asyncio.Event()
+    far.subscribe("word", lambda _: letters.set())
     await append_steps(log, dialogue(Learner(103, conversation_ids=iter([8]))), account_id=1)
-    link.send("word", "text")
+    notifier.send("word", "text")
     async with asyncio.timeout(20):
-        await bell.wait()
+        await wake_event.wait()
         await letters.wait()
     await analyst.fetchval("SELECT 1")
     assert heard == []
@@ -383,9 +383,9 @@ async def test_the_service_goes_on_beside_it(
     analyst: asyncpg.Connection, workers: Pool, database_url: str
 ) -> None:
     """What is taken from analysts was not taken from the service's own roles."""
-    async with running_log(database_url) as (log, _, link):
+    async with running_log(database_url) as (log, _, notifier):
         await append_steps(log, dialogue(Learner(102, conversation_ids=iter([7]))), account_id=2)
-        assert not await workers.fetchval(query("is_owner_gone"), link.owner)
+        assert not await workers.fetchval(query("is_owner_gone"), notifier.owner)
         await rebuild(database_url, definition("turn_facts"))
 
 

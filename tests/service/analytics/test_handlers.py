@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
+from eventstore.dialogue_events import ReplyCompleted
 from eventstore.envelope import RecordedEvent
-from eventstore.events import ReplyCompleted
 from service.analytics import figures
 from service.analytics.endpoints import ANALYTICS, COURSE_FIGURES, EXPERIENCE_FIGURES
 from service.http.middleware import scope_of

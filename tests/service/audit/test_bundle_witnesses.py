@@ -14,7 +14,7 @@ from eventstore.sealing.checkpoint_files import read_notes
 from eventstore.sealing.key_rotation import rotate_key
 from eventstore.sealing.signed_checkpoint import read_note, sign
 from eventstore.sealing.signing_keys import (
-    KeyPlace,
+    KeyLocation,
     Signer,
     list_keys,
     open_signer,
@@ -48,7 +48,7 @@ async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
 
 async def rewrite(sealed: Sealed, signer: Signer, tmp_path: Path) -> None:
     """Another history of the same length, sealed by a key, with files of the forger's own."""
-    stolen = KeyPlace(tmp_path / "stolen", name=signer.name)
+    stolen = KeyLocation(tmp_path / "stolen", name=signer.name)
     open_signer(stolen)
     replace_key(stolen, signer)
     await tamper(
@@ -257,7 +257,7 @@ async def test_a_later_checkpoint_by_a_replaced_key_is_refused(
     keys = vkey_of(sealed, tmp_path)
     await sealed.say(1)
     await sealed.seal()
-    stolen = KeyPlace(tmp_path / "stolen", name=old.name)
+    stolen = KeyLocation(tmp_path / "stolen", name=old.name)
     open_signer(stolen)
     replace_key(stolen, old)
     await sealed.say(2)
@@ -301,7 +301,7 @@ async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
 
 async def test_checkpoints_of_no_such_log_are_refused(sealed: Sealed, tmp_path: Path) -> None:
     """Those of another account, and those of another service, by a key that is nobody's here."""
-    ours, theirs = read_signer(sealed.place), open_signer(KeyPlace(tmp_path / "theirs"))
+    ours, theirs = read_signer(sealed.place), open_signer(KeyLocation(tmp_path / "theirs"))
     note = read_note(read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0])
     await export(sealed, tmp_path / "bundle")
     for origin, signer in (("colloquy-test/2", ours), ("elsewhere/1", theirs)):

@@ -16,12 +16,12 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from eventstore.dialogue_events import ReplyCancelled
 from eventstore.envelope import NewEvent
-from eventstore.events import ReplyCancelled
 from eventstore.log import EventLog
 from eventstore.privacy_events import HistoryRead
 from eventstore.sealing.signed_checkpoint import Checkpoint, read_note, sign
-from eventstore.sealing.signing_keys import KeyPlace, open_signer, read_signer
+from eventstore.sealing.signing_keys import KeyLocation, open_signer, read_signer
 from service.audit import verify_bundle
 from service.audit.bundle_export import export_bundle
 from service.audit.bundle_folder import GROWING, MANIFEST, BundleRefused, Selection
@@ -279,7 +279,7 @@ async def test_a_text_that_was_withheld_is_told(bundle: Path, sealed: Sealed) ->
 
 async def test_a_bundle_of_another_key_is_refused(bundle: Path, sealed: Sealed) -> None:
     """A forger signs all of it with a key of their own, and puts it into the bundle."""
-    place = KeyPlace(bundle.parent / "forger", name="colloquy-test")
+    place = KeyLocation(bundle.parent / "forger", name="colloquy-test")
     open_signer(place)
     signer = read_signer(place)
     said = read_note((bundle / "checkpoint").read_text())
@@ -385,7 +385,7 @@ async def test_a_learner_erased_between_two_exports_spoils_neither(
 INTERRUPTED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from eventstore.sealing.signing_keys import KeyPlace
+from eventstore.sealing.signing_keys import KeyLocation
 import service.audit.bundle_export as exporting
 from service.audit.bundle_folder import Selection
 exporting._KEEP_EVERY = 100
@@ -393,7 +393,7 @@ def told(done, total):
     if done > total * 2 // 3:
         os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(exporting.export_bundle(
-    sys.argv[1], KeyPlace(Path(sys.argv[3])), 1, Selection("all"), Path(sys.argv[2]),
+    sys.argv[1], KeyLocation(Path(sys.argv[3])), 1, Selection("all"), Path(sys.argv[2]),
     size=None, progress=told))
 """
 
@@ -473,7 +473,7 @@ async def test_a_log_sealed_under_other_keys_is_not_exported(
     listed.unlink()
     with pytest.raises(BundleRefused, match=f"the keys in {listed}: none of the keys has signed"):
         await export(sealed, tmp_path / "none", FIRST)
-    await sealed.seal(place=KeyPlace(tmp_path / "other", name="colloquy-test"))
+    await sealed.seal(place=KeyLocation(tmp_path / "other", name="colloquy-test"))
     shutil.copy(tmp_path / "other" / "vkeys", listed)
     with pytest.raises(BundleRefused, match=f"the keys in {listed}: none of the keys has signed"):
         await export(sealed, tmp_path / "none", FIRST)

@@ -14,10 +14,12 @@ from yarl import URL
 
 from eventstore.codec import decode_event
 from eventstore.connections import connect
+from eventstore.dialogue_events import OpeningRequested
 from eventstore.envelope import NewEvent, RecordedEvent
-from eventstore.events import ExperienceCreated, OpeningRequested, type_name
-from eventstore.opening import running_log
+from eventstore.events import type_name
+from eventstore.experience_events import ExperienceCreated
 from eventstore.privacy_events import HistoryRead, HoldPlaced, RetentionRuleSet
+from eventstore.running_log import running_log
 from tests.databases import cloned_database
 from tests.eventstore.building import add_account, append, append_steps, history, message
 from tests.running import Service, eventually, running_service

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientError
 
 from eventstore.connections import connect
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.audit.event_search import EventFilter, EventSearch
 from service.audit.live_tail import LiveTail
 from service.errors import InvalidToken
@@ -84,8 +84,8 @@ async def test_nothing_that_was_found_is_handed_to_who_may_not_read_any_more(
     async def ask() -> bool:
         return answers.pop(0)
 
-    async with running_log(service.database_url) as (_log, pool, link):
-        tails = LiveTail(EventSearch(pool), link)
+    async with running_log(service.database_url) as (_log, pool, notifier):
+        tails = LiveTail(EventSearch(pool), notifier)
         assert [found async for found in tails.follow(1, EventFilter(), 0, ask)] == []
     assert answers == []
 

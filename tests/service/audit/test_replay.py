@@ -7,12 +7,13 @@ import msgspec
 import pytest
 
 from eventstore.connections import AccountPool, Connection
-from eventstore.events import OpeningRequested
+from eventstore.dialogue_events import OpeningRequested
 from eventstore.log import EventLog
 from service.audit.replay import Opened, Seen, find_opening, replay
 from service.conversations.answers import active_conversation_json, conversation_of_row
 from sql.loader import in_replay, query
 from tests.eventstore.building import append, history
+from tests.eventstore.log_reading import read_all
 
 ACCOUNT = 1
 
@@ -75,7 +76,7 @@ async def test_nothing_of_a_replay_stays_after_its_transaction(
         await append(log, step.stream, *step.events)
     [number, *_] = [
         e.event.conversation_id
-        for e in await log.read_all(ACCOUNT)
+        for e in await read_all(log, ACCOUNT)
         if isinstance(e.event, OpeningRequested)
     ]
     for _ in range(3):

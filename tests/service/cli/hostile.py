@@ -5,8 +5,8 @@ from pathlib import Path
 
 from eventstore.connections import Connection, connect
 from eventstore.envelope import Actor, Metadata, NewEvent
-from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
+from eventstore.running_log import running_log
 from service.privacy.legal_holds import LegalHolds
 from tests.eventstore.building import Learner, append, append_steps, experience_created
 
@@ -22,7 +22,7 @@ async def fill(url: str) -> None:
     owner = await connect(url)
     try:
         await _roster(owner)
-        async with running_log(url) as (log, pool, _link):
+        async with running_log(url) as (log, pool, _notifier):
             learner = Learner(USER)
             said = [learner.asks_to_open(), learner.opens(HOSTILE), learner.says(HOSTILE)]
             failed = [learner.is_answered(HOSTILE), learner.says("Why?")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.cli.text_parameters import TEXT
 from tests.disks import full_beyond
 from tests.eventstore.building import Learner, append_steps, dialogue, experience_created
@@ -48,7 +48,7 @@ def home(database_url: str, tmp_path: Path) -> dict[str, str]:
     """The settings of a log with one long conversation, sealed, in a course with a learner."""
 
     async def make() -> None:
-        async with running_log(database_url) as (log, _pool, _link):
+        async with running_log(database_url) as (log, _pool, _notifier):
             await append_steps(log, [experience_created(), *dialogue(Learner(), exchanges=12)])
             await Sealed(database_url, tmp_path, log).seal()
 

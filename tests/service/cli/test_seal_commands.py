@@ -7,7 +7,7 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.log import EventLog
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from eventstore.sealing.signed_checkpoint import parse_verifier_key, verify
 from tests.eventstore.building import append, edits
 from tests.eventstore.waiting import eventually
@@ -114,7 +114,7 @@ async def test_a_service_that_seals_nothing_makes_no_key(
 ) -> None:
     async with (
         service_process(environment | {"COLLOQUY_SEAL_SECONDS": "0"}),
-        running_log(database_url) as (log, _pool, _link),
+        running_log(database_url) as (log, _pool, _notifier),
     ):
         await append(log, "experience-1", *edits(1))
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from eventstore.events import FeedbackGiven, FeedbackWithdrawn
+from eventstore.dialogue_events import FeedbackGiven, FeedbackWithdrawn
 from tests.databases import cloned_database
 from tests.running import CONVERSATIONS, TEACHER, Service, fetch_value, running_service
 from tests.service.conversations.test_handlers import MOMENT, UUID

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
-from eventstore.events import ConversationCompleted, ConversationStarted, MessagePosted
+from eventstore.dialogue_events import ConversationCompleted, ConversationStarted, MessagePosted
 from service.identity.roster import Role, Status
 from service.identity.tokens import create_token, list_tokens, revoke_token
 from tests.databases import cloned_database

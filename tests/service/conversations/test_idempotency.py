@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
+from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import MessagePosted, OpeningRequested
 from eventstore.log import EventLog
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, HttpError, Stall, evaluation_speech
 from tests.request_keys import hash_of, read_secrets
@@ -568,16 +568,16 @@ async def test_stops_with_the_same_key_over_the_owners_head_are_one(
     """The owner of the turn lives but does not hear; everybody gives up on it at the same time."""
     monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.3)
     conversation = (await service.open(user))["id"]
-    link = Link(service.database_url)
-    await link.start()
+    notifier = Notifier(service.database_url)
+    await notifier.start()
     try:
-        turn_id = await leave_turn(service, link.owner, user, conversation)
+        turn_id = await leave_turn(service, notifier.owner, user, conversation)
         stop = Request(user, turn_path(conversation, turn_id, "cancel"))
         first, *others = await asyncio.gather(
             *(send(where, stop, "over") for where in (service, other) * 3)
         )
     finally:
-        await link.close()
+        await notifier.close()
     assert first.status == 200, first
     assert others == [first] * 5
     assert types_of(await with_user_key(service, user, "over")) == ["reply_cancelled"]
@@ -638,12 +638,12 @@ async def test_a_stop_whose_key_goes_to_another_request_meanwhile_leaves_nobody_
 def kept_letters(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """What processes would tell each other; calling one sends it."""
     letters: list[Callable[[], None]] = []
-    post = Link.send
+    post = Notifier.send
 
-    def keep(link: Link, topic: str, text: str) -> None:
-        letters.append(lambda: post(link, topic, text))
+    def keep(notifier: Notifier, topic: str, text: str) -> None:
+        letters.append(lambda: post(notifier, topic, text))
 
-    monkeypatch.setattr(Link, "send", keep)
+    monkeypatch.setattr(Notifier, "send", keep)
     return letters
 
 
@@ -667,7 +667,7 @@ async def leave_turn(service: Service, owner: int, user: int, conversation: int)
     )
     event = NewEvent(event=posted, content="Are you there?", subject_id=user)
     metadata = Metadata(actor=Actor(user, "learner"))
-    async with running_log(service.database_url) as (log, _pool, _link):
+    async with running_log(service.database_url) as (log, _pool, _notifier):
         await log.append(1, f"dialogue-1-{user}", [event], expected=None, metadata=metadata)
     return turn_id
 

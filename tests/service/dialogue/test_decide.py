@@ -10,33 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eventstore.envelope import Actor, Metadata, RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AnyDialogueEvent,
-    AnyEvent,
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
     CoveredObjective,
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    ExperienceCreated,
-    ExperienceDeleted,
-    ExperienceEdited,
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
-    PromptVersion,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
-    ReplyRecord,
-    Usage,
 )
+from eventstore.envelope import Actor, Metadata, RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.events import AnyEvent
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,
@@ -45,6 +38,7 @@ from eventstore.privacy_events import (
     RetentionRuleSet,
     TextExpired,
 )
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
 from service.dialogue.commands import (
     Assessed,
     CancelTurn,

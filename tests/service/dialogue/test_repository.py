@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from eventstore.connections import AccountPool, Pool
+from eventstore.dialogue_events import ConversationCompleted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, WrongExpectedRevision
-from eventstore.events import ConversationCompleted, PromptVersion, ReplyRecord, Usage
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
+from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
 from service.dialogue import repository as dialogues
 from service.dialogue.commands import (
     CompleteConversation,
@@ -26,20 +27,21 @@ from service.dialogue.commands import (
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsOver
+from tests.eventstore.log_reading import read_all
 from tests.service.histories import types_of
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 KEY = DialogueKey(1, 8, 9)
 LEARNER = Metadata(actor=Actor(9, "learner"))
 
 
 @pytest.fixture
-async def their_link(database_url: str) -> AsyncIterator[Link]:
+async def their_notifier(database_url: str) -> AsyncIterator[Notifier]:
     """Another process, alive."""
-    link = Link(database_url)
-    await link.start()
-    yield link
-    await link.close()
+    notifier = Notifier(database_url)
+    await notifier.start()
+    yield notifier
+    await notifier.close()
 
 
 def utc_now() -> datetime:
@@ -122,23 +124,23 @@ def test_a_key_is_found_again_in_its_stream(key: DialogueKey, stream: str | None
 async def test_what_a_command_leads_to_is_on_disk_and_in_the_answer(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
-    asked = opening(link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
+    asked = opening(notifier.owner)
     executed = await carried.execute(KEY, asked, LEARNER)
-    (recorded,) = await log.read_all(1)
+    (recorded,) = await read_all(log, 1)
     assert (recorded.event_id, recorded.stream) == (executed.event.event_id, KEY.stream)
     assert executed.dialogue.revision == recorded.revision == 1
     assert executed.dialogue.turn is not None
     assert executed.dialogue.turn.id == asked.turn_id
     executed = await carried.execute(KEY, failure(asked.turn_id), LEARNER, executed.dialogue)
     assert executed.dialogue.turn is None
-    assert [e.content for e in await log.read_all(1)] == [None, "Half"]
+    assert [e.content for e in await read_all(log, 1)] == [None, "Half"]
 
 
 async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts, workers: Pool) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
     with pytest.raises(NotFound):
         await carried.execute(KEY, CompleteConversation(conversation_id=1), LEARNER)
     assert await log.head(1) == 0
@@ -146,10 +148,10 @@ async def test_a_command_that_is_refused_leaves_no_trace(log_parts: Parts, worke
 
 async def test_of_many_who_open_at_once_one_succeeds(log_parts: Parts, workers: Pool) -> None:
     """The others decide again on what they find then, and see its turn."""
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
     outcomes = await asyncio.gather(
-        *(carried.execute(KEY, opening(link.owner), LEARNER) for _ in range(30)),
+        *(carried.execute(KEY, opening(notifier.owner), LEARNER) for _ in range(30)),
         return_exceptions=True,
     )
     won = [o for o in outcomes if not isinstance(o, BaseException)]
@@ -165,20 +167,20 @@ async def test_a_dialogue_that_has_moved_on_since_it_was_known_is_read_again(
     log_parts: Parts,
     workers: Pool,
 ) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
-    asked = opening(link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
+    asked = opening(notifier.owner)
     known = (await carried.execute(KEY, asked, LEARNER)).dialogue
     await carried.execute(KEY, failure(asked.turn_id), LEARNER)
     with pytest.raises(TurnIsOver):
         await carried.execute(KEY, failure(asked.turn_id), LEARNER, known)
-    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_who_is_always_too_late_gives_up(
     log_parts: Parts, workers: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     tries = 0
 
     async def too_late(*_: object, **__: object) -> list[RecordedEvent]:
@@ -188,26 +190,28 @@ async def test_who_is_always_too_late_gives_up(
 
     monkeypatch.setattr(log, "append", too_late)
     with pytest.raises(Busy):
-        await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
+        await dialogues_of(log, workers, notifier.owner).execute(
+            KEY, opening(notifier.owner), LEARNER
+        )
     assert tries == dialogues._TRIES
 
 
 async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     ahead = 59.0
 
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
-    carried = DialogueRepository(log, TurnOwnership(workers, link.owner, clock))
-    await carried.execute(KEY, opening(link.owner), LEARNER)
+    carried = DialogueRepository(log, TurnOwnership(workers, notifier.owner, clock))
+    await carried.execute(KEY, opening(notifier.owner), LEARNER)
     with pytest.raises(TurnInProgress):
-        await carried.execute(KEY, opening(link.owner), LEARNER)
+        await carried.execute(KEY, opening(notifier.owner), LEARNER)
     ahead = 61.0
-    await carried.execute(KEY, opening(link.owner, 600), LEARNER)
-    log_now = await log.read_all(1)
+    await carried.execute(KEY, opening(notifier.owner, 600), LEARNER)
+    log_now = await read_all(log, 1)
     assert types_of(log_now) == ["opening_requested", "opening_failed", "opening_requested"]
     assert log_now[1].metadata.actor == Actor(None, "system")
 
@@ -217,14 +221,14 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
     workers: Pool,
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
-    log, _, link = log_parts
-    owners = TurnOwnership(workers, link.owner, utc_now)
+    log, _, notifier = log_parts
+    owners = TurnOwnership(workers, notifier.owner, utc_now)
     carried = DialogueRepository(log, owners)
-    asked = opening(link.owner)
+    asked = opening(notifier.owner)
     await carried.execute(KEY, asked, LEARNER)
     owners.running.discard(asked.turn_id)
-    await carried.execute(KEY, opening(link.owner), LEARNER)
-    assert types_of(await log.read_all(1)) == [
+    await carried.execute(KEY, opening(notifier.owner), LEARNER)
+    assert types_of(await read_all(log, 1)) == [
         "opening_requested",
         "opening_failed",
         "opening_requested",
@@ -235,9 +239,9 @@ async def test_closing_what_is_not_abandoned_changes_nothing(
     log_parts: Parts, workers: Pool
 ) -> None:
     """Not a dialogue without a turn, nor a turn whose owner lives."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await dialogues_of(log, workers, 1).close_abandoned(KEY.account_id, KEY.stream)
-    await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), LEARNER)
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(notifier.owner), LEARNER)
     await dialogues_of(log, workers, 1).close_abandoned(KEY.account_id, KEY.stream)
     assert await log.head(1) == 1
 
@@ -245,51 +249,51 @@ async def test_closing_what_is_not_abandoned_changes_nothing(
 async def test_many_who_close_an_abandoned_turn_close_it_once(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
-    await dialogues_of(log, workers, link.owner).execute(KEY, opening(owner=1), LEARNER)
-    ours = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(owner=1), LEARNER)
+    ours = dialogues_of(log, workers, notifier.owner)
     await asyncio.gather(*(ours.close_abandoned(KEY.account_id, KEY.stream) for _ in range(10)))
-    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_what_another_process_did_is_seen_though_we_remember_otherwise(
-    log_parts: Parts, workers: Pool, their_link: Link
+    log_parts: Parts, workers: Pool, their_notifier: Notifier
 ) -> None:
     """Two processes take turns on one dialogue; neither refuses nor accepts by memory alone."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     ours, theirs = (
-        dialogues_of(log, workers, link.owner),
-        dialogues_of(log, workers, their_link.owner),
+        dialogues_of(log, workers, notifier.owner),
+        dialogues_of(log, workers, their_notifier.owner),
     )
-    asked = opening(link.owner)
+    asked = opening(notifier.owner)
     await ours.execute(KEY, asked, LEARNER)
     await ours.execute(KEY, failure(asked.turn_id), LEARNER)
-    asked = opening(their_link.owner)
+    asked = opening(their_notifier.owner)
     await theirs.execute(KEY, asked, LEARNER)
     with pytest.raises(TurnInProgress):
-        await ours.execute(KEY, opening(link.owner), LEARNER)
+        await ours.execute(KEY, opening(notifier.owner), LEARNER)
     await theirs.execute(KEY, failure(asked.turn_id), LEARNER)
-    executed = await ours.execute(KEY, opening(link.owner), LEARNER)
+    executed = await ours.execute(KEY, opening(notifier.owner), LEARNER)
     assert executed.dialogue.revision == await log.head(1) == 5
 
 
 async def test_a_refusal_by_memory_alone_is_not_given(
-    log_parts: Parts, workers: Pool, their_link: Link
+    log_parts: Parts, workers: Pool, their_notifier: Notifier
 ) -> None:
     """We remember conversation 1, another process has begun conversation 2 since."""
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     ours, theirs = (
-        dialogues_of(log, workers, link.owner),
-        dialogues_of(log, workers, their_link.owner),
+        dialogues_of(log, workers, notifier.owner),
+        dialogues_of(log, workers, their_notifier.owner),
     )
-    await begin(ours, link.owner, 1)
-    await begin(theirs, their_link.owner, 2)
+    await begin(ours, notifier.owner, 1)
+    await begin(theirs, their_notifier.owner, 2)
     with pytest.raises(NotFound):
-        await ours.execute(KEY, message(1, link.owner), LEARNER)
-    await begin(theirs, their_link.owner, 3)
-    executed = await ours.execute(KEY, message(3, link.owner), LEARNER)
+        await ours.execute(KEY, message(1, notifier.owner), LEARNER)
+    await begin(theirs, their_notifier.owner, 3)
+    executed = await ours.execute(KEY, message(3, notifier.owner), LEARNER)
     assert executed.dialogue.turn is not None
-    assert types_of(await log.read_all(1))[-1] == "message_posted"
+    assert types_of(await read_all(log, 1))[-1] == "message_posted"
 
 
 async def test_what_is_remembered_is_bounded(
@@ -297,12 +301,12 @@ async def test_what_is_remembered_is_bounded(
 ) -> None:
     """Of many dialogues the latest, and all of them go on."""
     monkeypatch.setattr(dialogues, "_REMEMBERED", 3)
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
     keys = [DialogueKey(1, 8, user) for user in range(1, 9)]
     for _ in range(2):
         for key in keys:
-            asked = opening(link.owner)
+            asked = opening(notifier.owner)
             await carried.execute(key, asked, LEARNER)
             await carried.execute(key, failure(asked.turn_id), LEARNER)
     assert len(carried._recent) == 3
@@ -310,11 +314,11 @@ async def test_what_is_remembered_is_bounded(
 
 
 async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
-    log_parts: Parts, workers: Pool, their_link: Link
+    log_parts: Parts, workers: Pool, their_notifier: Notifier
 ) -> None:
     """However many come at once, to two processes; and long after its turn has ended."""
-    log, _, link = log_parts
-    owners = (link.owner, their_link.owner)
+    log, _, notifier = log_parts
+    owners = (notifier.owner, their_notifier.owner)
     both = [dialogues_of(log, workers, owner) for owner in owners]
     keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
     outcomes = await asyncio.gather(
@@ -330,18 +334,18 @@ async def test_a_request_with_a_key_is_recorded_once_whoever_carries_it_out(
     await both[0].execute(KEY, failure(won.dialogue.turn.id), LEARNER)
     for one in both:
         with pytest.raises(AlreadyAsked) as repeated:
-            await one.execute(KEY, opening(link.owner), keyed)
+            await one.execute(KEY, opening(notifier.owner), keyed)
         assert repeated.value.asked.event_id == won.event.event_id
-    assert types_of(await log.read_all(1)) == ["opening_requested", "opening_failed"]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
 
 
 async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_look(
     log_parts: Parts,
     workers: Pool,
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     keyed = msgspec.structs.replace(LEARNER, idempotency_key="the-key")
-    await dialogues_of(log, workers, link.owner).execute(KEY, opening(link.owner), keyed)
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(notifier.owner), keyed)
     event = NewEvent(event=ConversationCompleted(conversation_id=1, reason="deleted"))
     with pytest.raises(AppendRefused, match="UniqueViolation"):
         await log.append(1, "elsewhere", [event], expected=None, metadata=keyed)
@@ -352,9 +356,9 @@ async def test_the_database_refuses_a_key_twice_even_to_a_program_that_does_not_
 async def test_a_dialogue_can_be_seen_as_it_was_at_any_revision(
     log_parts: Parts, workers: Pool
 ) -> None:
-    log, _, link = log_parts
-    carried = dialogues_of(log, workers, link.owner)
-    await begin(carried, link.owner, 1)
-    await begin(carried, link.owner, 2)
+    log, _, notifier = log_parts
+    carried = dialogues_of(log, workers, notifier.owner)
+    await begin(carried, notifier.owner, 1)
+    await begin(carried, notifier.owner, 2)
     shown = [(await carried.at(KEY, revision)).active for revision in range(1, 6)]
     assert [active and active.id for active in shown] == [None, 1, 1, None, 2]

@@ -11,16 +11,12 @@ import pytest
 import pytest_asyncio
 
 from eventstore.connections import connect
+from eventstore.dialogue_events import MessagePosted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import (
-    EvaluationFailed,
-    EvaluationRecorded,
-    EvaluationRequested,
-    MessagePosted,
-    Usage,
-)
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
+from eventstore.notifier import Notifier
+from eventstore.reply_records import Usage
+from eventstore.running_log import running_log
 from service.identity.roster import Role
 from service.model.practice_tutor import CANNOT_JUDGE, PRACTICE_TUTOR
 from service.model.prompt_templates import EvaluatorPrompt
@@ -464,16 +460,16 @@ async def test_one_that_nobody_will_end_is_closed_by_the_sweeper(
 async def test_that_of_a_living_process_is_left_alone_until_its_deadline(
     service: Service, talk: Talk
 ) -> None:
-    link = Link(service.database_url)
-    await link.start()
+    notifier = Notifier(service.database_url)
+    await notifier.start()
     try:
-        await leave_evaluation(service, talk, link.owner)
+        await leave_evaluation(service, talk, notifier.owner)
         late = Talk(talk.learner, (await service.open(talk.learner))["id"])
-        await leave_evaluation(service, late, link.owner, deadline=timedelta(seconds=-1))
+        await leave_evaluation(service, late, notifier.owner, deadline=timedelta(seconds=-1))
         await eventually(lambda: has_ended(service, late))
         assert not await has_ended(service, talk)
     finally:
-        await link.close()
+        await notifier.close()
     await eventually(lambda: has_ended(service, talk))
 
 
@@ -538,7 +534,7 @@ async def leave_evaluation(
         deadline_at=datetime.now(UTC) + deadline,
     )
     metadata = Metadata(actor=Actor(TEACHER, "teacher"), idempotency_key=key)
-    async with running_log(service.database_url) as (log, _pool, _link):
+    async with running_log(service.database_url) as (log, _pool, _notifier):
         stream = f"evaluation-{asked.turn_id}"
         await log.append(1, stream, [NewEvent(event=asked)], expected=0, metadata=metadata)
 

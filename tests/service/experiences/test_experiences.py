@@ -9,14 +9,14 @@ from eventstore.connections import AccountPool
 from eventstore.envelope import Actor, Metadata
 from eventstore.errors import AppendRefused
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from eventstore.streams import stream_of_experience
 from service.errors import NotFound
 from service.experiences import experiences as module
 from service.experiences.experiences import ExperienceDraft, Experiences, objectives_of
 from service.model.interface import Scenario
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 TEACHER = Metadata(actor=Actor(1, "teacher"))
 DRAFT = ExperienceDraft(
     title="Tides",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
 from tests.fake_anthropic import FakeAnthropic
 from tests.running import LEARNER, TEACHER, Service
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import pytest_asyncio
 
-from eventstore.events import MessagePosted
+from eventstore.dialogue_events import MessagePosted
 from tests.databases import cloned_database
 from tests.running import CONVERSATIONS, LEARNER, Service, messages_of, running_service
 from tests.service.raw_http import connected

@@ -107,7 +107,7 @@ some = settings(
 async def service(server_url: str) -> AsyncIterator[Service]:
     """A service that gives up soon, on a database whose statements can be made to fail."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eventstore.opening.GroupCommit", partial(GroupCommit, patience=0.3))
+        patch.setattr("eventstore.running_log.GroupCommit", partial(GroupCommit, timeout=0.3))
         patch.setattr("eventstore.batch_writer._FAILING", 0.5)
         async with cloned_database(server_url) as url:
             await make_faults(url)

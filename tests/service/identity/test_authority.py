@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from eventstore.connections import Connection, connect
+from eventstore.dialogue_events import MessagePosted, ReplyFailed
 from eventstore.envelope import RecordedEvent
 from eventstore.errors import GuardBroken
-from eventstore.events import MessagePosted, ReplyFailed
 from service.access_log import AccessLog
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token, list_tokens, revoke_token

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from eventstore.connections import connect
-from eventstore.events import MessagePosted
+from eventstore.dialogue_events import MessagePosted
 from eventstore.privacy_events import HistoryRead
 from service.identity.tokens import create_token
 from tests.running import CONVERSATIONS, Service

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from eventstore.events import PromptVersion, Usage
+from eventstore.reply_records import PromptVersion, Usage
 from service.model import errors
 from service.model.client import AttemptLog, BreakerPolicy, ModelClient, RetryPolicy
 from service.model.errors import Cause, ModelFailure

@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from service.model.anthropic_provider import PLACEHOLDER_KEY, AnthropicModel
 from service.model.errors import LEARNER_SENTENCES, MODEL_EMPTY, ModelFailure
 from service.model.interface import ChatMessage, Model, ReplyRequest, Scenario

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from service.model.anthropic_provider import AnthropicModel
 from service.model.errors import ModelFailure
 from service.model.interface import (

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from eventstore.events import AttemptRecord, Usage
+from eventstore.reply_records import AttemptRecord, Usage
 from service.model import errors
 from service.model.client import AttemptLog, BreakerPolicy, ModelClient, RetryPolicy
 from service.model.errors import ModelFailure

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from service.model.interface import (
     AssessmentRequest,
     ChatMessage,

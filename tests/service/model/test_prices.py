@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from service.errors import SettingsError
 from service.model.prices import ModelRates, Prices, read_prices
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.events import Usage
+from eventstore.reply_records import Usage
 from service.model.anthropic_provider import AnthropicModel
 from service.model.errors import ModelFailure
 from service.model.provider_errors import provider_error

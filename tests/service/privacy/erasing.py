@@ -3,8 +3,8 @@
 from typing import Any
 
 from eventstore.connections import Connection, connect
+from eventstore.dialogue_events import MessagePosted
 from eventstore.envelope import RecordedEvent
-from eventstore.events import MessagePosted
 from service.identity.tokens import create_token
 from tests.running import (
     CONVERSATIONS,

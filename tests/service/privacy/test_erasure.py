@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from eventstore.connections import Connection, connect
-from eventstore.events import EvaluationFailed, ReplyCancelled
+from eventstore.dialogue_events import ReplyCancelled
+from eventstore.evaluation_events import EvaluationFailed
 from eventstore.privacy_events import LearnerErased, TextExpired
 from projections.definitions import definition, definitions
 from projections.generations import create

@@ -11,10 +11,10 @@ import pytest
 
 from eventstore.clock import DatabaseClock
 from eventstore.connections import Connection
+from eventstore.dialogue_events import ConversationStarted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.events import ConversationStarted
-from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
+from eventstore.running_log import running_log
 from service.privacy.learner_record import LearnerRecord
 from service.privacy.legal_holds import LegalHolds
 from tests.running import (
@@ -239,7 +239,7 @@ async def test_a_record_does_not_tell_whom_else_auditors_look_into(
 
 async def _read_of_old(service: Service) -> None:
     """What an earlier release recorded: the command as it was typed."""
-    async with running_log(service.database_url) as (log, _pool, _link):
+    async with running_log(service.database_url) as (log, _pool, _notifier):
         for what in (
             "colloquy audit events --actor 102 --html 'suspicion of 102'",
             f"GET {EVENTS}?actor_id=102&note=suspicion",
@@ -285,7 +285,7 @@ async def test_the_record_tells_of_holds_and_erasures_and_outlives_them(
     service: Service,
 ) -> None:
     await speak_everywhere(service)
-    async with running_log(service.database_url) as (log, pool, _link):
+    async with running_log(service.database_url) as (log, pool, _notifier):
         holds = LegalHolds(log, pool)
         number = await holds.place(1, LEARNER, "case 12", Metadata(actor=Actor(None, "operator")))
         admin = by(service, "admin")

@@ -8,8 +8,8 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.envelope import Actor, Metadata
-from eventstore.opening import running_log
 from eventstore.privacy_events import HoldPlaced, LearnerErased
+from eventstore.running_log import running_log
 from service.errors import UnknownHold, UnknownUser
 from service.privacy.legal_holds import LegalHolds
 from tests.running import LEARNER, OTHER_LEARNER, Service, running_service
@@ -36,7 +36,7 @@ async def service(demo_url: str) -> AsyncIterator[Service]:
 @pytest.fixture
 async def holds(service: Service) -> AsyncIterator[LegalHolds]:
     """As another process has them."""
-    async with running_log(service.database_url) as (log, pool, _link):
+    async with running_log(service.database_url) as (log, pool, _notifier):
         yield LegalHolds(log, pool)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from eventstore.connections import Connection, Pool
 from eventstore.envelope import Actor, Metadata
-from eventstore.opening import running_log
 from eventstore.privacy_events import LearnerErased, TextExpired
+from eventstore.running_log import running_log
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.errors import NotFound
@@ -39,8 +39,8 @@ async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 @pytest.fixture
 async def parts(service: Service) -> AsyncIterator[tuple[Retention, LegalHolds]]:
     """As another process has them."""
-    async with running_log(service.database_url) as (log, pool, link):
-        yield Retention(log, pool, link), LegalHolds(log, pool)
+    async with running_log(service.database_url) as (log, pool, notifier):
+        yield Retention(log, pool, notifier), LegalHolds(log, pool)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.events import MessagePosted, OpeningRequested
+from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.privacy_events import HistoryRead
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import (

@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.connections import Connection, Role, connect, open_pool
 from eventstore.sealing.sealer import Sealer
-from eventstore.sealing.signing_keys import KeyPlace
+from eventstore.sealing.signing_keys import KeyLocation
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from service.process.database import connect_owner, prepare
@@ -135,7 +135,7 @@ async def _ways_to_commit(server: OwnServer, folder: Path) -> set[str]:
         pool = await open_pool(server.url, role, 1)
         result.add(await pool.fetchval(SYNCHRONOUS_COMMIT))
         await pool.close()
-    async with Sealer(server.url, KeyPlace(folder), folder, 1.0).leading() as sealing:
+    async with Sealer(server.url, KeyLocation(folder), folder, 1.0).leading() as sealing:
         result.add(await sealing.fetchval(SYNCHRONOUS_COMMIT))
     return result
 

@@ -11,14 +11,15 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from eventstore.connection_hosts import hosts
 from eventstore.connections import connect
 from eventstore.database_errors import DATABASE_ERRORS
-from eventstore.hosts import hosts
-from eventstore.opening import running_log
 from eventstore.primary import LEASE, Primary
+from eventstore.running_log import running_log
 from eventstore.sessions import NotPrimary
 from service.process.database import prepare
 from tests.eventstore.building import append, message
+from tests.eventstore.log_reading import read_all
 from tests.running import CONVERSATIONS, Service, client, eventually, running_service
 from tests.servers import OwnServer, own_server
 
@@ -127,7 +128,7 @@ async def test_an_append_that_was_under_way_to_a_frozen_primary_is_stored_once_o
         await asyncio.to_thread(pair.promote)
         pair.thaw()
         told = await appending
-        assert [(one.position, one.stream) for one in await log.read_all(1)] == [
+        assert [(one.position, one.stream) for one in await read_all(log, 1)] == [
             (1, "before"),
             (2, "under-way"),
         ]
@@ -170,7 +171,7 @@ async def test_of_two_primaries_the_newer_one_is_taken_whichever_is_named_first(
     for order in (ours.split(","), ours.split(",")[::-1]):
         url = names._replace(netloc=f"{people}@{','.join(order)}").geturl()
         connection = await connect(url)
-        assert connection.standing.timeline == 2
+        assert connection.server.timeline == 2
         await connection.close()
 
 
@@ -181,7 +182,7 @@ async def test_a_process_that_has_seen_a_newer_primary_refuses_the_older_one(
     older = await connect(pair.url, primary=primary)
     await asyncio.to_thread(pair.promote)
     newer = await connect(pair.url, primary=primary)
-    assert newer.standing.timeline == 2
+    assert newer.server.timeline == 2
     assert older.is_closed()
     primary._hosts = [pair.url]
     with pytest.raises(NotPrimary, match="timeline 1, not 2"):
@@ -194,7 +195,7 @@ async def test_a_frozen_host_does_not_keep_anybody_from_the_primary(pair: OwnSer
     pair.freeze()
     async with asyncio.timeout(BOUND):
         connection = await connect(both(pair))
-    assert connection.standing.timeline == 2
+    assert connection.server.timeline == 2
     await connection.close()
 
 
@@ -210,7 +211,7 @@ async def test_a_host_that_wakes_while_it_is_asked_is_not_taken_for_the_primary(
     pair.thaw()
     with suppress(*DATABASE_ERRORS):  # it gave up before
         connection = await opening
-        assert connection.standing.timeline == 2
+        assert connection.server.timeline == 2
         await connection.close()
 
 

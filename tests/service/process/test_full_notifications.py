@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from eventstore.connections import Connection, connect, open_pool
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.analytics.analyst_logins import connection_url, create_analyst
 from service.analytics.analyst_sessions import AnalystSessions
 from service.process.database import prepare
@@ -98,16 +98,16 @@ async def test_what_cannot_be_told_is_told_when_the_queue_has_room(server: OwnSe
         workers = await open_pool(server.url, "colloquy_worker", 1)
         stack.push_async_callback(workers.close)
         alive = await owner.fetchval(HOLDER, near.owner)
-        bell, heard = far.bell(1), asyncio.Event()
-        far.on("word", lambda _: heard.set())
+        wake_event, heard = far.wake_event(1), asyncio.Event()
+        far.subscribe("word", lambda _: heard.set())
         deaf = await stack.enter_async_context(full_queue(server))
         near.send("word", "text")
-        near.ring(1)
+        near.notify(1)
         await eventually(lambda: near._is_failing)
-        assert not bell.is_set()
+        assert not wake_event.is_set()
         await AnalystSessions(workers, timedelta(0)).end_old()
         await eventually(deaf.is_closed)
         async with asyncio.timeout(20):
             await heard.wait()
-            await bell.wait()
+            await wake_event.wait()
         assert await owner.fetchval(HOLDER, near.owner) == alive

@@ -13,14 +13,14 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from eventstore.envelope import RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AssessmentFailed,
-    EvaluationFailed,
     ObjectivesAssessed,
     OpeningFailed,
     ReplyFailed,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.evaluation_events import EvaluationFailed
 from service.dialogue.repository import DialogueRepository
 from service.http.bodies import read_body
 from service.turns.control import TurnControl

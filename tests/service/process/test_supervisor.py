@@ -17,8 +17,8 @@ import asyncpg
 import msgspec
 import pytest
 
+from eventstore.dialogue_events import ConversationStarted, ReplyFailed
 from eventstore.errors import KeyRefused, PathUntrusted
-from eventstore.events import ConversationStarted, ReplyFailed
 from projections.errors import ProjectionRefused
 from service.embedded_postgres.postmaster import live_postmaster
 from service.errors import SettingsError

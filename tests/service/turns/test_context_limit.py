@@ -8,14 +8,14 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from eventstore.events import (
-    ContextRecord,
+from eventstore.dialogue_events import (
     ConversationStarted,
     CoveredObjective,
-    EvaluationRecorded,
     ObjectivesAssessed,
     ReplyCompleted,
 )
+from eventstore.evaluation_events import EvaluationRecorded
+from eventstore.reply_records import ContextRecord
 from service.model.context_window import STEP
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Received, covering

@@ -10,17 +10,16 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from eventstore.envelope import Actor, RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AssessmentFailed,
-    AttemptRecord,
     MessagePosted,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
-    Usage,
 )
+from eventstore.envelope import Actor, RecordedEvent
+from eventstore.reply_records import AttemptRecord, Usage
 from service.model.client import ModelClient
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, covering
 from tests.running import (

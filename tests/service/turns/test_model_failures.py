@@ -18,21 +18,17 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from eventstore.envelope import RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AssessmentFailed,
-    AttemptRecord,
-    ContextRecord,
     ConversationStarted,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
-    PromptVersion,
     ReplyCompleted,
     ReplyFailed,
-    ReplyRecord,
-    Usage,
 )
+from eventstore.envelope import RecordedEvent
+from eventstore.reply_records import AttemptRecord, ContextRecord, PromptVersion, ReplyRecord, Usage
 from service.model.anthropic_provider import AnthropicModel
 from service.model.circuit_breaker import CircuitBreaker
 from service.model.client import BreakerPolicy, ModelClient

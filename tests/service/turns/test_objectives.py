@@ -10,17 +10,17 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from eventstore.envelope import Actor, Metadata, RecordedEvent
-from eventstore.events import (
+from eventstore.dialogue_events import (
     AssessmentFailed,
     CoveredObjective,
     MessagePosted,
     ObjectivesAssessed,
     ReplyCancelled,
     ReplyFailed,
-    Usage,
 )
-from eventstore.opening import running_log
+from eventstore.envelope import Actor, Metadata, RecordedEvent
+from eventstore.reply_records import Usage
+from eventstore.running_log import running_log
 from service.dialogue.commands import RecordReply
 from service.dialogue.repository import DialogueRepository
 from service.experiences.experiences import ExperienceDraft, Experiences
@@ -279,7 +279,7 @@ async def test_without_objectives_there_is_no_progress_and_no_judge(
         pedagogical_guidance="Listen.",
         workflow_state="published",
     )
-    async with running_log(service.database_url) as (log, pool, _link):
+    async with running_log(service.database_url) as (log, pool, _notifier):
         teaching = Metadata(actor=Actor(TEACHER, "teacher"))
         experience = (await Experiences(log, pool).create(1, 1, draft, teaching)).id
     learner, asked = await service.enroll(), len(fake.judgements)

@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from eventstore.connections import connect
-from eventstore.events import AnyEvent, AssessmentFailed, EvaluationFailed, ReplyCompleted, Usage
+from eventstore.dialogue_events import AssessmentFailed, ReplyCompleted
+from eventstore.evaluation_events import EvaluationFailed
+from eventstore.events import AnyEvent
 from eventstore.provider_values import storable
+from eventstore.reply_records import Usage
 from projections.compare import compare
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all

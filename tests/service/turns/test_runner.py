@@ -12,10 +12,10 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from eventstore.dialogue_events import MessagePosted, OpeningRequested, ReplyCompleted, ReplyFailed
 from eventstore.envelope import Actor, Metadata, NewEvent
-from eventstore.events import MessagePosted, OpeningRequested, ReplyCompleted, ReplyFailed
-from eventstore.notifier import Link
-from eventstore.opening import POOL_SIZE, running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import POOL_SIZE, running_log
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall
 from tests.running import (
@@ -427,20 +427,20 @@ async def test_the_turn_of_a_living_process_is_left_alone_until_its_deadline(
     fresh_url: str,
 ) -> None:
     """A turn has an owner in another process: it is in progress, then the owner goes."""
-    link = Link(fresh_url)
+    notifier = Notifier(fresh_url)
     with sweeps_every(0.02):
         async with running_service(fresh_url) as service:
             conversation = await service.open()
-            await link.start()
+            await notifier.start()
             try:
-                await leave_turn(service, link.owner)
+                await leave_turn(service, notifier.owner)
                 waiting = await in_progress(service)
                 said = {"json": {"message": "Now?"}}
                 path = messages_of(conversation["id"])
                 for _ in range(10):  # sweeps go by in between
                     await service.refused(409, waiting, "POST", path, **said)
             finally:
-                await link.close()
+                await notifier.close()
             await eventually(lambda: is_last(service, "reply_failed"))
             assert (await service.say(conversation["id"], "Now?"))[0] == 200
 
@@ -449,18 +449,18 @@ async def test_the_turn_of_a_living_process_is_left_alone_until_its_deadline(
 async def test_a_turn_past_its_deadline_is_closed_though_its_owner_lives(
     sweeping: float, fresh_url: str
 ) -> None:
-    link = Link(fresh_url)
+    notifier = Notifier(fresh_url)
     with sweeps_every(sweeping):
         async with running_service(fresh_url) as service:
             conversation = await service.open()
-            await link.start()
+            await notifier.start()
             try:
-                await leave_turn(service, link.owner, deadline=timedelta(seconds=-1))
+                await leave_turn(service, notifier.owner, deadline=timedelta(seconds=-1))
                 if sweeping < 1:
                     await eventually(lambda: is_last(service, "reply_failed"))
                 assert (await service.say(conversation["id"], "Now?"))[0] == 200
             finally:
-                await link.close()
+                await notifier.close()
             assert_closed_once(await service.history())
 
 
@@ -485,7 +485,7 @@ async def leave_turn(
     )
     event = NewEvent(event=posted, content="Lost on the way", subject_id=user)
     metadata = Metadata(actor=Actor(user, "learner"))
-    async with running_log(service.database_url) as (log, _pool, _link):
+    async with running_log(service.database_url) as (log, _pool, _notifier):
         await log.append(1, f"dialogue-1-{user}", [event], expected=None, metadata=metadata)
 
 

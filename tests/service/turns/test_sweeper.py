@@ -1,6 +1,6 @@
 """The sweeper closes what nobody will end, and a turn that it cannot close stops nothing else."""
 
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from service.dialogue.repository import DialogueKey
 from tests.eventstore.building import Learner, append, append_steps, dialogue, messages
 from tests.running import eventually, running_service
@@ -11,7 +11,7 @@ async def test_a_turn_in_a_stream_that_is_no_dialogue_stops_nothing(demo_url: st
     """Such as an import by hand might leave: the service starts, and closes the others."""
     learner = Learner()
     key = DialogueKey.of_stream(1, learner.stream)
-    async with running_log(demo_url) as (log, _pool, _link):
+    async with running_log(demo_url) as (log, _pool, _notifier):
         await append(log, "s", *messages(1))
         await append(log, "evaluation-x", *messages(1))
         await append_steps(log, [*dialogue(learner), learner.says()])

@@ -12,12 +12,12 @@ import pytest
 
 from eventstore.connections import AccountPool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.analytics.learning_records.caliper import CONTEXT, envelope
 from tests.eventstore.building import append_steps
 from tests.service.analytics.course_history import BASE, NAMES, TEACHER, decoded, everything, lines
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 
 IRI = re.compile(r"^(https?://[^\s/]+(/\S*)?|urn:uuid:[0-9a-f-]{36})$")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")

@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.connections import AccountPool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from projections.parallel_build import silent
 from service.access_log import Reader
 from service.analytics.errors import CursorUnfit, ExportFileUnfit
@@ -24,7 +24,7 @@ from service.audit.service import AuditService
 from tests.disks import full_beyond
 from tests.service.analytics.course_history import export_to, lines, talk
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 EXPORT = export_to()
 LOG = "018cc251-f400-7000-8000-000000000001"
 TORN = b'{"id":"torn'

@@ -5,9 +5,9 @@ from itertools import count
 import pytest
 
 from eventstore.connections import AccountPool, Connection
-from eventstore.events import ConversationStarted, MessagePosted, ObjectivesAssessed
+from eventstore.dialogue_events import ConversationStarted, MessagePosted, ObjectivesAssessed
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from service.analytics.learning_records import source_events as learning
 from service.analytics.learning_records.batches import RECORDERS
 from service.analytics.learning_records.source_events import LearningLog
@@ -22,7 +22,7 @@ from tests.eventstore.building import (
 )
 from tests.service.analytics.course_history import OBJECTIVES, TEACHER, erased, everything, learnt
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 
 
 async def test_each_event_comes_with_its_conversation(log_parts: Parts) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from eventstore.connections import AccountPool
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from tests.eventstore.building import append_steps
 from tests.service.analytics.course_history import (
     BASE,
@@ -16,7 +16,7 @@ from tests.service.analytics.course_history import (
     lines,
 )
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 ADL = "http://adlnet.gov/expapi/verbs/"
 EXPERIENCE = f"{BASE}/accounts/1/courses/1/experiences/1"
 

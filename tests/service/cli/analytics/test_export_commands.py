@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.connections import close_pool, open_pool
-from eventstore.opening import running_log
+from eventstore.running_log import running_log
 from tests.eventstore.building import Learner, append_steps
 from tests.projections.viewing import catch_up
 from tests.running import ROOT
@@ -22,11 +22,11 @@ def said(database_url: str) -> Callable[[], None]:
     async def say() -> None:
         learner = Learner()
         steps = [learner.asks_to_open(), learner.opens(), learner.says()]
-        async with running_log(database_url) as (log, _, link):
+        async with running_log(database_url) as (log, _, notifier):
             await append_steps(log, steps)
             workers = await open_pool(database_url, "colloquy_worker", 2)
             try:
-                await catch_up(workers, link)
+                await catch_up(workers, notifier)
             finally:
                 await close_pool(workers)
 

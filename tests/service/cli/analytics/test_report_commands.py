@@ -14,8 +14,8 @@ import pytest
 from msgspec.structs import replace
 
 from eventstore.connections import AccountPool, close_pool, connect, open_pool
-from eventstore.notifier import Link
-from eventstore.opening import running_log
+from eventstore.notifier import Notifier
+from eventstore.running_log import running_log
 from service.analytics.figures import CourseFigures, Day, Objective, Outcome
 from service.analytics.figures_queries import Days, FiguresReader
 from service.analytics.report.report import Report, page_of
@@ -88,15 +88,15 @@ async def _teach(url: str, title: str = TITLE) -> None:
         *(learner.says(), learner.is_not_answered("model_refused")),
         *(failing.asks_to_open(), failing.opening_fails("model_timeout")),
     ]
-    async with running_log(url) as (log, _, link):
+    async with running_log(url) as (log, _, notifier):
         await append_steps(log, steps)
-        await _catch_up(url, link)
+        await _catch_up(url, notifier)
 
 
-async def _catch_up(url: str, link: Link) -> None:
+async def _catch_up(url: str, notifier: Notifier) -> None:
     workers = await open_pool(url, "colloquy_worker", 2)
     try:
-        await catch_up(workers, link)
+        await catch_up(workers, notifier)
     finally:
         await close_pool(workers)
 

@@ -15,7 +15,7 @@ import pytest
 
 from eventstore.connections import AccountPool, Connection
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from eventstore.privacy_events import HistoryRead
 from tests.eventstore.building import Learner, add_account, append_steps, experience_created
 from tests.running import ROOT, colloquy, environment_of, eventually, read_log
@@ -23,7 +23,7 @@ from tests.service.analytics.course_history import BASE, erased, everything, lin
 from tests.service.analytics.learning_records.store import PASSWORD, TOKEN, USER, running_store
 from tests.service.cli.command_runs import Run, refused
 
-Parts = tuple[EventLog, AccountPool, Link]
+Parts = tuple[EventLog, AccountPool, Notifier]
 MAKE = ("analytics", "statements", "--format", "xapi")
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from eventstore.envelope import RecordedEvent
-from eventstore.opening import running_log
 from eventstore.privacy_events import HistoryRead
+from eventstore.running_log import running_log
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.running import ROOT, environment_of, read_log
 from tests.service.cli.command_runs import Run, now, refused

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from eventstore.connections import connect
-from eventstore.opening import running_log
-from eventstore.sealing.signing_keys import KeyPlace, list_keys, open_signer
+from eventstore.running_log import running_log
+from eventstore.sealing.signing_keys import KeyLocation, list_keys, open_signer
 from service.identity.roster import Enrollment, import_roster
 from tests.eventstore.building import Learner, append_steps, experience_created
 from tests.eventstore.sealing.sealed import Sealed, tamper
@@ -22,7 +22,7 @@ def sealed(database_url: str, tmp_path: Path) -> Sealed:
     """Four messages, sealed in a home that the commands find."""
 
     async def make() -> Sealed:
-        async with running_log(database_url) as (log, _pool, _link):
+        async with running_log(database_url) as (log, _pool, _notifier):
             made = Sealed(database_url, tmp_path, log)
             await made.say(4)
             await made.seal()
@@ -118,7 +118,7 @@ def test_export_tells_where_the_keys_are_that_do_not_fit(
     run: Run, sealed: Sealed, tmp_path: Path
 ) -> None:
     home = tmp_path / "another-home"
-    open_signer(KeyPlace(home / "keys"))
+    open_signer(KeyLocation(home / "keys"))
     told = refused(
         audit(run, sealed, "export", 1, "--out", tmp_path / "one", COLLOQUY_HOME=str(home))
     )
@@ -182,7 +182,7 @@ def test_an_export_that_reads_a_learners_words_is_in_their_record(
     async def talk() -> None:
         learner = Learner(101)
         steps = [experience_created(), learner.asks_to_open(), learner.opens("What do you see?")]
-        async with running_log(database_url) as (log, _pool, _link):
+        async with running_log(database_url) as (log, _pool, _notifier):
             await append_steps(log, steps)
             sealed = Sealed(database_url, tmp_path, log)
             await sealed.seal()

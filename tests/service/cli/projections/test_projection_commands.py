@@ -14,7 +14,7 @@ import pytest
 
 from eventstore.log import EventLog
 from projections.status import ProjectionStatus
-from projections.user_defined import write_start
+from projections.user_defined import write_template
 from service.cli.projections.status_commands import on_screen
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.running import colloquy, environment_of, fetch_value, service_process
@@ -197,8 +197,8 @@ async def test_a_broken_one_keeps_no_service_from_starting(
 ) -> None:
     """It is named in the log, and the one beside it is installed."""
     broken, works = tmp_path / "own" / "broken", tmp_path / "own"
-    write_start(works, "broken")
-    write_start(works, NAME)
+    write_template(works, "broken")
+    write_template(works, NAME)
     (broken / "1_count.sql").write_text("DELETE FROM events;")
     environment = {"DATABASE_URL": database_url, "COLLOQUY_PROJECTIONS": str(works)}
     async with service_process(environment) as process:

@@ -5,7 +5,8 @@ import random
 import msgspec
 
 from eventstore.envelope import NewEvent
-from eventstore.events import AttemptRecord, UnansweredTurn, Usage
+from eventstore.reply_records import AttemptRecord, Usage
+from eventstore.turn_events import UnansweredTurn
 from tests.eventstore.building import REPLY, Step
 
 MODEL, OTHER_MODEL = REPLY.model_requested, "claude-haiku"

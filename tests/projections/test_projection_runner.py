@@ -8,13 +8,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from eventstore import notifier as link_module
+from eventstore import notifier as notifier_module
 from eventstore.connections import Connection, Pool, open_pool
-from eventstore.notifier import Link
-from projections import runner as runner_module
+from eventstore.notifier import Notifier
+from projections import projection_runner as runner_module
 from projections.definitions import Definition
+from projections.projection_runner import ProjectionRunner
 from projections.rebuild import rebuild
-from projections.runner import Runner
 from projections.status import projection_status
 from tests.eventstore.building import Learner, add_account, append, append_steps, dialogue, messages
 from tests.eventstore.waiting import eventually
@@ -55,7 +55,7 @@ async def pools(database_url: str) -> AsyncIterator[list[Pool]]:
 
 
 @asynccontextmanager
-async def running(*runners: Runner) -> AsyncIterator[None]:
+async def running(*runners: ProjectionRunner) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(runner.run()) for runner in runners]
     try:
         yield
@@ -89,8 +89,8 @@ async def error_of(owner: Connection, name: str) -> str | None:
 async def test_turn_facts_follow_the_log(
     log_parts: Parts, workers: Pool, owner: Connection
 ) -> None:
-    log, _, link = log_parts
-    async with running(Runner(workers, link)):
+    log, _, notifier = log_parts
+    async with running(ProjectionRunner(workers, notifier)):
         await append_steps(log, dialogue(Learner(), 3))
 
         async def all_there() -> bool:
@@ -107,11 +107,11 @@ async def test_a_log_of_any_account_wakes_the_runner_at_once(
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_module, "POLL", 3600.0)
-    log, _, link = log_parts
+    monkeypatch.setattr(notifier_module, "POLL", 3600.0)
+    log, _, notifier = log_parts
     await add_account(owner, 2)
     await install(database_url, TALLY)
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         for number in range(1, 6):
             await append(log, "s", *messages(1), account_id=2)
             await eventually(tallied(owner, number, account_id=2))
@@ -125,10 +125,10 @@ async def test_what_came_before_the_runner_is_caught_up_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "STEP", 7)
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(50))
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         await eventually(tallied(owner, 50))
 
 
@@ -140,10 +140,10 @@ async def test_one_step_covers_no_more_than_it_may(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "STEP", 7)
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(10))
-    runner = Runner(workers, link)
+    runner = ProjectionRunner(workers, notifier)
     assert await runner.catch_up()
     assert await owner.fetchval(TALLIED, 1) == [1, 2, 3, 4, 5, 6, 7]
     assert await runner.catch_up()
@@ -160,11 +160,13 @@ async def test_two_runners_apply_every_event_once(
 ) -> None:
     """Rows and checkpoint, looked at all the while, agree: they change in one transaction."""
     monkeypatch.setattr(runner_module, "STEP", 5)
-    link = log_parts[2]
+    notifier = log_parts[2]
     await install(database_url, TALLY)
-    other_link = Link(database_url)
-    await other_link.start()
-    runners = [Runner(workers, link) for pool in pools] + [Runner(pools[1], other_link)]
+    other_notifier = Notifier(database_url)
+    await other_notifier.start()
+    runners = [ProjectionRunner(workers, notifier) for pool in pools] + [
+        ProjectionRunner(pools[1], other_notifier)
+    ]
     async with running(*runners):
         producing = asyncio.gather(*(append_many(log_parts, f"s{n}") for n in range(4)))
         while not producing.done():
@@ -173,7 +175,7 @@ async def test_two_runners_apply_every_event_once(
             assert row["rows"] == row["position"]
         await producing
         await eventually(tallied(owner, 200))
-    await other_link.close()
+    await other_notifier.close()
 
 
 async def append_many(parts: Parts, stream: str) -> None:
@@ -184,11 +186,11 @@ async def append_many(parts: Parts, stream: str) -> None:
 async def test_a_runner_killed_in_the_middle_of_a_batch_is_replaced_and_nothing_is_lost(
     log_parts: Parts, database_url: str, owner: Connection, pools: list[Pool]
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, GATED)
     await append(log, "s", *messages(20))
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
-    async with running(Runner(pools[0], link), Runner(pools[1], link)):
+    async with running(ProjectionRunner(pools[0], notifier), ProjectionRunner(pools[1], notifier)):
         pid = await eventually(lambda: owner.fetchval(AT_THE_GATE, GATE))
         await owner.execute("SELECT pg_terminate_backend($1)", pid)
         another = f"{AT_THE_GATE} AND l.pid <> $2"
@@ -206,15 +208,15 @@ async def test_one_runner_does_not_wait_for_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A projection that one process works at does not keep the other process from the rest."""
-    monkeypatch.setattr(runner_module, "AT_ONCE", 1)
-    log, _, link = log_parts
+    monkeypatch.setattr(runner_module, "MAX_CONCURRENT_STEPS", 1)
+    log, _, notifier = log_parts
     await install(database_url, GATED)
     await append_steps(log, dialogue(Learner()))
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
-    stuck = asyncio.create_task(Runner(pools[0], link).catch_up())
+    stuck = asyncio.create_task(ProjectionRunner(pools[0], notifier).catch_up())
     await eventually(lambda: owner.fetchval(AT_THE_GATE, GATE))
     async with asyncio.timeout(10):
-        await catch_up(pools[1], link)
+        await catch_up(pools[1], notifier)
     assert await owner.fetchval("SELECT count(*) FROM analytics.turn_facts") == 3
     await owner.execute("SELECT pg_advisory_unlock($1)", GATE)
     assert await stuck
@@ -223,9 +225,9 @@ async def test_one_runner_does_not_wait_for_another(
 async def test_an_event_that_cannot_be_applied_stops_its_projection_only_and_says_why(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, POISONED, TALLY)
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         await append(log, "s", *messages(3))
         await eventually(lambda: owner.fetchval("SELECT count(*) = 3 FROM read.poisoned"))
         await append(log, "s", *messages(1, conversation_id=666))
@@ -239,10 +241,10 @@ async def test_an_event_that_cannot_be_applied_stops_its_projection_only_and_say
 async def test_the_event_that_cannot_be_applied_is_named_and_all_before_it_are_applied(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, POISONED)
     await append(log, "s", *messages(37), *messages(1, conversation_id=666), *messages(40))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     (status,) = [s for s in await projection_status(owner) if s.name == "poisoned"]
     assert (status.position, status.error_position) == (37, 38)
     assert status.error_at is not None
@@ -252,17 +254,17 @@ async def test_the_event_that_cannot_be_applied_is_named_and_all_before_it_are_a
 async def test_a_paused_projection_stays_where_it_is_until_it_is_resumed(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(2))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     await owner.execute("INSERT INTO projection_pauses VALUES ('tally')")
     await append(log, "s", *messages(2))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     (status,) = [s for s in await projection_status(owner) if s.name == "tally"]
     assert (status.position, status.head, status.paused) == (2, 4, True)
     await owner.execute("DELETE FROM projection_pauses")
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     assert await tallied(owner, 4)()
 
 
@@ -274,14 +276,14 @@ async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_RETRY", 0.05)
-    monkeypatch.setattr(link_module, "POLL", 0.05)
-    log, _, link = log_parts
+    monkeypatch.setattr(notifier_module, "POLL", 0.05)
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(2))
-    await catch_up(workers, link)
+    await catch_up(workers, notifier)
     full = "ALTER TABLE tally_v1_1.tally ADD CONSTRAINT full_up CHECK (position < 3)"
     await owner.execute(full)
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         await append(log, "s", *messages(2))
         assert "full_up" in str(await eventually(lambda: error_of(owner, "tally")))
         await owner.execute("ALTER TABLE tally_v1_1.tally DROP CONSTRAINT full_up")
@@ -297,10 +299,10 @@ async def test_a_projection_that_stopped_is_not_tried_again_at_every_append(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(runner_module, "_RETRY", 3600.0)
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, POISONED)
     await append(log, "s", *messages(1, conversation_id=666))
-    runner = Runner(workers, link)
+    runner = ProjectionRunner(workers, notifier)
     await runner.catch_up()
     tried = "SELECT error_at FROM projection_checkpoints WHERE error IS NOT NULL"
     before = await owner.fetchval(tried)
@@ -316,14 +318,14 @@ async def test_the_runner_outlives_a_database_that_is_away(
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link_module, "POLL", 0.05)
-    log, _, link = log_parts
+    monkeypatch.setattr(notifier_module, "POLL", 0.05)
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
     kill = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND pid <> pg_backend_pid()
     """
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         for number in range(1, 6):
             await owner.execute(kill)
             await append(log, "s", *messages(1))
@@ -348,10 +350,10 @@ async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
     error: Exception,
 ) -> None:
     """asyncpg has no base class for what a server that dies in mid-answer makes it raise."""
-    monkeypatch.setattr(link_module, "POLL", 0.05)
-    log, _, link = log_parts
+    monkeypatch.setattr(notifier_module, "POLL", 0.05)
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
-    runner = Runner(workers, link)
+    runner = ProjectionRunner(workers, notifier)
     whole, broken = runner.catch_up, [error]
 
     async def catch_up() -> bool:
@@ -369,9 +371,9 @@ async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
 async def test_a_rebuild_does_not_disturb_the_runner(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    log, _, link = log_parts
+    log, _, notifier = log_parts
     await install(database_url, TALLY)
-    async with running(Runner(workers, link)):
+    async with running(ProjectionRunner(workers, notifier)):
         producing = asyncio.gather(*(append_many(log_parts, f"s{n}") for n in range(2)))
         while not producing.done():
             await rebuild(database_url, TALLY)

@@ -1,7 +1,7 @@
 """Keeps the followed projections up with the log.
 
-Every service process has a runner; a row lock on the checkpoint lets one of them advance a
-projection in an account at a time, so that one that dies is replaced by the next who looks.
+Every service process has a runner; a row lock on a projection's position lets one of them at a time
+advance it in an account, so that another takes over when a process dies.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ import structlog
 
 from eventstore.connections import LogGrowth, Pool
 from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
-from eventstore.notifier import EVERY_ACCOUNT, Link, rung
+from eventstore.notifier import EVERY_ACCOUNT, Notifier, wait_for_wake
 from sql.loader import query
 
 STEP = 1_000
-"""Positions that one transaction covers at most: others wait for it no longer than that takes."""
+"""Positions that one transaction covers at most, which bounds how long others wait for it."""
 
-AT_ONCE = 2
+MAX_CONCURRENT_STEPS = 2
 """Steps of different projections or accounts that one process makes at the same time."""
 
 _RETRY = 5.0
@@ -28,7 +28,7 @@ _LONGEST_REST = 0.25
 log = structlog.get_logger("colloquy.projections")
 
 
-class Follower(NamedTuple):
+class FollowedProjection(NamedTuple):
     """A projection's generation in one account."""
 
     name: str
@@ -36,7 +36,7 @@ class Follower(NamedTuple):
     account_id: int
 
 
-class Runner:
+class ProjectionRunner:
     """Advances followed projections whenever a log has grown.
 
     An event that cannot be applied stops its projection in its account only. It is closed in on
@@ -44,17 +44,17 @@ class Runner:
 
     Args:
         pool: Its role may execute `advance_projection_v1`.
-        link: Tells of new events.
-        growth: Is told how long the logs have become, also those that others append to.
+        notifier: Wakes the runner for new events.
+        growth: Learns how long the logs have become, also those that others append to.
     """
 
-    def __init__(self, pool: Pool, link: Link, growth: LogGrowth | None = None) -> None:
+    def __init__(self, pool: Pool, notifier: Notifier, growth: LogGrowth | None = None) -> None:
         self._pool = pool
         self._growth = growth or LogGrowth()
-        self._link = link
-        self._places = asyncio.Semaphore(AT_ONCE)
-        self._steps: dict[Follower, int] = {}
-        self._retry_at: dict[Follower, float] = {}
+        self._notifier = notifier
+        self._places = asyncio.Semaphore(MAX_CONCURRENT_STEPS)
+        self._steps: dict[FollowedProjection, int] = {}
+        self._retry_at: dict[FollowedProjection, float] = {}
 
     async def run(self) -> None:
         """Runs until it is cancelled; a database that is away is waited for.
@@ -64,7 +64,7 @@ class Runner:
         """
         loop = asyncio.get_running_loop()
         while True:
-            bell = self._link.bell(EVERY_ACCOUNT)
+            wake_event = self._notifier.wake_event(EVERY_ACCOUNT)
             began = loop.time()
             try:
                 moved = await self.catch_up()
@@ -74,13 +74,13 @@ class Runner:
             if moved:
                 await asyncio.sleep(min(_REST * (loop.time() - began), _LONGEST_REST))
             else:
-                await rung(bell)
+                await wait_for_wake(wake_event)
 
     async def catch_up(self) -> bool:
         """One step for each follower that is behind; whether any of them should go on at once."""
         now = asyncio.get_running_loop().time()
         rows = {
-            Follower(row["name"], row["generation"], row["account_id"]): row
+            FollowedProjection(row["name"], row["generation"], row["account_id"]): row
             for row in await self._pool.fetch(query("list_followers_behind"))
         }
         self._growth.reached(max((row["head"] for row in rows.values()), default=0))
@@ -98,7 +98,7 @@ class Runner:
             await asyncio.gather(*steps, return_exceptions=True)
         return any(moved)
 
-    async def _advance(self, follower: Follower, behind: int) -> bool:
+    async def _advance(self, follower: FollowedProjection, behind: int) -> bool:
         step = min(self._steps.get(follower, STEP), STEP, behind)
         async with self._places:
             try:
@@ -114,7 +114,7 @@ class Runner:
             self._steps[follower] = step * 2
         return row is not None
 
-    async def _failed(self, follower: Follower, step: int, reason: str) -> bool:
+    async def _failed(self, follower: FollowedProjection, step: int, reason: str) -> bool:
         if step > 1:
             self._steps[follower] = step // 2
             return True

@@ -1,4 +1,4 @@
-"""A process that does nothing but follow: ``python -m tests.projections.following URL``."""
+"""A process that does nothing but follow: ``python -m tests.projections.runner_process URL``."""
 
 import asyncio
 import os
@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from eventstore.connections import close_pool, open_pool
-from eventstore.notifier import Link
-from projections.runner import Runner
+from eventstore.notifier import Notifier
+from projections.projection_runner import ProjectionRunner
 
 
 async def follow(url: str) -> None:
     """Runs a runner until the process is killed."""
     pool = await open_pool(url, "colloquy_worker", 4)
-    link = Link(url)
-    await link.start()
+    notifier = Notifier(url)
+    await notifier.start()
     try:
         print("following", flush=True)
-        await Runner(pool, link).run()
+        await ProjectionRunner(pool, notifier).run()
     finally:
-        await link.close()
+        await notifier.close()
         await close_pool(pool)
 
 
@@ -29,7 +29,7 @@ async def follow(url: str) -> None:
 async def following(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Such a process, which has begun, and does not outlive the context."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.projections.following", url),
+        *(sys.executable, "-m", "tests.projections.runner_process", url),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -30,7 +30,7 @@ class _Place(msgspec.Struct, frozen=True):
     path: Path
     folder: int
     name: str
-    found: os.stat_result | None
+    status: os.stat_result | None
     opened_already: bool = False
     """It stands for something that this process has open, such as `/dev/stdout`."""
 
@@ -48,7 +48,7 @@ def open_output(path: Path, flags: int, mode: int = 0o666) -> int:
         OSError: It cannot be opened or made.
     """
     with _reached(path, follow=not flags & os.O_NOFOLLOW) as place:
-        if place.found is None:
+        if place.status is None:
             if not flags & os.O_CREAT:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
             flags |= os.O_EXCL | os.O_NOFOLLOW
@@ -69,12 +69,14 @@ def replace_output(path: Path, content: bytes, mode: int = 0o666, draft: str | N
         PathUntrusted, OSError: As `open_output`.
     """
     with _reached(path, follow=True) as place:
-        found = place.found
-        if found is not None and (place.opened_already or not stat.S_ISREG(found.st_mode)):
+        status = place.status
+        if status is not None and (place.opened_already or not stat.S_ISREG(status.st_mode)):
             with os.fdopen(_open(place, os.O_WRONLY | os.O_APPEND), "wb") as out:
                 out.write(content)
             return
-        keep_mode = None if found is None else partial(os.fchmod, mode=stat.S_IMODE(found.st_mode))
+        keep_mode = (
+            None if status is None else partial(os.fchmod, mode=stat.S_IMODE(status.st_mode))
+        )
         replace_in(place.folder, place.name, content, mode, draft, keep_mode)
 
 
@@ -100,11 +102,11 @@ def _reached(path: Path, *, follow: bool) -> Iterator[_Place]:
     path = path.absolute()
     for _ in range(_MOST_LINKS):
         with _opened(path.parent) as folder:
-            place = _look(path, folder)
-            found = place.found
-            is_link = found is not None and stat.S_ISLNK(found.st_mode)
-            if found is not None and (follow or not is_link):
-                _check(place, found)
+            place = _stat_place(path, folder)
+            status = place.status
+            is_link = status is not None and stat.S_ISLNK(status.st_mode)
+            if status is not None and (follow or not is_link):
+                _check(place, status)
             if not (follow and is_link) or place.opened_already:
                 yield place
                 return
@@ -124,26 +126,26 @@ def _opened(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _look(path: Path, folder: int) -> _Place:
+def _stat_place(path: Path, folder: int) -> _Place:
     if path.name in ("", ".."):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     try:
-        found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return _Place(path, folder, path.name, None)
     of_process = Path(os.path.realpath(path.parent)).is_relative_to(_PROCESSES)
-    return _Place(path, folder, path.name, found, of_process)
+    return _Place(path, folder, path.name, status, of_process)
 
 
-def _check(place: _Place, found: os.stat_result) -> None:
+def _check(place: _Place, status: os.stat_result) -> None:
     """Refuses a link of another user's, and what root shall not write to."""
     within = os.fstat(place.folder)
-    is_link, is_root = stat.S_ISLNK(found.st_mode), os.geteuid() == 0
+    is_link, is_root = stat.S_ISLNK(status.st_mode), os.geteuid() == 0
     owners = trusted_owners() if is_root else {*trusted_owners(), within.st_uid}
-    if (is_link or is_root) and found.st_uid not in owners and not place.opened_already:
-        raise PathUntrusted(f"{place.path} is {owner_of(found)}'s: choose a path of your own")
-    shared = within.st_mode & stat.S_IWOTH and found.st_nlink > 1
-    if is_root and shared and not stat.S_ISDIR(found.st_mode):
+    if (is_link or is_root) and status.st_uid not in owners and not place.opened_already:
+        raise PathUntrusted(f"{place.path} is {owner_of(status)}'s: choose a path of your own")
+    shared = within.st_mode & stat.S_IWOTH and status.st_nlink > 1
+    if is_root and shared and not stat.S_ISDIR(status.st_mode):
         raise PathUntrusted(
             f"{place.path} has another name, which others could have given it: move it away"
         )

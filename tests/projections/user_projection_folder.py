@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from projections.definitions import Definition
-from projections.user_defined import OwnProjection, own_projections, write_start
+from projections.user_defined import UserDefinedProjection, user_defined_projections, write_template
 
 NAME = "hourly"
 
 
 def started(folder: Path, name: str = NAME) -> Path:
     """The folder of a projection that works: the one to begin with."""
-    write_start(folder, name)
+    write_template(folder, name)
     return folder / name
 
 
@@ -22,9 +22,9 @@ def changed(folder: Path, file: str, before: str, after: str) -> None:
     path.write_text(text.replace(before, after))
 
 
-def read(folder: Path) -> OwnProjection:
+def read(folder: Path) -> UserDefinedProjection:
     """What a projection's folder says."""
-    return own_projections(folder.parent)[folder.name]
+    return user_defined_projections(folder.parent)[folder.name]
 
 
 def definition_in(folder: Path) -> Definition:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from eventstore.connections import AccountPool, LogGrowth, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
-from eventstore.notifier import Link
+from eventstore.notifier import Notifier
 from eventstore.primary import Primary
 
 POOL_SIZE = 16
@@ -18,8 +18,8 @@ async def running_log(
     growth: LogGrowth | None = None,
     primary: Primary | None = None,
     address: str | None = None,
-) -> AsyncIterator[tuple[EventLog, AccountPool, Link]]:
-    """The log, ready to append and read, with the pool and the link that it uses.
+) -> AsyncIterator[tuple[EventLog, AccountPool, Notifier]]:
+    """The log, ready to append and read, with the pool and the notifier that it uses.
 
     Args:
         growth: Shared with the process's other pools; one of its own if none is given.
@@ -30,11 +30,11 @@ async def running_log(
     async with AsyncExitStack() as stack:
         pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth, primary)
         stack.push_async_callback(close_pool, pool)
-        link = Link(url, primary, address)
-        await link.start()
-        stack.push_async_callback(link.close)
-        commits = GroupCommit(url, link.ring, growth=growth, primary=primary)
+        notifier = Notifier(url, primary, address)
+        await notifier.start()
+        stack.push_async_callback(notifier.close)
+        commits = GroupCommit(url, notifier.notify, growth=growth, primary=primary)
         commits.start()
         stack.push_async_callback(commits.close)
         accounts = AccountPool(pool)
-        yield EventLog(accounts, commits, link), accounts, link
+        yield EventLog(accounts, commits), accounts, notifier

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventstore.wording import age, counted
+from eventstore.readable_numbers import age, counted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""Events of dialogue streams: openings, messages, replies, objectives, feedback."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from eventstore.event import DialogueEvent
+from eventstore.privacy_events import TextExpired
+from eventstore.reply_records import AttemptRecord, ReplyRecord, Usage
+from eventstore.turn_events import TurnEvent, UnansweredTurn
+
+
+class OpeningRequested(TurnEvent, frozen=True, kw_only=True, tag="opening_requested.v1"):
+    """A learner asked for a new conversation; the model was asked to speak first."""
+
+    course_id: int
+    experience_id: int
+    experience_version: int
+    user_id: int
+    model: str
+    owner: int
+    deadline_at: datetime
+    starting_message_id: str | None = None
+
+
+class OpeningFailed(UnansweredTurn, frozen=True, kw_only=True, tag="opening_failed.v1"):
+    """The model did not open the conversation. Content: what had arrived of it, if anything."""
+
+
+class ConversationStarted(TurnEvent, frozen=True, kw_only=True, tag="conversation_started.v1"):
+    """The model opened the conversation. Content: the opening."""
+
+    course_id: int
+    experience_id: int
+    experience_version: int
+    user_id: int
+    objectives: tuple[str, ...]
+    starting_prompt: str
+    starting_message_id: str
+    message_id: str
+    reply: ReplyRecord
+
+
+class MessagePosted(TurnEvent, frozen=True, kw_only=True, tag="message_posted.v1"):
+    """A learner said something; the model was asked to answer. Content: the message."""
+
+    message_id: str
+    course_id: int
+    experience_id: int
+    user_id: int
+    model: str
+    owner: int
+    deadline_at: datetime
+
+
+class ReplyCompleted(TurnEvent, frozen=True, kw_only=True, tag="reply_completed.v1"):
+    """The model answered. Content: the reply."""
+
+    message_id: str
+    reply: ReplyRecord
+
+
+class ReplyFailed(UnansweredTurn, frozen=True, kw_only=True, tag="reply_failed.v1"):
+    """The model did not answer. Content: what had arrived of it, if anything."""
+
+
+class ReplyCancelled(TurnEvent, frozen=True, kw_only=True, tag="reply_cancelled.v1"):
+    """A person ended the turn before the model had. Content: what had arrived, if anything."""
+
+    reason: Literal["conversation_completed", "requested"]
+    model: str | None = None
+    usage: Usage | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    price_version: str | None = None
+    cost_microusd: int | None = None
+
+
+class CoveredObjective(msgspec.Struct, frozen=True):
+    """An objective, counted from 1, and the id of the learner's message that shows it."""
+
+    objective: int
+    message_id: str
+
+
+class ObjectivesAssessed(TurnEvent, frozen=True, kw_only=True, tag="objectives_assessed.v1"):
+    """A model judged which further objectives the learner has covered; it may be none."""
+
+    covered: tuple[CoveredObjective, ...]
+    judgement: ReplyRecord
+
+
+class AssessmentFailed(UnansweredTurn, frozen=True, kw_only=True, tag="assessment_failed.v1"):
+    """Nobody judged the objectives after this turn's message; the reply does not depend on it."""
+
+
+class ConversationCompleted(
+    DialogueEvent, frozen=True, kw_only=True, tag="conversation_completed.v1"
+):
+    """The conversation takes no more messages."""
+
+    reason: Literal["superseded", "deleted"]
+
+
+class FeedbackGiven(DialogueEvent, frozen=True, kw_only=True, tag="feedback_given.v1"):
+    """Somebody voted on a message of the model; it replaces their earlier vote on it.
+
+    Content: the words that they added, if any.
+    """
+
+    feedback_id: str
+    message_id: str
+    user_id: int
+    vote: Literal["liked", "disliked"]
+
+
+class FeedbackWithdrawn(DialogueEvent, frozen=True, kw_only=True, tag="feedback_withdrawn.v1"):
+    """A vote was taken back."""
+
+    feedback_id: str
+    message_id: str
+    user_id: int
+
+
+AnyDialogueEvent = (
+    OpeningRequested
+    | OpeningFailed
+    | ConversationStarted
+    | MessagePosted
+    | ReplyCompleted
+    | ReplyFailed
+    | ReplyCancelled
+    | ObjectivesAssessed
+    | AssessmentFailed
+    | FeedbackGiven
+    | FeedbackWithdrawn
+    | ConversationCompleted
+)
+
+DialogueStreamEvent = AnyDialogueEvent | TextExpired
+"""All that a dialogue's stream can hold."""

@@ -1,0 +1,73 @@
+"""What the log keeps of a model's answer: tokens, prompt, attempts, cost and context."""
+
+import msgspec
+
+from eventstore.provider_values import Count
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens that a reply took; the input is the sum of the three input figures."""
+
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_creation_input_tokens: Count = 0
+    cache_read_input_tokens: Count = 0
+
+
+class PromptVersion(msgspec.Struct, frozen=True):
+    """Which prompt template a reply was made with: file name and SHA-256 of its bytes (hex)."""
+
+    name: str
+    sha256: str
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to a model. `outcome` is "completed" or the code of what went wrong.
+
+    `cost_microusd` is in millionths of a US dollar, None where the price or the tokens are
+    unknown; `waited_ms` the pause that was made before the request.
+    """
+
+    model: str
+    outcome: str
+    detail: str = ""
+    usage: Usage | None = None
+    cost_microusd: int | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    waited_ms: int = 0
+
+
+class ContextRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a long conversation the model was given.
+
+    `messages_left_out` counts those between the opening and the last ones that were kept.
+    """
+
+    messages_sent: int
+    messages_left_out: int
+    estimated_tokens: int
+
+
+class ReplyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What an auditor needs to judge how an answer of a model came about.
+
+    `cost_microusd` sums up all attempts, in millionths of a US dollar; None where the price of
+    one is unknown. `price_version` names the price table.
+    """
+
+    model_requested: str
+    model: str
+    max_tokens: int
+    prompt: PromptVersion
+    stop_reason: str
+    usage: Usage
+    provider_request_id: str | None
+    first_token_ms: int | None
+    duration_ms: int
+    attempts: int = 1
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    fallback: bool = False
+    price_version: str | None = None
+    cost_microusd: int | None = None
+    context: ContextRecord | None = None

@@ -1,0 +1,26 @@
+"""What the events of one turn have in common, whatever its stream."""
+
+from eventstore.event import DialogueEvent
+from eventstore.reply_records import AttemptRecord, Usage
+
+
+class TurnEvent(DialogueEvent, frozen=True, kw_only=True):
+    """An event of one turn: the model being asked to speak, or the end of that."""
+
+    turn_id: str
+
+
+class UnansweredTurn(TurnEvent, frozen=True, kw_only=True):
+    """The end of a turn in which the model gave no answer: why, and what it took all the same."""
+
+    code: str
+    detail: str = ""
+    retryable: bool = True
+    retry_after: float | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    price_version: str | None = None
+    cost_microusd: int | None = None
