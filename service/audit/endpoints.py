@@ -1,9 +1,9 @@
 """The auditors' endpoints."""
 
 from service.audit import handlers
-from service.audit.events import AuditedEvent
+from service.audit.audit_request import SCOPE
+from service.audit.audited_events import AuditedEvent
 from service.audit.replays import Replayed
-from service.audit.request import SCOPE
 from service.http.endpoint import Endpoint
 
 AUDIT = "/api/v1/audit"

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from eventstore.connections import AccountPool
-from service.audit.events import AuditedEvent, audited
+from service.audit.audited_events import AuditedEvent, audited
 from sql.loader import query
 
 WINDOW = 5_000

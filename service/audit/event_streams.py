@@ -10,9 +10,9 @@ from aiohttp import web
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.log import PAGE
 from service.audit.app_keys import EVENT_SEARCH, LIVE_TAIL
+from service.audit.audit_request import auditor_of
 from service.audit.event_search import EventFilter, EventPage
 from service.audit.live_tail import Leave
-from service.audit.request import auditor_of
 from service.errors import ServiceError
 from service.http.server_sent_events import STREAM_HEADERS, write_in_time
 

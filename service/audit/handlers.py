@@ -5,10 +5,10 @@ from datetime import datetime
 from aiohttp import web
 
 from service.audit.app_keys import EVENT_SEARCH, REPLAYS
+from service.audit.audit_request import auditor_of, event_filter_of, reason_of, record
 from service.audit.event_search import EventFilter
 from service.audit.event_streams import LINES, send_lines, send_tail
 from service.audit.replay_page import PAGE_HEADERS, page_of
-from service.audit.request import auditor_of, event_filter_of, reason_of, record
 from service.audit.service import Subject, subject_of
 from service.errors import BadRequest, NotFound
 from service.http.content_negotiation import prefers

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.audit.events import AuditedEvent
+from service.audit.audited_events import AuditedEvent
 
 TITLES = {
     "opening_requested.v1": "Asked for a new conversation",

@@ -9,7 +9,7 @@ from eventstore.connections import AccountPool
 from eventstore.envelope import NO_END
 from eventstore.log import PAGE
 from eventstore.privacy_events import stream_of_learner, stream_of_reads
-from service.audit.events import AuditedEvent, audited
+from service.audit.audited_events import AuditedEvent, audited
 from service.audit.replay import Opened, find_opening, replay
 from service.audit.replay_steps import Step, StepTexts, make_steps
 from sql.loader import query

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from service.audit.audited_events import AuditedEvent
 from service.audit.conversation_endings import ending_of
-from service.audit.events import AuditedEvent
 from service.cli.context import printable
 
 _EXCERPT_LENGTH = 100

@@ -13,7 +13,7 @@ from eventstore.connections import Connection, connect
 from eventstore.envelope import NO_END
 from eventstore.log import PAGE
 from service.access_log import Reader
-from service.audit.events import AuditedEvent, audited
+from service.audit.audited_events import AuditedEvent, audited
 from service.audit.service import Subject
 from service.cli.context import ID, POSITION, check_account, in_account, with_database
 from service.cli.event_lines import line_of

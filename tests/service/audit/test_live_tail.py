@@ -12,7 +12,7 @@ from service.audit.live_tail import LiveTail
 from service.errors import InvalidToken
 from tests.eventstore.building import append, append_steps, history
 from tests.running import Service, eventually, running_service
-from tests.service.audit.test_events import AUDITOR, EVENTS, Tail, hold
+from tests.service.audit.test_audited_events import AUDITOR, EVENTS, Tail, hold
 
 REVOKE = "UPDATE tokens SET revoked_at = now() WHERE user_id = $1"
 

@@ -519,7 +519,7 @@ async def test_an_owner_that_does_not_hear_is_passed_over(
 ) -> None:
     """The stop gets lost; what the model says after it is nobody's."""
     monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.1)
-    monkeypatch.setattr("eventstore.notifier.Link.send", lambda *_: None)
+    monkeypatch.setattr("eventstore.notifier.Notifier.send", lambda *_: None)
     talk = await talk_of(service)
     async with under_way(talk, fake) as turn:
         assert await turn.cancel(other) == (200, talk.conversation)
