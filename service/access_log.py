@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from eventstore.envelope import Actor, Metadata, NewEvent
+from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import AppendRefused, LogUnavailable
 from eventstore.guards import Guard
 from eventstore.log import EventLog
@@ -94,18 +94,14 @@ class AccessLog:
         """
         key = _hourly_key(read, metadata, now)
         once = msgspec.structs.replace(metadata, idempotency_key=key)
-        if await self._log.find_request(account_id, once):
-            return
-        try:
-            await self._append(account_id, read, once, guard)
-        except AppendRefused:  # the database lets one in, and another request was faster
-            if not await self._log.find_request(account_id, once):
-                raise
+        await self._log.append_once(
+            account_id, once, lambda: self._append(account_id, read, once, guard)
+        )
 
     async def _append(
         self, account_id: int, read: HistoryRead, metadata: Metadata, guard: Guard | None
-    ) -> None:
-        await self._log.append(
+    ) -> list[RecordedEvent]:
+        return await self._log.append(
             account_id,
             stream_of_reads(read.learner_id),
             [NewEvent(event=read)],

@@ -4,9 +4,10 @@ from contextlib import suppress
 
 import msgspec
 
+from eventstore.conflicts import retry_on_conflict
 from eventstore.dialogue_events import AssessmentFailed, ConversationStarted, ObjectivesAssessed
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
-from eventstore.errors import AppendRefused, LimitReached, WrongExpectedRevision
+from eventstore.errors import WrongExpectedRevision
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from service.dialogue.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
@@ -16,7 +17,6 @@ from service.dialogue.state import Dialogue, fold
 from service.errors import AlreadyAsked, Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
 
-_TRIES = 20
 _PREFIX = "dialogue-"
 _REMEMBERED = 500
 JUDGED = (ObjectivesAssessed, AssessmentFailed)
@@ -90,13 +90,13 @@ class DialogueRepository:
             # to be trusted.
             with suppress(ServiceError, WrongExpectedRevision):
                 return await self._record(key, state, decide(state, command), metadata, guard)
-        for _ in range(_TRIES):
+
+        async def attempt() -> Executed:
             state = await self._read_live(key)
             await self.raise_if_duplicate(key.account_id, metadata)
-            facts = decide(state, command)
-            with suppress(WrongExpectedRevision):
-                return await self._record(key, state, facts, metadata, guard)
-        raise Busy
+            return await self._record(key, state, decide(state, command), metadata, guard)
+
+        return await retry_on_conflict(attempt, Busy)
 
     async def raise_if_duplicate(self, account_id: int, metadata: Metadata) -> None:
         """Looks whether the request was recorded before.
@@ -119,15 +119,16 @@ class DialogueRepository:
             AlreadyAsked: An earlier request with the same idempotency key is in the log.
             EventStoreError: It could not be recorded.
         """
-        await self.raise_if_duplicate(key.account_id, metadata)
-        try:
-            recorded = await self._log.append(
+
+        async def append() -> list[RecordedEvent]:
+            return await self._log.append(
                 key.account_id, key.stream, [event], expected=None, metadata=metadata, guard=guard
             )
-        except (AppendRefused, LimitReached):  # the database lets one request with a key in
-            await self.raise_if_duplicate(key.account_id, metadata)
-            raise
-        return recorded[0]
+
+        recorded = await self._log.append_once(key.account_id, metadata, append)
+        if recorded.event_id != event.event_id:
+            raise AlreadyAsked(recorded)
+        return recorded
 
     async def read_turn(
         self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0

@@ -17,7 +17,6 @@ from eventstore.errors import (
     AppendRefused,
     EventStoreError,
     GuardBroken,
-    LimitReached,
     WrongExpectedRevision,
 )
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
@@ -116,9 +115,11 @@ class EvaluationRunner:
             deadline_at=self._owners.deadline(self._limits.budget),
         )
         metadata = msgspec.structs.replace(metadata, correlation_id=asked.turn_id)
-        first = await self._log.find_request(dialogue.account_id, metadata)
-        if first is None:
-            first = await self._begin(dialogue.account_id, asked, metadata, guard)
+        first = await self._log.append_once(
+            dialogue.account_id,
+            metadata,
+            lambda: self._begin(dialogue.account_id, asked, metadata, guard),
+        )
         if (
             not isinstance(first.event, EvaluationRequested)
             or first.event.conversation_id != asked.conversation_id
@@ -177,7 +178,7 @@ class EvaluationRunner:
 
     async def _begin(
         self, account_id: int, asked: EvaluationRequested, metadata: Metadata, guard: Guard
-    ) -> RecordedEvent:
+    ) -> list[RecordedEvent]:
         if self._stopping:
             raise Stopping
         if len(self._running) >= self._limits.max_concurrent:
@@ -194,18 +195,13 @@ class EvaluationRunner:
                 metadata=metadata,
                 guard=guard,
             )
-        except EventStoreError as error:
+        except EventStoreError:
             self._owners.running.discard(asked.turn_id)
-            # The database lets one request with a key in.
-            if isinstance(error, AppendRefused | LimitReached) and (
-                first := await self._log.find_request(account_id, metadata)
-            ):
-                return first
             raise
         task = asyncio.create_task(self._own(recorded[0], asked))
         self._running[asked.turn_id] = task
         task.add_done_callback(lambda _: self._running.pop(asked.turn_id))
-        return recorded[0]
+        return recorded
 
     async def _own(self, first: RecordedEvent, asked: EvaluationRequested) -> None:
         structlog.contextvars.bind_contextvars(

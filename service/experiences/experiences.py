@@ -1,13 +1,12 @@
 """AI experiences: what a course offers its learners to talk with."""
 
-from contextlib import suppress
 from typing import Annotated, Literal
 
 import msgspec
 
+from eventstore.conflicts import retry_on_conflict
 from eventstore.connections import AccountPool
 from eventstore.envelope import NO_STREAM, Metadata, NewEvent, RecordedEvent
-from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
@@ -19,7 +18,6 @@ from service.model.interface import Scenario
 from sql.loader import query
 
 _REMEMBERED = 1_000
-_TRIES = 20
 
 Required = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
 
@@ -95,21 +93,18 @@ class Experiences:
             KeyReused: Its idempotency key came with another request before.
             AppendRefused: A text cannot be stored, for example for a NUL character.
         """
-        if first := await self._first_time(account_id, course_id, draft, metadata):
-            return first
-        experience_id = await self._pool.fetchval(
-            account_id, query("next_id"), account_id, "experience"
-        )
-        created = ExperienceCreated(
-            experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
-        )
-        try:
-            await self._append(account_id, created, NO_STREAM, metadata, guard)
-        except AppendRefused:  # the database lets one request with a key in
-            if first := await self._first_time(account_id, course_id, draft, metadata):
-                return first
-            raise
-        return shown(created)
+
+        async def append() -> list[RecordedEvent]:
+            experience_id = await self._pool.fetchval(
+                account_id, query("next_id"), account_id, "experience"
+            )
+            created = ExperienceCreated(
+                experience_id=experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+            )
+            return await self._append(account_id, created, NO_STREAM, metadata, guard)
+
+        recorded = await self._log.append_once(account_id, metadata, append)
+        return _created(recorded, course_id, draft)
 
     async def edit(
         self,
@@ -125,16 +120,16 @@ class Experiences:
             NotFound: There is none, or it was deleted.
             Busy: It is changed by many at once.
         """
-        wanted = {k: v for k, v in msgspec.structs.asdict(changes).items() if v is not None}
-        for _ in range(_TRIES):
+        changed = {k: v for k, v in msgspec.structs.asdict(changes).items() if v is not None}
+
+        async def attempt() -> Experience:
             now, revision = await self._now(account_id, experience_id)
-            after = msgspec.structs.replace(now, **wanted)
-            if after == now:
-                return now
-            with suppress(WrongExpectedRevision):
+            after = msgspec.structs.replace(now, **changed)
+            if after != now:
                 await self._append(account_id, _edited(after), revision, metadata, guard)
-                return after
-        raise Busy
+            return after
+
+        return await retry_on_conflict(attempt, Busy)
 
     async def delete(
         self, account_id: int, experience_id: int, metadata: Metadata, guard: Guard
@@ -145,13 +140,14 @@ class Experiences:
             NotFound: There is none, or it was deleted before.
             Busy: It is changed by many at once.
         """
-        for _ in range(_TRIES):
+
+        async def attempt() -> Experience:
             now, revision = await self._now(account_id, experience_id)
             event = ExperienceDeleted(experience_id=experience_id, course_id=now.course_id)
-            with suppress(WrongExpectedRevision):
-                await self._append(account_id, event, revision, metadata, guard)
-                return msgspec.structs.replace(now, workflow_state="deleted")
-        raise Busy
+            await self._append(account_id, event, revision, metadata, guard)
+            return msgspec.structs.replace(now, workflow_state="deleted")
+
+        return await retry_on_conflict(attempt, Busy)
 
     async def at_version(
         self, account_id: int, experience_id: int, version: int
@@ -168,19 +164,6 @@ class Experiences:
             self._versions[key] = await self._version(key)
         return self._versions[key]
 
-    async def _first_time(
-        self, account_id: int, course_id: int, draft: ExperienceDraft, metadata: Metadata
-    ) -> Experience | None:
-        asked = await self._log.find_request(account_id, metadata)
-        if asked is None:
-            return None
-        same = isinstance(asked.event, ExperienceCreated) and shown(asked.event) == Experience(
-            id=asked.event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
-        )
-        if not same:
-            raise KeyReused
-        return shown(asked.event)
-
     async def _append(
         self,
         account_id: int,
@@ -188,8 +171,8 @@ class Experiences:
         expected: int,
         metadata: Metadata,
         guard: Guard | None,
-    ) -> None:
-        await self._log.append(
+    ) -> list[RecordedEvent]:
+        return await self._log.append(
             account_id,
             stream_of_experience(event.experience_id),
             [NewEvent(event=event)],
@@ -203,7 +186,7 @@ class Experiences:
         readable = [one.event for one in recorded if not isinstance(one.event, Unreadable)]
         if not readable or isinstance(readable[-1], ExperienceDeleted):
             raise NotFound
-        return shown(readable[-1]), recorded[-1].revision
+        return experience_of(readable[-1]), recorded[-1].revision
 
     async def _version(self, key: tuple[int, int, int]) -> ExperienceVersion:
         account_id, experience_id, version = key
@@ -220,7 +203,7 @@ def objectives_of(learning_objective: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in learning_objective.splitlines() if line.strip())
 
 
-def shown(event: AnyEvent | Unreadable) -> Experience:
+def experience_of(event: AnyEvent | Unreadable) -> Experience:
     """The experience after an event that tells all its fields."""
     assert isinstance(event, ExperienceCreated | ExperienceEdited)
     return Experience(
@@ -235,13 +218,24 @@ def shown(event: AnyEvent | Unreadable) -> Experience:
     )
 
 
+def _created(recorded: RecordedEvent, course_id: int, draft: ExperienceDraft) -> Experience:
+    """The experience that was created, by this request or an equal one before it."""
+    event = recorded.event
+    same = isinstance(event, ExperienceCreated) and experience_of(event) == Experience(
+        id=event.experience_id, course_id=course_id, **msgspec.structs.asdict(draft)
+    )
+    if not same:
+        raise KeyReused
+    return experience_of(event)
+
+
 def _edited(after: Experience) -> ExperienceEdited:
     fields = msgspec.structs.asdict(after)
     return ExperienceEdited(experience_id=fields.pop("id"), **fields)
 
 
 def _experience(recorded: RecordedEvent) -> ExperienceVersion:
-    now = shown(recorded.event)
+    now = experience_of(recorded.event)
     return ExperienceVersion(
         id=now.id,
         course_id=now.course_id,

@@ -4,20 +4,17 @@ A hold is placed and released in the learner's stream. An erasure looks there un
 lock, so of a hold and an erasure at once one comes first, and the other sees it.
 """
 
-from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
+from eventstore.conflicts import retry_on_conflict
 from eventstore.connections import AccountPool
 from eventstore.envelope import Metadata, NewEvent
-from eventstore.errors import WrongExpectedRevision
 from eventstore.log import EventLog
 from eventstore.privacy_events import HoldPlaced, HoldReleased, stream_of_learner
 from service.errors import Busy, UnknownHold, UnknownUser
 from sql.loader import query
-
-_TRIES = 20
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,21 +73,23 @@ class LegalHolds:
             raise UnknownHold(f"there is no hold {hold_id}")
         stream = stream_of_learner(user_id)
         released = HoldReleased(hold_id=hold_id, user_id=user_id, reason=reason)
-        for _ in range(_TRIES):
+
+        async def attempt() -> int:
             history = await self._log.read_stream(account_id, stream)
             events = [recorded.event for recorded in history]
             if any(isinstance(e, HoldReleased) and e.hold_id == hold_id for e in events):
                 raise UnknownHold(f"hold {hold_id} was released before")
-            with suppress(WrongExpectedRevision):
-                await self._log.append(
-                    account_id,
-                    stream,
-                    [NewEvent(event=released)],
-                    expected=history[-1].revision,
-                    metadata=metadata,
-                )
-                return int(user_id)
-        raise Busy(f"much happens to user {user_id} at once; try again")
+            await self._log.append(
+                account_id,
+                stream,
+                [NewEvent(event=released)],
+                expected=history[-1].revision,
+                metadata=metadata,
+            )
+            return int(user_id)
+
+        busy = f"much happens to user {user_id} at once; try again"
+        return await retry_on_conflict(attempt, lambda: Busy(busy))
 
     async def list(self, account_id: int, user_id: int | None = None) -> list[Hold]:
         """The holds of an account, or of one learner, released ones included, oldest first."""

@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from eventstore.conflicts import MAX_ATTEMPTS
 from eventstore.connections import AccountPool, Pool
 from eventstore.dialogue_events import ConversationCompleted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
@@ -193,7 +194,7 @@ async def test_who_is_always_too_late_gives_up(
         await dialogues_of(log, workers, notifier.owner).execute(
             KEY, opening(notifier.owner), LEARNER
         )
-    assert tries == dialogues._TRIES
+    assert tries == MAX_ATTEMPTS
 
 
 async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
