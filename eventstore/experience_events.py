@@ -37,3 +37,8 @@ class ExperienceDeleted(Event, frozen=True, kw_only=True, tag="experience_delete
 
 
 AnyExperienceEvent = ExperienceCreated | ExperienceEdited | ExperienceDeleted
+
+
+def stream_of_experience(experience_id: int) -> str:
+    """The stream of an experience."""
+    return f"experience-{experience_id}"

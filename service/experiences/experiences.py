@@ -9,10 +9,14 @@ from eventstore.connections import AccountPool
 from eventstore.envelope import NO_STREAM, Metadata, NewEvent, RecordedEvent
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
-from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.experience_events import (
+    ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    stream_of_experience,
+)
 from eventstore.guards import Guard
 from eventstore.log import EventLog
-from eventstore.streams import stream_of_experience
 from service.errors import Busy, KeyReused, NotFound
 from service.model.interface import Scenario
 from sql.loader import query

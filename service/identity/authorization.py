@@ -9,9 +9,9 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from eventstore.experience_events import stream_of_experience
 from eventstore.guards import Guard
 from eventstore.privacy_events import LEARNER_STREAMS, stream_of_learner
-from eventstore.streams import stream_of_experience
 from service.errors import InsufficientScopes, InvalidToken, NotAuthorized, NotFound
 from service.identity.authenticator import Credentials
 

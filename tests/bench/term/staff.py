@@ -1,7 +1,12 @@
 """What teachers and operators do apart from conversations: experiences, holds, erasures, rules."""
 
 from eventstore.envelope import Actor, Metadata
-from eventstore.experience_events import ExperienceCreated, ExperienceDeleted, ExperienceEdited
+from eventstore.experience_events import (
+    ExperienceCreated,
+    ExperienceDeleted,
+    ExperienceEdited,
+    stream_of_experience,
+)
 from eventstore.privacy_events import (
     HistoryRead,
     HoldPlaced,
@@ -13,7 +18,6 @@ from eventstore.privacy_events import (
     stream_of_reads,
     stream_of_retention,
 )
-from eventstore.streams import stream_of_experience
 from service.access_log import OPERATOR
 from tests.bench.term.endings import delete
 from tests.bench.term.institution import Institution, Life, PendingEvent

@@ -8,9 +8,9 @@ import pytest
 from eventstore.connections import AccountPool
 from eventstore.envelope import Actor, Metadata
 from eventstore.errors import AppendRefused
+from eventstore.experience_events import stream_of_experience
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
-from eventstore.streams import stream_of_experience
 from service.errors import NotFound
 from service.experiences import experiences as module
 from service.experiences.experiences import ExperienceDraft, Experiences, objectives_of
