@@ -13,7 +13,7 @@ EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check hooks docs soak bench lock clean
+.PHONY: help run dev test check hooks schema docs soak bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -36,6 +36,9 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 
 hooks: $(VENV)/.dev ## have git run ruff and mypy before each commit
 	git config core.hooksPath .githooks
+
+schema: $(VENV)/.dev ## write sql/schema anew, after a migration was added
+	$(BIN)/python -m tests.sql.schema
 
 docs: $(VENV)/.dev ## regenerate the generated pages of docs/
 	$(BIN)/python -m tests.docs

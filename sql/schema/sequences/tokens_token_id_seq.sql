@@ -1,0 +1,1 @@
+CREATE SEQUENCE tokens_token_id_seq;
