@@ -8,7 +8,7 @@ from service.audit.app_keys import EVENT_SEARCH, REPLAYS
 from service.audit.audit_request import auditor_of, event_filter_of, reason_of, record
 from service.audit.event_search import EventFilter
 from service.audit.event_streams import LINES, send_lines, send_tail
-from service.audit.replay_page import PAGE_HEADERS, page_of
+from service.audit.replay_page import PAGE, page_of
 from service.audit.service import Subject, subject_of
 from service.errors import BadRequest, NotFound
 from service.http.content_negotiation import prefers
@@ -53,7 +53,9 @@ async def replay_conversation(request: web.Request) -> web.Response:
     await record(request, access, reason_of(request), filters, subject)
     replayed = await replays.make(access.account_id, number, opened, at)
     if prefers(request, "text/html"):
-        return web.Response(body=page_of(replayed), headers=PAGE_HEADERS)
+        return web.Response(
+            body=page_of(replayed), headers={**PAGE.headers, "Cache-Control": "no-store"}
+        )
     return json_response(replayed)
 
 

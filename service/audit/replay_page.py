@@ -1,53 +1,26 @@
 """A replay as one page to read and to print: plain HTML, no script, nothing from elsewhere."""
 
-import base64
-import hashlib
 from collections.abc import Iterable
-from functools import lru_cache
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 from service.audit.replay_details import Detail, details, who
 from service.audit.replay_steps import Step
 from service.audit.replays import Replayed
+from service.html_page import HtmlPage
 
-_FOLDER = files(__package__)
-
-
-@lru_cache(maxsize=1)
-def style() -> str:
-    """The page's style sheet."""
-    return (_FOLDER / "replay.css").read_text("utf-8")
-
-
-def _policy() -> str:
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-PAGE_HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": _policy(),
-    "Cache-Control": "no-store",
-}
+PAGE = HtmlPage("service.audit", "replay_page")
 
 
 def page_of(replayed: Replayed) -> bytes:
     """The page of a replay."""
-    page = Template((_FOLDER / "replay.html").read_text("utf-8")).substitute(
+    return PAGE.render(
         number=replayed.conversation_id,
-        style=style(),
         facts=_list(facts_of(replayed)),
         seen=_seen(replayed),
         kept=_kept(replayed.experience),
         steps="".join(_step(step) for step in replayed.steps),
     )
-    return page.encode()
 
 
 def facts_of(replayed: Replayed) -> Iterable[Detail]:

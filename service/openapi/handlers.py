@@ -9,7 +9,7 @@ from aiohttp import web
 from service.http.endpoint import Endpoint
 from service.http.etags import is_known
 from service.openapi.document import document_bytes
-from service.openapi.page import content_security_policy, page_bytes
+from service.openapi.page import PAGE, page_bytes
 
 ENDPOINTS = web.AppKey("endpoints", tuple[Endpoint, ...])
 """Those that are described."""
@@ -25,11 +25,7 @@ async def get_description(request: web.Request) -> web.Response:
 
 async def get_page(request: web.Request) -> web.Response:
     """GET /docs: the contract as a page to read."""
-    headers = {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": content_security_policy(),
-    }
-    return _unless_known(request, page_bytes(request.app[ENDPOINTS]), headers)
+    return _unless_known(request, page_bytes(request.app[ENDPOINTS]), PAGE.headers)
 
 
 def _unless_known(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.Response:

@@ -1,16 +1,13 @@
 """The document as one page to read: plain HTML, no script, nothing from elsewhere."""
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
+from service.html_page import HtmlPage
 from service.http.endpoint import Endpoint
 from service.openapi.document import document
 from service.openapi.schemas import Schema
@@ -19,7 +16,7 @@ Document = dict[str, Any]
 
 EXAMPLE_BASE = "http://127.0.0.1:8080"
 
-_FOLDER = files(__package__)
+PAGE = HtmlPage("service.openapi", "page")
 _METHODS = ("get", "post", "put", "delete")
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _CODE = re.compile(r"`(.+?)`", re.DOTALL)
@@ -27,36 +24,19 @@ _REF = re.compile(r"&quot;#/components/schemas/(\w+)&quot;")
 
 
 @lru_cache(maxsize=1)
-def style() -> str:
-    """The page's style sheet."""
-    return (_FOLDER / "docs.css").read_text()
-
-
-def content_security_policy() -> str:
-    """Lets the page use its own style sheet and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-@lru_cache(maxsize=1)
 def page_bytes(endpoints: tuple[Endpoint, ...]) -> bytes:
     """The page; the same bytes in every process of a version."""
     described = document(endpoints)
     by_tag = _by_tag(described)
-    page = Template((_FOLDER / "docs.html").read_text()).substitute(
+    return PAGE.render(
         title=escape(described["info"]["title"]),
         version=escape(described["openapi"]),
-        style=style(),
         text=_paragraphs(described["info"]["description"]),
         example_base=EXAMPLE_BASE,
         contents="\n".join(_contents(tag, found) for tag, found in by_tag.items()),
         operations="\n".join(_group(described, tag, found) for tag, found in by_tag.items()),
         schemas="\n".join(_schema(n, s) for n, s in described["components"]["schemas"].items()),
     )
-    return page.encode()
 
 
 Found = list[tuple[str, str, dict[str, Any]]]

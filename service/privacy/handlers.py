@@ -13,7 +13,7 @@ from service.http.responses import json_response, wants_string_ids
 from service.privacy.bodies import ErasureBody
 from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords, with_string_ids
-from service.privacy.learner_record_page import SECURITY_POLICY, record_page
+from service.privacy.learner_record_page import PAGE, record_page
 
 ERASURE = web.AppKey("erasure", Erasure)
 LEARNER_RECORDS = web.AppKey("learner_records", LearnerRecords)
@@ -55,7 +55,6 @@ async def get_learner_record(request: web.Request) -> web.Response:
     read = HistoryRead(what="learner_record", learner_id=user_id)
     await record_reading(request, access, read)
     if prefers(request, "text/html"):
-        headers = {"Content-Security-Policy": SECURITY_POLICY}
-        return web.Response(text=record_page(record), content_type="text/html", headers=headers)
+        return web.Response(body=record_page(record), headers=PAGE.headers)
     plain = msgspec.to_builtins(record)
     return json_response(with_string_ids(plain) if wants_string_ids(request) else plain)

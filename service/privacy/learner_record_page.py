@@ -1,18 +1,15 @@
 """A learner's record as a page to read and print: one file, with nothing to load."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from html import escape
-from importlib.resources import files
-from string import Template
 
+from service.html_page import HtmlPage
 from service.privacy.learner_record import LearnerRecord, RecordedConversation, RecordedRead
 
-SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-"""The page runs no script and loads nothing, whatever is written in it."""
+PAGE = HtmlPage("service.privacy", "learner_record_page")
 
 
-def record_page(record: LearnerRecord) -> str:
+def record_page(record: LearnerRecord) -> bytes:
     """The page. Whatever somebody wrote is shown as text, never read as HTML."""
     sections = (
         _table(
@@ -37,17 +34,12 @@ def record_page(record: LearnerRecord) -> str:
             ((e.erased_at, e.texts, e.reason) for e in record.erasures),
         ),
     )
-    return _template().substitute(
+    return PAGE.render(
         user_id=escape(str(record.user_id)),
         name=escape(record.name),
         made_at=escape(record.made_at),
         sections="\n".join(sections),
     )
-
-
-@cache
-def _template() -> Template:
-    return Template((files("service.privacy") / "learner_record_page.html").read_text("utf-8"))
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
-from importlib.resources import files
-from string import Template
 
 import msgspec
 
@@ -12,8 +10,9 @@ from eventstore.readable_numbers import age
 from service.analytics.figures import CourseFigures, Freshness
 from service.analytics.report.formatting import at_least, many
 from service.analytics.report.sections import Section, sections_of
+from service.html_page import HtmlPage
 
-_FOLDER = files(__package__)
+_PAGE = HtmlPage("service.analytics.report", "report")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +30,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def page_of(report: Report) -> bytes:
     """The page of a report."""
     figures = report.figures
-    page = Template((_FOLDER / "report.html").read_text("utf-8")).substitute(
-        style=(_FOLDER / "report.css").read_text("utf-8"),
+    return _PAGE.render(
         course=figures.course_id,
         first=figures.first,
         last=figures.last,
@@ -40,7 +38,6 @@ def page_of(report: Report) -> bytes:
         facts=_facts(report),
         sections=_sections(report),
     )
-    return page.encode()
 
 
 def _facts(report: Report) -> str:

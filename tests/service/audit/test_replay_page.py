@@ -6,13 +6,13 @@ from html import unescape
 
 import pytest
 
-from service.audit.replay_page import style
+from service.audit.replay_page import PAGE
 from tests.fake_anthropic import FakeAnthropic, Speech
 from tests.running import CONVERSATIONS, Service, running_service
 
 AUDITOR = 900
 NASTY = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=y> $number ${steps}"
-PAGE = {"Accept": "text/html,application/xhtml+xml"}
+AS_PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def service(demo_url: str) -> AsyncIterator[Service]:
 async def page_of(service: Service, number: int) -> tuple[str, str]:
     """The page of a conversation, and its content security policy."""
     path = f"/api/v1/audit/conversations/{number}/replay"
-    response = await service.request("GET", path, user=AUDITOR, headers=PAGE)
+    response = await service.request("GET", path, user=AUDITOR, headers=AS_PAGE)
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     return await response.text(), response.headers["Content-Security-Policy"]
@@ -51,7 +51,7 @@ async def test_the_page_has_all_that_it_needs_and_may_load_nothing(service: Serv
     number = (await service.open())["id"]
     page, policy = await page_of(service, number)
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    assert style() in page
+    assert PAGE.style in page
     assert "url(" not in page
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
