@@ -16,7 +16,8 @@ class AttemptLog:
     """One question and all attempts to get it answered; its clock starts now.
 
     `on_delta` gets the answer's text as it arrives. Once something has been passed on to it,
-    `spoken` is true and there is no second attempt. An attempt that is still under way counts as
+    `streaming_started` is true and there is no second attempt. An attempt that is still under way
+    counts as
     cancelled: who reads it then is about to end it.
     """
 

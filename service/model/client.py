@@ -72,7 +72,7 @@ class ModelClient:
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def attempt_log(self, on_delta: OnDelta | None = None) -> AttemptLog:
-        """A new effort, at this asker's prices."""
+        """A new log of attempts, at this client's prices."""
         return AttemptLog(self._prices, on_delta)
 
     async def ask(

@@ -1,4 +1,4 @@
-"""The client of the API guide keeps its key where a request may be recorded; else it takes anew."""
+"""The client of the API guide keeps its key until the same failure has come twice."""
 
 import http.server
 import threading
@@ -67,24 +67,28 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def refusal(status: int, code: str, *, retryable: bool) -> Answer:
-    return status, {"error": "…", "code": code, "retryable": retryable}
+def refusal(status: int, code: str, *, retryable: bool, reference: str = "r") -> Answer:
+    told = {"error": "…", "code": code, "retryable": retryable, "reference_id": reference}
+    return status, told
 
 
 def test_which_failures_keep_the_key(client: dict[str, Any], server: Server) -> None:
     url = f"http://127.0.0.1:{server.server_port}/messages"
     server.answers += [
         LOST,
-        refusal(503, "database_unavailable", retryable=True),
-        refusal(503, "model_overloaded", retryable=True),
+        refusal(503, "database_unavailable", retryable=True, reference="1"),
+        refusal(503, "model_overloaded", retryable=True, reference="2"),
         LOST,
-        refusal(503, "busy", retryable=True),
+        refusal(503, "model_overloaded", retryable=True, reference="2"),
+        refusal(503, "busy", retryable=True, reference="3"),
+        (504, {}),
         (200, {"messages": []}),
     ]
-    assert client["post_once"](url, "token", {"message": "hello"}) == {"messages": []}
+    posted = client["post_once"](url, "token", {"message": "hello"}, attempts=8)
+    assert posted == {"messages": []}
     numbers = {key: number for number, key in enumerate(dict.fromkeys(server.keys))}
-    assert [numbers[key] for key in server.keys] == [0, 0, 0, 1, 1, 2]
-    assert client["waited"] == [1, 7, 7, 8, 7]
+    assert [numbers[key] for key in server.keys] == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert client["waited"] == [1, 7, 7, 8, 7, 7, 30]
 
 
 def test_what_must_not_be_repeated_is_not(client: dict[str, Any], server: Server) -> None:
