@@ -17,8 +17,7 @@ class AttemptLog:
 
     `on_delta` gets the answer's text as it arrives. Once something has been passed on to it,
     `streaming_started` is true and there is no second attempt. An attempt that is still under way
-    counts as
-    cancelled: who reads it then is about to end it.
+    counts as cancelled: who reads it then is about to end it.
     """
 
     def __init__(self, prices: Prices, on_delta: OnDelta | None = None) -> None:
