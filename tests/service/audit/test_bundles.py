@@ -543,14 +543,30 @@ async def test_a_refusal_does_not_look_like_a_verification(
     code, out, err = await run_verifier(surroundings, str(bundle), *(["--json"] * json_too))
     assert (code, err) == (1, "")
     assert out.isascii() or not surroundings
-    assert out.removesuffix("\n").isprintable()
+    *above, last_line = out.splitlines()
+    assert all(line.isprintable() for line in above)
     if json_too:
-        told = json.loads(out)
+        told = json.loads(last_line)
         assert told["verified"] is False
         assert HOSTILE in told["problem"]
     else:
-        assert out.startswith("NOT VERIFIED: ")
-        assert "\\x1b[2J" in out
+        assert above[0].startswith("NOT VERIFIED: ")
+        assert "\\x1b[2J" in above[0]
+        assert last_line == "NOT VERIFIED"
+
+
+async def test_a_refusal_is_not_pushed_off_the_screen(bundle: Path) -> None:
+    """By spaces that fill a terminal's lines, up to what looks like a verification."""
+    genuine = "".join(line.ljust(80) for line in ("log: x", "verified: yes", "verified"))
+    lines = (bundle / "events.ndjson").read_text().splitlines()
+    last = json.loads(lines[-1]) | {"stream": " " * 80 * 24 + genuine, "revision": 0}
+    lines[-1] = json.dumps(last, separators=(",", ":"))
+    (bundle / "events.ndjson").write_text("".join(f"{line}\n" for line in lines))
+    make_anew(bundle)
+    code, out, _ = await run_verifier({}, str(bundle))
+    assert (code, out.splitlines()[-1]) == (1, "NOT VERIFIED")
+    assert "  " not in out
+    assert len(out) < 700
 
 
 async def test_a_bundle_and_options_of_such_names_are_told_on_lines_of_ours(tmp_path: Path) -> None:
@@ -598,7 +614,7 @@ async def test_what_file_managers_leave_and_byte_order_marks_change_nothing(
         sealed.url,
         ACCOUNT,
         keys,
-        shutil.copytree(kept, kept / "1").parent,
+        shutil.copytree(kept, tmp_path / "all" / "1").parent,
     )
     assert report.problem is None
     for name in ("._", "DS_Store", "x.DS_Store", "Thumbs.db.txt", ".hidden", "events.ndjson~"):
