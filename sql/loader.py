@@ -35,8 +35,16 @@ class ProjectionFiles(msgspec.Struct, frozen=True):
 
 @cache
 def query(name: str) -> str:
-    """The statement in ``sql/queries/<name>.sql``."""
-    return (_ROOT / "queries" / f"{name}.sql").read_text("utf-8")
+    """The statement in ``sql/queries/<area>/<name>.sql``; no two areas have one of the same name.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    for area in (_ROOT / "queries").iterdir():
+        path = area / f"{name}.sql"
+        if path.is_file():
+            return path.read_text("utf-8")
+    raise FileNotFoundError(f"there is no query {name}")
 
 
 @cache

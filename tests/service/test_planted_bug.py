@@ -53,7 +53,7 @@ def forgetful_queries(
     """Every query that the service reads names no account any more."""
     shutil.copytree(Path(str(loader._ROOT)), tmp_path / "sql")
     planted = 0
-    for file in (tmp_path / "sql" / "queries").glob("*.sql"):
+    for file in (tmp_path / "sql" / "queries").glob("*/*.sql"):
         if file.stem == "create_token":  # the owner's, whom nothing holds back
             continue
         text, number = OF_THE_ACCOUNT.subn("$1::bigint IS NOT NULL", file.read_text("utf-8"))

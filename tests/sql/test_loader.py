@@ -10,7 +10,7 @@ from sql.loader import migrations, projections, query
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("service", "projections", "eventstore", "sql")
-QUERIES = sorted(path.stem for path in (ROOT / "sql" / "queries").glob("*.sql"))
+QUERIES = sorted(path.stem for path in (ROOT / "sql" / "queries").glob("*/*.sql"))
 USE = re.compile(r'query\(\s*"([^"]*)"')
 
 
@@ -28,6 +28,12 @@ async def test_every_query_is_valid_in_the_migrated_schema(owner: Connection) ->
 async def test_a_query_holds_one_statement(owner: Connection) -> None:
     """The protocol that prepares them refuses two; a semicolon at the end is one too many."""
     assert [name for name in QUERIES if query(name).rstrip().endswith(";")] == []
+
+
+def test_no_two_queries_have_one_name_and_each_has_an_area() -> None:
+    assert len(QUERIES) > 150
+    assert len(set(QUERIES)) == len(QUERIES)
+    assert list((ROOT / "sql" / "queries").glob("*.sql")) == []
 
 
 def test_every_query_is_used() -> None:
