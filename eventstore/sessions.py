@@ -180,6 +180,11 @@ class Session(Connection):
                 self.spent = True
                 self.close_spent()
             raise
+        except AttributeError as error:
+            if self._protocol is not None:  # type: ignore[attr-defined]  # asyncpg's own
+                raise
+            # It was ended between two steps of asyncpg's, which then looks for its protocol.
+            raise asyncpg.ConnectionDoesNotExistError("the session was ended") from error
         if self.watch:
             await self.watch.confirm()
             if self.is_closed():

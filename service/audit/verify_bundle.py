@@ -639,19 +639,30 @@ def kept_files(place: Path, log: int) -> list[Path]:
     if not place.is_dir():
         raise NoBundle(f"{place} is no file and no folder")
     found = []
-    for path in sorted(place.rglob("*")):
-        folder = path.parent.relative_to(place).parts
-        if path.is_dir() or is_left_by_system(path) or path.name.startswith("."):
-            continue
-        known = path.suffix == ".checkpoints" or path.name == "latest"
-        ours = folder in ((), (str(log),))
-        others = len(folder) == 1 and folder[0].isdecimal()
-        check(
-            known and (ours or others),
-            f"{path} is kept there, and would not be read: move it away, or verify with it alone",
-        )
-        found += [path] if ours else []
-    return found
+    for folder, folders, names in os.walk(place, onerror=refuse_unread):
+        for name in sorted(folders):
+            path = Path(folder, name)
+            check(not path.is_symlink(), f"{path} is a link, and would not be read: {ASIDE}")
+        for name in sorted(names):
+            path = Path(folder, name)
+            if is_left_by_system(path) or name == ".lock":
+                continue
+            above = Path(folder).relative_to(place).parts
+            ours = above in ((), (str(log),))
+            others = len(above) == 1 and ACCOUNT.fullmatch(above[0]) is not None
+            named = name == "latest" or (name.endswith(".checkpoints") and name[0] != ".")
+            known = named and (ours or others)
+            check(known, f"{path} is kept there, and would not be read: {ASIDE}")
+            found += [path] if ours else []
+    return sorted(found)
+
+
+ACCOUNT = re.compile(r"[1-9][0-9]*")
+ASIDE = "move it away, or verify with it alone"
+
+
+def refuse_unread(error: OSError) -> NoReturn:
+    raise Wrong(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 NOTE = re.compile(r"[^\s]+\n[0-9]{1,19}\n[^\s]+\ntime [^\s]+\n\n(?:\u2014 [^\n]+\n)+")

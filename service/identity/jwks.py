@@ -19,6 +19,9 @@ PAUSE_WITHOUT_KEYS = 2.0
 FRESH = 600.0
 """Seconds after which keys are fetched again, in the background, so that a withdrawn one goes."""
 
+STALE = 2 * FRESH
+"""Seconds after which nothing is verified before the keys were fetched again, or the try failed."""
+
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _MAX_BYTES = 256 * 1024
 _MAX_KEYS = 100
@@ -59,13 +62,18 @@ class KeySet:
     async def find(self, kid: str | None) -> PyJWK | None:
         """The key of that name; without a name, the only key where there is but one.
 
-        Waits for a fetch only where the key is not known, and for no longer than its timeout.
+        Waits for a fetch only where the key is not known or may long have been withdrawn, and for
+        no longer than its timeout. Where it fails, known keys go on working.
         """
         key = self._known(kid)
         if key is None:
             await self._refetch(PAUSE if self._keys else PAUSE_WITHOUT_KEYS)
             return self._known(kid)
-        if self._clock() - self._fetched > FRESH:
+        age = self._clock() - self._fetched
+        if age > STALE:
+            await self._refetch(PAUSE)
+            return self._known(kid)
+        if age > FRESH:
             self._start(PAUSE)
         return key
 

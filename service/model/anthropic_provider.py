@@ -6,7 +6,7 @@ The only module that imports the SDK, and only inside functions: importing it ta
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from eventstore.provider_values import label
 from eventstore.reply_records import PromptVersion
@@ -166,7 +166,7 @@ class AnthropicModel:
                 request_id = label(error.request_id)
                 response.provider_request_id = request_id or response.provider_request_id
             # `from None`: their messages may quote the learner's text or the key.
-            raise response.failure(_cause_of(error, asked)) from None
+            raise response.failure(_cause_of(error)) from None
 
     def _question(self, request: Request) -> "_Question":
         scenario = request.scenario
@@ -194,15 +194,6 @@ class _Question(NamedTuple):
     system: str
     messages: "list[MessageParam]"
     schema: Schema | None
-
-    @property
-    def texts(self) -> list[str]:
-        """All words of the question, which may be the learner's."""
-        texts: list[str] = []
-        for message in self.messages:
-            content: Any = message["content"]
-            texts += [content] if isinstance(content, str) else [b["text"] for b in content]
-        return texts
 
 
 def _param(message: ChatMessage) -> "MessageParam":
@@ -249,14 +240,14 @@ def _misconfigured(detail: str) -> ModelFailure:
     return ModelFailure(errors.MODEL_MISCONFIGURED, retryable=False, detail=detail)
 
 
-def _cause_of(error: Exception, asked: _Question) -> Cause:
+def _cause_of(error: Exception) -> Cause:
     import anthropic
     import httpx2
 
     names = " < ".join(type(e).__name__ for e in (error, error.__cause__) if e is not None)
     match error:
         case anthropic.APIStatusError():
-            return _cause_of_status(error, asked)
+            return _cause_of_status(error)
         case anthropic.APIConnectionError():
             return Cause(_code_of_connection(error.__cause__), names)
         case httpx2.TimeoutException():
@@ -265,14 +256,13 @@ def _cause_of(error: Exception, asked: _Question) -> Cause:
             return Cause(errors.MODEL_INTERRUPTED, names)
 
 
-def _cause_of_status(error: "anthropic.APIStatusError", asked: _Question) -> Cause:
+def _cause_of_status(error: "anthropic.APIStatusError") -> Cause:
     told = provider_error(error.status_code, error.body)
     headers = error.response.headers
-    said = None if told.quotes(asked.texts) else told
-    kind, words = (said.kind, said.words) if said else (None, None)
     return Cause(
         errors.code_of_status(told.status, told.kind),
-        f"HTTP {error.status_code} {kind or 'without a type'}" + (f": {words}" if words else ""),
+        f"HTTP {error.status_code} {told.kind or 'without a type'}"
+        + (f": {told.words}" if told.words else ""),
         parse_retry_after(headers.get("retry-after"), headers.get("date")),
     )
 

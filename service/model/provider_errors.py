@@ -1,23 +1,47 @@
 """What a provider says of an error, in Anthropic's shape or in another server's.
 
-A server may quote the question, in whatever encoding. So of the words of an error only a beginning
-is kept that is plain English, and nothing where that has a run of the question's letters.
+A server may quote the question, in whatever form, and what is recorded is for ever. So of a type
+or a message of its own only words of a fixed vocabulary are kept, up to the first that is none.
 """
 
 import re
-from unicodedata import normalize
 
 import msgspec
 
 from service.model.errors import ERROR_TYPES
 from service.model.stream_events import field
 
-_QUOTE = 8
-"""So many letters and digits in common with a question are no accident."""
+_WORDS = """
+a aborted accept accepted access account active allowed already an and api are argument
+arguments as at attempt auth authentication available backend bad batch be because been before
+being below billing body budget busy but by cache call can cancelled cannot capacity changed
+check client closed cluster code completion concurrent configuration configured connect
+connection content context could credit credits current decode decoder deleted denied deployment
+did disabled does done down due during empty encoding endpoint engine error errors exceed
+exceeded exceeds exception exhausted exist exists expected expired fail failed failure field
+fields file filter for forbidden format found from full gateway given gone gpu group had handle
+has have header headers host however id if image images in input instance insufficient internal
+invalid is issue it its json key kind large larger last later length less limit limited limits
+list load loaded loading local long longer lost malformed many max maximum media memory message
+messages method minimum minute missing model models moderation more must name network no node
+none not now null number object occurred of off offline on one only open operation option or
+organization other out output over overload overloaded page parameter parameters parse parsing
+pending per permission permissions plan please policy pool prediction process processing project
+prompt protocol provided provider quota range rate reached read reason refused region rejected
+remaining remote request requested requests required requires resource resources response retry
+role route runtime safety schema second seconds see server service session set shape shutting
+size slot slots socket status stop stopped stream streaming string support supported system
+temperature temporarily text than that the their there this throttled throttling time timed
+timeout to token tokens too tool tools top transient try type types unable unauthorized
+unavailable unexpected unhealthy unit unknown unprocessable unreachable unsupported up upstream
+usage use used user using valid validation value values version via wait warming was were when
+which while will window with within without worker workers wrong you your
+"""
+_VOCABULARY = frozenset(_WORDS.split())
 
-_KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
-_PLAIN = re.compile(r"(?:(?:[A-Za-z][A-Za-z'-]{0,19}|[0-9]{1,7})[.,;:]?(?: |\Z))+")
 _LONGEST = 200
+_KIND = re.compile(r"[A-Za-z][A-Za-z_.-]{0,39}")
+_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 class ProviderError(msgspec.Struct, frozen=True):
@@ -25,8 +49,8 @@ class ProviderError(msgspec.Struct, frozen=True):
 
     Attributes:
         status: Of HTTP, or what an error in the midst of a stream says in its place.
-        kind: The type that it names, if it names one.
-        words: How it begins to say more, in plain English; None where the type is one of
+        kind: The type that it names, if it is one that can be told.
+        words: How its message begins, as far as that can be told; None where the type is one of
             Anthropic's.
     """
 
@@ -34,19 +58,25 @@ class ProviderError(msgspec.Struct, frozen=True):
     kind: str | None
     words: str | None
 
-    def quotes(self, texts: list[str]) -> bool:
-        """Whether its type or words may be those of one of the texts."""
-        if self.kind in ERROR_TYPES:
-            return False
-        said = _letters(f"{self.kind or ''} {self.words or ''}")
-        runs = [said[i : i + _QUOTE] for i in range(max(1, len(said) - _QUOTE + 1))]
-        known = filter(None, map(_letters, texts))
-        return any(text in said or any(run in text for run in runs) for text in known)
+
+def _kind(name: object) -> str | None:
+    """A type, where it is made of known words."""
+    if not isinstance(name, str) or not _KIND.fullmatch(name):
+        return None
+    if name in ERROR_TYPES:
+        return name
+    known = all(part.lower() in _VOCABULARY for part in _PARTS.findall(name))
+    return name if known else None
 
 
-def _letters(text: str) -> str:
-    """What is left of a text in whatever case and punctuation it is quoted."""
-    return "".join(filter(str.isalnum, normalize("NFKC", text).casefold()))
+def _beginning(message: object) -> str | None:
+    """The known words with which a message begins; None for none."""
+    kept: list[str] = []
+    for word in message.split() if isinstance(message, str) else ():
+        if word.rstrip(".,;:").lower() not in _VOCABULARY:
+            break
+        kept.append(word)
+    return " ".join(kept)[:_LONGEST] or None
 
 
 def provider_error(status: int, body: object) -> ProviderError:
@@ -56,13 +86,11 @@ def provider_error(status: int, body: object) -> ProviderError:
         status: Of the HTTP answer; 200 for an error in the midst of a stream.
     """
     told = field(body, "error") or body
-    name = field(told, "type")
-    kind = name if isinstance(name, str) and _KIND.fullmatch(name) else None
+    kind = _kind(field(told, "type"))
     if kind in ERROR_TYPES:
         return ProviderError(status, kind, None)
     code = field(told, "code")
     if status == 200 and isinstance(code, int) and 400 <= code < 600:
         status = code
     said = told if isinstance(told, str) else field(told, "message")
-    plain = _PLAIN.match(" ".join(said.split())) if isinstance(said, str) else None
-    return ProviderError(status, kind, plain[0][:_LONGEST].strip() if plain else None)
+    return ProviderError(status, kind, _beginning(said))

@@ -23,7 +23,7 @@ from eventstore.sealing.signing_keys import (
 )
 from service.audit.bundle_checkpoints import sizes_kept
 from service.audit.bundle_folder import BundleRefused, Selection
-from service.audit.verify_bundle import verify
+from service.audit.verify_bundle import Wrong, refuse_unread, verify
 from service.errors import NotFound
 from tests.eventstore.building import append
 from tests.eventstore.sealing.building_seals import replace_unrecorded
@@ -203,7 +203,10 @@ async def test_a_place_without_checkpoints_proves_nothing(sealed: Sealed, tmp_pa
             sizes_kept(place, account, list_keys(sealed.place))
 
 
-@pytest.mark.parametrize("aside", ["1.before/latest", "1/old.txt", "1/old/latest", "x.note"])
+@pytest.mark.parametrize(
+    "aside",
+    ["1.before/latest", "1/old.txt", "1/old/latest", "x.note", "01/latest", ".a.checkpoints"],
+)
 async def test_a_kept_file_that_would_not_be_read_is_told(
     sealed: Sealed, tmp_path: Path, aside: str
 ) -> None:
@@ -216,6 +219,18 @@ async def test_a_kept_file_that_would_not_be_read_is_told(
     shutil.copy(sealed.files / "latest", kept / aside)
     found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), kept)
     assert f"{kept / aside} is kept there, and would not be read" in found
+
+
+async def test_a_folder_that_is_not_looked_into_is_told(sealed: Sealed, tmp_path: Path) -> None:
+    kept = shutil.copytree(sealed.folder, tmp_path / "kept")
+    await export(sealed, tmp_path / "bundle")
+    for linked in (kept / "2", kept / "1" / "old"):
+        linked.symlink_to(sealed.files)
+        found = problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), kept)
+        assert f"{linked} is a link, and would not be read" in found
+        linked.unlink()
+    with pytest.raises(Wrong, match="cannot be read: Permission denied"):
+        refuse_unread(PermissionError(13, "Permission denied", "1"))
 
 
 CUT = {

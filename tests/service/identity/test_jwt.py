@@ -24,7 +24,7 @@ from service.errors import SettingsError
 from service.identity.accounts import create_account, link_identity
 from service.identity.errors import TokenRefused
 from service.identity.issuers import read_trust
-from service.identity.jwks import PAUSE, KeySet
+from service.identity.jwks import FRESH, PAUSE, KeySet
 from service.identity.jwt import JwtVerifier, running_verifier
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
@@ -508,7 +508,7 @@ async def test_keys_grow_old_and_are_fetched_anew_in_the_background(
     async with verifier(tmp_path, provider) as checks:
         await checks.verify(token())
         provider.keys = [public("next", NEXT_KEY)]
-        provider.later(3600)
+        provider.later(FRESH + 1)
         await checks.verify(token())
 
         async def withdrawn() -> bool:
@@ -519,6 +519,22 @@ async def test_keys_grow_old_and_are_fetched_anew_in_the_background(
             return False
 
         await eventually(withdrawn)
+        assert provider.fetches == 2
+
+
+async def test_a_key_that_was_withdrawn_in_a_quiet_time_is_of_no_use(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """Nobody asked for hours, so nothing was fetched: the first who asks waits for it."""
+    async with verifier(tmp_path, provider) as checks:
+        await checks.verify(token())
+        provider.keys = [public("next", NEXT_KEY)]
+        provider.later(7 * 24 * 3600)
+        stolen = [asyncio.create_task(checks.verify(token())) for _ in range(5)]
+        for task in stolen:
+            with pytest.raises(TokenRefused):
+                await task
+        await checks.verify(token(NEXT_KEY, "next"))
         assert provider.fetches == 2
 
 
