@@ -87,7 +87,7 @@ def record(account: int, user_id: int, as_json: bool, html: Path | None, reader:
 
     found = with_database(work)
     if html:
-        write_whole(html, record_page(found))
+        write_whole(html, record_page(found), 0o600)  # it has what a learner said
         tell(f"written to {html}")
     elif as_json:
         tell_json(found)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -156,7 +157,7 @@ def test_files_may_be_called_what_is_no_text(on_log: Run, tmp_path: Path) -> Non
     ended = on_log("audit", "export", "--all", "--out", bundle, "--json")
     assert (ended.code, ended.err) == (0, "")
     assert "\\udce9" in ended.out
-    assert page.exists()
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600  # it has what a learner said
     assert (bundle / "manifest.json").exists()
     told = one_line(on_log("analytics", "export", "--all", "--out", tmp_path / E9))
     assert told.endswith("its name is not UTF-8")  # as the library that writes Parquet wants it
