@@ -49,6 +49,10 @@ async def server_findings(connection: Connection, processes: int = 1) -> list[st
         "is done"
         for row in await connection.fetch(query("list_guards_off"))
     ]
+    findings += [
+        f"database: the table {row['relation']} is unlogged: a crash empties it"
+        for row in await connection.fetch(query("list_unlogged_tables"))
+    ]
     return findings + await process_findings(connection, processes)
 
 

@@ -217,6 +217,7 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
     for setting in ("zero_damaged_pages", "ignore_checksum_failure"):
         await admin.execute(f"ALTER DATABASE colloquy SET {setting} = on")
     await admin.execute("ALTER TABLE events DISABLE TRIGGER refuse_change")
+    await admin.execute("ALTER TABLE log_heads SET UNLOGGED")
     await admin.execute("CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 5")
     await admin.execute("GRANT colloquy_auditor, pg_read_all_data TO few")
     connection: Connection = await connect(server.url)
@@ -225,6 +226,7 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
         assert "server: ignore_checksum_failure is on: " in result
         assert "server: zero_damaged_pages is on: " in result
         assert "database: trigger refuse_change of events is switched off: " in result
+        assert "database: the table log_heads is unlogged: a crash empties it" in result
     finally:
         await admin.execute("ALTER TABLE events ENABLE TRIGGER refuse_change")
         await connection.close()
