@@ -77,8 +77,7 @@ class Injector:
 
     async def _cut_power(self, group: asyncio.TaskGroup) -> bool:
         """A service and Postgres at once."""
-        self._postgres.kill_now()
-        await self._kill_service(group)
+        await asyncio.gather(self._postgres.cut_off(), self._kill_service(group))
         await self._postgres.bring_back()
         return True
 

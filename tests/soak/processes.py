@@ -16,7 +16,7 @@ from eventstore.connections import connect
 from service.embedded_postgres import EmbeddedPostgres
 from service.embedded_postgres.postmaster import live_postmaster
 from service.process.database import prepare
-from tests.running import ServiceProcess, address_of
+from tests.running import ServiceProcess, address_of, eventually
 from tests.shifted_clocks import shifted_by
 from tests.soak.journal import Violation
 
@@ -55,9 +55,14 @@ class Postgres:
 
     async def kill(self, pause: float) -> None:
         """`kill -9`, a pause, and a start, which ends when it has recovered."""
-        self.kill_now()
+        await self.cut_off()
         await asyncio.sleep(pause)
         await self.bring_back()
+
+    async def cut_off(self) -> None:
+        """`kill -9`, and waits until it is gone: what looks alive is not brought back."""
+        self.kill_now()
+        await eventually(lambda: live_postmaster(self._home / "postgres") is None)
 
     async def bring_back(self) -> None:
         """Starts it again if it is down."""
