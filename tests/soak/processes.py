@@ -27,8 +27,9 @@ _STARTING = 90.0
 _AWAY = re.compile(
     r"cannot use the database at |the connection to the database broke: |"
     r"the database cannot do this at the moment: |"
-    r"the database did not answer in time|(asyncpg\.exceptions\.\S+|ConnectionRefusedError|"
-    r"ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b.*(\n(DETAIL|HINT): .*)*$"
+    r"the database did not answer in time|(asyncpg\.exceptions\.\S+|ConnectionError|"
+    r"ConnectionRefusedError|ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b"
+    r".*(\n(DETAIL|HINT): .*)*$"
 )
 _ONLY_READ = """
 CREATE FUNCTION only_read() RETURNS trigger LANGUAGE plpgsql AS $$
