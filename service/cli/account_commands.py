@@ -4,6 +4,7 @@ import click
 
 from service.cli.context import ID, printable, with_connection
 from service.cli.terminal import tell
+from service.cli.text_parameters import VISIBLE_TEXT
 from service.identity import accounts
 
 
@@ -13,7 +14,7 @@ def account() -> None:
 
 
 @account.command()
-@click.argument("name")
+@click.argument("name", type=VISIBLE_TEXT)
 def create(name: str) -> None:
     """Add an institution, with a log of its own, and print its number."""
     tell(with_connection(lambda c: accounts.create_account(c, name)))
@@ -29,7 +30,7 @@ def list_() -> None:
 @account.command()
 @click.option("--account", "account_id", type=ID, required=True)
 @click.option("--user", "user_id", type=ID, required=True, help="Id of the user.")
-@click.argument("subject")
+@click.argument("subject", type=VISIBLE_TEXT)
 def link(account_id: int, user_id: int, subject: str) -> None:
     """Store the name that the identity provider uses for a user of the roster."""
     with_connection(lambda c: accounts.link_identity(c, account_id, subject, user_id))

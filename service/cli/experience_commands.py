@@ -11,7 +11,7 @@ from eventstore.running_log import running_log
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.errors import ExperienceError
 from service.cli.terminal import tell
-from service.experiences.experiences import ExperienceDraft, Experiences
+from service.experiences.experiences import ExperienceDraft, Experiences, field_fault
 from service.process.database import Database
 from service.settings import Settings
 from sql.loader import query
@@ -53,10 +53,17 @@ def import_(course_id: int, file: Path, account: int) -> None:
 def _read(file: Path) -> list[ExperienceDraft]:
     try:
         drafts = _decoder.decode(file.read_bytes().removeprefix(BOM_UTF8))
+    except UnicodeDecodeError as error:
+        raise ExperienceError(f"{file}: the file is not UTF-8") from error
     except msgspec.DecodeError as error:
         raise ExperienceError(f"{file}: {str(error).replace('`', '')}") from error
     drafts = drafts if isinstance(drafts, list) else [drafts]
-    for draft in drafts:
-        if any("\0" in str(text) for text in msgspec.structs.astuple(draft)):
-            raise ExperienceError(f"{file}: a text has a NUL character")
+    for number, draft in enumerate(drafts, start=1):
+        _check(draft, f"{file}: experience {number}")
     return drafts
+
+
+def _check(draft: ExperienceDraft, place: str) -> None:
+    for field, text in msgspec.structs.asdict(draft).items():
+        if reason := field_fault(field, text):
+            raise ExperienceError(f"{place}: {field} {reason}")

@@ -2,6 +2,8 @@
 
 import click
 
+from service.escaping import is_blank
+
 
 class _Text(click.ParamType[str]):
     """Words that are stored, sent or looked for: in UTF-8, as all text is.
@@ -10,6 +12,9 @@ class _Text(click.ParamType[str]):
     """
 
     name = "text"
+
+    def __init__(self, *, visible: bool = False) -> None:
+        self._visible = visible
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -21,10 +26,14 @@ class _Text(click.ParamType[str]):
             self.fail("is not text in UTF-8", param, ctx)
         if "\0" in text:
             self.fail("has a NUL character", param, ctx)
+        if self._visible and is_blank(text):
+            self.fail("has no visible character", param, ctx)
         return text
 
 
 TEXT = _Text()
+VISIBLE_TEXT = _Text(visible=True)
+"""The same with something in it that a reader would see."""
 
 
 def take_text_only(command: click.Command) -> None:

@@ -6,15 +6,13 @@ import msgspec
 from aiohttp import web
 
 from service.errors import FieldErrors
-from service.escaping import is_blank
-from service.experiences.experiences import ExperienceChanges, ExperienceDraft
+from service.experiences.experiences import (
+    REQUIRED,
+    ExperienceChanges,
+    ExperienceDraft,
+    field_fault,
+)
 from service.http.bodies import read_body
-from service.parsing import unstorable
-
-MAX_TITLE = 255
-
-_REQUIRED = ("title", "learning_objective", "pedagogical_guidance")
-_STATES = ("published", "unpublished")
 
 
 class ExperienceFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +40,7 @@ class ExperienceBody(ExperienceFields, frozen=True, kw_only=True, forbid_unknown
         flat, grouped = _given(self), _given(self.ai_experience)
         wrong = {name: "is required" for name in required if name not in flat | grouped}
         for name, value in (*flat.items(), *grouped.items()):
-            if reason := _reason(name, value):
+            if reason := field_fault(name, value):
                 wrong[name] = reason
         if wrong:
             raise FieldErrors(wrong)
@@ -57,7 +55,7 @@ async def read_draft(request: web.Request) -> ExperienceDraft:
         BadRequest, UnsupportedBody: As `read_body`.
     """
     body = await read_body(request, ExperienceBody)
-    return ExperienceDraft(**body.checked(_REQUIRED))
+    return ExperienceDraft(**body.checked(REQUIRED))
 
 
 async def read_changes(request: web.Request) -> ExperienceChanges:
@@ -75,18 +73,3 @@ def _given(fields: ExperienceFields | None) -> dict[str, Any]:
         return {}
     named = {name: getattr(fields, name) for name in ExperienceFields.__struct_fields__}
     return {name: value for name, value in named.items() if value is not None}
-
-
-def _reason(name: str, value: Any) -> str | None:
-    """Why a field cannot have a value; None if it can."""
-    if not isinstance(value, str):
-        return "must be text"
-    if reason := unstorable(value):
-        return reason
-    if name in _REQUIRED and is_blank(value):
-        return "is required"
-    if name == "title" and len(value) > MAX_TITLE:
-        return f"must be {MAX_TITLE} characters or fewer"
-    if name == "workflow_state" and value not in _STATES:
-        return f"must be {' or '.join(_STATES)}"
-    return None

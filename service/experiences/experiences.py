@@ -1,6 +1,6 @@
 """AI experiences: what a course offers its learners to talk with."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,20 +18,25 @@ from eventstore.experience_events import (
 from eventstore.guards import Guard
 from eventstore.log import EventLog
 from service.errors import Busy, KeyReused, NotFound
+from service.escaping import is_blank
 from service.model.interface import Scenario
+from service.parsing import unstorable
 from sql.loader import query
 
-_REMEMBERED = 1_000
+REQUIRED = ("title", "learning_objective", "pedagogical_guidance")
+"""The fields that a draft must have, with something visible in them."""
 
-Required = Annotated[str, msgspec.Meta(min_length=1, pattern=r"\S")]
+MAX_TITLE = 255
+_STATES = ("published", "unpublished")
+_REMEMBERED = 1_000
 
 
 class ExperienceDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An experience as it is handed in. `learning_objective` holds one objective a line."""
 
-    title: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"\S")]
-    learning_objective: Required
-    pedagogical_guidance: Required
+    title: str
+    learning_objective: str
+    pedagogical_guidance: str
     description: str = ""
     facts: str = ""
     workflow_state: Literal["published", "unpublished"] = "unpublished"
@@ -46,6 +51,21 @@ class ExperienceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     description: str | None = None
     facts: str | None = None
     workflow_state: Literal["published", "unpublished"] | None = None
+
+
+def field_fault(name: str, value: object) -> str | None:
+    """Why a field of a draft cannot have a value; None if it can."""
+    if not isinstance(value, str):
+        return "must be text"
+    if reason := unstorable(value):
+        return reason
+    if name in REQUIRED and is_blank(value):
+        return "is required"
+    if name == "title" and len(value) > MAX_TITLE:
+        return f"must be {MAX_TITLE} characters or fewer"
+    if name == "workflow_state" and value not in _STATES:
+        return f"must be {' or '.join(_STATES)}"
+    return None
 
 
 class ExperienceVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from eventstore.connections import Connection
+from service.escaping import is_blank
 from service.identity.errors import RosterError
 from sql.loader import query
 
@@ -14,7 +15,7 @@ COLUMNS = ("course_id", "user_id", "name", "role", "status")
 _SHOWN_ERRORS = 20
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-Name = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+Name = Annotated[str, msgspec.Meta(max_length=255)]
 Role = Literal["learner", "observer", "teacher", "ta", "designer"]
 Status = Literal["active", "invited", "inactive", "completed", "deleted"]
 
@@ -122,6 +123,10 @@ def _enrollment(row: dict[str | None, str | list[str] | None]) -> Enrollment:
         raise ValueError(f"there must be {len(COLUMNS)} values")
     values = {str(name).strip(): str(value).strip() for name, value in row.items()}
     values |= {column: values[column].lower() for column in ("role", "status")}
+    if is_blank(values["name"]):
+        raise ValueError("name: must have a character that is visible")
+    if "\0" in values["name"]:
+        raise ValueError("name: must not contain the NUL character")
     if values["role"] == "student":
         values["role"] = "learner"
     return msgspec.convert(values, Enrollment, strict=False)

@@ -8,7 +8,7 @@ import msgspec
 from eventstore.privacy_events import MAX_REASON
 from service.conversations.bodies import MAX_MESSAGE
 from service.escaping import UNSEEN
-from service.experiences.bodies import MAX_TITLE
+from service.experiences.experiences import MAX_TITLE
 from service.http.endpoint import Endpoint
 from service.openapi import problem_types as problems
 

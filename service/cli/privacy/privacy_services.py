@@ -12,6 +12,7 @@ from eventstore.privacy_events import MAX_REASON
 from eventstore.running_log import running_log
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueRepository
+from service.escaping import is_blank
 from service.privacy.cache_purge import CachePurge
 from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords
@@ -62,9 +63,12 @@ async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
 
 def read_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
     """A reason as it goes into the log; a usage error for one that cannot."""
-    if not text.strip() or "\0" in text or len(text) > MAX_REASON:
-        raise click.BadParameter(f"must be 1 to {MAX_REASON} characters", param=parameter)
-    return text.strip()
+    text = text.strip()
+    if is_blank(text) or "\0" in text or len(text) > MAX_REASON:
+        raise click.BadParameter(
+            f"must be 1 to {MAX_REASON} characters, one of them visible", param=parameter
+        )
+    return text
 
 
 with_reason = click.option(

@@ -22,6 +22,21 @@ def test_an_institution_gets_a_number_and_is_listed(on_database: Run, second: st
     assert listed == [["1", "Default account"], ["2", "Another school"]]
 
 
+def test_what_nobody_would_see_is_no_name_and_no_reason(on_database: Run, second: str) -> None:
+    for unseen in ("", " ", "\t\n", "\u200b", "\u3164\u2800", "\u2060 \ufeff"):
+        for words in (
+            ("account", "create", unseen),
+            ("account", "link", "--account", second, "--user", 5, unseen),
+            ("hold", "place", 5, "--reason", unseen),
+            ("hold", "release", 1, "--reason", unseen),
+            ("learner", "erase", 5, "--yes", "--reason", unseen),
+        ):
+            ended = on_database(*words)
+            assert (ended.code, ended.out) == (2, ""), words
+            assert "visible" in ended.err, ended.err
+    assert len(on_database("account", "list").out.splitlines()) == 2
+
+
 def test_each_institution_has_its_own_roster_tokens_experiences_and_log(
     on_database: Run, second: str, tmp_path: Path
 ) -> None:

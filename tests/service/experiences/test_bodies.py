@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from service.errors import FieldErrors
-from service.experiences.bodies import MAX_TITLE, ExperienceBody
+from service.experiences.bodies import ExperienceBody
+from service.experiences.experiences import MAX_TITLE
 
 WHOLE = {"title": "T", "learning_objective": "O", "pedagogical_guidance": "G"}
 REQUIRED = tuple(WHOLE)

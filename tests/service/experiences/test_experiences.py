@@ -13,7 +13,7 @@ from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from service.errors import NotFound
 from service.experiences import experiences as module
-from service.experiences.experiences import ExperienceDraft, Experiences, objectives_of
+from service.experiences.experiences import ExperienceDraft, Experiences, field_fault, objectives_of
 from service.model.interface import Scenario
 
 Parts = tuple[EventLog, AccountPool, Notifier]
@@ -110,12 +110,8 @@ async def test_a_text_that_cannot_be_stored_is_refused(log_parts: Parts) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        {"title": ""},
-        {"title": " \n"},
-        {"title": "x" * 256},
         {"title": None},
-        {"learning_objective": " "},
-        {"pedagogical_guidance": ""},
+        {"facts": 1},
         {"workflow_state": "deleted"},
         {"unknown": "x"},
     ],
@@ -123,3 +119,25 @@ async def test_a_text_that_cannot_be_stored_is_refused(log_parts: Parts) -> None
 def test_a_draft_that_is_not_whole_is_refused(change: dict[str, str]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(msgspec.structs.asdict(DRAFT) | change, ExperienceDraft)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("title", "", "is required"),
+        ("title", " \n", "is required"),
+        ("title", "\u3164\u200b", "is required"),
+        ("title", "x" * 256, "must be 255 characters or fewer"),
+        ("title", 7, "must be text"),
+        ("learning_objective", " ", "is required"),
+        ("pedagogical_guidance", "", "is required"),
+        ("description", "\ud83c", "must not contain lone surrogates"),
+        ("workflow_state", "deleted", "must be published or unpublished"),
+        ("description", "", None),
+        ("title", "x" * 255, None),
+    ],
+)
+def test_a_field_that_cannot_have_a_value_says_why(
+    field: str, value: object, reason: str | None
+) -> None:
+    assert field_fault(field, value) == reason
