@@ -59,7 +59,8 @@ def connection_query(folder: Path) -> str:
 def _is_usable(folder: Path) -> bool:
     """Whether clients can connect by this path: they split it at commas, and decode it."""
     path = os.fsencode(folder / f".s.PGSQL.{PORT}")
-    return len(path) <= LONGEST and b"," not in path and _is_utf8(path)
+    fits = path.startswith(b"/") and len(path) <= LONGEST
+    return fits and b"," not in path and _is_utf8(path)
 
 
 def _is_utf8(path: bytes) -> bool:
