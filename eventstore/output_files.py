@@ -18,7 +18,7 @@ import msgspec
 
 from eventstore.durable_files import replace_in
 from eventstore.errors import PathUntrusted
-from eventstore.trusted_paths import check_folder, owner_of, trusted_owners
+from eventstore.trusted_paths import check_folder, others_can_write, owner_of, trusted_owners
 
 _MOST_LINKS = 40
 _PROCESSES = Path("/proc")
@@ -144,8 +144,8 @@ def _check(place: _Place, status: os.stat_result) -> None:
     owners = trusted_owners() if is_root else {*trusted_owners(), within.st_uid}
     if (is_link or is_root) and status.st_uid not in owners and not place.opened_already:
         raise PathUntrusted(f"{place.path} is {owner_of(status)}'s: choose a path of your own")
-    shared = within.st_mode & stat.S_IWOTH and status.st_nlink > 1
-    if is_root and shared and not stat.S_ISDIR(status.st_mode):
+    many_names = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
+    if many_names and not place.opened_already and others_can_write(place.path.parent, within):
         raise PathUntrusted(
             f"{place.path} has another name, which others could have given it: move it away"
         )

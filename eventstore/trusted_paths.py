@@ -146,21 +146,33 @@ def open_trusted_file(path: Path, flags: int, mode: int = 0o644) -> int:
         mode: Its permissions, if it is made.
 
     Raises:
-        PathUntrusted: It is a link, no regular file, or another user's.
+        PathUntrusted: It is a link, no regular file, or another user's; or it is to be written, and
+            has another name, which may be that of a file elsewhere.
         OSError: It cannot be opened or made.
     """
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+        cautious = flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, cautious, mode)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):  # of a pipe without a reader
             raise
         kind = "link" if error.errno == errno.ELOOP else "pipe"
         raise PathUntrusted(f"{path} is a {kind}: move it away") from error
-    status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode) and status.st_uid in trusted_owners():
-        return descriptor
-    os.close(descriptor)
-    raise PathUntrusted(f"{path} is another user's, or no regular file: move it away")
+    try:
+        _check_opened(path, os.fstat(descriptor), writing=bool(flags & (os.O_WRONLY | os.O_RDWR)))
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_opened(path: Path, status: os.stat_result, *, writing: bool) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_uid not in trusted_owners():
+        raise PathUntrusted(f"{path} is another user's, or no regular file: move it away")
+    if writing and status.st_nlink > 1:
+        raise PathUntrusted(f"{path} has another name (a hard link): move it away")
 
 
 def deny_others_writing(folder: Path) -> None:
@@ -211,9 +223,14 @@ def _others_can_write(step: _Step) -> bool:
     mode = step.status.st_mode
     if stat.S_ISLNK(mode) or (mode & stat.S_ISVTX and not step.last):
         return False
-    if mode & stat.S_IWOTH:
+    return others_can_write(step.path, step.status)
+
+
+def others_can_write(path: Path, status: os.stat_result) -> bool:
+    """Whether others than the owners that are trusted can write to a file or folder."""
+    if status.st_mode & stat.S_IWOTH:
         return True
-    return bool(mode & stat.S_IWGRP) and (_has_acl(step.path) or _has_others(step.status))
+    return bool(status.st_mode & stat.S_IWGRP) and (_has_acl(path) or _has_others(status))
 
 
 def _has_acl(path: Path) -> bool:

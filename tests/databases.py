@@ -1,11 +1,14 @@
 """Databases of the tests' own, cloned from templates on the run's server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 from eventstore.connections import connect
+from service.embedded_postgres.socket_folder import PORT
 from service.process.database import prepare
 from service.process.demo import make_demo
 
@@ -22,7 +25,29 @@ DEMO = "demo"
 
 def database_named(url: str, name: str) -> str:
     """The URL of another database on the same server."""
-    return f"{url.rpartition('/')[0]}/{name}"
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def name_of(url: str) -> str:
+    """The name of the database that a URL leads to."""
+    return urlsplit(url).path.removeprefix("/")
+
+
+def through_port(url: str, port: int) -> str:
+    """The URL of the same database through a port of this machine."""
+    parts = urlsplit(url)
+    people = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{people}@127.0.0.1:{port}", query="").geturl()
+
+
+def socket_folder_of(url: str) -> str:
+    """The folder of the socket that a URL of the embedded server names."""
+    return dict(parse_qsl(urlsplit(url).query))["host"]
+
+
+async def connect_directly(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """The bytes from and to the server at a URL of the embedded server."""
+    return await asyncio.open_unix_connection(f"{socket_folder_of(url)}/.s.PGSQL.{PORT}")
 
 
 @asynccontextmanager

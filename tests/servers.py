@@ -15,6 +15,7 @@ from service.embedded_postgres.data_location import server_account
 from service.embedded_postgres.postgres_programs import Programs
 from service.embedded_postgres.postgres_server import PostgresServer
 from service.embedded_postgres.postmaster import live_postmaster
+from service.embedded_postgres.socket_folder import connection_query, socket_folder
 from tests.conftest import fastest
 
 _SECONDS = 120.0
@@ -51,10 +52,9 @@ class OwnServer:
             programs.last_words()
         )
         self._standby = PostgresServer(data, programs, self._options)
-        here = urlsplit(self.url)
-        port = self._standby.adopt_or_start()
-        people = here.netloc.rpartition("@")[0]
-        self.standby_url = here._replace(netloc=f"{people}@127.0.0.1:{port}").geturl()
+        self._standby.adopt_or_start()
+        query = connection_query(socket_folder(data))
+        self.standby_url = urlsplit(self.url)._replace(query=query).geturl()
 
     def promote(self) -> None:
         """Makes the standby a primary; returns when it takes appends."""
@@ -77,7 +77,7 @@ class OwnServer:
             time.sleep(0.01)
 
     def bring_back(self) -> None:
-        """Starts the primary again, on its port."""
+        """Starts the primary again."""
         self._embedded.ensure_running()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import pytest_asyncio
 from projections.compare import compare
 from projections.definitions import definitions
 from service.process.database import prepare
-from tests.databases import database_named
+from tests.databases import database_named, name_of
 from tests.releases.loading import FIRST, Release, load
 from tests.running import (
     Service,
@@ -56,7 +56,7 @@ async def opened(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def release(opened: Release, server_url: str, tmp_path: Path) -> AsyncIterator[Release]:
-    name, template = f"test_{uuid4().hex}", opened.url.rpartition("/")[2]
+    name, template = f"test_{uuid4().hex}", name_of(opened.url)
     await fetch_value(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     home = Path(shutil.copytree(opened.home, tmp_path / "home"))
     yield Release(database_named(server_url, name), home, opened.tokens)

@@ -201,13 +201,16 @@ def _listed(place: KeyLocation) -> str:
 
 
 def _list(place: KeyLocation, key: VerifierKey) -> None:
-    """Adds a key that is not there, and under the names of the keys that it replaces."""
+    """Adds a key that is not there as one of ours, also under the names of those it replaces."""
     if is_ended(place, key):
         return  # it does not come back, and ends no other under one of its names
     known = list_keys(place)
     since = f"{_SINCE}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    keys = [*(VerifierKey(name, key.public) for name in _names_replaced(place, key)), key]
-    added = "".join(f"{since}\n{one}\n" for one in keys if one not in known)
+    keys = [VerifierKey(name, key.public) for name in _names_replaced(place, key)]
+    keys = [one for one in keys if one not in known]
+    if key not in _local_keys(place):  # or somebody has removed the time above it
+        keys.append(key)
+    added = "".join(f"{since}\n{one}\n" for one in keys)
     if added:
         replace_file(place.vkeys, f"{_listed(place)}{added}".encode(), 0o644)
 

@@ -59,7 +59,8 @@ def db() -> None:
 def url() -> None:
     """Print the owner's connection URL.
 
-    The embedded server answers there for as long as something uses it, such as `colloquy serve`.
+    The embedded server answers there for as long as something uses it, such as `colloquy serve`,
+    and only to its system user and root.
     """
     with open_database(read_settings(os.environ)) as database:
         tell(database.url)

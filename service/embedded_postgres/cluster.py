@@ -20,11 +20,12 @@ from eventstore.trusted_paths import make_trusted_folder
 from service.embedded_postgres.binaries import usable_binaries
 from service.embedded_postgres.data_files import made_by
 from service.embedded_postgres.data_location import data_folder, prepare_folders, server_account
-from service.embedded_postgres.errors import NotAcquired, PasswordMissing, PortMoved
+from service.embedded_postgres.errors import NotAcquired, NotOnSocket, PasswordMissing
 from service.embedded_postgres.initdb import DATABASE, OWNER, create_data
 from service.embedded_postgres.password import kept_password
 from service.embedded_postgres.postgres_programs import Programs
-from service.embedded_postgres.postgres_server import ADDRESS, PostgresServer
+from service.embedded_postgres.postgres_server import PostgresServer
+from service.embedded_postgres.socket_folder import connection_query, socket_folder
 
 LOG_BYTES = 10_000_000
 
@@ -58,7 +59,6 @@ class EmbeddedPostgres:
         self._given_binaries = binaries
         self._options = dict(options)
         self._users: int | None = None
-        self._port = 0
 
     @property
     def data(self) -> Path:
@@ -87,33 +87,36 @@ class EmbeddedPostgres:
         """
         make_trusted_folder(self._given_home, 0o700)
         prepare_folders(self._home, self.data)
+        folder = socket_folder(self.data)
         with lock_file(self._lock):
             if self._users is None:
-                users = shared_lock(self._home / "postgres.users")
+                server = self._initialised_server()
+                self._stop_unreachable(server)
+                users = shared_lock(self._users_file)
                 try:
-                    self._port = self._initialised_server().adopt_or_start()
+                    server.adopt_or_start()
                 except BaseException:
                     os.close(users)
                     raise
                 self._users = users
-        return self._url()
+        return self._url(folder)
 
     def ensure_running(self) -> bool:
         """Start the server again if it is down; cheap when it is up. True when it was down.
 
         Raises:
-            PortTaken, PortMoved: it cannot be had on the port in the URL of `acquire`.
-            EmbeddedPostgresError: another reason why there is no server.
+            EmbeddedPostgresError: in one line why there is no server.
         """
         if self._users is None:
             raise NotAcquired
         self._curb_log()
+        socket_folder(self.data)  # with the link to it, if there is one
         if self._is_up():
             return False
         with lock_file(self._lock):
             if self._is_up():
                 return False
-            self._server().adopt_or_start(self._port)
+            self._server().adopt_or_start()
         return True
 
     def release(self) -> None:
@@ -144,6 +147,10 @@ class EmbeddedPostgres:
     @property
     def _lock(self) -> Path:
         return self._home / "postgres.lock"
+
+    @property
+    def _users_file(self) -> Path:
+        return self._home / "postgres.users"
 
     @property
     def _password(self) -> Path:
@@ -189,17 +196,28 @@ class EmbeddedPostgres:
         data.rename(aside)
         logger.warning("embedded_postgres.old_data_set_aside", home=self._home, data=aside)
 
+    def _stop_unreachable(self, server: PostgresServer) -> None:
+        """Stop a server that an earlier release left running, unless somebody uses it."""
+        postmaster = server.running()
+        if postmaster is None or postmaster.on_socket:
+            return
+        users = shared_lock(self._users_file)
+        try:
+            if not is_last_holder(users):
+                raise NotOnSocket(f"(process {postmaster.pid})")
+            server.stop()
+        finally:
+            os.close(users)
+
     def _is_up(self) -> bool:
         postmaster = self._server().running()
-        if postmaster and postmaster.port != self._port:
-            raise PortMoved(f"({self._port}, now {postmaster.port})")
-        return postmaster is not None
+        return postmaster is not None and postmaster.on_socket
 
     def _curb_log(self) -> None:
         programs = self._programs()
         if programs.log.exists() and programs.log.stat().st_size > LOG_BYTES:
             programs.clear_log()
 
-    def _url(self) -> str:
+    def _url(self, folder: Path) -> str:
         password = kept_password(self._password)
-        return f"postgresql://{OWNER}:{password}@{ADDRESS}:{self._port}/{DATABASE}"
+        return f"postgresql://{OWNER}:{password}@/{DATABASE}?{connection_query(folder)}"

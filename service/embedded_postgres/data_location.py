@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_trusted, check_way, make_trusted_folder
 from service.embedded_postgres.errors import DataOfAnotherUser
 
@@ -73,6 +74,7 @@ def prepare_folders(home: Path, data: Path) -> None:
             check_trusted(path)
     with suppress(FileNotFoundError):
         check_way(home / "postgres")
+        _refuse_others_writing(data)  # as PostgreSQL does when it starts
     if not is_root():
         return
     if data.parent == home:
@@ -80,6 +82,11 @@ def prepare_folders(home: Path, data: Path) -> None:
     elif data.is_relative_to(SHARED):
         make_shared(SHARED, 0o755)
         make_shared(data.parent, 0o711)
+
+
+def _refuse_others_writing(data: Path) -> None:
+    if data.stat().st_mode & 0o022:
+        raise PathUntrusted(f"others than its owner can write to {data}: chmod go-w it")
 
 
 def make_shared(folder: Path, mode: int) -> None:

@@ -43,12 +43,16 @@ class ProgramUnusable(EmbeddedPostgresError):
     """A PostgreSQL program cannot be run."""
 
 
-class PortTaken(EmbeddedPostgresError):
-    """PostgreSQL went down and another program took its port: restart the service."""
+class NotOnSocket(EmbeddedPostgresError):
+    """The server that runs does not listen in its data folder, as one of an earlier release: end
+    the processes that use it.
+    """
 
 
-class PortMoved(EmbeddedPostgresError):
-    """PostgreSQL came back on another port, as its old one was taken: restart the service."""
+class HomeTooLong(EmbeddedPostgresError):
+    """The path of the data folder is too long for a socket, or has a comma, and there is no
+    folder of our own for a link to it: choose another COLLOQUY_HOME.
+    """
 
 
 class VersionMismatch(EmbeddedPostgresError):

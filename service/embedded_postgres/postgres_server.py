@@ -1,36 +1,24 @@
 """Start, find and stop the server of one data folder. Who may do so when is for `cluster.py`."""
 
-import random
 import shlex
-import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from service.embedded_postgres.errors import PortTaken, StartFailed, StopFailed
+from service.embedded_postgres.errors import NotOnSocket, StartFailed, StopFailed
 from service.embedded_postgres.postgres_programs import Programs
-from service.embedded_postgres.postmaster import (
-    Postmaster,
-    disown_other_program,
-    last_port,
-    live_postmaster,
-    read_postmaster,
-)
+from service.embedded_postgres.postmaster import Postmaster, disown_other_program, live_postmaster
+from service.embedded_postgres.socket_folder import HERE, PORT
 
-ADDRESS = "127.0.0.1"
-# Below the ports that systems give to outgoing connections (Linux: 32,768 and above), which could
-# take that of a server which is down for a moment.
-PORTS = range(20_000, 32_000)
 WAIT_SECONDS = 300  # recovery after a crash can be long
 RETRY_SECONDS = 60.0
-PORT_TAKEN = "could not bind IPv4 address"
 # A killed server's processes may outlive it; a killed starter's server may still be coming up.
-PASSING = (PORT_TAKEN, "pre-existing shared memory block", 'lock file "postmaster.pid" already')
+PASSING = ("pre-existing shared memory block", 'lock file "postmaster.pid" already')
 
 SETTINGS: Mapping[str, str] = {
-    "listen_addresses": ADDRESS,
-    "unix_socket_directories": "",
+    "listen_addresses": "",
+    "unix_socket_directories": HERE,
+    "port": str(PORT),
     "max_connections": "200",
     "shared_buffers": "256MB",
     "wal_buffers": "16MB",
@@ -69,29 +57,24 @@ class PostgresServer:
             time.sleep(0.02)
         return None
 
-    def adopt_or_start(self, port: int | None = None) -> int:
+    def adopt_or_start(self) -> None:
         """Find the server running, or start it.
 
-        Args:
-            port: the only port to start it on; without it, that of a server that was killed or
-                of the last start, which others may still know, or else any free one.
-
-        Returns:
-            the port that it listens on.
-
         Raises:
-            PortTaken: the asked port is another program's.
+            NotOnSocket: it runs, and cannot be reached.
             StartFailed: with the last words of the log.
         """
-        preferred = port or self._known_port()
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             if postmaster := self.running():
-                return postmaster.port
-            tried = preferred or _free_port()
-            if self._start(tried):
-                return tried
-            preferred = self._next_port(port, preferred, retry=time.monotonic() < deadline)
+                if not postmaster.on_socket:
+                    raise NotOnSocket(f"(process {postmaster.pid})")
+                return
+            if self._start():
+                return
+            log = self._programs.log_text()
+            if time.monotonic() > deadline or not any(reason in log for reason in PASSING):
+                raise StartFailed(self._programs.last_words())
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -107,38 +90,12 @@ class PostgresServer:
         if not stopped and self.running():
             raise StopFailed(self._programs.last_words())
 
-    def _start(self, port: int) -> bool:
+    def _start(self) -> bool:
         disown_other_program(self._data)
         self._programs.clear_log()
-        settings = {**self._settings, "port": str(port)}
         words = ["-D", str(self._data)]
-        for name, value in settings.items():
+        for name, value in self._settings.items():
             words += ["-c", f"{name}={value}"]
         # pg_ctl hands these to a shell, and would quote a folder of its own -D badly.
         flags = ("start", "-w", "-t", str(WAIT_SECONDS), "-o", shlex.join(words))
         return self._programs.run("pg_ctl", *flags, data=self._data, seconds=WAIT_SECONDS + 30)
-
-    def _known_port(self) -> int | None:
-        if killed := read_postmaster(self._data):
-            return killed.port
-        last = last_port(self._data)
-        return last if last in PORTS else None
-
-    def _next_port(self, required: int | None, preferred: int | None, *, retry: bool) -> int | None:
-        """The port to try next after a start failed for a reason that passes."""
-        log = self._programs.log_text()
-        if PORT_TAKEN in log and required:
-            raise PortTaken(f"(port {required}) {self._programs.last_words()}")
-        if not (retry and any(reason in log for reason in PASSING)):
-            raise StartFailed(self._programs.last_words())
-        return None if PORT_TAKEN in log else preferred
-
-
-def _free_port() -> int:
-    for port in random.sample(PORTS, k=len(PORTS)):
-        with socket.socket() as probe, suppress(OSError):
-            # As PostgreSQL does: a port whose last connections are still fading out is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((ADDRESS, port))
-            return port
-    raise StartFailed(f"(no port of {PORTS.start} to {PORTS.stop - 1} is free)")

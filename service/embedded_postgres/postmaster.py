@@ -5,13 +5,13 @@ start time, port, socket folder, address, shared memory, status.
 """
 
 import os
-import shlex
 import subprocess
 from pathlib import Path
 
 import msgspec
 
 from service.embedded_postgres.data_files import read_data_file, replace_data_file
+from service.embedded_postgres.socket_folder import HERE, LOCK_FILE, PORT
 
 PID_FILE = "postmaster.pid"
 STATUSES_OF_USE = ("ready", "standby")
@@ -21,8 +21,9 @@ class Postmaster(msgspec.Struct, frozen=True):
     """What a `postmaster.pid` says."""
 
     pid: int
-    port: int
     ready: bool
+    on_socket: bool
+    """Whether it listens where we connect."""
 
 
 def read_postmaster(data: Path) -> Postmaster | None:
@@ -30,21 +31,9 @@ def read_postmaster(data: Path) -> Postmaster | None:
     lines = (read_data_file(data, PID_FILE) or "").splitlines()
     try:
         status = lines[7].strip() if len(lines) > 7 else ""
-        return Postmaster(int(lines[0]), int(lines[3]), status in STATUSES_OF_USE)
+        on_socket = (lines[3], lines[4]) == (str(PORT), HERE)
+        return Postmaster(int(lines[0]), status in STATUSES_OF_USE, on_socket)
     except (IndexError, ValueError):
-        return None
-
-
-def last_port(data: Path) -> int | None:
-    """The port of the last start; None before the first.
-
-    PostgreSQL leaves the words of that start in `postmaster.opts` (CreateOptsFile in postmaster.c).
-    """
-    opts = read_data_file(data, "postmaster.opts") or ""
-    try:
-        words = shlex.split(opts)
-        return int(next(word for word in words if word.startswith("port=")).removeprefix("port="))
-    except (StopIteration, ValueError):
         return None
 
 
@@ -57,18 +46,21 @@ def live_postmaster(data: Path) -> Postmaster | None:
 
 
 def disown_other_program(data: Path) -> None:
-    """Let a start pass when the file names a process that is alive and no server of this data.
+    """Let a start pass when a lock file names a process that is alive and no server of this data.
 
     A number may be another program's by now (always so in containers), or that of a dead server
     which nobody waited for; PostgreSQL would refuse to start. The number becomes that of this
     process, which it takes for its starter's and ignores (CreateLockFile in miscinit.c). Without
     the file it could not see processes that a killed server left at work on the data.
     """
-    postmaster = read_postmaster(data)
-    if postmaster is None or not _alive(postmaster.pid) or _is_postgres_in(data, postmaster.pid):
-        return
-    _, _, rest = (read_data_file(data, PID_FILE) or "").partition("\n")
-    replace_data_file(data, PID_FILE, f"{os.getpid()}\n{rest}")
+    for name in (PID_FILE, LOCK_FILE):
+        first, _, rest = (read_data_file(data, name) or "").partition("\n")
+        try:
+            pid = int(first)
+        except ValueError:
+            continue
+        if _alive(pid) and not _is_postgres_in(data, pid):
+            replace_data_file(data, name, f"{os.getpid()}\n{rest}")
 
 
 def _alive(pid: int) -> bool:

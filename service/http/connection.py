@@ -26,6 +26,8 @@ extensions, trailers.
 _PIECE = 512
 """Bytes that are parsed at once: fewer requests than the parser itself would make wait."""
 
+_HEAD_END = b"\r\n\r\n"
+
 _NO_BOUND = 2 * MAX_HEAD
 """Of one line: the head as a whole is bounded, and refused in the contract's form."""
 
@@ -66,7 +68,9 @@ class HttpConnection(web.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._unparsed = bytearray()
         self._head = 0
+        self._line_end = b""
         self._known = 0
+        self._length = 0
         self._framing = 0
         self._chunked = False
         self._payload: StreamReader | None = None
@@ -106,7 +110,7 @@ class HttpConnection(web.RequestHandler):
         if not data:
             self._parse(b"")
         while self._unparsed and self._may_parse():
-            size = max(1, min(_PIECE, len(self._unparsed) - 1))
+            size = self._piece_size()
             piece = bytes(self._unparsed[:size])
             del self._unparsed[:size]
             self._parse(piece)
@@ -147,6 +151,15 @@ class HttpConnection(web.RequestHandler):
         headers, content = _error(400, str(BadRequest()))
         return web.Response(status=400, body=content, headers=headers)
 
+    def _piece_size(self) -> int:
+        """Up to the end of a head or body: what is broken takes along all that is in its piece."""
+        size = max(1, min(_PIECE, len(self._unparsed) - 1))
+        if self._payload is not None and not self._payload.is_eof():
+            left = self._length - self._payload.total_bytes
+            return min(size, left) if left > 0 else size
+        end = (self._line_end + self._unparsed[:size]).find(_HEAD_END)
+        return size if end < 0 else end + len(_HEAD_END) - len(self._line_end)
+
     def _may_parse(self) -> bool:
         waiting = len(self._messages) >= self._max_msg_queue_size
         held = waiting or self._reading_paused or self._upgraded
@@ -162,6 +175,7 @@ class HttpConnection(web.RequestHandler):
             self._begin()
         elif awaited and data:
             self._head += len(data)
+            self._line_end = (self._line_end + data)[1 - len(_HEAD_END) :]
             self._await_head()
             if self._head > MAX_HEAD:
                 self._refuse(431, str(HeadersTooLarge()))
@@ -215,9 +229,11 @@ class HttpConnection(web.RequestHandler):
                 self._drop_behind(number - 1)
                 break
         self._head = self._framing = 0
+        self._line_end = b""
         self._known = self._request_count
         message, self._payload = self._messages[-1]
         self._chunked = isinstance(message, RawRequestMessage) and message.chunked
+        self._length = _length(message)
         self._busy = True
         self._connections.busy(self._place)
         self._stop_timer()
@@ -255,6 +271,13 @@ class HttpConnection(web.RequestHandler):
         self.transport.write_eof()
         self._stop_timer()
         self._timer = self._loop.call_later(_LINGERING, self._evict)
+
+
+def _length(message: object) -> int:
+    """Bytes of a request's body, 0 where they are not known."""
+    if not isinstance(message, RawRequestMessage):
+        return 0
+    return int(message.headers.get("Content-Length", 0))
 
 
 def _answer(status: int, why: str) -> bytes:

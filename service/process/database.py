@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
@@ -163,4 +164,7 @@ async def check_rights(connection: Connection) -> None:
 
 
 def _without_password(url: str) -> str:
-    return url.partition("?")[0].rpartition("@")[2].rpartition("//")[2]
+    start, _, options = url.partition("?")
+    place = start.rpartition("@")[2].rpartition("//")[2]
+    host = dict(parse_qsl(options)).get("host", "") if place.startswith("/") else ""
+    return host + place

@@ -28,8 +28,10 @@ from eventstore.append_batch import PendingAppend, arguments, new_pending_append
 from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
 from eventstore.running_log import running_log
+from service.embedded_postgres.socket_folder import PORT
 from tests.bench.dialogues import EXCHANGES, METADATA, TEXT, fill, message, reply
 from tests.bench.measuring import Row, execute, fresh_database, percentile
+from tests.databases import name_of, socket_folder_of
 
 SECONDS = 1.0
 ROUNDS = 9
@@ -185,9 +187,9 @@ async def _converse(log: EventLog, until: float, times: list[float]) -> None:
 def _peer(url: str, producers: int) -> Rate:
     parts = urlsplit(url)
     datastore = PostgresDatastore(
-        dbname=parts.path.strip("/"),
-        host=parts.hostname or "",
-        port=parts.port or 0,
+        dbname=name_of(url),
+        host=socket_folder_of(url),
+        port=PORT,
         user=parts.username or "",
         password=parts.password or "",
         pool_size=min(producers, 32),

@@ -17,6 +17,7 @@ import msgspec
 from eventstore.connections import connect
 from service.embedded_postgres import EmbeddedPostgres
 from service.process.database import prepare
+from tests.databases import database_named
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: make bench ARGS=--write -->", "<!-- end of figures -->"
@@ -48,7 +49,7 @@ async def fresh_database(server_url: str) -> AsyncIterator[str]:
     """The owner's URL of a new database with the schema in it."""
     name = f"bench_{uuid4().hex[:12]}"
     await execute(server_url, f"CREATE DATABASE {name}")
-    url = f"{server_url.rpartition('/')[0]}/{name}"
+    url = database_named(server_url, name)
     await prepare(url)
     try:
         yield url

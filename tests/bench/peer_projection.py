@@ -18,7 +18,9 @@ from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
 from psycopg.sql import SQL
 
+from service.embedded_postgres.socket_folder import PORT
 from tests.bench.term.plan import START
+from tests.databases import name_of, socket_folder_of
 
 EVENTS = 10_000
 _GROUP = 500
@@ -110,9 +112,9 @@ def _environment(url: str) -> dict[str, str]:
     parts = urlsplit(url)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
-        "POSTGRES_DBNAME": parts.path.strip("/"),
-        "POSTGRES_HOST": parts.hostname or "",
-        "POSTGRES_PORT": str(parts.port or 5432),
+        "POSTGRES_DBNAME": name_of(url),
+        "POSTGRES_HOST": socket_folder_of(url),
+        "POSTGRES_PORT": str(PORT),
         "POSTGRES_USER": parts.username or "",
         "POSTGRES_PASSWORD": parts.password or "",
     }

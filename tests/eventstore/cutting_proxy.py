@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
+
+from tests.databases import connect_directly, through_port
 
 
 class CuttingProxy:
@@ -20,7 +21,7 @@ class CuttingProxy:
     """
 
     def __init__(self, url: str, cut_after: bytes = b"", cuts: int = 0, refusals: int = 0) -> None:
-        self._target = urlsplit(url)
+        self._target = url
         self._cut_after = cut_after
         self.cuts_left = cuts
         self.refusals_left = refusals
@@ -40,8 +41,7 @@ class CuttingProxy:
     def url(self) -> str:
         """The server's URL with this proxy's address."""
         port = self._server.sockets[0].getsockname()[1]
-        people = self._target.netloc.rpartition("@")[0]
-        return urlunsplit(self._target._replace(netloc=f"{people}@127.0.0.1:{port}"))
+        return through_port(self._target, port)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refusals_left:
@@ -55,8 +55,7 @@ class CuttingProxy:
             await self._connect(reader, writer)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self._target.hostname is not None
-        server = await asyncio.open_connection(self._target.hostname, self._target.port)
+        server = await connect_directly(self._target)
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(_pump(server[0], _writing(writer)))

@@ -267,6 +267,20 @@ def test_no_file_of_another_user_is_opened_as_our_own(tmp_path: Path) -> None:
         open_trusted_file(path, os.O_RDWR)
 
 
+def test_a_file_with_another_name_is_read_but_not_written_as_our_own(tmp_path: Path) -> None:
+    """Whoever could once write to the folder may have given it to a file elsewhere."""
+    path = tmp_path / "file"
+    path.write_text("words")
+    (tmp_path / "elsewhere").hardlink_to(path)
+    os.close(open_trusted_file(path, os.O_RDONLY))
+    for flags in (os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_WRONLY | os.O_CREAT):
+        with pytest.raises(PathUntrusted, match="another name"):
+            open_trusted_file(path, flags)
+    with pytest.raises(PathUntrusted, match="another name"):
+        open_trusted_file(path, os.O_WRONLY | os.O_TRUNC)
+    assert path.read_text() == "words"
+
+
 def test_a_folder_of_a_loose_umask_is_closed_to_others(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o2777)

@@ -220,12 +220,17 @@ def test_a_link_made_between_the_look_and_the_use_leads_root_nowhere(
     assert (secret.read_bytes(), secret.stat().st_ino) == (b"", before)
 
 
+@pytest.mark.parametrize("mode", [0o1777, 0o1770])
 @as_root
-def test_another_name_of_a_file_of_roots_leads_nowhere(tmp_path: Path, secret: Path) -> None:
-    """Where the system lets anybody give one to files and links of others."""
+def test_another_name_of_a_file_of_roots_leads_nowhere(
+    tmp_path: Path, secret: Path, mode: int
+) -> None:
+    """Where the system lets anybody, or a group, give one to files and links of others."""
     shared = tmp_path / "shared"
     shared.mkdir()
-    shared.chmod(0o1777)
+    if not mode & 0o002:
+        share(shared)
+    shared.chmod(mode)
     secret.write_bytes(b"")
     (tmp_path / "link").symlink_to(secret)
     os.link(secret, shared / "file")

@@ -28,7 +28,7 @@ _AWAY = re.compile(
     r"cannot use the database at |the connection to the database broke: |"
     r"the database cannot do this at the moment: |"
     r"the database did not answer in time|(asyncpg\.exceptions\.\S+|ConnectionError|"
-    r"ConnectionRefusedError|ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b"
+    r"ConnectionRefusedError|FileNotFoundError|ConnectionResetError|BrokenPipeError|TimeoutError|OSError)\b"
     r".*(\n(DETAIL|HINT): .*)*$"
 )
 _ONLY_READ = """

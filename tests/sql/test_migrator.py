@@ -11,7 +11,7 @@ import pytest
 from eventstore.connections import Connection, connect
 from eventstore.running_log import running_log
 from projections.user_defined import write_template
-from service.analytics.analyst_logins import create_analyst, remove_analyst
+from service.analytics.analyst_logins import connection_url, create_analyst, remove_analyst
 from service.process.database import prepare
 from sql import migrator
 from sql.errors import (
@@ -24,6 +24,7 @@ from sql.errors import (
 )
 from sql.loader import Migration, migrations
 from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
+from tests.databases import database_named
 from tests.eventstore.building import append, message
 
 ALL = [migration.name for migration in migrations()]
@@ -180,8 +181,7 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path
     for role in ("service", "worker", "auditor", "analyst", "projector"):
         await admin.execute(f"GRANT colloquy_{role} TO {name} WITH {how}")
     await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
-    address = server_url.rpartition("@")[2].rpartition("/")[0]
-    url = f"postgresql://{name}:secret@{address}/{name}"
+    url = database_named(connection_url(server_url, name, "secret"), name)
     await prepare(url)
     async with running_log(url) as (log, pool, _):
         await append(log, "s", message("Hello"))

@@ -27,6 +27,7 @@ from eventstore.sealing.signing_keys import (
     replace_key,
 )
 from sql.loader import query
+from tests.databases import database_named
 from tests.eventstore.building import ACCOUNT
 from tests.eventstore.sealing.building_seals import replace_unrecorded
 from tests.eventstore.sealing.sealed import Sealed, tamper
@@ -308,7 +309,7 @@ async def test_there_is_nothing_to_rotate_before_the_first_start(
 async def test_a_database_that_is_away_leaves_the_key_in_its_place(sealed: Sealed) -> None:
     before = read_signer(sealed.place).public
     with pytest.raises((OSError, asyncpg.PostgresError)):
-        await rotate_key(f"{sealed.url}_gone", sealed.place, sealed.folder)
+        await rotate_key(database_named(sealed.url, "gone"), sealed.place, sealed.folder)
     assert read_signer(sealed.place).public == before
     assert list_keys(sealed.place) == [before]
 

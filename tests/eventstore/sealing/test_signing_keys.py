@@ -163,6 +163,20 @@ def test_a_key_of_other_settings_replaces_the_one_before(
     assert place.vkeys.read_bytes() == before
 
 
+def test_a_key_whose_time_somebody_removed_is_replaced_all_the_same(
+    place: KeyLocation, tmp_path: Path
+) -> None:
+    """As where the list is what `seal key` prints: a key that signs here is one of ours."""
+    first = open_signer(place).public
+    for text in (f"{first}\n", f"{SINCE}\n{first}\n"):
+        place.vkeys.write_text(text)
+        for _ in range(2):
+            open_signer(place)
+        assert list_keys(place) == [first, first]
+    open_signer(KeyLocation(place.folder, shared_key(tmp_path), "school"))
+    assert ended(place) == {first.public}
+
+
 def test_a_key_that_an_earlier_release_left_as_it_was_is_replaced(
     place: KeyLocation, tmp_path: Path
 ) -> None:

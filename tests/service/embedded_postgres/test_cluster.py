@@ -1,7 +1,6 @@
 """The embedded PostgreSQL, with real servers that are really killed."""
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -11,27 +10,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from service.embedded_postgres import EmbeddedPostgres, cluster
+from eventstore.connections import connect
+from eventstore.durable_files import shared_lock
+from service.embedded_postgres import EmbeddedPostgres, cluster, socket_folder
 from service.embedded_postgres.binaries import copied_binaries, packaged_binaries
 from service.embedded_postgres.data_location import data_folder, is_root, server_account
 from service.embedded_postgres.errors import (
     BinariesUnfit,
     InitFailed,
     NotAcquired,
+    NotOnSocket,
     PasswordMissing,
-    PortTaken,
     StartFailed,
     VersionMismatch,
 )
 from service.embedded_postgres.postgres_programs import Programs
-from service.embedded_postgres.postgres_server import PORTS
+from service.embedded_postgres.postgres_server import PostgresServer
 from service.embedded_postgres.postmaster import live_postmaster, read_postmaster
+from service.embedded_postgres.socket_folder import LOCK_FILE
 
 ROOT = Path(__file__).parents[3]
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -147,23 +148,6 @@ def kill_server(postgres: EmbeddedPostgres) -> None:
     wait_until(lambda: not is_running(postgres))
 
 
-def port_of(url: str) -> int:
-    return int(url.rsplit(":", 1)[1].split("/")[0])
-
-
-def taken(port: int) -> socket.socket:
-    """Another program's hold on a port, once a killed server's processes have let go of it."""
-    held: list[socket.socket] = []
-
-    def is_ours() -> bool:
-        with suppress(OSError):
-            held.append(socket.create_server(("127.0.0.1", port)))
-        return bool(held)
-
-    wait_until(is_ours)
-    return held[0]
-
-
 def programs_of(postgres: EmbeddedPostgres, home: Path) -> Programs:
     return Programs(postgres.binaries, server_account(postgres.data), home / "postgres.log")
 
@@ -197,7 +181,7 @@ def leave_no_trace(folder: Path, home: Path | None = None) -> None:
 async def test_a_cold_start_gives_a_url_that_can_be_used(
     empty_home: Path, binaries: Path | None
 ) -> None:
-    """The owner connects with a password over TCP, to a database of the promised kind."""
+    """The owner connects with a password and through the socket alone, to what is promised."""
     postgres = embedded(empty_home, binaries=binaries)
     with postgres as url:
         connection = await asyncpg.connect(url)
@@ -205,11 +189,13 @@ async def test_a_cold_start_gives_a_url_that_can_be_used(
             encoding = await connection.fetchval("SHOW server_encoding")
             checksums = await connection.fetchval("SHOW data_checksums")
             names = await connection.fetchrow("SELECT current_user::text, current_database()::text")
+            addresses = await connection.fetchval("SHOW listen_addresses")
         finally:
             await connection.close()
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(url, password="guessed")
     assert (encoding, checksums, tuple(names or ())) == ("UTF8", "on", ("colloquy", "colloquy"))
+    assert addresses == ""
     assert not is_running(postgres)
 
 
@@ -259,9 +245,7 @@ def test_processes_that_start_at_once_share_one_server(
 
 
 @pytest.mark.parametrize("binaries", INSTALLATIONS)
-def test_a_killed_server_comes_back_on_its_port_with_its_data(
-    empty_home: Path, binaries: Path | None
-) -> None:
+def test_a_killed_server_comes_back_with_its_data(empty_home: Path, binaries: Path | None) -> None:
     """Clients connect again with the URL that they have."""
     postgres = embedded(empty_home, binaries=binaries)
     with postgres as url:
@@ -273,8 +257,8 @@ def test_a_killed_server_comes_back_on_its_port_with_its_data(
         assert postgres.ensure_running() is False
 
 
-def test_a_new_user_brings_a_killed_server_back_on_its_port(home: Path) -> None:
-    """So that the users before it find it again."""
+def test_a_new_user_brings_a_killed_server_back(home: Path) -> None:
+    """Where the users before it find it again."""
     first, second = embedded(home), embedded(home)
     with first as url:
         kill_server(first)
@@ -283,44 +267,58 @@ def test_a_new_user_brings_a_killed_server_back_on_its_port(home: Path) -> None:
             assert first.ensure_running() is False
 
 
-def test_a_port_that_was_taken_meanwhile_is_told(home: Path) -> None:
-    """And the server comes back once the port is free."""
-    postgres = embedded(home)
-    with postgres as url:
-        kill_server(postgres)
-        with taken(port_of(url)), pytest.raises(PortTaken, match=str(port_of(url))):
-            postgres.ensure_running()
-        assert postgres.ensure_running() is True
-
-
-def test_a_server_keeps_its_port_from_start_to_start(home: Path) -> None:
-    """So that URLs which were given to others, such as analysts, go on to hold."""
+def test_the_url_is_the_same_from_start_to_start(home: Path) -> None:
+    """So that those which were given to others, such as analysts, go on to hold."""
     with embedded(home) as first:
         pass
     with embedded(home) as second:
         assert first == second
 
 
-def test_a_port_of_those_for_connections_is_kept_only_while_somebody_knows_it(home: Path) -> None:
-    """Older homes have one: of a server that was stopped, nobody may count on it."""
-    postgres = embedded(home)
+async def test_whatever_the_home_is_called_clients_find_the_socket(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too long for a socket's address, or with what clients decode or split."""
+    folder = home.with_name(f"{home.name}-named")
+    folder.mkdir(mode=0o711)
+    monkeypatch.setattr(socket_folder, "SHARED", folder / "shared")
+    monkeypatch.setenv("HOME", str(folder / "shared"))
+    try:
+        for name in (" a b", "50%25", "Bücher", "o'a\\b\"@#?&+=:[", "a,b", "x" * 200):
+            named = home.rename(folder / name)
+            try:
+                postgres = embedded(named)
+                with postgres as url:
+                    answer = ask(postgres, url, "SHOW data_directory")
+                    connection = await connect(url)
+                    assert await connection.fetchval("SHOW data_directory") == answer
+                    await connection.close()
+                assert answer == str(named / "postgres")
+            finally:
+                named.rename(home)
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_server_of_an_earlier_release_is_replaced_unless_somebody_uses_it(home: Path) -> None:
+    """It listens on a port, where it is not to be trusted; such as one that was kept."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        old = int(free.getsockname()[1])
-    with postgres:
-        pass
-    words = postgres.data / "postmaster.opts"
-    words.write_text(re.sub(r"port=\d+", f"port={old}", words.read_text()))
+        port = free.getsockname()[1]
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "port": str(port),
+        "fsync": "off",
+    }
+    postgres = embedded(home)
+    PostgresServer(postgres.data, programs_of(postgres, home), options).adopt_or_start()
+    user = shared_lock(home / "postgres.users")
+    with pytest.raises(NotOnSocket, match="end the processes that use it"):
+        postgres.acquire()
+    assert is_running(postgres)
+    os.close(user)
     with postgres as url:
-        assert port_of(url) in PORTS
-
-
-def test_a_port_that_was_taken_between_two_starts_is_given_up(home: Path) -> None:
-    """Nobody holds the URL then, so that another free port is better than no server."""
-    with embedded(home) as first:
-        pass
-    with taken(port_of(first)), embedded(home) as second:
-        assert port_of(first) != port_of(second)
-        assert port_of(second) in PORTS
+        assert ask(postgres, url, "SHOW listen_addresses") == ""
 
 
 def test_a_server_whose_starter_was_killed_is_adopted_and_stopped(
@@ -413,12 +411,14 @@ def test_another_program_with_the_number_of_a_dead_server_is_no_server(home: Pat
     url = postgres.acquire()
     kill_server(postgres)
     postgres.release()
-    file, account = postgres.data / "postmaster.pid", server_account(postgres.data)
+    files = [postgres.data / name for name in ("postmaster.pid", LOCK_FILE)]
+    account = server_account(postgres.data)
     user = account.uid if is_root() else None
     with subprocess.Popen(["sleep", "300"], user=user) as other:
         try:
-            _, rest = file.read_text().split("\n", 1)
-            file.write_text(f"{other.pid}\n{rest}")
+            for file in files:
+                _, rest = file.read_text().split("\n", 1)
+                file.write_text(f"{other.pid}\n{rest}")
             with postgres as again:
                 assert again == url
                 assert ask(postgres, again, "SELECT 1") == "1"

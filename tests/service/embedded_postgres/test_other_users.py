@@ -1,26 +1,35 @@
 """The embedded PostgreSQL of root against the user it runs as, and against homes of other users."""
 
+import asyncio
 import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
+import asyncpg
 import pytest
 
 from eventstore.errors import PathUntrusted
-from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres import EmbeddedPostgres, socket_folder
 from service.embedded_postgres.data_files import made_by, read_data_file, replace_data_file
 from service.embedded_postgres.data_location import HOME_FILES, Account
-from service.embedded_postgres.errors import DataTampered, EmbeddedPostgresError
+from service.embedded_postgres.errors import DataTampered, EmbeddedPostgresError, HomeTooLong
 from service.embedded_postgres.postgres_programs import LOG_END, Programs
-from service.embedded_postgres.postmaster import disown_other_program, last_port, read_postmaster
+from service.embedded_postgres.postmaster import (
+    disown_other_program,
+    read_postmaster,
+)
+from service.embedded_postgres.socket_folder import LOCK_FILE, PORT
 from tests.other_users import NOBODY, as_root, give, link_of_nobody, share
 from tests.running import colloquy
+from tests.service.embedded_postgres.test_cluster import stop_by_force
 
-PID_FILE = "{pid}\n/data\n1790000000\n20123\n\n127.0.0.1\n\nready   \n"
+PID_FILE = "{pid}\n/data\n1790000000\n5432\n.\n\n\nready   \n"
 SECRET = "the secret of root\n"
 
 # What a server's user could do while its data is being made: put links in the place of things.
@@ -38,6 +47,38 @@ stat -c "%a %U" "$PGDATA/.." "$PGDATA" "$PGDATA/../password" >&2
 exit 1
 """
 POSTGRES = "#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n"
+
+
+# Another user's server: wherever it can listen, it asks for the password as it is, and tells it.
+SQUATTER = """
+import os, socket, sys
+from pathlib import Path
+os.setgroups([])
+os.setgid(1)
+os.setuid(1)
+places = []
+for path in sys.argv[2:]:
+    for take in (os.unlink, lambda path: os.rename(path, path + ".old")):
+        try:
+            take(path)
+        except OSError:
+            pass
+    try:
+        place = socket.socket(socket.AF_UNIX)
+        place.bind(path)
+        place.listen()
+        places.append(place)
+    except OSError:
+        pass
+places.append(socket.create_server(("127.0.0.1", int(sys.argv[1]))))
+print("ready", len(places), flush=True)
+caller, _ = places[0].accept()
+while (heard := caller.recv(8)) and b"\\x04\\xd2\\x16\\x2f" in heard:
+    caller.sendall(b"N")
+caller.recv(65536)
+caller.sendall(b"R" + (8).to_bytes(4, "big") + (3).to_bytes(4, "big"))
+print(caller.recv(65536), flush=True)
+"""
 
 
 @pytest.fixture
@@ -61,7 +102,6 @@ def data(home: Path) -> Path:
     made = home / "postgres"
     made.mkdir(0o700)
     (made / "PG_VERSION").write_text("18\n")
-    (made / "postmaster.opts").write_text("postgres -c port=20123\n")
     for path in (made, *made.iterdir()):
         give(path)
     return made
@@ -86,6 +126,12 @@ def programs(folder: Path, initdb: str) -> Path:
     return folder
 
 
+async def look(url: str) -> None:
+    """Connect to the database once."""
+    connection = await asyncpg.connect(url, timeout=60)
+    await connection.close()
+
+
 def is_untouched(secret: Path) -> bool:
     result = secret.stat()
     kept = (result.st_uid, stat.S_IMODE(result.st_mode)) == (os.geteuid(), 0o600)
@@ -98,6 +144,74 @@ def refusal(home: Path) -> str:
         EmbeddedPostgres(home).acquire()
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@as_root
+@pytest.mark.parametrize("name", ["home", "long" * 40])
+def test_nobody_else_can_listen_in_the_place_of_a_server_that_is_down(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the address of its URL is, a password could be asked for; nor is a start hindered."""
+    shared = home.parent / "shared"
+    monkeypatch.setattr(socket_folder, "SHARED", shared)
+    postgres = EmbeddedPostgres(home.rename(home.with_name(name)), options={"fsync": "off"})
+    with postgres as url:
+        parts = urlsplit(url)
+        stop_by_force(postgres.data.parent)
+        place = dict(parse_qsl(parts.query)).get("host", "/nowhere")
+        assert place.startswith(str(shared if name != "home" else postgres.data))
+        addresses = [str(parts.port or 0), place, f"{place}/.s.PGSQL.{PORT}"]
+        command = [sys.executable, "-c", SQUATTER, *addresses]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as squatter:
+            assert squatter.stdout
+            try:
+                assert squatter.stdout.readline() == "ready 1\n"
+                with pytest.raises(ConnectionRefusedError):
+                    asyncio.run(look(url))
+                assert postgres.ensure_running()
+                asyncio.run(look(url))
+            finally:
+                squatter.kill()
+            assert squatter.stdout.read() == ""
+
+
+@as_root
+def test_a_data_folder_that_others_can_write_to_is_refused(data: Path) -> None:
+    """Also while its server runs, which PostgreSQL would not start in it."""
+    data.chmod(0o770)
+    assert f"others than its owner can write to {data}" in refusal(data.parent)
+
+
+@pytest.mark.parametrize("kind", ["gone", "elsewhere", "sticky", "all", "folder"])
+def test_a_link_to_a_long_data_folder_is_made_where_only_we_can_write(
+    folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And again when it is gone; as users other than root do it."""
+    monkeypatch.setattr(socket_folder, "is_root", lambda: False)
+    monkeypatch.setenv("HOME", str(folder / "user"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
+    data = folder / ("long" * 40)
+    link = socket_folder.socket_folder(data)
+    assert (link.parent, link.readlink()) == (folder / "user/.local/state/colloquy", data)
+    match kind:
+        case "gone":
+            link.unlink()
+        case "elsewhere":
+            link.unlink()
+            link.symlink_to(folder)
+        case "sticky" | "all":
+            link.parent.chmod(0o1777 if kind == "sticky" else 0o777)
+        case "folder":
+            link.unlink()
+            link.mkdir()
+    again = socket_folder.socket_folder(data)
+    assert again.readlink() == data
+    expected = link.parent if kind in ("gone", "elsewhere") else folder / "run/colloquy"
+    assert again.parent == expected
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "run")  # of whatever folder we are in
+    link.parent.chmod(0o777)
+    with pytest.raises(HomeTooLong, match="choose another COLLOQUY_HOME"):
+        socket_folder.socket_folder(data)
 
 
 @as_root
@@ -116,13 +230,13 @@ def test_a_link_in_the_data_does_not_lead_root_elsewhere(
             other.kill()
     result = read_postmaster(data)
     assert result
-    assert (result.pid, result.port) == (os.getpid(), 20123)
+    assert (result.pid, result.on_socket) == (os.getpid(), True)
     assert (data / "postmaster.pid").stat().st_uid == NOBODY.pw_uid
     assert is_untouched(secret)
 
 
 @as_root
-@pytest.mark.parametrize("name", ["postmaster.pid", "postmaster.opts", "PG_VERSION"])
+@pytest.mark.parametrize("name", ["postmaster.pid", LOCK_FILE, "PG_VERSION"])
 @pytest.mark.parametrize("kind", ["link", "pipe", "hard link", "folder", "device"])
 def test_what_is_no_file_of_the_servers_user_is_not_opened(
     data: Path, secret: Path, name: str, kind: str
@@ -141,11 +255,15 @@ def test_what_is_no_file_of_the_servers_user_is_not_opened(
             (data / name).mkdir()
         case "device":
             link_of_nobody(data / name, Path("/dev/zero"))
-    for read in (read_postmaster, last_port, made_by, disown_other_program):
-        if read is {"postmaster.opts": last_port, "PG_VERSION": made_by}.get(name, read_postmaster):
-            with pytest.raises(DataTampered, match=name) as caught:
-                read(data)
-            assert SECRET.strip() not in str(caught.value)
+    readers: dict[str, list[Callable[[Path], object]]] = {
+        "postmaster.pid": [read_postmaster, disown_other_program],
+        LOCK_FILE: [disown_other_program],
+        "PG_VERSION": [made_by],
+    }
+    for read in readers[name]:
+        with pytest.raises(DataTampered, match=name) as caught:
+            read(data)
+        assert SECRET.strip() not in str(caught.value)
     if name == "PG_VERSION":
         assert name in refusal(data.parent)
     assert is_untouched(secret)

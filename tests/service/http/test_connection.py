@@ -40,6 +40,7 @@ HALF = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Half: "
 ENDLESS = b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(
     b"X-%d: %s\r\n" % (n, b"x" * 60_000) for n in range(127)
 )
+BROKEN_LENGTH = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n"
 HELD = Stall(after=1, speech=Speech(pieces=("What do you ", "know?")))
 SEALED = "SELECT coalesce(max(size), 0) FROM tree_heads"
 
@@ -337,6 +338,49 @@ async def test_requests_with_bodies_may_be_sent_ahead(demo_url: str) -> None:
             await raw.send(body)
         statuses = [(await raw.answer()).status for _ in range(20)]
     assert statuses == [200] * 20
+
+
+async def test_a_request_is_answered_whatever_comes_right_behind_it(demo_url: str) -> None:
+    """With its body, if it has one; then the connection ends with the error of what is broken."""
+    async with running_service(demo_url) as service:
+        conversation = await service.open()
+        body = b'{"message": "' + b"\r\n\r\n" * 3 + b'"}'  # no JSON, and so refused with a 400
+        post = (
+            f"POST {messages_of(conversation['id'])} HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {service.tokens[str(LEARNER)]}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+        for sent, statuses in (
+            (PROBE, [200]),
+            (PROBE * 3, [200] * 3),
+            (post, [400]),
+            (PROBE + post + PROBE, [200, 400, 200]),
+            (post.replace(b"\r\n\r\n" * 3, b"Hello!rnrnrn"), [200]),
+        ):
+            for broken in (b"\0\0", b"\r\n\r\nG\0T / HTTP/1.1\r\n\r\n", BROKEN_LENGTH):
+                async with connected(service) as raw:
+                    await raw.send(sent + broken)
+                    answered = [(await raw.answer()).status for _ in [*statuses, broken]]
+                    assert answered == [*statuses, 400], (sent, broken)
+                    assert await raw.closed() == b""
+
+
+async def test_a_body_that_is_broken_fails_its_request(demo_url: str) -> None:
+    """Where it is read; another request is answered as ever. Either way the connection ends."""
+    async with running_service(demo_url) as service:
+        conversation = await service.open()
+        token = service.tokens[str(LEARNER)]
+        for path, status in ((messages_of(conversation["id"]), 400), ("/api", 404)):
+            head = (
+                f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+                "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            ).encode()
+            for pieces in ((head + b"zz\r\n" + PROBE,), (head, b"zz\r\n" + PROBE)):
+                async with connected(service) as raw:
+                    for piece in pieces:
+                        await raw.send(piece)
+                    assert (await raw.answer()).status == status
+                    assert await raw.closed() == b""
 
 
 @pytest.mark.parametrize("streamed", ["", "Accept: text/event-stream\r\n"], ids=["reply", "stream"])

@@ -4,15 +4,16 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from eventstore.clock import DatabaseClock
 from eventstore.connections import connect
+from service.analytics.analyst_logins import connection_url
 from service.embedded_postgres.binaries import usable_binaries
-from service.process.database import check_ready, prepare
+from service.process.database import check_ready, connect_owner, prepare
+from service.process.errors import DatabaseUnreachable
 from service.process.server_checks import server_findings
 from sql.errors import (
     EncodingUnfit,
@@ -43,9 +44,7 @@ async def admin(server: OwnServer) -> AsyncIterator[asyncpg.Connection]:
 
 
 def as_login(url: str, login: str, database: str) -> str:
-    parts = urlsplit(url)
-    where = parts.netloc.rpartition("@")[2]
-    return f"postgresql://{login}:{login}@{where}/{database}"
+    return database_named(connection_url(url, login, login), database)
 
 
 def copy(source: str, target: str, *flags: str) -> None:
@@ -59,6 +58,13 @@ def copy(source: str, target: str, *flags: str) -> None:
 
 def wrong_lines(out: str) -> list[str]:
     return [line for line in out.splitlines() if line.startswith("WRONG")]
+
+
+async def test_a_socket_that_does_not_answer_is_named() -> None:
+    url = "postgresql://owner:s3cret@/colloquy?host=/nowhere%20at%20all&port=1"
+    with pytest.raises(DatabaseUnreachable, match="at /nowhere at all/colloquy: ") as refusal:
+        await connect_owner(url)
+    assert "s3cret" not in str(refusal.value)
 
 
 async def test_a_dump_that_was_restored_without_roles_and_rights_gets_them_back(

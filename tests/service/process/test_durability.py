@@ -10,12 +10,14 @@ import pytest
 from eventstore.connections import Connection, Role, connect, open_pool
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signing_keys import KeyLocation
+from service.analytics.analyst_logins import connection_url
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from service.process.database import connect_owner, prepare
 from service.process.errors import DatabaseUnreachable
 from service.process.server_checks import server_findings
 from sql.loader import query
+from tests.databases import database_named
 from tests.running import colloquy, eventually, fetch_value, running_service, service_process
 from tests.servers import OwnServer, own_server
 
@@ -190,8 +192,7 @@ async def test_a_database_whose_triggers_do_not_run_is_refused_where_we_may_not_
 ) -> None:
     await admin.execute("CREATE ROLE plain LOGIN CREATEROLE PASSWORD 'plain'")
     await admin.execute("CREATE DATABASE plain OWNER plain")
-    url = server.url.replace(server.url.partition("@")[0], "postgresql://plain:plain")
-    url = url.rpartition("/")[0] + "/plain"
+    url = database_named(connection_url(server.url, "plain", "plain"), "plain")
     await (await connect_owner(url)).close()
     await admin.execute("ALTER DATABASE plain SET session_replication_role = replica")
     with pytest.raises(DatabaseUnreachable, match="session_replication_role"):
@@ -230,7 +231,7 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
     finally:
         await admin.execute("ALTER TABLE events ENABLE TRIGGER refuse_change")
         await connection.close()
-    few = server.url.replace(server.url.partition("@")[0], "postgresql://few:few")
+    few = connection_url(server.url, "few", "few")
     assert (await fetch_value(few, query("get_limits"))) == 5
 
 

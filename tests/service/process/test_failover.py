@@ -17,7 +17,9 @@ from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.primary import LEASE, Primary
 from eventstore.running_log import running_log
 from eventstore.sessions import NotPrimary
+from service.embedded_postgres.socket_folder import PORT
 from service.process.database import prepare
+from tests.databases import socket_folder_of
 from tests.eventstore.building import append, message
 from tests.eventstore.log_reading import read_all
 from tests.running import CONVERSATIONS, Service, client, eventually, running_service
@@ -41,8 +43,13 @@ async def pair() -> AsyncIterator[OwnServer]:
 
 def both(pair: OwnServer) -> str:
     """A URL that names the two."""
-    first, second = urlsplit(pair.url), urlsplit(pair.standby_url)
-    return first._replace(netloc=f"{first.netloc},{second.netloc.rpartition('@')[2]}").geturl()
+    return _through(pair.url, pair.standby_url)
+
+
+def _through(*urls: str) -> str:
+    """The first URL with the sockets of all."""
+    folders = ",".join(socket_folder_of(url) for url in urls)
+    return urlsplit(urls[0])._replace(query=f"host={folders}&port={PORT}").geturl()
 
 
 async def caught_up(pair: OwnServer) -> None:
@@ -166,11 +173,8 @@ async def test_of_two_primaries_the_newer_one_is_taken_whichever_is_named_first(
     pair: OwnServer,
 ) -> None:
     await asyncio.to_thread(pair.promote)
-    names = urlsplit(both(pair))
-    people, _, ours = names.netloc.rpartition("@")
-    for order in (ours.split(","), ours.split(",")[::-1]):
-        url = names._replace(netloc=f"{people}@{','.join(order)}").geturl()
-        connection = await connect(url)
+    for order in ((pair.url, pair.standby_url), (pair.standby_url, pair.url)):
+        connection = await connect(_through(*order))
         assert connection.server.timeline == 2
         await connection.close()
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from eventstore.connections import Connection
+from tests.databases import connect_directly, through_port
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import (
     CONVERSATIONS,
@@ -26,7 +26,7 @@ class Line:
     """The line to the database, which can be broken and mended. `refused` counts the attempts."""
 
     def __init__(self, database_url: str) -> None:
-        self._target = urlsplit(database_url)
+        self._target = database_url
         self._writers: set[asyncio.StreamWriter] = set()
         self._whole = True
         self.refused = 0
@@ -42,9 +42,7 @@ class Line:
     @property
     def url(self) -> str:
         """The database's URL over this line."""
-        people = self._target.netloc.rpartition("@")[0]
-        port = self._server.sockets[0].getsockname()[1]
-        return urlunsplit(self._target._replace(netloc=f"{people}@127.0.0.1:{port}"))
+        return through_port(self._target, self._server.sockets[0].getsockname()[1])
 
     def break_off(self) -> None:
         """Breaks every connection, and refuses new ones from now on."""
@@ -57,8 +55,7 @@ class Line:
         self._whole = True
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self._target.hostname is not None
-        ours = await asyncio.open_connection(self._target.hostname, self._target.port)
+        ours = await connect_directly(self._target)
         if not self._whole:  # now: it may have been broken meanwhile
             self.refused += 1
             writer.transport.abort()

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -13,7 +12,7 @@ from eventstore.sessions import NotAdmitted
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from service.process.database import prepare
-from tests.databases import cloned_database, database_named
+from tests.databases import cloned_database, connect_directly, database_named, through_port
 from tests.running import colloquy, running_service
 from tests.service.process.test_durability import HOSTILE
 from tests.service.process.test_outages import _forward
@@ -73,7 +72,7 @@ class Pooler:
     """Keeps from the server what a session asks for, as some poolers do."""
 
     def __init__(self, url: str) -> None:
-        self._target = urlsplit(url)
+        self._target = url
 
     async def __aenter__(self) -> "Pooler":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -84,9 +83,7 @@ class Pooler:
 
     @property
     def url(self) -> str:
-        port = self._server.sockets[0].getsockname()[1]
-        people = self._target.netloc.rpartition("@")[0]
-        return self._target._replace(netloc=f"{people}@127.0.0.1:{port}").geturl()
+        return through_port(self._target, self._server.sockets[0].getsockname()[1])
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         length = int.from_bytes(await reader.readexactly(4), "big")
@@ -99,7 +96,7 @@ class Pooler:
         asked = dict(zip(words[::2], words[1::2], strict=False))
         kept = [name + b"\0" + asked[name] + b"\0" for name in (b"user", b"database")]
         message = first[:4] + b"".join(kept) + b"\0"
-        there, server = await asyncio.open_connection(self._target.hostname, self._target.port)
+        there, server = await connect_directly(self._target)
         server.write((len(message) + 4).to_bytes(4, "big") + message)
         await asyncio.gather(_forward(reader, server), _forward(there, writer))
 

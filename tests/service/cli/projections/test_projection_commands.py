@@ -16,6 +16,7 @@ from eventstore.log import EventLog
 from projections.status import ProjectionStatus
 from projections.user_defined import write_template
 from service.cli.projections.status_commands import on_screen
+from tests.databases import name_of
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.running import colloquy, environment_of, fetch_value, service_process
 from tests.service.cli.command_runs import Run, ask, refused
@@ -286,7 +287,7 @@ def test_a_projection_that_is_older_in_the_database_can_be_compared(
 
 
 def test_a_watch_outlives_a_database_that_is_away(database_url: str, server_url: str) -> None:
-    name = database_url.rpartition("/")[2]
+    name = name_of(database_url)
     away = f"ALTER DATABASE {name} ALLOW_CONNECTIONS"
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "projections", "status", "--watch"],
