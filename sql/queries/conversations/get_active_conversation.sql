@@ -1,22 +1,13 @@
--- Of account $1, what the bearer of the token $2, or else user $3, finds as active conversation, with
--- the checks of get_access.sql: in one row, without what only they need who are refused. The messages
--- are put together as text: that is twice as fast as building JSON values. $6: ids as strings.
-SELECT t.token_id, t.user_id AS real_user_id, w.user_id, t.scopes,
-       coalesce(t.revoked_at IS NOT NULL OR t.expires_at <= now(), false) AS stale,
-       m.role IS NOT NULL AS course_exists, $4 AS course_id, m.role,
-       x.experience_id, x.workflow_state AS experience_state, x.version AS experience_version,
+-- Of account $1, what the bearer of the token $2, or else user $3, finds as active conversation with
+-- experience $5 of course $4, and what the checks need, in one row, without what only they need who
+-- are refused. The messages are put together as text: that is twice as fast as building JSON values.
+SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
+       CASE WHEN w.role IS NOT NULL THEN $4 END AS course_id, w.role,
+       w.experience_id, w.experience_state, w.experience_version,
        v.user_id AS conversation_user_id, v.workflow_state AS conversation_state,
        v.conversation_id, v.progress, said.messages,
        greatest(v.shown_revision, said.revision) AS revision
-  FROM (VALUES (1)) one
-  LEFT JOIN tokens t ON t.token_hash = $2 AND t.account_id = $1
- CROSS JOIN LATERAL (SELECT CASE WHEN $3::bigint IS NULL THEN t.user_id ELSE $3 END AS user_id) w
-  LEFT JOIN LATERAL (
-       SELECT r.role FROM enrollments r
-        WHERE r.account_id = $1 AND r.course_id = $4 AND r.user_id = w.user_id
-          AND r.status = 'active'
-       OFFSET 0) m ON true
-  LEFT JOIN read.experiences x ON x.account_id = $1 AND x.experience_id = $5 AND x.course_id = $4
+  FROM get_access_v1($1, $2, $3, NULL, NULL, $4, $5) w
   LEFT JOIN LATERAL (
        SELECT r.conversation_id FROM read.active_conversations r
         WHERE r.account_id = $1 AND r.experience_id = $5 AND r.user_id = w.user_id

@@ -90,7 +90,8 @@ async def filled(owner: Connection, request: pytest.FixtureRequest) -> Connectio
 
 
 async def buffers_of(connection: Connection, arguments: str) -> int:
-    """Pages that the prepared read touches with these arguments."""
+    """Pages that the prepared read touches with these arguments, once plans are made."""
+    await connection.execute(f"EXECUTE reading({arguments})")
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE reading({arguments})"
     plan = msgspec.json.decode(await connection.fetchval(explain))[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
