@@ -8,6 +8,7 @@ from uuid_utils import uuid7
 
 from eventstore.dialogue_events import FeedbackGiven, FeedbackWithdrawn
 from eventstore.envelope import NewEvent, RecordedEvent
+from service.conversations.answer_types import FeedbackGivenAnswer, SuccessAnswer
 from service.conversations.answers import feedback_answer
 from service.conversations.app_keys import DIALOGUES
 from service.conversations.bodies import FeedbackBody
@@ -47,7 +48,7 @@ async def give_feedback(request: web.Request) -> web.Response:
         vote=vote,
     )
     recorded = await _record(request, access, given, body.checked_text(), "feedback")
-    return json_response({"feedback": feedback_answer(request, _shown(recorded))})
+    return json_response(request, FeedbackGivenAnswer(feedback_answer(_shown(recorded))))
 
 
 async def withdraw_feedback(request: web.Request) -> web.Response:
@@ -66,7 +67,7 @@ async def withdraw_feedback(request: web.Request) -> web.Response:
         conversation_id=number, feedback_id=feedback_id, message_id=message_id, user_id=voter
     )
     await _record(request, access, withdrawn, None)
-    return json_response({"success": True})
+    return json_response(request, SuccessAnswer())
 
 
 async def _access(request: web.Request) -> Access:

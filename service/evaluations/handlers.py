@@ -4,6 +4,7 @@ from aiohttp import web
 
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
+from service.evaluations.answers import EvaluationAnswer, LatestEvaluation
 from service.evaluations.evaluations import EvaluationRunner
 from service.http.authentication import manager_of
 from service.http.bodies import NoBody, read_body
@@ -15,8 +16,9 @@ from service.http.request import (
     record_read,
     record_read_of_done,
 )
-from service.http.responses import raw_response, wants_string_ids
+from service.http.responses import json_response, stored_json
 from service.identity.authorization import Access
+from service.ids import Id
 
 EVALUATIONS = web.AppKey("evaluations", EvaluationRunner)
 
@@ -30,7 +32,8 @@ async def get_evaluation(request: web.Request) -> web.Response:
     )
     if evaluation is not None:
         await record_read(request, access, "evaluation", number, access.conversation_user_id)
-    return _answer(request, number, evaluation, f',"stale":{"true" if stale else "false"}')
+    answer = LatestEvaluation(Id(number), stored_json(evaluation), stale)
+    return json_response(request, answer)
 
 
 async def post_evaluation(request: web.Request) -> web.Response:
@@ -52,7 +55,8 @@ async def post_evaluation(request: web.Request) -> web.Response:
     await evaluations.result(first)
     access = await _manager(request)  # that took its time
     await record_read_of_done(request, access, _manager, "evaluation", number, learner)
-    return _answer(request, number, await evaluations.result(first))
+    evaluation = await evaluations.result(first)
+    return json_response(request, EvaluationAnswer(Id(number), stored_json(evaluation)))
 
 
 async def _manager(request: web.Request) -> Access:
@@ -60,11 +64,3 @@ async def _manager(request: web.Request) -> Access:
     if access.conversation_user_id is None:
         raise NotFound
     return access
-
-
-def _answer(
-    request: web.Request, number: int, evaluation: str | None, more: str = ""
-) -> web.Response:
-    quote = '"' if wants_string_ids(request) else ""
-    body = f'{{"id":{quote}{number}{quote},"evaluation":{evaluation or "null"}{more}}}'
-    return raw_response(body.encode())

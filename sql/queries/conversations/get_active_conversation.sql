@@ -5,7 +5,7 @@ SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
        CASE WHEN w.role IS NOT NULL THEN $4 END AS course_id, w.role,
        w.experience_id, w.experience_state, w.experience_version,
        v.user_id AS conversation_user_id, v.workflow_state AS conversation_state,
-       v.conversation_id, v.progress, said.messages,
+       v.conversation_id, v.progress, said.messages, votes.of_message IS NOT NULL AS voted,
        greatest(v.shown_revision, said.revision) AS revision
   FROM get_access_v1($1, $2, $3, NULL, NULL, $4, $5) w
   LEFT JOIN LATERAL (
@@ -19,9 +19,7 @@ SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
   LEFT JOIN LATERAL (
        SELECT jsonb_object_agg(f.message_id, json_build_object(
                   'id', f.feedback_id, 'vote', f.vote,
-                  'user_id', CASE WHEN $6 THEN to_json(f.user_id::text)
-                                  ELSE to_json(f.user_id) END,
-                  'feedback_message', f.feedback_message,
+                  'user_id', f.user_id, 'feedback_message', f.feedback_message,
                   'created_at', to_char(f.created_at AT TIME ZONE 'UTC',
                                         'YYYY-MM-DD"T"HH24:MI:SS"Z"'))::text) AS of_message
          FROM read.message_feedback f

@@ -12,7 +12,7 @@ from sql.loader import query
 CHECKED = {"tokens", "enrollments", "experiences"}
 CALLS = {
     "get_access": ("1, '\\x00', NULL, 'ada', 3, 4, 5, 6", {"users", "identities", "courses"}),
-    "get_active_conversation": ("1, '\\x00', NULL, 4, 5, false", set()),
+    "get_active_conversation": ("1, '\\x00', NULL, 4, 5", set()),
 }
 
 
