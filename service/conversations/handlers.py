@@ -16,7 +16,12 @@ from service.conversations.bodies import MessageBody
 from service.conversations.turn_stream import stream_turn
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
-from service.http.authentication import access_of, authenticate, remember_access
+from service.http.authentication import (
+    access_of,
+    authenticate,
+    participant_of,
+    remember_access,
+)
 from service.http.bodies import NoBody, read_body
 from service.http.etags import NOTHING, entity_tag, is_known, revisions_to_match
 from service.http.request import (
@@ -116,10 +121,7 @@ async def post_message(request: web.Request) -> web.StreamResponse:
 
 async def delete_conversation(request: web.Request) -> web.Response:
     """DELETE …/conversations/:id: the conversation is completed, its history stays."""
-    access = await access_of(request)
-    learner = access.conversation_user_id
-    if learner is None or (learner != access.user_id and not access.manages):
-        raise NotFound
+    access, learner = await participant_of(request)
     await request.app[TURN_CONTROL].complete(
         DialogueKey(access.account_id, access.experience_id, learner),
         conversation_id(request),

@@ -9,7 +9,7 @@ from service.conversations.answers import (
     student_conversation,
 )
 from service.errors import NotFound
-from service.http.authentication import access_of, manager_of
+from service.http.authentication import managed_conversation, manager_of, participant_of
 from service.http.etags import entity_tag, is_known
 from service.http.pagination import link_header, page_parameters
 from service.http.request import base_url, conversation_id, record_read
@@ -21,18 +21,13 @@ from sql.loader import query
 
 async def get_conversation(request: web.Request) -> web.Response:
     """GET …/conversations/:id: for a manager of the course, and for the owner."""
-    access = await access_of(request)
-    owner = access.conversation_user_id
-    if owner is None or (owner != access.user_id and not access.manages):
-        raise NotFound
+    access, _ = await participant_of(request)
     return await _show(request, access, conversation_id(request), with_student=False)
 
 
 async def get_student_conversation(request: web.Request) -> web.Response:
     """GET …/ai_conversations/:conversation_id: for managers, with the student."""
-    access = await manager_of(request, "conversation_id")
-    if access.conversation_user_id is None:
-        raise NotFound
+    access = await managed_conversation(request, "conversation_id")
     number = conversation_id(request, "conversation_id")
     return await _show(request, access, number, with_student=True)
 
