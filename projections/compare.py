@@ -11,6 +11,7 @@ from projections.definitions import Definition
 from projections.errors import NotInstalled
 from projections.generations import advance, building, create
 from projections.parallel_build import STEP, Progress, silent
+from projections.status import projection_status
 from sql.loader import query
 
 SAMPLES = 10
@@ -137,14 +138,18 @@ async def _fill(
     connection: Connection, definition: Definition, generation: int, progress: Progress
 ) -> int:
     """Brings the new generation to where the live one is; how many positions that is."""
-    rows = await connection.fetch(query("list_live_positions"), definition.name)
-    total = sum(row["position"] for row in rows)
+    live = [
+        status
+        for status in await projection_status(connection)
+        if (status.name, status.state) == (definition.name, "live")
+    ]
+    total = sum(status.position for status in live)
     done = 0
-    for row in rows:
-        name, account = definition.name, row["account_id"]
+    for status in live:
+        name, account = definition.name, status.account_id
         reached, _ = await advance(connection, name, generation, account, 0)
-        while reached < row["position"]:
-            step = min(STEP, row["position"] - reached)
+        while reached < status.position:
+            step = min(STEP, status.position - reached)
             reached, _ = await advance(connection, name, generation, account, step)
             progress(done + reached, total)
         done += reached

@@ -87,6 +87,7 @@ GRANT EXECUTE ON FUNCTION public.find_request_v1(account bigint, user_id bigint,
 GRANT EXECUTE ON FUNCTION public.find_request_v2(account bigint, user_id bigint, idempotency_key text) TO colloquy_service
 GRANT EXECUTE ON FUNCTION public.find_token_account_v1(token_hash bytea) TO colloquy_worker
 GRANT EXECUTE ON FUNCTION public.find_token_account_v2(token_hash bytea) TO colloquy_worker
+GRANT EXECUTE ON FUNCTION public.get_access_v1(account bigint, token_hash bytea, named_user bigint, subject text, as_user bigint, course bigint, experience bigint) TO colloquy_service
 GRANT EXECUTE ON FUNCTION public.granted_accounts_v1() TO colloquy_analyst
 GRANT EXECUTE ON FUNCTION public.granted_accounts_v1() TO colloquy_auditor
 GRANT EXECUTE ON FUNCTION public.granted_accounts_v1() TO colloquy_service
@@ -179,8 +180,11 @@ GRANT SELECT ON public.projection_checkpoints TO colloquy_auditor
 GRANT SELECT ON public.projection_checkpoints TO colloquy_worker
 GRANT SELECT ON public.projection_pauses TO colloquy_auditor
 GRANT SELECT ON public.projection_pauses TO colloquy_worker
+GRANT SELECT ON public.projection_positions TO colloquy_worker
 GRANT SELECT ON public.projections TO colloquy_auditor
 GRANT SELECT ON public.projections TO colloquy_worker
+GRANT SELECT ON public.recorded_events TO colloquy_auditor
+GRANT SELECT ON public.recorded_events TO colloquy_service
 GRANT SELECT ON public.tokens TO colloquy_service
 GRANT SELECT ON public.tree_heads TO colloquy_auditor
 GRANT SELECT ON public.tree_heads TO colloquy_service
@@ -258,6 +262,7 @@ REVOKE EXECUTE ON FUNCTION public.find_request_v2(account bigint, user_id bigint
 REVOKE EXECUTE ON FUNCTION public.find_token_account_v1(token_hash bytea) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.find_token_account_v2(token_hash bytea) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.fingerprint_generation_v1(name text, generation integer, account bigint, upto_position bigint) FROM PUBLIC
+REVOKE EXECUTE ON FUNCTION public.get_access_v1(account bigint, token_hash bytea, named_user bigint, subject text, as_user bigint, course bigint, experience bigint) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.granted_accounts_v1() FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.guard_generation_v1(name text, generation integer) FROM PUBLIC
 REVOKE EXECUTE ON FUNCTION public.guard_statement_v1(statement text) FROM PUBLIC

@@ -1,8 +1,9 @@
 """The analysts' endpoints."""
 
 from service.analytics import handlers
-from service.analytics.figures import AllFreshness, CourseFigures, CoursesFigures, ExperienceFigures
+from service.analytics.figures import CourseFigures, CoursesFigures, ExperienceFigures
 from service.analytics.figures_request import MOST, SCOPE, USUAL
+from service.analytics.freshness import AllFreshness
 from service.http.endpoint import Endpoint
 
 ANALYTICS = "/api/v1/analytics"

@@ -1,52 +1,10 @@
 """The figures of a course or of one of its experiences: numbers, no names, no text."""
 
-from datetime import date, datetime
+from datetime import date
 
 import msgspec
 
-
-class Freshness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the figures stand for the log.
-
-    Attributes:
-        position: Position of the last event that all of them stand for.
-        head: Position of the log's last event.
-        lag_events: How many events the one farthest behind has not seen.
-        lag_seconds: Seconds since the first of these was recorded.
-        stopped: Projections that cannot apply an event, and wait for a fix.
-        paused: Projections that an operator has paused.
-        as_of: What was recorded before this time is counted.
-    """
-
-    position: int
-    head: int
-    lag_events: int
-    lag_seconds: float
-    stopped: tuple[str, ...]
-    paused: tuple[str, ...]
-    as_of: datetime
-
-
-class ProjectionFreshness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one projection stands for the log; `error_*` are null unless it is stopped."""
-
-    projection: str
-    version: int
-    position: int
-    head: int
-    lag_events: int
-    lag_seconds: float
-    stopped: bool
-    error_position: int | None
-    error_at: datetime | None
-    paused: bool
-
-
-class AllFreshness(msgspec.Struct, frozen=True):
-    """All projections for analysts, together and one by one."""
-
-    freshness: Freshness
-    projections: tuple[ProjectionFreshness, ...]
+from service.analytics.freshness import Freshness
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,13 @@ import msgspec
 
 from eventstore.connections import AccountConnection, AccountPool
 from service.analytics import figures
+from service.analytics.freshness import (
+    AllFreshness,
+    Freshness,
+    list_freshness,
+    together,
+    without_errors,
+)
 from service.http.pagination import Page
 from sql.loader import query
 
@@ -110,15 +117,11 @@ class FiguresReader:
         )
         return result, len(rows) > page.size
 
-    async def freshness(self, account_id: int) -> figures.AllFreshness:
+    async def freshness(self, account_id: int) -> AllFreshness:
         """How far each projection for analysts stands for the account's log."""
         async with self._moment(account_id, lock=False) as connection:
-            together = await _freshness(connection, account_id, None)
-            rows = await connection.fetch(query("list_account_freshness"), account_id)
-        return figures.AllFreshness(
-            together,
-            msgspec.convert([dict(row) for row in rows], tuple[figures.ProjectionFreshness, ...]),
-        )
+            fresh = await list_freshness(connection, [account_id])
+        return AllFreshness(together(fresh), tuple(without_errors(one) for one in fresh))
 
     @asynccontextmanager
     async def _moment(
@@ -147,10 +150,9 @@ class FiguresReader:
 
 
 async def _freshness(
-    connection: AccountConnection, account_id: int, names: Sequence[str] | None
-) -> figures.Freshness:
-    row = await connection.fetchrow(query("get_freshness"), account_id, names)
-    return msgspec.convert(dict(row or {}), figures.Freshness)
+    connection: AccountConnection, account_id: int, names: Sequence[str]
+) -> Freshness:
+    return together(await list_freshness(connection, [account_id]), names)
 
 
 async def _parts(

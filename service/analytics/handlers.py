@@ -18,7 +18,7 @@ async def list_courses(request: web.Request) -> web.Response:
     figures, more = await request.app[FIGURES].of_courses(access.account_id, days, page)
     last = figures.courses[-1].course_id if more else None
     links = link_header(request, base_url(request), page, last)
-    return json_response(figures, headers={"Link": links})
+    return json_response(request, figures, headers={"Link": links})
 
 
 async def get_course(request: web.Request) -> web.Response:
@@ -26,7 +26,7 @@ async def get_course(request: web.Request) -> web.Response:
     access = await course_reader_of(request)
     days = requested_days(request)
     reader = request.app[FIGURES]
-    return json_response(await reader.of_course(access.account_id, access.course_id, days))
+    return json_response(request, await reader.of_course(access.account_id, access.course_id, days))
 
 
 async def get_experience(request: web.Request) -> web.Response:
@@ -35,10 +35,10 @@ async def get_experience(request: web.Request) -> web.Response:
     figures = await request.app[FIGURES].of_experience(
         access.account_id, access.course_id, access.experience_id, requested_days(request)
     )
-    return json_response(figures)
+    return json_response(request, figures)
 
 
 async def get_freshness(request: web.Request) -> web.Response:
     """GET /api/v1/analytics/freshness: how far each projection stands for the log."""
     access = await analyst_of(request)
-    return json_response(await request.app[FIGURES].freshness(access.account_id))
+    return json_response(request, await request.app[FIGURES].freshness(access.account_id))

@@ -56,7 +56,7 @@ async def replay_conversation(request: web.Request) -> web.Response:
         return web.Response(
             body=page_of(replayed), headers={**PAGE.headers, "Cache-Control": "no-store"}
         )
-    return json_response(replayed)
+    return json_response(request, replayed)
 
 
 async def _position(request: web.Request, access: Access) -> int:
@@ -86,4 +86,4 @@ async def _page(
     if page.reached < upto:
         following = here.update_query(after=str(page.reached), per_page=str(size))
         links.append(f'<{following}>; rel="next"')
-    return json_response(page.events, headers={"Link": ",".join(links)})
+    return json_response(request, page.events, headers={"Link": ",".join(links)})

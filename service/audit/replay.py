@@ -6,11 +6,11 @@ by the statements that answer the learner. So what comes out is what they got.
 
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from eventstore.connections import AccountPool
-from service.conversations.answers import active_conversation_json, conversation_of_row
+from service.conversations.answers import active_conversation, conversation_detail
+from service.ids import NUMBER_IDS
 from sql.loader import in_replay, query
 
 
@@ -63,17 +63,16 @@ async def replay(
         )
         active = await connection.fetchrow(
             in_replay(query("get_active_conversation")),
-            *(account_id, None, opened.user_id, opened.course_id, opened.experience_id, False),
+            *(account_id, None, opened.user_id, opened.course_id, opened.experience_id),
         )
     assert active is not None, "the statement gives one row"
     return Seen(
-        conversation=_conversation(row, opened.user_id) if row else None,
-        active=msgspec.json.decode(active_conversation_json(active, string_ids=False)) or None,
+        conversation=_plain(conversation_detail(row)) if row else None,
+        active=_plain(active_conversation(active)) or None,
         user_name=row["user_name"] if row else None,
     )
 
 
-def _conversation(row: asyncpg.Record, viewer: int) -> dict[str, Any]:
-    shown = conversation_of_row(row, viewer, string_ids=False)
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(shown))
+def _plain(answer: msgspec.Struct) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.json.decode(NUMBER_IDS.encode(answer))
     return plain

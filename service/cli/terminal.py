@@ -17,11 +17,10 @@ import msgspec
 
 from service.errors import OutputLost, ServiceError
 from service.escaping import escaped, escaped_json, traceback_lines
+from service.ids import NUMBER_IDS
 
 _CLEAR = "\x1b[H\x1b[2J"
 T = TypeVar("T")
-
-_encoder = msgspec.json.Encoder()
 
 
 def tell(line: object = "") -> None:
@@ -126,9 +125,9 @@ def _fit(stream: TextIO, line: object) -> str:
 
 def _encoded(value: object) -> bytes:
     try:
-        return _encoder.encode(value)
+        return NUMBER_IDS.encode(value)
     except UnicodeEncodeError:  # the name of a file that is not in UTF-8
-        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
+        return json.dumps(msgspec.to_builtins(value, enc_hook=int), separators=(",", ":")).encode()
 
 
 def _write(stream: TextIO, text: str | bytes) -> None:

@@ -1,11 +1,54 @@
-"""What the conversations' endpoints answer with beside the active conversation."""
+"""What the conversations' endpoints answer with."""
 
 from typing import Any, Literal
 
 import msgspec
 
-from service.conversations.answers import FeedbackAnswer, MessageAnswer, ProgressAnswer
-from service.http.responses import Id
+from service.ids import Id
+
+
+class FeedbackAnswer(msgspec.Struct, frozen=True):
+    """A vote as the contract has it."""
+
+    id: str
+    vote: str
+    user_id: Id
+    feedback_message: str | None
+    created_at: str
+
+
+class MessageAnswer(msgspec.Struct, frozen=True):
+    """A message as the contract has it."""
+
+    id: str
+    role: str
+    text: str | None
+    created_at: str
+    feedback: tuple[FeedbackAnswer, ...] = ()
+
+
+class ObjectiveAnswer(msgspec.Struct, frozen=True):
+    """One learning objective; `status` is empty or "covered"."""
+
+    objective: str
+    status: str = ""
+
+
+class ProgressAnswer(msgspec.Struct, frozen=True):
+    """How many of the objectives are covered."""
+
+    current: int
+    total: int
+    percentage: int
+    objectives: tuple[ObjectiveAnswer, ...]
+
+
+class ConversationAnswer(msgspec.Struct, frozen=True):
+    """The active conversation as the contract has it."""
+
+    id: Id
+    messages: tuple[MessageAnswer, ...]
+    progress: ProgressAnswer | None
 
 
 class NoConversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,22 +96,22 @@ class ListedConversation(ConversationFacts, frozen=True, kw_only=True):
     """A student and their latest conversation."""
 
     student: StudentAnswer
-    has_conversation: Literal[True]
+    has_conversation: Literal[True] = True
 
 
 class ListedStudent(msgspec.Struct, frozen=True, kw_only=True):
     """A student who has had no conversation."""
 
-    id: None
+    id: None = None
     user_id: str
     student: StudentAnswer
-    has_conversation: Literal[False]
+    has_conversation: Literal[False] = False
 
 
 class StudentConversations(msgspec.Struct, frozen=True):
-    """One page of the course's students, each with their latest conversation."""
+    """One page of the course's students, each with their latest conversation, if they had one."""
 
-    conversations: tuple[dict[str, Any], ...]
+    conversations: tuple[Any, ...]  # msgspec reads no union of two structs without tags
 
 
 class FeedbackGivenAnswer(msgspec.Struct, frozen=True):
@@ -80,4 +123,4 @@ class FeedbackGivenAnswer(msgspec.Struct, frozen=True):
 class SuccessAnswer(msgspec.Struct, frozen=True):
     """It is done."""
 
-    success: Literal[True]
+    success: Literal[True] = True

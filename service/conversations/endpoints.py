@@ -8,6 +8,7 @@ from service.conversations import (
 )
 from service.conversations.answer_types import (
     CompletedAnswer,
+    ConversationAnswer,
     ConversationDetail,
     FeedbackGivenAnswer,
     ListedConversation,
@@ -17,7 +18,6 @@ from service.conversations.answer_types import (
     StudentConversations,
     SuccessAnswer,
 )
-from service.conversations.answers import ConversationAnswer
 from service.conversations.bodies import FeedbackBody, MessageBody
 from service.experiences.endpoints import EXPERIENCE
 from service.http.bodies import NoBody

@@ -8,13 +8,14 @@ from uuid_utils import uuid7
 
 from eventstore.dialogue_events import FeedbackGiven, FeedbackWithdrawn
 from eventstore.envelope import NewEvent, RecordedEvent
+from service.conversations.answer_types import FeedbackGivenAnswer, SuccessAnswer
 from service.conversations.answers import feedback_answer
 from service.conversations.app_keys import DIALOGUES
 from service.conversations.bodies import FeedbackBody
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Feedback
 from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
-from service.http.authentication import access_of
+from service.http.authentication import participant_of
 from service.http.bodies import read_body
 from service.http.rate_limits import LimitedAction
 from service.http.request import conversation_id, guard_of, metadata_of
@@ -26,7 +27,7 @@ from sql.loader import query
 
 async def give_feedback(request: web.Request) -> web.Response:
     """POST …/messages/:message_id/feedback: the caller's vote, which replaces their last."""
-    access = await _access(request)
+    access, learner = await participant_of(request)
     number, message_id = conversation_id(request), _uuid(request, "message_id")
     body = await read_body(request, FeedbackBody)
     vote = body.checked_vote()
@@ -46,13 +47,13 @@ async def give_feedback(request: web.Request) -> web.Response:
         user_id=access.user_id,
         vote=vote,
     )
-    recorded = await _record(request, access, given, body.checked_text(), "feedback")
-    return json_response({"feedback": feedback_answer(request, _shown(recorded))})
+    recorded = await _record(request, access, learner, given, body.checked_text(), "feedback")
+    return json_response(request, FeedbackGivenAnswer(feedback_answer(_shown(recorded))))
 
 
 async def withdraw_feedback(request: web.Request) -> web.Response:
     """DELETE …/messages/:message_id/feedback/:feedback_id: who gave it, or a manager."""
-    access = await _access(request)
+    access, learner = await participant_of(request)
     number = conversation_id(request)
     message_id, feedback_id = _uuid(request, "message_id"), _uuid(request, "feedback_id")
     voter = await request.app[POOL].fetchval(
@@ -65,29 +66,19 @@ async def withdraw_feedback(request: web.Request) -> web.Response:
     withdrawn = FeedbackWithdrawn(
         conversation_id=number, feedback_id=feedback_id, message_id=message_id, user_id=voter
     )
-    await _record(request, access, withdrawn, None)
-    return json_response({"success": True})
-
-
-async def _access(request: web.Request) -> Access:
-    """The caller, who owns the conversation or manages the course."""
-    access = await access_of(request)
-    owner = access.conversation_user_id
-    if owner is None or (owner != access.user_id and not access.manages):
-        raise NotFound
-    return access
+    await _record(request, access, learner, withdrawn, None)
+    return json_response(request, SuccessAnswer())
 
 
 async def _record(
     request: web.Request,
     access: Access,
+    learner: int,
     event: FeedbackGiven | FeedbackWithdrawn,
     text: str | None,
     limited: LimitedAction | None = None,
 ) -> RecordedEvent:
     """Records the event; a request that was made before leads to that of its first time."""
-    learner = access.conversation_user_id
-    assert learner is not None, "the conversation was found"
     key = DialogueKey(access.account_id, access.experience_id, learner)
     new = NewEvent(event=event, content=text, subject_id=learner)
     metadata, guard = metadata_of(request, access), guard_of(request, access, limited)

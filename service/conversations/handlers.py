@@ -3,12 +3,12 @@
 from functools import partial
 
 import asyncpg
-import msgspec
 from aiohttp import web
 
+from service.conversations.answer_types import CompletedAnswer
 from service.conversations.answers import (
-    active_conversation_json,
-    conversation_answer,
+    active_conversation,
+    conversation_response,
     stream_ending,
 )
 from service.conversations.app_keys import TURN_CONTROL, TURNS
@@ -16,7 +16,12 @@ from service.conversations.bodies import MessageBody
 from service.conversations.turn_stream import stream_turn
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
-from service.http.authentication import access_of, authenticate, remember_access
+from service.http.authentication import (
+    access_of,
+    authenticate,
+    participant_of,
+    remember_access,
+)
 from service.http.bodies import NoBody, read_body
 from service.http.etags import NOTHING, entity_tag, is_known, revisions_to_match
 from service.http.request import (
@@ -32,13 +37,13 @@ from service.http.request_keys import (
     POOL,
     SCOPE,
 )
-from service.http.responses import raw_response, wants_string_ids
+from service.http.responses import json_response
 from service.http.server_sent_events import wants_stream
 from service.identity.authorization import Access, authorize, of_people
 from service.turns.live import LiveTurn
 from sql.loader import query
 
-_COMPLETED = msgspec.json.encode({"message": "Conversation completed successfully"})
+_COMPLETED = CompletedAnswer("Conversation completed successfully")
 
 
 async def get_active_conversation(request: web.Request) -> web.Response:
@@ -58,9 +63,7 @@ async def get_active_conversation(request: web.Request) -> web.Response:
         return web.Response(status=304, headers={"ETag": tag})
     if number is not None and access.real_user_id is not None:
         await record_read(request, access, "conversation", number, access.user_id)
-    return raw_response(
-        active_conversation_json(row, string_ids=wants_string_ids(request)), headers={"ETag": tag}
-    )
+    return json_response(request, active_conversation(row), headers={"ETag": tag})
 
 
 async def _active_row(
@@ -72,7 +75,6 @@ async def _active_row(
         *(account_id, token_hash, user_id),
         path_id(request, "course_id"),
         path_id(request, "ai_experience_id"),
-        wants_string_ids(request),
     )
     assert row is not None, "the statement gives one row"
     return row
@@ -119,17 +121,14 @@ async def post_message(request: web.Request) -> web.StreamResponse:
 
 async def delete_conversation(request: web.Request) -> web.Response:
     """DELETE …/conversations/:id: the conversation is completed, its history stays."""
-    access = await access_of(request)
-    learner = access.conversation_user_id
-    if learner is None or (learner != access.user_id and not access.manages):
-        raise NotFound
+    access, learner = await participant_of(request)
     await request.app[TURN_CONTROL].complete(
         DialogueKey(access.account_id, access.experience_id, learner),
         conversation_id(request),
         metadata_of(request, access),
         of_people(guard_of(request, access)),
     )
-    return raw_response(_COMPLETED)
+    return json_response(request, _COMPLETED)
 
 
 async def _answer(
@@ -147,7 +146,7 @@ async def _answer(
         )
     if wants_stream(request):
         return await stream_turn(request, live, partial(stream_ending, request))
-    return conversation_answer(request, (await live.dialogue()).active, status)
+    return conversation_response(request, (await live.dialogue()).active, status)
 
 
 def own_dialogue(access: Access) -> DialogueKey:

@@ -1,36 +1,33 @@
 """The endpoints that show whole conversations: to a course's managers, and to their owners."""
 
-from typing import Any
-
-import asyncpg
 from aiohttp import web
 
-from service.conversations.answers import conversation_of_row, summary_of_row
+from service.conversations.answer_types import StudentConversations
+from service.conversations.answers import (
+    conversation_detail,
+    listed_student,
+    student_conversation,
+)
 from service.errors import NotFound
-from service.http.authentication import access_of, manager_of
+from service.http.authentication import managed_conversation, manager_of, participant_of
 from service.http.etags import entity_tag, is_known
 from service.http.pagination import link_header, page_parameters
 from service.http.request import base_url, conversation_id, record_read
 from service.http.request_keys import POOL
-from service.http.responses import json_response, wants_string_ids
+from service.http.responses import json_response
 from service.identity.authorization import Access
 from sql.loader import query
 
 
 async def get_conversation(request: web.Request) -> web.Response:
     """GET …/conversations/:id: for a manager of the course, and for the owner."""
-    access = await access_of(request)
-    owner = access.conversation_user_id
-    if owner is None or (owner != access.user_id and not access.manages):
-        raise NotFound
+    access, _ = await participant_of(request)
     return await _show(request, access, conversation_id(request), with_student=False)
 
 
 async def get_student_conversation(request: web.Request) -> web.Response:
     """GET …/ai_conversations/:conversation_id: for managers, with the student."""
-    access = await manager_of(request, "conversation_id")
-    if access.conversation_user_id is None:
-        raise NotFound
+    access = await managed_conversation(request, "conversation_id")
     number = conversation_id(request, "conversation_id")
     return await _show(request, access, number, with_student=True)
 
@@ -46,9 +43,9 @@ async def list_student_conversations(request: web.Request) -> web.Response:
         *(page.after, page.size + 1, page.skip),
     )
     last = rows[page.size - 1]["user_id"] if len(rows) > page.size else None
-    shown = [_listed(request, row) for row in rows[: page.size]]
+    shown = StudentConversations(tuple(listed_student(row) for row in rows[: page.size]))
     links = link_header(request, base_url(request), page, last)
-    return json_response({"conversations": shown}, headers={"Link": links})
+    return json_response(request, shown, headers={"Link": links})
 
 
 async def _show(
@@ -63,24 +60,5 @@ async def _show(
     if is_known(request, tag):
         return web.Response(status=304, headers={"ETag": tag})
     await record_read(request, access, "conversation", number, access.conversation_user_id)
-    answer = conversation_of_row(row, access.user_id, string_ids=wants_string_ids(request))
-    if with_student:
-        answer["student"] = _student(request, row)
-    return json_response(answer, headers={"ETag": tag})
-
-
-def _listed(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
-    if row["conversation_id"] is None:
-        return {
-            "id": None,
-            "user_id": str(row["user_id"]),
-            "student": _student(request, row),
-            "has_conversation": False,
-        }
-    student = {"student": _student(request, row), "has_conversation": True}
-    return summary_of_row(row, string_ids=wants_string_ids(request)) | student
-
-
-def _student(request: web.Request, row: asyncpg.Record) -> dict[str, Any]:
-    kind = str if wants_string_ids(request) else int
-    return {"id": kind(row["user_id"]), "name": row["user_name"]}
+    answer = student_conversation(row) if with_student else conversation_detail(row)
+    return json_response(request, answer, headers={"ETag": tag})

@@ -7,7 +7,8 @@ from aiohttp import web
 
 from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.envelope import RecordedEvent
-from service.conversations.answers import conversation_answer, stream_ending
+from service.conversations.answer_types import NoConversation
+from service.conversations.answers import conversation_response, stream_ending
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL
 from service.conversations.turn_stream import last_event_id, stream_turn
 from service.errors import NotFound
@@ -21,7 +22,7 @@ from service.http.request import (
     record_read,
     record_read_of_done,
 )
-from service.http.responses import raw_response
+from service.http.responses import json_response
 from service.identity.authorization import Access, of_people
 from service.turns.live import Stop
 
@@ -48,8 +49,8 @@ async def cancel_turn(request: web.Request) -> web.Response:
     number, learner = turn.conversation_id, turn.user_id
     await record_read_of_done(request, access, access_of, "turn", number, learner)
     if dialogue.active is None:
-        return raw_response(b"{}", headers={"ETag": NOTHING})
-    return conversation_answer(request, dialogue.active, 200)
+        return json_response(request, NoConversation(), headers={"ETag": NOTHING})
+    return conversation_response(request, dialogue.active, 200)
 
 
 async def _asked(request: web.Request, access: Access) -> RecordedEvent:

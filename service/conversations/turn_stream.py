@@ -13,8 +13,9 @@ from aiohttp import web
 
 from service.dialogue.state import Dialogue
 from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
-from service.http.responses import wants_string_ids
+from service.http.responses import encoded
 from service.http.server_sent_events import STREAM_HEADERS, WRITE_SIZE, event_frame, write_in_time
+from service.ids import Id
 from service.turns.live import LiveTurn
 
 KEEP_ALIVE = 15.0
@@ -117,13 +118,13 @@ def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
 
 
 def _accepted(request: web.Request, live: LiveTurn) -> bytes:
-    number = live.conversation_id
-    return _encoder.encode(
+    return encoded(
+        request,
         {
             "turn_id": live.turn_id,
             "message_id": live.message_id,
-            "conversation_id": str(number) if wants_string_ids(request) else number,
-        }
+            "conversation_id": Id(live.conversation_id),
+        },
     )
 
 

@@ -21,6 +21,7 @@ from eventstore.dialogue_events import (
     ReplyCompleted,
     ReplyFailed,
 )
+from eventstore.turn_events import TurnEvent, UnansweredTurn
 from service.dialogue.commands import (
     Assessed,
     Assessment,
@@ -141,9 +142,9 @@ def _reply(state: Dialogue, command: RecordReply) -> list[PendingEvent]:
 def _fail(state: Dialogue, command: FailTurn) -> list[PendingEvent]:
     asked = _turn(state, command.turn_id).request
     failed = (
-        _unanswered(OpeningFailed, asked, command.failure)
+        unanswered(OpeningFailed, asked, command.failure)
         if isinstance(asked, OpeningRequested)
-        else _unanswered(ReplyFailed, asked, command.failure)
+        else unanswered(ReplyFailed, asked, command.failure)
     )
     fact = PendingEvent(failed, command.failure.partial_text or None)
     return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
@@ -154,7 +155,7 @@ def _cancel(state: Dialogue, command: CancelTurn) -> list[PendingEvent]:
     cancelled: OpeningFailed | ReplyCancelled
     if isinstance(asked, OpeningRequested):
         failure = Failure(code=CANCELLED, detail=command.reason, spent=command.spent)
-        cancelled = _unanswered(OpeningFailed, asked, failure)
+        cancelled = unanswered(OpeningFailed, asked, failure)
     else:
         cancelled = ReplyCancelled(
             conversation_id=asked.conversation_id,
@@ -182,7 +183,7 @@ def _assessment(
     if assessment is None:
         return []
     if isinstance(assessment, Failure):
-        return [PendingEvent(_unanswered(AssessmentFailed, asked, assessment))]
+        return [PendingEvent(unanswered(AssessmentFailed, asked, assessment))]
     still_open = state.active.open_objectives if state.active else ()
     assessed = ObjectivesAssessed(
         conversation_id=asked.conversation_id,
@@ -200,14 +201,13 @@ def _not_counting(assessment: Assessment) -> Assessment:
     return assessment
 
 
-Unanswered = TypeVar("Unanswered", OpeningFailed, ReplyFailed, AssessmentFailed)
+Unanswered = TypeVar("Unanswered", bound=UnansweredTurn)
 
 
-def _unanswered(
-    kind: type[Unanswered],
-    asked: OpeningRequested | MessagePosted | RecordAssessment,
-    failure: Failure,
+def unanswered(
+    kind: type[Unanswered], asked: TurnEvent | RecordAssessment, failure: Failure
 ) -> Unanswered:
+    """The event that says that no answer came of what was asked."""
     return kind(
         conversation_id=asked.conversation_id,
         turn_id=asked.turn_id,

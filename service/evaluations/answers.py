@@ -2,7 +2,7 @@
 
 import msgspec
 
-from service.http.responses import Id
+from service.ids import Id
 from service.model.judgements import Evaluation
 
 

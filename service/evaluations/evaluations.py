@@ -24,10 +24,11 @@ from eventstore.guards import Guard
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from service.dialogue.commands import Failure
+from service.dialogue.decide import unanswered
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey
 from service.errors import KeyReused, Stopping, TooManyReplies, TurnFailed
-from service.evaluations.evaluator import Evaluator, unanswered
+from service.evaluations.evaluator import Evaluator
 from service.model.errors import ABANDONED, INTERNAL_ERROR
 from service.turns.tutor import ReplyLimits
 from sql.loader import query
@@ -162,7 +163,7 @@ class EvaluationRunner:
         assert isinstance(asked, EvaluationRequested)
         if not await self._owners.is_abandoned(asked):
             return False
-        abandoned = unanswered(asked, Failure(code=ABANDONED))
+        abandoned = unanswered(EvaluationFailed, asked, Failure(code=ABANDONED))
         await self._record(events[0], abandoned, None, by="system")
         return True
 
@@ -226,7 +227,7 @@ class EvaluationRunner:
         except AppendRefused as error:
             log.error("evaluation_refused", error=str(error))
         failure = Failure(code=INTERNAL_ERROR, detail="append refused")
-        await self._record(first, unanswered(asked, failure), None)
+        await self._record(first, unanswered(EvaluationFailed, asked, failure), None)
 
     async def _guard(self, account_id: int, asked: EvaluationRequested) -> Guard:
         """No words of the conversation are deleted between the look at them and the append."""

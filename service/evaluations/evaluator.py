@@ -7,8 +7,8 @@ import structlog
 
 from eventstore.connections import AccountPool, retry_read
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
-from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure, Spent
+from service.dialogue.decide import unanswered
 from service.errors import NotFound, TextRemoved
 from service.experiences.experiences import Experiences
 from service.model.client import ModelClient
@@ -91,7 +91,7 @@ class Evaluator:
             )
             return judged, _encoder.encode(evaluation).decode()
         log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
-        return unanswered(asked, failed(failure, attempt_log, "")), None
+        return unanswered(EvaluationFailed, asked, failed(failure, attempt_log, "")), None
 
     async def unless_removed(
         self, account_id: int, asked: EvaluationRequested, judged: Judged
@@ -106,10 +106,10 @@ class Evaluator:
             code=CANCELLED,
             detail="the words were deleted",
             retryable=False,
-            spent=_spent(event.judgement),
+            spent=msgspec.convert(event.judgement, Spent, from_attributes=True),
         )
         log.warning("evaluation_failed", code=failure.code, detail=failure.detail)
-        return unanswered(asked, failure), None
+        return unanswered(EvaluationFailed, asked, failure), None
 
     async def _is_removed(self, account_id: int, conversation_id: int) -> bool:
         conversation = (account_id, conversation_id)
@@ -132,28 +132,3 @@ class Evaluator:
             ),
             max_tokens=EVALUATION_TOKENS,
         )
-
-
-def _spent(record: ReplyRecord) -> Spent:
-    return Spent(
-        model=record.model,
-        usage=record.usage,
-        provider_request_id=record.provider_request_id,
-        duration_ms=record.duration_ms,
-        attempt_records=record.attempt_records,
-        price_version=record.price_version,
-        cost_microusd=record.cost_microusd,
-    )
-
-
-def unanswered(asked: EvaluationRequested, failure: Failure) -> EvaluationFailed:
-    """The event that says that no evaluation came of it."""
-    return EvaluationFailed(
-        conversation_id=asked.conversation_id,
-        turn_id=asked.turn_id,
-        code=failure.code,
-        detail=failure.detail,
-        retryable=failure.retryable,
-        retry_after=failure.retry_after,
-        **msgspec.structs.asdict(failure.spent),
-    )

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from service.dialogue.repository import DialogueKey
-from service.errors import NotFound
+from service.evaluations.answers import EvaluationAnswer, LatestEvaluation
 from service.evaluations.evaluations import EvaluationRunner
-from service.http.authentication import manager_of
+from service.http.authentication import managed_conversation
 from service.http.bodies import NoBody, read_body
 from service.http.request import (
     conversation_id,
@@ -15,28 +15,29 @@ from service.http.request import (
     record_read,
     record_read_of_done,
 )
-from service.http.responses import raw_response, wants_string_ids
-from service.identity.authorization import Access
+from service.http.responses import json_response, stored_json
+from service.ids import Id
 
 EVALUATIONS = web.AppKey("evaluations", EvaluationRunner)
 
 
 async def get_evaluation(request: web.Request) -> web.Response:
     """GET …/conversations/:id/evaluation: the latest evaluation, or null; asks no model."""
-    access = await _manager(request)
+    access = await managed_conversation(request)
     number = conversation_id(request)
     evaluation, stale = await request.app[EVALUATIONS].latest(
         access.account_id, number, access.experience_version
     )
     if evaluation is not None:
         await record_read(request, access, "evaluation", number, access.conversation_user_id)
-    return _answer(request, number, evaluation, f',"stale":{"true" if stale else "false"}')
+    answer = LatestEvaluation(Id(number), stored_json(evaluation), stale)
+    return json_response(request, answer)
 
 
 async def post_evaluation(request: web.Request) -> web.Response:
     """POST …/conversations/:id/evaluation: a model evaluates the conversation."""
     evaluations = request.app[EVALUATIONS]
-    access = await _manager(request)
+    access = await managed_conversation(request)
     await read_body(request, NoBody)
     number, learner = conversation_id(request), access.conversation_user_id
     assert learner is not None, "who manages a conversation has found it"
@@ -50,21 +51,7 @@ async def post_evaluation(request: web.Request) -> web.Response:
     )
     note_recorded(request)
     await evaluations.result(first)
-    access = await _manager(request)  # that took its time
-    await record_read_of_done(request, access, _manager, "evaluation", number, learner)
-    return _answer(request, number, await evaluations.result(first))
-
-
-async def _manager(request: web.Request) -> Access:
-    access = await manager_of(request)
-    if access.conversation_user_id is None:
-        raise NotFound
-    return access
-
-
-def _answer(
-    request: web.Request, number: int, evaluation: str | None, more: str = ""
-) -> web.Response:
-    quote = '"' if wants_string_ids(request) else ""
-    body = f'{{"id":{quote}{number}{quote},"evaluation":{evaluation or "null"}{more}}}'
-    return raw_response(body.encode())
+    access = await managed_conversation(request)  # that took its time
+    await record_read_of_done(request, access, managed_conversation, "evaluation", number, learner)
+    evaluation = await evaluations.result(first)
+    return json_response(request, EvaluationAnswer(Id(number), stored_json(evaluation)))

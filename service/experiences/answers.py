@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from service.http.responses import Id
+from service.ids import Id
 
 
 class LearnersExperience(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ from service.http.authentication import access_of, manager_of
 from service.http.pagination import link_header, page_parameters
 from service.http.request import base_url, guard_of, metadata_of
 from service.http.request_keys import POOL
-from service.http.responses import json_response, wants_string_ids
+from service.http.responses import json_response
 from service.identity.authorization import Access
+from service.ids import Id
 from sql.loader import query
 
 _FIELDS = (
@@ -39,9 +40,9 @@ async def list_experiences(request: web.Request) -> web.Response:
         *(page.after, page.size + 1, page.skip),
     )
     last = rows[page.size - 1]["experience_id"] if len(rows) > page.size else None
-    shown = [_answer(request, access, dict(row), row["experience_id"]) for row in rows[: page.size]]
+    shown = [_answer(access, dict(row), row["experience_id"]) for row in rows[: page.size]]
     links = link_header(request, base_url(request), page, last)
-    return json_response(shown, headers={"Link": links})
+    return json_response(request, shown, headers={"Link": links})
 
 
 async def get_experience(request: web.Request) -> web.Response:
@@ -55,7 +56,7 @@ async def get_experience(request: web.Request) -> web.Response:
     )
     if not rows or rows[0]["experience_id"] != access.experience_id:
         raise NotFound
-    return json_response(_answer(request, access, dict(rows[0]), access.experience_id))
+    return json_response(request, _answer(access, dict(rows[0]), access.experience_id))
 
 
 async def create_experience(request: web.Request) -> web.Response:
@@ -69,7 +70,7 @@ async def create_experience(request: web.Request) -> web.Response:
         metadata_of(request, access),
         guard_of(request, access),
     )
-    return json_response(_shown(request, access, shown), 201)
+    return json_response(request, _shown(access, shown), 201)
 
 
 async def update_experience(request: web.Request) -> web.Response:
@@ -83,7 +84,7 @@ async def update_experience(request: web.Request) -> web.Response:
         metadata_of(request, access),
         guard_of(request, access),
     )
-    return json_response(_shown(request, access, shown))
+    return json_response(request, _shown(access, shown))
 
 
 async def delete_experience(request: web.Request) -> web.Response:
@@ -95,21 +96,18 @@ async def delete_experience(request: web.Request) -> web.Response:
         metadata_of(request, access),
         guard_of(request, access),
     )
-    return json_response(_shown(request, access, shown))
+    return json_response(request, _shown(access, shown))
 
 
-def _shown(request: web.Request, access: Access, shown: Experience) -> dict[str, Any]:
+def _shown(access: Access, shown: Experience) -> dict[str, Any]:
     fields = {name: getattr(shown, name) for name in _FIELDS}
-    return _answer(request, access, fields | {"course_id": shown.course_id}, shown.id)
+    return _answer(access, fields | {"course_id": shown.course_id}, shown.id)
 
 
-def _answer(
-    request: web.Request, access: Access, row: Mapping[str, Any], experience_id: int
-) -> dict[str, Any]:
+def _answer(access: Access, row: Mapping[str, Any], experience_id: int) -> dict[str, Any]:
     """An experience as this caller may see it."""
-    kind = str if wants_string_ids(request) else int
     hidden = () if access.manages else _FOR_MANAGERS
-    answer = {"id": kind(experience_id), "course_id": kind(row["course_id"])}
+    answer = {"id": Id(experience_id), "course_id": Id(row["course_id"])}
     answer |= {name: row[name] for name in _FIELDS if name not in hidden}
     if not access.manages:
         answer["submission_status"] = row["submission_status"]

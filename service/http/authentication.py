@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.errors import BadRequest, NotAuthorized, Unauthenticated
+from service.errors import BadRequest, NotAuthorized, NotFound, Unauthenticated
 from service.http.forms import AS_USER, REFUSED, await_body, read_form
 from service.http.request import path_id
 from service.http.request_keys import (
@@ -105,6 +105,33 @@ async def manager_of(request: web.Request, conversation: str = "id") -> Access:
     access = await access_of(request, conversation)
     if not access.manages:
         raise NotAuthorized
+    return access
+
+
+async def participant_of(request: web.Request) -> tuple[Access, int]:
+    """The caller, who owns the path's conversation or manages its course; and its owner.
+
+    Raises:
+        NotFound: They do neither, or there is no such conversation.
+        ServiceError: The first check that fails.
+    """
+    access = await access_of(request)
+    owner = access.conversation_user_id
+    if owner is None or (owner != access.user_id and not access.manages):
+        raise NotFound
+    return access, owner
+
+
+async def managed_conversation(request: web.Request, conversation: str = "id") -> Access:
+    """The caller, who must be a manager of the course in which the path's conversation is.
+
+    Raises:
+        NotFound: There is no such conversation.
+        ServiceError: The first check that fails.
+    """
+    access = await manager_of(request, conversation)
+    if access.conversation_user_id is None:
+        raise NotFound
     return access
 
 

@@ -2,26 +2,38 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from service.http.content_negotiation import prefers
+from service.ids import NUMBER_IDS, STRING_IDS
 
 _JSON = "application/json; charset=utf-8"
-_STRING_IDS = "application/json+canvas-string-ids"
+_WANTS_STRING_IDS = "application/json+canvas-string-ids"
 _NO_HEADERS: Mapping[str, str] = {}
-_encoder = msgspec.json.Encoder()
 
-Id = int | str
-"""An id as clients get it: a number, or a string where they ask for that."""
+
+def encoded(request: web.Request, answer: object) -> bytes:
+    """An answer as JSON, with ids as this client reads them."""
+    encoder = STRING_IDS if wants_string_ids(request) else NUMBER_IDS
+    return encoder.encode(answer)
+
+
+def stored_json(text: str | None) -> Any:
+    """JSON that the database has made, to stand in an answer as it is; null for none."""
+    return msgspec.Raw(text or "null")
 
 
 def json_response(
-    answer: object, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
+    request: web.Request,
+    answer: object,
+    status: int = 200,
+    headers: Mapping[str, str] = _NO_HEADERS,
 ) -> web.Response:
     """An answer encoded as JSON."""
-    return raw_response(_encoder.encode(answer), status, headers)
+    return raw_response(encoded(request, answer), status, headers)
 
 
 def raw_response(
@@ -33,7 +45,7 @@ def raw_response(
 
 def wants_string_ids(request: web.Request) -> bool:
     """Whether the client asked for ids as strings, as JavaScript clients of Canvas do."""
-    return prefers(request, _STRING_IDS)
+    return prefers(request, _WANTS_STRING_IDS)
 
 
 def timestamp(moment: datetime) -> str:

@@ -57,7 +57,7 @@ def authorize(
     of_course: bool = False,
     everywhere: str | None = None,
 ) -> Access:
-    """The caller of whom `get_access.sql` (or its like) tells, if they may.
+    """The caller of whom `get_access_v1` tells, if they may.
 
     Args:
         scope: The scope of the endpoint, as ``url:GET|/api/v1/…``.
@@ -69,7 +69,7 @@ def authorize(
     """
     analyst = row is not None and everywhere in (_scopes(credentials, row) or ())
     row = _check_token(credentials, row, everywhere if everywhere and analyst else scope)
-    if not row["course_exists"]:
+    if row["course_id"] is None:
         raise NotFound
     role = ANALYST if analyst else _role(credentials, row)
     if role is None:

@@ -127,9 +127,16 @@ def components(endpoints: Sequence[Endpoint]) -> dict[str, Schema]:
 
 def _components(kinds: Iterable[type[msgspec.Struct]]) -> dict[str, Schema]:
     made: dict[str, Schema] = msgspec.json.decode(  # tuples of the schemas become lists
-        msgspec.json.encode(msgspec.json.schema_components(kinds, ref_template=_REF)[1])
+        msgspec.json.encode(
+            msgspec.json.schema_components(kinds, ref_template=_REF, schema_hook=_id)[1]
+        )
     )
     return made
+
+
+def _id(_kind: type) -> Schema:
+    """Of `Id`, the only type that msgspec does not know."""
+    return {"anyOf": [{"type": "integer"}, {"type": "string"}]}
 
 
 def _always_there(schema: Schema) -> None:

@@ -9,10 +9,10 @@ from service.http.authentication import account_access_of
 from service.http.bodies import read_body
 from service.http.content_negotiation import prefers
 from service.http.request import guard_of, metadata_of, path_id, record_reading
-from service.http.responses import json_response, wants_string_ids
+from service.http.responses import json_response
 from service.privacy.bodies import ErasureBody
 from service.privacy.erasure import Erasure
-from service.privacy.learner_record import LearnerRecords, with_string_ids
+from service.privacy.learner_record import LearnerRecords
 from service.privacy.learner_record_page import PAGE, record_page
 
 ERASURE = web.AppKey("erasure", Erasure)
@@ -35,7 +35,7 @@ async def erase_learner(request: web.Request) -> web.Response:
         )
     except UnknownUser:
         raise NotFound from None
-    return json_response({"erased": msgspec.structs.asdict(erased)})
+    return json_response(request, {"erased": msgspec.structs.asdict(erased)})
 
 
 async def get_learner_record(request: web.Request) -> web.Response:
@@ -56,5 +56,4 @@ async def get_learner_record(request: web.Request) -> web.Response:
     await record_reading(request, access, read)
     if prefers(request, "text/html"):
         return web.Response(body=record_page(record), headers=PAGE.headers)
-    plain = msgspec.to_builtins(record)
-    return json_response(with_string_ids(plain) if wants_string_ids(request) else plain)
+    return json_response(request, record)

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -12,6 +11,7 @@ from eventstore.log import EventLog
 from eventstore.privacy_events import LearnerErased, stream_of_learner, stream_of_reads
 from service.errors import UnknownUser
 from service.http.responses import timestamp
+from service.ids import Id, read_id
 from service.privacy.legal_holds import LegalHolds
 from sql.loader import query
 
@@ -20,7 +20,7 @@ class RecordedVote(msgspec.Struct, frozen=True, kw_only=True):
     """A vote on one of the model's messages; `words` None where there are none any more."""
 
     vote: str
-    voter_id: int | str
+    voter_id: Id
     words: str | None
     voted_at: str
 
@@ -28,9 +28,9 @@ class RecordedVote(msgspec.Struct, frozen=True, kw_only=True):
 class RecordedConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation: counts of what was said, and whether the words are still kept."""
 
-    id: int | str
-    course_id: int | str
-    experience_id: int | str
+    id: Id
+    course_id: Id
+    experience_id: Id
     experience_title: str | None
     workflow_state: str
     all_objectives_met: bool
@@ -47,7 +47,7 @@ class RecordedConversation(msgspec.Struct, frozen=True, kw_only=True):
 class RecordedHold(msgspec.Struct, frozen=True, kw_only=True):
     """A legal hold; its reason is for administrators only."""
 
-    id: int | str
+    id: Id
     placed_at: str
     released_at: str | None
     reason: str | None
@@ -69,19 +69,19 @@ class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     read_at: str
-    reader_id: int | str | None
+    reader_id: Id | None
     reader_name: str | None
     role: str
-    acting_user_id: int | str | None
+    acting_user_id: Id | None
     what: str
-    conversation_id: int | str | None
-    course_id: int | str | None
+    conversation_id: Id | None
+    course_id: Id | None
 
 
 class LearnerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """All that is kept about a learner, and who has read it."""
 
-    user_id: int | str
+    user_id: Id
     name: str
     made_at: str
     conversations: tuple[RecordedConversation, ...]
@@ -123,7 +123,7 @@ class LearnerRecords:
             account_id, query("list_reads"), account_id, stream_of_reads(user_id), user_id
         )
         return LearnerRecord(
-            user_id=user_id,
+            user_id=Id(user_id),
             name=name,
             made_at=timestamp(datetime.now(UTC)),
             conversations=tuple(_conversation(row) for row in conversations),
@@ -137,7 +137,7 @@ class LearnerRecords:
     ) -> tuple[RecordedHold, ...]:
         return tuple(
             RecordedHold(
-                id=hold.hold_id,
+                id=Id(hold.hold_id),
                 placed_at=timestamp(hold.placed_at),
                 released_at=_moment(hold.released_at),
                 reason=hold.reason if reasons else None,
@@ -158,20 +158,6 @@ class LearnerRecords:
         )
 
 
-def with_string_ids(value: Any) -> Any:
-    """The record as plain data, with the ids as strings."""
-    if isinstance(value, list | tuple):
-        return [with_string_ids(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: str(item)
-        if isinstance(item, int) and (name == "id" or name.endswith("_id"))
-        else with_string_ids(item)
-        for name, item in value.items()
-    }
-
-
 _ENDPOINT = re.compile(r"[A-Z]{1,10} /[a-z0-9_/]*|[a-z_]+(?: [a-z_]+)*(?![^ ,])")
 
 
@@ -187,9 +173,9 @@ _votes = msgspec.json.Decoder(list[_Vote])
 
 def _conversation(row: asyncpg.Record) -> RecordedConversation:
     return RecordedConversation(
-        id=row["conversation_id"],
-        course_id=row["course_id"],
-        experience_id=row["experience_id"],
+        id=Id(row["conversation_id"]),
+        course_id=Id(row["course_id"]),
+        experience_id=Id(row["experience_id"]),
         experience_title=row["experience_title"],
         workflow_state=row["workflow_state"],
         all_objectives_met=row["all_objectives_met"],
@@ -201,7 +187,7 @@ def _conversation(row: asyncpg.Record) -> RecordedConversation:
         votes=tuple(
             RecordedVote(
                 vote=vote.vote,
-                voter_id=vote.voter_id,
+                voter_id=Id(vote.voter_id),
                 words=vote.words,
                 voted_at=timestamp(vote.voted_at.astimezone(UTC)),
             )
@@ -213,8 +199,8 @@ def _conversation(row: asyncpg.Record) -> RecordedConversation:
 
 
 def _read(row: asyncpg.Record) -> RecordedRead:
-    fields = dict(row) | {"what": endpoint_of(row["what"])}
-    return RecordedRead(**fields | {"read_at": timestamp(row["read_at"])})
+    told = {"what": endpoint_of(row["what"]), "read_at": timestamp(row["read_at"])}
+    return msgspec.convert({**row, **told}, RecordedRead, dec_hook=read_id)
 
 
 def endpoint_of(what: str) -> str:

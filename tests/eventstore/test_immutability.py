@@ -103,6 +103,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
         "visible_accounts_v1",
         "find_request_v1",
         "find_request_v2",
+        "get_access_v1",
         "hash_request_keys_v1",
         "admit_user_v1",
         "find_position_v1",

@@ -55,7 +55,12 @@ async def service(database_url: str) -> AsyncIterator[Connection]:
 
 async def visible(owner: Connection) -> list[str]:
     names = [row[0] for row in await owner.fetch(VISIBLE)]
-    assert {"public.events", "public.tokens", "read.conversation_messages"} <= set(names)
+    assert {
+        "public.events",
+        "public.recorded_events",
+        "public.tokens",
+        "read.conversation_messages",
+    } <= set(names)
     return names
 
 

@@ -96,20 +96,25 @@ async def _relation(connection: Connection, row: asyncpg.Record) -> str:
     if row["kind"] == "S":
         return f"CREATE SEQUENCE {row['name']};\n"
     if row["kind"] == "v":
-        text = await connection.fetchval("SELECT pg_get_viewdef($1, true)", row["oid"])
-        return f"CREATE VIEW {row['name']} AS\n{text.rstrip()}\n"
+        text = await connection.fetchval("SELECT pg_get_viewdef($1::oid, true)", row["oid"])
+        return f"CREATE VIEW {row['name']}{_options(row)} AS\n{text.rstrip()}\n"
     lines = [_column(column) for column in await connection.fetch(_COLUMNS, row["oid"])]
     lines += [one["line"] for one in await connection.fetch(_CONSTRAINTS, row["oid"])]
     head = f"-- {row['comment']}\n" if row["comment"] else ""
-    options = f" WITH ({', '.join(row['options'])})" if row["options"] else ""
     end = f" PARTITION BY {row['partitions']}" if row["partitions"] else ""
     parts = [
-        f"{head}CREATE TABLE {row['name']} (\n    " + ",\n    ".join(lines) + f"\n){options}{end}"
+        f"{head}CREATE TABLE {row['name']} (\n    "
+        + ",\n    ".join(lines)
+        + f"\n){_options(row)}{end}"
     ]
     parts += [f"ALTER TABLE {row['name']} ENABLE ROW LEVEL SECURITY"] if row["secured"] else []
     parts += [f"ALTER TABLE {row['name']} FORCE ROW LEVEL SECURITY"] if row["forced"] else []
     more = await connection.fetch(_STATEMENTS, row["oid"], row["name"])
     return "".join(f"{part};\n" for part in [*parts, *(one["line"] for one in more)])
+
+
+def _options(row: asyncpg.Record) -> str:
+    return f" WITH ({', '.join(row['options'])})" if row["options"] else ""
 
 
 def _column(column: asyncpg.Record) -> str:

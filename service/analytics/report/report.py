@@ -7,7 +7,8 @@ from html import escape
 import msgspec
 
 from eventstore.readable_numbers import age
-from service.analytics.figures import CourseFigures, Freshness
+from service.analytics.figures import CourseFigures
+from service.analytics.freshness import Freshness
 from service.analytics.report.formatting import at_least, many
 from service.analytics.report.sections import Section, sections_of
 from service.html_page import HtmlPage

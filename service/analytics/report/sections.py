@@ -182,7 +182,7 @@ def _failures(figures: CourseFigures) -> Section:
         summary=f"{lost:,} of {many(total, 'turn')}{f', {lost / total:.1%}' if total else ''}, "
         "by why they failed or were stopped.",
         plot=partial(plots.across, values, "turns"),
-        heads=("Kind", "Outcome", "Code", "TurnRunner"),
+        heads=("Kind", "Outcome", "Code", "Turns"),
         rows=[(o.kind, o.outcome, o.code or "–", o.turns) for o in figures.outcomes],
     )
 

@@ -11,6 +11,7 @@ from eventstore.connections import Connection
 from projections.definitions import Definition
 from projections.parallel_build import Progress
 from service.analytics.errors import BeyondTheLog, ExportBehind, TablesReplaced
+from service.analytics.freshness import AccountFreshness, list_freshness
 from service.analytics.table_files.export_folder import ExportFolder
 from service.analytics.table_files.snapshot import Snapshot
 from service.analytics.table_files.table_export import (
@@ -20,9 +21,7 @@ from service.analytics.table_files.table_export import (
 )
 from service.analytics.table_files.tables import (
     Table,
-    TableFreshness,
     choose,
-    list_freshness,
     list_tables,
 )
 from sql.loader import query
@@ -66,7 +65,7 @@ class FolderExporter:
         url: str,
         owner: Connection,
         definitions: Mapping[str, Definition],
-        warn: Callable[[TableFreshness], None],
+        warn: Callable[[AccountFreshness], None],
         bar: Bar,
     ) -> None:
         self._url = url

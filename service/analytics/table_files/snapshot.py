@@ -11,14 +11,13 @@ import msgspec
 from eventstore.connections import Connection, connect
 from eventstore.sealing.copy_reader import FULL_SCAN_TIMEOUT
 from service.analytics.errors import TablesReplaced
+from service.analytics.freshness import AccountFreshness, list_freshness
 from service.analytics.table_files.tables import (
     EXACT,
     Column,
     Rows,
     Table,
-    TableFreshness,
     list_columns,
-    list_freshness,
 )
 from sql.loader import query
 
@@ -42,7 +41,7 @@ class Snapshot:
     """
 
     def __init__(
-        self, connection: Connection, account: int, freshness: Sequence[TableFreshness]
+        self, connection: Connection, account: int, freshness: Sequence[AccountFreshness]
     ) -> None:
         self._connection = connection
         self.account = account
@@ -75,7 +74,7 @@ class Snapshot:
         finally:
             await connection.close()
 
-    def freshness(self, table: Table) -> TableFreshness:
+    def freshness(self, table: Table) -> AccountFreshness:
         """How far the table is behind the log."""
         return self._freshness[table.projection]
 

@@ -1,4 +1,4 @@
-"""The tables that analysts may take away, and how fresh they are."""
+"""The tables that analysts may take away."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,6 @@ import asyncpg
 import msgspec
 
 from eventstore.connections import Connection
-from eventstore.readable_numbers import age, counted
 from projections.definitions import Definition
 from service.analytics.errors import UnknownTable
 from sql.loader import query
@@ -56,33 +55,6 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     key: int | None
 
 
-class TableFreshness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a projection is behind an account's log, as `analytics.freshness` has it."""
-
-    account_id: int
-    projection: str
-    version: int
-    position: int
-    head: int
-    lag_events: int
-    lag_seconds: float
-    last_error: str | None
-    error_position: int | None
-    paused: bool
-
-    def __str__(self) -> str:
-        behind = f"{counted(self.lag_events, 'event')} ({age(self.lag_seconds)})"
-        words = f"{self.projection} of account {self.account_id} is {behind} behind the log"
-        if self.last_error is not None:
-            words += f"; it is stopped at position {self.error_position}: {self.last_error}"
-        return words + ("; it is paused" if self.paused else "")
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether its readers should know."""
-        return self.lag_events > 0 or self.last_error is not None or self.paused
-
-
 async def list_tables(connection: Connection, definitions: Mapping[str, Definition]) -> list[Table]:
     """All tables for analysts that the database has, by name.
 
@@ -111,12 +83,6 @@ async def list_columns(connection: Connection, view: str | None = None) -> list[
     """The columns of a view for analysts, or of all of them, in order."""
     rows = await connection.fetch(query("list_analytics_columns"), view)
     return [Column(**row) for row in rows]
-
-
-async def list_freshness(connection: Connection, accounts: Sequence[int]) -> list[TableFreshness]:
-    """How fresh each projection for analysts is in these accounts."""
-    rows = await connection.fetch(query("list_freshness"), accounts)
-    return [TableFreshness(**row) for row in rows]
 
 
 def _day(definition: Definition | None, table: str) -> str | None:

@@ -17,9 +17,9 @@ from service.process.database import Database
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.analytics.freshness import AccountFreshness
     from service.analytics.table_files.folder_export import FolderExport
     from service.analytics.table_files.table_export import TableExportResult
-    from service.analytics.table_files.tables import TableFreshness
 
 _SINCE = "a day such as 2031-03-01, or a position of the log"
 
@@ -128,7 +128,7 @@ def _export(options: _Options) -> "FolderExport":
     )
 
 
-def _warn(fresh: "TableFreshness") -> None:
+def _warn(fresh: "AccountFreshness") -> None:
     warn(f"colloquy: warning: {fresh}")
 
 

@@ -1,22 +1,13 @@
--- Of account $1, what the bearer of the token $2, or else user $3, finds as active conversation, with
--- the checks of get_access.sql: in one row, without what only they need who are refused. The messages
--- are put together as text: that is twice as fast as building JSON values. $6: ids as strings.
-SELECT t.token_id, t.user_id AS real_user_id, w.user_id, t.scopes,
-       coalesce(t.revoked_at IS NOT NULL OR t.expires_at <= now(), false) AS stale,
-       m.role IS NOT NULL AS course_exists, $4 AS course_id, m.role,
-       x.experience_id, x.workflow_state AS experience_state, x.version AS experience_version,
+-- Of account $1, what the bearer of the token $2, or else user $3, finds as active conversation with
+-- experience $5 of course $4, and what the checks need, in one row, without what only they need who
+-- are refused. The messages are put together as text: that is twice as fast as building JSON values.
+SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
+       CASE WHEN w.role IS NOT NULL THEN $4 END AS course_id, w.role,
+       w.experience_id, w.experience_state, w.experience_version,
        v.user_id AS conversation_user_id, v.workflow_state AS conversation_state,
-       v.conversation_id, v.progress, said.messages,
+       v.conversation_id, v.progress, said.messages, votes.of_message IS NOT NULL AS voted,
        greatest(v.shown_revision, said.revision) AS revision
-  FROM (VALUES (1)) one
-  LEFT JOIN tokens t ON t.token_hash = $2 AND t.account_id = $1
- CROSS JOIN LATERAL (SELECT CASE WHEN $3::bigint IS NULL THEN t.user_id ELSE $3 END AS user_id) w
-  LEFT JOIN LATERAL (
-       SELECT r.role FROM enrollments r
-        WHERE r.account_id = $1 AND r.course_id = $4 AND r.user_id = w.user_id
-          AND r.status = 'active'
-       OFFSET 0) m ON true
-  LEFT JOIN read.experiences x ON x.account_id = $1 AND x.experience_id = $5 AND x.course_id = $4
+  FROM get_access_v1($1, $2, $3, NULL, NULL, $4, $5) w
   LEFT JOIN LATERAL (
        SELECT r.conversation_id FROM read.active_conversations r
         WHERE r.account_id = $1 AND r.experience_id = $5 AND r.user_id = w.user_id
@@ -28,9 +19,7 @@ SELECT t.token_id, t.user_id AS real_user_id, w.user_id, t.scopes,
   LEFT JOIN LATERAL (
        SELECT jsonb_object_agg(f.message_id, json_build_object(
                   'id', f.feedback_id, 'vote', f.vote,
-                  'user_id', CASE WHEN $6 THEN to_json(f.user_id::text)
-                                  ELSE to_json(f.user_id) END,
-                  'feedback_message', f.feedback_message,
+                  'user_id', f.user_id, 'feedback_message', f.feedback_message,
                   'created_at', to_char(f.created_at AT TIME ZONE 'UTC',
                                         'YYYY-MM-DD"T"HH24:MI:SS"Z"'))::text) AS of_message
          FROM read.message_feedback f

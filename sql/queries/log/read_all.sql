@@ -1,8 +1,5 @@
-SELECT e.account_id, e.position, e.stream, e.revision, e.event_id, e.data, e.metadata,
-       e.recorded_at, e.content_hash,
-       (SELECT c.content FROM event_content c
-         WHERE c.account_id = $1 AND c.position = e.position) AS content
-  FROM events e
+SELECT e.*
+  FROM recorded_events e
  WHERE e.account_id = $1 AND e.position > $2
  ORDER BY e.position
  LIMIT $3

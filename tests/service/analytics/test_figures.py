@@ -166,8 +166,7 @@ WHOLE = "1, {course}, NULL, '{first}', '{last}'"
 ONE = "1, {course}, {experience}, '{first}', '{last}'"
 DAYS = "1, {course}, '{first}', '{last}'"
 READS = {
-    "get_freshness": "1, NULL",
-    "list_account_freshness": "1",
+    "list_freshness": "ARRAY[1]",
     "list_course_days": DAYS,
     "list_course_costs": DAYS,
     "list_course_totals": "1, '{first}', '{last}', {course}, 1, 0",

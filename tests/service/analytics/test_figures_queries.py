@@ -49,7 +49,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Awaitable[obje
     first = reading._freshness
 
     async def interrupted(
-        connection: AccountConnection, account_id: int, names: list[str] | None
+        connection: AccountConnection, account_id: int, names: list[str]
     ) -> object:
         result = await first(connection, account_id, names)
         await what()

@@ -11,7 +11,7 @@ import pytest_asyncio
 from eventstore.connections import connect
 from eventstore.dialogue_events import ReplyCompleted
 from eventstore.envelope import RecordedEvent
-from service.analytics import figures
+from service.analytics import figures, freshness
 from service.analytics.endpoints import ANALYTICS, COURSE_FIGURES, EXPERIENCE_FIGURES
 from service.http.middleware import scope_of
 from service.identity.accounts import create_account
@@ -41,7 +41,7 @@ ANSWERS = {
     COURSES: figures.CoursesFigures,
     COURSE: figures.CourseFigures,
     EXPERIENCE: figures.ExperienceFigures,
-    FRESHNESS: figures.AllFreshness,
+    FRESHNESS: freshness.AllFreshness,
 }
 USED = {
     "conversation_facts",

@@ -6,6 +6,7 @@ from projections.status import ProjectionStatus
 from service.audit.conversation_endings import ending_of
 from service.cli.privacy.learner_commands import _lines
 from service.cli.projections.status_commands import on_screen
+from service.ids import Id
 from service.privacy.learner_record import (
     LearnerRecord,
     RecordedConversation,
@@ -78,14 +79,14 @@ def test_a_conversation_that_was_ended_is_not_told_as_deleted() -> None:
 
 def test_a_record_is_told_with_names_reasons_and_what_is_counted() -> None:
     record = LearnerRecord(
-        user_id=101,
+        user_id=Id(101),
         name="Ada",
         made_at=AT,
         conversations=(
             RecordedConversation(
-                id=7,
-                course_id=1,
-                experience_id=3,
+                id=Id(7),
+                course_id=Id(1),
+                experience_id=Id(3),
                 experience_title=None,
                 workflow_state="completed",
                 all_objectives_met=False,
@@ -94,12 +95,12 @@ def test_a_record_is_told_with_names_reasons_and_what_is_counted() -> None:
                 messages_by_learner=1,
                 messages_by_model=2,
                 evaluations=(AT,),
-                votes=(RecordedVote(vote="liked", voter_id=1, words="good", voted_at=AT),),
+                votes=(RecordedVote(vote="liked", voter_id=Id(1), words="good", voted_at=AT),),
                 text_kept=False,
                 text_removed_at=AT,
             ),
         ),
-        holds=(RecordedHold(id=2, placed_at=AT, released_at=None, reason=None),),
+        holds=(RecordedHold(id=Id(2), placed_at=AT, released_at=None, reason=None),),
         erasures=(RecordedErasure(erased_at=AT, reason="letter 12", texts=1),),
         reads=(_read("Bo", 5), _read(None, None)),
     )
@@ -118,11 +119,11 @@ def test_a_record_is_told_with_names_reasons_and_what_is_counted() -> None:
 def _read(name: str | None, user_id: int | None) -> RecordedRead:
     return RecordedRead(
         read_at=AT,
-        reader_id=user_id,
+        reader_id=None if user_id is None else Id(user_id),
         reader_name=name,
         role="operator" if user_id is None else "teacher",
-        acting_user_id=None if user_id is None else 9,
+        acting_user_id=None if user_id is None else Id(9),
         what="log show" if user_id is None else "evaluation",
-        conversation_id=None if user_id is None else 7,
+        conversation_id=None if user_id is None else Id(7),
         course_id=None,
     )

@@ -58,8 +58,8 @@ READS = {
     "get_access": f"1, {BEARER}, NULL, NULL, NULL, 9, 1, {{user}}",
     "get_access, signed": "1, NULL, NULL, 'user-{user}', NULL, 9, 1, {user}",
     "get_access, as another": f"1, {BEARER}, NULL, NULL, 77, 9, 1, {{user}}",
-    "get_active_conversation": f"1, {BEARER}, NULL, 9, 1, false",
-    "get_active_conversation, of another": "1, NULL, {user}, 9, 1, false",
+    "get_active_conversation": f"1, {BEARER}, NULL, 9, 1",
+    "get_active_conversation, of another": "1, NULL, {user}, 9, 1",
     "get_conversation": "1, {user}, 77",
     "list_messages": "1, {user}",
     "get_experience_version": "1, {user}",
@@ -90,7 +90,8 @@ async def filled(owner: Connection, request: pytest.FixtureRequest) -> Connectio
 
 
 async def buffers_of(connection: Connection, arguments: str) -> int:
-    """Pages that the prepared read touches with these arguments."""
+    """Pages that the prepared read touches with these arguments, once plans are made."""
+    await connection.execute(f"EXECUTE reading({arguments})")
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE reading({arguments})"
     plan = msgspec.json.decode(await connection.fetchval(explain))[0]["Plan"]
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])

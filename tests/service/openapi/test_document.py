@@ -13,6 +13,7 @@ import schemathesis
 
 from service.conversations.answer_types import (
     CompletedAnswer,
+    ConversationAnswer,
     ConversationDetail,
     FeedbackGivenAnswer,
     ListedConversation,
@@ -22,10 +23,10 @@ from service.conversations.answer_types import (
     StudentConversations,
     SuccessAnswer,
 )
-from service.conversations.answers import ConversationAnswer
 from service.evaluations.answers import EvaluationAnswer, LatestEvaluation
 from service.experiences.answers import LearnersExperience, ManagersExperience
 from service.http.middleware import scope_of
+from service.ids import NUMBER_IDS, read_id
 from service.openapi import document as making
 from service.openapi import problem_types as problems
 from service.openapi.document import document, document_bytes
@@ -79,7 +80,7 @@ def media_types(part: Any) -> list[dict[str, Any]]:
 
 def strictly(answer: Any, kind: Any) -> None:
     """An answer has the fields of the type, of their kinds, and no others."""
-    again = msgspec.json.encode(msgspec.convert(answer, kind))
+    again = NUMBER_IDS.encode(msgspec.convert(answer, kind, dec_hook=read_id))
     assert msgspec.json.decode(again) == answer
 
 

@@ -15,6 +15,7 @@ from eventstore.dialogue_events import ConversationStarted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.privacy_events import HistoryRead
 from eventstore.running_log import running_log
+from service.ids import NUMBER_IDS, STRING_IDS, read_id
 from service.privacy.learner_record import LearnerRecord
 from service.privacy.legal_holds import LegalHolds
 from tests.running import (
@@ -55,7 +56,8 @@ async def service(demo_url: str) -> AsyncIterator[Service]:
 async def record(service: Service, whose: object = LEARNER, **options: Any) -> Any:
     status, body = await service.call("GET", RECORD.format(whose), **options)
     assert status == 200, body
-    again = msgspec.json.encode(msgspec.convert(body, LearnerRecord))
+    encoder = STRING_IDS if isinstance(body["user_id"], str) else NUMBER_IDS
+    again = encoder.encode(msgspec.convert(body, LearnerRecord, dec_hook=read_id))
     assert msgspec.json.decode(again) == body, "not as it is described"
     return body
 

@@ -9,10 +9,10 @@ import msgspec
 from eventstore.connections import connect
 from projections.definitions import definitions
 from projections.parallel_build import silent
+from service.analytics.freshness import AccountFreshness
 from service.analytics.table_files.folder_export import FolderExport, FolderExporter
 from service.analytics.table_files.manifest import Format
 from service.analytics.table_files.table_export import TableExportOptions, TableExportResult
-from service.analytics.table_files.tables import TableFreshness
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 TABLES = sorted(
@@ -27,7 +27,7 @@ class Taken(msgspec.Struct, frozen=True):
     """What an export told."""
 
     written: list[TableExportResult]
-    warnings: list[TableFreshness]
+    warnings: list[AccountFreshness]
 
     @property
     def files(self) -> dict[tuple[str, int], int]:
@@ -46,7 +46,7 @@ async def take(
     **options: Any,
 ) -> Taken:
     """Exports from a database, all tables and accounts unless told otherwise."""
-    warnings: list[TableFreshness] = []
+    warnings: list[AccountFreshness] = []
     owner = await connect(url)
     try:
         exporter = FolderExporter(url, owner, definitions(), warnings.append, lambda _label: silent)

@@ -145,6 +145,7 @@ def test_the_page_has_the_figures_that_the_api_answers_with(
         assert [model.model, model.purpose] in [row[:2] for row in page.rows]
     assert "Learners sent 2 messages. Answered: 1; turns that failed: 2; stopped: " in page.words
     assert f"position {figures.freshness.position}" in page.words
+    assert "KindOutcomeCodeTurns" in page.words
 
 
 def test_the_page_loads_and_runs_nothing(on_database: Run, taught: str, tmp_path: Path) -> None:

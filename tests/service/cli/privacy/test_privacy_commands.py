@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
+from service.ids import read_id
 from service.privacy.learner_record import LearnerRecord
 from tests.running import CONVERSATIONS, LEARNER, Service, colloquy, running_service
 from tests.service.privacy.erasing import MARKER, tables_with, talk
@@ -120,7 +121,7 @@ async def test_a_record_is_told_in_lines_as_json_and_as_a_page(
     assert "active, 1 message by the learner and 2 by the model, 0 evaluations, words kept" in told
     assert "nobody has read it before" in told
     _, out, _ = await command(service, "learner", "record", LEARNER, "--json")
-    record = msgspec.json.decode(out, type=LearnerRecord)
+    record = msgspec.json.Decoder(LearnerRecord, dec_hook=read_id).decode(out)
     assert [(read.role, read.reader_id) for read in record.reads] == [("operator", None)]
     file = tmp_path / "record.html"
     code, out, _ = await command(service, "learner", "record", LEARNER, "--html", file)
