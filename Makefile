@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
-# What a few tests need besides Python. Where CI asks for it, they fail without it; elsewhere they
-# are left out.
+# Compiled modules are kept, whatever the shell says: every process that a test starts reads them.
+unexport PYTHONDONTWRITEBYTECODE
+# What some tests of the slow tier need besides Python. Where CI asks for it, they fail without it;
+# elsewhere they are left out.
 MISSING := $(if $(COLLOQUY_REQUIRE_TOOLS),,$(strip \
 	$(shell command -v node >/dev/null && command -v npm >/dev/null || echo node) \
 	$(shell command -v chromium >/dev/null || echo chromium) \
@@ -12,11 +14,13 @@ MISSING := $(if $(COLLOQUY_REQUIRE_TOOLS),,$(strip \
 EMPTY :=
 SPACE := $(EMPTY) $(EMPTY)
 
+run_tests = $(BIN)/pytest -n $(JOBS) --dist worksteal -m "$(1)" $(ARGS)
+
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check hooks schema docs soak bench lock clean
+.PHONY: help run dev test test-slow check hooks schema docs soak bench lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 17
 
 run: $(VENV)/.run ## install, start Postgres, create the schema and a demo course, serve
 	@exec $(BIN)/colloquy serve --demo
@@ -24,9 +28,13 @@ run: $(VENV)/.run ## install, start Postgres, create the schema and a demo cours
 dev: $(VENV)/.run ## serve the demo, and restart when a file of the code changes
 	@exec $(BIN)/python -m tests.dev
 
-test: $(VENV)/.dev ## the whole suite, against a real PostgreSQL
-	$(if $(MISSING),@echo "not installed: $(MISSING). The few tests that need it are left out (node: with npm)")
-	$(BIN)/pytest -n $(JOBS) --dist worksteal $(if $(MISSING),-m "not $(subst $(SPACE), and not ,$(MISSING))") $(ARGS)
+test: $(VENV)/.dev ## the tests of every change, against a real PostgreSQL (4 minutes on 2 cores)
+	@echo "Left out: the slow tier (make test-slow) has what takes long, kills processes or runs other programs."
+	$(call run_tests,not slow)
+
+test-slow: $(VENV)/.dev ## the slow tier: generated requests, costs on long logs, kills, browsers
+	$(if $(MISSING),@echo "Left out: $(MISSING) is not installed, and some tests of the tier need it (node: with npm).")
+	$(call run_tests,slow$(if $(MISSING), and not $(subst $(SPACE), and not ,$(MISSING))))
 
 check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .

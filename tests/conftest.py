@@ -25,6 +25,9 @@ BINARIES = "COLLOQUY_POSTGRES_BIN"
 MEMORY = Path("/dev/shm")
 """A file system in memory: a database of 600 files is made there in a twentieth of the time."""
 
+PROGRAMS = ("node", "chromium", "faketime")
+"""Markers of tests that need programs of others. They are of the slow tier."""
+
 _ENOUGH = 4 << 30
 
 # Examples are no benchmarks: where others take the processor, any of them may stand still.
@@ -38,20 +41,29 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses the run's server, and has each worker begin with its share of long tests.
+    """Marks tests by what they use, and has each worker begin with its share of slow ones.
 
-    Workers get equal parts of the list, and take from one another when they have nothing left.
+    Workers get equal parts of the list, and take from one another when they have nothing left. The
+    tests that may take longest come first.
     """
     for item in items:
         if "server_url" in getattr(item, "fixturenames", ()):
             item.add_marker("postgres")
+        if any(item.get_closest_marker(program) for program in PROGRAMS):
+            item.add_marker("slow")
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [item for item in items if item.get_closest_marker("long")]
-    others = iter([item for item in items if not item.get_closest_marker("long")])
-    parts = [long[n::workers] for n in range(workers)]
+    slow = sorted((i for i in items if i.get_closest_marker("slow")), key=_timeout, reverse=True)
+    others = iter([item for item in items if not item.get_closest_marker("slow")])
+    parts = [slow[n::workers] for n in range(workers)]
     for part in parts:
         part += islice(others, len(items) // workers - len(part))
     items[:] = [*chain.from_iterable(parts), *others]
+
+
+def _timeout(item: pytest.Item) -> float:
+    """Seconds that a test may take, where it says so itself."""
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0.0
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,7 +7,6 @@ from tests.soak.run import Plan, soak
 pytestmark = pytest.mark.filterwarnings("default")  # connections are broken off in all ways
 
 
-@pytest.mark.long
 @pytest.mark.faketime
 @pytest.mark.timeout(400)
 async def test_every_invariant_holds_after_some_seconds_of_faults() -> None:

@@ -15,7 +15,7 @@ from tests.costs.steps import STEPS
 from tests.costs.steps import check_long as check_long_steps
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.slow,
     pytest.mark.timeout(600),  # tens of thousands of events, beside other tests
     pytest.mark.parametrize("state", STATES),
 ]

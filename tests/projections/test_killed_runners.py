@@ -50,7 +50,7 @@ async def kill_at_random(url: str, owner: Connection, chance: random.Random) -> 
         await eventually(lambda: owner.fetchval(END_A_STEP))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_followed_views_equal_a_rebuild_after_runners_were_killed_at_random(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:

@@ -106,7 +106,7 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
     assert all(before.values()), "a view without rows proves nothing"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
     log_parts: Parts,
     workers: Pool,

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from eventstore.connections import Connection, connect
 from eventstore.log import EventLog
 from eventstore.sealing.checkpoint_files import read_notes
@@ -27,6 +29,7 @@ async def leader_among(services: list[ServiceProcess]) -> ServiceProcess:
     return (await eventually(look))[0]
 
 
+@pytest.mark.slow
 async def test_a_leader_killed_in_the_middle_of_a_step_is_replaced_and_the_tree_is_whole(
     database_url: str, log: EventLog, owner: Connection, tmp_path: Path
 ) -> None:

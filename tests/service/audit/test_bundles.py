@@ -160,7 +160,7 @@ def flips(content: bytes, number: int) -> Iterator[bytes]:
             changed[at] ^= 1 << bit % 8
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_no_byte_of_any_file_can_be_changed(bundle: Path, sealed: Sealed) -> None:
     """There is no exception: every byte of every file has a meaning, or a digest."""

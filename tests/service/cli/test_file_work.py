@@ -163,6 +163,7 @@ def test_files_may_be_called_what_is_no_text(on_log: Run, tmp_path: Path) -> Non
     assert told.endswith("its name is not UTF-8")  # as the library that writes Parquet wants it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["closed", "full", "left"])
 def test_standard_output_that_takes_nothing_is_told_as_that(
     stream: str, home: dict[str, str]

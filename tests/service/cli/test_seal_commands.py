@@ -13,6 +13,8 @@ from tests.eventstore.building import append, edits
 from tests.eventstore.waiting import eventually
 from tests.running import colloquy, service_process
 
+pytestmark = pytest.mark.slow
+
 LAST = "SELECT coalesce(max(size), 0) FROM tree_heads"
 
 

@@ -162,6 +162,7 @@ def test_a_fault_of_ours_is_shown_line_by_line(tmp_path: Path) -> None:
     assert all(line.startswith("| ") for line in ended.err.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoding", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}]
 )

@@ -40,7 +40,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404, 422]
 ANALYST = 901
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(330)
 @pytest.mark.parametrize(
     ("user", "paths"),

@@ -24,6 +24,8 @@ from tests.other_users import NOBODY, as_root, give
 from tests.running import ROOT, colloquy, service_process
 from tests.service.embedded_postgres.test_cluster import leave_no_trace, packaged
 
+pytestmark = pytest.mark.slow
+
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 with_debian_15 = pytest.mark.skipif(not DEBIAN_15.exists(), reason="needs Debian's postgresql-15")
 

@@ -34,6 +34,8 @@ from service.embedded_postgres.postgres_server import PostgresServer
 from service.embedded_postgres.postmaster import live_postmaster, read_postmaster
 from service.embedded_postgres.socket_folder import LOCK_FILE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 INSTALLATIONS = [None, *([DEBIAN_15] if DEBIAN_15.exists() else [])]

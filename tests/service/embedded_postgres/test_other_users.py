@@ -29,6 +29,8 @@ from tests.other_users import NOBODY, as_root, give, link_of_nobody, share
 from tests.running import colloquy
 from tests.service.embedded_postgres.test_cluster import stop_by_force
 
+pytestmark = pytest.mark.slow
+
 PID_FILE = "{pid}\n/data\n1790000000\n5432\n.\n\n\nready   \n"
 SECRET = "the secret of root\n"
 

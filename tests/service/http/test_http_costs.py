@@ -59,7 +59,7 @@ async def rows_each(owner: Connection, service: Service, learners: Iterator[Lear
     return (await rows() - before) / (REQUESTS + 2)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_a_request_reads_no_more_rows_however_much_there_is(
     owner: Connection, database_url: str
 ) -> None:

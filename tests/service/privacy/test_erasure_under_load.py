@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from eventstore.connections import Connection
 from tests.running import (
     CONVERSATIONS,
@@ -20,6 +22,8 @@ from tests.running import (
 )
 from tests.service.histories import assert_lawful
 from tests.service.privacy.erasing import MARKER, erase, let_in_admin, tables_with, turn_of
+
+pytestmark = pytest.mark.slow
 
 OTHERS = 6
 ENOUGH = 4

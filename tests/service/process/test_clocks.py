@@ -22,7 +22,7 @@ from tests.running import (
 )
 from tests.shifted_clocks import shifted_by
 
-pytestmark = [pytest.mark.faketime, pytest.mark.long]
+pytestmark = pytest.mark.faketime
 
 LIMIT = 2
 SWEEPS = 5.0

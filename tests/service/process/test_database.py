@@ -67,6 +67,7 @@ async def test_a_socket_that_does_not_answer_is_named() -> None:
     assert "s3cret" not in str(refusal.value)
 
 
+@pytest.mark.slow
 async def test_a_dump_that_was_restored_without_roles_and_rights_gets_them_back(
     server: OwnServer, admin: asyncpg.Connection, server_url: str
 ) -> None:
@@ -135,6 +136,7 @@ async def test_the_rights_in_the_file_are_those_that_migrations_lead_to(server_u
         assert await listed(url) == list(rights())
 
 
+@pytest.mark.slow
 async def test_another_owner_on_the_same_server_is_told_what_to_grant(
     server: OwnServer, admin: asyncpg.Connection
 ) -> None:
@@ -170,6 +172,7 @@ async def test_a_database_of_another_encoding_is_refused_before_anything_is_made
     await admin.execute("DROP DATABASE other WITH (FORCE)")
 
 
+@pytest.mark.slow
 async def test_a_login_that_may_not_make_tables_and_a_standby_are_told_in_one_line(
     server: OwnServer, admin: asyncpg.Connection
 ) -> None:
@@ -216,6 +219,7 @@ async def test_a_limit_of_connections_is_told_with_what_sets_it(
         assert "ALTER DATABASE few CONNECTION LIMIT" in line["finding"]
 
 
+@pytest.mark.slow
 async def test_doctor_and_migrate_see_a_file_of_identity_providers_that_stops_the_start(
     server_url: str, tmp_path: Path
 ) -> None:
@@ -246,6 +250,7 @@ async def test_doctor_and_migrate_see_a_file_of_identity_providers_that_stops_th
             assert told in line
 
 
+@pytest.mark.slow
 async def test_doctor_names_the_port_of_the_running_service_and_not_the_terminals(
     server_url: str,
 ) -> None:

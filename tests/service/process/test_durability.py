@@ -21,6 +21,8 @@ from tests.databases import database_named
 from tests.running import colloquy, eventually, fetch_value, running_service, service_process
 from tests.servers import OwnServer, own_server
 
+pytestmark = pytest.mark.slow
+
 NEVER_FLUSHED = {
     "wal_writer_delay": "10s",
     "checkpoint_timeout": "1d",

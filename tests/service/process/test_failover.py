@@ -25,6 +25,8 @@ from tests.eventstore.log_reading import read_all
 from tests.running import CONVERSATIONS, Service, client, eventually, running_service
 from tests.servers import OwnServer, own_server
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 16
 """Requests under way: the service has so many sessions on the primary."""
 

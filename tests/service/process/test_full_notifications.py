@@ -18,6 +18,8 @@ from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import eventually, fetch_value, running_service
 from tests.servers import OwnServer, own_server
 
+pytestmark = pytest.mark.slow
+
 HOLDER = """
 SELECT pid FROM pg_locks
  WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) | objid::bigint = $1

@@ -360,6 +360,7 @@ async def test_so_is_one_whose_reply_came_while_the_service_was_stopping(
     assert_judged(await service.history(), in_time)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "workers"])
 async def test_a_second_signal_ends_it_at_once(
     arguments: tuple[str, ...], url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,8 @@ from tests.running import colloquy, running_service
 from tests.service.process.test_durability import HOSTILE
 from tests.service.process.test_outages import _forward
 
+pytestmark = pytest.mark.slow
+
 MORE_HOSTILE = {
     "quote_all_identifiers": "on",
     "array_nulls": "off",

@@ -57,6 +57,7 @@ async def two_services(database_url: str) -> AsyncIterator[tuple[Service, Servic
         yield one, other
 
 
+@pytest.mark.slow
 async def test_a_crowd_of_requests_over_two_processes_never_makes_two_of_anything(
     database_url: str,
 ) -> None:
@@ -83,6 +84,7 @@ async def test_a_crowd_of_requests_over_two_processes_never_makes_two_of_anythin
     assert [m["text"] for m in printed["messages"] if m["role"] == "User"][1:] == answered(log)
 
 
+@pytest.mark.slow
 async def test_a_turn_of_a_killed_process_is_closed_and_the_next_message_works_at_once(
     demo_url: str,
 ) -> None:
@@ -150,6 +152,7 @@ def trust(home: Path) -> Path:
     return home / "jwt.toml"
 
 
+@pytest.mark.slow
 async def test_what_no_worker_can_serve_with_is_told_in_one_line(
     database_url: str, trust: Path
 ) -> None:
@@ -165,6 +168,7 @@ async def test_what_no_worker_can_serve_with_is_told_in_one_line(
     assert told == {"colloquy: COLLOQUY_JWT: issuer x: there is no account 77"}
 
 
+@pytest.mark.slow
 async def test_the_other_workers_go_on_until_none_can_be_started_any_more(
     database_url: str, trust: Path
 ) -> None:
@@ -191,6 +195,7 @@ def deaths(process: ServiceProcess) -> list[dict[str, Any]]:
     return process.log_lines("worker_died")
 
 
+@pytest.mark.slow
 async def test_nobody_is_connected_any_more_once_workers_are_to_stop(database_url: str) -> None:
     """While turns end, so that a load balancer sends new requests elsewhere at once."""
     tokens = await demo_tokens(database_url)
@@ -263,6 +268,7 @@ def test_what_nobody_has_foreseen_is_left_to_show_itself() -> None:
     _tell(RuntimeError("a bug"))
 
 
+@pytest.mark.slow
 async def test_workers_do_not_outlive_a_supervisor_that_is_killed(database_url: str) -> None:
     async with service_process({"DATABASE_URL": database_url}, "--workers", "2") as supervisor:
         workers = children_of(supervisor)
@@ -338,6 +344,7 @@ async def test_killed_postgres_is_started_again_and_nothing_acknowledged_is_lost
         assert not process.log_lines("request_broke")
 
 
+@pytest.mark.slow
 async def test_after_a_kill_of_the_service_and_postgres_together_everything_is_there(
     home: Path,
 ) -> None:

@@ -45,7 +45,7 @@ def lines_in(out: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-@pytest.mark.long
+@pytest.mark.slow
 async def test_an_export_that_is_killed_again_and_again_becomes_the_one_made_in_one_go(
     term: str, tmp_path: Path
 ) -> None:

@@ -117,6 +117,7 @@ async def test_a_reason_can_be_required(log_parts: Parts, database_url: str) -> 
     assert await reads(database_url) == []
 
 
+@pytest.mark.slow
 async def test_a_store_has_each_statement_once_though_the_sender_was_killed(
     log_parts: Parts, database_url: str, tmp_path: Path
 ) -> None:
@@ -184,6 +185,7 @@ def decode(body: bytes) -> list[dict[str, Any]]:
     return msgspec.json.decode(body, type=list[dict[str, Any]])
 
 
+@pytest.mark.slow
 async def test_a_file_has_each_line_once_though_the_writer_was_killed(
     log_parts: Parts, database_url: str, tmp_path: Path
 ) -> None:
@@ -200,6 +202,7 @@ async def test_a_file_has_each_line_once_though_the_writer_was_killed(
     assert file.read_bytes().splitlines() == await lines(pool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_it_after_the_batch_that_is_under_way(
     log_parts: Parts, database_url: str, tmp_path: Path, number: signal.Signals
