@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from datetime import date
 
 from eventstore.envelope import RecordedEvent
 
@@ -37,6 +38,71 @@ class BadRequest(ServiceError):
     """the request could not be read"""
 
 
+class BodyUnreadable(BadRequest):
+    """the body cannot be read"""
+
+
+class FieldMissing(BadRequest):
+    """a field is required"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is required")
+
+
+class NumberMalformed(BadRequest):
+    """a parameter must be a number from 1 on"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} must be a number from 1 on")
+
+
+class TimeMalformed(BadRequest):
+    """a parameter must be a time in ISO 8601"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} must be a time in ISO 8601, such as 2031-03-01T09:00Z")
+
+
+class DayMalformed(BadRequest):
+    """a parameter must be a day"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} must be a day such as 2031-03-01")
+
+
+class UnknownParameter(BadRequest):
+    """there is no such parameter"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no parameter {name}")
+
+
+class ParameterRepeated(BadRequest):
+    """a parameter is given more than once"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is given more than once")
+
+
+class HeaderRepeated(BadRequest):
+    """a header must be given once"""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} must be given once")
+
+
+class SeveralUsersNamed(BadRequest):
+    """as_user_id must name one user"""
+
+
+class UnknownVote(BadRequest):
+    """vote must be liked or disliked"""
+
+
+class FeedbackOnLearner(BadRequest):
+    """feedback is only possible on the model's messages"""
+
+
 class UnsupportedBody(ServiceError):
     """the body must be application/json or application/x-www-form-urlencoded"""
 
@@ -54,11 +120,24 @@ class HeadersTooLarge(ServiceError):
 
 
 class TextTooLong(ServiceError):
-    """the text is too long"""
+    """the text is too long; `most` is how many characters it may have"""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"{name} must be {most} characters or fewer")
 
 
 class DaysTooMany(ServiceError):
-    """the days are too many"""
+    """the days are too many, or the first comes after the last"""
+
+    def __init__(self, first: date, last: date, most: int) -> None:
+        super().__init__(f"from {first} to {last} must be 1 to {most} days")
+
+
+class YearsOutOfRange(ServiceError):
+    """the days are of years that cannot be answered for"""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(f"from and to must be of the years {first} to {last}")
 
 
 class ConversationMoved(ServiceError):

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 from eventstore.privacy_events import MAX_REASON
-from service.errors import BadRequest, TextTooLong
+from service.errors import BadRequest, NumberMalformed, TextTooLong, TimeMalformed
 
 _FRACTION = re.compile(r"[.,]([0-9]+)")
 _LARGEST_ID = 2**63 - 1
@@ -28,7 +28,7 @@ def parse_time(name: str, text: str, *, end: bool = False) -> datetime:
             read = read.replace(microsecond=read.microsecond + _unwritten(text))
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{name} must be a time in ISO 8601, such as 2031-03-01T09:00Z") from None
+        raise TimeMalformed(name) from None
 
 
 def parse_id(name: str, text: str) -> int:
@@ -39,7 +39,7 @@ def parse_id(name: str, text: str) -> int:
     """
     found = read_id(text)
     if found is None:
-        raise BadRequest(f"{name} must be a number from 1 on")
+        raise NumberMalformed(name)
     return found
 
 
@@ -81,7 +81,7 @@ def checked_reason(reason: str) -> str:
         TextTooLong: It has more than `MAX_REASON` characters.
     """
     if len(reason) > MAX_REASON:
-        raise TextTooLong(f"reason must be {MAX_REASON} characters or fewer")
+        raise TextTooLong("reason", MAX_REASON)
     if why := unstorable(reason):
         raise BadRequest(f"reason {why}")
     return reason.strip()

@@ -26,6 +26,7 @@ from service.process.server import listen, serve
 from service.settings import Settings
 from sql.loader import query
 from tests.databases import DEMO, HOME
+from tests.described_refusals import check_refusal
 
 LEARNER, OTHER_LEARNER, TEACHER = 101, 102, 1
 API = "/api/v1/courses/1/ai_experiences/1"
@@ -70,14 +71,16 @@ class Service:
     async def request(
         self, method: str, path: str, *, user: int | None = LEARNER, **options: Any
     ) -> aiohttp.ClientResponse:
-        """The whole response, its body read."""
+        """The whole response, its body read; an error must be as the API's description has it."""
         headers = dict(options.pop("headers", {}))
         if user is not None:
             headers.setdefault("Authorization", f"Bearer {self.tokens[str(user)]}")
         async with self._http.request(
             method, self.url + path, headers=headers, **options
         ) as response:
-            await response.read()
+            body = await response.read()
+            if response.content_type == "application/json":
+                check_refusal(method, response.url.path, response.status, body)
             return response
 
     async def refused(

@@ -1,10 +1,14 @@
 """The analysts' endpoints."""
 
+from datetime import timedelta
+
 from service.analytics import handlers
 from service.analytics.figures import CourseFigures, CoursesFigures, ExperienceFigures
 from service.analytics.figures_request import MOST, SCOPE, USUAL
 from service.analytics.freshness import AllFreshness
+from service.errors import DayMalformed, DaysTooMany
 from service.http.endpoint import Endpoint
+from service.http.refusals import DAY, PAGED, QUERIED
 
 ANALYTICS = "/api/v1/analytics"
 COURSE_FIGURES = ANALYTICS + "/courses/{course_id}"
@@ -21,7 +25,11 @@ _FRESH = (
     "`freshness` says how far the figures stand for the log: what was recorded before `as_of` "
     "is counted; projections that are `stopped` or `paused` are named."
 )
-_REFUSES = (400, 422)
+_REFUSES: tuple[Exception, ...] = (
+    *QUERIED,
+    DayMalformed("from"),
+    DaysTooMany(DAY, DAY + timedelta(MOST), MOST),
+)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -35,7 +43,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         who=_ANALYST,
         answers=(CoursesFigures,),
         query=("first_day", "last_day", "page", "per_page"),
-        refuses=_REFUSES,
+        refuses=(*_REFUSES, *PAGED),
         scope=SCOPE,
     ),
     Endpoint(

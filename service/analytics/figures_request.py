@@ -6,7 +6,14 @@ from datetime import date
 from aiohttp import web
 
 from service.analytics.figures_queries import Days
-from service.errors import BadRequest, DaysTooMany, NotAuthorized
+from service.errors import (
+    DayMalformed,
+    DaysTooMany,
+    NotAuthorized,
+    ParameterRepeated,
+    UnknownParameter,
+    YearsOutOfRange,
+)
 from service.http.authentication import access_of, account_access_of
 from service.http.request_keys import CLOCK
 from service.identity.authorization import ANALYST, Access
@@ -55,14 +62,14 @@ def requested_days(request: web.Request, *, paged: bool = False) -> Days:
         paged: Parameters of pages may be there, too.
 
     Raises:
-        BadRequest: A parameter cannot be read; the message names it.
-        DaysTooMany: As `days_checked`.
+        UnknownParameter, ParameterRepeated, DayMalformed: A parameter cannot be read.
+        DaysTooMany, YearsOutOfRange: As `days_checked`.
     """
     for name in set(request.query):
         if name not in (_KNOWN_IN_LISTS if paged else _KNOWN):
-            raise BadRequest(f"there is no parameter {name}")
+            raise UnknownParameter(name)
         if len(request.query.getall(name)) > 1:
-            raise BadRequest(f"{name} is given more than once")
+            raise ParameterRepeated(name)
     last = day_of("to", request.query.get("to")) or request.app[CLOCK].now().date()
     earliest = date.fromordinal(max(1, last.toordinal() - USUAL + 1))
     first = day_of("from", request.query.get("from")) or earliest
@@ -73,13 +80,14 @@ def days_checked(days: Days) -> Days:
     """The same days, if they can be answered for.
 
     Raises:
-        DaysTooMany: They are too many, out of any calendar, or the first comes after the last.
+        DaysTooMany: They are too many, or the first comes after the last.
+        YearsOutOfRange: They are out of any calendar.
     """
     first, last = days.first, days.last
     if first.year < _YEARS[0] or last.year > _YEARS[1]:
-        raise DaysTooMany(f"from and to must be of the years {_YEARS[0]} to {_YEARS[1]}")
+        raise YearsOutOfRange(*_YEARS)
     if not 0 <= (last - first).days < MOST:
-        raise DaysTooMany(f"from {first} to {last} must be 1 to {MOST} days")
+        raise DaysTooMany(first, last, MOST)
     return days
 
 
@@ -87,7 +95,7 @@ def day_of(name: str, text: str | None) -> date | None:
     """A day as it is written in a query; None where there is none.
 
     Raises:
-        BadRequest: It is no day.
+        DayMalformed: It is no day.
     """
     if text is None:
         return None
@@ -96,4 +104,4 @@ def day_of(name: str, text: str | None) -> date | None:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise BadRequest(f"{name} must be a day such as 2031-03-01")
+    raise DayMalformed(name)

@@ -9,7 +9,7 @@ from eventstore.envelope import Actor
 from service.audit.app_keys import AUDIT
 from service.audit.event_search import EventFilter
 from service.audit.service import Subject
-from service.errors import BadRequest
+from service.errors import BadRequest, ParameterRepeated, UnknownParameter
 from service.http.authentication import account_access_of
 from service.http.request import guard_of, metadata_of
 from service.identity.authorization import Access
@@ -84,9 +84,9 @@ def event_filter_of(request: web.Request, *, last_event_id: bool = False) -> Eve
     query = request.query
     for name in set(query):
         if name != "type" and name not in _ONCE:
-            raise BadRequest(f"there is no parameter {name}")
+            raise UnknownParameter(name)
         if name != "type" and len(query.getall(name)) > 1:
-            raise BadRequest(f"{name} is given more than once")
+            raise ParameterRepeated(name)
     after = parse_position("after", query.get("after", "0"))
     if last_event_id:
         after = max(after, read_id(request.headers.get("Last-Event-ID", "")) or 0)

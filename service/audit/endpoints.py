@@ -1,16 +1,19 @@
 """The auditors' endpoints."""
 
+from eventstore.privacy_events import MAX_REASON
 from service.audit import handlers
 from service.audit.audit_request import SCOPE
 from service.audit.audited_events import AuditedEvent
 from service.audit.replays import Replayed
+from service.errors import NumberMalformed, TextTooLong, TimeMalformed
 from service.http.endpoint import Endpoint
+from service.http.refusals import QUERIED, STORES
 
 AUDIT = "/api/v1/audit"
 
 _WHO = f"a token with the scope `{SCOPE}`"
 _RECORDED = "The read is recorded as an event before anything is answered."
-_REFUSES = (400, 422)
+_READS: tuple[Exception, ...] = (TextTooLong("reason", MAX_REASON), *STORES)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -33,7 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             *("filter_conversation_id", "filter_type", "filter_actor_id"),
             *("from", "to", "after", "per_page", "reason"),
         ),
-        refuses=_REFUSES,
+        refuses=(*QUERIED, NumberMalformed("after"), TimeMalformed("to"), *_READS),
         scope=SCOPE,
         media=("application/x-ndjson", "text/event-stream"),
         head=False,
@@ -52,7 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(Replayed,),
         headers=("X-Audit-Reason",),
         query=("at", "reason"),
-        refuses=_REFUSES,
+        refuses=(TimeMalformed("at"), *_READS),
         scope=SCOPE,
         media=("text/html",),
         head=False,

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from service.errors import BadRequest, TextTooLong
+from service.errors import BadRequest, FieldMissing, TextTooLong, UnknownVote
 from service.escaping import is_blank
 from service.parsing import unstorable
 
@@ -25,10 +25,10 @@ class MessageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             TextTooLong: It has more than `MAX_MESSAGE` characters.
         """
         if self.message is None or not self.message.strip():
-            raise BadRequest("message is required")
+            raise FieldMissing("message")
         _check_text("message", self.message)
         if is_blank(self.message):
-            raise BadRequest("message is required")
+            raise FieldMissing("message")
         return self.message
 
 
@@ -50,7 +50,7 @@ class FeedbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             case "disliked":
                 return "disliked"
             case _:
-                raise BadRequest("vote must be liked or disliked")
+                raise UnknownVote
 
     def checked_text(self) -> str | None:
         """The words beside the vote; None where there are none.
@@ -67,6 +67,6 @@ class FeedbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _check_text(name: str, text: str) -> None:
     if len(text) > MAX_MESSAGE:
-        raise TextTooLong(f"{name} must be {MAX_MESSAGE} characters or fewer")
+        raise TextTooLong(name, MAX_MESSAGE)
     if reason := unstorable(text):
         raise BadRequest(f"{name} {reason}")

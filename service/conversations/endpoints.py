@@ -18,10 +18,22 @@ from service.conversations.answer_types import (
     StudentConversations,
     SuccessAnswer,
 )
-from service.conversations.bodies import FeedbackBody, MessageBody
+from service.conversations.bodies import MAX_MESSAGE, FeedbackBody, MessageBody
+from service.errors import (
+    ConversationMoved,
+    FeedbackOnLearner,
+    FieldMissing,
+    TextRemoved,
+    TextTooLong,
+    TurnCancelled,
+    TurnInProgress,
+    TurnIsOver,
+    UnknownVote,
+)
 from service.experiences.endpoints import EXPERIENCE
 from service.http.bodies import NoBody
-from service.http.endpoint import POSTED, Endpoint
+from service.http.endpoint import Endpoint
+from service.http.refusals import BODY, LIMITED, MODEL, PAGED, POSTED
 
 CONVERSATIONS = EXPERIENCE + "/conversations"
 CONVERSATION = CONVERSATIONS + "/{id}"
@@ -34,6 +46,19 @@ _OWNER = "the conversation's owner, or a manager of the course"
 _MANAGER = "a manager of the course: teacher, ta or designer"
 _MEMBER = "a member of the course"
 _KEYED = ("Idempotency-Key",)
+_TURN_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a01"
+_TURNS: tuple[Exception, ...] = (TurnInProgress(_TURN_ID), TurnCancelled(None), *LIMITED, *MODEL)
+_MESSAGES: tuple[Exception, ...] = (
+    FieldMissing("message"),
+    TextTooLong("message", MAX_MESSAGE),
+    ConversationMoved(),
+)
+_VOTES: tuple[Exception, ...] = (
+    UnknownVote(),
+    FeedbackOnLearner(),
+    TextTooLong("feedback_message", MAX_MESSAGE),
+    TextRemoved(),
+)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -65,7 +90,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(ConversationAnswer,),
         streams=True,
         headers=_KEYED,
-        refuses=(*POSTED, 409, 429),
+        refuses=(*POSTED, *_TURNS),
         tagged=True,
     ),
     Endpoint(
@@ -82,7 +107,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(ConversationAnswer,),
         streams=True,
         headers=(*_KEYED, "If-Match"),
-        refuses=(*POSTED, 409, 412, 429),
+        refuses=(*POSTED, *_MESSAGES, *_TURNS),
         tagged=True,
     ),
     Endpoint(
@@ -95,6 +120,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         text="A reply under way is stopped first. The history stays. Once more: 404.",
         who=_OWNER,
         answers=(CompletedAnswer,),
+        refuses=BODY,
     ),
     Endpoint(
         method="GET",
@@ -138,7 +164,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body_optional=True,
         answers=(ConversationAnswer, NoConversation),
         headers=_KEYED,
-        refuses=(*POSTED, 409),
+        refuses=(*POSTED, TurnIsOver()),
         tagged=True,
     ),
     Endpoint(
@@ -153,7 +179,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=FeedbackBody,
         answers=(FeedbackGivenAnswer,),
         headers=_KEYED,
-        refuses=(*POSTED, 409, 429),
+        refuses=(*POSTED, *_VOTES, *LIMITED),
     ),
     Endpoint(
         method="DELETE",
@@ -165,6 +191,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         text="Once more: 404.",
         who="who gave it, or a manager of the course",
         answers=(SuccessAnswer,),
+        refuses=BODY,
     ),
     Endpoint(
         method="GET",
@@ -178,7 +205,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(StudentConversations,),
         parts=(ListedConversation, ListedStudent),
         query=("page", "per_page"),
-        refuses=(400,),
+        refuses=PAGED,
     ),
     Endpoint(
         method="GET",

@@ -14,7 +14,7 @@ from service.conversations.app_keys import DIALOGUES
 from service.conversations.bodies import FeedbackBody
 from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Feedback
-from service.errors import AlreadyAsked, BadRequest, KeyReused, NotFound, TextRemoved
+from service.errors import AlreadyAsked, FeedbackOnLearner, KeyReused, NotFound, TextRemoved
 from service.http.authentication import participant_of
 from service.http.bodies import read_body
 from service.http.rate_limits import LimitedAction
@@ -37,7 +37,7 @@ async def give_feedback(request: web.Request) -> web.Response:
     if message is None:
         raise NotFound
     if message["role"] != "Assistant":
-        raise BadRequest("feedback is only possible on the model's messages")
+        raise FeedbackOnLearner
     if message["removed"]:  # what is said of it is the learner's too, and would be kept
         raise TextRemoved
     given = FeedbackGiven(

@@ -1,15 +1,19 @@
 """The endpoints of evaluations."""
 
+from service.errors import TextRemoved, TurnFailed
 from service.evaluations import handlers
 from service.evaluations.answers import EvaluationAnswer, LatestEvaluation
 from service.experiences.endpoints import EXPERIENCE
 from service.http.bodies import NoBody
-from service.http.endpoint import POSTED, Endpoint
+from service.http.endpoint import Endpoint
+from service.http.refusals import LIMITED, MODEL, POSTED
+from service.model.errors import CANCELLED
 
 EVALUATION = EXPERIENCE + "/conversations/{id}/evaluation"
 
 _JUDGE = "Evaluations"
 _MANAGER = "a manager of the course: teacher, ta or designer"
+_REMOVED: tuple[Exception, ...] = (TextRemoved(), TurnFailed(CANCELLED, retryable=False))
 _KEYED = ("Idempotency-Key",)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -37,6 +41,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body_optional=True,
         answers=(EvaluationAnswer,),
         headers=_KEYED,
-        refuses=(*POSTED, 429),
+        refuses=(*POSTED, *_REMOVED, *LIMITED, *MODEL),
     ),
 )

@@ -1,9 +1,11 @@
 """The endpoints of experiences."""
 
+from service.errors import FieldErrors
 from service.experiences import handlers
 from service.experiences.answers import LearnersExperience, ManagersExperience
 from service.experiences.bodies import ExperienceBody
-from service.http.endpoint import POSTED, Endpoint
+from service.http.endpoint import Endpoint
+from service.http.refusals import BODY, PAGED, POSTED
 
 EXPERIENCES = "/api/v1/courses/{course_id}/ai_experiences"
 EXPERIENCE = EXPERIENCES + "/{ai_experience_id}"
@@ -26,7 +28,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(LearnersExperience, ManagersExperience),
         many=True,
         query=("workflow_state", "page", "per_page"),
-        refuses=(400,),
+        refuses=PAGED,
     ),
     Endpoint(
         method="POST",
@@ -41,7 +43,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         status=201,
         answers=(ManagersExperience,),
         headers=_KEYED,
-        refuses=POSTED,
+        refuses=(*POSTED, FieldErrors({"title": "is required"})),
     ),
     Endpoint(
         method="GET",
@@ -66,7 +68,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=ExperienceBody,
         body_optional=True,
         answers=(ManagersExperience,),
-        refuses=(400, 408, 413, 415),
+        refuses=(*BODY, FieldErrors({"workflow_state": "must be published or unpublished"})),
     ),
     Endpoint(
         method="DELETE",
@@ -78,5 +80,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         text="Answers with it, its state `deleted`. Conversations stay in the log.",
         who=_MANAGER,
         answers=(ManagersExperience,),
+        refuses=BODY,
     ),
 )

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from service.errors import BadRequest, NotAuthorized, NotFound, Unauthenticated
+from service.errors import NotAuthorized, NotFound, SeveralUsersNamed, Unauthenticated
 from service.http.forms import AS_USER, REFUSED, await_body, read_form
 from service.http.request import path_id
 from service.http.request_keys import (
@@ -146,7 +146,7 @@ async def named_user(request: web.Request) -> str | None:
     A form that cannot be read names nobody: it is refused after the checks.
 
     Raises:
-        BadRequest: It names several.
+        SeveralUsersNamed: It names several.
     """
     try:
         form = await read_form(request)
@@ -154,7 +154,7 @@ async def named_user(request: web.Request) -> str | None:
         form = {}
     named = {str(name) for name in (form.get(AS_USER), *request.query.getall(AS_USER, ())) if name}
     if len(named) > 1:
-        raise BadRequest(f"{AS_USER} must name one user")
+        raise SeveralUsersNamed
     return named.pop() if named else None
 
 

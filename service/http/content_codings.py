@@ -4,7 +4,7 @@ import zlib
 
 from aiohttp import hdrs, web
 
-from service.errors import BadRequest, UnsupportedCoding
+from service.errors import BodyUnreadable, UnsupportedCoding
 from service.http.header_fields import elements
 
 KNOWN = "gzip, deflate"
@@ -38,7 +38,7 @@ def decompressed(raw: bytes, coding: str, most: int) -> bytes:
         most: Bytes that it may have.
 
     Raises:
-        BadRequest: It is not in that coding, or does not end where it should.
+        BodyUnreadable: It is not in that coding, or does not end where it should.
         HTTPRequestEntityTooLarge: It has more than `most` bytes.
     """
     if coding == _PLAIN:
@@ -47,11 +47,11 @@ def decompressed(raw: bytes, coding: str, most: int) -> bytes:
     try:
         body = decompressor.decompress(raw, most + 1)
     except zlib.error as error:
-        raise BadRequest("the body cannot be read") from error
+        raise BodyUnreadable from error
     if len(body) > most:
         raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=len(body))
     if not decompressor.eof or decompressor.unused_data:
-        raise BadRequest("the body cannot be read")
+        raise BodyUnreadable
     return body
 
 

@@ -9,9 +9,6 @@ from aiohttp import web
 Kind = type[msgspec.Struct] | str
 """A type, or the name of a schema that is made of one."""
 
-POSTED = (400, 408, 413, 415, 422)
-"""What a request with a body and an idempotency key can be refused with."""
-
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint. Routes, scopes and the description of the API are made of these.
@@ -31,7 +28,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         streams: It can answer with server-sent events, with status 200.
         headers: Request headers that it obeys.
         query: Parameters of the query that it obeys.
-        refuses: Statuses that it can refuse with, beside those of all endpoints.
+        refuses: Errors that it can refuse with, beside those of all endpoints. Each is an example.
         scope: What a token must name; where it is None, the endpoint, if the token names any.
         wider: A scope that does as well, and reaches more.
         media: Other media types that it can answer with.
@@ -56,7 +53,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = False
     headers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
-    refuses: tuple[int, ...] = ()
+    refuses: tuple[Exception, ...] = ()
     scope: str | None = None
     wider: str | None = None
     media: tuple[str, ...] = ()

@@ -79,9 +79,9 @@ _STATUS: dict[type[Exception], int] = {
     errors.UnsupportedBody: 415,
     errors.UnsupportedCoding: 415,
     errors.ExpectationFailed: 417,
-    errors.KeyMalformed: 400,
     errors.TextTooLong: 422,
     errors.DaysTooMany: 422,
+    errors.YearsOutOfRange: 422,
     errors.KeyReused: 422,
     errors.ConversationMoved: 412,
     errors.HeadersTooLarge: 431,
@@ -135,7 +135,7 @@ def _describe(error: Exception, now: datetime) -> Described:
     if type(error) in _CODED:
         status, code, retryable, headers = _CODED[type(error)]
         return status, _coded(_sentence(error), code, retryable) | _more(error), headers
-    status = _STATUS.get(type(error), 500)
+    status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
     sentence = str(error) if status < 500 else "internal server error"
     return status, {"error": sentence}, _HEADERS.get(type(error), {})
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from service.errors import BadRequest, UnsupportedBody, UnsupportedCoding
+from service.errors import BadRequest, BodyUnreadable, UnsupportedBody, UnsupportedCoding
 from service.http.content_codings import coding_of, decompressed
 from service.http.header_fields import content_type
 
@@ -62,7 +62,7 @@ async def _received(request: web.Request) -> bytes:
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except (web.RequestPayloadError, ConnectionError) as error:  # a broken chunk; a client gone
-        raise BadRequest("the body cannot be read") from error
+        raise BodyUnreadable from error
     return decompressed(raw, coding_of(request), most) if raw else raw
 
 

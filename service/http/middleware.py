@@ -14,6 +14,7 @@ from eventstore.errors import AppendRefused, EventStoreError, GuardBroken, Limit
 from service.errors import (
     BadRequest,
     ExpectationFailed,
+    HeaderRepeated,
     HeadersTooLarge,
     ServiceError,
     TooManyConnections,
@@ -168,7 +169,7 @@ def _check(request: web.Request) -> None:
         raise HeadersTooLarge
     for name in _ONCE:
         if len(request.headers.getall(name, ())) > 1:
-            raise BadRequest(f"{name} must be given once")
+            raise HeaderRepeated(name)
     if not is_host(request.headers.get(hdrs.HOST, _NO_HOST)):
         raise BadRequest("Host must be a name or an address, with a port or without")
     if any(e.value != "chunked" for e in elements(request, hdrs.TRANSFER_ENCODING)):

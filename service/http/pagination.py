@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from yarl import URL
 
-from service.errors import BadRequest
+from service.errors import BadRequest, NumberMalformed
 
 DEFAULT_SIZE = 10
 LARGEST_SIZE = 100
@@ -60,7 +60,7 @@ def _number(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     if not 1 <= number <= _LAST_NUMBER:
-        raise BadRequest(f"{name} must be a number from 1 on")
+        raise NumberMalformed(name)
     return number
 
 

@@ -9,14 +9,13 @@ import msgspec
 
 from service.http.endpoint import Endpoint, Kind
 from service.http.middleware import scope_of
-from service.openapi import problem_types as problems
 from service.openapi.examples import EXAMPLES, STREAM
 from service.openapi.parameters import PARAMETERS, PATH_PARAMETERS, RESPONSE_HEADERS
+from service.openapi.refusal_responses import common_responses, refused_responses
 from service.openapi.schemas import FORMS, Schema, components, one_of, reference
-from service.openapi.texts import LINKS, REFUSALS, TEXT, TURN_LINKS
+from service.openapi.texts import LINKS, REFUSALS, TEXT
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_EVERYWHERE = (401, 403, 404, 431, 503)
 _JSON, _FORM, _EVENTS = (
     "application/json",
     "application/x-www-form-urlencoded",
@@ -24,21 +23,6 @@ _JSON, _FORM, _EVENTS = (
 )
 _PAGE = "text/html"
 _STRING: Schema = {"type": "string"}
-_PROBLEMS: dict[int, tuple[type[msgspec.Struct], ...]] = {
-    400: (problems.Problem, problems.FieldProblems),
-    401: (problems.NoToken, problems.BadToken),
-    403: (problems.Forbidden,),
-    404: (problems.Problem,),
-    408: (problems.Problem,),
-    409: (problems.TurnProblem, problems.HoldProblem, problems.CodedProblem),
-    412: (problems.Problem,),
-    413: (problems.Problem,),
-    415: (problems.Problem,),
-    422: (problems.Problem,),
-    429: (problems.CodedProblem,),
-    431: (problems.Problem,),
-    503: (problems.CodedProblem,),
-}
 
 
 @lru_cache(maxsize=1)
@@ -70,7 +54,7 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "schemas": components(endpoints),
             "parameters": PARAMETERS,
             "headers": RESPONSE_HEADERS,
-            "responses": {REFUSALS[s][0]: _refusal(s) for s in sorted(REFUSALS)},
+            "responses": common_responses(),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -123,10 +107,7 @@ def _responses(operation: Endpoint) -> dict[str, Any]:
             "description": "The client has all of the turn.",
             "headers": _headers("X-Request-Id"),
         }
-    for status in (*_EVERYWHERE, *operation.refuses):
-        responses[status] = {"$ref": f"#/components/responses/{REFUSALS[status][0]}"}
-    if operation.name == "postMessage":
-        responses[409] = _refusal(409) | {"links": TURN_LINKS}
+    responses |= refused_responses(operation)
     if links := LINKS.get(operation.name):
         responses[operation.status]["links"] = links
     return {str(status): responses[status] for status in sorted(responses)}
@@ -156,18 +137,6 @@ def _answer(operation: Endpoint) -> dict[str, Any]:
 
 def _stream() -> dict[str, Any]:
     return {"schema": _STRING, "examples": {"events": {"value": STREAM}}}
-
-
-def _refusal(status: int) -> dict[str, Any]:
-    kinds = _PROBLEMS[status]
-    names = ["X-Request-Id"]
-    names += {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
-    examples = {kind.__name__: {"value": EXAMPLES[kind.__name__]} for kind in kinds}
-    return {
-        "description": REFUSALS[status][1],
-        "headers": _headers(*names),
-        "content": {_JSON: {"schema": one_of(kinds), "examples": examples}},
-    }
 
 
 def _own(name: str, summary: str, media: str) -> dict[str, Any]:

@@ -186,14 +186,6 @@ EXAMPLES: dict[str, Any] = {
             }
         ],
     },
-    "HoldProblem": {
-        "error": "user 101 is under legal hold 3: nothing of theirs may be deleted until it is "
-        "released",
-        "code": "legal_hold",
-        "retryable": False,
-        "holds": [3],
-        "reference_id": _REFERENCE,
-    },
     "AuditedEvent": _EVENT,
     "Replayed": {
         "conversation_id": 17,
@@ -222,35 +214,6 @@ EXAMPLES: dict[str, Any] = {
         ],
     },
     **ANALYSING,
-    "Problem": {"error": "Resource Not Found", "reference_id": _REFERENCE},
-    "FieldProblems": {
-        "errors": {"title": [{"message": "is required"}]},
-        "reference_id": _REFERENCE,
-    },
-    "CodedProblem": {
-        "error": "The tutor is very busy right now. Please try again in a moment.",
-        "code": "model_overloaded",
-        "retryable": True,
-        "reference_id": _REFERENCE,
-    },
-    "TurnProblem": {
-        "error": "a reply is under way",
-        "code": "turn_in_progress",
-        "retryable": True,
-        "turn_id": _TURN_ID,
-        "reference_id": _REFERENCE,
-    },
-    "NoToken": {
-        "status": "unauthenticated",
-        "errors": [{"message": "user authorization required"}],
-        "reference_id": _REFERENCE,
-    },
-    "BadToken": {"errors": [{"message": "Invalid access token."}], "reference_id": _REFERENCE},
-    "Forbidden": {
-        "status": "unauthorized",
-        "errors": [{"message": "user not authorized to perform that action"}],
-        "reference_id": _REFERENCE,
-    },
 }
 """All bodies that the document names."""
 

@@ -112,11 +112,16 @@ def _responses(described: Document, operation: dict[str, Any]) -> str:
         rows.append((status, _inline(resolved["description"]), shown))
         for one in media.values():
             examples += [
-                _folded(f"{status} {name}", example["value"])
+                _folded(_example_title(status, name, example), example["value"])
                 for name, example in one.get("examples", {}).items()
             ]
     table = _table("Answers", ("Status", "Meaning", "Body"), rows)
     return f"{table}<h4>Examples</h4>{''.join(examples)}" if examples else table
+
+
+def _example_title(status: str, name: str, example: dict[str, Any]) -> str:
+    headers = f", {example['summary']}" if "summary" in example else ""
+    return f"{status} {name}{headers}"
 
 
 def _folded(title: str, value: object) -> str:

@@ -125,6 +125,7 @@ def _sent(text: str, **more: object) -> dict[str, Any]:
 
 
 RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
+    "Accept-Encoding": _sent("The codings that a body may have."),
     "ETag": _sent("Stands for exactly this answer, for `If-None-Match` and `If-Match`."),
     "Link": _sent("Absolute links: `current`, `first`, and `next` where there is more."),
     "Retry-After": {

@@ -70,3 +70,9 @@ class Forbidden(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["unauthorized"]
     errors: tuple[Said, ...]
     reference_id: str
+
+
+PROBLEMS: tuple[type[msgspec.Struct], ...] = (
+    *(Problem, FieldProblems, CodedProblem, TurnProblem, HoldProblem, NoToken, BadToken, Forbidden),
+)
+"""All shapes."""

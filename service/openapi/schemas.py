@@ -10,7 +10,7 @@ from service.conversations.bodies import MAX_MESSAGE
 from service.escaping import UNSEEN
 from service.experiences.experiences import MAX_TITLE
 from service.http.endpoint import Endpoint
-from service.openapi import problem_types as problems
+from service.openapi.problem_types import PROBLEMS
 
 Schema = dict[str, Any]
 
@@ -23,11 +23,6 @@ _FREE: Schema = {"type": ["string", "null"], "pattern": _STORABLE}
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _STATE: Schema = {"enum": ["published", "unpublished", None]}
-
-_PROBLEMS: tuple[type[msgspec.Struct], ...] = (
-    *(problems.Problem, problems.FieldProblems, problems.CodedProblem, problems.TurnProblem),
-    *(problems.HoldProblem, problems.NoToken, problems.BadToken, problems.Forbidden),
-)
 
 _EXPERIENCE: dict[str, Schema] = {
     "title": {"type": ["string", "null"], "pattern": _NOT_BLANK, "maxLength": MAX_TITLE},
@@ -111,7 +106,7 @@ def components(endpoints: Sequence[Endpoint]) -> dict[str, Schema]:
         for kind in (*one.answers, *one.parts)
         if isinstance(kind, type)
     }
-    asked, answered = _components(bodies), _components([*answers, *_PROBLEMS])
+    asked, answered = _components(bodies), _components([*answers, *PROBLEMS])
     for name, schema in answered.items():
         _always_there(schema)
         for field in schema["properties"].values():

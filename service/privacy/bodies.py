@@ -2,7 +2,7 @@
 
 import msgspec
 
-from service.errors import BadRequest
+from service.errors import FieldMissing
 from service.escaping import is_blank
 from service.parsing import checked_reason
 
@@ -20,5 +20,5 @@ class ErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             TextTooLong: It has more than `MAX_REASON` characters.
         """
         if self.reason is None or is_blank(self.reason):
-            raise BadRequest("reason is required")
+            raise FieldMissing("reason")
         return checked_reason(self.reason)

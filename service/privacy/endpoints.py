@@ -1,6 +1,9 @@
 """The endpoints for data protection."""
 
+from eventstore.privacy_events import MAX_REASON
+from service.errors import FieldMissing, LegalHold, TextTooLong, ViewsBeingRebuilt
 from service.http.endpoint import Endpoint
+from service.http.refusals import BODY
 from service.privacy import handlers
 from service.privacy.answers import ErasedAnswer
 from service.privacy.bodies import ErasureBody
@@ -10,6 +13,12 @@ LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
 LEARNER_RECORD = "/api/v1/users/{user_id}/learner_record"
 
 _PROTECT = "Data protection"
+_ERASURES: tuple[Exception, ...] = (
+    FieldMissing("reason"),
+    TextTooLong("reason", MAX_REASON),
+    LegalHold(101, (3,)),
+    ViewsBeingRebuilt(),
+)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -24,7 +33,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         who="an administrator of the account, acting as nobody else",
         body=ErasureBody,
         answers=(ErasedAnswer,),
-        refuses=(400, 408, 409, 413, 415, 422),
+        refuses=(*BODY, *_ERASURES),
     ),
     Endpoint(
         method="GET",

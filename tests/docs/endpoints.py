@@ -12,7 +12,6 @@ _HEAD = """# Endpoints
 The running service shows the same with schemas and examples at `/docs`, and as an OpenAPI 3.1
 document at `/api/v1/openapi.json`. [The API guide](api.md) explains what all endpoints share.
 """
-_EVERYWHERE = {"401", "403", "404", "431", "503"}
 
 
 def endpoints_page() -> str:
@@ -31,8 +30,11 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> str:
     scopes = [scope for one in operation["security"] for names in one.values() for scope in names]
     names = [one["$ref"].rpartition("/")[2] for one in operation["parameters"]]
     answered = [status for status in operation["responses"] if status < "300"]
-    refused = [status for status in operation["responses"] if status >= "400"]
-    refused = [status for status in refused if status not in _EVERYWHERE]
+    refused = [
+        status + "".join(f" `{code}`" for code in _codes(answer))
+        for status, answer in operation["responses"].items()
+        if status >= "400" and "$ref" not in answer
+    ]
     facts = {
         "Scope": " or ".join(f"`{scope}`" for scope in scopes),
         "Parameters and headers": ", ".join(f"`{name}`" for name in names),
@@ -42,3 +44,10 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> str:
     told = [f"- {name}: {value}" for name, value in facts.items() if value]
     summary = f"### {operation['summary']}\n\n`{method.upper()} {path}`\n"
     return "\n".join([summary, operation["description"], "", *told, ""])
+
+
+def _codes(answer: dict[str, Any]) -> list[str]:
+    """The codes of a refusal, each once."""
+    examples = answer["content"]["application/json"]["examples"].values()
+    codes = (example["value"].get("code") for example in examples)
+    return list(dict.fromkeys(code for code in codes if code))

@@ -11,6 +11,8 @@ import msgspec
 import pytest
 import schemathesis
 
+from eventstore.errors import AppendRefused
+from service import errors
 from service.conversations.answer_types import (
     CompletedAnswer,
     ConversationAnswer,
@@ -33,10 +35,12 @@ from service.openapi.document import document, document_bytes
 from service.openapi.page import page_bytes
 from service.openapi.schemas import components
 from service.routes import ENDPOINTS, ROUTES
+from tests.described_refusals import described
 from tests.running import (
     API,
     CONVERSATIONS,
     LEARNER,
+    OTHER_LEARNER,
     TEACHER,
     Service,
     messages_of,
@@ -47,6 +51,7 @@ DESCRIPTION = "/api/v1/openapi.json"
 PROBES = {"/healthz", "/readyz", "/metrics"}
 EXPERIENCES = "/api/v1/courses/1/ai_experiences"
 METHODS = {"get", "post", "put", "delete"}
+DRAFT = {"title": "T", "learning_objective": "L", "pedagogical_guidance": "P"}
 
 
 def operations() -> list[tuple[str, str, dict[str, Any]]]:
@@ -269,9 +274,8 @@ async def test_answers_to_teachers_have_the_described_fields(demo_url: str) -> N
 
 
 async def test_experiences_have_the_described_fields(demo_url: str) -> None:
-    draft = {"title": "T", "learning_objective": "L", "pedagogical_guidance": "P"}
     async with running_service(demo_url) as service:
-        status, made = await service.call("POST", EXPERIENCES, user=TEACHER, json=draft)
+        status, made = await service.call("POST", EXPERIENCES, user=TEACHER, json=DRAFT)
         assert status == 201
         one = f"{EXPERIENCES}/{made['id']}"
         state = {"workflow_state": "published"}
@@ -283,6 +287,76 @@ async def test_experiences_have_the_described_fields(demo_url: str) -> None:
         strictly(await _read(service, EXPERIENCES, TEACHER), list[ManagersExperience])
         _, gone = await service.call("DELETE", one, user=TEACHER)
         strictly(gone, ManagersExperience)
+
+
+def test_no_endpoint_describes_a_status_without_an_example() -> None:
+    for endpoint in ENDPOINTS:
+        for status, examples in described(endpoint.name).items():
+            assert examples, (endpoint.name, status)
+
+
+def test_examples_of_errors_are_of_classes_that_make_their_own_sentence() -> None:
+    """Not of one to which an endpoint could give any sentence, true or not."""
+    for endpoint in ENDPOINTS:
+        for error in endpoint.refuses:
+            free = {errors.BadRequest, errors.NotFound, errors.ServiceError, AppendRefused}
+            assert type(error) not in free or str(error) == type(error).__doc__, endpoint.name
+
+
+CREATE, POST, VOTE = "createConversation", "postMessage", "giveFeedback"
+TOO_LONG = "x" * 4001
+EXAMPLES_OF: list[tuple[str, int, str, dict[str, Any]]] = [
+    (CREATE, 400, "SeveralUsersNamed", {"params": [("as_user_id", "1"), ("as_user_id", "2")]}),
+    (CREATE, 400, "KeyMalformed", {"headers": {"Idempotency-Key": "a b"}}),
+    (CREATE, 400, "BodyUnreadable", {"data": b"{}", "headers": {"Content-Encoding": "gzip"}}),
+    (CREATE, 401, "Unauthenticated", {"user": None}),
+    (CREATE, 401, "InvalidToken", {"headers": {"Authorization": "Bearer x"}}),
+    (CREATE, 413, "HTTPRequestEntityTooLarge", {"data": BytesIO(b"[" * (2**20 + 1))}),
+    (CREATE, 415, "UnsupportedBody", {"data": "text"}),
+    (CREATE, 415, "UnsupportedCoding", {"data": b"{}", "headers": {"Content-Encoding": "br"}}),
+    (CREATE, 431, "HeadersTooLarge", {"headers": {f"X-{n}": "x" * 6000 for n in range(3)}}),
+    (POST, 400, "FieldMissing", {"json": {}}),
+    (POST, 422, "TextTooLong", {"json": {"message": TOO_LONG}}),
+    (POST, 412, "ConversationMoved", {"json": {"message": "a"}, "headers": {"If-Match": '"0-0"'}}),
+    (VOTE, 400, "UnknownVote", {"json": {}}),
+    (VOTE, 400, "FeedbackOnLearner", {"json": {"vote": "liked"}}),
+    (VOTE, 422, "TextTooLong", {"json": {"vote": "liked", "feedback_message": TOO_LONG}}),
+    ("getConversation", 404, "NotFound", {"user": OTHER_LEARNER}),
+    ("listStudentConversations", 403, "NotAuthorized", {}),
+    ("listStudentConversations", 400, "NumberMalformed", {"user": TEACHER, "params": {"page": 0}}),
+    ("createExperience", 400, "FieldErrors", {"user": TEACHER, "json": DRAFT | {"title": ""}}),
+    ("updateExperience", 400, "FieldErrors", {"user": TEACHER, "json": {"workflow_state": "x"}}),
+    ("getCourseFigures", 400, "UnknownParameter", {"user": TEACHER, "params": {"days": "1"}}),
+    (
+        *("getCourseFigures", 400, "ParameterRepeated"),
+        {"user": TEACHER, "params": [("from", "2031-01-01"), ("from", "2031-01-02")]},
+    ),
+    ("getCourseFigures", 400, "DayMalformed", {"user": TEACHER, "params": {"from": "today"}}),
+    (
+        *("getCourseFigures", 422, "DaysTooMany"),
+        {"user": TEACHER, "params": {"from": "2031-03-01", "to": "2032-03-01"}},
+    ),
+    (POST, 200, "", {"json": {"message": "a"}, "headers": {"Idempotency-Key": "k"}}),
+    (POST, 422, "KeyReused", {"json": {"message": "b"}, "headers": {"Idempotency-Key": "k"}}),
+    (POST, 429, "LimitReached", {"json": {"message": "b"}}),
+]
+"""The error that each request leads to, in this order."""
+
+
+async def test_examples_of_errors_are_what_the_service_answers(demo_url: str) -> None:
+    paths = {endpoint.name: (endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
+    async with running_service(demo_url, max_messages=1) as service:
+        opened = await service.open()
+        ids = {"course_id": 1, "ai_experience_id": 1, "id": opened["id"]}
+        asked, opening = (message["id"] for message in opened["messages"])
+        for name, status, error, options in EXAMPLES_OF:
+            method, path = paths[name]
+            ids["message_id"] = asked if error == "FeedbackOnLearner" else opening
+            answered, answer = await service.call(method, path.format(**ids), **options)
+            assert answered == status, (name, error, answer)
+            if error:
+                example = described(name)[status][error]
+                assert answer | {"reference_id": ""} == example | {"reference_id": ""}
 
 
 Refused = tuple[int, Any, str, str, dict[str, Any]]
