@@ -41,6 +41,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body_optional=True,
         answers=(EvaluationAnswer,),
         headers=_KEYED,
-        refuses=(*POSTED, *_REMOVED, *LIMITED, *MODEL),
+        refuses=(*POSTED, *LIMITED, *MODEL, *_REMOVED),
     ),
 )

@@ -67,6 +67,6 @@ QUERIED: tuple[Exception, ...] = (
 
 MODEL: tuple[Exception, ...] = (
     errors.TooManyReplies(),
-    *(_failed(code) for code in model.LEARNER_SENTENCES if code != model.CANCELLED),
+    *(_failed(code) for code in model.LEARNER_SENTENCES),
 )
 """What a request that a model answers can be refused with."""

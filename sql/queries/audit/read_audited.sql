@@ -2,9 +2,12 @@
 -- may narrow it: to a conversation $5, types $6, an actor $7; to what is of learner $8, experience
 -- $9, course $10. Whose and of what an event is its conversation tells, else it does so itself, or
 -- its stream by its name; of a conversation that never opened, the request for it. Planned anew each
--- time, for what is not asked for to go.
-SELECT e.*
-  FROM recorded_events e
+-- time, for what is not asked for to go: so the texts of a page may be joined, where the view
+-- `recorded_events` looks each up.
+SELECT e.account_id, e.position, e.stream, e.revision, e.event_id, e.type, e.conversation_id,
+       e.data, e.metadata, e.recorded_at, e.content_hash, c.content
+  FROM events e
+  LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position
   LEFT JOIN read.conversations v
          ON v.account_id = e.account_id AND v.conversation_id = e.conversation_id
  WHERE e.account_id = $1 AND e.position > $2 AND e.position <= $3
