@@ -33,7 +33,7 @@ test: $(VENV)/.dev ## the tests of every change, against a real PostgreSQL (4 mi
 	$(call run_tests,not slow)
 
 test-slow: $(VENV)/.dev ## the slow tier: generated requests, costs on long logs, kills, browsers
-	$(if $(MISSING),@echo "Left out: $(MISSING) is not installed, and some tests of the tier need it (node: with npm).")
+	@echo '$(if $(MISSING),Left out: what needs $(MISSING) (node: with npm); not installed.,Nothing is left out.)'
 	$(call run_tests,slow$(if $(MISSING), and not $(subst $(SPACE), and not ,$(MISSING))))
 
 check: $(VENV)/.dev ## ruff, mypy strict, import contracts
