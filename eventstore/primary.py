@@ -16,7 +16,7 @@ from weakref import WeakSet
 import asyncpg
 import structlog
 
-from eventstore.connection_hosts import hosts
+from eventstore.connection_urls import hosts
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, ServerIdentity, Session, open_session
 

@@ -8,7 +8,6 @@ import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -123,13 +122,6 @@ async def remove_analyst(connection: Connection, name: str) -> None:
             f"{name} can log in no more, but owns things or has rights elsewhere on the server: "
             f"{error.detail or error}".replace("\n", "; ")
         ) from error
-
-
-def connection_url(owner_url: str, name: str, password: str) -> str:
-    """The owner's connection URL with another login: passwords made here need no escaping."""
-    parts = urlsplit(owner_url)
-    where = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{name}:{password}@{where}").geturl()
 
 
 async def _end_sessions(connection: Connection, name: str) -> None:

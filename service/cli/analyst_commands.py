@@ -2,6 +2,7 @@
 
 import click
 
+from eventstore.connection_urls import with_login
 from eventstore.connections import Connection
 from service.analytics import analyst_logins as analysts
 from service.cli.context import ID, check_account, owner, with_connection, with_database
@@ -49,7 +50,7 @@ def create(name: str, accounts: tuple[int, ...], days: int | None) -> None:
             password = await analysts.create_analyst(connection, name, accounts, days)
             if not await analysts.can_close_doors(connection):
                 warn(_OPEN_DOORS)
-        return analysts.connection_url(database.url, name, password)
+        return with_login(database.url, name, password)
 
     tell(with_database(work))
 

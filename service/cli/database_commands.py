@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-from urllib.parse import unquote
 
 import click
 import structlog
 
+from eventstore.connection_urls import split_password
 from service.cli.context import owner
 from service.cli.progress import progress_bar
 from service.cli.terminal import tell
@@ -75,19 +75,16 @@ def psql(args: tuple[str, ...]) -> None:
         environment = dict(os.environ)
         if database.embedded:
             environment = {k: v for k, v in environment.items() if not k.startswith("PG")}
-        address, password = _apart(database.url)
+        if "sslpassword=" in database.url:
+            raise SettingsError(
+                "DATABASE_URL has a sslpassword, which psql takes only on its command line, where "
+                "all can see it: use a key without a passphrase"
+            )
+        address, password = split_password(database.url)
         if password:  # a command line is there for all to see
             environment["PGPASSWORD"] = password
         done = subprocess.run([_psql(database), address, *args], env=environment, check=False)
     raise SystemExit(done.returncode)
-
-
-def _apart(url: str) -> tuple[str, str | None]:
-    """A connection URL without its password, and the password."""
-    before, at, after = url.rpartition("@")
-    scheme, slashes, user = before.partition("://")
-    name, colon, password = user.partition(":")
-    return f"{scheme}{slashes}{name}{at}{after}", unquote(password) if colon else None
 
 
 def _psql(database: Database) -> str:

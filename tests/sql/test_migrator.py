@@ -8,10 +8,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from eventstore.connection_urls import with_login
 from eventstore.connections import Connection, connect
 from eventstore.running_log import running_log
 from projections.user_defined import write_template
-from service.analytics.analyst_logins import connection_url, create_analyst, remove_analyst
+from service.analytics.analyst_logins import create_analyst, remove_analyst
 from service.process.database import prepare
 from sql import migrator
 from sql.errors import (
@@ -181,7 +182,7 @@ async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path
     for role in ("service", "worker", "auditor", "analyst", "projector"):
         await admin.execute(f"GRANT colloquy_{role} TO {name} WITH {how}")
     await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
-    url = database_named(connection_url(server_url, name, "secret"), name)
+    url = database_named(with_login(server_url, name, "secret"), name)
     await prepare(url)
     async with running_log(url) as (log, pool, _):
         await append(log, "s", message("Hello"))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from eventstore.connection_urls import with_login
 from eventstore.connections import Connection, Pool, connect, open_pool
 from eventstore.notifier import Notifier
 from eventstore.running_log import running_log
@@ -18,7 +19,6 @@ from projections.definitions import definition
 from projections.rebuild import rebuild
 from service.analytics import analyst_logins as analysts
 from service.analytics.analyst_logins import (
-    connection_url,
     create_analyst,
     list_analysts,
     remove_analyst,
@@ -75,7 +75,7 @@ async def analyst(
 ) -> AsyncIterator[asyncpg.Connection]:
     """A session of an analyst of account 2, logged in with the password."""
     password = await create_analyst(owner, name, [2], None)
-    session = await asyncpg.connect(connection_url(database_url, name, password))
+    session = await asyncpg.connect(with_login(database_url, name, password))
     yield session
     await session.close()
 
@@ -340,7 +340,7 @@ async def test_a_transaction_that_it_leaves_open_is_ended_whatever_it_sets(
     analyst: asyncpg.Connection, name: str, workers: Pool, database_url: str, owner: Connection
 ) -> None:
     password = await create_analyst(owner, f"{name}_idle", [2], None)
-    idle = await asyncpg.connect(connection_url(database_url, f"{name}_idle", password))
+    idle = await asyncpg.connect(with_login(database_url, f"{name}_idle", password))
     for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
         await analyst.execute(f"SET {setting} = 0")
     await analyst.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
@@ -362,12 +362,12 @@ async def test_an_owner_who_is_no_superuser_ends_it_too(
         f"GRANT colloquy_service, colloquy_worker, colloquy_auditor, colloquy_analyst, "
         f"colloquy_projector TO {keeper} WITH ADMIN OPTION"
     )
-    url = connection_url(database_named(server_url, keeper), keeper, "k")
+    url = with_login(database_named(server_url, keeper), keeper, "k")
     try:
         await prepare(url)
         theirs = await connect(url)
         password = await create_analyst(theirs, ana, [1], None)
-        session = await asyncpg.connect(connection_url(url, ana, password))
+        session = await asyncpg.connect(with_login(url, ana, password))
         await session.execute("BEGIN; SELECT 1")
         workers = await open_pool(url, "colloquy_worker", 1)
         await AnalystSessions(workers, timedelta(0)).end_old()
@@ -523,7 +523,7 @@ async def test_a_wrong_password_does_not_open(
 ) -> None:
     await create_analyst(owner, name, [1], None)
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(connection_url(database_url, name, "guessed"))
+        await asyncpg.connect(with_login(database_url, name, "guessed"))
 
 
 async def test_a_login_whose_days_are_over_does_not_open(
@@ -535,7 +535,7 @@ async def test_a_login_whose_days_are_over_does_not_open(
     assert (one.expires_at - one.made_at).days == 3
     await owner.execute(f"ALTER ROLE {name} VALID UNTIL '2020-01-01'")
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(connection_url(database_url, name, password))
+        await asyncpg.connect(with_login(database_url, name, password))
     assert [a.state for a in await list_analysts(owner) if a.role_name == name] == ["expired"]
 
 

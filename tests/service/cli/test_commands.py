@@ -3,11 +3,11 @@
 import socket
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
+from eventstore.connection_urls import split_password
 from eventstore.connections import connect
 from projections.definitions import definitions
 from service.cli import COMMANDS
@@ -376,16 +376,28 @@ def test_psql_runs_what_it_is_given(on_database: Run, talked: tuple[int, int]) -
     assert 'column "nonsense" does not exist' in ended.err
 
 
+@pytest.mark.parametrize("among_options", [False, True])
 def test_psql_gets_the_password_where_nobody_else_sees_it(
-    on_database: Run, database_url: str
+    run: Run, database_url: str, *, among_options: bool
 ) -> None:
     """A command line is there for all to see; here psql reads out its own."""
-    own = r"\! tr '\000' ' ' < /proc/$PPID/cmdline"
-    ended = on_database("db", "psql", "-AtX", "-c", own)
-    secret = urlsplit(database_url).password
+    public, secret = split_password(database_url)
     assert secret is not None
+    both = f"{public}{'&' if '?' in public else '?'}password={secret}"
+    own = r"\! tr '\000' ' ' < /proc/$PPID/cmdline"
+    asked = ("db", "psql", "-AtX", "-c", "SELECT 1", "-c", own)
+    ended = run(*asked, DATABASE_URL=both if among_options else database_url)
+    assert ended.out.startswith("1\n")
     assert "psql" in ended.out
     assert secret not in ended.out
+
+
+def test_psql_is_not_started_where_it_would_show_a_passphrase(run: Run, database_url: str) -> None:
+    mark = "&" if "?" in database_url else "?"
+    ended = run("db", "psql", DATABASE_URL=f"{database_url}{mark}sslpassword=secret")
+    assert (ended.code, ended.out) == (1, "")
+    assert "sslpassword" in ended.err
+    assert "secret" not in ended.err
 
 
 def test_what_others_wrote_cannot_command_the_auditors_terminal() -> None:

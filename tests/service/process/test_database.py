@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from eventstore.clock import DatabaseClock
+from eventstore.connection_urls import with_login
 from eventstore.connections import connect
-from service.analytics.analyst_logins import connection_url
 from service.embedded_postgres.binaries import usable_binaries
 from service.process.database import check_ready, connect_owner, prepare
 from service.process.errors import DatabaseUnreachable
@@ -44,7 +44,7 @@ async def admin(server: OwnServer) -> AsyncIterator[asyncpg.Connection]:
 
 
 def as_login(url: str, login: str, database: str) -> str:
-    return database_named(connection_url(url, login, login), database)
+    return database_named(with_login(url, login, login), database)
 
 
 def copy(source: str, target: str, *flags: str) -> None:

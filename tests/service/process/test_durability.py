@@ -7,10 +7,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from eventstore.connection_urls import with_login
 from eventstore.connections import Connection, Role, connect, open_pool
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signing_keys import KeyLocation
-from service.analytics.analyst_logins import connection_url
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from service.process.database import connect_owner, prepare
@@ -194,7 +194,7 @@ async def test_a_database_whose_triggers_do_not_run_is_refused_where_we_may_not_
 ) -> None:
     await admin.execute("CREATE ROLE plain LOGIN CREATEROLE PASSWORD 'plain'")
     await admin.execute("CREATE DATABASE plain OWNER plain")
-    url = database_named(connection_url(server.url, "plain", "plain"), "plain")
+    url = database_named(with_login(server.url, "plain", "plain"), "plain")
     await (await connect_owner(url)).close()
     await admin.execute("ALTER DATABASE plain SET session_replication_role = replica")
     with pytest.raises(DatabaseUnreachable, match="session_replication_role"):
@@ -233,7 +233,7 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
     finally:
         await admin.execute("ALTER TABLE events ENABLE TRIGGER refuse_change")
         await connection.close()
-    few = connection_url(server.url, "few", "few")
+    few = with_login(server.url, "few", "few")
     assert (await fetch_value(few, query("get_limits"))) == 5
 
 

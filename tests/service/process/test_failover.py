@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from eventstore.connection_hosts import hosts
 from eventstore.connections import connect
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.primary import LEASE, Primary
@@ -279,34 +278,3 @@ async def test_a_session_that_answers_late_is_kept_though_the_primary_was_not_fo
     assert not await witness.fetchval("SELECT pg_try_advisory_lock(4242)")
     assert await alive.fetchval("SELECT pg_advisory_unlock(4242)")
     await asyncio.gather(alive.close(), witness.close())
-
-
-@pytest.mark.parametrize(
-    ("url", "each"),
-    [
-        ("postgresql://o:p@one:1/db?x=1", ["postgresql://o:p@one:1/db?x=1"]),
-        (
-            "postgresql://o:p@one:1,two/db",
-            [
-                "postgresql://o:p@/db?target_session_attrs=primary&host=one%3A1",
-                "postgresql://o:p@/db?target_session_attrs=primary&host=two",
-            ],
-        ),
-        (
-            "postgresql://o@/db?host=one,%2Ftmp&port=1,2&target_session_attrs=any",
-            [
-                "postgresql://o@/db?target_session_attrs=any&host=one&port=1",
-                "postgresql://o@/db?target_session_attrs=any&host=%2Ftmp&port=2",
-            ],
-        ),
-        (
-            "postgresql:///db?host=[::1],two&port=7",
-            [
-                "postgresql:/db?target_session_attrs=primary&host=%5B%3A%3A1%5D&port=7",
-                "postgresql:/db?target_session_attrs=primary&host=two&port=7",
-            ],
-        ),
-    ],
-)
-def test_each_host_of_a_url_gets_one_of_its_own(url: str, each: list[str]) -> None:
-    assert hosts(url) == each

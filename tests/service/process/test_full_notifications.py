@@ -8,9 +8,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from eventstore.connection_urls import with_login
 from eventstore.connections import Connection, connect, open_pool
 from eventstore.running_log import running_log
-from service.analytics.analyst_logins import connection_url, create_analyst
+from service.analytics.analyst_logins import create_analyst
 from service.analytics.analyst_sessions import AnalystSessions
 from service.process.database import prepare
 from service.turns.sweeper import INTERVAL
@@ -45,7 +46,7 @@ async def full_queue(server: OwnServer) -> AsyncIterator[asyncpg.Connection]:
     """An analyst listens, takes nothing, and notifies itself until the server takes no more."""
     owner = await connect(server.url)
     login = f"ana_{await owner.fetchval('SELECT count(*) FROM analysts')}"
-    url = connection_url(server.url, login, await create_analyst(owner, login, [1], None))
+    url = with_login(server.url, login, await create_analyst(owner, login, [1], None))
     deaf, loud = await asyncpg.connect(url), await asyncpg.connect(url)
     await deaf.execute("LISTEN x")
     await deaf.execute("BEGIN; SELECT 1")
