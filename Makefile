@@ -33,7 +33,7 @@ test: $(VENV)/.dev ## the tests of every change, against a real PostgreSQL (4 mi
 	$(call run_tests,not slow)
 
 test-slow: $(VENV)/.dev ## the slow tier: generated requests, costs on long logs, kills, browsers
-	@echo '$(if $(MISSING),Left out: what needs $(MISSING) (node: with npm); not installed.,Nothing is left out.)'
+	@echo '$(if $(MISSING),Left out: $(MISSING) is not installed (node: with npm): some tests of the tier need it.,All of the slow tier:)'
 	$(call run_tests,slow$(if $(MISSING), and not $(subst $(SPACE), and not ,$(MISSING))))
 
 check: $(VENV)/.dev ## ruff, mypy strict, import contracts

@@ -28,6 +28,7 @@ from tests.running import (
 )
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(300),  # many commands, a process each
 ]

@@ -122,12 +122,16 @@ class HttpConnection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Answers; then the connection is idle, unless more requests were sent ahead.
 
-        It ends where the body is not there yet: nobody needs it any more, nor parses it.
+        It ends where the body is not there yet: nobody needs it any more, nor parses it. The client
+        is told so at once, and has a while to stop sending.
         """
-        if not request.content.is_eof():
+        cut = not request.content.is_eof()
+        if cut:
             resp.force_close()
             self._end_after_answer()
         answered = await super().finish_response(request, resp, start_time)
+        if cut and self.transport is not None and not self.transport.is_closing():
+            self.transport.write_eof()
         if self._request_count != self._known:  # behind an upgrade that was declined
             self._begin()
         if self._unparsed and not self._messages:

@@ -446,6 +446,7 @@ def deaf_to(service: Service, sent: bytes) -> socket.socket:
     return deaf
 
 
+@pytest.mark.slow
 async def test_who_reads_no_answer_counts_however_short_it_is(demo_url: str) -> None:
     """250 such clients, as fast as others are told to go, leave descriptors for probes."""
     await demo_tokens(demo_url)
