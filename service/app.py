@@ -94,7 +94,7 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
     async with AsyncExitStack() as stack:
         growth, primary = LogGrowth(), Primary(url)
         basis = await _basis(stack, settings, url, growth, primary)
-        verifier = await _verifier(stack, basis.workers, trust) if trust else None
+        verifier = await _verifier(stack, basis, trust) if trust else None
         model, choice = make_model(settings)
         stack.push_async_callback(model.close)
         app = _application(settings)
@@ -189,12 +189,12 @@ def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
     app[LIVE_TAIL] = LiveTail(app[EVENT_SEARCH], basis.notifier)
 
 
-async def _verifier(stack: AsyncExitStack, workers: Pool, trust: TrustedIssuers) -> TokenVerifier:
+async def _verifier(stack: AsyncExitStack, basis: _Basis, trust: TrustedIssuers) -> TokenVerifier:
     from service.identity.jwt import running_verifier
 
-    accounts = {row["account_id"] for row in await workers.fetch(query("list_accounts"))}
+    accounts = {row["account_id"] for row in await basis.workers.fetch(query("list_accounts"))}
     check_accounts(trust, accounts)
-    return await stack.enter_async_context(running_verifier(trust))
+    return await stack.enter_async_context(running_verifier(trust, basis.clock.now))
 
 
 def make_model(settings: Settings) -> tuple[Model, ModelChoice]:

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,10 @@ def other_writing(text: str) -> str:
     return text[:-1] + letters[letters.index(text[-1]) + 1]
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 def soon(seconds: int) -> int:
     return int(time.time()) + seconds
 
@@ -147,12 +152,14 @@ async def service(demo_url: str, provider: Provider, tmp_path: Path) -> AsyncIte
 
 
 @asynccontextmanager
-async def verifier(folder: Path, provider: Provider, **more: str) -> AsyncIterator[JwtVerifier]:
-    """Checks tokens with a clock that stands until the test moves it."""
+async def verifier(
+    folder: Path, provider: Provider, now: Callable[[], datetime] = utc_now, **more: str
+) -> AsyncIterator[JwtVerifier]:
+    """Checks tokens; the clock of its keys stands until the test moves it."""
     trust = read_trust(trust_file(folder, provider, **more))
     async with ClientSession() as http:
         keys = KeySet(provider.url, http, lambda: provider.now)
-        yield JwtVerifier(trust, {ISSUER: keys})
+        yield JwtVerifier(trust, {ISSUER: keys}, now)
         await keys.close()
 
 
@@ -214,6 +221,14 @@ REFUSALS: dict[str, tuple[str, Callable[[], str]]] = {
     "no audience": ("claims", lambda: token(aud=None)),
     "no expiry": ("claims", lambda: token(exp=None)),
     "expiry in words": ("claims", lambda: token(exp="tomorrow")),
+    "expiry in digits": ("claims", lambda: token(exp=str(soon(300)))),
+    "a truth as expiry": ("claims", lambda: token(exp=True)),
+    "an expiry that never comes": ("claims", lambda: token(exp=float("inf"))),
+    "an expiry that is no number": ("claims", lambda: token(exp=float("nan"))),
+    "begins in words": ("claims", lambda: token(nbf="now")),
+    "begins never": ("claims", lambda: token(nbf=float("inf"))),
+    "issued tomorrow": ("not_yet_valid", lambda: token(iat=soon(86_400))),
+    "issued in words": ("claims", lambda: token(iat=[1])),
     "another issuer": ("unknown_issuer", lambda: token(iss="https://evil.example")),
     "issuer with a slash": ("unknown_issuer", lambda: token(iss=ISSUER + "/")),
     "no issuer": ("unknown_issuer", lambda: token(iss=None)),
@@ -248,8 +263,17 @@ REFUSALS: dict[str, tuple[str, Callable[[], str]]] = {
 
 NOT_AT_A_CLAIM = {"algorithm", "signature", "malformed", "unknown_key", "too_large"}
 CLAIMS = {
-    "exp": ("expired", "no expiry", "expiry in words"),
-    "nbf": ("not valid yet",),
+    "exp": (
+        "expired",
+        "no expiry",
+        "expiry in words",
+        "expiry in digits",
+        "a truth as expiry",
+        "an expiry that never comes",
+        "an expiry that is no number",
+    ),
+    "nbf": ("not valid yet", "begins in words", "begins never"),
+    "iat": ("issued tomorrow", "issued in words"),
     "aud": ("another audience", "no audience"),
     "iss": ("another issuer", "issuer with a slash", "no issuer"),
     "user": ("no user", "a user in words", "a user below one", "a truth as user"),
@@ -284,7 +308,8 @@ async def test_the_claim_at_which_a_token_fails_is_named(
     names: str, claims: dict[str, Any], claim: str, provider: Provider, tmp_path: Path
 ) -> None:
     """The settings' own names for claims too, and those that the library checks by itself."""
-    async with running_verifier(read_trust(trust_file(tmp_path, provider, names))) as checks:
+    trust = read_trust(trust_file(tmp_path, provider, names))
+    async with running_verifier(trust, utc_now) as checks:
         with pytest.raises(TokenRefused) as refused:
             await checks.verify(token(**claims))
     assert (refused.value.reason, refused.value.claim) == ("claims", claim)
@@ -310,6 +335,19 @@ async def test_every_wrong_token_gets_the_same_answer_and_appends_nothing(
 async def test_clocks_may_be_off_by_the_skew(provider: Provider, tmp_path: Path) -> None:
     async with verifier(tmp_path, provider) as checks:
         await checks.verify(token(exp=soon(-30), nbf=soon(30)))
+
+
+@pytest.mark.parametrize(("days", "reason"), [(2, "expired"), (-2, "not_yet_valid")])
+async def test_a_tokens_time_is_told_by_the_clock_that_the_verifier_is_given(
+    days: int, reason: str, provider: Provider, tmp_path: Path
+) -> None:
+    """The service gives it the database's: a machine whose clock is wrong takes nothing more."""
+    async with verifier(tmp_path, provider, lambda: utc_now() + timedelta(days=days)) as checks:
+        with pytest.raises(TokenRefused) as refused:
+            await checks.verify(token(nbf=soon(0)))
+        assert refused.value.reason == reason
+        shifted = days * 86_400
+        await checks.verify(token(exp=soon(shifted + 60), nbf=soon(shifted - 60)))
 
 
 async def test_probes_answer_whoever_shows_whatever(service: Service) -> None:
