@@ -4,6 +4,13 @@ import msgspec
 
 from eventstore.provider_values import Count
 
+_COMPLETE = frozenset({"end_turn", "stop_sequence"})
+_INCOMPLETE = {
+    "max_tokens": "reply_too_long",
+    "model_context_window_exceeded": "conversation_too_long",
+}
+"""By the stop reason, as Anthropic's API names it."""
+
 
 class Usage(msgspec.Struct, frozen=True):
     """Tokens that a reply took; the input is the sum of the three input figures."""
@@ -71,3 +78,13 @@ class ReplyRecord(msgspec.Struct, frozen=True, kw_only=True):
     price_version: str | None = None
     cost_microusd: int | None = None
     context: ContextRecord | None = None
+
+    @property
+    def incomplete(self) -> str | None:
+        """A code for why the model stopped before its answer was complete; None: it is complete.
+
+        The view `conversation_messages` has the same rule.
+        """
+        if self.stop_reason in _COMPLETE:
+            return None
+        return _INCOMPLETE.get(self.stop_reason, "reply_unfinished")

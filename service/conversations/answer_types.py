@@ -18,13 +18,18 @@ class FeedbackAnswer(msgspec.Struct, frozen=True):
 
 
 class MessageAnswer(msgspec.Struct, frozen=True):
-    """A message as the contract has it."""
+    """A message as the contract has it.
+
+    A reply that breaks off has `incomplete`, and `code` says why.
+    """
 
     id: str
     role: str
     text: str | None
     created_at: str
     feedback: tuple[FeedbackAnswer, ...] = ()
+    incomplete: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ObjectiveAnswer(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from service.conversations.answer_types import (
     StudentAnswer,
     StudentConversation,
 )
-from service.dialogue.state import Conversation, Dialogue, Feedback
+from service.dialogue.state import Conversation, Dialogue, Feedback, Message
 from service.http.error_responses import error_body
 from service.http.etags import entity_tag
 from service.http.request_keys import ACCESS, REQUEST_ID
@@ -67,11 +67,19 @@ def conversation_of_state(conversation: Conversation, viewer: int) -> Conversati
     return ConversationAnswer(
         id=Id(conversation.id),
         messages=tuple(
-            MessageAnswer(m.id, m.role, m.text, timestamp(m.created_at), votes.get(m.id, ()))
-            for m in conversation.messages
+            _message(message, votes.get(message.id, ())) for message in conversation.messages
         ),
         progress=_progress(conversation),
     )
+
+
+def _message(message: Message, votes: tuple[FeedbackAnswer, ...]) -> MessageAnswer:
+    answer = MessageAnswer(
+        message.id, message.role, message.text, timestamp(message.created_at), votes
+    )
+    if message.incomplete is None:
+        return answer
+    return msgspec.structs.replace(answer, incomplete=True, code=message.incomplete)
 
 
 def feedback_answer(vote: Feedback) -> FeedbackAnswer:

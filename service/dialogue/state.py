@@ -41,7 +41,10 @@ def ends_turn(event: AnyEvent | Unreadable) -> bool:
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Something said, as the learner sees it. `text` is None where it was erased."""
+    """Something said, as the learner sees it.
+
+    `text` is None where it was erased, `incomplete` the code of why a reply breaks off, or None.
+    """
 
     id: str
     turn_id: str
@@ -49,6 +52,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None
     created_at: datetime
     revision: int
+    incomplete: str | None = None
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +137,7 @@ def _evolve(  # noqa: C901 - a flat dispatch
         case ConversationStarted():
             return msgspec.structs.replace(moved, active=_started(event, recorded), turn=None)
         case ReplyCompleted():
-            reply = _message(event.message_id, event.turn_id, "Assistant", recorded)
+            reply = _reply(event, recorded)
             return msgspec.structs.replace(_with_message(moved, reply), turn=None)
         case OpeningFailed():
             return msgspec.structs.replace(moved, turn=None)
@@ -181,7 +185,7 @@ def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversatio
         created_at=recorded.recorded_at,
         revision=recorded.revision,
     )
-    opening = _message(event.message_id, event.turn_id, "Assistant", recorded)
+    opening = _reply(event, recorded)
     return Conversation(
         id=event.conversation_id,
         course_id=event.course_id,
@@ -192,6 +196,11 @@ def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversatio
         messages=(prompt, opening),
         shown_revision=recorded.revision,
     )
+
+
+def _reply(event: ConversationStarted | ReplyCompleted, recorded: RecordedEvent) -> Message:
+    message = _message(event.message_id, event.turn_id, "Assistant", recorded)
+    return msgspec.structs.replace(message, incomplete=event.reply.incomplete)
 
 
 def _message(

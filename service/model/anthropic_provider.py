@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     )
 
 CONNECT_SECONDS = 5.0
+_PAUSED = "pause_turn"
+_MAX_RESUMES = 4
 # A local gateway often needs no key, but the SDK refuses to send a request without one.
 PLACEHOLDER_KEY = "no-key-set"
 
@@ -91,7 +93,7 @@ class AnthropicModel:
         """Stream one answer; see `Model.answer`."""
         try:
             async with asyncio.timeout(budget) as limit:
-                await self._stream(await self._connected(), request, response)
+                await self._whole(await self._connected(), request, response)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -136,13 +138,30 @@ class AnthropicModel:
         _ = client.messages  # the SDK imports its resources at first touch: here, not on the loop
         return client
 
-    async def _stream(
+    async def _whole(
         self, client: "AsyncAnthropic", request: Request, response: StreamedResponse
+    ) -> None:
+        """Streams an answer, and has a model that pauses go on where it was."""
+        asked = self._question(request)
+        await self._stream(client, request, response, asked)
+        for _ in range(_MAX_RESUMES):
+            if response.stop_reason != _PAUSED:
+                return
+            response.resume()
+            said: MessageParam = {"role": "assistant", "content": response.text.rstrip()}
+            messages = [*asked.messages, said] if said["content"] else asked.messages
+            await self._stream(client, request, response, asked._replace(messages=messages))
+
+    async def _stream(
+        self,
+        client: "AsyncAnthropic",
+        request: Request,
+        response: StreamedResponse,
+        asked: "_Question",
     ) -> None:
         import anthropic
         import httpx2
 
-        asked = self._question(request)
         try:
             with _held_to_the_protocol():
                 stream = await client.messages.create(

@@ -1,11 +1,11 @@
 """What has arrived of one answer, ready at any moment to be told as a reply or as a failure."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from eventstore.provider_values import Pieces
+from eventstore.provider_values import MAX_COUNT, Pieces
 from eventstore.reply_records import Usage
 from service.escaping import is_blank
 from service.model import errors
@@ -46,6 +46,8 @@ class StreamedResponse:
         self.usage: Usage | None = None
         self.stop_reason: str | None = None
         self.refusal_category: str | None = None
+        self._counts = dict.fromkeys(Usage.__struct_fields__, 0)
+        self._counts_before = self._counts
         self._on_delta = on_delta
         self._started = time.monotonic()
         self._coming = Pieces()
@@ -64,6 +66,23 @@ class StreamedResponse:
         self._pieces.append(text)
         if self._on_delta is not None:
             self._on_delta(text)
+
+    def resume(self) -> None:
+        """The model paused; what it goes on with belongs to the same answer."""
+        self.stop_reason = None
+        self._counts_before = msgspec.structs.asdict(self.usage or Usage())
+        self._counts = dict.fromkeys(Usage.__struct_fields__, 0)
+
+    def count(self, tokens: Mapping[str, int | None]) -> None:
+        """Take counts of the request under way: totals so far by name, None where one is not told.
+
+        Those of before a pause are added.
+        """
+        told = {name: number for name, number in tokens.items() if number is not None}
+        self._counts = self._counts | told
+        before = self._counts_before
+        total = {name: min(before[name] + n, MAX_COUNT) for name, n in self._counts.items()}
+        self.usage = Usage(**total)
 
     @property
     def text(self) -> str:

@@ -56,11 +56,5 @@ def _take_end(told: Any, response: StreamedResponse) -> None:
 
 
 def _take_usage(told: Any, response: StreamedResponse) -> None:
-    """Counts are totals so far; one that is not told stays."""
-    if told is None:
-        return
-    known = response.usage or Usage()
-    counts = {name: count(field(told, name)) for name in Usage.__struct_fields__}
-    response.usage = Usage(
-        **{name: getattr(known, name) if n is None else n for name, n in counts.items()}
-    )
+    if told is not None:
+        response.count({name: count(field(told, name)) for name in Usage.__struct_fields__})

@@ -43,7 +43,12 @@ _SHARPER: dict[str, dict[str, Schema]] = {
     "ExperienceFields": _EXPERIENCE,
     "ExperienceBody": _EXPERIENCE,
     "FeedbackAnswer": {"id": _UUID, "vote": {"enum": ["liked", "disliked"]}, "created_at": _TIME},
-    "MessageAnswer": {"id": _UUID, "role": {"enum": ["User", "Assistant"]}, "created_at": _TIME},
+    "MessageAnswer": {
+        "id": _UUID,
+        "role": {"enum": ["User", "Assistant"]},
+        "created_at": _TIME,
+        "code": {"enum": ["reply_too_long", "conversation_too_long", "reply_unfinished"]},
+    },
     "ObjectiveAnswer": {"status": {"enum": ["", "covered"]}},
     **{
         name: {"created_at": _TIME, "updated_at": _TIME}
@@ -135,8 +140,11 @@ def _id(_kind: type) -> Schema:
 
 
 def _always_there(schema: Schema) -> None:
-    """Answers are encoded with all their fields, also those with defaults."""
-    schema["required"] = list(schema["properties"])
+    """Answers are encoded with all their fields, also those with defaults, but for unset ones."""
+    needed = schema.get("required", ())
+    schema["required"] = [
+        name for name, field in schema["properties"].items() if name in needed or "default" in field
+    ]
 
 
 def _sharpen(name: str, schema: Schema) -> None:

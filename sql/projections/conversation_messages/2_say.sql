@@ -1,12 +1,19 @@
 INSERT INTO conversation_messages (account_id, conversation_id, position, ordinal,
                                    message_id, turn_id, role, text, created_at,
-                                   revision)
+                                   revision, incomplete)
 SELECT e.account_id, e.conversation_id, e.position, 1, (e.data->>'message_id')::uuid,
        (e.data->>'turn_id')::uuid,
        CASE e.type WHEN 'message_posted.v1' THEN 'User' ELSE 'Assistant' END,
        (SELECT c.content FROM event_content c
          WHERE c.account_id = apply.account AND c.position = e.position),
-       e.recorded_at, e.revision
+       e.recorded_at, e.revision,
+       CASE coalesce(e.data->'reply'->>'stop_reason', 'end_turn')
+            WHEN 'end_turn' THEN NULL
+            WHEN 'stop_sequence' THEN NULL
+            WHEN 'max_tokens' THEN 'reply_too_long'
+            WHEN 'model_context_window_exceeded' THEN 'conversation_too_long'
+            ELSE 'reply_unfinished'
+       END
   FROM events e
  WHERE e.account_id = apply.account
    AND e.position > apply.after_position AND e.position <= apply.upto_position

@@ -9,9 +9,11 @@ CREATE TABLE conversation_messages (
     text            text,
     created_at      timestamptz NOT NULL,
     revision        bigint NOT NULL,
+    incomplete      text,
     PRIMARY KEY (account_id, conversation_id, position, ordinal)
 );
 -- Else ANALYZE would keep words in the catalog, where no erasure reaches them.
 ALTER TABLE conversation_messages ALTER COLUMN text SET STATISTICS 0;
 COMMENT ON COLUMN conversation_messages.ordinal IS 'Place within the event: a start brings two messages.';
 COMMENT ON COLUMN conversation_messages.text IS 'Null where the text was erased.';
+COMMENT ON COLUMN conversation_messages.incomplete IS 'Code of why a reply breaks off; null where it does not.';

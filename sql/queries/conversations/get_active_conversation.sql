@@ -31,10 +31,12 @@ SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
                          || ',"created_at":"'
                          || to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
                          || '","feedback":['
-                         || coalesce(votes.of_message->>s.message_id::text, '') || ']}', ',')
+                         || coalesce(votes.of_message->>s.message_id::text, '') || ']'
+                         || coalesce(',"incomplete":true,"code":"' || s.incomplete || '"', '')
+                         || '}', ',')
                   AS messages,
               max(s.revision) AS revision
-         FROM (SELECT n.message_id, n.role, n.text, n.created_at, n.revision
+         FROM (SELECT n.message_id, n.role, n.text, n.created_at, n.revision, n.incomplete
                  FROM read.conversation_messages n
                 WHERE n.account_id = $1 AND n.conversation_id = v.conversation_id
                 ORDER BY n.position, n.ordinal) s) said ON true

@@ -201,6 +201,45 @@ async def test_a_timeout_of_the_delta_callback_is_the_callers_own_too(model: Mod
         await reply_of(model, on_delta=refuse)
 
 
+async def test_a_model_that_pauses_goes_on_where_it_was(fake: FakeAnthropic, model: Model) -> None:
+    """One answer, with the tokens of all requests."""
+    first = Speech(pieces=("What do ", "you "), stop_reason="pause_turn", output_tokens=3)
+    fake.script(first, Speech(pieces=("know", "?"), input_tokens=20, output_tokens=4))
+    pieces: list[str] = []
+    reply = await reply_of(model, on_delta=pieces.append)
+    assert (reply.text, reply.stop_reason) == ("What do you know?", "end_turn")
+    assert "".join(pieces) == reply.text
+    assert reply.usage == Usage(12 + 20, 3 + 4, 0, 2 * 2048)
+    asked, resumed = (one.body["messages"] for one in fake.requests)
+    assert resumed == [*asked, {"role": "assistant", "content": "What do you"}]
+
+
+async def test_a_model_that_pauses_again_and_again_is_asked_five_times(
+    fake: FakeAnthropic, model: Model
+) -> None:
+    fake.script(*(Speech(pieces=(f"{n}",), stop_reason="pause_turn") for n in range(9)))
+    reply = await reply_of(model)
+    assert (reply.text, reply.stop_reason) == ("01234", "pause_turn")
+    assert len(fake.requests) == 5
+
+
+async def test_a_model_that_pauses_before_a_word_is_asked_the_same_again(
+    fake: FakeAnthropic, model: Model
+) -> None:
+    fake.script(Speech(pieces=(" ",), stop_reason="pause_turn"), Speech())
+    assert (await reply_of(model)).text == " What do you already know about it?"
+    first, second = (one.body["messages"] for one in fake.requests)
+    assert first == second
+
+
+async def test_a_pause_does_not_lengthen_the_time_for_an_answer(
+    fake: FakeAnthropic, model: Model
+) -> None:
+    fake.script(Speech(pieces=("I ",), stop_reason="pause_turn"), "patient")
+    failure = await failure_of(model, budget=0.5)
+    assert (failure.code, failure.partial_text[:2]) == ("model_timeout", "I ")
+
+
 @pytest.mark.parametrize("behaviour", ["max_tokens", "context_window", "tool_use"])
 async def test_an_odd_stop_with_text_is_a_reply_that_records_the_reason(
     fake: FakeAnthropic, model: Model, behaviour: str

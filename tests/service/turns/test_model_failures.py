@@ -45,7 +45,7 @@ from tests.fake_anthropic import (
     Stall,
 )
 from tests.fake_anthropic_behaviours import BEHAVIOURS
-from tests.running import CONVERSATIONS, Service, messages_of, running_service
+from tests.running import CONVERSATIONS, TEACHER, Service, messages_of, running_service
 from tests.service.histories import assert_lawful, types_of
 from tests.service.reading_streams import SSE, pieces_of, read_stream
 
@@ -673,21 +673,37 @@ async def test_the_model_reads_the_whole_conversation_and_the_experience(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "stop_reason"),
+    ("stop_reason", "code"),
     [
-        ("max_tokens", "max_tokens"),
-        ("context_window", "model_context_window_exceeded"),
-        ("tool_use", "tool_use"),
+        ("max_tokens", "reply_too_long"),
+        ("model_context_window_exceeded", "conversation_too_long"),
+        ("tool_use", "reply_unfinished"),
+        ("pause_turn", "reply_unfinished"),
+        ("length", "reply_unfinished"),
+        ("stop_sequence", None),
+        ("end_turn", None),
     ],
 )
-async def test_a_reply_that_ends_in_an_unusual_way_is_a_reply(
-    behaviour: str, stop_reason: str, service: Service, fake: FakeAnthropic, learner: int
+async def test_a_reply_that_breaks_off_is_a_reply_that_says_so(
+    stop_reason: str, code: str | None, service: Service, fake: FakeAnthropic, learner: int
 ) -> None:
-    """The log says in which."""
-    conversation = await service.open(learner)
-    fake.script(behaviour)
-    assert (await service.say(conversation["id"], "Go on", learner))[0] == 200
+    """In the answer, the stream and all views, openings too; the log has the reason."""
+    speech = Speech(stop_reason=stop_reason)
+    mark = {} if code is None else {"incomplete": True, "code": code}
+    fake.script(*[speech] * (10 if stop_reason == "pause_turn" else 2))
+    opened = await service.open(learner)
+    status, answer = await service.say(opened["id"], "Go on", learner)
+    assert status == 200
     assert reply_of((await service.history())[-1]).stop_reason == stop_reason
+    marks = [
+        {name: message[name] for name in ("incomplete", "code") if name in message}
+        for message in answer["messages"]
+    ]
+    assert marks == [{}, mark, {}, mark]
+    assert await service.active(learner) == answer
+    path = f"{CONVERSATIONS}/{opened['id']}"
+    _, taught = await service.call("GET", path, user=TEACHER)
+    assert taught["messages"] == answer["messages"]
 
 
 async def test_a_bug_in_the_model_code_fails_the_turn_and_not_the_conversation(
