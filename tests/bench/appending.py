@@ -250,7 +250,7 @@ async def _insert_groups(connection: Connection, group: int, times: list[float])
 def _columns(group: int) -> Sequence[Any]:
     events = [message(str(uuid7())) if n % 2 else reply(str(uuid7())) for n in range(group)]
     items = [new_pending_append(1, f"s{n}", 0, [event], METADATA) for n, event in enumerate(events)]
-    _, _, _, _, _, _, data, metadata, subjects, salts, contents, _ = arguments(items)
+    data, metadata, subjects, salts, contents = arguments(items)[7:12]
     return data, metadata, subjects, salts, contents, [bytes(32)] * group
 
 
