@@ -11,7 +11,7 @@ from tests.bench.analysing import bench_analytics
 from tests.bench.appending import bench_append
 from tests.bench.auditing import bench_audit
 from tests.bench.counting import bench_rows
-from tests.bench.measuring import Row, benchmark_server, commit, table, write_table
+from tests.bench.measuring import SCALE, Row, benchmark_server, commit, table, write_table
 from tests.bench.posting import bench_post
 from tests.bench.reading import bench_get
 from tests.bench.rebuilding import bench_rebuild
@@ -39,6 +39,8 @@ async def _run(name: str, url: str) -> list[Row]:
 
 def main() -> None:
     write = sys.argv[1:] == ["--write"]
+    if write and SCALE != 1:
+        sys.exit("figures of the page are measured at full scale: unset COLLOQUY_BENCH_SCALE")
     if write and commit().endswith("+"):
         sys.exit("commit first: the page names the commit that its figures are of")
     chosen = list(BENCHMARKS) if write else sys.argv[1:] or list(BENCHMARKS)
@@ -55,4 +57,5 @@ def main() -> None:
         write_table(rows)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,9 @@
 """The followed projections over a made-up term: rebuilds, reads beside them, and how they follow.
 
-`COLLOQUY_BENCH_TERM_EVENTS` says how long the logs are; a million events by default.
+The logs have a million events.
 """
 
 import asyncio
-import os
 import sys
 import time
 from uuid import uuid4
@@ -24,12 +23,12 @@ from tests.bench.beside_rebuilds import (
     rebuild_elsewhere,
 )
 from tests.bench.lagging import PER_SECOND, SECONDS, Lags, measure_lag
-from tests.bench.measuring import Row, fresh_database, percentile
+from tests.bench.measuring import Row, fresh_database, percentile, scaled
 from tests.bench.peer_projection import EVENTS as PEER_EVENTS
 from tests.bench.peer_projection import measure_peer
 from tests.bench.term import Term, write_term
 
-EVENTS = int(os.environ.get("COLLOQUY_BENCH_TERM_EVENTS", "1000000"))
+EVENTS = scaled(1_000_000, at_least=3_000)
 
 _TABLES = """
 SELECT c.oid::regclass::text FROM pg_class c

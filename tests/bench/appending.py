@@ -30,12 +30,12 @@ from eventstore.log import EventLog
 from eventstore.running_log import running_log
 from service.embedded_postgres.socket_folder import PORT
 from tests.bench.dialogues import EXCHANGES, METADATA, TEXT, fill, message, reply
-from tests.bench.measuring import Row, execute, fresh_database, percentile
+from tests.bench.measuring import SCALE, Row, execute, fresh_database, percentile, scaled
 from tests.databases import name_of, socket_folder_of
 
-SECONDS = 1.0
-ROUNDS = 9
-GROWN = 1_000_000
+SECONDS = 1.0 * SCALE
+ROUNDS = scaled(9)
+GROWN = scaled(1_000_000, at_least=1_000)
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS bare_events (LIKE events INCLUDING INDEXES);

@@ -1,6 +1,5 @@
 """Verifying and exporting a whole log, next to reading the same rows and hashing them."""
 
-import os
 import resource
 import time
 from collections.abc import Sequence
@@ -21,9 +20,9 @@ from service.audit.bundle_export import export_bundle
 from service.audit.bundle_folder import Selection
 from sql.loader import query
 from tests.bench.dialogues import start_dialogue
-from tests.bench.measuring import Row, fresh_database
+from tests.bench.measuring import Row, fresh_database, scaled
 
-EVENTS = int(os.environ.get("COLLOQUY_BENCH_AUDIT_EVENTS", "200000"))
+EVENTS = scaled(200_000, at_least=2_000)
 _OF_ONE = 20
 _GOAL = "≥ 100,000 events/s"
 
@@ -61,12 +60,13 @@ async def _fill(url: str) -> None:
     await connection.execute(
         "INSERT INTO events SELECT account_id, position + 20 * n, 'dialogue-1-' || n + 1, "
         "revision, gen_random_uuid(), type, n + 1, "
-        "jsonb_set(data, '{conversation_id}', to_jsonb(n + 1)), metadata, content_hash, "
+        "data || jsonb_build_object('conversation_id', n + 1, 'user_id', n + 1), "
+        "metadata, content_hash, "
         f"recorded_at FROM generate_series(1, {copies}) n, events ORDER BY 2",
         timeout=3600,
     )
     await connection.execute(
-        "INSERT INTO event_content SELECT account_id, position + 20 * n, subject_id, salt, "
+        "INSERT INTO event_content SELECT account_id, position + 20 * n, n + 1, salt, "
         f"content FROM generate_series(1, {copies}) n, event_content ORDER BY 2",
         timeout=3600,
     )
@@ -110,7 +110,7 @@ async def _verify(url: str, home: Path) -> float:
     report = await verify_log(connection, 1, trusted, silent)
     elapsed = time.perf_counter() - began
     await connection.close()
-    assert (report.problem, report.events, report.sealed) == (None, EVENTS, EVENTS)
+    assert (report.problem, report.events, report.sealed) == (None, EVENTS, EVENTS), report
     return elapsed
 
 

@@ -16,12 +16,13 @@ from eventstore.running_log import running_log
 from projections.definitions import Definition, definitions
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
+from tests.bench.measuring import SCALE
 from tests.bench.reading import server
 from tests.bench.rebuilder import AGAIN
 from tests.bench.term import Term
 from tests.bench.term.writing import token_of
 
-SECONDS = 20.0
+SECONDS = max(20.0 * SCALE, 1.0)
 CONNECTIONS = 8
 PER_SECOND = 50.0
 

@@ -66,12 +66,15 @@ async def start_dialogue(
     ]
     for _ in range(exchanges):
         turn_id = str(uuid7())
-        events += [message(turn_id, conversation_id), reply(turn_id, conversation_id)]
+        events += [
+            message(turn_id, conversation_id, user_id),
+            reply(turn_id, conversation_id, user_id),
+        ]
     stream = f"dialogue-1-{user_id}"
     await log.append(1, stream, events, expected=0, metadata=METADATA)
 
 
-def message(turn_id: str, conversation_id: int = 1) -> NewEvent:
+def message(turn_id: str, conversation_id: int = 1, user_id: int = 101) -> NewEvent:
     """What a learner says, as a new event."""
     posted = MessagePosted(
         conversation_id=conversation_id,
@@ -79,15 +82,15 @@ def message(turn_id: str, conversation_id: int = 1) -> NewEvent:
         message_id=str(uuid7()),
         course_id=1,
         experience_id=1,
-        user_id=101,
+        user_id=user_id,
         model="claude-haiku-5-5",
         owner=1,
         deadline_at=datetime.now(UTC) + timedelta(minutes=1),
     )
-    return NewEvent(event=posted, content=TEXT, subject_id=101)
+    return NewEvent(event=posted, content=TEXT, subject_id=user_id)
 
 
-def reply(turn_id: str, conversation_id: int = 1) -> NewEvent:
+def reply(turn_id: str, conversation_id: int = 1, user_id: int = 101) -> NewEvent:
     """What the model answers, as a new event."""
     completed = ReplyCompleted(
         conversation_id=conversation_id,
@@ -95,7 +98,7 @@ def reply(turn_id: str, conversation_id: int = 1) -> NewEvent:
         message_id=str(uuid7()),
         reply=RECORD,
     )
-    return NewEvent(event=completed, content=TEXT, subject_id=101)
+    return NewEvent(event=completed, content=TEXT, subject_id=user_id)
 
 
 RECORD = ReplyRecord(

@@ -20,7 +20,15 @@ from service.process.database import prepare
 from tests.databases import database_named
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+SCALE = float(os.environ.get("COLLOQUY_BENCH_SCALE", "1"))
+"""What sizes and seconds are multiplied by: a hundredth shows that the benchmarks work."""
+
 BEGIN, END = "<!-- figures: make bench ARGS=--write -->", "<!-- end of figures -->"
+
+
+def scaled(number: int, at_least: int = 1) -> int:
+    """A size of a benchmark, at the scale of this run."""
+    return max(round(number * SCALE), min(number, at_least))
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -19,10 +19,11 @@ from eventsourcing.projection import Projection, ProjectionRunner
 from psycopg.sql import SQL
 
 from service.embedded_postgres.socket_folder import PORT
+from tests.bench.measuring import scaled
 from tests.bench.term.plan import START
 from tests.databases import name_of, socket_folder_of
 
-EVENTS = 10_000
+EVENTS = scaled(10_000, at_least=500)
 _GROUP = 500
 _PATIENCE = 600.0
 

@@ -14,14 +14,14 @@ from service.identity.tokens import create_token
 from tests.bench.appending import produce
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
-from tests.bench.measuring import Row, fresh_database, percentile
+from tests.bench.measuring import SCALE, Row, fresh_database, percentile, scaled
 from tests.bench.reading import server
 from tests.running import CONVERSATIONS, demo_tokens
 
 LEARNERS = 50
-ROUNDS = 4
+ROUNDS = scaled(4)
 MESSAGES = 8
-SECONDS = 6.0
+SECONDS = max(6.0 * SCALE, 0.2)
 PROCESSES = ("first process of a fresh database", "restarted process")
 _NO_MODEL = {"ANTHROPIC_API_KEY": "", "ANTHROPIC_BASE_URL": ""}
 _BODY = b'{"message": "I think that the Moon pulls the near side more strongly."}'

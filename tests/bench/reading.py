@@ -18,11 +18,11 @@ from eventstore.connections import connect
 from eventstore.running_log import running_log
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
-from tests.bench.measuring import Row, fresh_database, percentile
+from tests.bench.measuring import SCALE, Row, fresh_database, percentile, scaled
 from tests.running import CONVERSATIONS, LEARNER, demo_tokens
 
-ROUNDS = 5
-SECONDS = 2.0
+ROUNDS = scaled(5)
+SECONDS = max(2.0 * SCALE, 0.2)
 CONNECTIONS = 16
 
 _BARE = """

@@ -7,9 +7,9 @@ from eventstore.connections import connect
 from projections.definitions import definitions
 from projections.rebuild import rebuild_all
 from tests.bench.dialogues import fill
-from tests.bench.measuring import Row, fresh_database
+from tests.bench.measuring import Row, fresh_database, scaled
 
-DIALOGUES = 10_000
+DIALOGUES = scaled(10_000, at_least=50)
 
 
 async def bench_rebuild(server_url: str) -> list[Row]:

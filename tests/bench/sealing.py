@@ -15,11 +15,11 @@ from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.sealing_state import sealing_states
 from eventstore.sealing.signing_keys import KeyLocation, open_signer
 from tests.bench.appending import produce
-from tests.bench.measuring import Row, fresh_database
+from tests.bench.measuring import SCALE, Row, fresh_database, scaled
 
-EVENTS = 1_000_000
+EVENTS = scaled(1_000_000, at_least=100_000)
 PRODUCERS = 128
-SECONDS = 8.0
+SECONDS = max(8.0 * SCALE, 0.5)
 
 _COPIES = """
 INSERT INTO events

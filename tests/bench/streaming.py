@@ -19,14 +19,14 @@ from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from tests.bench.dialogues import start_dialogue
 from tests.bench.load import http_request, run_load
-from tests.bench.measuring import Row, fresh_database, percentile
+from tests.bench.measuring import Row, fresh_database, percentile, scaled
 from tests.bench.reading import server, server_process
 from tests.bench.starting import resident_mib
 from tests.running import CONVERSATIONS, demo_tokens
 
-STREAMS = 1_000
+STREAMS = scaled(1_000, at_least=50)
 AT_ONCE = 50
-ALONE = 300
+ALONE = scaled(300)
 MESSAGES = 8
 _BODY = b'{"message": "I think that the Moon pulls the near side more strongly."}'
 _SSE = b"\r\nAccept: text/event-stream\r\n"
