@@ -24,8 +24,8 @@ from tests.bench.reading import server, server_process
 from tests.bench.starting import resident_mib
 from tests.running import CONVERSATIONS, demo_tokens
 
-STREAMS = scaled(1_000, at_least=50)
 AT_ONCE = 50
+STREAMS = scaled(1_000, at_least=2 * AT_ONCE)
 ALONE = scaled(300)
 MESSAGES = 8
 _BODY = b'{"message": "I think that the Moon pulls the near side more strongly."}'

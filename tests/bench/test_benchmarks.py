@@ -35,8 +35,8 @@ def test_each_of_them_prints_its_rows(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    head, rule, *rows = done.stdout.splitlines()
-    assert head == "| what | ours | beside | ratio | goal |"
+    lines = done.stdout.splitlines()
+    rule, *rows = lines[lines.index("| what | ours | beside | ratio | goal |") + 1 :]
     assert rule.startswith("|---")
     assert rows
 
