@@ -46,7 +46,7 @@ def conversation_response(
 
 
 def stream_ending(request: web.Request, outcome: Dialogue | Exception) -> tuple[str, bytes]:
-    """Name and JSON of a turn's last server-sent event: what a plain request is answered with."""
+    """Name and JSON of a turn's final server-sent event: the body that a plain request gets."""
     if isinstance(outcome, Dialogue) and outcome.active:
         answer = conversation_of_state(outcome.active, request[ACCESS].user_id)
         return "done", encoded(request, answer)

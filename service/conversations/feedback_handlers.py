@@ -78,7 +78,7 @@ async def _record(
     text: str | None,
     limited: LimitedAction | None = None,
 ) -> RecordedEvent:
-    """Records the event; a request that was made before leads to that of its first time."""
+    """Records the event; a repeated request returns the event of the first."""
     key = DialogueKey(access.account_id, access.experience_id, learner)
     new = NewEvent(event=event, content=text, subject_id=learner)
     metadata, guard = metadata_of(request, access), guard_of(request, access, limited)

@@ -134,7 +134,7 @@ async def delete_conversation(request: web.Request) -> web.Response:
 async def _answer(
     request: web.Request, access: Access, live: LiveTurn, status: int
 ) -> web.StreamResponse:
-    """The turn as it goes on, or the conversation after it, whichever the client asked for.
+    """The turn as a stream, or the conversation after it, depending on the `Accept` header.
 
     Either shows the whole conversation, also to who only acts as its learner.
     """

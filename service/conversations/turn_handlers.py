@@ -1,4 +1,4 @@
-"""The endpoints of a turn: reading along, and stopping it."""
+"""The endpoints of a turn: its stream, and stopping it."""
 
 from functools import partial
 from uuid import UUID
@@ -28,7 +28,7 @@ from service.turns.live import Stop
 
 
 async def get_turn_stream(request: web.Request) -> web.StreamResponse:
-    """GET …/turns/:turn_id/stream: what is missing after `Last-Event-ID`, and what comes."""
+    """GET …/turns/:turn_id/stream: the events after `Last-Event-ID`, up to the end."""
     access = await access_of(request)
     asked = await _asked(request, access)
     await _record(request, access, asked)
@@ -37,7 +37,7 @@ async def get_turn_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def cancel_turn(request: web.Request) -> web.Response:
-    """POST …/turns/:turn_id/cancel: the reply is stopped; the conversation as it is then."""
+    """POST …/turns/:turn_id/cancel: stops the reply; returns the conversation afterwards."""
     access = await access_of(request)
     asked = await _asked(request, access)
     await read_body(request, NoBody)
@@ -54,7 +54,7 @@ async def cancel_turn(request: web.Request) -> web.Response:
 
 
 async def _asked(request: web.Request, access: Access) -> RecordedEvent:
-    """The event that began the path's turn, which must be the caller's or of their course."""
+    """The event that began the path's turn; the caller must own it or manage its course."""
     events = await request.app[DIALOGUES].read_turn(
         access.account_id, conversation_id(request), _turn_id(request)
     )
@@ -68,7 +68,7 @@ async def _asked(request: web.Request, access: Access) -> RecordedEvent:
 
 
 async def _record(request: web.Request, access: Access, asked: RecordedEvent) -> None:
-    """Records that the caller is about to read of the learner whose turn it is."""
+    """Records that the caller reads the turn's learner."""
     turn = _turn(asked)
     await record_read(request, access, "turn", turn.conversation_id, turn.user_id)
 

@@ -40,7 +40,7 @@ Ending = tuple[str, bytes]
 
 
 def last_event_id(request: web.Request) -> int:
-    """Id of the last event that the client got, 0 for none; what cannot be an id counts as none."""
+    """The id in `Last-Event-ID`; 0 if it is missing or malformed."""
     text = request.headers.get("Last-Event-ID", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
@@ -51,7 +51,7 @@ async def stream_turn(
     ending: Callable[[Dialogue | Exception], Ending],
     after: int = 0,
 ) -> web.StreamResponse:
-    """Sends a turn's events with ids above `after`, those to come included, up to its end.
+    """Sends a turn's events with ids above `after`, until its end.
 
     A reader that is slow gets more pieces at a time; what waits for it is the turn's own list,
     and the few that are on their way. One that goes away stops nothing.
@@ -106,7 +106,7 @@ def _missing(live: LiveTurn, seen: int) -> Sequence[str]:
 
 
 def _together(after: int, pieces: Sequence[str]) -> tuple[bytes, int]:
-    """As many pieces as go into one write, and their number."""
+    """Joins the pieces that go into one write; returns the text and their number."""
     frames: list[bytes] = []
     size = 0
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""Accepts connections, no more than there may be."""
+"""Accepts connections up to the configured bounds."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ log = structlog.get_logger("colloquy.connections")
 
 
 class Acceptor(web.BaseSite):
-    """A site that asks for a place before a connection costs anything.
+    """A site that reserves a place for each connection before it is set up.
 
     An event loop's own server takes all that wait at once, as long as there are descriptors; then
     it resets them, or the service's own.
@@ -46,13 +46,13 @@ class Acceptor(web.BaseSite):
         return f"http://{host}:{port}"
 
     async def start(self) -> None:
-        """Connections are accepted from here on."""
+        """Starts accepting connections."""
         await super().start()
         self._sock.setblocking(False)
         self._loop.add_reader(self._sock, self._accept)
 
     async def stop(self) -> None:
-        """Accepts no more; those that there are stay."""
+        """Stops accepting; open connections stay open."""
         if self._resuming is not None:
             self._resuming.cancel()
         self._loop.remove_reader(self._sock)

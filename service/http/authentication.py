@@ -18,7 +18,7 @@ from sql.loader import query
 
 
 async def authenticate(request: web.Request) -> Credentials:
-    """Who makes the request, when its body is there; what they may do is not checked yet.
+    """Identifies the caller once the body has arrived. Permissions are checked later.
 
     Raises:
         Unauthenticated: There is no token; the body is not waited for.
@@ -39,7 +39,7 @@ async def access_of(
     credentials: Credentials | None = None,
     everywhere: str | None = None,
 ) -> Access:
-    """The caller, who may do what the path names.
+    """The caller, after the checks of the path's course and experience.
 
     Args:
         conversation: The path's parameter that names the conversation.
@@ -74,7 +74,7 @@ async def access_of(
 
 
 async def account_access_of(request: web.Request, scope: str | None = None) -> Access:
-    """The caller of an endpoint that is of no course.
+    """The caller of an endpoint outside any course.
 
     Args:
         scope: What the token must carry, in place of the endpoint's own scope.
@@ -123,7 +123,7 @@ async def participant_of(request: web.Request) -> tuple[Access, int]:
 
 
 async def managed_conversation(request: web.Request, conversation: str = "id") -> Access:
-    """The caller, who must be a manager of the course in which the path's conversation is.
+    """The caller, who must manage the course of the path's conversation.
 
     Raises:
         NotFound: There is no such conversation.
@@ -141,7 +141,7 @@ def remember_access(request: web.Request, access: Access) -> None:
 
 
 async def named_user(request: web.Request) -> str | None:
-    """Whom a request asks to act as, in its form or its query; None for nobody.
+    """The user whom the caller wants to act as, from the form or the query; None if none is named.
 
     A form that cannot be read names nobody: it is refused after the checks.
 

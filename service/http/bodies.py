@@ -15,7 +15,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class NoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request that has nothing to say."""
+    """The body of an endpoint that takes no fields."""
 
 
 async def read_body(request: web.Request, kind: type[T]) -> T:
@@ -43,7 +43,7 @@ async def read_body(request: web.Request, kind: type[T]) -> T:
 
 
 def _fields(raw: bytes) -> dict[str, Any]:
-    """What a form says of the endpoint's matter, not of who asks."""
+    """A form's fields, without those that name the caller."""
     return {name: value for name, value in parse_form(raw).items() if name != AS_USER}
 
 

@@ -1,4 +1,4 @@
-"""How many may be connected, in all and by address, and who makes room for others.
+"""Bounds open connections, in total and per address, and evicts idle ones to make room.
 
 A connection that has no request under way is idle: silent, with a head half sent, or between two
 requests. Where a bound is reached, the one that is idle for longest makes room. Where none is idle,
@@ -26,7 +26,7 @@ log = structlog.get_logger("colloquy.connections")
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one process: connections at most, and seconds that they may be without a request."""
+    """Limits of one process: open connections, and seconds that a connection may be idle."""
 
     total: int
     per_address: int
@@ -54,7 +54,7 @@ def bounds_of(settings: Settings, descriptors: int, *, provider: bool) -> Bounds
 
 
 def raise_descriptors() -> int:
-    """Lets the process open as many descriptors as it ever may; how many these are."""
+    """Raises the soft limit of file descriptors to the hard limit, and returns it."""
     try:
         import resource
     except ImportError:  # Windows has no such bound
@@ -84,7 +84,7 @@ class Place:
 
 
 class _Group:
-    """So many connections are open, of which these are idle, that for longest first."""
+    """The number of open connections, and the idle ones among them, longest idle first."""
 
     __slots__ = ("idle", "open")
 
@@ -94,7 +94,7 @@ class _Group:
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits, as a client has all below them."""
+    """The key of a client's network: an IPv4 address, or the first 64 bits of an IPv6 address."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
@@ -120,7 +120,7 @@ class Connections:
         self._surplus: set[Place] = set()
 
     def admit(self, address: str) -> Place | None:
-        """A place for one more; None where there is not even one for probes."""
+        """Reserves a place for a new connection; None if not even one for probes is left."""
         address = network_of(address)
         if self._make_room(address):
             place = Place(address)
@@ -134,17 +134,17 @@ class Connections:
         return place
 
     def busy(self, place: Place) -> None:
-        """A request is under way, or its answer; or it makes room already."""
+        """Marks a connection as busy: a request is under way, or it is being evicted."""
         for group in self._groups(place):
             group.idle.pop(place, None)
 
     def idle(self, place: Place) -> None:
-        """None is under way from now on."""
+        """Marks a connection as idle."""
         for group in self._groups(place):
             group.idle[place] = None
 
     def leave(self, place: Place) -> None:
-        """The connection is over, and its descriptor free."""
+        """Releases the place of a closed connection."""
         self._surplus.discard(place)
         for group in self._groups(place):
             group.idle.pop(place, None)
@@ -159,7 +159,7 @@ class Connections:
         return self._all, self._by_address[place.address]
 
     def _make_room(self, address: str) -> bool:
-        """Whether there is room, if need be because the oldest idle one goes: of these, or of all.
+        """Evicts the longest idle connection if need be; returns whether there is room now.
 
         Who goes still counts, for as long as its descriptor is open.
         """

@@ -20,7 +20,7 @@ class EntityTag(msgspec.Struct, frozen=True):
 
 
 def prefers(request: web.Request, media_type: str) -> bool:
-    """Whether the client names this type, and likes JSON no better.
+    """Whether the client accepts this type at least as much as JSON.
 
     A wildcard asks for JSON. A range whose weight cannot be read does not count.
 

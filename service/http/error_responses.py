@@ -37,7 +37,7 @@ _REFUSED = "The database does not take what this request would record."
 def error_response(
     error: Exception, reference_id: str, now: datetime | None = None
 ) -> web.Response:
-    """The contract's answer to an error; 500 for one that nobody foresaw.
+    """The contract's response to an error; 500 for an unexpected one.
 
     Args:
         now: The database's time; this machine's if none is given.
@@ -52,7 +52,7 @@ def error_response(
 def error_body(
     error: Exception, reference_id: str, now: datetime | None = None
 ) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and headers; a repeated request gets the reference of the first."""
+    """Status, body and headers. A repeated request gets the reference id of the first."""
     error = unavailable(error) or error
     if isinstance(error, GuardBroken) and error.changed in _FOUND_LATE:
         error = _FOUND_LATE[error.changed]()
@@ -141,7 +141,7 @@ def _describe(error: Exception, now: datetime) -> Described:
 
 
 def _sentence(error: Exception) -> str:
-    """What may be told: not which stream, nor which error of the database."""
+    """The error's text without names of streams or details of database errors."""
     return _REFUSED if isinstance(error, AppendRefused) else str(error)
 
 

@@ -33,7 +33,7 @@ _TOO_LARGE = web.RequestKey("too_large", web.HTTPRequestEntityTooLarge)
 
 
 async def read_bytes(request: web.Request) -> bytes:
-    """The request's body without its coding, as often as it is asked for.
+    """The request's decoded body; later calls return the same bytes.
 
     Raises:
         BadRequest: It cannot be read.
@@ -67,7 +67,7 @@ async def _received(request: web.Request) -> bytes:
 
 
 async def await_body(request: web.Request) -> None:
-    """Waits until the body of a request that writes is there, so that the checks come after it.
+    """Waits for the whole body of a writing request, so that the checks run after it has arrived.
 
     One that cannot be read is refused after them.
 

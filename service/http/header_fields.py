@@ -20,7 +20,7 @@ _LONGEST_REMEMBERED = 500
 
 
 class Element(msgspec.Struct, frozen=True):
-    """One of a list.
+    """One element of a list header.
 
     Attributes:
         value: In lower case; such as a media type, or a coding.
@@ -32,7 +32,7 @@ class Element(msgspec.Struct, frozen=True):
 
     @property
     def weight(self) -> float | None:
-        """How much it is liked, from 0 to 1 (section 12.4.2); None where that cannot be read."""
+        """The quality value from 0 to 1 (section 12.4.2); None if it is malformed."""
         given = self.parameters.get("q", "1")
         return float(given) if _WEIGHT.fullmatch(given) else None
 
@@ -48,19 +48,19 @@ def joined(request: web.BaseRequest, name: str) -> str:
 
 
 def only(request: web.BaseRequest, name: str) -> str | None:
-    """The value of a header that is no list; None where it is not there, or there twice."""
+    """The value of a single-valued header; None if it is missing or repeated."""
     lines = request.headers.getall(name, ())
     return lines[0] if len(lines) == 1 else None
 
 
 def content_type(request: web.BaseRequest) -> Element:
-    """The media type that a body is said to have; that of nothing where there is none, or two."""
+    """The media type in `Content-Type`; empty if the header is missing or repeated."""
     named = elements(request, hdrs.CONTENT_TYPE)
     return named[0] if len(named) == 1 else Element("")
 
 
 def parse_list(text: str) -> tuple[Element, ...]:
-    """The elements of a list's text; those that are empty do not count."""
+    """The elements of a list's text, without empty ones."""
     return _parse_remembered(text) if len(text) <= _LONGEST_REMEMBERED else _parse(text)
 
 

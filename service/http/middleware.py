@@ -1,4 +1,4 @@
-"""What every request passes through: an id, one log line, and errors in the contract's shape."""
+"""Middlewares of all requests: a request id, one log line, and errors in the contract's form."""
 
 import re
 import time
@@ -32,16 +32,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Outermost = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-"""An id of any other form may say something, and ids go into the log, which is for ever."""
+"""Other ids are replaced: they could carry personal data into the log, which keeps them."""
 
 _PARAMETER = re.compile(r"\{(\w+)[^}]*\}")
 _MAX_HEADERS = 16 * 1024
 _ONCE = ("Authorization", "Idempotency-Key", "Last-Event-ID", "Origin", "X-Audit-Reason")
 _CHECKS = 4
-"""How often a request is checked at most, where what it rests on changes each time."""
+"""How often a request is carried out at most while its preconditions keep changing."""
 
 _NO_HOST = "localhost"
-"""In place of the one that HTTP/1.0 does not ask for."""
+"""Stands in for a missing Host header, which HTTP/1.0 does not require."""
 
 _SCHEMES = ("http", "https")
 _CONTINUE = "100-continue"
@@ -52,7 +52,7 @@ log = structlog.get_logger("colloquy.requests")
 
 @web.middleware
 async def identify_and_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Gives the request its id, and writes its one log line when it is answered."""
+    """Sets the request's id, and writes its log line after the response."""
     began = time.monotonic()
     _identify(request)
     request[SCOPE] = _scope(request)
@@ -66,7 +66,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns whatever a handler raises into the contract's answer."""
+    """Turns each exception of a handler into the contract's error response."""
     try:
         _check(request)
         return await handler(request)
@@ -75,7 +75,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def _of_database(request: web.Request, error: Exception) -> Exception:
-    """Logs an error of the database; the one to answer with."""
+    """Logs an error of the database and returns the error to answer with."""
     kind = meaning(error)
     match kind:
         case Meaning.AWAY:
@@ -92,12 +92,12 @@ def _of_database(request: web.Request, error: Exception) -> Exception:
 
 @web.middleware
 async def check_again(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Carries out a request anew where what it rests on has changed since it was checked.
+    """Repeats a request whose preconditions changed between its checks and its append.
 
-    Its checks then see the change, and refuse it or let it pass. Nothing was recorded the first
-    time and the body is kept, so that it is a request like any that comes now. One that came
-    before its learner was erased is not, though their identity provider still vouches for them:
-    what they said until then is gone.
+    The append has recorded nothing then, and the body is kept, so the request runs as if it had
+    arrived now: its checks see the change and accept or refuse it. A request from before its
+    learner's erasure is not repeated, even with a valid token of an identity provider, since the
+    learner's texts up to then are to be gone.
     """
     for _ in range(_CHECKS - 1):
         try:
@@ -110,7 +110,7 @@ async def check_again(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def always_answered(handle: Outermost) -> Outermost:
-    """The application, that answers in the contract's form what never comes to its middlewares.
+    """Wraps the application's handler: errors before the middlewares get the contract's form, too.
 
     Args:
         handle: The application's own handler, which looks for a route first.
@@ -162,7 +162,7 @@ def _answer(request: web.Request, error: Exception) -> web.Response:
 
 
 def _check(request: web.Request) -> None:
-    """Refuses what there is no place for, what is too large, and what can be read in two ways."""
+    """Refuses requests over the bounds, with too large headers, or with ambiguous headers."""
     if _is_surplus(request) and request.path not in _QUIET:
         raise TooManyConnections
     if sum(len(name) + len(value) for name, value in request.raw_headers) > _MAX_HEADERS:

@@ -20,7 +20,7 @@ _LAST_NUMBER = 1_000_000
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a list: `size` items with ids above `after`, but for the first `skip` of them."""
+    """A page of a list: `size` items with ids above `after`, without the first `skip` of them."""
 
     size: int = DEFAULT_SIZE
     after: int = 0

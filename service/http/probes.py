@@ -1,4 +1,4 @@
-"""The endpoints by which others see whether the process is there, and whether it can work."""
+"""The liveness and readiness endpoints."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""How often a user may ask in a day (UTC) for what costs money or room.
+"""Daily limits (UTC) of requests that cost money or storage, per user.
 
 It is counted in the transaction of the append and by the day that the append is of, so the count is
 the same for all processes and after restarts, and no request comes in between.
@@ -13,7 +13,7 @@ LimitedAction = Literal["create", "message", "evaluation", "feedback"]
 
 
 class DailyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests of one user in a day at most, by kind."""
+    """The highest number of requests of a user in a day, by kind."""
 
     create: int
     message: int

@@ -1,4 +1,4 @@
-"""Whether the process can carry out requests now: its database answers, and takes writes."""
+"""Readiness of the process: its database answers and accepts writes."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ _FRESH = 0.5
 
 
 class Readiness:
-    """Looks, and remembers for a moment what it has found.
+    """Checks the database, and reuses a result for a moment.
 
     Args:
         pool: Of workers.
@@ -28,7 +28,7 @@ class Readiness:
         self._fresh_until = 0.0
 
     async def check(self) -> None:
-        """Returns where requests can be carried out.
+        """Returns if requests can be carried out.
 
         Raises:
             LogUnavailable: They cannot.

@@ -1,4 +1,4 @@
-"""What all handlers share: who asks, and in which circumstances."""
+"""Helpers of all handlers: ids, metadata and guards of a request, and records of reads."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def base_url(request: web.Request) -> URL:
-    """Where clients reach the service: as the settings say, else as this client did."""
+    """The base URL of the service: from the settings, else as this client addressed it."""
     return request.app.get(PUBLIC_URL) or request.url.origin()
 
 
@@ -46,7 +46,7 @@ def conversation_id(request: web.Request, name: str = "id") -> int:
 
 
 def idempotency_key(request: web.Request) -> str | None:
-    """The client's name for this POST, by which a repetition is known.
+    """The idempotency key of a POST; None for other methods or without one.
 
     Raises:
         KeyMalformed: It is not 1 to 255 visible ASCII characters.
@@ -60,7 +60,7 @@ def idempotency_key(request: web.Request) -> str | None:
 
 
 def metadata_of(request: web.Request, access: Access, turn_id: str | None = None) -> Metadata:
-    """The circumstances of what the request leads to."""
+    """The metadata of the events that the request leads to."""
     return Metadata(
         actor=Actor(access.user_id, access.role),
         token_id=access.token_id,
@@ -72,10 +72,10 @@ def metadata_of(request: web.Request, access: Access, turn_id: str | None = None
 
 
 def guard_of(request: web.Request, access: Access, limited: LimitedAction | None = None) -> Guard:
-    """What must still be so when that is recorded which the request leads to.
+    """The guard that the request's append checks: the caller's permission, and a daily limit.
 
     Args:
-        limited: What it counts as, where a user may do it so many times in a day.
+        limited: The action that counts against a daily limit; None for an unlimited one.
     """
     assert access.guard is not None, "a request that writes was checked for writing"
     if limited is None:
@@ -86,7 +86,7 @@ def guard_of(request: web.Request, access: Access, limited: LimitedAction | None
 
 
 def note_recorded(request: web.Request) -> None:
-    """Notes that the request is on record, so that nothing carries it out again."""
+    """Marks the request as recorded, so that it is not repeated."""
     request[RECORDED] = True
 
 
@@ -96,8 +96,9 @@ async def record_read(
     """Records that the caller reads a conversation, unless it is their own.
 
     Args:
-        what: What of it.
-        learner: Whose it is.
+        what: The part of it that is read.
+        number: The conversation's id.
+        learner: The user id of its owner.
 
     Raises:
         EventStoreError: As `record_reading`.

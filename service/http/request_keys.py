@@ -1,4 +1,4 @@
-"""What a request carries from the middlewares to the handlers and back, and what they all use."""
+"""Typed keys of request and application values that middlewares and handlers share."""
 
 from aiohttp import web
 from yarl import URL

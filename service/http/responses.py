@@ -22,7 +22,7 @@ def encoded(request: web.Request, answer: object) -> bytes:
 
 
 def stored_json(text: str | None) -> Any:
-    """JSON that the database has made, to stand in an answer as it is; null for none."""
+    """JSON text from the database, to be embedded unchanged; null if there is none."""
     return msgspec.Raw(text or "null")
 
 
@@ -39,7 +39,7 @@ def json_response(
 def raw_response(
     body: bytes, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
 ) -> web.Response:
-    """An answer that is JSON already."""
+    """A response with a body that is JSON text already."""
     return web.Response(body=body, status=status, headers={"Content-Type": _JSON, **headers})
 
 
