@@ -1,4 +1,4 @@
-"""What may be asked of a dialogue. Clocks and ids are part of a command."""
+"""Commands on a dialogue. Times and ids are part of a command."""
 
 from datetime import datetime
 from typing import Literal
@@ -10,7 +10,7 @@ from eventstore.reply_records import AttemptRecord, ReplyRecord, Usage
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a question that got no answer has taken all the same, as it goes into the log."""
+    """The cost of a question without an answer, as it is recorded."""
 
     model: str | None = None
     usage: Usage | None = None
@@ -22,7 +22,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is no answer, as it goes into the log. `retry_after` is in seconds."""
+    """Why there is no answer, as it is recorded. `retry_after` is in seconds."""
 
     code: str
     detail: str = ""
@@ -33,14 +33,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assessed(msgspec.Struct, frozen=True, kw_only=True):
-    """Which objectives a model found covered, and how it came to that."""
+    """The objectives that a model judged covered, and the record of its answer."""
 
     covered: tuple[CoveredObjective, ...]
     judgement: ReplyRecord
 
 
 Assessment = Assessed | Failure | None
-"""What became of judging the objectives beside a reply; None where nobody was asked."""
+"""The result of assessing objectives beside a reply; None if no model was asked."""
 
 
 class OpenConversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class RecordOpening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PostMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Say something in the active conversation and ask the model to answer.
+    """Post a message in the active conversation and ask the model to answer.
 
     `if_revision` are the revisions at which the conversation may be; None for any.
     """
@@ -97,7 +97,7 @@ class RecordReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """The model has not answered, or nobody is left to hear it."""
+    """The model has not answered, or the turn was abandoned."""
 
     turn_id: str
     failure: Failure
@@ -105,7 +105,7 @@ class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A person does not want to wait for the model's answer any more."""
+    """A person has stopped the reply."""
 
     turn_id: str
     reason: Literal["conversation_completed", "requested"]

@@ -1,7 +1,7 @@
-"""What commands on a dialogue lead to: `decide` turns one into facts, or refuses it.
+"""The rules of a dialogue: `decide` turns a command into events, or refuses it.
 
-All of this is pure; clocks and ids are part of the commands. The state that it decides on, and
-how events change that, is in `service.dialogue.state`.
+All of it is pure; times and ids are part of the commands. The state, and how events change it,
+is in `service.dialogue.state`.
 """
 
 from typing import TypeVar, assert_never
@@ -49,12 +49,12 @@ class PendingEvent(msgspec.Struct, frozen=True):
 
 
 def decide(state: Dialogue, command: Command) -> list[PendingEvent]:  # noqa: C901 - a flat dispatch
-    """The facts that a command leads to.
+    """The events that a command leads to.
 
     Raises:
-        ConversationMoved: It is not at a revision that the command asks for.
+        ConversationMoved: The conversation is not at a revision that the command asks for.
         TurnInProgress: Another turn of the dialogue is under way.
-        TurnIsOver: The turn that the command speaks of has ended already.
+        TurnIsOver: The command's turn has ended already.
         NotFound: The conversation is not the active one.
     """
     match command:
@@ -179,7 +179,7 @@ def _assessment(
     asked: OpeningRequested | MessagePosted | RecordAssessment,
     assessment: Assessment,
 ) -> list[PendingEvent]:
-    """What judging the objectives led to; an objective is covered once and for all."""
+    """The event of an assessment; an objective that is covered stays covered."""
     if assessment is None:
         return []
     if isinstance(assessment, Failure):
@@ -195,7 +195,7 @@ def _assessment(
 
 
 def _not_counting(assessment: Assessment) -> Assessment:
-    """A message that is taken back shows nothing; what judging it has cost stays on record."""
+    """The assessment of a withdrawn message: it covers nothing, but its cost is recorded."""
     if isinstance(assessment, Assessed):
         return msgspec.structs.replace(assessment, covered=())
     return assessment
@@ -207,7 +207,7 @@ Unanswered = TypeVar("Unanswered", bound=UnansweredTurn)
 def unanswered(
     kind: type[Unanswered], asked: TurnEvent | RecordAssessment, failure: Failure
 ) -> Unanswered:
-    """The event that says that no answer came of what was asked."""
+    """An event of a question without an answer."""
     return kind(
         conversation_id=asked.conversation_id,
         turn_id=asked.turn_id,

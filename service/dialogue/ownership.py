@@ -1,4 +1,4 @@
-"""Who owns a turn, and whether anybody is left to end it."""
+"""Which process owns a turn, and whether it is still alive."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,12 +17,12 @@ class TurnOwnership:
     """Tells abandoned turns from those under way.
 
     Args:
-        pool: For looking whether other owners still live.
+        pool: For checking whether other owners are alive.
         this: This process's number.
-        clock: The database's time, by which turns have their deadlines.
+        clock: Gives the database's time, in which deadlines are.
 
-    `running` holds the ids of the turns that this process began; whoever ends one, or gives up
-    doing so, takes it out.
+    `running` holds the ids of the turns that this process runs; the code that ends one, or gives
+    it up, removes it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class TurnOwnership:
         self._clock = clock
 
     def deadline(self, budget: float) -> datetime:
-        """When a turn that begins now counts as abandoned, whoever owns it.
+        """The time after which a turn that begins now counts as abandoned, whoever owns it.
 
         Args:
             budget: Seconds that an answer of a model may take.
@@ -47,7 +47,7 @@ class TurnOwnership:
     async def is_abandoned(
         self, asked: OpeningRequested | MessagePosted | EvaluationRequested
     ) -> bool:
-        """Nobody will end the turn: its time is over, or its owner is gone."""
+        """Whether nobody will end the turn: its deadline is over, or its owner is gone."""
         if asked.deadline_at <= self._clock():
             return True
         if asked.owner == self.this:

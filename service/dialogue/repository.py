@@ -1,4 +1,4 @@
-"""Carries out commands on dialogues: read the stream, fold it, decide, append."""
+"""Executes commands on dialogues: reads the stream, folds it, decides, appends."""
 
 from contextlib import suppress
 
@@ -43,7 +43,7 @@ class DialogueKey(msgspec.Struct, frozen=True):
 
 
 class Executed(msgspec.Struct, frozen=True):
-    """What a command led to: the dialogue as it is now, and the last event recorded."""
+    """The result of a command: the dialogue after it, and the last event recorded."""
 
     dialogue: Dialogue
     event: RecordedEvent
@@ -70,7 +70,7 @@ class DialogueRepository:
         known: Dialogue | None = None,
         guard: Guard | None = None,
     ) -> Executed:
-        """Carries out a command, again whenever somebody else was faster.
+        """Executes a command; repeats it after a conflict with another append.
 
         Args:
             known: The dialogue as the caller last saw it, which saves reading it where nothing
@@ -99,7 +99,7 @@ class DialogueRepository:
         return await retry_on_conflict(attempt, Busy)
 
     async def raise_if_duplicate(self, account_id: int, metadata: Metadata) -> None:
-        """Looks whether the request was recorded before.
+        """Checks whether the request was recorded before.
 
         Whoever has read the stream *before* looking can rely on it: a first request that is
         recorded in between has moved the stream on, and the append will be refused.
@@ -113,7 +113,7 @@ class DialogueRepository:
     async def append_event(
         self, key: DialogueKey, event: NewEvent, metadata: Metadata, guard: Guard
     ) -> RecordedEvent:
-        """Records an event that is lawful wherever the dialogue stands.
+        """Records an event that every state of the dialogue allows.
 
         Raises:
             AlreadyAsked: An earlier request with the same idempotency key is in the log.
@@ -133,7 +133,7 @@ class DialogueRepository:
     async def read_turn(
         self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0
     ) -> list[RecordedEvent]:
-        """The events of a turn, that which asked for it first; none if there is no such turn.
+        """The events of a turn, its question first; empty if there is no such turn.
 
         Args:
             since: The position of the first, where it is known.
@@ -156,7 +156,7 @@ class DialogueRepository:
         return events[0]
 
     def evict_learner(self, account_id: int, user_id: int) -> None:
-        """Remembers nothing any more of a learner's dialogues."""
+        """Removes a learner's dialogues from the cache."""
         for key in [k for k in self._recent if (k.account_id, k.user_id) == (account_id, user_id)]:
             del self._recent[key]
 
@@ -165,7 +165,7 @@ class DialogueRepository:
         return stream.startswith(_PREFIX)
 
     async def close_abandoned(self, account_id: int, stream: str) -> bool:
-        """Ends a dialogue's turn if nobody is left to end it; whether that was so."""
+        """Ends a dialogue's turn if it is abandoned; returns whether it was."""
         key = DialogueKey.of_stream(account_id, stream)
         return await self._close_abandoned(key, await self._read(key))
 
@@ -174,14 +174,14 @@ class DialogueRepository:
         return fold(events)
 
     async def _read_live(self, key: DialogueKey) -> Dialogue:
-        """The dialogue as the log has it, its turn closed if nobody is left to end it."""
+        """The dialogue from the log, with an abandoned turn closed."""
         while True:
             state = await self._read(key)
             if not await self._close_abandoned(key, state):
                 return state
 
     def _remembered(self, key: DialogueKey) -> Dialogue | None:
-        """The dialogue as this process last saw it, if no turn was under way then."""
+        """The cached dialogue, if no turn was under way when it was cached."""
         state = self._recent.get(key)
         return state if state and state.turn is None else None
 
@@ -220,7 +220,7 @@ class DialogueRepository:
         return Executed(state, recorded[-1])
 
     async def _close_abandoned(self, key: DialogueKey, state: Dialogue) -> bool:
-        """Whether the turn was nobody's; then it is closed now, by us or by somebody else."""
+        """Closes the turn if it is abandoned; returns whether it was."""
         turn = state.turn
         if turn is None or not await self._owners.is_abandoned(turn.request):
             return False
@@ -232,7 +232,7 @@ class DialogueRepository:
 
 
 def _of_model(metadata: Metadata) -> Metadata:
-    """A model judges, whoever ended the turn beside it; and the request's key stands once."""
+    """Metadata of an assessment beside another event: its actor is the model, and it has no key."""
     return msgspec.structs.replace(
         metadata, actor=Actor(None, "model"), token_id=None, idempotency_key=None
     )

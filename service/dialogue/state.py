@@ -36,12 +36,12 @@ _ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
 
 
 def ends_turn(event: AnyEvent | Unreadable) -> bool:
-    """Whether a turn is over with this event: one that cannot be read tells so by its type."""
+    """Whether an event ends a turn; of an unreadable event its type tells."""
     return event.type in _ENDS if isinstance(event, Unreadable) else isinstance(event, ENDS)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """Something said, as the learner sees it.
+    """A message as the learner sees it.
 
     `text` is None where it was erased, `incomplete` the code of why a reply breaks off, or None.
     """
@@ -56,7 +56,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody's vote on a message. `text` is None where there was none or it was erased."""
+    """A user's vote on a message. `text` is None if there was none or it was erased."""
 
     id: str
     message_id: str
@@ -86,7 +86,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def revision(self) -> int:
-        """Of the last event that changed what clients see; the same as before a failed turn."""
+        """Revision of the last event that changed what clients see; a failed turn restores it."""
         return max(self.shown_revision, max(message.revision for message in self.messages))
 
     @property
@@ -97,7 +97,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn under way, and the event that asked for it."""
+    """A turn under way; `request` is the event that began it."""
 
     request: OpeningRequested | MessagePosted
 
@@ -108,7 +108,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialogue(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dialogue stands. `revision` is that of the last event folded in."""
+    """The state of a dialogue at the `revision` of the last event folded in."""
 
     revision: int = 0
     active: Conversation | None = None

@@ -7,7 +7,7 @@ from service.model.judgements import Evaluation
 
 
 class EvaluationAnswer(msgspec.Struct, frozen=True):
-    """What a model judged the conversation to be."""
+    """A model's evaluation of the conversation."""
 
     id: Id
     evaluation: Evaluation

@@ -51,7 +51,7 @@ def is_evaluation(stream: str) -> bool:
 
 
 class EvaluationRunner:
-    """Has conversations evaluated.
+    """Runs evaluations of conversations.
 
     Args:
         events: Where that is recorded.
@@ -94,7 +94,7 @@ class EvaluationRunner:
         course_id: int,
         experience_version: int,
     ) -> RecordedEvent:
-        """Has a conversation evaluated; the event that asks for it, when it is on disk.
+        """Starts an evaluation; returns the event that asks for it once that is on disk.
 
         It goes on whatever becomes of the caller. A request that was made before, by its
         idempotency key, leads to the evaluation of that time.
@@ -129,7 +129,7 @@ class EvaluationRunner:
         return first
 
     async def result(self, first: RecordedEvent) -> str:
-        """Waits for the evaluation that was asked for with this event; the evaluation as JSON.
+        """Waits for the evaluation that an event asked for; returns it as JSON.
 
         Raises:
             TurnFailed: The model gave no evaluation that could be used; that is recorded.
@@ -155,7 +155,7 @@ class EvaluationRunner:
         return is_evaluation(stream)
 
     async def close_abandoned(self, account_id: int, stream: str) -> bool:
-        """Ends an evaluation if nobody is left to end it; whether that was so."""
+        """Ends an evaluation if its owner is gone; returns whether it was."""
         events = await self._log.read_stream(account_id, stream)
         if len(events) >= _ENDED:
             return False
@@ -168,7 +168,7 @@ class EvaluationRunner:
         return True
 
     async def drain(self, grace: float) -> None:
-        """Takes no more, waits `grace` seconds for those under way, ends the others."""
+        """Accepts no more, waits `grace` seconds for those under way, and ends the others."""
         self._stopping = True
         if self._running:
             _, late = await asyncio.wait(self._running.values(), timeout=grace)
@@ -230,7 +230,7 @@ class EvaluationRunner:
         await self._record(first, unanswered(EvaluationFailed, asked, failure), None)
 
     async def _guard(self, account_id: int, asked: EvaluationRequested) -> Guard:
-        """No words of the conversation are deleted between the look at them and the append."""
+        """The guard of an evaluation: no text of the conversation was deleted since it was read."""
         dialogue = DialogueKey(account_id, asked.experience_id, asked.user_id)
         position = await retry_read(lambda: self._log.head(account_id))
         return Guard(position=position, streams=(dialogue.stream,))
@@ -262,7 +262,7 @@ class EvaluationRunner:
             )
 
     async def _end_in_log(self, first: RecordedEvent) -> RecordedEvent:
-        """Waits for the end in the log; the sweeper sees to it that one comes."""
+        """Waits for the end in the log; the sweeper ensures that there is one."""
         assert isinstance(first.event, EvaluationRequested)
         if task := self._running.get(first.event.turn_id):
             await asyncio.wait((task,))

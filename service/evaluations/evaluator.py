@@ -29,7 +29,7 @@ log = structlog.get_logger("colloquy.evaluations")
 
 
 class Evaluator:
-    """Gives a conversation to a model to judge.
+    """Asks a model to evaluate a conversation.
 
     Args:
         pool: For reading the conversation.
@@ -55,12 +55,12 @@ class Evaluator:
         self._budget = budget
 
     async def refuse_removed(self, account_id: int, conversation_id: int) -> None:
-        """Raises TextRemoved where words were deleted: nobody could judge the rest fairly."""
+        """Raises `TextRemoved` if texts were deleted: the rest cannot be judged fairly."""
         if await self._is_removed(account_id, conversation_id):
             raise TextRemoved
 
     async def judge(self, account_id: int, asked: EvaluationRequested) -> Judged:
-        """The evaluation that was asked for, or why there is none, with its text.
+        """The event that ends the evaluation, with its text if it succeeded.
 
         Words may have been deleted meanwhile: see `unless_removed`. Cancelled, it says so in the
         event: whoever cancels waits for that to be recorded.
@@ -96,7 +96,7 @@ class Evaluator:
     async def unless_removed(
         self, account_id: int, asked: EvaluationRequested, judged: Judged
     ) -> Judged:
-        """What was judged, unless the words were deleted meanwhile: then its own are, too."""
+        """The result, or a failure if texts were deleted meanwhile."""
         event = judged[0]
         if not isinstance(event, EvaluationRecorded):
             return judged

@@ -32,7 +32,7 @@ class ExperienceBody(ExperienceFields, frozen=True, kw_only=True, forbid_unknown
     ai_experience: ExperienceFields | None = None
 
     def checked(self, required: tuple[str, ...] = ()) -> dict[str, Any]:
-        """The fields that were given; one that was given twice is as the group has it.
+        """The given fields; below `ai_experience` they take precedence.
 
         Raises:
             FieldErrors: One is missing, or wrong in either place; each is named with the reason.

@@ -32,7 +32,7 @@ _REMEMBERED = 1_000
 
 
 class ExperienceDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An experience as it is handed in. `learning_objective` holds one objective a line."""
+    """A new experience before it is recorded. `learning_objective` has one objective per line."""
 
     title: str
     learning_objective: str
@@ -43,7 +43,7 @@ class ExperienceDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class ExperienceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The fields of a draft that are to change; the others are None."""
+    """The fields to change; the others are None."""
 
     title: str | None = None
     learning_objective: str | None = None
@@ -111,7 +111,7 @@ class Experiences:
         metadata: Metadata,
         guard: Guard | None = None,
     ) -> Experience:
-        """Records a new experience; the one of the first time where the request was made before.
+        """Records a new experience; a repeated request returns that of the first.
 
         Raises:
             KeyReused: Its idempotency key came with another request before.
@@ -138,7 +138,7 @@ class Experiences:
         metadata: Metadata,
         guard: Guard,
     ) -> Experience:
-        """Records what is changed, if anything is; the experience after it.
+        """Records a change, unless nothing changes; returns the experience after it.
 
         Raises:
             NotFound: There is none, or it was deleted.
@@ -158,7 +158,7 @@ class Experiences:
     async def delete(
         self, account_id: int, experience_id: int, metadata: Metadata, guard: Guard
     ) -> Experience:
-        """Records that it is gone; the experience after that.
+        """Records the deletion; returns the experience after it.
 
         Raises:
             NotFound: There is none, or it was deleted before.
@@ -176,7 +176,7 @@ class Experiences:
     async def at_version(
         self, account_id: int, experience_id: int, version: int
     ) -> ExperienceVersion:
-        """The experience as it was at that revision of its stream, which never changes.
+        """The experience at a revision of its stream, which never changes.
 
         Raises:
             NotFound: There is no such version.
@@ -223,12 +223,12 @@ class Experiences:
 
 
 def objectives_of(learning_objective: str) -> tuple[str, ...]:
-    """The objectives in a text that has one a line; blank lines count for nothing."""
+    """The objectives in a text with one per line, without blank lines."""
     return tuple(line.strip() for line in learning_objective.splitlines() if line.strip())
 
 
 def experience_of(event: AnyEvent | Unreadable) -> Experience:
-    """The experience after an event that tells all its fields."""
+    """The experience after an event with all its fields."""
     assert isinstance(event, ExperienceCreated | ExperienceEdited)
     return Experience(
         id=event.experience_id,

@@ -74,7 +74,7 @@ async def create_experience(request: web.Request) -> web.Response:
 
 
 async def update_experience(request: web.Request) -> web.Response:
-    """PUT …/ai_experiences/:id: what is given changes, for conversations to come."""
+    """PUT …/ai_experiences/:id: changes the given fields, for later conversations."""
     access = await manager_of(request)
     changes = await read_changes(request)
     shown = await request.app[EXPERIENCES].edit(
@@ -88,7 +88,7 @@ async def update_experience(request: web.Request) -> web.Response:
 
 
 async def delete_experience(request: web.Request) -> web.Response:
-    """DELETE …/ai_experiences/:id: it is gone for everybody; its conversations stay in the log."""
+    """DELETE …/ai_experiences/:id: deletes it for everybody; its conversations stay in the log."""
     access = await manager_of(request)
     shown = await request.app[EXPERIENCES].delete(
         access.account_id,

@@ -1,4 +1,4 @@
-"""Institutions, and what their identity providers call their users."""
+"""Institutions, and the names of their users at identity providers."""
 
 from eventstore.connections import Connection
 from service.errors import UnknownUser
@@ -6,7 +6,7 @@ from sql.loader import query
 
 
 async def create_account(connection: Connection, name: str) -> int:
-    """The number of a new institution, which has an empty log."""
+    """Creates an institution with an empty log; returns its number."""
     return int(await connection.fetchval(query("create_account"), name))
 
 
@@ -19,7 +19,7 @@ async def list_accounts(connection: Connection) -> list[tuple[int, str]]:
 async def link_identity(
     connection: Connection, account_id: int, subject: str, user_id: int
 ) -> None:
-    """From now on the provider's tokens for `subject` are this user's.
+    """Assigns the identity provider's `subject` to a user.
 
     When it returns, nothing is recorded any more for whose they were before.
 

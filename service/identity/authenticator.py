@@ -1,4 +1,4 @@
-"""Whose request it is: the account first, by which all else is looked up."""
+"""Authenticates requests: finds the account, which scopes all further look-ups."""
 
 from typing import NamedTuple, Protocol
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("colloquy.callers")
 
 
 class Credentials(NamedTuple):
-    """What a request shows of who makes it.
+    """The credentials of a request.
 
     Attributes:
         token_hash: Of a token of ours; or
@@ -32,7 +32,7 @@ class Credentials(NamedTuple):
 
     @property
     def plain_token(self) -> bytes | None:
-        """The hash of a token of ours whose bearer acts as themself."""
+        """The hash of an access token whose bearer does not act as another user."""
         return self.token_hash if self.as_user_id is None else None
 
     def arguments(self) -> tuple[int, bytes | None, int | None, str | None, int | None]:
@@ -46,11 +46,11 @@ class TokenVerifier(Protocol):
     """Verifies tokens of identity providers."""
 
     async def verify(self, token: str) -> VerifiedClaims:
-        """The claims of a token; raises `TokenRefused` where it proves nothing."""
+        """The claims of a valid token; raises `TokenRefused` for another."""
 
 
 class Authenticator:
-    """Tells which account a request is of.
+    """Finds the account of a request.
 
     Args:
         pool: For looking up which account a token belongs to.
@@ -65,7 +65,7 @@ class Authenticator:
         self._admitted: set[tuple[int, int]] = set()
 
     async def authenticate(self, token: str, *, anew: bool = False) -> Credentials:
-        """The account that a token is of; what its bearer may do is not checked yet.
+        """The account of a token. Permissions are checked later.
 
         Args:
             anew: Look up a token of ours also where its account is known: it may be revoked.
@@ -82,7 +82,7 @@ class Authenticator:
         return Credentials(await self._account(token_hash), token_hash)
 
     async def ensure_user(self, pool: AccountPool, credentials: Credentials, user_id: int) -> None:
-        """Makes a user known for whom only their identity provider vouches."""
+        """Creates a user who is known only from an identity provider's token."""
         known = (credentials.account_id, user_id)
         if credentials.claims is None or known in self._admitted:
             return

@@ -1,4 +1,4 @@
-"""Who asks, and whether they may: one row of the database answers all of it.
+"""Authorization: one row of the database tells who the caller is and what they may do.
 
 The checks run in a fixed order: token, scope, course membership, experience, conversation.
 """
@@ -57,7 +57,7 @@ def authorize(
     of_course: bool = False,
     everywhere: str | None = None,
 ) -> Access:
-    """The caller of whom `get_access_v1` tells, if they may.
+    """The caller in a row of `get_access_v1`, if they have the permission.
 
     Args:
         scope: The scope of the endpoint, as ``url:GET|/api/v1/…``.
@@ -94,7 +94,7 @@ def authorize(
 def authorize_account(
     credentials: Credentials, row: asyncpg.Record | None, scope: str, *, explicit: bool = False
 ) -> Access:
-    """The caller of an endpoint that is of no course.
+    """The caller of an endpoint outside any course.
 
     Args:
         explicit: A token without scopes does not have this one.
@@ -121,7 +121,7 @@ def authorize_account(
 
 
 def of_people(guard: Guard, *others: int | None) -> Guard:
-    """The guard of a deed that rests on people alone, whatever becomes of the experience.
+    """The guard without the experience's stream, for actions that do not depend on it.
 
     Args:
         others: Whom it is about besides.
@@ -132,7 +132,7 @@ def of_people(guard: Guard, *others: int | None) -> Guard:
 
 
 def _guard(credentials: Credentials, row: asyncpg.Record) -> Guard | None:
-    """What the checks rest on, for the append to look at it again."""
+    """The guard that repeats the checks in the append."""
     position: int | None = row.get("position")
     if position is None:
         return None
@@ -152,7 +152,7 @@ def _guard(credentials: Credentials, row: asyncpg.Record) -> Guard | None:
 
 
 def _streams(row: asyncpg.Record) -> tuple[str, ...]:
-    """Of whoever asks, of whom it is about, and of the experience."""
+    """The streams of the caller, of the learner concerned, and of the experience."""
     people = {row["user_id"], row["real_user_id"], row["conversation_user_id"]} - {None}
     experience = row["experience_id"]
     return (
@@ -190,7 +190,7 @@ def _check_masquerade(credentials: Credentials, row: asyncpg.Record) -> None:
 
 
 def _role(credentials: Credentials, row: asyncpg.Record) -> str | None:
-    """As the provider of the caller's account says; as the roster does where it says nothing."""
+    """The role from the token's claims, else from the roster."""
     if credentials.claims and credentials.claims.roles is not None:
         return credentials.claims.roles.get(row["course_id"])
     role: str | None = row["role"]

@@ -1,4 +1,4 @@
-"""What a provider's token says of who makes a request, by the mapping of the settings."""
+"""Reads the caller from a token's claims, by the mapping in the settings."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class VerifiedClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes a request, as the provider of an account has signed it.
+    """The caller, as an account's identity provider signed it.
 
     Attributes:
         user_id: The user's number; None where `subject` is looked up.
@@ -35,7 +35,7 @@ class VerifiedClaims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> VerifiedClaims:
-    """Whom the claims of a token, whose signature holds, are about.
+    """The caller in the claims of a token with a valid signature.
 
     Args:
         skew: Seconds that clocks may differ.
@@ -57,7 +57,7 @@ def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> Verif
 
 
 def _read(claims: Mapping[str, Any], name: str, reader: Callable[[Any], T]) -> T:
-    """What a claim says; an error names it."""
+    """Reads a claim; an error names it."""
     try:
         return reader(claims.get(name))
     except TokenRefused as refused:
@@ -109,7 +109,7 @@ def _storable(text: str) -> bool:
 
 
 def _scopes(value: Any) -> tuple[str, ...]:
-    """Never none: that would stand for all."""
+    """The scopes; never empty, since that would mean all."""
     listed = value.split() if isinstance(value, str) else value
     if not isinstance(listed, list) or not listed:
         raise TokenRefused("claims")
@@ -119,7 +119,7 @@ def _scopes(value: Any) -> tuple[str, ...]:
 
 
 def _roles(value: Any, mapping: Mapping[str, str]) -> dict[int, str]:
-    """The strongest of our roles in each course; names that are not mapped count for nothing."""
+    """The strongest role in each course; unmapped names are ignored."""
     if not isinstance(value, dict):
         raise TokenRefused("claims")
     found: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Why a provider's token or a roster is refused. Clients do not see why a token is refused."""
+"""Refusals of identity providers' tokens and of rosters. Clients do not see a token's reason."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ Reason = Literal[
 
 
 class TokenRefused(Exception):
-    """The token proves nothing.
+    """The token is not accepted.
 
     Args:
         issuer: Set where it is one of the settings.

@@ -1,4 +1,4 @@
-"""Whose signed tokens are taken, and what they mean: the file that `COLLOQUY_JWT` names."""
+"""Trusted identity providers: the file that `COLLOQUY_JWT` names."""
 
 import tomllib
 from pathlib import Path
@@ -21,7 +21,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
 
 
 class ClaimNames(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which claims say what.
+    """The names of claims, by meaning.
 
     Attributes:
         user_id: The number of the user; or
@@ -40,7 +40,7 @@ class ClaimNames(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An identity provider, which speaks for one account, or for those that it names.
+    """An identity provider of one account, or of those that a claim names.
 
     Attributes:
         account: The one account; or
@@ -60,12 +60,12 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def speaks_for(self) -> frozenset[int]:
-        """All accounts whose users its tokens can be."""
+        """The accounts of its users."""
         return frozenset(self.accounts.values() if self.account is None else [self.account])
 
 
 class TrustedIssuers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All issuers, and how far their clocks may be off ours, in seconds."""
+    """All issuers, and the seconds by which their clocks may differ from the database's."""
 
     issuer: Annotated[tuple[Issuer, ...], msgspec.Meta(min_length=1)]
     clock_skew: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60.0
@@ -89,7 +89,7 @@ def read_trust(file: Path) -> TrustedIssuers:
 
 
 def check_accounts(trust: TrustedIssuers, accounts: set[int]) -> None:
-    """Raises `SettingsError` where an issuer speaks for an institution that there is not."""
+    """Raises `SettingsError` if an issuer names an institution that does not exist."""
     for issuer in trust.issuer:
         for missing in sorted(issuer.speaks_for - accounts):
             reason = f"there is no account {missing}"
@@ -97,7 +97,7 @@ def check_accounts(trust: TrustedIssuers, accounts: set[int]) -> None:
 
 
 async def trust_finding(file: Path, connection: Connection) -> str | None:
-    """What is wrong with the file, or between it and the database."""
+    """A fault of the file, or a contradiction to the database; None if there is none."""
     try:
         rows = await connection.fetch(query("list_accounts"))
         check_accounts(read_trust(file), {row["account_id"] for row in rows})

@@ -1,4 +1,4 @@
-"""A provider's public keys (JWKS, RFC 7517): fetched once, and again when they have changed."""
+"""An identity provider's public keys (JWKS, RFC 7517), fetched and cached."""
 
 import asyncio
 import time
@@ -60,7 +60,7 @@ class KeySet:
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> PyJWK | None:
-        """The key of that name; without a name, the only key where there is but one.
+        """The key with an id; without an id, the only key if there is exactly one.
 
         Waits for a fetch only where the key is not known or may long have been withdrawn, and for
         no longer than its timeout. Where it fails, known keys go on working.
@@ -78,11 +78,11 @@ class KeySet:
         return key
 
     def start(self) -> None:
-        """Begins to fetch the keys, without waiting for them."""
+        """Starts fetching the keys, without waiting."""
         self._start(0)
 
     async def close(self) -> None:
-        """Ends a fetch that is under way."""
+        """Cancels a fetch that is under way."""
         if self._fetching:
             self._fetching.cancel()
             with suppress(asyncio.CancelledError):
@@ -128,7 +128,7 @@ class KeySet:
 
 
 def _read_keys(body: bytes) -> dict[str | None, PyJWK]:
-    """The keys that may sign; others, and those that cannot be read, are left out."""
+    """The keys for signatures, without unreadable ones."""
     try:
         listed = _document.decode(body).keys[:_MAX_KEYS]
     except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""Checks the tokens of identity providers: form, issuer, key, signature, times, claims."""
+"""Verifies identity providers' tokens: form, issuer, key, signature, times and claims."""
 
 import math
 import time
@@ -46,12 +46,12 @@ _REASONS: tuple[tuple[type[PyJWTError], Reason], ...] = (
 
 
 class JwtVerifier:
-    """Tells whom a provider's token is of.
+    """Verifies tokens and reads their claims.
 
     Args:
-        trust: Whose tokens are taken.
-        keys: Each issuer's, by its name.
-        now: Gives the time by which a token is valid or not.
+        trust: The trusted issuers.
+        keys: Each issuer's keys, by its name.
+        now: Gives the time for checking a token's validity.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class JwtVerifier:
         self._now = now
 
     async def verify(self, token: str) -> VerifiedClaims:
-        """Whom the token is of.
+        """The claims of a valid token.
 
         Raises:
-            TokenRefused: It proves nothing; the reason is for the log alone.
+            TokenRefused: The token is not accepted; the reason is for the log only.
         """
         if len(token) > MAX_TOKEN:
             raise TokenRefused("too_large")
@@ -81,7 +81,7 @@ class JwtVerifier:
             raise TokenRefused(refused.reason, issuer.issuer, refused.claim) from None
 
     def _read(self, token: str) -> tuple[Issuer, dict[str, Any]]:
-        """The issuer whose the token says it is, not believed yet, and its header."""
+        """The issuer that the token names, not verified yet, and its header."""
         try:
             header = jwt.get_unverified_header(token)
             claims = jwt.decode(token, options={"verify_signature": False})
@@ -126,11 +126,11 @@ async def running_verifier(
     now: Callable[[], datetime],
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[JwtVerifier]:
-    """A verifier whose keys are being fetched; a provider that is down delays nothing.
+    """A verifier that fetches its keys in the background, so that no provider delays the start.
 
     Args:
-        trust: Whose tokens are taken.
-        now: Gives the time by which a token is valid or not.
+        trust: The trusted issuers.
+        now: Gives the time for checking a token's validity.
         clock: Gives seconds that only ever grow, for the age of keys.
     """
     async with AsyncExitStack() as stack:
@@ -167,9 +167,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_canonical(part: str) -> bool:
-    """Whether it is the one base64url text of its bytes (RFC 7515, section 2): it has no padding.
+    """Whether a part is canonical base64url without padding (RFC 7515, section 2).
 
-    Where others were taken as well, a token could be written in many ways.
+    Otherwise a token could be written in several ways.
     """
     try:
         written = part.encode("ascii")
@@ -186,7 +186,7 @@ def _reason(error: Exception) -> Reason:
 
 
 def _claim(error: Exception) -> str | None:
-    """The claim at which a check of the library's failed."""
+    """The claim at which the library's check failed."""
     if isinstance(error, MissingRequiredClaimError):
         return error.claim
     for kind, name in _CLAIMS:

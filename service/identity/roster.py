@@ -1,4 +1,4 @@
-"""The roster: who belongs to which course, and as what. Imported whole or not at all."""
+"""Imports rosters: users and their enrollments, all or nothing."""
 
 import csv
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ Status = Literal["active", "invited", "inactive", "completed", "deleted"]
 
 
 class Enrollment(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: a user's place in a course."""
+    """A row of the roster: a user's enrollment in a course."""
 
     course_id: Id
     user_id: Id
@@ -62,14 +62,14 @@ def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
 
 
 class _Rows:
-    """Enrollments that do not contradict each other, with the lines that they stand in."""
+    """Enrollments by line, without contradictions."""
 
     def __init__(self) -> None:
         self._places: dict[tuple[int, int], tuple[Enrollment, int]] = {}
         self._names: dict[int, tuple[str, int]] = {}
 
     def add(self, row: Enrollment, line: int) -> None:
-        """Raises a ValueError where an earlier row says something else."""
+        """Adds a row; raises `ValueError` if it contradicts an earlier one."""
         name, there = self._names.setdefault(row.user_id, (row.name, line))
         if name != row.name:
             raise ValueError(f"line {there} calls user {row.user_id} {name!r}, not {row.name!r}")
@@ -83,14 +83,14 @@ class _Rows:
 
     @property
     def enrollments(self) -> list[Enrollment]:
-        """In the order of the file."""
+        """The enrollments, in the order of the file."""
         return [row for row, _ in self._places.values()]
 
 
 async def import_roster(
     connection: Connection, account_id: int, enrollments: list[Enrollment]
 ) -> None:
-    """Adds or changes these users and enrollments, all in one transaction.
+    """Adds or changes users and enrollments in one transaction.
 
     When it returns, nothing is recorded any more that rests on roles of before.
     """

@@ -15,7 +15,7 @@ PREFIX = "colloquy_"
 
 
 class TokenInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A token as it is listed; the token itself is known to nobody but who got it."""
+    """A token's facts. The token itself is not stored."""
 
     token_id: int
     user_id: int
@@ -67,7 +67,7 @@ async def list_tokens(connection: Connection, account_id: int) -> list[TokenInfo
 
 
 async def revoke_token(connection: Connection, account_id: int, token_id: int) -> bool:
-    """Ends a token; whether there was such a token that still worked.
+    """Revokes a token; returns whether it was valid.
 
     What was asked with it and is not on record by now is refused.
     """

@@ -141,7 +141,7 @@ class AnthropicModel:
     async def _whole(
         self, client: "AsyncAnthropic", request: Request, response: StreamedResponse
     ) -> None:
-        """Streams an answer, and has a model that pauses go on where it was."""
+        """Streams an answer; a model that pauses is asked to go on."""
         asked = self._question(request)
         await self._stream(client, request, response, asked)
         for _ in range(_MAX_RESUMES):
@@ -208,7 +208,7 @@ class AnthropicModel:
 
 
 class _Question(NamedTuple):
-    """What differs between requests. All but the newest is the same bytes from turn to turn."""
+    """The parts of a request that differ by kind. From turn to turn only its end changes."""
 
     system: str
     messages: "list[MessageParam]"
@@ -249,7 +249,7 @@ def _held_to_the_protocol() -> Iterator[None]:
 async def _next_text(
     stream: "AsyncStream[RawMessageStreamEvent]", response: StreamedResponse
 ) -> str | None:
-    """The text of the next event, often none, once the arrival has the rest; None at the end."""
+    """Takes the next event into `response`; returns its text, often empty, or None at the end."""
     with _held_to_the_protocol():
         event = await anext(stream, None)
         return None if event is None else take_event(event, response)

@@ -1,4 +1,4 @@
-"""What putting one question to models has taken, ready at any moment to be told."""
+"""The attempts at one question: their texts, tokens, times and costs so far."""
 
 import time
 
@@ -17,7 +17,7 @@ class AttemptLog:
 
     `on_delta` gets the answer's text as it arrives. Once something has been passed on to it,
     `streaming_started` is true and there is no second attempt. An attempt that is still under way
-    counts as cancelled: who reads it then is about to end it.
+    counts as cancelled, since its record is read only when it is about to end.
     """
 
     def __init__(self, prices: Prices, on_delta: OnDelta | None = None) -> None:
@@ -41,17 +41,17 @@ class AttemptLog:
 
     @property
     def attempt_records(self) -> tuple[AttemptRecord, ...]:
-        """All attempts, the first one first."""
+        """All attempts, in order."""
         return tuple(attempt.record(self._prices) for attempt in self._attempts)
 
     @property
     def text(self) -> str:
-        """What has arrived in the last attempt."""
+        """The text of the last attempt so far."""
         return self._attempts[-1].response.text if self._attempts else ""
 
     @property
     def model(self) -> str | None:
-        """Who answered in the last attempt, or was asked if nobody has."""
+        """The model that answered in the last attempt, else the one that was asked."""
         return self._attempts[-1].response.model if self._attempts else None
 
     @property
@@ -61,7 +61,7 @@ class AttemptLog:
 
     @property
     def provider_request_id(self) -> str | None:
-        """The provider's name for the last attempt."""
+        """The provider's request id of the last attempt."""
         return self._attempts[-1].response.provider_request_id if self._attempts else None
 
     @property
@@ -76,12 +76,12 @@ class AttemptLog:
 
     @property
     def price_version(self) -> str:
-        """The price table that the costs are made with."""
+        """Version of the price table."""
         return self._prices.version
 
     @property
     def cost_microusd(self) -> int | None:
-        """Micro-dollars for all attempts; None where one was billed and nobody can say how much.
+        """Micro-dollars for all attempts; None if one was billed and its cost is unknown.
 
         An attempt of which nothing arrived, neither usage nor text, was not billed.
         """
@@ -129,5 +129,5 @@ class _Attempt:
 
 
 def _known(cost: int | None) -> int | None:
-    """The cost, unless it is beyond all sense: of counts that a provider has made up."""
+    """The cost; None if it is implausible, from counts that a provider made up."""
     return cost if cost is not None and cost <= MAX_COUNT else None

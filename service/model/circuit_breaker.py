@@ -1,4 +1,4 @@
-"""A circuit breaker: a model that keeps failing is left alone for a while."""
+"""A circuit breaker: a model that keeps failing is not asked for a while."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ log = structlog.get_logger("colloquy.models")
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When a model is left alone, and for how long.
+    """When a circuit opens, and for how long.
 
     After `failures` in a row it is for `pause` seconds, then twice as long for each trial that
     fails, up to `longest` seconds.
@@ -36,7 +36,7 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Permit:
-    """Leave to ask the model; hand it back with what came of it."""
+    """Permission for one request; it is returned with the result."""
 
 
 class CircuitBreaker:
@@ -60,7 +60,7 @@ class CircuitBreaker:
         self._next_pause = min(policy.pause, policy.longest)
 
     def admit(self) -> Permit | float:
-        """A permit, or the seconds after which it is worth asking for one again."""
+        """A permit, or the seconds after which to try again."""
         if not self._opened:
             assert self._permit is not None
             return self._permit
@@ -72,7 +72,7 @@ class CircuitBreaker:
         return self._permit
 
     def seconds_left(self) -> float:
-        """How long nobody will be let through; 0 while somebody may be."""
+        """Seconds until the next request may pass; 0 if one may pass now."""
         return max(0.0, self._open_until - self._clock()) if self._opened else 0.0
 
     def succeeded(self, permit: Permit) -> None:
@@ -99,7 +99,7 @@ class CircuitBreaker:
             self.release(permit)
 
     def release(self, permit: Permit) -> None:
-        """The request was ended before the model had shown how it is."""
+        """The request ended without telling anything about the model."""
         if permit is self._permit and self._opened:
             self._permit = None
 

@@ -1,7 +1,6 @@
-"""How often, how long and whom to ask: the one place where a model's failure is retried.
+"""Calls models with a deadline, retries, circuit breakers and fallbacks.
 
-Models make single attempts. Here they get a deadline, pauses, a circuit breaker each, and a
-fallback; and every attempt goes on record.
+A model makes single attempts; this is the only place that retries. Every attempt is recorded.
 """
 
 import asyncio
@@ -27,11 +26,11 @@ T = TypeVar("T")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How stubbornly a model is asked.
+    """How often a model is asked, and how long to pause between attempts.
 
-    `attempts` is for each model. The pause between two is `first_pause` seconds and doubles up
-    to `longest_pause`; of it, a random part of up to a half is left out, so that those who
-    failed together do not come back together.
+    `attempts` is the number per model. The first pause is `first_pause` seconds and doubles up to
+    `longest_pause`. A random part of up to half of it is left out, so that requests that failed
+    together are not repeated together.
     """
 
     attempts: int = 3
@@ -48,7 +47,7 @@ class _Question(msgspec.Struct, Generic[T], frozen=True):
 
 
 class ModelClient:
-    """Asks a model under a policy; knows which models are in trouble.
+    """Asks models under a policy, with a circuit breaker for each.
 
     `rng` gives numbers from 0 to 1, `sleep` waits for seconds of `clock`.
     """
@@ -83,16 +82,21 @@ class ModelClient:
         attempt_log: AttemptLog,
         read: Callable[[str], T],
     ) -> tuple[T, ReplyRecord]:
-        """What `read` makes of the answer, and how it came about (all but `context`).
+        """Asks for an answer; returns what `read` makes of it, and its record without `context`.
 
-        The first of `models` is asked, the others are fallbacks in this order. Everything
-        happens within `budget` seconds. `read` raises `ModelFailure` for a text that cannot be
-        used, which counts as a failure of that attempt.
+        The first of `models` is asked, then the others as fallbacks, in order. Nothing is retried
+        once `attempt_log.streaming_started`, and a refusal has no fallback.
 
-        Raises the last `ModelFailure` when all models are given up; its `retry_after` is the
-        shortest that any of them asked for. `attempt_log` tells the rest, also when this call is
-        cancelled. Nothing is retried once `attempt_log.streaming_started`, and no other model is
-        asked when one refuses.
+        Args:
+            request: The question.
+            models: Names of models.
+            budget: Seconds for all attempts together.
+            attempt_log: Gets every attempt, also if this call is cancelled.
+            read: Raises `ModelFailure` for an unusable text: the attempt has failed then.
+
+        Raises:
+            ModelFailure: The last one, when all models have failed; its `retry_after` is the
+                shortest that any of them asked for.
         """
         question = _Question(request, self._clock() + budget, attempt_log, read)
         pauses: list[float] = []
@@ -110,7 +114,7 @@ class ModelClient:
     async def ask_for_text(
         self, request: Request, models: Sequence[str], budget: float, attempt_log: AttemptLog
     ) -> tuple[str, ReplyRecord]:
-        """The answer as it is; see `ask`."""
+        """Asks for an answer as text; see `ask`."""
         return await self.ask(request, models, budget, attempt_log, str)
 
     async def _ask_model(self, name: str, question: _Question[T]) -> tuple[T, Reply]:
@@ -139,7 +143,7 @@ class ModelClient:
         attempt_log: AttemptLog,
         before: ModelFailure | None,
     ) -> Permit:
-        """Leave to ask; a circuit that opened meanwhile does not hide how the model failed us."""
+        """A permit. If the circuit opened meanwhile, the error keeps the last failure's code."""
         permit = self._breaker(name).admit()
         if isinstance(permit, Permit):
             return permit
@@ -165,7 +169,7 @@ class ModelClient:
     def _retry_at(
         self, name: str, number: int, failure: ModelFailure, question: _Question[T]
     ) -> float | None:
-        """When to ask this model again, or None where it is given up."""
+        """When to ask this model again; None if it is not asked again."""
         if (
             question.attempt_log.streaming_started
             or not failure.retryable

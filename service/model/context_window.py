@@ -1,4 +1,4 @@
-"""How much of a long conversation a model is given."""
+"""Selects the part of a long conversation that is sent to a model."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ def estimate_tokens(text: str) -> int:
 
 
 def truncate(messages: Sequence[ChatMessage], limit: int, fixed: int) -> ContextWindow:
-    """The messages that a model is given, so that the whole stays within `limit` tokens.
+    """Leaves out messages so that the request stays within `limit` tokens.
 
     `messages` alternate and begin with the user's; `fixed` are the tokens of the system prompt.
     Nothing is left out while the estimate is within the limit. Then the starting prompt, the

@@ -1,4 +1,4 @@
-"""How a model fails, and what the learner is told."""
+"""Failures of models, and the sentences for learners."""
 
 import msgspec
 
@@ -60,7 +60,7 @@ _FINAL = frozenset({MODEL_MISCONFIGURED, MODEL_REFUSED})
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why a model failed. `retry_after` is in seconds, where the provider asked for a pause."""
+    """Why a model failed. `retry_after` is in seconds, if the provider asked for a pause."""
 
     code: str
     detail: str

@@ -1,4 +1,4 @@
-"""What a model is asked and what it answers, whoever stands behind it."""
+"""Requests to models and their answers, independent of the provider."""
 
 from typing import Literal, Protocol
 
@@ -9,14 +9,14 @@ from service.model.response import StreamedResponse
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """One turn of the conversation as a model reads it."""
+    """A message of the conversation as a model reads it."""
 
     role: Literal["user", "assistant"]
     text: str
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """What an experience gives a model. `facts` and `pedagogical_guidance` stay with the model."""
+    """An experience's texts for a model. Learners do not see `facts` and `pedagogical_guidance`."""
 
     title: str
     description: str
@@ -61,15 +61,16 @@ Request = ReplyRequest | AssessmentRequest | EvaluationRequest
 
 
 class Model(Protocol):
-    """Something that replies to learners, and judges."""
+    """A provider of replies and judgements."""
 
     def prompt(self, request: Request) -> PromptVersion:
-        """The instructions that it is given for such a request."""
+        """The prompt template for such a request."""
 
     async def warm_up(self) -> None:
         """Do the slow part of the first request now, off the event loop. May be called again.
 
-        Raises `ModelFailure` where the model's settings can never work.
+        Raises:
+            ModelFailure: The model's settings can never work.
         """
 
     async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:

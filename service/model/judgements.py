@@ -1,4 +1,4 @@
-"""A model's judgements: what they say, the schemas to ask for them, and reading the answers."""
+"""Structured judgements of models: their types, JSON schemas and decoding."""
 
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ class Covered(Judgement, frozen=True):
 
 
 class Assessment(Judgement, frozen=True):
-    """The open objectives that are covered by now, each once; it may be none."""
+    """The open objectives that are covered now, each at most once."""
 
     covered: tuple[Covered, ...]
 
@@ -46,7 +46,7 @@ class ObjectiveEvaluation(Judgement, frozen=True):
 
 
 class KeyMoment(Judgement, frozen=True):
-    """A message that tells much about an objective.
+    """A message that is important for an objective.
 
     `message_number` counts the messages that clients show from 1; the starting prompt is
     hidden, so the opening is 1.
@@ -58,7 +58,7 @@ class KeyMoment(Judgement, frozen=True):
 
 
 class Evaluation(Judgement, frozen=True):
-    """A conversation as its teacher reads of it: one entry an objective, in the scenario's order.
+    """An evaluation for the teacher: one entry per objective, in the scenario's order.
 
     `overall_score` is from 0 to 100.
     """

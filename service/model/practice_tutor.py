@@ -1,4 +1,4 @@
-"""The tutor that answers where no model is configured: it asks, and says that it cannot judge."""
+"""The tutor without a model: it asks about the objectives, and says that it cannot judge."""
 
 import hashlib
 import re
@@ -89,11 +89,11 @@ class PracticeTutor:
     """
 
     def prompt(self, request: Request) -> PromptVersion:
-        """The sentences that it speaks in, or the rule by which it judges."""
+        """The version of its sentences, or of its rule of judgement."""
         return _SPEAKING if isinstance(request, ReplyRequest) else _JUDGING
 
     async def warm_up(self) -> None:
-        """Nothing is slow here."""
+        """Does nothing."""
 
     async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
         """The next question, or a judgement as JSON. Never fails; costs no tokens and no time."""
@@ -112,7 +112,7 @@ class PracticeTutor:
         response.stop_reason = "end_turn"
 
     async def close(self) -> None:
-        """Nothing is open here."""
+        """Does nothing."""
 
 
 def _next_turn(scenario: Scenario, messages: tuple[ChatMessage, ...]) -> str:
@@ -155,7 +155,7 @@ class _Progress(NamedTuple):
 
 
 def _progress(scenario: Scenario, messages: tuple[ChatMessage, ...]) -> list[_Progress]:
-    """One for each objective, in order; of a blank one nothing is asked."""
+    """The progress by objective, in order, without blank ones."""
     # The first message is the service's, the first of the learner's answers the first question.
     answers = [
         (place, message)

@@ -1,4 +1,4 @@
-"""What an answer costs, by a dated table of prices."""
+"""Costs of answers, from a dated table of prices."""
 
 import re
 import tomllib
@@ -46,7 +46,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 )
 
     def cost_microusd(self, usage: Usage) -> int:
-        """The whole of it in micro-dollars, rounded half up once."""
+        """Micro-dollars for a usage, rounded half up once."""
         write, read = self.cache_write, self.cache_read
         parts = (
             (usage.input_tokens, self.input),
@@ -67,7 +67,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class LongPromptRates(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a request costs whose prompt has more than `above` tokens, cached ones included."""
+    """Rates of requests whose prompt has more than `above` tokens, including cached ones."""
 
     above: Annotated[int, msgspec.Meta(ge=0)]
 

@@ -57,20 +57,20 @@ class PromptTemplate:
 
 
 class TutorPrompt(PromptTemplate):
-    """How a model plays the tutor; the conversation is its own."""
+    """The tutor's instructions; the conversation follows as messages."""
 
     def __init__(self) -> None:
         super().__init__(SOCRATIC_TUTOR)
 
 
 class AssessorPrompt(PromptTemplate):
-    """How a model judges which open objectives are covered."""
+    """Instructions for judging which open objectives are covered."""
 
     def __init__(self) -> None:
         super().__init__(OBJECTIVES_ASSESSOR)
 
     def transcript(self, request: AssessmentRequest) -> tuple[str, ...]:
-        """One text a message, numbered by its place from 1.
+        """One text per message, numbered from 1.
 
         The same bytes each time as the conversation grows, so that providers cache them.
         """
@@ -81,19 +81,19 @@ class AssessorPrompt(PromptTemplate):
         )
 
     def question(self, request: AssessmentRequest) -> str:
-        """What is asked after the conversation; it names the open objectives."""
+        """The question after the conversation, with the open objectives."""
         numbers = ", ".join(map(str, request.open_objectives))
         return self._question.substitute(open_objectives=numbers)
 
 
 class EvaluatorPrompt(PromptTemplate):
-    """How a model evaluates a whole conversation for the teacher."""
+    """Instructions for evaluating a whole conversation."""
 
     def __init__(self) -> None:
         super().__init__(CONVERSATION_EVALUATOR)
 
     def transcript(self, request: EvaluationRequest) -> tuple[str, ...]:
-        """One text a message, numbered as clients see them, so the starting prompt is 0.
+        """One text per message, numbered as clients see them: the starting prompt is 0.
 
         Learners' messages also tell their turn, which counts them alone, from 1.
         """
@@ -108,7 +108,7 @@ class EvaluatorPrompt(PromptTemplate):
         return tuple(blocks)
 
     def question(self, _request: EvaluationRequest) -> str:
-        """What is asked after the conversation."""
+        """The question after the conversation."""
         return self._question.substitute()
 
 

@@ -1,4 +1,4 @@
-"""What a provider says of an error, in Anthropic's shape or in another server's.
+"""Reads a provider's error body, in Anthropic's form or another server's.
 
 A server may quote the question, in whatever form, and what is recorded is for ever. So of a type
 or a message of its own only words of a fixed vocabulary are kept, up to the first that is none.
@@ -45,7 +45,7 @@ _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 class ProviderError(msgspec.Struct, frozen=True):
-    """An error as a provider told it.
+    """An error as its provider describes it.
 
     Attributes:
         status: Of HTTP, or what an error in the midst of a stream says in its place.
@@ -60,7 +60,7 @@ class ProviderError(msgspec.Struct, frozen=True):
 
 
 def _kind(name: object) -> str | None:
-    """A type, where it is made of known words."""
+    """The error's type; None if it has unknown words."""
     if not isinstance(name, str) or not _KIND.fullmatch(name):
         return None
     if name in ERROR_TYPES:
@@ -70,7 +70,7 @@ def _kind(name: object) -> str | None:
 
 
 def _beginning(message: object) -> str | None:
-    """The known words with which a message begins; None for none."""
+    """The known words at the beginning of a message; None if there are none."""
     kept: list[str] = []
     for word in message.split() if isinstance(message, str) else ():
         if word.rstrip(".,;:").lower() not in _VOCABULARY:

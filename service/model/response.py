@@ -1,4 +1,4 @@
-"""What has arrived of one answer, ready at any moment to be told as a reply or as a failure."""
+"""An answer under way, which can be turned into a reply or a failure at any moment."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ OnDelta = Callable[[str], None]
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A whole answer with what an auditor needs to judge it.
+    """A complete answer with its facts for auditors.
 
     `model` is the one that answered, which may be a dated version of the one asked for.
     `first_token_ms` and `duration_ms` count milliseconds from the making of the `StreamedResponse`.
@@ -55,7 +55,7 @@ class StreamedResponse:
         self._first_token_ms: int | None = None
 
     def add(self, text: str) -> None:
-        """Take up a piece of text and pass it on; half a character waits for the other half."""
+        """Add a piece of text and pass it on; half a character waits for the other half."""
         self._pass_on(self._coming.take(text))
 
     def _pass_on(self, text: str) -> None:
@@ -68,15 +68,15 @@ class StreamedResponse:
             self._on_delta(text)
 
     def resume(self) -> None:
-        """The model paused; what it goes on with belongs to the same answer."""
+        """Go on after a pause of the model, with another request for the same answer."""
         self.stop_reason = None
         self._counts_before = msgspec.structs.asdict(self.usage or Usage())
         self._counts = dict.fromkeys(Usage.__struct_fields__, 0)
 
     def count(self, tokens: Mapping[str, int | None]) -> None:
-        """Take counts of the request under way: totals so far by name, None where one is not told.
+        """Set token counts of the request under way: totals so far; None leaves one unchanged.
 
-        Those of before a pause are added.
+        Counts of requests before a pause are added.
         """
         told = {name: number for name, number in tokens.items() if number is not None}
         self._counts = self._counts | told
@@ -86,11 +86,14 @@ class StreamedResponse:
 
     @property
     def text(self) -> str:
-        """What has arrived so far."""
+        """The text so far."""
         return "".join(self._pieces)
 
     def reply(self) -> Reply:
-        """The finished answer; raises `ModelFailure` where it is not finished, refused or blank."""
+        """The complete answer.
+
+        Raises:
+            ModelFailure: It is cut off, refused or blank."""
         if self.stop_reason is None:
             raise self.failure(Cause(errors.MODEL_INTERRUPTED, "ended before its stop reason"))
         self._pass_on(self._coming.rest())
@@ -110,7 +113,7 @@ class StreamedResponse:
         )
 
     def failure(self, cause: Cause) -> ModelFailure:
-        """The failure that ends this answer, with all that had arrived of it."""
+        """A failure of this answer, with the text and the tokens so far."""
         return ModelFailure(
             cause.code,
             retryable=cause.retryable,
@@ -125,5 +128,5 @@ class StreamedResponse:
 
     @property
     def elapsed_ms(self) -> int:
-        """Milliseconds since the question was put."""
+        """Milliseconds since the request."""
         return round((time.monotonic() - self._started) * 1000)

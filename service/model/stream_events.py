@@ -1,4 +1,4 @@
-"""What the events of a provider's stream tell about the answer.
+"""Reads the events of a provider's stream into an answer.
 
 The SDK does not validate what it receives, and a gateway leaves out what it likes: whatever the
 types say, each field may be missing or any JSON value.
@@ -12,10 +12,10 @@ from service.model.response import StreamedResponse
 
 
 def take_event(event: object, response: StreamedResponse) -> str:
-    """The text that an event brings, often none, once the answer has the rest that it tells.
+    """Takes an event's facts into `response`; returns its text, which is often empty.
 
     Raises:
-        TypeError: What stands where text should be is none.
+        TypeError: A text is not a string.
     """
     match field(event, "type"):
         case "content_block_start":
@@ -36,7 +36,7 @@ def take_event(event: object, response: StreamedResponse) -> str:
 
 
 def field(told: Any, name: str) -> Any:
-    """A field of a JSON object that the SDK has made something of, or left as it was."""
+    """A field of a JSON object, or the attribute of the SDK's object for it."""
     return told.get(name) if isinstance(told, dict) else getattr(told, name, None)
 
 

@@ -1,4 +1,4 @@
-"""Turns as others see them: taken up again, waited for and stopped, whichever process owns them."""
+"""Operations on turns of any process: attaching to one, waiting for its end, stopping it."""
 
 import asyncio
 from contextlib import suppress
@@ -20,7 +20,7 @@ STOP = "stop"
 """The topic under which processes tell each other to stop a turn."""
 
 STOP_TIMEOUT = 3.0
-"""Seconds that the owner of a turn has to stop it, before others do it over its head."""
+"""Seconds that the owner of a turn has to stop it, before others end it in its place."""
 
 _TRIES = 20
 
@@ -33,7 +33,7 @@ class StopMessage(msgspec.Struct, frozen=True):
 
 
 class TurnControl:
-    """Looks after turns from outside.
+    """Attaches to turns and stops them, also those that other processes own.
 
     Args:
         dialogues: Tells from the log how turns ended.
@@ -51,13 +51,13 @@ class TurnControl:
         self._closed = False
 
     async def attach(self, asked: RecordedEvent) -> LiveTurn:
-        """A turn that began some time, perhaps in another process, perhaps over by now.
+        """The turn that an event began, under way or over, in this process or in another.
 
         Args:
-            asked: The event that began it.
+            asked: The event that began the turn.
 
         Raises:
-            Stopping: It is under way, and nobody here waits for anything any more.
+            Stopping: The turn is under way, and this process stops.
         """
         turn = turn_of(asked)
         if (live := self._live.get(turn.turn_id)) and await self._may_show(live, asked):
@@ -80,16 +80,16 @@ class TurnControl:
         return live
 
     async def cancel(self, asked: RecordedEvent, stop: Stop) -> Dialogue:
-        """Ends a turn, wherever it runs; the dialogue right after.
+        """Stops a turn in whichever process it runs; returns the dialogue right after its end.
 
-        A turn that was cancelled before gives the same answer again.
+        For a turn that was stopped before, the answer is the same again.
 
         Args:
-            asked: The event that began it.
+            asked: The event that began the turn.
 
         Raises:
             KeyReused: The stop's idempotency key came with another request before.
-            TurnIsOver: It had ended before it could be stopped.
+            TurnIsOver: The turn had ended before it could be stopped.
         """
         await self._check_repeat(asked, stop)
         end = await find_end(self._dialogues, asked) or await self._stop(asked, stop)
@@ -104,11 +104,11 @@ class TurnControl:
         metadata: Metadata,
         guard: Guard | None,
     ) -> None:
-        """Ends the active conversation, after stopping a reply that is under way in it.
+        """Completes the active conversation, after stopping a reply that is under way in it.
 
         Raises:
             NotFound: The conversation is not the active one.
-            Busy: Somebody goes on with it without pause.
+            Busy: New turns begin faster than they can be stopped.
         """
         stop = Stop(reason="conversation_completed", metadata=metadata, guard=guard)
         for _ in range(_TRIES):
@@ -126,14 +126,14 @@ class TurnControl:
         raise Busy
 
     def on_stop_message(self, message: str) -> None:
-        """Takes a stop that came over the notifier."""
+        """Handles a stop message of another process."""
         heard = msgspec.json.decode(message, type=StopMessage)
         live = self._live.get(heard.turn_id)
         if live and live.own:
             live.halt(heard.stop)
 
     async def close(self) -> None:
-        """Ends all waiting; whoever waits is told that the service stops."""
+        """Ends all waiting with `Stopping`."""
         self._closed = True
         for task in self._watching:
             task.cancel()
@@ -141,7 +141,7 @@ class TurnControl:
             live.end(Stopping())
 
     async def _may_show(self, live: LiveTurn, asked: RecordedEvent) -> bool:
-        """What is over may have been erased since; what is under way was not."""
+        """False for a turn that is over and whose texts were erased since."""
         if live.outcome is None:
             return True
         turn = turn_of(asked)
@@ -167,7 +167,7 @@ class TurnControl:
                 raise KeyReused from None
 
     async def _watch(self, live: LiveTurn, asked: RecordedEvent) -> None:
-        """Waits for the end in the log; the sweeper sees to it that one comes."""
+        """Waits for the end in the log; the sweeper ensures that there is one."""
         try:
             live.end((await self._end_in_log(asked)).outcome)
         finally:
@@ -179,7 +179,7 @@ class TurnControl:
         )
 
     async def _stop(self, asked: RecordedEvent, stop: Stop) -> TurnOutcome:
-        """Tells the owner to stop; ends the turn over its head if it does not."""
+        """Asks the owner to stop the turn; ends the turn in its place if it does not in time."""
         turn = turn_of(asked)
         message = msgspec.json.encode(StopMessage(turn.turn_id, stop)).decode()
         self.on_stop_message(message)

@@ -1,4 +1,4 @@
-"""A turn as it goes on, for everybody who waits for it or reads along."""
+"""A turn under way: what its subscribers read and wait for."""
 
 import asyncio
 from collections import deque
@@ -24,7 +24,7 @@ Outcome = Dialogue | Exception
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody wants the turn to end now; `metadata` tells who, None where it is the service.
+    """A request to end a turn now; `metadata` names the caller, None for the service itself.
 
     `guard` is what must still be so when it is recorded.
     """
@@ -35,7 +35,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def without_key(stop: Stop | None) -> Stop | None:
-    """The same stop, but for the idempotency key that it came with."""
+    """The same stop without its idempotency key."""
     if stop is None or stop.metadata is None:
         return stop
     metadata = msgspec.structs.replace(stop.metadata, idempotency_key=None)
@@ -43,7 +43,7 @@ def without_key(stop: Stop | None) -> Stop | None:
 
 
 class LiveTurn:
-    """One turn. Readers keep a place of their own in `pieces`, so that none waits for another.
+    """One turn. Each subscriber reads `pieces` at its own offset and waits for no other.
 
     Args:
         turn_id: A UUID.
@@ -79,7 +79,7 @@ class LiveTurn:
 
     @property
     def text(self) -> str:
-        """All that the model has said so far."""
+        """The text of the reply so far."""
         return "".join(self.pieces)
 
     def accept(self) -> None:
@@ -87,34 +87,34 @@ class LiveTurn:
         self._asked.set_result(None)
 
     def refuse(self, error: Exception) -> None:
-        """The question was not recorded, as far as anybody knows."""
+        """The question was refused, or its append failed."""
         self.end(error)
         self._asked.set_exception(error)
-        self._asked.exception()  # whoever asked may be gone; then the error is nobody's
+        self._asked.exception()  # the caller may be gone: then nobody retrieves it
 
     async def accepted(self) -> None:
-        """Waits until the question is on disk, or raises why it is not."""
+        """Waits until the question is on disk; raises the error if it is not."""
         await asyncio.shield(self._asked)
 
     def add(self, piece: str) -> None:
-        """The model has said more."""
+        """Adds a piece of the reply."""
         self.pieces.append(piece)
         self._notify()
 
     def end(self, outcome: Outcome) -> None:
-        """The turn is over; of several ends the first counts."""
+        """Ends the turn; of several ends the first counts."""
         if self.outcome is None:
             self.outcome = outcome
             self._notify()
 
     def clear_text(self) -> None:
-        """Nothing of what was said is to be had here any more."""
+        """Drops the text of the reply."""
         self.pieces.clear()
         if self.outcome is not None:
             self.outcome = NotFound()
 
     async def dialogue(self) -> Dialogue:
-        """Waits for the end; the dialogue right after it.
+        """Waits for the end; returns the dialogue right after it.
 
         Raises:
             ServiceError: The model gave no answer, or the turn was stopped.
@@ -127,7 +127,7 @@ class LiveTurn:
         return self.outcome
 
     async def news(self, seen: int, seconds: float) -> bool:
-        """Waits for pieces beyond the first `seen`, or the end; False after so many seconds."""
+        """Waits for more than `seen` pieces or the end; returns False after so many seconds."""
         while len(self.pieces) <= seen and self.outcome is None:
             changed = self._changed
             with suppress(TimeoutError):
@@ -138,7 +138,7 @@ class LiveTurn:
         return True
 
     async def until_stopped(self, reply_task: "asyncio.Future[T]") -> "T | None":
-        """Waits for the model; None where the turn was stopped before the model was done."""
+        """Waits for the reply; returns None if the turn was stopped first."""
         self._cancel_reply = reply_task.cancel
         if self.stop:
             reply_task.cancel()
@@ -149,7 +149,7 @@ class LiveTurn:
         return reply_task.result()
 
     def halt(self, stop: Stop) -> None:
-        """Ends the call of the model at once; of several stops the first counts."""
+        """Cancels the call of the model; of several stops the first counts."""
         if self.stop is None:
             self.stop = stop
             if self._cancel_reply:
@@ -161,10 +161,10 @@ class LiveTurn:
 
 
 class LiveTurnRegistry:
-    """The turns that somebody in this process may read along, by their ids.
+    """The turns of this process and those watched here, by id.
 
-    One that is over stays for `RETAINED` seconds, so that who lost the connection can go on
-    piece by piece; but never more than `MAX_RETAINED` of those.
+    A turn that is over stays for `RETAINED` seconds, so that a client that lost its connection
+    can resume its stream; at most `MAX_RETAINED` such turns are kept.
     """
 
     def __init__(self) -> None:
@@ -172,31 +172,31 @@ class LiveTurnRegistry:
         self._over: deque[tuple[float, LiveTurn]] = deque()
 
     def get(self, turn_id: str) -> LiveTurn | None:
-        """The turn, if it is known here."""
+        """The turn, or None if it is not known here."""
         return self._turns.get(turn_id)
 
     def all(self) -> list[LiveTurn]:
-        """All of them."""
+        """All turns."""
         return list(self._turns.values())
 
     def add(self, live: LiveTurn) -> None:
-        """A turn begins."""
+        """Adds a turn."""
         self._turns[live.turn_id] = live
 
     def discard(self, live: LiveTurn) -> None:
-        """The turn need not be known any more."""
+        """Removes a turn."""
         if self._turns.get(live.turn_id) is live:
             del self._turns[live.turn_id]
 
     def evict_learner(self, account_id: int, user_id: int) -> None:
-        """Drops a learner's turns, also for who reads along."""
+        """Removes a learner's turns and their texts, also for subscribers."""
         for live in [t for _, t in self._over] + self.all():
             if live.key and (live.key.account_id, live.key.user_id) == (account_id, user_id):
                 live.clear_text()
                 self.discard(live)
 
     def retire(self, live: LiveTurn) -> None:
-        """The turn is over."""
+        """Keeps a turn that is over for a while."""
         loop = asyncio.get_running_loop()
         if not self._over:
             loop.call_later(RETAINED, self._forget)

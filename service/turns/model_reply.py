@@ -1,4 +1,4 @@
-"""The model's half of a turn: the reply, the judgement beside it, and the end on record."""
+"""The model's part of a turn: the reply, the assessment of objectives, and the recorded end."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -32,7 +32,7 @@ log = structlog.get_logger("colloquy.turns")
 
 
 class ModelReply:
-    """Has the model answer, and records what came of it.
+    """Calls the model for a turn, and records the result.
 
     Args:
         dialogues: Where that is recorded.
@@ -49,12 +49,12 @@ class ModelReply:
         self._assessing: set[asyncio.Task[Assessed | Failure]] = set()
 
     def cancel_assessments(self) -> None:
-        """Ends all judging; that it was is recorded."""
+        """Cancels all assessments; each is recorded as cancelled."""
         for assessing in self._assessing:
             assessing.cancel()
 
     async def outcome(self, live: LiveTurn, started: StartedTurn) -> Outcome:
-        """Nobody may be waiting for it, so an error is returned, not raised."""
+        """The outcome of a turn. Errors are returned, since nobody may be waiting."""
         try:
             return await self._answer(live, started)
         except TurnIsOver:
@@ -116,14 +116,14 @@ class ModelReply:
 
 
 def spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
-    """Runs work in a task that is kept until it is done."""
+    """Runs a coroutine in a task that stays referenced until it is done."""
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
 
 
 async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
-    """The end of a turn with what judging the objectives beside it led to, if that is known."""
+    """The end of a turn with the assessment of its objectives, if that is done."""
     if isinstance(ending, RecordOpening):
         return ending
     if not isinstance(ending, RecordReply):

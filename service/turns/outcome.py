@@ -1,4 +1,4 @@
-"""How turns ended, as the log tells it: the same for whoever asks, wherever, and however late."""
+"""How turns ended, read from the log: the same in every process and at any later time."""
 
 import msgspec
 
@@ -20,19 +20,19 @@ from service.turns.live import Outcome
 
 
 class TurnOutcome(msgspec.Struct, frozen=True):
-    """The event that ended a turn, and what whoever waited for it gets."""
+    """The event that ended a turn, and the outcome for its callers."""
 
     event: RecordedEvent
     outcome: Outcome
 
     @property
     def cancelled(self) -> bool:
-        """A person stopped it."""
+        """Whether a person stopped it."""
         return isinstance(self.outcome, TurnCancelled)
 
 
 def turn_of(asked: RecordedEvent) -> OpeningRequested | MessagePosted:
-    """The event that began a turn, as what it is."""
+    """The payload of the event that began a turn."""
     assert isinstance(asked.event, OpeningRequested | MessagePosted)
     return asked.event
 
@@ -41,7 +41,7 @@ async def find_end(dialogues: DialogueRepository, asked: RecordedEvent) -> TurnO
     """How a turn ended; None while it is under way.
 
     Args:
-        asked: The event that began it.
+        asked: The event that began the turn.
     """
     turn = turn_of(asked)
     events = await dialogues.read_turn(
@@ -54,7 +54,7 @@ async def find_end(dialogues: DialogueRepository, asked: RecordedEvent) -> TurnO
 
 
 def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCancelled | None:
-    """What whoever waited for a turn is told, unless it came to a good end."""
+    """The error for the callers of a turn; None if it succeeded."""
     reference_id = asked.metadata.request_id
     match end.event:
         case ReplyCancelled():
@@ -75,7 +75,7 @@ def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCan
 
 
 def check_repeat(asked: RecordedEvent, command: OpenConversation | PostMessage) -> None:
-    """Compares a request that is in the log with one that came with the same idempotency key.
+    """Compares a recorded request with one that has the same idempotency key.
 
     Raises:
         KeyReused: They are not the same.

@@ -1,7 +1,7 @@
-"""Turns: from the recorded question to the recorded end.
+"""Runs turns, from the recorded question to the recorded end.
 
-A turn belongs to a task of this process, not to the request that began it: a client that goes
-away does not stop it. No database connection is held while the model talks.
+A turn belongs to a task of this process, not to the request that began it: a client that
+disconnects does not stop it. No database connection is held while the model answers.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from service.turns.outcome import check_repeat
 from service.turns.tutor import ReplyLimits, StartedTurn, Tutor
 
 _LAST_WORDS = 35.0
-"""Seconds that recording the end of a turn may take, a restart of the database included."""
+"""Seconds that recording the end of a turn may take, including a restart of the database."""
 
 log = structlog.get_logger("colloquy.turns")
 
@@ -47,12 +47,12 @@ class TurnRunner:
 
     Args:
         dialogues: Where questions and ends are recorded.
-        owners: Knows which turns are under way here.
-        tutor: Asks the model.
-        live: All turns that somebody in this process may read along.
-        control: Leads repeated requests to the turns of their first time.
-        model: The one that is asked first.
-        limits: Of replies.
+        owners: Knows which turns this process owns.
+        tutor: Calls the model.
+        live: The turns that have subscribers in this process.
+        control: Attaches repeated requests to the turns of the first ones.
+        model: Name of the model that is asked first.
+        limits: Limits of replies.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class TurnRunner:
         """Asks the model to open a new conversation, which replaces the active one.
 
         Args:
-            conversation_id: Of the new one, which nobody else has.
+            conversation_id: Id of the new conversation.
 
         Raises:
             Exception: As `post`.
@@ -119,11 +119,11 @@ class TurnRunner:
     ) -> LiveTurn:
         """Records a message and lets the model answer; returns when the message is on disk.
 
-        The turn goes on whatever becomes of the caller. A request that was made before, by its
-        idempotency key, leads to the turn of that time.
+        The turn goes on if the caller disconnects. A request with the idempotency key of an earlier
+        one returns that one's turn.
 
         Args:
-            if_revision: The revisions at which the conversation may be; None for any.
+            if_revision: Revisions at which the conversation may be; None for any.
 
         Raises:
             Stopping, TooManyReplies: Nothing was recorded.
@@ -173,11 +173,11 @@ class TurnRunner:
         return live
 
     def check_room(self) -> None:
-        """Refuses what would be one reply too many, before anything is recorded.
+        """Checks that another reply may begin, before anything is recorded.
 
         Raises:
-            Stopping: The service takes no more.
-            TooManyReplies: As many as may are under way.
+            Stopping: The service is stopping.
+            TooManyReplies: The highest number of replies is under way.
         """
         if self._stopping:
             raise Stopping
@@ -185,9 +185,9 @@ class TurnRunner:
             raise TooManyReplies
 
     async def drain(self, grace: float) -> None:
-        """Takes no more turns, waits `grace` seconds for those under way, ends the others.
+        """Accepts no more turns, waits `grace` seconds for those under way, and ends the others.
 
-        All of them are recorded, and whoever reads along hears of the end.
+        Each end is recorded and sent to the turn's subscribers.
         """
         self._stopping = True
         await self._all_done(grace)
@@ -197,7 +197,7 @@ class TurnRunner:
         await self._all_done(_LAST_WORDS)
 
     async def _all_done(self, grace: float) -> None:
-        """Waits for all turns, and for what they leave to be recorded later."""
+        """Waits for all turns and for assessments that are recorded after them."""
         give_up = asyncio.get_running_loop().time() + grace
         while under_way := self._owned | self._reply.late:
             left = give_up - asyncio.get_running_loop().time()
@@ -229,7 +229,7 @@ class TurnRunner:
         metadata: Metadata,
         guard: Guard,
     ) -> None:
-        # Whoever finds the question in the log finds the turn here, so it comes first.
+        # Before the append: a request that reads the question in the log finds the turn here.
         self._live.add(live)
         try:
             executed = await self._dialogues.execute(key, command, metadata, guard=guard)
@@ -245,13 +245,13 @@ class TurnRunner:
         live.end(outcome)
         if isinstance(outcome, Dialogue | TurnFailed | TurnCancelled):
             self._live.retire(live)
-        else:  # how it ended is not on record yet; whoever comes later looks there
+        else:  # the end is not recorded yet; later requests read it from the log
             self._live.discard(live)
 
     async def _why_refused(
         self, key: DialogueKey, metadata: Metadata, error: Exception
     ) -> Exception:
-        """The database lets one request with a key in; of two at once the other was refused."""
+        """`AlreadyAsked` if a concurrent request with the same key was recorded, else `error`."""
         if isinstance(error, AppendRefused | LimitReached):
             try:
                 await self._dialogues.raise_if_duplicate(key.account_id, metadata)

@@ -1,4 +1,4 @@
-"""Closes the turns of processes that are gone, so that no conversation stays stuck."""
+"""Closes turns whose process is gone, so that no conversation stays blocked."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ class Closer(Protocol):
         """Whether a stream's turns are of this kind."""
 
     async def close_abandoned(self, account_id: int, stream: str) -> bool:
-        """Ends the stream's turn if nobody is left to end it; whether that was so."""
+        """Ends the stream's turn if its owner is gone; returns whether it was."""
 
 
 class Sweeper:
-    """Looks through the turns under way.
+    """Looks through the open turns of all accounts.
 
     Args:
         pool: For reading them.
@@ -41,7 +41,7 @@ class Sweeper:
         self._closers = closers
 
     async def sweep(self) -> None:
-        """Closes the turns that nobody will end."""
+        """Closes the turns whose owners are gone."""
         abandoned = await self._pool.fetch(query("list_abandoned_turns"))
         places = asyncio.Semaphore(_AT_ONCE)
 
@@ -64,7 +64,7 @@ class Sweeper:
         return await closer.close_abandoned(account_id, stream)
 
     async def try_sweep(self) -> None:
-        """A sweep whose failure is logged: the next one will do what it left."""
+        """Sweeps, and logs a failure; the next sweep closes what this one left."""
         try:
             await self.sweep()
         except* DATABASE_ERRORS as errors:

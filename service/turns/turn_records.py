@@ -1,4 +1,4 @@
-"""How turns end on record, and what was judged beside them."""
+"""Appends the ends of turns, and late assessments of objectives."""
 
 import asyncio
 
@@ -30,41 +30,41 @@ Ending = RecordOpening | RecordReply | FailTurn | CancelTurn
 
 
 class TurnRecords:
-    """Appends what became of a turn to its dialogue.
+    """Appends the end of a turn to its dialogue.
 
     Args:
-        dialogues: Where it is recorded.
+        dialogues: Where ends are recorded.
     """
 
     def __init__(self, dialogues: DialogueRepository) -> None:
         self._dialogues = dialogues
 
     async def end(self, live: LiveTurn, started: StartedTurn, ending: Ending) -> Executed:
-        """Records the end of a turn; as a bare failure where what came of it cannot be stored.
+        """Records the end of a turn; as a bare failure if its result cannot be stored.
 
         Raises:
-            TurnIsOver: Somebody else has ended it.
-            EventStoreError: It could not be recorded.
+            TurnIsOver: Another process has ended the turn.
+            EventStoreError: The end could not be recorded.
         """
         try:
             return await self._record(started, ending, live.stop)
         except AlreadyAsked:
-            # The stop's key is in the log: it was carried out over our head, which shows now, or
-            # it came with something else meanwhile.
+            # The stop's key is in the log: another process ended the turn with it, which shows
+            # now, or another request had the same key.
             return await self._record(started, ending, without_key(live.stop))
         except GuardBroken as error:
-            # Whoever stopped it may not any more. It is over all the same, but not by their doing.
+            # The caller of the stop has lost the permission. The turn ends, but not in their name.
             log.warning("stop_refused", changed=error.changed)
             return await self._record(started, _failed(started, CANCELLED, "the stop was refused"))
         except AppendRefused as error:
-            # What cannot be stored must not leave the turn without an end.
+            # A result that cannot be stored must not leave the turn without an end.
             log.error("reply_refused", error=str(error))
             return await self._record(started, _failed(started, INTERNAL_ERROR, "append refused"))
 
     async def assessment(
         self, started: StartedTurn, assessing: "asyncio.Task[Assessed | Failure]"
     ) -> None:
-        """Records a judgement that was not done when the turn ended."""
+        """Records an assessment that was not done when the turn ended."""
         await asyncio.wait((assessing,))
         if assessing.cancelled():  # before it had begun
             return
@@ -102,7 +102,7 @@ class TurnRecords:
 
 
 def stopped(live: LiveTurn, turn_id: str, attempt_log: AttemptLog) -> FailTurn | CancelTurn:
-    """How a turn ends whose asking was stopped, with what had arrived by then."""
+    """The end of a turn that was stopped, with the text that had arrived."""
     assert live.stop is not None, "only a stop ends the asking without an answer"
     if live.stop.reason == "service_stopping":
         failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(attempt_log))

@@ -1,4 +1,4 @@
-"""Puts a turn's question to the model: what it is given, and what its answer becomes."""
+"""Calls the model for a turn: builds its requests, and commands from its answers."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ log = structlog.get_logger("colloquy.turns")
 
 
 class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The models that are asked, by name; the fallback where the first gives no answer."""
+    """Names of the models to ask; the fallback is asked if the first fails."""
 
     reply: str
     fallback: str | None
@@ -40,15 +40,15 @@ class ModelChoice(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: str
 
     def first_and_fallback(self, first: str) -> tuple[str, ...]:
-        """Whom to ask, one after another."""
+        """The models to ask, in order."""
         return (first, self.fallback) if self.fallback else (first,)
 
 
 class ReplyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How long (`budget`, seconds all in all) and how much (tokens) the model may speak.
+    """Bounds of replies.
 
-    `context_tokens` bounds what it is given, None for no bound; `max_concurrent` bounds the
-    replies under way in this process.
+    `budget` is in seconds for all attempts. `max_tokens` bounds a reply, `context_tokens` the
+    request (None: no bound), and `max_concurrent` the replies under way in this process.
     """
 
     budget: float
@@ -58,7 +58,7 @@ class ReplyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartedTurn(msgspec.Struct, frozen=True):
-    """A turn whose question is on disk: the dialogue then, and the event."""
+    """A turn whose question is recorded: the dialogue right after it, and the event."""
 
     key: DialogueKey
     turn: Turn
@@ -67,7 +67,7 @@ class StartedTurn(msgspec.Struct, frozen=True):
 
     @property
     def opening(self) -> bool:
-        """The model speaks first."""
+        """Whether the model opens the conversation."""
         return isinstance(self.turn.request, OpeningRequested)
 
     @property
@@ -78,13 +78,13 @@ class StartedTurn(msgspec.Struct, frozen=True):
 
 
 class Tutor:
-    """Asks the model for replies, and for judgements beside them.
+    """Asks the model for replies, and for assessments of objectives.
 
     Args:
-        asker: Puts questions, again where it makes sense.
-        experiences: Gives the scenario.
-        models: Whom to ask.
-        limits: Bounds of one answer.
+        asker: Calls the model, with retries.
+        experiences: Gives the scenarios.
+        models: The models to ask.
+        limits: Bounds of replies.
     """
 
     def __init__(
@@ -100,16 +100,16 @@ class Tutor:
         self._limits = limits
 
     def attempt_log(self, on_delta: OnDelta | None = None) -> AttemptLog:
-        """A fresh record of what asking takes."""
+        """A new log of attempts."""
         return self._asker.attempt_log(on_delta)
 
     async def reply(
         self, started: StartedTurn, attempt_log: AttemptLog
     ) -> RecordOpening | RecordReply:
-        """Lets the model speak.
+        """Asks the model for a reply.
 
         Raises:
-            ModelFailure: It gave no answer; `attempt_log` has what that took.
+            ModelFailure: It gave no answer; `attempt_log` has the attempts.
         """
         experience = await self._experience(started)
         fitted = self._fit(started, experience.scenario)
@@ -130,9 +130,9 @@ class Tutor:
         )
 
     def assessing(self, started: StartedTurn) -> "asyncio.Task[Assessed | Failure] | None":
-        """Has the open objectives judged, beside the reply; None where there is nothing to judge.
+        """Starts the assessment of the open objectives; None if there is nothing to assess.
 
-        The task never fails; cancelled, it ends at once and tells what it has taken.
+        The task never fails. Cancelled, it ends at once and returns a `Failure` with its cost.
         """
         if started.opening or not started.conversation.open_objectives:
             return None
@@ -195,7 +195,7 @@ class Tutor:
 
 
 def spent(attempt_log: AttemptLog) -> Spent:
-    """What an effort has taken, as it goes into the log."""
+    """The cost of all attempts, as it is recorded."""
     return Spent(
         model=attempt_log.model,
         usage=attempt_log.usage,
@@ -208,7 +208,7 @@ def spent(attempt_log: AttemptLog) -> Spent:
 
 
 def broken(error: Exception) -> ModelFailure:
-    """What a fault of our own counts as."""
+    """The failure as which an error of our own counts."""
     return ModelFailure(
         INTERNAL_ERROR,
         retryable=True,
@@ -218,7 +218,7 @@ def broken(error: Exception) -> ModelFailure:
 
 
 def failed(failure: ModelFailure, attempt_log: AttemptLog, partial_text: str) -> Failure:
-    """A failure of the model, as it goes into the log."""
+    """A failure of the model, as it is recorded."""
     return Failure(
         code=failure.code,
         detail=failure.detail,
@@ -230,7 +230,7 @@ def failed(failure: ModelFailure, attempt_log: AttemptLog, partial_text: str) ->
 
 
 def _messages(started: StartedTurn, scenario: Scenario) -> tuple[ChatMessage, ...]:
-    """What the model reads: the learner's view, which never has two questions in a row."""
+    """The messages for the model: the learner's view, in which roles alternate."""
     if started.opening:
         return (ChatMessage("user", starting_prompt(scenario)),)
     return tuple(
@@ -262,6 +262,6 @@ def _context(fitted: ContextWindow) -> ContextRecord:
 
 
 def _covered(entry: Covered, fitted: ContextWindow, conversation: Conversation) -> CoveredObjective:
-    """The entry with the id of its message, which stands further back where some were left out."""
+    """The entry with the id of its message; its number does not count the messages left out."""
     place = entry.message - 1 + (fitted.left_out if entry.message > 2 else 0)
     return CoveredObjective(entry.objective, conversation.messages[place].id)
