@@ -1,1 +1,1 @@
-"""What analysts take away: figures, reports, tables as files, learning records."""
+"""Analytics: figures, reports, tables as files, and learning records."""

@@ -1,4 +1,4 @@
-"""Logins of analysts: roles of the database server that read analytics, of chosen accounts."""
+"""Analysts' logins: database roles that read the analytics of chosen accounts."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ class Analyst(msgspec.Struct, frozen=True):
 async def create_analyst(
     connection: Connection, name: str, accounts: Sequence[int], days: int | None
 ) -> str:
-    """Makes a login and returns its password, which cannot be read again.
+    """Creates a login; returns its password, which is not stored.
 
     Args:
         accounts: Those that it sees.
@@ -76,7 +76,7 @@ async def _create(
 
 
 async def can_close_doors(connection: Connection) -> bool:
-    """Whether logins are kept from functions that hold up others: a superuser alone may do that."""
+    """Whether logins can be kept from blocking functions, which takes a superuser."""
     return bool(await connection.fetchval(query("has_all_rights")))
 
 
@@ -87,7 +87,7 @@ async def list_analysts(connection: Connection) -> list[Analyst]:
 
 
 async def grant_account(connection: Connection, name: str, account_id: int) -> bool:
-    """From here on the login sees the account; False if it did already.
+    """Lets the login see an account; False if it did already.
 
     Raises:
         AnalystError: There is no such login.
@@ -97,7 +97,7 @@ async def grant_account(connection: Connection, name: str, account_id: int) -> b
 
 
 async def revoke_account(connection: Connection, name: str, account_id: int) -> bool:
-    """From its next statement on the login does not see the account; False if it did not.
+    """Hides an account from the login's next statement on; False if it was not visible.
 
     Raises:
         AnalystError: There is no such login.
@@ -138,7 +138,7 @@ async def _check(connection: Connection, name: str) -> None:
 
 
 def _verifier(password: str) -> str:
-    """What the server keeps of a password (RFC 5803), so that it never hears the password."""
+    """The verifier of a password (RFC 5803), so that the server never receives the password."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()

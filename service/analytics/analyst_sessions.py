@@ -1,4 +1,4 @@
-"""Ends what analysts leave open, since each of their logins may lift its own timeouts."""
+"""Ends analysts' overlong transactions; a login can lift its own timeouts."""
 
 import asyncio
 from datetime import timedelta
@@ -18,7 +18,7 @@ log = structlog.get_logger("colloquy.analysts")
 
 
 class AnalystSessions:
-    """Looks after analysts' transactions, in each process.
+    """Watches analysts' transactions.
 
     Args:
         pool: Of workers.
@@ -35,7 +35,7 @@ class AnalystSessions:
             log.warning("analyst_session_ended", analyst=name, transaction_over=str(self._max_age))
 
     async def run(self) -> None:
-        """Looks again and again until it is cancelled."""
+        """Checks periodically until cancelled."""
         while True:
             try:
                 await self.end_old()

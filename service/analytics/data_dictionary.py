@@ -1,4 +1,4 @@
-"""The data dictionary: what the database itself says of the tables for analysts."""
+"""The data dictionary: the database's comments on analysts' tables and columns."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby

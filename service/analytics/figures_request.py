@@ -1,4 +1,4 @@
-"""Who asks for figures, and of which days."""
+"""Reads a request for figures: its caller and its days."""
 
 import re
 from datetime import date
@@ -47,7 +47,7 @@ async def course_reader_of(request: web.Request) -> Access:
 
 
 async def analyst_of(request: web.Request) -> Access:
-    """The caller, who must be let in to all of the account.
+    """The caller, who must be an analyst of the account.
 
     Raises:
         ServiceError: The first check that fails.
@@ -77,7 +77,7 @@ def requested_days(request: web.Request, *, paged: bool = False) -> Days:
 
 
 def days_checked(days: Days) -> Days:
-    """The same days, if they can be answered for.
+    """Checks days; returns them.
 
     Raises:
         DaysTooMany: They are too many, or the first comes after the last.
@@ -92,7 +92,7 @@ def days_checked(days: Days) -> Days:
 
 
 def day_of(name: str, text: str | None) -> date | None:
-    """A day as it is written in a query; None where there is none.
+    """A day of a query; None if it is missing.
 
     Raises:
         DayMalformed: It is no day.

@@ -55,7 +55,7 @@ class AllFreshness(msgspec.Struct, frozen=True):
 
 
 class AccountFreshness(ProjectionFreshness, frozen=True, kw_only=True):
-    """The same with what operators are told. `last_error` may quote a row.
+    """A projection's freshness with operators' details. `last_error` may quote a row.
 
     Attributes:
         as_of: What was recorded before this time is in.
@@ -74,7 +74,7 @@ class AccountFreshness(ProjectionFreshness, frozen=True, kw_only=True):
 
     @property
     def doubtful(self) -> bool:
-        """Whether its readers should know."""
+        """Whether readers should be warned."""
         return self.lag_events > 0 or self.stopped or self.paused
 
 
@@ -103,5 +103,5 @@ def together(
 
 
 def without_errors(fresh: AccountFreshness) -> ProjectionFreshness:
-    """What analysts are told of a projection."""
+    """A projection's freshness without operators' details."""
     return msgspec.convert(fresh, ProjectionFreshness, from_attributes=True)

@@ -1,1 +1,1 @@
-"""The auditors' desk: events, conversations as they were, proofs to take away."""
+"""Audit: reading events, replaying conversations, exporting and verifying proofs."""

@@ -1,4 +1,4 @@
-"""What the auditors' endpoints work with."""
+"""Application keys of the auditors' endpoints."""
 
 from aiohttp import web
 

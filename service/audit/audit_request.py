@@ -1,4 +1,4 @@
-"""What an auditor's request asks for, who asks, and the record of it."""
+"""Reads an auditor's request, checks the caller, and records the read."""
 
 from urllib.parse import urlencode
 
@@ -28,7 +28,7 @@ _ONCE = frozenset(
 
 
 async def auditor_of(request: web.Request) -> Access:
-    """The caller, who must be let in to audit.
+    """The caller, who must be allowed to audit.
 
     Raises:
         ServiceError: The first check that fails.
@@ -37,7 +37,7 @@ async def auditor_of(request: web.Request) -> Access:
 
 
 def reason_of(request: web.Request) -> str | None:
-    """Why the auditor reads, as it goes into the log.
+    """The reason for the read, as it is recorded.
 
     Raises:
         BadRequest: It is missing where one is required, or cannot be stored.
@@ -53,7 +53,7 @@ async def record(
     filters: list[tuple[str, str]],
     subject: Subject,
 ) -> None:
-    """Records the read that a request is.
+    """Records a request's read.
 
     Args:
         filters: What it asks for, as it was understood: a client may send anything besides.

@@ -1,4 +1,4 @@
-"""The checkpoints of a bundle beside the one at which it is cut."""
+"""Selects a bundle's further checkpoints, beside the one at its cut."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from sql.loader import query
 async def other_checkpoints(
     connection: Connection, cut: Cut, keys: Sequence[VerifierKey], prove: Collection[int]
 ) -> list[str]:
-    """The last of each day before the cut, those of chosen sizes, and a successor's; by size.
+    """The last of each day before the cut, those of given sizes, and the next one, by size.
 
     A cut that only a replaced key has signed needs one that its successor has: the record of the
     replacement, or the last checkpoint.
@@ -53,7 +53,7 @@ async def other_checkpoints(
 
 
 def sizes_kept(place: Path, account_id: int, keys: Sequence[VerifierKey]) -> set[int]:
-    """Sizes of an account's checkpoints in a place, which the bundle's verifier reads likewise.
+    """Sizes of an account's checkpoints in a place, read as the bundle's verifier does.
 
     Args:
         place: A file of checkpoints, or a folder of such files, of this account or of several.
@@ -76,7 +76,7 @@ def sizes_kept(place: Path, account_id: int, keys: Sequence[VerifierKey]) -> set
 
 
 async def check_origin(connection: Connection, cut: Cut) -> None:
-    """Raises BundleRefused where the checkpoint of the cut is another log's."""
+    """Raises `BundleRefused` if the checkpoint of the cut belongs to another log."""
     rows = await connection.fetch(query("list_log_origins"), cut.account_id)
     origin = read_note(cut.note).origin
     if origin not in {row["origin"] for row in rows}:

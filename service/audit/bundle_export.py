@@ -81,7 +81,7 @@ async def export_bundle(
     prove: Collection[int] = (),
     progress: Progress,
 ) -> Exported:
-    """Makes a bundle, or goes on with one that was interrupted.
+    """Makes a bundle, or resumes one that was interrupted.
 
     Args:
         url: The owner's connection URL.
@@ -123,7 +123,7 @@ async def _state(
     selection: Selection,
     size: int | None,
 ) -> State:
-    """Where the export begins, or goes on."""
+    """The state in which the export begins or resumes."""
     kept = bundle.state()
     if kept is None:
         return await _begin(connection, account_id, selection, size)
@@ -162,7 +162,7 @@ async def _begin(
 def _check_signatures(
     place: KeyLocation, keys: Sequence[VerifierKey], notes: Sequence[str]
 ) -> None:
-    """Holds all notes of a bundle to the keys, as its verifier will."""
+    """Checks all signatures of a bundle's notes, as its verifier will."""
     for note in notes:
         try:
             check_signatures(note, keys)
@@ -173,7 +173,7 @@ def _check_signatures(
 
 
 def _rows_of(chosen: Selection) -> str:
-    """The statement that gives a selection's events and texts."""
+    """The statement that reads a selection's events and texts."""
     match chosen.kind:
         case "all":
             return query("copy_lines")
@@ -202,7 +202,7 @@ class _Export:
         bundle.keep(state)
 
     async def run(self, connection: Connection) -> None:
-        """Writes the events, their texts and the hashes for what lies between."""
+        """Writes the events, their texts, and the proof hashes of the events between them."""
         chosen = self._cut.selection
         await copy_rows(
             connection,
@@ -218,7 +218,7 @@ class _Export:
             raise NotFound(f"nothing up to {self._cut.tree_size} is of {chosen.kind} {chosen.id}")
 
     async def finish(self, others: Sequence[str], keys: Sequence[VerifierKey]) -> None:
-        """Writes all that is small, the manifest last."""
+        """Writes the small files, the manifest last."""
         bundle, cut = self._bundle, self._cut
         bundle.write("checkpoint", cut.note.encode())
         bundle.write("vkeys", "".join(f"{key}\n" for key in keys).encode())
@@ -242,7 +242,7 @@ class _Export:
         )
 
     def done(self, removed_later: bool) -> Exported:
-        """What came of it."""
+        """The result."""
         return Exported(
             folder=str(self._bundle.folder),
             events=self._events,
@@ -266,7 +266,7 @@ class _Export:
             self._keep()
 
     async def _cover(self, rows: Sequence[Row], upto: int) -> None:
-        """Adds leaves to the tree, and to the proof what it takes to come to each of them."""
+        """Adds leaves to the tree, and to the proof the hashes between them."""
         if rows and rows[-1][0] - self._tree.size == len(rows):  # there is nothing between
             self._tree.extend([leaf_hash(row[1]) for row in rows])
             return
@@ -304,7 +304,7 @@ class _Export:
         self._bundle.keep(State(self._cut, self._kept))
 
     async def _proved(self, note: str) -> bytes:
-        """Another checkpoint, and the proof that the log has only grown between it and the cut."""
+        """Another checkpoint with its consistency proof to the cut."""
         sizes = sorted((read_note(note).size, self._cut.tree_size))
         proof = (
             await TiledTree(self._tiles).prove_consistency(*sizes) if len(set(sizes)) > 1 else []

@@ -1,4 +1,4 @@
-"""The folder of a bundle: what belongs in it, how far an unfinished one is, when it is whole."""
+"""A bundle's folder: its files, the state of an unfinished export, its completion."""
 
 import hashlib
 import json
@@ -28,18 +28,18 @@ _BLOCK = 1 << 20
 
 
 class BundleRefused(ServiceError):
-    """The folder holds something else."""
+    """The folder cannot take the export."""
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What is exported: `all` of the log, or a `conversation`, a `course` or a `user` by id."""
+    """What to export: `all` of the log, or a `conversation`, `course` or `user` by id."""
 
     kind: Literal["all", "conversation", "course", "user"]
     id: int | None = None
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """What an export is of. `head` is where the log ended when it began."""
+    """An export's subject. `head` is the log's last position when it began."""
 
     account_id: int
     selection: Selection
@@ -49,7 +49,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an export is: the last position, counts, lengths of files, and the tree so far."""
+    """An export's progress: last position, counts, lengths of files, and the tree so far."""
 
     position: int = 0
     events: int = 0
@@ -60,14 +60,14 @@ class Reached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What an unfinished bundle keeps beside its files."""
+    """The state file of an unfinished bundle."""
 
     cut: Cut
     reached: Reached
 
 
 class Bundle:
-    """A bundle that is being made.
+    """A bundle under construction.
 
     Args:
         folder: Where it is; made if need be.
@@ -79,7 +79,7 @@ class Bundle:
 
     @contextmanager
     def opened(self) -> Iterator["Bundle"]:
-        """Keeps other exports out of the folder.
+        """Locks the folder against other exports.
 
         Raises:
             BundleRefused: It holds something else, a finished bundle, or is in use.
@@ -101,7 +101,7 @@ class Bundle:
             raise BundleRefused(f"another export is writing to {self.folder}") from error
 
     def state(self) -> State | None:
-        """How far the folder's export was when it ended before its time."""
+        """The state of an interrupted export in the folder; None if there is none."""
         path = self.folder / _STATE
         if not path.exists():
             return None
@@ -113,7 +113,7 @@ class Bundle:
             raise BundleRefused(f"cannot read {path}: {reason_of(error)}") from error
 
     def resume(self, reached: Reached) -> None:
-        """Opens the growing files, as they were at that state."""
+        """Opens the growing files, cut to their lengths at a state."""
         for name, length in zip(GROWING, reached.lengths, strict=True):
             with self._writing(name):
                 descriptor = open_output(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -122,7 +122,7 @@ class Bundle:
                 file.truncate(length)
 
     def add(self, *contents: bytes) -> None:
-        """Adds to each of the growing files, in their order.
+        """Appends to each of the growing files, in order.
 
         Raises:
             BundleRefused: One cannot be written.
@@ -132,21 +132,21 @@ class Bundle:
                 file.write(content)
 
     def keep(self, state: State) -> None:
-        """From here an export that is interrupted goes on."""
+        """Saves a state from which an interrupted export resumes."""
         self._flush()
         self.write(_STATE, msgspec.json.encode(state))
 
     def lengths(self) -> tuple[int, ...]:
-        """How long the growing files are."""
+        """Lengths of the growing files, in bytes."""
         return tuple(file.tell() for file in self._files)
 
     def write(self, name: str, content: bytes) -> None:
-        """One of the other files, as a whole."""
+        """Writes one of the other files."""
         with self._writing(name):
             replace_output(self.folder / name, content, draft=_DRAFT)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """Writes the manifest, with which the bundle is whole."""
+        """Writes the manifest, which completes the bundle."""
         self._flush()
         with self._writing(MANIFEST):
             manifest = {**facts, "files": {name: _fact(self.folder / name) for name in FILES}}
@@ -178,7 +178,7 @@ class Bundle:
 
 
 def _dump(manifest: Mapping[str, Any]) -> bytes:
-    """The one way to write a manifest, which its verifier insists on."""
+    """A manifest's canonical encoding, which the verifier requires."""
     return (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
 
 

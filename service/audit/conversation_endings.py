@@ -1,4 +1,4 @@
-"""How conversations end, in words for people: what is kept of them is another matter."""
+"""Words for how conversations end."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _ENDINGS = {
 
 
 def ending_of(data: dict[str, Any]) -> str | None:
-    """Why a conversation was completed; None for an event that completes none."""
+    """Why an event's conversation was completed; None for other events."""
     if data.get("type") != "conversation_completed.v1":
         return None
     return _ENDINGS.get(data["reason"], str(data["reason"]))

@@ -1,4 +1,4 @@
-"""Finds the events that an auditor asks for, in steps that are bounded however few there are."""
+"""Searches events for auditors, in steps of bounded cost."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -17,7 +17,7 @@ _WINDOWS = 40
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events; all that is given must hold.
+    """Conditions on events; all that are given must hold.
 
     Attributes:
         user_id: The learner whose data it is.
@@ -38,13 +38,13 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _scans(self) -> bool:
-        """Whether it takes looking through the log to find the events."""
+        """Whether a search must scan the log, since no index leads to the events."""
         others = (self.course_id, self.experience_id, self.user_id, self.actor_id)
         narrow = bool(self.types) or any(one is not None for one in others)
         return narrow and self.conversation_id is None
 
     def filters(self) -> list[tuple[str, str]]:
-        """What is given, by the names of the API's parameters; nothing else that a client sent."""
+        """The given conditions, by the names of the API's parameters."""
         given = [
             ("course_id", self.course_id),
             ("experience_id", self.experience_id),
@@ -59,12 +59,12 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
         return [(name, str(value)) for name, value in given if value is not None]
 
     def edge(self, after: int, upto: int) -> int:
-        """Up to which position one statement may look."""
+        """The position up to which one statement may scan."""
         return min(upto, after + WINDOW) if self._scans else upto
 
 
 class EventPage(msgspec.Struct, frozen=True):
-    """Some events in order; all that match up to the position `reached` are there."""
+    """Events in order: all matching ones up to position `reached`."""
 
     events: list[AuditedEvent]
     reached: int
@@ -87,14 +87,14 @@ class EventSearch:
     async def position_at(
         self, account_id: int, moment: datetime, *, inclusive: bool = True
     ) -> int:
-        """Position of the last event up to a moment, or before it; 0 for none."""
+        """Position of the last event at or before a moment; 0 if there is none."""
         position = await self._pool.fetchval(
             account_id, query("find_position"), account_id, moment, inclusive
         )
         return int(position)
 
     async def bounds(self, account_id: int, event_filter: EventFilter) -> tuple[int, int]:
-        """The positions above and up to which the wanted events are, as the log is now."""
+        """The positions above which and up to which to search, as the log is now."""
         after, upto = event_filter.after, await self.head(account_id)
         if event_filter.since is not None:
             before = await self.position_at(account_id, event_filter.since, inclusive=False)
@@ -106,7 +106,7 @@ class EventSearch:
     async def scan(
         self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> EventPage:
-        """One step: at most so many events above `after`."""
+        """One step: at most `limit` events above `after`."""
         edge = event_filter.edge(after, upto)
         async with self._pool.acquire(account_id) as connection, connection.transaction():
             await connection.execute(query("plan_anew"))
@@ -122,7 +122,7 @@ class EventSearch:
     async def page(
         self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> EventPage:
-        """Enough events for a page, unless too much must be looked through for them."""
+        """A page of events; fewer if too much of the log must be scanned for them."""
         events: list[AuditedEvent] = []
         for _ in range(_WINDOWS):
             page = await self.scan(account_id, event_filter, after, upto, size - len(events))
@@ -135,7 +135,7 @@ class EventSearch:
     async def steps(
         self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> AsyncIterator[EventPage]:
-        """All events up to there, step by step; a step may have none."""
+        """All events up to a position, step by step; a step may be empty."""
         while after < upto:
             page = await self.scan(account_id, event_filter, after, upto, size)
             after = page.reached

@@ -1,4 +1,4 @@
-"""Events without an end to their number: as lines of JSON, and as server-sent events."""
+"""Streams of events: as JSON lines, and as server-sent events."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -27,13 +27,13 @@ log = structlog.get_logger("colloquy.audit")
 
 
 class _Refused(Exception):
-    """The client may not read any more."""
+    """The client has lost its permission to read."""
 
 
 async def send_lines(
     request: web.Request, account_id: int, event_filter: EventFilter, after: int, upto: int
 ) -> web.StreamResponse:
-    """Sends all events up to there, as fast as the client takes them, as long as it may read."""
+    """Sends all events up to a position as JSON lines, while the client may read."""
     page = request.app[EVENT_SEARCH].steps(account_id, event_filter, after, upto, PAGE)
     leave = Leave(partial(_may_read, request))
 
@@ -48,7 +48,7 @@ async def send_lines(
 async def send_tail(
     request: web.Request, account_id: int, event_filter: EventFilter, after: int
 ) -> web.StreamResponse:
-    """Sends events, those to come included, as long as the caller may read them.
+    """Sends events and follows the log, while the client may read.
 
     It ends before that where the client goes away or the service stops.
     """
@@ -58,7 +58,7 @@ async def send_tail(
 
 
 async def _may_read(request: web.Request) -> bool:
-    """Whether the caller would be let in now: a token is revoked, or expires."""
+    """Whether the client may still read: its token may be revoked or expire meanwhile."""
     try:
         await auditor_of(request)
     except ServiceError as refusal:
@@ -70,7 +70,7 @@ async def _may_read(request: web.Request) -> bool:
 async def _send(
     request: web.Request, pieces: AsyncIterator[bytes], headers: dict[str, str]
 ) -> web.StreamResponse:
-    """A stream that ends in order only where all of it was sent."""
+    """Sends a stream, and ends it in order only if it was sent completely."""
     response, leave = web.StreamResponse(headers=headers), Leave(partial(_may_read, request))
     await response.prepare(request)
     try:
@@ -90,7 +90,7 @@ async def _send(
 
 
 async def _leave_off(request: web.Request, response: web.StreamResponse) -> None:
-    """Server-sent events may end anywhere; lines that do must not look like all that there are."""
+    """Breaks off a stream; JSON lines are cut, so that they do not look complete."""
     if response.content_type != LINES:
         await response.write_eof()
     elif request.transport:
@@ -107,7 +107,7 @@ def _lines(page: EventPage) -> bytes:
 
 
 def _frames(page: EventPage) -> bytes:
-    """The events; or a comment, and where to go on from, which dispatches nothing."""
+    """Frames of events; without events, a comment with the id to resume from."""
     if not page.events:
         return b": keep-alive\nid: %d\n\n" % page.reached
     return b"".join(

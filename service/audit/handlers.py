@@ -1,4 +1,4 @@
-"""The auditors' endpoints. Each records the read before a byte of it goes out."""
+"""Handlers of the auditors' endpoints. Each records the read before it sends anything."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from service.parsing import parse_position_or_time
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:
-    """GET /api/v1/audit/events: a page of the log, all of it as lines, or as it goes on."""
+    """GET /api/v1/audit/events: a page of the log, JSON lines of all of it, or a live stream."""
     access = await auditor_of(request)
     tail = wants_stream(request)
     event_filter = event_filter_of(request, last_event_id=tail)
@@ -40,7 +40,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
 
 
 async def replay_conversation(request: web.Request) -> web.Response:
-    """GET /api/v1/audit/conversations/:id/replay: a conversation as it was."""
+    """GET /api/v1/audit/conversations/:id/replay: a conversation at a position of the log."""
     access = await auditor_of(request)
     replays = request.app[REPLAYS]
     number = path_id(request, "id")
@@ -60,7 +60,7 @@ async def replay_conversation(request: web.Request) -> web.Response:
 
 
 async def _position(request: web.Request, access: Access) -> int:
-    """The position that `at` names; the log's last where there is none."""
+    """The position in `at`; the log's last position if it is missing."""
     log = request.app[EVENT_SEARCH]
     head = await log.head(access.account_id)
     text = request.query.get("at")

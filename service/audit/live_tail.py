@@ -1,4 +1,4 @@
-"""Events as they come: those that there are, then each when it is recorded."""
+"""Follows the log: existing events first, then each new one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,7 +41,7 @@ class LiveTail:
     async def follow(
         self, account_id: int, event_filter: EventFilter, after: int, ask: Ask = _always
     ) -> AsyncIterator[EventPage]:
-        """Wanted events above `after`, those to come included, until the service stops.
+        """Yields matching events above `after`, existing and new ones, until the service stops.
 
         What comes may have no events: then it only tells how far everything is looked through.
 
@@ -70,12 +70,12 @@ class LiveTail:
                     await wake_event.wait()
 
     def close(self) -> None:
-        """Ends all tails, within about a second."""
+        """Ends all tails within about a second."""
         self._closed = True
 
 
 class _Pause:
-    """The time since it was made."""
+    """Measures the time since its creation."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -86,14 +86,14 @@ class _Pause:
 
 
 class Leave:
-    """What a reader may, as it was told last, which was not long ago."""
+    """A reader's permission, checked again after a while."""
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self._told = _Pause()
 
     async def holds(self) -> bool:
-        """Whether they may go on."""
+        """Whether the reader may go on."""
         if not self._told.is_over():
             return True
         self._told = _Pause()

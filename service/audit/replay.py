@@ -15,7 +15,7 @@ from sql.loader import in_replay, query
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose conversation it is and of what; `position` is where it began."""
+    """A conversation's owner, course and experience; `position` is where it began."""
 
     position: int
     course_id: int
@@ -25,7 +25,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What the learner's requests were answered at a position.
+    """The answers to the learner's requests at a position.
 
     `conversation` is None where it had not begun (they got a 404), `active` None where it was not
     their active one.
@@ -40,7 +40,7 @@ _opened = msgspec.json.Decoder(dict[str, Any])
 
 
 async def find_opening(pool: AccountPool, account_id: int, conversation_id: int) -> Opened | None:
-    """How a conversation began; None where there is no such."""
+    """The beginning of a conversation; None if it does not exist."""
     row = await pool.fetchrow(account_id, query("find_opening"), account_id, conversation_id)
     if row is None:
         return None

@@ -1,4 +1,4 @@
-"""What a step tells beside its text, in words for people."""
+"""The facts of a step beside its text, in words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ Detail = tuple[str, str]
 
 
 def who(step: Step) -> str:
-    """Who did it."""
+    """The actor of a step, in words."""
     actor = step.actor
     name = f"{actor['role']} {actor['id']}" if actor["id"] is not None else str(actor["role"])
     real = actor.get("real_user_id")
@@ -20,7 +20,7 @@ def who(step: Step) -> str:
 
 
 def details(step: Step) -> list[Detail]:
-    """The facts of a step, in the order in which they are read."""
+    """The facts of a step, in the order of the page."""
     data = step.data
     answer = data.get("reply") or data.get("judgement") or data
     found = [*_why(data), *_asked(data), *_answered(answer), *_figures(answer), *_attempts(answer)]
@@ -40,7 +40,7 @@ def _why(data: dict[str, Any]) -> Iterator[Detail]:
 
 
 def _asked(data: dict[str, Any]) -> Iterator[Detail]:
-    """Of who is asked to speak, and has not yet."""
+    """The facts of a question without its answer."""
     if "deadline_at" in data:
         yield "Model asked", str(data["model"])
     if "experience_version" in data:

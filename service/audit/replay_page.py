@@ -1,4 +1,4 @@
-"""A replay as one page to read and to print: plain HTML, no script, nothing from elsewhere."""
+"""A replay as one HTML page to read and print, without scripts or external resources."""
 
 from collections.abc import Iterable
 from html import escape
@@ -24,7 +24,7 @@ def page_of(replayed: Replayed) -> bytes:
 
 
 def facts_of(replayed: Replayed) -> Iterable[Detail]:
-    """What stands at the head of a replay."""
+    """The facts at the head of a replay."""
     name = f" ({replayed.user_name})" if replayed.user_name else ""
     when = f", {replayed.recorded_at:%Y-%m-%d %H:%M:%S} UTC" if replayed.recorded_at else ""
     yield "At", f"position {replayed.at} of the log{when}"

@@ -1,4 +1,4 @@
-"""What happened to a conversation, step by step, with what its learner did not see."""
+"""The history of a conversation step by step, including what its learner did not see."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ TITLES = {
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One event. `shown`: its text stands in what the learner sees at the replay's position.
+    """One event. `shown`: the learner sees its text at the replay's position.
 
     `text` is what was said, or had arrived when it broke off; where it was deleted it says when.
     `actor` has the `id`, `role` and, where somebody acted as them, the `real_user_id`.
@@ -54,7 +54,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepTexts:
-    """Words in place of texts that were deleted.
+    """The texts of events, or words in place of deleted ones.
 
     Args:
         events: All events of the conversation, those after the replay's position too.
@@ -70,7 +70,7 @@ class StepTexts:
                 self._gone[name] = self.of(event) or ""
 
     def of(self, event: AuditedEvent) -> str | None:
-        """An event's text, or that it was deleted and when."""
+        """An event's text, or a sentence that says when it was deleted."""
         if not event.erased:
             return event.content
         later = (d for d in self._deletions if d.position > event.position)
@@ -78,7 +78,7 @@ class StepTexts:
         return f"[erased on {deletion.recorded_at:%Y-%m-%d}]" if deletion else "[erased]"
 
     def mark(self, shown: dict[str, Any] | None) -> dict[str, Any] | None:
-        """An answer to the learner with these words where it has no text any more."""
+        """The learner's answer with such sentences in place of deleted texts."""
         if shown is None:
             return None
         return shown | {"messages": [self._marked(one) for one in shown["messages"]]}
@@ -120,7 +120,7 @@ def make_steps(
 
 
 def _name(event: AuditedEvent) -> str | None:
-    """The id under which clients are shown the event's text."""
+    """The message id of an event's text in the API."""
     if event.type == "feedback_given.v1":
         return str(event.data["feedback_id"])
     if event.type in ("conversation_started.v1", "message_posted.v1", "reply_completed.v1"):

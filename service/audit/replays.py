@@ -1,4 +1,4 @@
-"""The whole of a replay: what the learner saw, and beside it what they did not."""
+"""Replays: what the learner saw at a position, and the full history beside it."""
 
 from datetime import datetime
 from typing import Any
@@ -52,7 +52,7 @@ class Replays:
         self._pool = pool
 
     async def find(self, account_id: int, conversation_id: int) -> Opened | None:
-        """How a conversation began; None where the account has no such."""
+        """The beginning of a conversation; None if the account has no such conversation."""
         return await find_opening(self._pool, account_id, conversation_id)
 
     async def make(
@@ -99,7 +99,7 @@ class Replays:
     async def _around(
         self, account_id: int, conversation_id: int, opened: Opened
     ) -> tuple[dict[str, Any] | None, list[AuditedEvent]]:
-        """The version that the conversation keeps, and what happened around it since it began."""
+        """The conversation's version of the experience, and events around the conversation."""
         experience = await self._stream(account_id, f"experience-{opened.experience_id}")
         versions = {event.revision: event.data for event in experience}
         learner = await self._stream(account_id, stream_of_learner(opened.user_id))

@@ -1,4 +1,4 @@
-"""Sealing as the settings have it: the sealer, and what there is to say about it."""
+"""Sealing with the settings' key and folders: the sealer, and reports for operators."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -21,7 +21,7 @@ from sql.loader import query
 
 
 class SealingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an account's log is sealed, and what the files outside the database say to it."""
+    """How far an account's log is sealed, compared with the files outside the database."""
 
     account_id: int
     head: int
@@ -32,7 +32,7 @@ class SealingReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_sealer(settings: Settings, url: str, primary: Primary | None = None) -> Sealer:
-    """The sealer; makes the key where there is none yet.
+    """The sealer; creates its key if there is none yet.
 
     Raises:
         KeyRefused: The key cannot be used.
@@ -48,26 +48,26 @@ def make_sealer(settings: Settings, url: str, primary: Primary | None = None) ->
 
 
 def key_place(settings: Settings) -> KeyLocation:
-    """Where the key is."""
+    """The location of the key."""
     own = settings.seal_key.expanduser().absolute() if settings.seal_key else None
     return KeyLocation(settings.home / "keys", own, settings.log_name)
 
 
 def checkpoint_folder(settings: Settings) -> Path:
-    """Where the checkpoints outside the database are."""
+    """The folder of the checkpoints outside the database."""
     chosen = settings.checkpoints or settings.home / "checkpoints"
     return chosen.expanduser().absolute()
 
 
 def _close_to_others(folder: Path) -> None:
-    """Earlier releases let the umask decide who may write to the checkpoints in a home."""
+    """Restricts a home's checkpoints to their owner; earlier releases left that to the umask."""
     for path in (folder, *folder.glob("*/")):
         with suppress(OSError):
             deny_others_writing(path)
 
 
 def key_finding(settings: Settings) -> tuple[bool, str]:
-    """Whether the key is well, and a line about it."""
+    """Whether the key is usable, and a line about it."""
     if not settings.seal_seconds:
         return True, "sealing: switched off"
     place = key_place(settings)
@@ -94,7 +94,7 @@ async def sealing_reports(settings: Settings, connection: Connection) -> list[Se
 
 
 def _known(folder: Path, account_id: int) -> list[Checkpoint] | str:
-    """What the files know, or why they cannot be read."""
+    """The checkpoints in the files, or why they cannot be read."""
     try:
         return CheckpointFiles(folder, account_id).known()
     except (CheckpointFilesDamaged, PathUntrusted, OSError) as error:
@@ -118,7 +118,7 @@ async def _report(
 async def _disagreement(
     connection: Connection, state: SealingState, known: list[Checkpoint]
 ) -> str | None:
-    """What the files know and the database does not."""
+    """A contradiction between files and database; None if there is none."""
     for checkpoint in known:
         size = checkpoint.size
         if size > state.head:
@@ -132,7 +132,7 @@ async def _disagreement(
 
 
 def _agreement(state: SealingState, sizes: list[int]) -> str:
-    """What was compared, and what was not."""
+    """A sentence on what was compared and what was not."""
     size = max(sizes, default=0)
     if size >= state.sealed:
         return "files up to date"

@@ -1,4 +1,4 @@
-"""What auditors do, by the API and by commands: each reading is recorded before it begins."""
+"""Records auditors' reads, of the API and of commands, before they begin."""
 
 import msgspec
 
@@ -17,7 +17,7 @@ _OPTION = "give --reason"
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """Of whom or what a reading is; all None where it is of nobody in particular."""
+    """The subject of a read; all fields are None if it has no particular one."""
 
     learner_id: int | None = None
     conversation_id: int | None = None
@@ -25,7 +25,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditService:
-    """Records auditors' readings.
+    """Records auditors' reads.
 
     Args:
         log: Where they are recorded.
@@ -40,7 +40,7 @@ class AuditService:
         self._reason_required = reason_required
 
     def check_reason(self, reason: str | None, how: str) -> str | None:
-        """A reason as it goes into the log, if there is one.
+        """A reason as it is recorded; None if there is none.
 
         Args:
             how: Where a reason is given, for the message.
@@ -62,7 +62,7 @@ class AuditService:
         operator: str | None = None,
         guard: Guard | None = None,
     ) -> None:
-        """Records a reading; when it returns, that is on disk, and no sooner may it begin.
+        """Records a read. The read may begin when this returns: the record is on disk then.
 
         Args:
             what: The endpoint or the command, with what it was asked for.
@@ -92,7 +92,7 @@ class AuditService:
     async def record_command(
         self, account_id: int, reader: Reader, what: str, subject: Subject | None = None
     ) -> None:
-        """Records what a command reads, before it does.
+        """Records a command's read before it begins.
 
         Args:
             what: The words of the command, with what it was asked for.
@@ -122,7 +122,7 @@ class AuditService:
         return name
 
     async def _with_learner(self, account_id: int, subject: Subject) -> Subject:
-        """The subject with the learner whose the conversation is, where one is named.
+        """The subject with the learner of its conversation, if it names one.
 
         Where somebody asks for a conversation and for a learner who had no part in it, there is
         nothing to read of the conversation.
@@ -137,7 +137,7 @@ class AuditService:
 
 
 def subject_of(event_filter: EventFilter) -> Subject:
-    """Of whom or what the events are that somebody asks for."""
+    """The subject of a search for events."""
     return Subject(
         learner_id=event_filter.user_id,
         conversation_id=event_filter.conversation_id,

@@ -1,4 +1,4 @@
-"""A verification with the keys and files that the settings, or an auditor, name."""
+"""Verifies a log with the keys and files of the settings or of an auditor."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ async def verify_account(
 
 
 def _check_kept(folder: Path, account_id: int) -> None:
-    """What an auditor keeps and nobody reads convicts nobody."""
+    """Refuses files of checkpoints that cannot be read, since they would prove nothing."""
     try:
         kept = verify_bundle.kept_files(folder, account_id)
     except verify_bundle.Wrong as error:
@@ -62,7 +62,7 @@ def _check_kept(folder: Path, account_id: int) -> None:
 
 
 def read_keys(path: Path) -> list[VerifierKey]:
-    """The public keys in a file, one a line; lines with # are comments.
+    """The public keys in a file, one per line; lines with # are comments.
 
     Raises:
         BadRequest: It holds something else, or none.

@@ -1,1 +1,1 @@
-"""What is kept about learners: erasure, legal holds, retention, and the record of who read it."""
+"""Privacy: erasure, legal holds, retention, and learners' records."""

@@ -6,6 +6,6 @@ from service.privacy.erasure import Erased
 
 
 class ErasedAnswer(msgspec.Struct, frozen=True):
-    """How much was removed of the learner; all 0 where there was nothing left."""
+    """Counts of what was removed of the learner; all 0 if nothing was left."""
 
     erased: Erased

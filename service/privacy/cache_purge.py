@@ -1,4 +1,4 @@
-"""Has every process forget what a learner who was erased had said.
+"""Removes an erased learner's texts from the caches of all processes.
 
 A process remembers dialogues and, for a minute, the turns that are over. A message tells it to drop
 them. Where the message gets lost, neither gives away a word: the erasure has moved the dialogue on,
@@ -16,14 +16,14 @@ FORGET = "forget"
 
 
 class EvictionMessage(msgspec.Struct, frozen=True):
-    """Tells a process to forget a learner."""
+    """Tells a process to remove a learner from its caches."""
 
     account_id: int
     user_id: int
 
 
 class CachePurge:
-    """Forgets learners.
+    """Removes learners from caches.
 
     Args:
         dialogues: Those that this process remembers.
@@ -39,13 +39,13 @@ class CachePurge:
         self._notifier = notifier
 
     def broadcast(self, account_id: int, user_id: int) -> None:
-        """Has every process forget a learner, this one at once."""
+        """Removes a learner from the caches of all processes, from this one's at once."""
         message = msgspec.json.encode(EvictionMessage(account_id, user_id)).decode()
         self.on_message(message)
         self._notifier.send(FORGET, message)
 
     def on_message(self, message: str) -> None:
-        """Takes a message that came over the notifier."""
+        """Handles a message of another process."""
         whom = msgspec.json.decode(message, type=EvictionMessage)
         self._dialogues.evict_learner(whom.account_id, whom.user_id)
         self._live.evict_learner(whom.account_id, whom.user_id)

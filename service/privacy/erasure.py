@@ -1,4 +1,4 @@
-"""Erasing a learner: their words, names and ways in, in one transaction with its event.
+"""Erases learners: texts, names and logins, in one transaction with the event.
 
 What a model is being asked is stopped first, and conversations are completed. Then one function
 of the database checks for holds, records the erasure and deletes, under the lock of the log; so
@@ -34,7 +34,7 @@ _TIMEOUT = 600.0
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was removed of a learner; all 0 where there was nothing left."""
+    """Counts of what was removed; all 0 if nothing was left."""
 
     user_id: int
     texts: int
@@ -85,7 +85,7 @@ class Erasure:
         self._notifier = notifier
 
     async def inventory(self, account_id: int, user_id: int) -> Inventory:
-        """What an erasure would remove as things are.
+        """What an erasure would remove now.
 
         Raises:
             UnknownUser: The account has no such user.
@@ -107,7 +107,7 @@ class Erasure:
         metadata: Metadata,
         guard: Guard | None = None,
     ) -> Erased:
-        """Erases a learner; when it returns, that is on disk and this process has forgotten them.
+        """Erases a learner. When it returns, that is on disk and this process's caches are purged.
 
         Args:
             reason: Why, in words that name nobody.
@@ -129,7 +129,7 @@ class Erasure:
         raise Busy(f"user {user_id} is being answered again and again; try again")
 
     async def _refuse_held(self, account_id: int, user_id: int) -> None:
-        """Looks before anything is stopped; the database looks again when it matters."""
+        """Checks for holds before anything is stopped; the database checks again in the erasure."""
         rows = await self._pool.fetch(account_id, query("list_open_holds"), account_id, user_id)
         if rows:
             raise LegalHold(user_id, [row["hold_id"] for row in rows])
@@ -142,7 +142,7 @@ class Erasure:
         metadata: Metadata,
         guard: Guard | None,
     ) -> Erased | None:
-        """None where somebody is being answered again."""
+        """Tries to erase; None if a new turn of the learner has begun meanwhile."""
         held_to = encode_guard(guard) if guard else None
         row = await self._once_rebuilt(account_id, user_id, reason, encode(metadata), held_to)
         match row["outcome"]:
@@ -160,7 +160,7 @@ class Erasure:
         return Erased(user_id=user_id, **counts)
 
     async def _once_rebuilt(self, account_id: int, *arguments: int | str | None) -> asyncpg.Record:
-        """What the database says; a rebuild of a view is waited for, though not for long."""
+        """Calls the database's erasure; waits a while for a rebuild of a view."""
         give_up = asyncio.get_running_loop().time() + _PAUSE * _TRIES
         while True:
             async with self._pool.acquire(account_id) as connection:
@@ -179,7 +179,7 @@ class Erasure:
     async def _end_all(
         self, account_id: int, user_id: int, metadata: Metadata, guard: Guard | None
     ) -> None:
-        """Ends what is under way for a learner, and completes their conversations."""
+        """Ends a learner's turns and evaluations, and completes their conversations."""
         for row in await self._pool.fetch(
             account_id, query("list_learners_active"), account_id, user_id
         ):
@@ -204,7 +204,7 @@ class Erasure:
     async def _end_evaluation(
         self, account_id: int, stream: str, metadata: Metadata, guard: Guard | None
     ) -> None:
-        """Over the head of who asks the model, who can then record nothing any more."""
+        """Ends an evaluation in place of its owner, whose result is then refused."""
         first = (await self._log.read_stream(account_id, stream))[0]
         asked = first.event
         assert isinstance(asked, EvaluationRequested)

@@ -1,4 +1,4 @@
-"""The endpoints for data protection: erasing a learner, and what is kept about one."""
+"""Handlers for data protection: erasing a learner, and the learner's record."""
 
 import msgspec
 from aiohttp import web

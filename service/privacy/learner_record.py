@@ -1,4 +1,4 @@
-"""What is kept about a learner, and who has read it: facts and counts, no conversation's words."""
+"""A learner's record: what is kept about them, and who has read it, without texts."""
 
 import re
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from sql.loader import query
 
 
 class RecordedVote(msgspec.Struct, frozen=True, kw_only=True):
-    """A vote on one of the model's messages; `words` None where there are none any more."""
+    """A vote on a message of the model; `words` is None if there were none or they were deleted."""
 
     vote: str
     voter_id: Id
@@ -26,7 +26,7 @@ class RecordedVote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedConversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation: counts of what was said, and whether the words are still kept."""
+    """A conversation: counts of messages, and whether texts are still kept."""
 
     id: Id
     course_id: Id
@@ -62,7 +62,7 @@ class RecordedErasure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody read of the learner. `acting_user_id` is who acted as the reader.
+    """A read of the learner's data. `acting_user_id` is the user who acted as the reader.
 
     `what` is the endpoint or the command. What it was asked for, and why, is for auditors: it may
     tell of others. `course_id` is set where all of a course was read, or a part of it.
@@ -91,7 +91,7 @@ class LearnerRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LearnerRecords:
-    """Puts records together.
+    """Assembles learners' records.
 
     Args:
         log: Tells of erasures.
@@ -204,7 +204,7 @@ def _read(row: asyncpg.Record) -> RecordedRead:
 
 
 def endpoint_of(what: str) -> str:
-    """The endpoint or the command in what was read, without what it was asked for.
+    """The endpoint or command of a read, without its arguments.
 
     Nothing is taken but what begins as either does: of old, a client's own words stood there, too.
     """

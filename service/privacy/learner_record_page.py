@@ -1,4 +1,4 @@
-"""A learner's record as a page to read and print: one file, with nothing to load."""
+"""A learner's record as one HTML page without external resources."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -10,7 +10,7 @@ PAGE = HtmlPage("service.privacy", "learner_record_page")
 
 
 def record_page(record: LearnerRecord) -> bytes:
-    """The page. Whatever somebody wrote is shown as text, never read as HTML."""
+    """The page. All texts are escaped."""
     sections = (
         _table(
             "Conversations",

@@ -1,4 +1,4 @@
-"""Legal holds: as long as one covers a learner, nothing that they said can be deleted.
+"""Legal holds: while one covers a learner, none of their texts can be deleted.
 
 A hold is placed and released in the learner's stream. An erasure looks there under the log's
 lock, so of a hold and an erasure at once one comes first, and the other sees it.
@@ -42,7 +42,7 @@ class LegalHolds:
         self._pool = pool
 
     async def place(self, account_id: int, user_id: int, reason: str, metadata: Metadata) -> int:
-        """Places a hold on a learner; its number.
+        """Places a hold on a learner; returns its number.
 
         Raises:
             UnknownUser: The account has no such user.
@@ -62,7 +62,7 @@ class LegalHolds:
         return hold_id
 
     async def release(self, account_id: int, hold_id: int, reason: str, metadata: Metadata) -> int:
-        """Ends a hold, once; the learner whom it covered.
+        """Releases a hold; returns the learner whom it covered.
 
         Raises:
             UnknownHold: There is none with this number that stands.
@@ -92,6 +92,6 @@ class LegalHolds:
         return await retry_on_conflict(attempt, lambda: Busy(busy))
 
     async def list(self, account_id: int, user_id: int | None = None) -> list[Hold]:
-        """The holds of an account, or of one learner, released ones included, oldest first."""
+        """The holds of an account or of one learner, including released ones, oldest first."""
         rows = await self._pool.fetch(account_id, query("list_holds"), account_id, user_id)
         return [Hold(**dict(row)) for row in rows]

@@ -1,4 +1,4 @@
-"""Retention: texts of conversations are deleted so many days after these were completed.
+"""Retention: deletes texts a number of days after their conversation was completed.
 
 A rule is of a course, or of the whole account for the courses that have none of their own. It is
 like an erasure, conversation by conversation, but that names and everything else stay.
@@ -28,7 +28,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How long texts are kept; `days` None: for ever. `course_id` 0: the account's rule."""
+    """How long texts are kept; `days` None: for ever. `course_id` 0: rule of the account."""
 
     course_id: int
     days: int | None
@@ -36,7 +36,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation whose texts are to go, by which rule; `held`: its learner is under hold."""
+    """A conversation whose texts are due, and the rule; `held`: its learner is under hold."""
 
     conversation_id: int
     user_id: int
@@ -47,7 +47,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expired(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has deleted, and the learners whom it left out because of legal holds."""
+    """What a run deleted, and the learners whom it left out because of legal holds."""
 
     conversations: int = 0
     texts: int = 0
@@ -55,7 +55,7 @@ class Expired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retention:
-    """Sets the rules and carries them out.
+    """Sets rules and applies them.
 
     Args:
         log: Where rules are recorded.
@@ -71,7 +71,7 @@ class Retention:
     async def set_rule(
         self, account_id: int, course_id: int, days: int | None, metadata: Metadata
     ) -> None:
-        """From here on this rule holds; it is carried out by the next run.
+        """Sets a rule, which the next run applies.
 
         Args:
             course_id: `ACCOUNT_WIDE` for the account's rule.
@@ -97,7 +97,7 @@ class Retention:
         return [Rule(**dict(row)) for row in rows]
 
     async def due(self, account_id: int, now: datetime | None = None) -> AsyncIterator[list[Due]]:
-        """What a run would go through, some conversations at a time.
+        """The conversations that are due, in pages.
 
         Args:
             now: The time of the run; the database's if none is given.
@@ -119,7 +119,7 @@ class Retention:
     async def run(
         self, account_id: int, metadata: Metadata, now: datetime | None = None
     ) -> Expired:
-        """Deletes what is due, a transaction for some conversations each.
+        """Deletes what is due, in a transaction per page of conversations.
 
         Raises:
             ViewsBeingRebuilt: A view that has texts is being rebuilt; what was done is done.

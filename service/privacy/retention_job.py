@@ -1,4 +1,4 @@
-"""Carries out the retention rules every day, one process at a time."""
+"""Applies the retention rules daily, in one process at a time."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ log = structlog.get_logger("colloquy.retention")
 
 
 class RetentionJob:
-    """Runs the rules of all accounts.
+    """Applies the rules of all accounts.
 
     Args:
         pool: For the accounts that have rules, and the lock of the one process that runs them.
@@ -36,14 +36,14 @@ class RetentionJob:
         self._retention = retention
 
     async def run(self) -> None:
-        """Runs the rules every `INTERVAL`, again after `RETRY` where that failed, for ever."""
+        """Applies the rules every `INTERVAL`, after a failure every `RETRY`, until cancelled."""
         pause = FIRST
         while True:
             await asyncio.sleep(pause)
             pause = INTERVAL if await self.try_once() else RETRY
 
     async def try_once(self) -> bool:
-        """Runs the rules now, unless another process does; False where that failed."""
+        """Applies the rules now, unless another process does; False if that failed."""
         try:
             async with self._pool.acquire() as connection:
                 if not await connection.fetchval(query("try_lock_retention")):

@@ -1,4 +1,4 @@
-"""Learning records as bytes, and in what portions they travel."""
+"""Encoded learning records, in batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
@@ -30,7 +30,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Records that are written or sent at once; all up to the position `upto` are then done."""
+    """Records to write or send together. After them all records up to position `upto` are done."""
 
     records: list[Record]
     upto: int
@@ -56,7 +56,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def batches(recorder: Recorder, names: Names, window: Window, size: int) -> Iterator[Batch]:
-    """A window's records in portions of this size; the last may be smaller, or empty."""
+    """A window's records in batches of a size; the last may be smaller or empty."""
     records = [
         Record(str(learnt.event_id), learnt.position, _encoder.encode(made), _people(learnt))
         for learnt in window.events

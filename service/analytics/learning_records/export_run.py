@@ -1,4 +1,4 @@
-"""Exports learning records: reads the log, makes them, hands them on, keeps how far it has come."""
+"""Exports learning records: reads the log, converts events, delivers them, saves its cursor."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ class PositionRange(msgspec.Struct, frozen=True):
 
 
 class ExportResult(msgspec.Struct, frozen=True):
-    """What was exported: so many records, all that may leave up to the position."""
+    """The result of an export: the number of records, and the position up to which all are done."""
 
     records: int
     position: int
@@ -52,7 +52,7 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
     stop: asyncio.Event
 
     async def run(self, positions: PositionRange) -> ExportResult:
-        """Exports the records of a range, or its beginning where it is told to stop.
+        """Exports the records of a range, or a first part of it if it is stopped.
 
         Raises:
             ServiceError: Of the sink or the checkpoint; what the checkpoint says is done all the

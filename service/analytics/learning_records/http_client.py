@@ -1,4 +1,4 @@
-"""Asks a store over HTTP, and asks again while its answer may still change."""
+"""HTTP client of a learning record store, with retries."""
 
 import asyncio
 import re
