@@ -39,7 +39,15 @@ from service.http.middleware import answer_errors, check_again, identify_and_log
 from service.http.probes import READINESS
 from service.http.rate_limits import DailyLimits
 from service.http.readiness import Readiness
-from service.http.request_keys import ACCESS_LOG, AUTHENTICATOR, CLOCK, LIMITS, POOL, PUBLIC_URL
+from service.http.request_keys import (
+    ACCESS_LOG,
+    AUTHENTICATOR,
+    CLOCK,
+    LIMITS,
+    POOL,
+    PUBLIC_URL,
+    TIMING,
+)
 from service.identity.authenticator import Authenticator, TokenVerifier
 from service.identity.issuers import TrustedIssuers, check_accounts, read_trust
 from service.model.client import ModelClient, RetryPolicy
@@ -57,6 +65,7 @@ from service.privacy.retention_job import RetentionJob
 from service.routes import ENDPOINTS, ROUTES
 from service.setting_values import origins_of
 from service.settings import Settings
+from service.timing import Timing
 from service.turns.control import STOP, TurnControl
 from service.turns.live import LiveTurnRegistry
 from service.turns.runner import TurnRunner
@@ -84,11 +93,14 @@ class _Basis(NamedTuple):
 
 
 @asynccontextmanager
-async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Application]:
+async def running_app(
+    settings: Settings, url: str, timing: Timing
+) -> AsyncIterator[web.Application]:
     """The application with everything that it needs running, on a database that is ready.
 
     Args:
         url: The owner's connection URL.
+        timing: The times of the components.
     """
     trust = read_trust(settings.jwt) if settings.jwt else None
     async with AsyncExitStack() as stack:
@@ -99,17 +111,22 @@ async def running_app(settings: Settings, url: str) -> AsyncIterator[web.Applica
         stack.push_async_callback(model.close)
         app = _application(settings)
         _add_shared(app, basis, settings, verifier)
+        app[TIMING] = timing
         _add_conversations(app, basis, settings, model, choice)
         _add_audit(app, basis, settings)
         app[FIGURES] = FiguresReader(basis.pool)
-        sweeper = Sweeper(basis.workers, (app[DIALOGUES], app[EVALUATIONS]))
+        sweeper = Sweeper(basis.workers, (app[DIALOGUES], app[EVALUATIONS]), timing.sweep)
         await sweeper.try_sweep()  # who was in the middle of a turn when we died can go on
         stack.push_async_callback(_drain, app, 0)
         for work in (
             _warm_up(model),
             sweeper.run(),
             ProjectionRunner(basis.workers, basis.notifier, growth).run(),
-            RetentionJob(basis.workers, Retention(basis.log, basis.pool, basis.notifier)).run(),
+            RetentionJob(
+                basis.workers,
+                Retention(basis.log, basis.pool, basis.notifier),
+                timing.first_retention,
+            ).run(),
             AnalystSessions(basis.workers).run(),
             basis.clock.run(basis.workers),
         ):
@@ -151,21 +168,22 @@ def _add_conversations(
 ) -> None:
     """Experiences, the talk about them, its evaluation, and what is done to protect it."""
     log, pool, notifier, limits = basis.log, basis.pool, basis.notifier, _reply_limits(settings)
-    owners = TurnOwnership(basis.workers, notifier.owner, basis.clock.now)
+    timing = app[TIMING]
+    owners = TurnOwnership(basis.workers, notifier.owner, basis.clock.now, timing.owner_check)
     dialogues, experiences, live = (
         DialogueRepository(log, owners),
         Experiences(log, pool),
-        LiveTurnRegistry(),
+        LiveTurnRegistry(timing.retained),
     )
     asker = ModelClient(model, read_prices(settings.prices), _retry_policy(settings))
-    control = TurnControl(dialogues, notifier, live)
+    control = TurnControl(dialogues, notifier, live, timing.stop)
     notifier.subscribe(STOP, control.on_stop_message)
     tutor = Tutor(asker, experiences, choice, limits)
     evaluator = Evaluator(
         pool=pool, experiences=experiences, asker=asker, models=choice, budget=limits.budget
     )
     app[EXPERIENCES], app[DIALOGUES], app[TURN_CONTROL] = experiences, dialogues, control
-    app[TURNS] = TurnRunner(dialogues, owners, tutor, live, control, choice.reply, limits)
+    app[TURNS] = TurnRunner(dialogues, owners, tutor, live, control, choice.reply, limits, timing)
     app[EVALUATIONS] = EvaluationRunner(
         events=log,
         pool=pool,
@@ -177,7 +195,7 @@ def _add_conversations(
     )
     cache_purge = CachePurge(dialogues, live, notifier)
     notifier.subscribe(FORGET, cache_purge.on_message)
-    app[ERASURE] = Erasure(log, pool, dialogues, control, cache_purge, notifier)
+    app[ERASURE] = Erasure(log, pool, dialogues, control, cache_purge, notifier, timing.erasure)
     app[LEARNER_RECORDS] = LearnerRecords(log, pool, LegalHolds(log, pool))
 
 

@@ -24,6 +24,7 @@ from service.identity.tokens import create_token
 from service.process.demo import TOKENS_FILE, make_demo
 from service.process.server import listen, serve
 from service.settings import Settings
+from service.timing import Timing
 from sql.loader import query
 from tests.databases import DEMO, HOME
 from tests.described_refusals import check_refusal
@@ -159,15 +160,21 @@ class Service:
                     await self._connection.close()
 
 
+PATIENT = Timing(assessment=60.0)
+"""Replies wait for their assessments, however long these take."""
+
+
 @asynccontextmanager
-async def running_service(database_url: str, **settings: Any) -> AsyncIterator[Service]:
+async def running_service(
+    database_url: str, timing: Timing = PATIENT, **settings: Any
+) -> AsyncIterator[Service]:
     """The service in this process, on a free port."""
     tokens = await demo_tokens(database_url)
     stop, ready = asyncio.Event(), asyncio.Event()
     with listen("127.0.0.1", 0) as sock, TemporaryDirectory() as home:
         sock.setblocking(False)
         chosen = Settings(**{"stop_timeout": 5.0, "home": Path(home), **settings})
-        task = asyncio.create_task(serve(chosen, database_url, sock, stop, ready.set))
+        task = asyncio.create_task(serve(chosen, database_url, sock, stop, ready.set, timing))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -180,6 +187,16 @@ async def running_service(database_url: str, **settings: Any) -> AsyncIterator[S
         finally:
             stop.set()
             await task
+
+
+@asynccontextmanager
+async def running_beside(
+    service: Service, timing: Timing = PATIENT, **settings: Any
+) -> AsyncIterator[Service]:
+    """Another process on a service's database, as far as turns can tell, for the same users."""
+    async with running_service(service.database_url, timing, **settings) as other:
+        other.tokens = service.tokens  # those of later learners too
+        yield other
 
 
 @asynccontextmanager

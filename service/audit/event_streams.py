@@ -14,6 +14,7 @@ from service.audit.audit_request import auditor_of
 from service.audit.event_search import EventFilter, EventPage
 from service.audit.live_tail import Leave
 from service.errors import ServiceError
+from service.http.request_keys import TIMING
 from service.http.server_sent_events import STREAM_HEADERS, write_in_time
 
 LINES = "application/x-ndjson"
@@ -72,13 +73,14 @@ async def _send(
 ) -> web.StreamResponse:
     """Sends a stream, and ends it in order only if it was sent completely."""
     response, leave = web.StreamResponse(headers=headers), Leave(partial(_may_read, request))
+    timeout = request.app[TIMING].write
     await response.prepare(request)
     try:
         async for piece in pieces:
             for start in range(0, len(piece), _PART):
                 if start:  # a slow client takes long over a page
                     await _ask(leave)
-                await write_in_time(response, piece[start : start + _PART])
+                await write_in_time(response, piece[start : start + _PART], timeout)
         await response.write_eof()
     except _Refused:
         await _leave_off(request, response)

@@ -7,18 +7,20 @@ the HTML Living Standard, section "Server-sent events".
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from service.dialogue.state import Dialogue
 from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
+from service.http.request_keys import TIMING
 from service.http.responses import encoded
 from service.http.server_sent_events import STREAM_HEADERS, WRITE_SIZE, event_frame, write_in_time
 from service.ids import Id
+from service.timing import Timing
 from service.turns.live import LiveTurn
 
-KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment shows that the connection lives."""
 
 LAST_ID = 999_999_999
@@ -64,7 +66,7 @@ async def stream_turn(
     response = web.StreamResponse(headers=STREAM_HEADERS)
     await response.prepare(request)
     try:
-        await _send(response, live, _accepted(request, live), ending, after)
+        await _send(response, live, _accepted(request, live), ending, after, request.app[TIMING])
     except (ConnectionError, TimeoutError):
         if request.transport:
             request.transport.abort()
@@ -77,24 +79,26 @@ async def _send(
     accepted: bytes,
     ending: Callable[[Dialogue | Exception], Ending],
     after: int,
+    timing: Timing,
 ) -> None:
+    write = partial(write_in_time, response, seconds=timing.write)
     if after < _ACCEPTED_ID:
-        await write_in_time(response, event_frame(_ACCEPTED_ID, "accepted", accepted))
+        await write(event_frame(_ACCEPTED_ID, "accepted", accepted))
         after = _ACCEPTED_ID
     if live.own:
         after = min(after, _ACCEPTED_ID + len(live.pieces))
     while True:
         seen = after - _ACCEPTED_ID
-        if not await live.news(seen if live.own else 0, KEEP_ALIVE):
-            await write_in_time(response, b": keep-alive\n\n")
+        if not await live.news(seen if live.own else 0, timing.keep_alive):
+            await write(b": keep-alive\n\n")
             continue
         if pieces := _missing(live, seen):
             frames, number = _together(after, pieces)
-            await write_in_time(response, frames)
+            await write(frames)
             after += number
         elif live.outcome is not None:
             last = LAST_ID if isinstance(live.outcome, _ENDS) else None
-            await write_in_time(response, event_frame(last, *ending(live.outcome)))
+            await write(event_frame(last, *ending(live.outcome)))
             await response.write_eof()
             return
 

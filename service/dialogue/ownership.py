@@ -9,7 +9,6 @@ from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.evaluation_events import EvaluationRequested
 from sql.loader import query
 
-_SECOND_LOOK = 2.0
 _GRACE = timedelta(seconds=45)
 
 
@@ -20,6 +19,7 @@ class TurnOwnership:
         pool: For checking whether other owners are alive.
         this: This process's number.
         clock: Gives the database's time, in which deadlines are.
+        second_look: Seconds before an owner that looks gone is looked for again.
 
     `running` holds the ids of the turns that this process runs; the code that ends one, or gives
     it up, removes it.
@@ -30,11 +30,13 @@ class TurnOwnership:
         pool: Pool,
         this: int,
         clock: Callable[[], datetime],
+        second_look: float,
     ) -> None:
         self.running: set[str] = set()
         self.this = this
         self._pool = pool
         self._clock = clock
+        self._second_look = second_look
 
     def deadline(self, budget: float) -> datetime:
         """The time after which a turn that begins now counts as abandoned, whoever owns it.
@@ -55,7 +57,7 @@ class TurnOwnership:
         if not await self._is_gone(asked.owner):
             return False
         # A process that has just lost its connection looks the same for a moment.
-        await asyncio.sleep(_SECOND_LOOK)
+        await asyncio.sleep(self._second_look)
         return await self._is_gone(asked.owner)
 
     async def _is_gone(self, owner: int) -> bool:

@@ -9,6 +9,7 @@ from service.access_log import AccessLog
 from service.http.rate_limits import DailyLimits
 from service.identity.authenticator import Authenticator
 from service.identity.authorization import Access
+from service.timing import Timing
 
 REQUEST_ID = web.RequestKey("request_id", str)
 SCOPE = web.RequestKey("scope", str)
@@ -25,5 +26,6 @@ LIMITS = web.AppKey("limits", DailyLimits)
 """How often a user may ask in a day."""
 
 ACCESS_LOG = web.AppKey("access_log", AccessLog)
+TIMING = web.AppKey("timing", Timing)
 PUBLIC_URL = web.AppKey("public_url", URL)
 """Where clients reach the service, where the settings say so."""

@@ -6,9 +6,6 @@ from aiohttp import web
 
 from service.http.content_negotiation import prefers
 
-WRITE_TIMEOUT = 30.0
-"""Seconds that a reader may take nothing before its connection is cut."""
-
 MEDIA_TYPE = "text/event-stream"
 
 STREAM_HEADERS = {
@@ -35,12 +32,15 @@ def event_frame(number: int | None, name: str, data: bytes) -> bytes:
     return frame if number is None else b"id: %d\n%b" % (number, frame)
 
 
-async def write_in_time(response: web.StreamResponse, data: bytes) -> None:
-    """Writes as much at a time as a slow reader can take.
+async def write_in_time(response: web.StreamResponse, data: bytes, seconds: float) -> None:
+    """Writes in parts that a slow client can take.
+
+    Args:
+        seconds: Time that the client may take nothing.
 
     Raises:
-        TimeoutError: It takes nothing for as long as `WRITE_TIMEOUT`.
+        TimeoutError: It has taken nothing for so long.
     """
     for start in range(0, len(data), WRITE_SIZE):
-        async with asyncio.timeout(WRITE_TIMEOUT):
+        async with asyncio.timeout(seconds):
             await response.write(data[start : start + WRITE_SIZE])

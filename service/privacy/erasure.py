@@ -66,6 +66,7 @@ class Erasure:
         control: Stops it.
         cache_purge: Has every process forget.
         notifier: Tells of the new events.
+        rebuild_timeout: Seconds to wait for a view that is being rebuilt.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Erasure:
         control: TurnControl,
         cache_purge: CachePurge,
         notifier: Notifier,
+        rebuild_timeout: float,
     ) -> None:
+        self._rebuild_timeout = rebuild_timeout
         self._log = log
         self._pool = pool
         self._dialogues = dialogues
@@ -161,7 +164,7 @@ class Erasure:
 
     async def _once_rebuilt(self, account_id: int, *arguments: int | str | None) -> asyncpg.Record:
         """Calls the database's erasure; waits a while for a rebuild of a view."""
-        give_up = asyncio.get_running_loop().time() + _PAUSE * _TRIES
+        give_up = asyncio.get_running_loop().time() + self._rebuild_timeout
         while True:
             async with self._pool.acquire(account_id) as connection:
                 row = await connection.fetchrow(

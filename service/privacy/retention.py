@@ -61,9 +61,13 @@ class Retention:
         log: Where rules are recorded.
         pool: For reading; its role may execute `expire_texts_v1`.
         notifier: Tells of the new events.
+        page: Conversations in a transaction.
     """
 
-    def __init__(self, log: EventLog, pool: AccountPool, notifier: Notifier) -> None:
+    def __init__(
+        self, log: EventLog, pool: AccountPool, notifier: Notifier, page: int = _PAGE
+    ) -> None:
+        self._page = page
         self._log = log
         self._pool = pool
         self._notifier = notifier
@@ -107,12 +111,12 @@ class Retention:
             async with self._pool.acquire(account_id) as connection:
                 rows = await connection.fetch(
                     query("list_due_conversations"),
-                    *(account_id, after, now, _PAGE),
+                    *(account_id, after, now, self._page),
                     timeout=_TIMEOUT,
                 )
             if rows:
                 yield [Due(**dict(row)) for row in rows]
-            if len(rows) < _PAGE:
+            if len(rows) < self._page:
                 return
             after = rows[-1]["conversation_id"]
 

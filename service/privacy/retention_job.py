@@ -12,9 +12,6 @@ from service.errors import ServiceError
 from service.privacy.retention import Retention
 from sql.loader import query
 
-FIRST = 60.0
-"""Seconds after the start at which a process looks for the first time."""
-
 INTERVAL = 24 * 3600.0
 RETRY = 3600.0
 
@@ -28,16 +25,18 @@ class RetentionJob:
 
     Args:
         pool: For the accounts that have rules, and the lock of the one process that runs them.
-        retention: Carries them out.
+        retention: Applies them.
+        first: Seconds from the start to the first run.
     """
 
-    def __init__(self, pool: Pool, retention: Retention) -> None:
+    def __init__(self, pool: Pool, retention: Retention, first: float) -> None:
+        self._first = first
         self._pool = pool
         self._retention = retention
 
     async def run(self) -> None:
         """Applies the rules every `INTERVAL`, after a failure every `RETRY`, until cancelled."""
-        pause = FIRST
+        pause = self._first
         while True:
             await asyncio.sleep(pause)
             pause = INTERVAL if await self.try_once() else RETRY

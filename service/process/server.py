@@ -15,6 +15,7 @@ from service.http.acceptor import Acceptor
 from service.http.connection_bounds import Connections, bounds_of, raise_descriptors
 from service.http.middleware import always_answered
 from service.settings import Settings
+from service.timing import USUAL, Timing
 
 BACKLOG = 1024
 _CHOOSE = "choose another with --host and --port"
@@ -46,6 +47,7 @@ async def serve(
     sock: socket.socket,
     stop: asyncio.Event,
     ready: Callable[[], None],
+    timing: Timing = USUAL,
 ) -> None:
     """Serves until `stop` is set; then takes no more requests and lets the turns end.
 
@@ -53,10 +55,11 @@ async def serve(
         url: The owner's connection URL of a database that is ready.
         sock: Listens; it is closed at the end.
         ready: Called when requests are answered.
+        timing: The times of the components.
     """
     settings = msgspec.structs.replace(settings, port=sock.getsockname()[1])
     bounds = bounds_of(settings, raise_descriptors(), provider=uses_provider(settings))
-    async with running_app(settings, url) as app:
+    async with running_app(settings, url, timing) as app:
         runner = web.AppRunner(app, shutdown_timeout=_CLOSING)
         await runner.setup()
         assert runner.server is not None, "it is set up"

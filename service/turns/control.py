@@ -19,9 +19,6 @@ from service.turns.outcome import TurnOutcome, find_end, turn_of
 STOP = "stop"
 """The topic under which processes tell each other to stop a turn."""
 
-STOP_TIMEOUT = 3.0
-"""Seconds that the owner of a turn has to stop it, before others end it in its place."""
-
 _TRIES = 20
 
 
@@ -39,14 +36,20 @@ class TurnControl:
         dialogues: Tells from the log how turns ended.
         notifier: Carries stops from process to process.
         live: The turns that run in this process, and those that are watched here.
+        timeout: Seconds that the owner of a turn has to stop it, before others end it in its place.
     """
 
     def __init__(
-        self, dialogues: DialogueRepository, notifier: Notifier, live: LiveTurnRegistry
+        self,
+        dialogues: DialogueRepository,
+        notifier: Notifier,
+        live: LiveTurnRegistry,
+        timeout: float,
     ) -> None:
         self._dialogues = dialogues
         self._notifier = notifier
         self._live = live
+        self._timeout = timeout
         self._watching: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -185,7 +188,7 @@ class TurnControl:
         self.on_stop_message(message)
         self._notifier.send(STOP, message)
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT):
+            async with asyncio.timeout(self._timeout):
                 return await self._end_in_log(asked)
         assert stop.metadata is not None
         assert stop.reason != "service_stopping"

@@ -14,8 +14,7 @@ from service.dialogue.repository import DialogueKey
 from service.dialogue.state import Dialogue
 from service.errors import NotFound
 
-RETAINED = 60.0
-MAX_RETAINED = 1_000
+_MAX_RETAINED = 1_000
 
 T = TypeVar("T")
 
@@ -163,11 +162,17 @@ class LiveTurn:
 class LiveTurnRegistry:
     """The turns of this process and those watched here, by id.
 
-    A turn that is over stays for `RETAINED` seconds, so that a client that lost its connection
-    can resume its stream; at most `MAX_RETAINED` such turns are kept.
+    A turn that is over stays for a while, so that a client that lost its connection can resume its
+    stream.
+
+    Args:
+        retained: Seconds that a turn stays.
+        most: How many such turns are kept at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, retained: float, most: int = _MAX_RETAINED) -> None:
+        self._retained = retained
+        self._most = most
         self._turns: dict[str, LiveTurn] = {}
         self._over: deque[tuple[float, LiveTurn]] = deque()
 
@@ -199,9 +204,9 @@ class LiveTurnRegistry:
         """Keeps a turn that is over for a while."""
         loop = asyncio.get_running_loop()
         if not self._over:
-            loop.call_later(RETAINED, self._forget)
-        self._over.append((loop.time() + RETAINED, live))
-        if len(self._over) > MAX_RETAINED:
+            loop.call_later(self._retained, self._forget)
+        self._over.append((loop.time() + self._retained, live))
+        if len(self._over) > self._most:
             self.discard(self._over.popleft()[1])
 
     def _forget(self) -> None:

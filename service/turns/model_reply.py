@@ -20,13 +20,11 @@ from service.errors import (
 )
 from service.model.client import AttemptLog
 from service.model.errors import ModelFailure
+from service.timing import Timing
 from service.turns.live import LiveTurn, Outcome
 from service.turns.outcome import failure_of, find_end
 from service.turns.turn_records import Ending, TurnRecords, stopped
 from service.turns.tutor import StartedTurn, Tutor, broken, failed
-
-_ASSESSMENT_TIMEOUT = 1.0
-"""Seconds that a finished reply waits for the judgement beside it; a later one comes by itself."""
 
 log = structlog.get_logger("colloquy.turns")
 
@@ -37,12 +35,14 @@ class ModelReply:
     Args:
         dialogues: Where that is recorded.
         tutor: Asks the model.
+        timing: Has the seconds that a reply waits for its assessment.
 
     `late` holds the tasks that record judgements after their turns have ended.
     """
 
-    def __init__(self, dialogues: DialogueRepository, tutor: Tutor) -> None:
+    def __init__(self, dialogues: DialogueRepository, tutor: Tutor, timing: Timing) -> None:
         self._dialogues = dialogues
+        self._timeout = timing.assessment
         self._records = TurnRecords(dialogues)
         self._tutor = tutor
         self.late: set[asyncio.Task[None]] = set()
@@ -78,7 +78,7 @@ class ModelReply:
         assessing = self._assess(started)
         ending = await self._ending(live, started, reply_task, attempt_log)
         if assessing:
-            ending = await _with_assessment(ending, assessing)
+            ending = await _with_assessment(ending, assessing, self._timeout)
         try:
             executed = await self._records.end(live, started, ending)
         except Exception:
@@ -122,13 +122,15 @@ def spawn(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None])
     task.add_done_callback(tasks.discard)
 
 
-async def _with_assessment(ending: Ending, assessing: "asyncio.Task[Assessed | Failure]") -> Ending:
-    """The end of a turn with the assessment of its objectives, if that is done."""
+async def _with_assessment(
+    ending: Ending, assessing: "asyncio.Task[Assessed | Failure]", seconds: float
+) -> Ending:
+    """The end of a turn with the assessment of its objectives, if that is done in time."""
     if isinstance(ending, RecordOpening):
         return ending
     if not isinstance(ending, RecordReply):
         assessing.cancel()
-    await asyncio.wait((assessing,), timeout=_ASSESSMENT_TIMEOUT)
+    await asyncio.wait((assessing,), timeout=seconds)
     if not assessing.done() or assessing.cancelled():
         return ending
     return msgspec.structs.replace(ending, assessment=assessing.result())

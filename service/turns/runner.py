@@ -28,6 +28,7 @@ from service.errors import (
     TurnCancelled,
     TurnFailed,
 )
+from service.timing import Timing
 from service.turns.control import TurnControl
 from service.turns.live import LiveTurn, LiveTurnRegistry, Stop
 from service.turns.model_reply import ModelReply, spawn
@@ -53,6 +54,7 @@ class TurnRunner:
         control: Attaches repeated requests to the turns of the first ones.
         model: Name of the model that is asked first.
         limits: Limits of replies.
+        timing: The times of its parts.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class TurnRunner:
         control: TurnControl,
         model: str,
         limits: ReplyLimits,
+        timing: Timing,
     ) -> None:
         self._dialogues = dialogues
         self._owners = owners
-        self._reply = ModelReply(dialogues, tutor)
+        self._reply = ModelReply(dialogues, tutor, timing)
         self._live = live
         self._control = control
         self._model = model

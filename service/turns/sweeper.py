@@ -10,7 +10,6 @@ from eventstore.connections import Pool
 from eventstore.database_errors import DATABASE_ERRORS
 from sql.loader import query
 
-INTERVAL = 2.0
 """Seconds between two sweeps."""
 
 _AT_ONCE = 64
@@ -34,10 +33,12 @@ class Sweeper:
     Args:
         pool: For reading them.
         closers: Of all kinds of turns.
+        interval: Seconds between two sweeps.
     """
 
-    def __init__(self, pool: Pool, closers: Sequence[Closer]) -> None:
+    def __init__(self, pool: Pool, closers: Sequence[Closer], interval: float) -> None:
         self._pool = pool
+        self._interval = interval
         self._closers = closers
 
     async def sweep(self) -> None:
@@ -71,7 +72,7 @@ class Sweeper:
             log.warning("sweep_failed", error=repr(errors))
 
     async def run(self) -> None:
-        """Sweeps every `INTERVAL` until it is cancelled."""
+        """Sweeps again and again until it is cancelled."""
         while True:
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(self._interval)
             await self.try_sweep()

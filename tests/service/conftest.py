@@ -3,22 +3,13 @@
 Modules that need another one have fixtures of the same names.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic
-from tests.running import Service, running_service
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _judgements_are_waited_for() -> Iterator[None]:
-    """However long they take, by replies in this process; tests of late ones say otherwise."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 60.0)
-        yield
+from tests.running import Service, running_beside, running_service
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -40,8 +31,7 @@ async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
     """Another process on the same database, as far as turns can tell."""
-    async with running_service(service.database_url, anthropic_base_url=fake.url) as running:
-        running.tokens = service.tokens  # those of later learners too
+    async with running_beside(service, anthropic_base_url=fake.url) as running:
         yield running
 
 

@@ -18,6 +18,7 @@ from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords
 from service.privacy.legal_holds import LegalHolds
 from service.privacy.retention import Retention
+from service.timing import USUAL
 from service.turns.control import TurnControl
 from service.turns.live import LiveTurnRegistry
 
@@ -43,15 +44,14 @@ async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
     async with running_log(url) as (log, pool, notifier):
         workers = await open_pool(url, "colloquy_worker", _WORKERS)
         try:
-            dialogues = DialogueRepository(
-                log, TurnOwnership(workers, notifier.owner, (await database_clock(workers)).now)
-            )
-            live = LiveTurnRegistry()
-            control = TurnControl(dialogues, notifier, live)
+            timing, clock = USUAL, await database_clock(workers)
+            owners = TurnOwnership(workers, notifier.owner, clock.now, timing.owner_check)
+            dialogues, live = DialogueRepository(log, owners), LiveTurnRegistry(timing.retained)
+            control = TurnControl(dialogues, notifier, live, timing.stop)
             cache_purge = CachePurge(dialogues, live, notifier)
             holds = LegalHolds(log, pool)
             yield PrivacyServices(
-                Erasure(log, pool, dialogues, control, cache_purge, notifier),
+                Erasure(log, pool, dialogues, control, cache_purge, notifier, timing.erasure),
                 holds,
                 Retention(log, pool, notifier),
                 LearnerRecords(log, pool, holds),

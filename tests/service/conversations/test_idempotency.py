@@ -17,10 +17,18 @@ from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from eventstore.running_log import running_log
+from service.timing import Timing
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, HttpError, Stall, evaluation_speech
 from tests.request_keys import hash_of, read_secrets
-from tests.running import CONVERSATIONS, Service, eventually, messages_of, running_service
+from tests.running import (
+    CONVERSATIONS,
+    Service,
+    eventually,
+    messages_of,
+    running_beside,
+    running_service,
+)
 from tests.service.histories import assert_lawful, types_of
 from tests.service.reading_streams import pieces_of, read_stream, reading, turn_path
 
@@ -81,6 +89,12 @@ async def other(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]
 
 def asking(fake: FakeAnthropic, database_url: str) -> Any:
     return running_service(database_url, anthropic_base_url=fake.url, max_attempts=1)
+
+
+def beside(service: Service, fake: FakeAnthropic, stop: float) -> Any:
+    """Another process, which leaves the owners of turns so many seconds to stop them."""
+    timing = Timing(assessment=60.0, stop=stop)
+    return running_beside(service, timing, anthropic_base_url=fake.url, max_attempts=1)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -563,19 +577,19 @@ async def test_a_delete_takes_no_notice_of_keys(
 
 
 async def test_stops_with_the_same_key_over_the_owners_head_are_one(
-    service: Service, other: Service, user: int, monkeypatch: pytest.MonkeyPatch
+    service: Service, fake: FakeAnthropic, user: int
 ) -> None:
     """The owner of the turn lives but does not hear; everybody gives up on it at the same time."""
-    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.3)
     conversation = (await service.open(user))["id"]
     notifier = Notifier(service.database_url)
     await notifier.start()
     try:
         turn_id = await leave_turn(service, notifier.owner, user, conversation)
         stop = Request(user, turn_path(conversation, turn_id, "cancel"))
-        first, *others = await asyncio.gather(
-            *(send(where, stop, "over") for where in (service, other) * 3)
-        )
+        async with beside(service, fake, 0.3) as one, beside(service, fake, 0.3) as other:
+            first, *others = await asyncio.gather(
+                *(send(where, stop, "over") for where in (one, other) * 3)
+            )
     finally:
         await notifier.close()
     assert first.status == 200, first
@@ -585,13 +599,11 @@ async def test_stops_with_the_same_key_over_the_owners_head_are_one(
 
 async def test_an_owner_that_hears_too_late_of_a_stop_with_a_key_tells_who_waited(
     service: Service,
-    other: Service,
     fake: FakeAnthropic,
     user: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The turn was ended over its head when it comes to end the turn itself."""
-    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.05)
     letters = kept_letters(monkeypatch)
     conversation = (await service.open(user))["id"]
     fake.script(Stall(after=1))
@@ -601,7 +613,8 @@ async def test_an_owner_that_hears_too_late_of_a_stop_with_a_key_tells_who_waite
     await fake.wait_until(lambda: fake.stalled == 1)
     (asked,) = await with_user_key(service, user, "waiting")
     stop = Request(user, turn_path(conversation, asked.event.turn_id, "cancel"))  # type: ignore[union-attr]
-    assert (await send(other, stop, "stop")).status == 200
+    async with beside(service, fake, 0.05) as other:
+        assert (await send(other, stop, "stop")).status == 200
     (letter,) = letters
     letter()
     answer = await waiting
@@ -610,13 +623,11 @@ async def test_an_owner_that_hears_too_late_of_a_stop_with_a_key_tells_who_waite
 
 async def test_a_stop_whose_key_goes_to_another_request_meanwhile_leaves_nobody_stuck(
     service: Service,
-    other: Service,
     fake: FakeAnthropic,
     user: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The stop is on its way when its key comes with something else; the turn ends all the same."""
-    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 60.0)  # the owner will hear of it
     letters = kept_letters(monkeypatch)
     conversation = (await service.open(user))["id"]
     fake.script(Stall(after=1))
@@ -625,11 +636,11 @@ async def test_a_stop_whose_key_goes_to_another_request_meanwhile_leaves_nobody_
     await fake.wait_until(lambda: fake.stalled == 1)
     (asked,) = await with_user_key(service, user, "question")
     stop = Request(user, turn_path(conversation, asked.event.turn_id, "cancel"))  # type: ignore[union-attr]
-    stopping = asyncio.create_task(send(other, stop, "contested"))
-    await eventually(lambda: len(letters) == 1)
-    assert (await send(service, Request(user, ELSEWHERE), "contested")).status == 201
-    letters[0]()
-    async with asyncio.timeout(20):
+    async with beside(service, fake, 60) as other, asyncio.timeout(20):  # the owner will hear of it
+        stopping = asyncio.create_task(send(other, stop, "contested"))
+        await eventually(lambda: len(letters) == 1)
+        assert (await send(service, Request(user, ELSEWHERE), "contested")).status == 201
+        letters[0]()
         assert (await waiting).status in {409, 503}
         assert (await stopping).status in {200, 409, 422}
     assert (await service.say(conversation, "And now?", user))[0] == 200

@@ -18,16 +18,19 @@ from service.conversations.turn_stream import LAST_ID
 from service.errors import TurnIsOver
 from service.identity.roster import Role
 from service.process.server import listen
+from service.timing import Timing
 from service.turns.live import LiveTurn, LiveTurnRegistry
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, StreamError
 from tests.running import (
     API,
     CONVERSATIONS,
+    PATIENT,
     TEACHER,
     Service,
     eventually,
     messages_of,
+    running_beside,
     running_service,
 )
 from tests.service.histories import assert_lawful
@@ -130,10 +133,18 @@ async def test_a_stream_says_what_it_is_and_that_nobody_should_keep_it(talk: Tal
 
 
 async def test_comments_keep_a_silent_stream_alive_wherever_it_is_read(
-    talk: Talk, other: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+    service: Service, fake: FakeAnthropic
 ) -> None:
     """They have no ids, and the reply comes as ever."""
-    monkeypatch.setattr("service.conversations.turn_stream.KEEP_ALIVE", 0.02)
+    quick = Timing(assessment=60.0, keep_alive=0.02)
+    async with (
+        running_beside(service, quick, anthropic_base_url=fake.url) as one,
+        running_beside(service, quick, anthropic_base_url=fake.url) as other,
+    ):
+        await assert_kept_alive(await talk_of(one), other, fake)
+
+
+async def assert_kept_alive(talk: Talk, other: Service, fake: FakeAnthropic) -> None:
     with provider_stalls(fake, Stall(after=1, speech=SPEECH)):
         async with talk.ask() as (_, stream):
             accepted = await stream.next()
@@ -286,8 +297,10 @@ MANY = Speech(pieces=("x" * LARGE,) * 48)
 """More than what the two ends of a narrow connection take."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def narrow(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
+@asynccontextmanager
+async def narrow_service(
+    service: Service, fake: FakeAnthropic, timing: Timing
+) -> AsyncIterator[Service]:
     """A service whose connections have small buffers, as if the learner were far away."""
 
     def narrow_listen(host: str, port: int) -> socket.socket:
@@ -298,8 +311,22 @@ async def narrow(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service
     async with AsyncExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tests.running.listen", narrow_listen)
-            starting = running_service(service.database_url, anthropic_base_url=fake.url)
-            yield await stack.enter_async_context(starting)
+            starting = running_beside(service, timing, anthropic_base_url=fake.url)
+            narrow = await stack.enter_async_context(starting)
+        yield narrow
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def narrow(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
+    async with narrow_service(service, fake, PATIENT) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
+    """A narrow one that soon cuts who takes nothing."""
+    async with narrow_service(service, fake, Timing(assessment=60.0, write=0.1)) as running:
+        yield running
 
 
 @asynccontextmanager
@@ -363,14 +390,12 @@ async def test_a_reader_that_does_not_read_slows_nobody_and_piles_up_nothing(
 
 
 async def test_a_reader_that_takes_nothing_for_long_is_cut_off(
-    narrow: Service,
+    hasty: Service,
     fake: FakeAnthropic,
     answering: list[web.Request],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its turn ends as if nothing had been; the cut is no fault to be logged."""
-    talk = await talk_of(narrow)
-    monkeypatch.setattr("service.http.server_sent_events.WRITE_TIMEOUT", 0.1)
+    talk = await talk_of(hasty)
     fake.script(MANY)
     with capture_logs() as logs:
         async with deaf_reader(talk) as sock:
@@ -518,12 +543,9 @@ async def test_a_turn_that_must_end_with_its_process_ends_its_streams_too(
     assert (await talk.events())[-1].content == "".join(PIECES[:2])
 
 
-async def test_turns_that_are_over_are_kept_for_a_while_and_not_too_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_turns_that_are_over_are_kept_for_a_while_and_not_too_many() -> None:
     """Those under way are kept in any case."""
-    monkeypatch.setattr("service.turns.live.MAX_RETAINED", 2)
-    turns = LiveTurnRegistry()
+    turns = LiveTurnRegistry(60.0, most=2)
     lasting, *over = [LiveTurn(str(number), 1, None, own=True) for number in range(4)]
     for live in (lasting, *over):
         turns.add(live)
@@ -533,17 +555,16 @@ async def test_turns_that_are_over_are_kept_for_a_while_and_not_too_many(
     assert turns.all() == [lasting, *over[1:]], "one too many, so the oldest goes"
 
 
-async def test_turns_that_are_over_are_forgotten_one_after_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    turns = LiveTurnRegistry()
+async def test_turns_that_are_over_are_forgotten_one_after_another() -> None:
+    turns = LiveTurnRegistry(0.05)
     first, second, lasting = [LiveTurn(str(number), 1, None, own=True) for number in range(3)]
     for live in (first, second, lasting):
         turns.add(live)
-    for live, seconds in ((first, 0.02), (second, 0.06)):
-        monkeypatch.setattr("service.turns.live.RETAINED", seconds)
-        turns.retire(live)
-    assert turns.get(first.turn_id) is first
+    turns.retire(first)
+    await asyncio.sleep(0.02)
+    turns.retire(second)
+    assert turns.all() == [first, second, lasting]
+    await eventually(lambda: turns.all() == [second, lasting])
     await eventually(lambda: turns.all() == [lasting])
     turns.retire(lasting)
     await eventually(lambda: turns.get(lasting.turn_id) is None)

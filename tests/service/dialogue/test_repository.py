@@ -28,6 +28,7 @@ from service.dialogue.commands import (
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsOver
+from service.timing import USUAL
 from tests.eventstore.log_reading import read_all
 from tests.service.histories import types_of
 
@@ -52,7 +53,7 @@ def utc_now() -> datetime:
 
 def dialogues_of(log: EventLog, pool: Pool, owner: int) -> DialogueRepository:
     """Those of the process with that number."""
-    return DialogueRepository(log, TurnOwnership(pool, owner, utc_now))
+    return DialogueRepository(log, TurnOwnership(pool, owner, utc_now, USUAL.owner_check))
 
 
 def opening(owner: int, seconds: float = 60, conversation: int = 1) -> OpenConversation:
@@ -206,7 +207,9 @@ async def test_a_turn_of_our_own_is_closed_past_its_deadline_only(
     def clock() -> datetime:
         return datetime.now(UTC) + timedelta(seconds=ahead)
 
-    carried = DialogueRepository(log, TurnOwnership(workers, notifier.owner, clock))
+    carried = DialogueRepository(
+        log, TurnOwnership(workers, notifier.owner, clock, USUAL.owner_check)
+    )
     await carried.execute(KEY, opening(notifier.owner), LEARNER)
     with pytest.raises(TurnInProgress):
         await carried.execute(KEY, opening(notifier.owner), LEARNER)
@@ -223,7 +226,7 @@ async def test_a_turn_of_our_own_that_nobody_runs_any_more_is_closed_at_once(
 ) -> None:
     """Its task ended without an end on record, for example while the database was away."""
     log, _, notifier = log_parts
-    owners = TurnOwnership(workers, notifier.owner, utc_now)
+    owners = TurnOwnership(workers, notifier.owner, utc_now, USUAL.owner_check)
     carried = DialogueRepository(log, owners)
     asked = opening(notifier.owner)
     await carried.execute(KEY, asked, LEARNER)

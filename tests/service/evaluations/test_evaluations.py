@@ -20,6 +20,7 @@ from eventstore.running_log import running_log
 from service.identity.roster import Role
 from service.model.practice_tutor import CANNOT_JUDGE, PRACTICE_TUTOR
 from service.model.prompt_templates import EvaluatorPrompt
+from service.timing import Timing
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Received, Speech, Stall, evaluation_speech
 from tests.running import CONVERSATIONS, TEACHER, Service, eventually, fetch_value, running_service
@@ -98,20 +99,18 @@ class Talk(msgspec.Struct, frozen=True):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service that asks the fake provider twice at most, and sweeps without pause."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.sweeper.INTERVAL", 0.02)
-        patch.setattr("service.dialogue.ownership._SECOND_LOOK", 0.01)
-        async with (
-            cloned_database(server_url) as database_url,
-            running_service(
-                database_url,
-                anthropic_base_url=fake.url,
-                evaluation_model=EVALUATOR,
-                max_attempts=2,
-                retry_pause=0.005,
-            ) as running,
-        ):
-            yield running
+    async with (
+        cloned_database(server_url) as database_url,
+        running_service(
+            database_url,
+            Timing(assessment=60.0, sweep=0.02, owner_check=0.01),
+            anthropic_base_url=fake.url,
+            evaluation_model=EVALUATOR,
+            max_attempts=2,
+            retry_pause=0.005,
+        ) as running,
+    ):
+        yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -423,7 +422,7 @@ async def test_no_more_are_under_way_than_may_be(
     service: Service, fake: FakeAnthropic, talk: Talk
 ) -> None:
     """The next is refused before anything is recorded; learners' replies count for themselves."""
-    settings = {"anthropic_base_url": fake.url, "max_replies": 1}
+    settings: dict[str, Any] = {"anthropic_base_url": fake.url, "max_replies": 1}
     async with running_service(service.database_url, **settings) as small:
         small.tokens = service.tokens
         fake.script_judgements(Stall(after=1, speech=evaluation_speech(3)))

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from service.timing import Timing
 from tests.fake_anthropic import FakeAnthropic, Stall, StreamError, covering
 from tests.running import (
     CONVERSATIONS,
@@ -16,6 +17,7 @@ from tests.running import (
     Service,
     eventually,
     messages_of,
+    running_beside,
 )
 from tests.service.histories import assert_lawful, types_of
 from tests.service.reading_streams import reading, turn_path
@@ -187,17 +189,24 @@ async def test_whatever_changes_the_answer_changes_its_tag(
     assert len(set(tags)) == len(tags)
 
 
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
+    """A service whose replies wait for no assessment."""
+    timing = Timing(assessment=0.01)
+    async with running_beside(service, timing, anthropic_base_url=fake.url) as running:
+        yield running
+
+
 async def test_progress_that_comes_after_the_reply_changes_the_tag(
     service: Service,
     fake: FakeAnthropic,
     learner: int,
     conversation: int,
-    monkeypatch: pytest.MonkeyPatch,
+    hasty: Service,
 ) -> None:
     """The judgement is slower than the reply, which does not wait for it here."""
-    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     fake.script_judgements(Stall(after=1, speech=covering((2, 3))))
-    said = await service.request("POST", messages_of(conversation), user=learner, **HELLO)
+    said = await hasty.request("POST", messages_of(conversation), user=learner, **HELLO)
     tag = said.headers["ETag"]
     assert not await has_changed(service, learner, tag)
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
@@ -212,11 +221,10 @@ async def test_a_judgement_that_finds_nothing_new_changes_no_tag(
     fake: FakeAnthropic,
     learner: int,
     conversation: int,
-    monkeypatch: pytest.MonkeyPatch,
+    hasty: Service,
 ) -> None:
-    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     fake.script_judgements(Stall(after=1, speech=covering()))
-    said = await service.request("POST", messages_of(conversation), user=learner, **HELLO)
+    said = await hasty.request("POST", messages_of(conversation), user=learner, **HELLO)
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
     await eventually(lambda: is_last(service, "objectives_assessed"))

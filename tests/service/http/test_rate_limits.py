@@ -34,7 +34,7 @@ SPENT = {
     "code": "rate_limited",
     "retryable": True,
 }
-LIMITS = {
+LIMITS: dict[str, Any] = {
     "max_creates": LIMIT,
     "max_messages": LIMIT,
     "max_evaluations": LIMIT,

@@ -14,6 +14,7 @@ from projections.definitions import definition, definitions
 from projections.generations import create
 from projections.rebuild import rebuild_all
 from service.identity.tokens import create_token
+from service.timing import Timing
 from sql.loader import query
 from tests.fake_anthropic import FakeAnthropic, Stall, evaluation_speech
 from tests.projections.viewing import all_rows
@@ -24,6 +25,7 @@ from tests.running import (
     TEACHER,
     Service,
     messages_of,
+    running_beside,
     running_service,
 )
 from tests.service.privacy.erasing import (
@@ -364,14 +366,14 @@ async def test_an_erasure_waits_for_no_rebuild_that_died_and_drops_what_it_left(
 
 
 async def test_an_erasure_is_refused_while_a_view_of_texts_is_being_rebuilt(
-    service: Service, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    service: Service, owner: Connection
 ) -> None:
-    monkeypatch.setattr("service.privacy.erasure._TRIES", 2)
     await talk(service, LEARNER, f"It is {MARKER}")
     name = "conversation_messages"
     await owner.fetchval(query("lock_rebuild"), name)
     await create(owner, definition(name))
-    status, body = await erase(service)
+    async with running_beside(service, Timing(erasure=0.4)) as hasty:
+        status, body = await erase(hasty)
     assert (status, body["code"], body["retryable"]) == (503, "busy", True)
     assert "event_content" in await tables_with(owner, MARKER)
     await owner.execute(query("unlock_rebuild"), name)

@@ -15,6 +15,7 @@ from service.errors import NotFound
 from service.privacy.legal_holds import LegalHolds
 from service.privacy.retention import ACCOUNT_WIDE, Due, Expired, Retention
 from service.privacy.retention_job import RetentionJob
+from service.timing import Timing
 from tests.projections.viewing import all_rows
 from tests.running import CONVERSATIONS, LEARNER, OTHER_LEARNER, TEACHER, Service, running_service
 from tests.service.privacy.erasing import (
@@ -29,10 +30,10 @@ OPERATOR = Metadata(actor=Actor(None, "operator"))
 
 
 @pytest.fixture
-async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+async def service(demo_url: str) -> AsyncIterator[Service]:
     """One that carries out no rule of retention by itself, however long a test takes."""
-    monkeypatch.setattr("service.privacy.retention_job.FIRST", 3600.0)
-    async with running_service(demo_url) as running:
+    timing = Timing(assessment=60.0, first_retention=3600.0)
+    async with running_service(demo_url, timing) as running:
         yield running
 
 
@@ -176,14 +177,15 @@ async def test_learners_under_hold_are_left_out_and_named(
 
 
 async def test_more_conversations_than_a_transaction_takes_are_all_gone_through(
-    service: Service, retention: Retention, monkeypatch: pytest.MonkeyPatch
+    service: Service,
 ) -> None:
-    monkeypatch.setattr("service.privacy.retention._PAGE", 2)
-    await retention.set_rule(1, ACCOUNT_WIDE, 30, OPERATOR)
     for _ in range(5):
         await complete(service, (await service.open())["id"])
-    assert len(await due_in(retention, 31)) == 5
-    assert (await retention.run(1, OPERATOR, in_days(31))).conversations == 5
+    async with running_log(service.database_url) as (log, pool, notifier):
+        retention = Retention(log, pool, notifier, page=2)
+        await retention.set_rule(1, ACCOUNT_WIDE, 30, OPERATOR)
+        assert len(await due_in(retention, 31)) == 5
+        assert (await retention.run(1, OPERATOR, in_days(31))).conversations == 5
 
 
 async def test_the_job_runs_the_rules_in_one_process_at_a_time(
@@ -194,7 +196,7 @@ async def test_the_job_runs_the_rules_in_one_process_at_a_time(
     await owner.execute(
         "UPDATE read.conversations SET completed_at = completed_at - interval '40 days'"
     )
-    job = RetentionJob(workers, retention)
+    job = RetentionJob(workers, retention, 60.0)
     lock = "hashtextextended('colloquy retention', 0)"
     await owner.execute(f"SELECT pg_advisory_lock({lock})")
     assert await job.try_once()

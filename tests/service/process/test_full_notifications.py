@@ -14,7 +14,7 @@ from eventstore.running_log import running_log
 from service.analytics.analyst_logins import create_analyst
 from service.analytics.analyst_sessions import AnalystSessions
 from service.process.database import prepare
-from service.turns.sweeper import INTERVAL
+from service.timing import USUAL
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import eventually, fetch_value, running_service
 from tests.servers import OwnServer, own_server
@@ -79,7 +79,7 @@ async def test_a_reply_under_way_is_recorded_and_its_process_stays_alive(
         await fake.wait_until(lambda: fake.stalled == 1)
         alive = await fetch_value(server.url, HOLDERS)
         async with full_queue(server):
-            sweeps = asyncio.create_task(asyncio.sleep(4 * INTERVAL))  # of the other process
+            sweeps = asyncio.create_task(asyncio.sleep(4 * USUAL.sweep))  # of the other process
             while not sweeps.done():
                 await service.open(user=102)  # each is to be told
             assert not saying.done()

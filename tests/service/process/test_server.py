@@ -23,6 +23,7 @@ from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationFailed
 from service.dialogue.repository import DialogueRepository
 from service.http.bodies import read_body
+from service.timing import Timing
 from service.turns.control import TurnControl
 from service.turns.outcome import TurnOutcome, find_end
 from tests.databases import cloned_database
@@ -320,14 +321,16 @@ async def test_who_waits_elsewhere_for_a_turn_of_a_process_that_stops_is_told_to
         assert (await other.say(conversation, "And now?", learner))[0] == 200
 
 
+HASTY = Timing(assessment=0.01, owner_check=0.01)
+
+
 @pytest.mark.parametrize("in_time", [True, False], ids=["in time", "too late"])
 async def test_a_judgement_that_a_reply_did_not_wait_for_is_waited_for_in_the_end(
-    in_time: bool, url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+    in_time: bool, url: str, fake: FakeAnthropic
 ) -> None:
     """Not for longer than for replies; and what became of it is on record."""
-    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
     patience = 20 if in_time else 0.1
-    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": patience}
+    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": patience, "timing": HASTY}
     async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:
         conversation = (await service.open())["id"]
         fake.script_judgements(Stall(after=1, speech=covering((1, 3))))
@@ -341,11 +344,14 @@ async def test_a_judgement_that_a_reply_did_not_wait_for_is_waited_for_in_the_en
 
 @pytest.mark.parametrize("in_time", [True, False], ids=["in time", "too late"])
 async def test_so_is_one_whose_reply_came_while_the_service_was_stopping(
-    in_time: bool, url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+    in_time: bool, url: str, fake: FakeAnthropic
 ) -> None:
     """It has what is left of the time, too."""
-    monkeypatch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", 0.01)
-    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": 20 if in_time else 3}
+    settings: Any = {
+        "anthropic_base_url": fake.url,
+        "stop_timeout": 20 if in_time else 3,
+        "timing": HASTY,
+    }
     late = msgspec.structs.replace(covering((1, 3)), first_delay=0.5 if in_time else 60)
     async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:
         conversation = (await service.open())["id"]
@@ -384,7 +390,6 @@ async def test_a_second_signal_ends_it_at_once(
             left = (tasks.message, tasks.stream, tasks.opening, tasks.evaluation)
             for lost in await asyncio.gather(*left, return_exceptions=True):
                 assert isinstance(lost, aiohttp.ClientError), lost
-    monkeypatch.setattr("service.dialogue.ownership._SECOND_LOOK", 0.01)
     await assert_all_go_on(url, service, tasks)
     log = await service.history()
     ends = [e.event for e in log if isinstance(e.event, ReplyFailed | OpeningFailed)]
@@ -394,7 +399,7 @@ async def test_a_second_signal_ends_it_at_once(
 
 async def assert_all_go_on(url: str, before: Service, tasks: UnderWay) -> None:
     """A new process shows all learners what they had, and takes what they say next."""
-    async with running_service(url) as restarted:
+    async with running_service(url, HASTY) as restarted:
         restarted.tokens = before.tokens
         assert_lawful(await restarted.history())
         for learner, conversation in tasks.before.items():

@@ -44,7 +44,7 @@ class Played(msgspec.Struct, frozen=True):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service that sends little of a long conversation."""
-    settings = {"anthropic_base_url": fake.url, "max_context_tokens": LIMIT}
+    settings: dict[str, Any] = {"anthropic_base_url": fake.url, "max_context_tokens": LIMIT}
     async with (
         cloned_database(server_url) as database_url,
         running_service(database_url, **settings) as running,
@@ -182,7 +182,7 @@ async def test_the_practice_tutor_is_always_given_all_of_it(
     service: Service, played: Played
 ) -> None:
     """It counts the learner's answers, and costs nothing."""
-    settings = {"max_context_tokens": LIMIT}
+    settings: dict[str, Any] = {"max_context_tokens": LIMIT}
     async with running_service(service.database_url, **settings) as practice:
         before = len(played.shown)
         status, body = await practice.say(played.id, "And now to the practice tutor")

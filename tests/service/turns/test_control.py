@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from eventstore.dialogue_events import (
     AssessmentFailed,
@@ -21,12 +22,15 @@ from eventstore.dialogue_events import (
 from eventstore.envelope import Actor, RecordedEvent
 from eventstore.reply_records import AttemptRecord, Usage
 from service.model.client import ModelClient
+from service.timing import Timing
+from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, covering
 from tests.running import (
     CONVERSATIONS,
     TEACHER,
     Service,
     client,
+    running_beside,
     running_service,
     service_process,
 )
@@ -54,10 +58,25 @@ either = pytest.mark.parametrize("opening", [False, True], ids=["message", "open
 everywhere = pytest.mark.parametrize("far", [False, True], ids=["here", "another process"])
 
 
-@pytest.fixture(autouse=True)
-def _owners_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long it takes them to hear of a stop; what was said is theirs to record."""
-    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 60.0)
+PATIENT = Timing(assessment=60.0, stop=60.0)
+"""Owners are waited for, however long it takes them to hear of a stop."""
+
+HASTY = Timing(assessment=60.0, stop=0.1, owner_check=0.1)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
+    async with (
+        cloned_database(server_url) as database_url,
+        running_service(database_url, PATIENT, anthropic_base_url=fake.url) as running,
+    ):
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def other(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
+    async with running_beside(service, PATIENT, anthropic_base_url=fake.url) as running:
+        yield running
 
 
 class Turn:
@@ -515,13 +534,15 @@ async def test_completing_a_conversation_in_mid_turn_works_with_a_key_too(
 
 
 async def test_an_owner_that_does_not_hear_is_passed_over(
-    service: Service, other: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+    service: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop gets lost; what the model says after it is nobody's."""
-    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.1)
     monkeypatch.setattr("eventstore.notifier.Notifier.send", lambda *_: None)
     talk = await talk_of(service)
-    async with under_way(talk, fake) as turn:
+    async with (
+        running_beside(service, HASTY, anthropic_base_url=fake.url) as other,
+        under_way(talk, fake) as turn,
+    ):
         assert await turn.cancel(other) == (200, talk.conversation)
         assert await service.active(talk.learner) == talk.conversation
         assert not turn.waiter.done()
@@ -534,23 +555,22 @@ async def test_an_owner_that_does_not_hear_is_passed_over(
 
 
 async def test_the_turn_of_a_process_that_was_killed_ends_soon(
-    service: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+    service: Service, fake: FakeAnthropic
 ) -> None:
     """By whoever is faster, the stop or the closing of what was abandoned."""
-    monkeypatch.setattr("service.turns.control.STOP_TIMEOUT", 0.1)
-    monkeypatch.setattr("service.dialogue.ownership._SECOND_LOOK", 0.1)
     learner = await service.enroll()
     environment = {"DATABASE_URL": service.database_url, "ANTHROPIC_BASE_URL": fake.url}
     async with (
         service_process(environment) as doomed,
         client(doomed.url, service.tokens, service.database_url) as before,
+        running_beside(service, HASTY, anthropic_base_url=fake.url) as hasty,
     ):
         talk = Talk(before, learner, await service.open(learner), opening=False)
         async with under_way(talk, fake) as turn:
             await doomed.kill()
             with pytest.raises(aiohttp.ClientError):
                 await turn.waiter
-            status, body = await turn.cancel(service)
+            status, body = await turn.cancel(hasty)
     (end,) = await talk.at(service).events(turn.asked.position)
     if status == 200:
         assert (body, types_of([end])) == (talk.conversation, ["reply_cancelled"])

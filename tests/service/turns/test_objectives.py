@@ -1,8 +1,7 @@
 """Learning objectives: judged beside the reply, shown as progress, never at the reply's expense."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -27,6 +26,7 @@ from service.experiences.experiences import ExperienceDraft, Experiences
 from service.model.judgements import Assessment, read_assessment
 from service.model.practice_tutor import PRACTICE_TUTOR
 from service.model.prompt_templates import AssessorPrompt
+from service.timing import Timing
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Received, Speech, Stall, StreamError, covering
 from tests.running import (
@@ -36,6 +36,7 @@ from tests.running import (
     eventually,
     fetch_value,
     messages_of,
+    running_beside,
     running_service,
 )
 from tests.service.histories import assert_lawful, types_of
@@ -96,18 +97,15 @@ class Talk(msgspec.Struct, frozen=True):
         return event
 
 
+SETTINGS: dict[str, Any] = {"assessment_model": JUDGE, "max_attempts": 2, "retry_pause": 0.005}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def service(fake: FakeAnthropic, server_url: str) -> AsyncIterator[Service]:
     """A service with another model as judge; every test brings a learner of its own."""
     async with (
         cloned_database(server_url) as database_url,
-        running_service(
-            database_url,
-            anthropic_base_url=fake.url,
-            assessment_model=JUDGE,
-            max_attempts=2,
-            retry_pause=0.005,
-        ) as running,
+        running_service(database_url, anthropic_base_url=fake.url, **SETTINGS) as running,
     ):
         yield running
 
@@ -118,12 +116,19 @@ async def talk(service: Service) -> Talk:
     return Talk(service, learner, (await service.open(learner))["id"])
 
 
-@contextmanager
-def timeout(seconds: float) -> Iterator[None]:
-    """How long a finished reply waits for the judgement beside it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.model_reply._ASSESSMENT_TIMEOUT", seconds)
-        yield
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hasty(service: Service, fake: FakeAnthropic) -> AsyncIterator[Service]:
+    """A service whose replies wait for no judgement."""
+    async with running_beside(
+        service, Timing(assessment=0.01), anthropic_base_url=fake.url, **SETTINGS
+    ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def hasty_talk(hasty: Service) -> Talk:
+    learner = await hasty.enroll()
+    return Talk(hasty, learner, (await hasty.open(learner))["id"])
 
 
 def covered_in(body: Any) -> list[int]:
@@ -329,17 +334,16 @@ async def test_where_judging_fails_it_costs_the_progress_and_not_the_reply(
 
 
 async def test_a_judgement_that_takes_longer_than_the_reply_comes_by_itself(
-    service: Service, fake: FakeAnthropic, talk: Talk
+    service: Service, fake: FakeAnthropic, hasty_talk: Talk
 ) -> None:
     """The reply does not wait for it; the next GET after it shows it."""
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
-    with timeout(0.01):
-        assert covered_in(await talk.say()) == []
-    assert types_of(await talk.events())[-1] == "reply_completed"
+    assert covered_in(await hasty_talk.say()) == []
+    assert types_of(await hasty_talk.events())[-1] == "reply_completed"
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
-    await eventually(lambda: has_covered(talk, [1]))
-    *_, posted, _reply, late = await talk.events()
+    await eventually(lambda: has_covered(hasty_talk, [1]))
+    *_, posted, _reply, late = await hasty_talk.events()
     assert isinstance(posted.event, MessagePosted)
     assert isinstance(late.event, ObjectivesAssessed)
     assert late.event.covered == (CoveredObjective(1, posted.event.message_id),)
@@ -349,7 +353,7 @@ async def test_a_judgement_that_takes_longer_than_the_reply_comes_by_itself(
 
 
 async def test_a_judgement_that_comes_while_the_reply_is_being_recorded_is_not_lost(
-    fake: FakeAnthropic, talk: Talk, monkeypatch: pytest.MonkeyPatch
+    fake: FakeAnthropic, hasty_talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reply waits for it no more, and is not on disk yet."""
     judged = judging_seen(monkeypatch)
@@ -366,45 +370,42 @@ async def test_a_judgement_that_comes_while_the_reply_is_being_recorded_is_not_l
 
     monkeypatch.setattr(DialogueRepository, "execute", slow)
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
-    with timeout(0.01):
-        await talk.say()
-    await eventually(lambda: has_covered(talk, [1]))
+    await hasty_talk.say()
+    await eventually(lambda: has_covered(hasty_talk, [1]))
 
 
 async def test_a_late_failure_of_the_judge_is_on_record_too(
-    fake: FakeAnthropic, talk: Talk
+    fake: FakeAnthropic, hasty_talk: Talk
 ) -> None:
     fake.script_judgements(Stall(after=1, speech=Speech(pieces=("No ", "idea"))), "refusal")
-    with timeout(0.01):
-        await talk.say()
+    await hasty_talk.say()
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
     fake.release()
-    await eventually(lambda: is_last(talk, "assessment_failed"))
-    (failed,) = await talk.assessments()
+    await eventually(lambda: is_last(hasty_talk, "assessment_failed"))
+    (failed,) = await hasty_talk.assessments()
     assert isinstance(failed, AssessmentFailed)
     outcomes = [attempt.outcome for attempt in failed.attempt_records]
     assert (failed.code, outcomes) == ("model_refused", ["model_invalid", "model_refused"])
 
 
 async def test_a_late_judgement_may_come_in_the_middle_of_the_next_turn(
-    fake: FakeAnthropic, talk: Talk
+    fake: FakeAnthropic, hasty_talk: Talk
 ) -> None:
     """It disturbs nobody; what both judgements have found counts once."""
     fake.script_judgements(
         Stall(after=1, speech=covering((1, 3), (2, 3))),
         Stall(after=1, speech=covering((2, 5), (3, 5))),
     )
-    with timeout(0.01):
-        first = await talk.say("The first")
-        fake.script(Stall(after=1))
-        saying = asyncio.create_task(talk.say("The second"))
-        await fake.wait_until(lambda: (fake.stalled, fake.stalled_judgements) == (1, 2))
-        fake.release()
-        second = await saying
-    await eventually(lambda: has_covered(talk, [1, 2, 3]))
+    first = await hasty_talk.say("The first")
+    fake.script(Stall(after=1))
+    saying = asyncio.create_task(hasty_talk.say("The second"))
+    await fake.wait_until(lambda: (fake.stalled, fake.stalled_judgements) == (1, 2))
+    fake.release()
+    second = await saying
+    await eventually(lambda: has_covered(hasty_talk, [1, 2, 3]))
     ids = {m["text"]: m["id"] for m in second["messages"]}
     assert first["messages"][2]["id"] == ids["The first"]
-    covered = [entry for event in await talk.assessments() for entry in event.covered]  # type: ignore[union-attr]
+    covered = [entry for event in await hasty_talk.assessments() for entry in event.covered]  # type: ignore[union-attr]
     assert sorted(entry.objective for entry in covered) == [1, 2, 3]
     found = {entry.objective: entry.message_id for entry in covered}
     assert (found[1], found[3]) == (ids["The first"], ids["The second"])
@@ -412,19 +413,18 @@ async def test_a_late_judgement_may_come_in_the_middle_of_the_next_turn(
 
 @pytest.mark.parametrize("how", ["deleted", "superseded"])
 async def test_a_judgement_of_a_conversation_that_is_over_is_not_recorded(
-    how: str, service: Service, fake: FakeAnthropic, talk: Talk
+    how: str, service: Service, fake: FakeAnthropic, hasty_talk: Talk
 ) -> None:
     """Nor does it end up in the one after it."""
     fake.script_judgements(Stall(after=1, speech=covering((1, NUMBER_OF_SAID))))
-    with timeout(0.01):
-        await talk.say()
+    await hasty_talk.say()
     if how == "deleted":
-        await service.call("DELETE", f"{CONVERSATIONS}/{talk.id}", user=talk.learner)
-    newer = Talk(service, talk.learner, (await service.open(talk.learner))["id"])
+        await service.call("DELETE", f"{CONVERSATIONS}/{hasty_talk.id}", user=hasty_talk.learner)
+    newer = Talk(service, hasty_talk.learner, (await service.open(hasty_talk.learner))["id"])
     with capture_logs() as logged:
         fake.release()
         await eventually(lambda: "assessment_not_recorded" in [line["event"] for line in logged])
-    assert await talk.assessments() == []
+    assert await hasty_talk.assessments() == []
     assert await newer.covered() == []
 
 

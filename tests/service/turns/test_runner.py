@@ -1,8 +1,8 @@
 """Turns that last: who may do what meanwhile, who goes away, and who cleans up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,7 @@ from eventstore.dialogue_events import MessagePosted, OpeningRequested, ReplyCom
 from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.notifier import Notifier
 from eventstore.running_log import POOL_SIZE, running_log
+from service.timing import Timing
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall
 from tests.running import (
@@ -70,11 +71,8 @@ async def stalled(fake: FakeAnthropic, request: Any) -> AsyncIterator["asyncio.T
         await fake.wait_until(lambda: fake.stalled == waiting)
 
 
-@contextmanager
-def sweeps_every(seconds: float) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.turns.sweeper.INTERVAL", seconds)
-        yield
+def sweeping(seconds: float) -> Timing:
+    return Timing(assessment=60.0, sweep=seconds)
 
 
 def turn_of(service_log: list[Any]) -> str:
@@ -350,12 +348,11 @@ async def test_a_service_that_must_stop_fails_the_turns_that_last(
 
 async def test_an_abandoned_turn_is_closed_by_whoever_speaks_next(fresh_url: str) -> None:
     """At once, long before the sweeper comes by."""
-    with sweeps_every(3600):
-        async with running_service(fresh_url) as service:
-            conversation = await service.open()
-            await leave_turn(service, owner=GONE)
-            status, body = await service.say(conversation["id"], "Anybody there?")
-            log = await service.history()
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        conversation = await service.open()
+        await leave_turn(service, owner=GONE)
+        status, body = await service.say(conversation["id"], "Anybody there?")
+        log = await service.history()
     assert status == 200
     assert body["messages"][2]["text"] == "Anybody there?"
     assert_closed_once(log)
@@ -364,25 +361,23 @@ async def test_an_abandoned_turn_is_closed_by_whoever_speaks_next(fresh_url: str
 async def test_an_abandoned_turn_is_closed_by_who_asks_for_a_new_conversation(
     fresh_url: str,
 ) -> None:
-    with sweeps_every(3600):
-        async with running_service(fresh_url) as service:
-            await service.open()
-            await leave_turn(service, owner=GONE)
-            new = await service.open()
-            assert await service.active() == new
-            assert_closed_once(await service.history())
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        await service.open()
+        await leave_turn(service, owner=GONE)
+        new = await service.open()
+        assert await service.active() == new
+        assert_closed_once(await service.history())
 
 
 async def test_an_abandoned_turn_is_closed_by_who_completes_the_conversation(
     fresh_url: str,
 ) -> None:
-    with sweeps_every(3600):
-        async with running_service(fresh_url) as service:
-            conversation = await service.open()
-            await leave_turn(service, owner=GONE)
-            path = f"{CONVERSATIONS}/{conversation['id']}"
-            assert await service.call("DELETE", path) == COMPLETED
-            log = await service.history()
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        conversation = await service.open()
+        await leave_turn(service, owner=GONE)
+        path = f"{CONVERSATIONS}/{conversation['id']}"
+        assert await service.call("DELETE", path) == COMPLETED
+        log = await service.history()
     assert types_of(log)[-1] == "conversation_completed"
     assert_lawful(log)
 
@@ -391,34 +386,34 @@ async def test_an_abandoned_turn_is_closed_by_the_sweeper_when_nobody_comes(
     fresh_url: str,
 ) -> None:
     """And leaves the learner's view with it."""
-    with sweeps_every(0.02):
-        async with running_service(fresh_url) as service:
-            conversation = await service.open()
-            await leave_turn(service, owner=GONE)
-            await eventually(lambda: is_last(service, "reply_failed"))
-            assert await service.active() == conversation
-            assert_closed_once(await service.history())
+    async with running_service(fresh_url, sweeping(0.02)) as service:
+        conversation = await service.open()
+        await leave_turn(service, owner=GONE)
+        await eventually(lambda: is_last(service, "reply_failed"))
+        assert await service.active() == conversation
+        assert_closed_once(await service.history())
 
 
 async def test_an_abandoned_turn_is_closed_before_a_new_process_answers(fresh_url: str) -> None:
-    with sweeps_every(3600):
-        async with running_service(fresh_url) as service:
-            conversation = await service.open()
-            await leave_turn(service, owner=GONE)
-        async with running_service(fresh_url) as service:
-            assert_closed_once(await service.history())
-            assert await service.active() == conversation
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        conversation = await service.open()
+        await leave_turn(service, owner=GONE)
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        assert_closed_once(await service.history())
+        assert await service.active() == conversation
 
 
 async def test_sweepers_that_race_close_a_turn_once(fresh_url: str) -> None:
     """Two services sweep as fast as they can; many turns are abandoned at once."""
-    with sweeps_every(0.001):
-        async with running_service(fresh_url) as one, running_service(fresh_url) as other:
-            learners = [await one.enroll() for _ in range(8)]
-            await asyncio.gather(*(one.open(learner) for learner in learners))
-            await asyncio.gather(*(leave_turn(one, GONE, learner) for learner in learners))
-            await eventually(lambda: is_value(one, "SELECT count(*) FROM read.pending_turns", 0))
-            log = await other.history()
+    async with (
+        running_service(fresh_url, sweeping(0.001)) as one,
+        running_service(fresh_url, sweeping(0.001)) as other,
+    ):
+        learners = [await one.enroll() for _ in range(8)]
+        await asyncio.gather(*(one.open(learner) for learner in learners))
+        await asyncio.gather(*(leave_turn(one, GONE, learner) for learner in learners))
+        await eventually(lambda: is_value(one, "SELECT count(*) FROM read.pending_turns", 0))
+        log = await other.history()
     assert_lawful(log)
     assert types_of(log).count("reply_failed") == len(learners)
 
@@ -428,40 +423,38 @@ async def test_the_turn_of_a_living_process_is_left_alone_until_its_deadline(
 ) -> None:
     """A turn has an owner in another process: it is in progress, then the owner goes."""
     notifier = Notifier(fresh_url)
-    with sweeps_every(0.02):
-        async with running_service(fresh_url) as service:
-            conversation = await service.open()
-            await notifier.start()
-            try:
-                await leave_turn(service, notifier.owner)
-                waiting = await in_progress(service)
-                said = {"json": {"message": "Now?"}}
-                path = messages_of(conversation["id"])
-                for _ in range(10):  # sweeps go by in between
-                    await service.refused(409, waiting, "POST", path, **said)
-            finally:
-                await notifier.close()
-            await eventually(lambda: is_last(service, "reply_failed"))
-            assert (await service.say(conversation["id"], "Now?"))[0] == 200
+    async with running_service(fresh_url, sweeping(0.02)) as service:
+        conversation = await service.open()
+        await notifier.start()
+        try:
+            await leave_turn(service, notifier.owner)
+            waiting = await in_progress(service)
+            said = {"json": {"message": "Now?"}}
+            path = messages_of(conversation["id"])
+            for _ in range(10):  # sweeps go by in between
+                await service.refused(409, waiting, "POST", path, **said)
+        finally:
+            await notifier.close()
+        await eventually(lambda: is_last(service, "reply_failed"))
+        assert (await service.say(conversation["id"], "Now?"))[0] == 200
 
 
-@pytest.mark.parametrize("sweeping", [0.02, 3600], ids=["by the sweeper", "by the next message"])
+@pytest.mark.parametrize("seconds", [0.02, 3600], ids=["by the sweeper", "by the next message"])
 async def test_a_turn_past_its_deadline_is_closed_though_its_owner_lives(
-    sweeping: float, fresh_url: str
+    seconds: float, fresh_url: str
 ) -> None:
     notifier = Notifier(fresh_url)
-    with sweeps_every(sweeping):
-        async with running_service(fresh_url) as service:
-            conversation = await service.open()
-            await notifier.start()
-            try:
-                await leave_turn(service, notifier.owner, deadline=timedelta(seconds=-1))
-                if sweeping < 1:
-                    await eventually(lambda: is_last(service, "reply_failed"))
-                assert (await service.say(conversation["id"], "Now?"))[0] == 200
-            finally:
-                await notifier.close()
-            assert_closed_once(await service.history())
+    async with running_service(fresh_url, sweeping(seconds)) as service:
+        conversation = await service.open()
+        await notifier.start()
+        try:
+            await leave_turn(service, notifier.owner, deadline=timedelta(seconds=-1))
+            if seconds < 1:
+                await eventually(lambda: is_last(service, "reply_failed"))
+            assert (await service.say(conversation["id"], "Now?"))[0] == 200
+        finally:
+            await notifier.close()
+        assert_closed_once(await service.history())
 
 
 async def leave_turn(

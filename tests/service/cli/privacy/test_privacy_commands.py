@@ -10,15 +10,16 @@ import pytest
 from eventstore.connections import Connection
 from service.ids import read_id
 from service.privacy.learner_record import LearnerRecord
+from service.timing import Timing
 from tests.running import CONVERSATIONS, LEARNER, Service, colloquy, running_service
 from tests.service.privacy.erasing import MARKER, tables_with, talk
 
 
 @pytest.fixture
-async def service(demo_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+async def service(demo_url: str) -> AsyncIterator[Service]:
     """One that carries out no rule of retention by itself, however long a test takes."""
-    monkeypatch.setattr("service.privacy.retention_job.FIRST", 3600.0)
-    async with running_service(demo_url) as running:
+    timing = Timing(assessment=60.0, first_retention=3600.0)
+    async with running_service(demo_url, timing) as running:
         yield running
 
 
