@@ -1,6 +1,8 @@
 """What the tree promises of its imports, beside the contracts of layers."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,16 @@ def test_the_core_knows_nothing_of_the_web_framework(part: str) -> None:
     for path in modules(part):
         framework = {name for name in imported(path) if name.startswith("aiohttp.web")}
         assert not framework, path
+
+
+def test_reading_the_log_loads_no_web_framework() -> None:
+    """Loading it takes longer than reading the log."""
+    module = "service.cli.log_commands"
+    done = subprocess.run(
+        (sys.executable, "-c", f"import sys, {module}; print('aiohttp' in sys.modules)"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"

@@ -10,7 +10,7 @@ import msgspec
 
 from eventstore.connections import AccountPool
 from service.conversations.answers import active_conversation, conversation_detail
-from service.ids import NUMBER_IDS
+from service.json_values import NUMBER_IDS
 from sql.loader import in_replay, query
 
 

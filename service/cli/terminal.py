@@ -17,7 +17,7 @@ import msgspec
 
 from service.errors import OutputLost, ServiceError
 from service.escaping import escaped, escaped_json, traceback_lines
-from service.ids import NUMBER_IDS
+from service.json_values import NUMBER_IDS
 
 _CLEAR = "\x1b[H\x1b[2J"
 T = TypeVar("T")

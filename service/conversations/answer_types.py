@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from service.ids import Id
+from service.json_values import Id
 
 
 class FeedbackAnswer(msgspec.Struct, frozen=True):

@@ -4,9 +4,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from aiohttp import web
 
-from service import errors
 from service.conversations.answer_types import (
     ConversationAnswer,
     ConversationDetail,
@@ -20,38 +18,10 @@ from service.conversations.answer_types import (
     StudentAnswer,
     StudentConversation,
 )
-from service.dialogue.state import Conversation, Dialogue, Feedback, Message
-from service.http.error_responses import error_body
-from service.http.etags import entity_tag
-from service.http.request_keys import ACCESS, REQUEST_ID
-from service.http.responses import encoded, json_response, stored_json, timestamp
-from service.ids import Id, read_id
+from service.dialogue.state import Conversation, Feedback, Message
+from service.json_values import Id, read_id, stored_json, timestamp
 
 _messages = msgspec.json.Decoder(tuple[MessageAnswer, ...], dec_hook=read_id)
-
-
-def conversation_response(
-    request: web.Request, conversation: Conversation | None, status: int
-) -> web.Response:
-    """The response that shows a whole conversation.
-
-    Raises:
-        NotFound: There is none.
-    """
-    if conversation is None:
-        raise errors.NotFound
-    tag = entity_tag(request, conversation.id, conversation.revision)
-    answer = conversation_of_state(conversation, request[ACCESS].user_id)
-    return json_response(request, answer, status, {"ETag": tag})
-
-
-def stream_ending(request: web.Request, outcome: Dialogue | Exception) -> tuple[str, bytes]:
-    """Name and JSON of a turn's final server-sent event: the body that a plain request gets."""
-    if isinstance(outcome, Dialogue) and outcome.active:
-        answer = conversation_of_state(outcome.active, request[ACCESS].user_id)
-        return "done", encoded(request, answer)
-    error = outcome if isinstance(outcome, Exception) else errors.NotFound()
-    return "error", error_body(error, request[REQUEST_ID])[1]
 
 
 def conversation_of_state(conversation: Conversation, viewer: int) -> ConversationAnswer:

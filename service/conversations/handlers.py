@@ -6,13 +6,10 @@ import asyncpg
 from aiohttp import web
 
 from service.conversations.answer_types import CompletedAnswer
-from service.conversations.answers import (
-    active_conversation,
-    conversation_response,
-    stream_ending,
-)
+from service.conversations.answers import active_conversation
 from service.conversations.app_keys import TURN_CONTROL, TURNS
 from service.conversations.bodies import MessageBody
+from service.conversations.conversation_responses import conversation_response, stream_ending
 from service.conversations.turn_stream import stream_turn
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound

@@ -8,8 +8,8 @@ from aiohttp import web
 from eventstore.dialogue_events import MessagePosted, OpeningRequested
 from eventstore.envelope import RecordedEvent
 from service.conversations.answer_types import NoConversation
-from service.conversations.answers import conversation_response, stream_ending
 from service.conversations.app_keys import DIALOGUES, TURN_CONTROL
+from service.conversations.conversation_responses import conversation_response, stream_ending
 from service.conversations.turn_stream import last_event_id, stream_turn
 from service.errors import NotFound
 from service.http.authentication import access_of

@@ -17,7 +17,7 @@ from service.errors import NotFound, TurnCancelled, TurnFailed, TurnIsOver
 from service.http.request_keys import TIMING
 from service.http.responses import encoded
 from service.http.server_sent_events import STREAM_HEADERS, WRITE_SIZE, event_frame, write_in_time
-from service.ids import Id
+from service.json_values import Id
 from service.timing import Timing
 from service.turns.live import LiveTurn
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from service.ids import Id
+from service.json_values import Id
 from service.model.judgements import Evaluation
 
 

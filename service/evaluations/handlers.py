@@ -15,8 +15,8 @@ from service.http.request import (
     record_read,
     record_read_of_done,
 )
-from service.http.responses import json_response, stored_json
-from service.ids import Id
+from service.http.responses import json_response
+from service.json_values import Id, stored_json
 
 EVALUATIONS = web.AppKey("evaluations", EvaluationRunner)
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from service.ids import Id
+from service.json_values import Id
 
 
 class LearnersExperience(msgspec.Struct, frozen=True, kw_only=True):

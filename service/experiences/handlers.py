@@ -14,7 +14,7 @@ from service.http.request import base_url, guard_of, metadata_of
 from service.http.request_keys import POOL
 from service.http.responses import json_response
 from service.identity.authorization import Access
-from service.ids import Id
+from service.json_values import Id
 from sql.loader import query
 
 _FIELDS = (

@@ -1,14 +1,11 @@
 """Responses in JSON."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from service.http.content_negotiation import prefers
-from service.ids import NUMBER_IDS, STRING_IDS
+from service.json_values import NUMBER_IDS, STRING_IDS
 
 _JSON = "application/json; charset=utf-8"
 _WANTS_STRING_IDS = "application/json+canvas-string-ids"
@@ -19,11 +16,6 @@ def encoded(request: web.Request, answer: object) -> bytes:
     """An answer as JSON, with ids as this client reads them."""
     encoder = STRING_IDS if wants_string_ids(request) else NUMBER_IDS
     return encoder.encode(answer)
-
-
-def stored_json(text: str | None) -> Any:
-    """JSON text from the database, to be embedded unchanged; null if there is none."""
-    return msgspec.Raw(text or "null")
 
 
 def json_response(
@@ -46,12 +38,3 @@ def raw_response(
 def wants_string_ids(request: web.Request) -> bool:
     """Whether the client asked for ids as strings, as JavaScript clients of Canvas do."""
     return prefers(request, _WANTS_STRING_IDS)
-
-
-def timestamp(moment: datetime) -> str:
-    """ISO 8601 to the second, as Canvas writes times.
-
-    Args:
-        moment: In UTC, as the database gives it.
-    """
-    return f"{moment.isoformat()[:19]}Z"

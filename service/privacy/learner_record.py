@@ -10,8 +10,7 @@ from eventstore.connections import AccountPool
 from eventstore.log import EventLog
 from eventstore.privacy_events import LearnerErased, stream_of_learner, stream_of_reads
 from service.errors import UnknownUser
-from service.http.responses import timestamp
-from service.ids import Id, read_id
+from service.json_values import Id, read_id, timestamp
 from service.privacy.legal_holds import LegalHolds
 from sql.loader import query
 

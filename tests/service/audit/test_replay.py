@@ -11,7 +11,7 @@ from eventstore.dialogue_events import OpeningRequested
 from eventstore.log import EventLog
 from service.audit.replay import Opened, Seen, find_opening, replay
 from service.conversations.answers import active_conversation, conversation_detail
-from service.ids import NUMBER_IDS
+from service.json_values import NUMBER_IDS
 from sql.loader import in_replay, query
 from tests.eventstore.building import append, history
 from tests.eventstore.log_reading import read_all

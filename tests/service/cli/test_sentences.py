@@ -6,7 +6,7 @@ from projections.status import ProjectionStatus
 from service.audit.conversation_endings import ending_of
 from service.cli.privacy.learner_commands import _lines
 from service.cli.projections.status_commands import on_screen
-from service.ids import Id
+from service.json_values import Id
 from service.privacy.learner_record import (
     LearnerRecord,
     RecordedConversation,

@@ -28,7 +28,7 @@ from service.conversations.answer_types import (
 from service.evaluations.answers import EvaluationAnswer, LatestEvaluation
 from service.experiences.answers import LearnersExperience, ManagersExperience
 from service.http.middleware import scope_of
-from service.ids import NUMBER_IDS, read_id
+from service.json_values import NUMBER_IDS, read_id
 from service.openapi import document as making
 from service.openapi import problem_types as problems
 from service.openapi.document import document, document_bytes

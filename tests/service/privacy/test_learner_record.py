@@ -15,7 +15,7 @@ from eventstore.dialogue_events import ConversationStarted
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.privacy_events import HistoryRead
 from eventstore.running_log import running_log
-from service.ids import NUMBER_IDS, STRING_IDS, read_id
+from service.json_values import NUMBER_IDS, STRING_IDS, read_id
 from service.privacy.learner_record import LearnerRecord
 from service.privacy.legal_holds import LegalHolds
 from tests.running import (

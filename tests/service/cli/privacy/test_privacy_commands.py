@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from eventstore.connections import Connection
-from service.ids import read_id
+from service.json_values import read_id
 from service.privacy.learner_record import LearnerRecord
 from service.timing import Timing
 from tests.running import CONVERSATIONS, LEARNER, Service, colloquy, running_service
