@@ -24,7 +24,6 @@ EVERY_ACCOUNT = 0
 """An append to any account's log sets the wake event of this account."""
 
 POLL = 1.0
-"""Seconds after which a reader that waits for events looks without a notification."""
 
 T = TypeVar("T")
 
@@ -40,13 +39,6 @@ _APPENDED = "log"
 log = structlog.get_logger("colloquy.link")
 
 
-async def wait_for_wake(event: asyncio.Event) -> None:
-    """Waits until a wake event is set, at most `POLL` seconds."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(POLL):
-            await event.wait()
-
-
 class Notifier:
     """Liveness and wake-ups of one process.
 
@@ -54,11 +46,18 @@ class Notifier:
         url: The owner's connection URL.
         primary: Shared with the process's other connections.
         address: Where the process serves.
+        poll: Seconds after which a reader that waits for events looks without a notification.
     """
 
     def __init__(
-        self, url: str, primary: Primary | None = None, address: str | None = None
+        self,
+        url: str,
+        primary: Primary | None = None,
+        address: str | None = None,
+        *,
+        poll: float = POLL,
     ) -> None:
+        self._poll = poll
         self._url = url
         self._primary = primary or Primary(url)
         self._liveness = Liveness(url, self._primary, address)
@@ -116,7 +115,13 @@ class Notifier:
                 if (result := await look()) is not None:
                     return result
             await asyncio.sleep(_PAUSE)  # every append of the account sets the event
-            await wait_for_wake(event)
+            await self.wait(event)
+
+    async def wait(self, event: asyncio.Event) -> None:
+        """Waits until a wake event is set, for a while at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll):
+                await event.wait()
 
     def send(self, topic: str, text: str) -> None:
         """Sends a message to every process, this one included; delivery is not guaranteed.

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from eventstore.connections import AccountPool, LogGrowth, close_pool, open_pool
 from eventstore.group_commit import GroupCommit
 from eventstore.log import EventLog
-from eventstore.notifier import Notifier
+from eventstore.notifier import POLL, Notifier
 from eventstore.primary import Primary
 
 POOL_SIZE = 16
@@ -18,6 +18,8 @@ async def running_log(
     growth: LogGrowth | None = None,
     primary: Primary | None = None,
     address: str | None = None,
+    *,
+    poll: float = POLL,
 ) -> AsyncIterator[tuple[EventLog, AccountPool, Notifier]]:
     """The log, ready to append and read, with the pool and the notifier that it uses.
 
@@ -25,12 +27,13 @@ async def running_log(
         growth: Shared with the process's other pools; one of its own if none is given.
         primary: The same of its other connections.
         address: Where the process serves, if it does.
+        poll: Of the notifier.
     """
     growth, primary = growth or LogGrowth(), primary or Primary(url)
     async with AsyncExitStack() as stack:
         pool = await open_pool(url, "colloquy_service", POOL_SIZE, growth, primary)
         stack.push_async_callback(close_pool, pool)
-        notifier = Notifier(url, primary, address)
+        notifier = Notifier(url, primary, address, poll=poll)
         await notifier.start()
         stack.push_async_callback(notifier.close)
         commits = GroupCommit(url, notifier.notify, growth=growth, primary=primary)

@@ -40,11 +40,17 @@ def silent(_done: int, _total: int) -> None:
 
 
 class Pace(asyncio.Semaphore):
-    """Held by each range while it is applied: all rebuilds that share it apply `jobs` at once."""
+    """Held by each range while it is applied, by all rebuilds that share it.
 
-    def __init__(self, jobs: int) -> None:
+    Args:
+        jobs: How many ranges are applied at once.
+        step: Positions in a range at most.
+    """
+
+    def __init__(self, jobs: int, step: int = STEP) -> None:
         super().__init__(jobs)
         self.jobs = jobs
+        self.step = step
 
 
 async def build_ranges(
@@ -61,7 +67,7 @@ async def build_ranges(
             account: await connection.fetchval(query("get_log_head"), account)
             for (account,) in await connection.fetch(query("list_accounts"))
         }
-        waiting = _ranges(heads)
+        waiting = _ranges(heads, pace.step)
         total = sum(heads.values())
         done = 0
 
@@ -96,10 +102,10 @@ async def results_as_completed(work: Iterable[Coroutine[Any, Any, T]]) -> AsyncG
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _ranges(heads: dict[int, int]) -> Iterator[Range]:
+def _ranges(heads: dict[int, int], step: int) -> Iterator[Range]:
     for account, head in heads.items():
-        for after in range(0, head, STEP):
-            yield account, after, min(after + STEP, head)
+        for after in range(0, head, step):
+            yield account, after, min(after + step, head)
 
 
 async def _build(

@@ -12,7 +12,7 @@ import structlog
 
 from eventstore.connections import LogGrowth, Pool
 from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
-from eventstore.notifier import EVERY_ACCOUNT, Notifier, wait_for_wake
+from eventstore.notifier import EVERY_ACCOUNT, Notifier
 from sql.loader import query
 
 STEP = 1_000
@@ -46,13 +46,27 @@ class ProjectionRunner:
         pool: Its role may execute `advance_projection_v1`.
         notifier: Wakes the runner for new events.
         growth: Learns how long the logs have become, also those that others append to.
+        step: Positions of one transaction at most.
+        max_concurrent: Projections that are advanced at the same time at most.
+        retry: Seconds after which a stopped projection is tried again.
     """
 
-    def __init__(self, pool: Pool, notifier: Notifier, growth: LogGrowth | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        notifier: Notifier,
+        growth: LogGrowth | None = None,
+        *,
+        step: int = STEP,
+        max_concurrent: int = MAX_CONCURRENT_STEPS,
+        retry: float = _RETRY,
+    ) -> None:
         self._pool = pool
         self._growth = growth or LogGrowth()
         self._notifier = notifier
-        self._places = asyncio.Semaphore(MAX_CONCURRENT_STEPS)
+        self._places = asyncio.Semaphore(max_concurrent)
+        self._step = step
+        self._retry = retry
         self._steps: dict[FollowedProjection, int] = {}
         self._retry_at: dict[FollowedProjection, float] = {}
 
@@ -74,7 +88,7 @@ class ProjectionRunner:
             if moved:
                 await asyncio.sleep(min(_REST * (loop.time() - began), _LONGEST_REST))
             else:
-                await wait_for_wake(wake_event)
+                await self._notifier.wait(wake_event)
 
     async def catch_up(self) -> bool:
         """One step for each follower that is behind; whether any of them should go on at once."""
@@ -99,7 +113,7 @@ class ProjectionRunner:
         return any(moved)
 
     async def _advance(self, follower: FollowedProjection, behind: int) -> bool:
-        step = min(self._steps.get(follower, STEP), STEP, behind)
+        step = min(self._steps.get(follower, self._step), self._step, behind)
         async with self._places:
             try:
                 row = await self._pool.fetchrow(query("advance_projection"), *follower, step)
@@ -110,7 +124,7 @@ class ProjectionRunner:
                     raise
                 return await self._failed(follower, step, str(error))
         self._retry_at.pop(follower, None)
-        if self._steps.pop(follower, STEP) * 2 < STEP:
+        if self._steps.pop(follower, self._step) * 2 < self._step:
             self._steps[follower] = step * 2
         return row is not None
 
@@ -119,7 +133,7 @@ class ProjectionRunner:
             self._steps[follower] = step // 2
             return True
         self._steps[follower] = 1
-        self._retry_at[follower] = asyncio.get_running_loop().time() + _RETRY
+        self._retry_at[follower] = asyncio.get_running_loop().time() + self._retry
         position = await self._pool.fetchval(query("record_projection_error"), *follower, reason)
         log.error(
             "projection_stopped",

@@ -10,7 +10,6 @@ from projections.fault_search import apply_range
 from projections.generations import advance, building, create
 from projections.parallel_build import (
     GENTLE,
-    STEP,
     Pace,
     Progress,
     build_ranges,
@@ -22,7 +21,11 @@ from sql.loader import query
 
 
 async def rebuild(
-    url: str, definition: Definition, progress: Progress = silent, pace: Pace | None = None
+    url: str,
+    definition: Definition,
+    progress: Progress = silent,
+    pace: Pace | None = None,
+    swap_timeout: float = SWAP_TIMEOUT,
 ) -> int:
     """Builds a new generation of a projection from the log and makes it the live one.
 
@@ -35,6 +38,8 @@ async def rebuild(
         url: The owner's connection URL.
         pace: How many ranges are applied at once; the gentle one if none is given. Only a
             projection whose order is "any" has use for more than one.
+        swap_timeout: Seconds for which queries that hold the views of an inline projection are
+            waited for.
 
     Returns:
         How many positions were read.
@@ -50,7 +55,7 @@ async def rebuild(
         done = await _fill(connection, definition, generation, pace, progress)
         async with pace:
             await connection.execute(query("analyze_generation"), definition.name, generation)
-        await _swap(connection, definition, generation, pace)
+        await _swap(connection, definition, generation, pace, swap_timeout)
         return done
 
 
@@ -101,7 +106,7 @@ async def _fill(
         reached, head = await apply(0, 0)
         done += reached
         while reached < head:
-            before, upto = reached, min(reached + STEP, head)
+            before, upto = reached, min(reached + pace.step, head)
             async with pace:
                 reached, head = await apply_range(definition, account, before, upto, apply)
             done += reached - before
@@ -110,7 +115,7 @@ async def _fill(
 
 
 async def _swap(
-    connection: Connection, definition: Definition, generation: int, pace: Pace
+    connection: Connection, definition: Definition, generation: int, pace: Pace, seconds: float
 ) -> None:
     name, inline = definition.name, definition.mode == "inline"
 
@@ -122,13 +127,15 @@ async def _swap(
             for account in await connection.fetch(query("list_accounts")):
                 reached, head = -1, 0
                 while reached < head:
-                    reached, head = await advance(connection, name, generation, account[0], STEP)
+                    reached, head = await advance(
+                        connection, name, generation, account[0], pace.step
+                    )
             await connection.execute(query("publish_generation"), name, generation)
 
     await change_views(
         connection,
         name,
         swap,
-        SWAP_TIMEOUT if inline else LONG_SWAP_TIMEOUT,
+        seconds if inline else LONG_SWAP_TIMEOUT,
         f"the rebuilt {name} could not be swapped in",
     )

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from eventstore.connections import AccountPool, Connection, Pool, close_pool, connect, open_pool
 from eventstore.log import EventLog
-from eventstore.notifier import Notifier
+from eventstore.notifier import POLL, Notifier
 from eventstore.running_log import running_log
 from service.embedded_postgres import EmbeddedPostgres
 from tests.databases import DEMO, DEMO_TEMPLATE, HOME, TEMPLATE, cloned_database, make_templates
@@ -122,9 +122,17 @@ async def owner(database_url: str) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def log_parts(database_url: str) -> AsyncIterator[tuple[EventLog, AccountPool, Notifier]]:
+def poll() -> float:
+    """Seconds after which readers look without a notification; tests may have others."""
+    return POLL
+
+
+@pytest.fixture
+async def log_parts(
+    database_url: str, poll: float
+) -> AsyncIterator[tuple[EventLog, AccountPool, Notifier]]:
     """A log on the test's database, with the pool and the notifier that it uses."""
-    async with running_log(database_url) as parts:
+    async with running_log(database_url, poll=poll) as parts:
         yield parts
 
 

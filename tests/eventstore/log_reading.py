@@ -6,7 +6,7 @@ from eventstore.codec import decode_row
 from eventstore.connections import AccountPool
 from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
-from eventstore.notifier import Notifier, wait_for_wake
+from eventstore.notifier import Notifier
 from sql.loader import query
 
 PAGE = 500
@@ -39,7 +39,7 @@ async def follow(
             after = batch[-1].position
             yield batch
             continue
-        await wait_for_wake(wake_event)
+        await notifier.wait(wake_event)
 
 
 async def _read(

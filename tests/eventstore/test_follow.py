@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore import notifier as notifier_module
 from eventstore.connections import AccountPool, Connection, connect
 from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
@@ -48,10 +47,8 @@ async def slow(database_url: str) -> AsyncIterator[Connection]:
     await connection.close()
 
 
-@pytest.fixture
-def never_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Followers that hear nothing look for nothing."""
-    monkeypatch.setattr(notifier_module, "POLL", 3600.0)
+never_polls = pytest.mark.parametrize("poll", [3600.0])
+"""Followers that hear nothing look for nothing."""
 
 
 async def test_a_follower_catches_up_and_then_gets_what_comes(log_parts: Parts) -> None:
@@ -81,7 +78,7 @@ async def test_a_follower_hears_nothing_of_another_account(
     assert await coming == mine
 
 
-@pytest.mark.usefixtures("never_polls")
+@never_polls
 async def test_a_follower_is_woken_by_an_append_of_its_own_process(log_parts: Parts) -> None:
     log, _, notifier = log_parts
     follower = follow(log, notifier)
@@ -92,7 +89,7 @@ async def test_a_follower_is_woken_by_an_append_of_its_own_process(log_parts: Pa
             assert await coming == appended
 
 
-@pytest.mark.usefixtures("never_polls")
+@never_polls
 async def test_a_follower_is_woken_by_an_append_of_another_process(
     log_parts: Parts, other_log: EventLog
 ) -> None:
@@ -105,7 +102,7 @@ async def test_a_follower_is_woken_by_an_append_of_another_process(
             assert await coming == appended
 
 
-@pytest.mark.usefixtures("never_polls")
+@never_polls
 async def test_a_follower_does_not_miss_what_comes_between_looking_and_listening(
     log_parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +122,7 @@ async def test_a_follower_does_not_miss_what_comes_between_looking_and_listening
         assert positions(await take(follow(log, notifier), 3)) == [1, 2, 3]
 
 
-@pytest.mark.usefixtures("never_polls")
+@never_polls
 async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed(
     log_parts: Parts, other_log: EventLog, owner: Connection
 ) -> None:
@@ -147,10 +144,10 @@ async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed
         assert await coming == appended
 
 
+@pytest.mark.parametrize("poll", [0.05])
 async def test_a_follower_whose_link_is_broken_looks_for_itself(
-    log_parts: Parts, other_log: EventLog, monkeypatch: pytest.MonkeyPatch
+    log_parts: Parts, other_log: EventLog
 ) -> None:
-    monkeypatch.setattr(notifier_module, "POLL", 0.05)
     log, _, notifier = log_parts
     await notifier.close()
     coming = asyncio.create_task(take(follow(log, notifier), 1))

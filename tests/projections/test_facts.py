@@ -8,7 +8,6 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.log import EventLog
-from projections import parallel_build as ranges_module
 from projections.definitions import Definition, definitions
 from projections.generations import create
 from projections.parallel_build import Pace, build_ranges
@@ -171,16 +170,14 @@ async def test_ranges_that_are_applied_at_once_make_the_same_rows(
     analysis: Analysis,
     owner: Connection,
     database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
     known: Definition,
 ) -> None:
     await days_of(analysis, seed=15)
     head = await log.head(ACCOUNT)
     whole = await rows_after(owner, known, [(0, head)])
-    monkeypatch.setattr(ranges_module, "STEP", 5)
     async with generation(owner, known) as schema:
         number = int(schema.rpartition("_")[2])
-        await build_ranges(database_url, known, number, Pace(4))
+        await build_ranges(database_url, known, number, Pace(4, 5))
         assert await rows_in(owner, schema) == whole
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from eventstore.connections import Connection
 from eventstore.log import EventLog
-from projections import parallel_build as ranges_module
 from projections.parallel_build import FAST, Pace
 from projections.rebuild import rebuild, rebuild_all
 from tests.eventstore.building import add_account, append, messages
@@ -40,9 +39,8 @@ SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.datab
 """
 
 
-@pytest.fixture(autouse=True)
-def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges_module, "STEP", 3)
+SMALL = 3
+"""Positions of a range."""
 
 
 async def test_ranges_at_once_make_the_rows_that_ranges_in_order_make(
@@ -54,7 +52,9 @@ async def test_ranges_at_once_make_the_rows_that_ranges_in_order_make(
     await rebuild(database_url, TALLY)
     before = await rows_of(owner, TALLY)
     told: list[tuple[int, int]] = []
-    assert await rebuild(database_url, ANY, lambda *done: told.append(done), Pace(FAST)) == 27
+    assert (
+        await rebuild(database_url, ANY, lambda *done: told.append(done), Pace(FAST, SMALL)) == 27
+    )
     assert await rows_of(owner, ANY) == before
     assert len(before) == 27
     assert told[-1] == (27, 27)
@@ -69,7 +69,7 @@ async def test_several_ranges_are_applied_at_the_same_time(
     )
     await append(log, "s", *messages(20))
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
-    rebuilding = asyncio.create_task(rebuild(database_url, gated, pace=Pace(3)))
+    rebuilding = asyncio.create_task(rebuild(database_url, gated, pace=Pace(3, SMALL)))
 
     async def all_lanes() -> bool:
         return bool(await owner.fetchval(WAITING, GATE) == 3)
@@ -117,7 +117,7 @@ async def test_who_is_sent_back_from_a_deadlock_tries_again(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await append(log, "s", *messages(12))
-    await rebuild(database_url, TRIED, pace=Pace(FAST))
+    await rebuild(database_url, TRIED, pace=Pace(FAST, SMALL))
     assert [row[1] for row in await rows_of(owner, TRIED)] == sorted(
         range(1, 13), key=lambda n: repr((1, n))
     )
@@ -133,7 +133,7 @@ async def test_a_range_that_fails_ends_all_and_leaves_the_live_views(
     )
     before = await rows_of(owner, TALLY)
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await rebuild(database_url, broken, pace=Pace(FAST))
+        await rebuild(database_url, broken, pace=Pace(FAST, SMALL))
     assert await rows_of(owner, TALLY) == before
     assert await generations(owner, "tally") == [(1, "live")]
     assert await schemas(owner, "tally") == ["tally_v1_1"]

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from eventstore.connections import Connection, Pool, connect
-from projections import projection_runner as runner_module
 from projections.errors import NotFollowed, UnknownProjection
 from projections.pause import pause_projection, resume_projection
 from projections.projection_runner import ProjectionRunner
@@ -73,13 +72,11 @@ async def test_a_stopped_projection_that_is_resumed_is_tried_at_once(
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "_RETRY", 3600.0)
     log, _, notifier = log_parts
     await rebuild(database_url, POISONED)
     await append(log, "s", message(conversation_id=1), message(conversation_id=666))
-    runner = ProjectionRunner(workers, notifier)
+    runner = ProjectionRunner(workers, notifier, retry=3600.0)
     while await runner.catch_up():
         pass
     (status,) = [s for s in await projection_status(owner) if s.name == "poisoned"]

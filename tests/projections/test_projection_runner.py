@@ -8,10 +8,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from eventstore import notifier as notifier_module
 from eventstore.connections import Connection, Pool, open_pool
 from eventstore.notifier import Notifier
-from projections import projection_runner as runner_module
 from projections.definitions import Definition
 from projections.projection_runner import ProjectionRunner
 from projections.rebuild import rebuild
@@ -100,14 +98,13 @@ async def test_turn_facts_follow_the_log(
         await eventually(all_there)
 
 
+@pytest.mark.parametrize("poll", [3600.0])
 async def test_a_log_of_any_account_wakes_the_runner_at_once(
     log_parts: Parts,
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notifier_module, "POLL", 3600.0)
     log, _, notifier = log_parts
     await add_account(owner, 2)
     await install(database_url, TALLY)
@@ -122,13 +119,11 @@ async def test_what_came_before_the_runner_is_caught_up_with(
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "STEP", 7)
     log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(50))
-    async with running(ProjectionRunner(workers, notifier)):
+    async with running(ProjectionRunner(workers, notifier, step=7)):
         await eventually(tallied(owner, 50))
 
 
@@ -137,13 +132,11 @@ async def test_one_step_covers_no_more_than_it_may(
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "STEP", 7)
     log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(10))
-    runner = ProjectionRunner(workers, notifier)
+    runner = ProjectionRunner(workers, notifier, step=7)
     assert await runner.catch_up()
     assert await owner.fetchval(TALLIED, 1) == [1, 2, 3, 4, 5, 6, 7]
     assert await runner.catch_up()
@@ -156,16 +149,14 @@ async def test_two_runners_apply_every_event_once(
     database_url: str,
     owner: Connection,
     pools: list[Pool],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rows and checkpoint, looked at all the while, agree: they change in one transaction."""
-    monkeypatch.setattr(runner_module, "STEP", 5)
     notifier = log_parts[2]
     await install(database_url, TALLY)
     other_notifier = Notifier(database_url)
     await other_notifier.start()
-    runners = [ProjectionRunner(workers, notifier) for pool in pools] + [
-        ProjectionRunner(pools[1], other_notifier)
+    runners = [ProjectionRunner(workers, notifier, step=5) for pool in pools] + [
+        ProjectionRunner(pools[1], other_notifier, step=5)
     ]
     async with running(*runners):
         producing = asyncio.gather(*(append_many(log_parts, f"s{n}") for n in range(4)))
@@ -205,15 +196,13 @@ async def test_one_runner_does_not_wait_for_another(
     database_url: str,
     owner: Connection,
     pools: list[Pool],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A projection that one process works at does not keep the other process from the rest."""
-    monkeypatch.setattr(runner_module, "MAX_CONCURRENT_STEPS", 1)
     log, _, notifier = log_parts
     await install(database_url, GATED)
     await append_steps(log, dialogue(Learner()))
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
-    stuck = asyncio.create_task(ProjectionRunner(pools[0], notifier).catch_up())
+    stuck = asyncio.create_task(ProjectionRunner(pools[0], notifier, max_concurrent=1).catch_up())
     await eventually(lambda: owner.fetchval(AT_THE_GATE, GATE))
     async with asyncio.timeout(10):
         await catch_up(pools[1], notifier)
@@ -268,22 +257,20 @@ async def test_a_paused_projection_stays_where_it_is_until_it_is_resumed(
     assert await tallied(owner, 4)()
 
 
+@pytest.mark.parametrize("poll", [0.05])
 async def test_a_projection_goes_on_where_it_stopped_when_the_cause_is_gone(
     log_parts: Parts,
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "_RETRY", 0.05)
-    monkeypatch.setattr(notifier_module, "POLL", 0.05)
     log, _, notifier = log_parts
     await install(database_url, TALLY)
     await append(log, "s", *messages(2))
     await catch_up(workers, notifier)
     full = "ALTER TABLE tally_v1_1.tally ADD CONSTRAINT full_up CHECK (position < 3)"
     await owner.execute(full)
-    async with running(ProjectionRunner(workers, notifier)):
+    async with running(ProjectionRunner(workers, notifier, retry=0.05)):
         await append(log, "s", *messages(2))
         assert "full_up" in str(await eventually(lambda: error_of(owner, "tally")))
         await owner.execute("ALTER TABLE tally_v1_1.tally DROP CONSTRAINT full_up")
@@ -296,13 +283,11 @@ async def test_a_projection_that_stopped_is_not_tried_again_at_every_append(
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "_RETRY", 3600.0)
     log, _, notifier = log_parts
     await install(database_url, POISONED)
     await append(log, "s", *messages(1, conversation_id=666))
-    runner = ProjectionRunner(workers, notifier)
+    runner = ProjectionRunner(workers, notifier, retry=3600.0)
     await runner.catch_up()
     tried = "SELECT error_at FROM projection_checkpoints WHERE error IS NOT NULL"
     before = await owner.fetchval(tried)
@@ -311,14 +296,13 @@ async def test_a_projection_that_stopped_is_not_tried_again_at_every_append(
     assert await owner.fetchval(tried) == before is not None
 
 
+@pytest.mark.parametrize("poll", [0.05])
 async def test_the_runner_outlives_a_database_that_is_away(
     log_parts: Parts,
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notifier_module, "POLL", 0.05)
     log, _, notifier = log_parts
     await install(database_url, TALLY)
     kill = """
@@ -341,6 +325,7 @@ async def test_the_runner_outlives_a_database_that_is_away(
     ],
     ids=lambda error: type(error).__name__,
 )
+@pytest.mark.parametrize("poll", [0.05])
 async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
     log_parts: Parts,
     workers: Pool,
@@ -350,7 +335,6 @@ async def test_the_runner_outlives_every_way_in_which_a_connection_breaks(
     error: Exception,
 ) -> None:
     """asyncpg has no base class for what a server that dies in mid-answer makes it raise."""
-    monkeypatch.setattr(notifier_module, "POLL", 0.05)
     log, _, notifier = log_parts
     await install(database_url, TALLY)
     runner = ProjectionRunner(workers, notifier)

@@ -15,6 +15,7 @@ from projections import rebuild as rebuild_module
 from projections.definitions import Definition, definition, definitions
 from projections.errors import RebuildUnderWay, SwapTimedOut
 from projections.generations import create
+from projections.parallel_build import GENTLE, Pace
 from projections.rebuild import rebuild, rebuild_all
 from sql.loader import query
 from tests.eventstore.building import (
@@ -88,7 +89,6 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
     seed: int,
     step: int,
 ) -> None:
@@ -99,9 +99,8 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
         await append_in_batches(log, history(seed + account_id * 10, steps=40), seed, account_id)
     await catch_up(workers, notifier)
     before = await all_rows(owner)
-    monkeypatch.setattr(rebuild_module, "STEP", step)
     for known in definitions().values():
-        await rebuild(database_url, known)
+        await rebuild(database_url, known, pace=Pace(GENTLE, step))
     assert await all_rows(owner) == before
     assert all(before.values()), "a view without rows proves nothing"
 
@@ -112,10 +111,8 @@ async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
     workers: Pool,
     database_url: str,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log, _, notifier = log_parts
-    monkeypatch.setattr(rebuild_module, "STEP", 20)
     rebuilt = asyncio.Event()
 
     async def produce(seed: int) -> None:
@@ -127,14 +124,14 @@ async def test_a_rebuild_loses_nothing_that_is_appended_meanwhile(
     producing = asyncio.gather(*(produce(seed) for seed in range(1, 5)))
     for name in (*INLINE, "conversation_facts", "turn_facts"):
         known, before = definition(name), await log.head(1)
-        await rebuild(database_url, known)
+        await rebuild(database_url, known, pace=Pace(GENTLE, 20))
         await eventually(lambda before=before: _has_grown(log, before))  # type: ignore[misc]
     rebuilt.set()
     await producing
     await catch_up(workers, notifier)
     after = await all_rows(owner)
     for known in definitions().values():
-        await rebuild(database_url, known)
+        await rebuild(database_url, known, pace=Pace(GENTLE, 20))
     assert await all_rows(owner) == after
     assert len(await generations(owner, "conversations")) == 1
 
@@ -144,10 +141,9 @@ async def _has_grown(log: EventLog, before: int) -> bool:
 
 
 async def test_readers_see_whole_views_and_no_error_while_a_rebuild_takes_place(
-    log: EventLog, database_url: str, reader: Connection, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, database_url: str, reader: Connection
 ) -> None:
     """Conversations go well here, so that the number of messages can only grow."""
-    monkeypatch.setattr(rebuild_module, "STEP", 10)
     await append_steps(log, dialogue(Learner(), 20))
     done = asyncio.Event()
     seen: list[int] = []
@@ -164,7 +160,7 @@ async def test_readers_see_whole_views_and_no_error_while_a_rebuild_takes_place(
 
     working = asyncio.gather(read(), produce())
     for _ in range(4):
-        await rebuild(database_url, MESSAGES)
+        await rebuild(database_url, MESSAGES, pace=Pace(GENTLE, 10))
     done.set()
     await working
     assert seen == sorted(seen)
@@ -230,12 +226,13 @@ async def test_a_swap_waits_for_another_projections_swap(
 
 
 async def test_a_rebuild_that_is_cancelled_leaves_the_live_views_as_they_were(
-    log: EventLog, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await append_steps(log, dialogue(Learner()))
     before = await rows_of(owner, MESSAGES), await generations(owner, MESSAGES.name)
-    monkeypatch.setattr(rebuild_module, "STEP", 1)
-    task = asyncio.create_task(rebuild(database_url, MESSAGES, lambda *_: _cancel(task)))
+    task = asyncio.create_task(
+        rebuild(database_url, MESSAGES, lambda *_: _cancel(task), pace=Pace(GENTLE, 1))
+    )
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await rows_of(owner, MESSAGES), await generations(owner, MESSAGES.name)) == before
@@ -330,13 +327,11 @@ async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on
     database_url: str,
     reader: Connection,
     owner: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "SWAP_TIMEOUT", 0.0)
     await append_steps(log, dialogue(Learner()))
     async with reader.transaction():
         before = await rows_of(reader, MESSAGES)
-        rebuilding = asyncio.create_task(rebuild(database_url, MESSAGES))
+        rebuilding = asyncio.create_task(rebuild(database_url, MESSAGES, swap_timeout=0.0))
 
         async def has_waited() -> bool:
             """It waits a fifth of a second and once, which a slow look may miss."""
@@ -368,14 +363,18 @@ async def test_a_rebuild_waits_a_little_for_whoever_holds_the_view(
 
 
 async def test_progress_is_told_up_to_the_total(
-    log: EventLog, database_url: str, owner: Connection, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, database_url: str, owner: Connection
 ) -> None:
-    monkeypatch.setattr(rebuild_module, "STEP", 4)
     await add_account(owner, 2)
     await append(log, "s", *messages(9))
     await append(log, "s", *messages(2), account_id=2)
     told: list[tuple[int, int]] = []
-    assert await rebuild(database_url, TALLY, lambda *progress: told.append(progress)) == 11
+    assert (
+        await rebuild(
+            database_url, TALLY, lambda *progress: told.append(progress), pace=Pace(GENTLE, 4)
+        )
+        == 11
+    )
     assert told == [(4, 11), (8, 11), (9, 11), (11, 11)]
 
 

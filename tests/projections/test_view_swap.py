@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from eventstore.connections import Connection, Pool, connect
 from eventstore.log import EventLog
-from projections import parallel_build as ranges
 from projections.definitions import definition
+from projections.parallel_build import GENTLE, Pace
 from projections.rebuild import rebuild
 from tests.eventstore.building import Learner, append_steps, dialogue
 from tests.projections.viewing import TALLY, Parts, catch_up, rows_of
@@ -76,17 +76,15 @@ async def converse(log: EventLog, user_id: int) -> None:
 
 
 async def test_a_reader_of_two_views_sees_both_as_they_were_or_both_as_they_are(
-    log: EventLog, database_url: str, reader: Connection, monkeypatch: pytest.MonkeyPatch
+    log: EventLog, database_url: str, reader: Connection
 ) -> None:
     """Each rebuild finds more than the one before, range by range."""
-    monkeypatch.setattr(ranges, "STEP", 10)
-    monkeypatch.setattr("projections.rebuild.STEP", 10)
     await converse(log, 101)
-    await rebuild(database_url, TWINS)
+    await rebuild(database_url, TWINS, pace=Pace(GENTLE, 10))
     async with reading(reader, COUNTS) as seen:
         for user_id in (102, 103, 104):
             await converse(log, user_id)
-            await rebuild(database_url, TWINS)
+            await rebuild(database_url, TWINS, pace=Pace(GENTLE, 10))
     assert set(seen) <= {(n * EVENTS, n * EVENTS) for n in range(1, 5)}
     assert seen == sorted(seen)
     assert (seen[0][0], seen[-1][0]) == (EVENTS, 4 * EVENTS)
@@ -97,18 +95,15 @@ async def test_a_followed_view_shows_no_turn_of_a_rebuild_before_it_shows_all(
     workers: Pool,
     database_url: str,
     reader: Connection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nobody follows meanwhile, so that the live view stays where it is."""
     log, _, notifier = log_parts
-    monkeypatch.setattr(ranges, "STEP", 10)
-    monkeypatch.setattr("projections.rebuild.STEP", 10)
     facts = definition("turn_facts")
     await converse(log, 101)
     await catch_up(workers, notifier)
     await converse(log, 102)
     async with reading(reader, f"SELECT count(*) FROM {facts.schema}.turn_facts") as seen:
-        await rebuild(database_url, facts)
+        await rebuild(database_url, facts, pace=Pace(GENTLE, 10))
     assert set(seen) <= {(TURNS,), (2 * TURNS,)}
     assert seen == sorted(seen)
     assert (seen[0][0], seen[-1][0]) == (TURNS, 2 * TURNS)
@@ -122,14 +117,13 @@ async def test_a_followed_projection_waits_for_long_and_says_for_whom(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What comes meanwhile is in the new rows, too."""
-    monkeypatch.setattr("projections.rebuild.SWAP_TIMEOUT", 0.0)
     monkeypatch.setattr("projections.view_swap._LOG_EVERY", 0.0)
     facts = definition("turn_facts")
     await append_steps(log, dialogue(Learner(), 1))
     with capture_logs() as told:
         async with reader.transaction():
             await reader.fetch("SELECT FROM analytics.turn_facts")
-            rebuilding = asyncio.create_task(rebuild(database_url, facts))
+            rebuilding = asyncio.create_task(rebuild(database_url, facts, swap_timeout=0.0))
             await eventually(lambda: len(told) > 1)
             await append_steps(log, dialogue(Learner(102, conversation_ids=iter([2])), 1))
         await rebuilding
