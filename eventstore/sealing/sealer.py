@@ -38,6 +38,7 @@ class Sealer:
         seconds: Pause between two rounds.
         height: Levels of the tree that one tile spans.
         primary: Shared with the process's other connections.
+        say_again: Seconds after which an error that lasts is logged again.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class Sealer:
         seconds: float,
         height: int = HEIGHT,
         primary: Primary | None = None,
+        say_again: float = _SAY_AGAIN,
     ) -> None:
+        self._say_again = say_again
         self._url = url
         self._primary = primary
         self._place = place
@@ -137,4 +140,4 @@ class Sealer:
         now = asyncio.get_running_loop().time()
         if now >= self._said.get((event, account_id), now):
             log.error(event, account_id=account_id, error=str(error))
-            self._said[event, account_id] = now + _SAY_AGAIN
+            self._said[event, account_id] = now + self._say_again

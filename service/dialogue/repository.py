@@ -18,7 +18,8 @@ from service.errors import AlreadyAsked, Busy, ServiceError, TurnIsOver
 from service.model.errors import ABANDONED
 
 _PREFIX = "dialogue-"
-_REMEMBERED = 500
+_CAPACITY = 500
+"""Dialogues that are cached at most."""
 JUDGED = (ObjectivesAssessed, AssessmentFailed)
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
@@ -57,7 +58,8 @@ class DialogueRepository:
         owners: Tells whether anybody is left to end a turn; `running` is kept by who owns turns.
     """
 
-    def __init__(self, log: EventLog, owners: TurnOwnership) -> None:
+    def __init__(self, log: EventLog, owners: TurnOwnership, capacity: int = _CAPACITY) -> None:
+        self._capacity = capacity
         self._log = log
         self._owners = owners
         self._recent: dict[DialogueKey, Dialogue] = {}
@@ -188,7 +190,7 @@ class DialogueRepository:
     def _remember(self, key: DialogueKey, state: Dialogue) -> None:
         before = self._recent.pop(key, state)
         self._recent[key] = max(before, state, key=lambda dialogue: dialogue.revision)
-        if len(self._recent) > _REMEMBERED:
+        if len(self._recent) > self._capacity:
             del self._recent[next(iter(self._recent))]
 
     async def _record(

@@ -28,7 +28,8 @@ REQUIRED = ("title", "learning_objective", "pedagogical_guidance")
 
 MAX_TITLE = 255
 _STATES = ("published", "unpublished")
-_REMEMBERED = 1_000
+_CAPACITY = 1_000
+"""Versions that are cached at most."""
 
 
 class ExperienceDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +99,8 @@ class Experiences:
         pool: For giving out ids.
     """
 
-    def __init__(self, log: EventLog, pool: AccountPool) -> None:
+    def __init__(self, log: EventLog, pool: AccountPool, capacity: int = _CAPACITY) -> None:
+        self._capacity = capacity
         self._log = log
         self._pool = pool
         self._versions: dict[tuple[int, int, int], ExperienceVersion] = {}
@@ -183,7 +185,7 @@ class Experiences:
         """
         key = (account_id, experience_id, version)
         if key not in self._versions:
-            if len(self._versions) >= _REMEMBERED:
+            if len(self._versions) >= self._capacity:
                 self._versions.pop(next(iter(self._versions)))
             self._versions[key] = await self._version(key)
         return self._versions[key]

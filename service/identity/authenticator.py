@@ -11,7 +11,8 @@ from service.identity.errors import TokenRefused
 from service.identity.tokens import PREFIX, digest
 from sql.loader import query
 
-_REMEMBERED = 10_000
+_CAPACITY = 10_000
+"""Tokens, and users of identity providers, that are cached at most."""
 
 log = structlog.get_logger("colloquy.callers")
 
@@ -57,7 +58,10 @@ class Authenticator:
         verifier: Of tokens that identity providers have signed, where these are taken.
     """
 
-    def __init__(self, pool: Pool, verifier: TokenVerifier | None = None) -> None:
+    def __init__(
+        self, pool: Pool, verifier: TokenVerifier | None = None, capacity: int = _CAPACITY
+    ) -> None:
+        self._capacity = capacity
         self._pool = pool
         self._verifier = verifier
         # A token never changes its account; whether it still works is asked each time.
@@ -87,7 +91,7 @@ class Authenticator:
         if credentials.claims is None or known in self._admitted:
             return
         await pool.fetchval(credentials.account_id, query("admit_user"), *known)
-        if len(self._admitted) >= _REMEMBERED:
+        if len(self._admitted) >= self._capacity:
             self._admitted.clear()
         self._admitted.add(known)
 
@@ -98,7 +102,7 @@ class Authenticator:
         found = await self._pool.fetchval(query("find_token_account"), token_hash)
         if found is None:
             raise InvalidToken
-        if len(self._accounts) >= _REMEMBERED:
+        if len(self._accounts) >= self._capacity:
             self._accounts.pop(next(iter(self._accounts)))
         self._accounts[token_hash] = int(found)
         return int(found)

@@ -6,7 +6,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.connections import Connection
-from eventstore.sealing import sealer as sealer_module
 from eventstore.sealing.checkpoint_files import CheckpointFiles, read_notes
 from eventstore.sealing.sealer import Sealer
 from eventstore.sealing.signed_checkpoint import verify
@@ -87,12 +86,12 @@ async def test_what_is_wrong_names_both_sizes(owner: Connection, sealer: Sealer)
 
 
 async def test_it_is_told_again_as_long_as_it_lasts_and_ends_when_it_is_mended(
-    owner: Connection, sealer: Sealer, folder: Path, monkeypatch: pytest.MonkeyPatch
+    owner: Connection, database_url: str, place: KeyLocation, folder: Path
 ) -> None:
+    sealer = Sealer(database_url, place, folder, 1, say_again=0.0)
     await fill(owner, 1, 10)
     await seal(sealer)
     await forget(owner, 5)
-    monkeypatch.setattr(sealer_module, "_SAY_AGAIN", 0.0)
     assert await seal(sealer, rounds=3) == ["log_went_back"] * 3
     folder.rename(folder.with_name("elsewhere"))
     assert await seal(sealer) == []

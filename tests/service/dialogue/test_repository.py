@@ -16,7 +16,6 @@ from eventstore.errors import AppendRefused, WrongExpectedRevision
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from eventstore.reply_records import PromptVersion, ReplyRecord, Usage
-from service.dialogue import repository as dialogues
 from service.dialogue.commands import (
     CompleteConversation,
     FailTurn,
@@ -300,13 +299,11 @@ async def test_a_refusal_by_memory_alone_is_not_given(
     assert types_of(await read_all(log, 1))[-1] == "message_posted"
 
 
-async def test_what_is_remembered_is_bounded(
-    log_parts: Parts, workers: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_remembered_is_bounded(log_parts: Parts, workers: Pool) -> None:
     """Of many dialogues the latest, and all of them go on."""
-    monkeypatch.setattr(dialogues, "_REMEMBERED", 3)
     log, _, notifier = log_parts
-    carried = dialogues_of(log, workers, notifier.owner)
+    owners = TurnOwnership(workers, notifier.owner, utc_now, USUAL.owner_check)
+    carried = DialogueRepository(log, owners, capacity=3)
     keys = [DialogueKey(1, 8, user) for user in range(1, 9)]
     for _ in range(2):
         for key in keys:

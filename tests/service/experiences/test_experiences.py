@@ -12,7 +12,6 @@ from eventstore.experience_events import stream_of_experience
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
 from service.errors import NotFound
-from service.experiences import experiences as module
 from service.experiences.experiences import ExperienceDraft, Experiences, field_fault, objectives_of
 from service.model.interface import Scenario
 
@@ -82,10 +81,9 @@ async def test_a_version_is_read_from_the_log_once(
 ) -> None:
     """It never changes. What is remembered is bounded: the oldest is read again."""
     log, pool, _ = log_parts
-    experiences = Experiences(log, pool)
+    experiences = Experiences(log, pool, capacity=2)
     for _ in range(3):
         await experiences.create(1, 7, DRAFT, TEACHER)
-    monkeypatch.setattr(module, "_REMEMBERED", 2)
     reads: list[str] = []
     read_stream = log.read_stream
 

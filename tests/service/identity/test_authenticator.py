@@ -8,7 +8,6 @@ from eventstore.connections import Connection, Pool, close_pool, open_pool
 from service.errors import InvalidToken, Unauthenticated
 from service.http.authentication import authenticate, bearer_token
 from service.http.request_keys import AUTHENTICATOR
-from service.identity import authenticator as module
 from service.identity.accounts import create_account
 from service.identity.authenticator import Authenticator, Credentials
 from service.identity.claims import VerifiedClaims
@@ -98,11 +97,10 @@ async def test_a_tokens_account_is_looked_up_once_and_never_whether_it_works(
 
 
 async def test_no_more_tokens_are_remembered_than_there_is_room_for(
-    owner: Connection, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    owner: Connection, pool: Pool
 ) -> None:
-    monkeypatch.setattr(module, "_REMEMBERED", 2)
     tokens = [await token_of(owner, 1, user) for user in (7, 8, 9)]
-    authenticator = Authenticator(pool)
+    authenticator = Authenticator(pool, capacity=2)
     for token in tokens * 2:
         assert (await authenticator.authenticate(token)).account_id == 1
         assert len(authenticator._accounts) <= 2
