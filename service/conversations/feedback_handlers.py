@@ -48,7 +48,7 @@ async def give_feedback(request: web.Request) -> web.Response:
         vote=vote,
     )
     recorded = await _record(request, access, learner, given, body.checked_text(), "feedback")
-    return json_response(request, FeedbackGivenAnswer(feedback_answer(_shown(recorded))))
+    return json_response(request, FeedbackGivenAnswer(feedback_answer(_feedback_of(recorded))))
 
 
 async def withdraw_feedback(request: web.Request) -> web.Response:
@@ -104,7 +104,7 @@ def _same(asked: RecordedEvent, event: FeedbackGiven | FeedbackWithdrawn, text: 
     ) and (asked.erased or asked.content == text)
 
 
-def _shown(recorded: RecordedEvent) -> Feedback:
+def _feedback_of(recorded: RecordedEvent) -> Feedback:
     event = recorded.event
     assert isinstance(event, FeedbackGiven)
     return Feedback(

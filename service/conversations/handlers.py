@@ -24,8 +24,8 @@ from service.http.etags import NOTHING, entity_tag, is_known, revisions_to_match
 from service.http.request import (
     conversation_id,
     guard_of,
+    mark_recorded,
     metadata_of,
-    note_recorded,
     path_id,
     record_read,
     record_read_of_done,
@@ -135,7 +135,7 @@ async def _answer(
 
     Either shows the whole conversation, also to who only acts as its learner.
     """
-    note_recorded(request)
+    mark_recorded(request)
     if access.real_user_id is not None:
         number = live.conversation_id
         await record_read_of_done(

@@ -10,8 +10,8 @@ from service.http.bodies import NoBody, read_body
 from service.http.request import (
     conversation_id,
     guard_of,
+    mark_recorded,
     metadata_of,
-    note_recorded,
     record_read,
     record_read_of_done,
 )
@@ -49,7 +49,7 @@ async def post_evaluation(request: web.Request) -> web.Response:
         course_id=access.course_id,
         experience_version=access.experience_version,
     )
-    note_recorded(request)
+    mark_recorded(request)
     await evaluations.result(first)
     access = await managed_conversation(request)  # that took its time
     await record_read_of_done(request, access, managed_conversation, "evaluation", number, learner)

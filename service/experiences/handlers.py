@@ -31,8 +31,8 @@ async def list_experiences(request: web.Request) -> web.Response:
     """GET …/ai_experiences: a course's experiences; learners see the published ones."""
     access = await access_of(request)
     page = page_parameters(request)
-    wanted = request.query.get("workflow_state")
-    states = [s for s in _STATES if wanted in (None, s) and (access.manages or s == "published")]
+    state = request.query.get("workflow_state")
+    states = [s for s in _STATES if state in (None, s) and (access.manages or s == "published")]
     rows = await request.app[POOL].fetch(
         access.account_id,
         query("list_experiences"),
@@ -40,9 +40,9 @@ async def list_experiences(request: web.Request) -> web.Response:
         *(page.after, page.size + 1, page.skip),
     )
     last = rows[page.size - 1]["experience_id"] if len(rows) > page.size else None
-    shown = [_answer(access, dict(row), row["experience_id"]) for row in rows[: page.size]]
+    answers = [_answer(access, dict(row), row["experience_id"]) for row in rows[: page.size]]
     links = link_header(request, base_url(request), page, last)
-    return json_response(request, shown, headers={"Link": links})
+    return json_response(request, answers, headers={"Link": links})
 
 
 async def get_experience(request: web.Request) -> web.Response:
@@ -63,45 +63,45 @@ async def create_experience(request: web.Request) -> web.Response:
     """POST …/ai_experiences: a new experience, unpublished unless it says otherwise."""
     access = await manager_of(request)
     draft = await read_draft(request)
-    shown = await request.app[EXPERIENCES].create(
+    experience = await request.app[EXPERIENCES].create(
         access.account_id,
         access.course_id,
         draft,
         metadata_of(request, access),
         guard_of(request, access),
     )
-    return json_response(request, _shown(access, shown), 201)
+    return json_response(request, _answer_of(access, experience), 201)
 
 
 async def update_experience(request: web.Request) -> web.Response:
     """PUT …/ai_experiences/:id: changes the given fields, for later conversations."""
     access = await manager_of(request)
     changes = await read_changes(request)
-    shown = await request.app[EXPERIENCES].edit(
+    experience = await request.app[EXPERIENCES].edit(
         access.account_id,
         access.experience_id,
         changes,
         metadata_of(request, access),
         guard_of(request, access),
     )
-    return json_response(request, _shown(access, shown))
+    return json_response(request, _answer_of(access, experience))
 
 
 async def delete_experience(request: web.Request) -> web.Response:
     """DELETE …/ai_experiences/:id: deletes it for everybody; its conversations stay in the log."""
     access = await manager_of(request)
-    shown = await request.app[EXPERIENCES].delete(
+    experience = await request.app[EXPERIENCES].delete(
         access.account_id,
         access.experience_id,
         metadata_of(request, access),
         guard_of(request, access),
     )
-    return json_response(request, _shown(access, shown))
+    return json_response(request, _answer_of(access, experience))
 
 
-def _shown(access: Access, shown: Experience) -> dict[str, Any]:
-    fields = {name: getattr(shown, name) for name in _FIELDS}
-    return _answer(access, fields | {"course_id": shown.course_id}, shown.id)
+def _answer_of(access: Access, experience: Experience) -> dict[str, Any]:
+    fields = {name: getattr(experience, name) for name in _FIELDS}
+    return _answer(access, fields | {"course_id": experience.course_id}, experience.id)
 
 
 def _answer(access: Access, row: Mapping[str, Any], experience_id: int) -> dict[str, Any]:

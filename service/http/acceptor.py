@@ -87,8 +87,8 @@ class Acceptor(web.BaseSite):
         assert server is not None, "it is there until the sites are stopped"
         client.setblocking(False)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # who reads no answer keeps no connection either
-            patience = int(self._connections.bounds.idle_timeout * 1000)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
+            idle_ms = int(self._connections.bounds.idle_timeout * 1000)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, idle_ms)
         try:
             await self._loop.connect_accepted_socket(
                 lambda: HttpConnection(server, self._connections, place), client

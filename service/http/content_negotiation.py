@@ -29,9 +29,9 @@ def prefers(request: web.Request, media_type: str) -> bool:
     """
     accepted = elements(request, hdrs.ACCEPT)
     weights = {e.value: e.weight for e in accepted if e.weight is not None}
-    wanted = weights.get(media_type, 0.0)
+    weight = weights.get(media_type, 0.0)
     plain = next((weights[r] for r in (JSON, "application/*", "*/*") if r in weights), 0.0)
-    return wanted > 0 and wanted >= plain
+    return weight > 0 and weight >= plain
 
 
 def entity_tags(request: web.Request, name: str) -> tuple[EntityTag, ...] | None:

@@ -85,7 +85,7 @@ def guard_of(request: web.Request, access: Access, limited: LimitedAction | None
     return msgspec.structs.replace(access.guard, limit=quota)
 
 
-def note_recorded(request: web.Request) -> None:
+def mark_recorded(request: web.Request) -> None:
     """Marks the request as recorded, so that it is not repeated."""
     request[RECORDED] = True
 

@@ -160,7 +160,7 @@ class ModelClient:
             reply = response.reply()
             value = question.read(reply.text)
         except BaseException as error:
-            _note_end(error, breaker, permit, attempt_log)
+            _record_end(error, breaker, permit, attempt_log)
             raise
         breaker.succeeded(permit)
         attempt_log.end(COMPLETED)
@@ -227,7 +227,7 @@ class ModelClient:
         )
 
 
-def _note_end(
+def _record_end(
     error: BaseException, breaker: CircuitBreaker, permit: Permit, attempt_log: AttemptLog
 ) -> None:
     match error:
