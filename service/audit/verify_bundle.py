@@ -67,19 +67,19 @@ EVENT_FIELDS = (
 )
 EVENT_TYPES = {"position": int, "stream": str, "revision": int, "recorded_at": str, "data": dict}
 NAMES = {"course": ("course_id",), "user": ("user_id", "learner_id")}
-"""Where in its data an event names what a selection is of."""
+"""The fields of an event's data that name a selection's course or user."""
 SPEAKING = ("opening_requested.v1", "message_posted.v1")
-"""Types of events that make a conversation one of the user whom they name."""
+"""Types of events whose user is the conversation's user."""
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 SALT = re.compile(r"[0-9a-f]{32}")
-"""Of one length: else a text's beginning could be moved into its salt."""
+"""Fixed: otherwise the beginning of a text could be moved into its salt."""
 HASH = re.compile(r"[0-9a-f]{64}")
 DIALOGUE = re.compile(r"dialogue-[0-9]+-([0-9]+)")
 """The stream of a learner's conversations with an experience."""
 Keys = Dict[Tuple[str, bytes], bytes]
-"""Public keys by name and id, as signatures name them; of one name the oldest first."""
+"""Public keys by the name and id in signatures; keys of one name from the oldest on."""
 Point = Tuple[int, int, int, int]
-"""x, y, z, t: extended coordinates."""
+"""Extended coordinates x, y, z, t."""
 
 
 class Wrong(Exception):
@@ -142,12 +142,12 @@ def check_files(folder: Path, files: Any) -> None:
 
 
 def is_left_by_system(path: Path) -> bool:
-    """What file managers put into folders that people look at; nothing here reads it."""
+    """Whether a file manager put the file there; such files are ignored."""
     return LEFT_BY_SYSTEMS.fullmatch(path.name) is not None and not path.is_symlink()
 
 
 def parse(text: bytes, where: str, kind: type) -> Any:
-    """JSON as strictly as it goes: UTF-8, no key twice."""
+    """Parses JSON strictly: UTF-8, no repeated keys."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -171,7 +171,7 @@ def sha256(content: bytes) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Where each line is, and the line without its line feed."""
+    """Yields the offset of each line, and the line without its line feed."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             check(line.endswith(b"\n"), f"{path.name}: its last line is cut off")
@@ -179,7 +179,7 @@ def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class Events:
-    """Checks each event by itself and after those before it."""
+    """Checks each event, alone and against those before it."""
 
     def __init__(self, manifest: dict[str, Any]) -> None:
         self.account_id = manifest["account_id"]
@@ -191,7 +191,7 @@ class Events:
         self.revisions: dict[str, int] = {}
         self.conversations: set[int] = set()
         self.unnamed: dict[int, str] = {}
-        """Where, by conversation, an event is that another one has yet to put in its place."""
+        """By conversation, the place of an event that another one must show to be selected."""
 
     def read(self, where: str, line: bytes) -> dict[str, Any]:
         event: dict[str, Any] = parse(line, where, dict)
@@ -216,7 +216,7 @@ class Events:
         return event
 
     def check_chosen(self, where: str, event: dict[str, Any]) -> None:
-        """An event of a course or a user names it, or some event of its conversation does."""
+        """Checks that an event, or one of its conversation, names the selection."""
         if self.kind not in NAMES:
             return
         data, conversation = event["data"], event["conversation_id"]
@@ -253,10 +253,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """Grows from left to right: leaves that are here, and hashes for all between them.
+    """A tree that grows from left to right, from leaves and from hashes of the gaps between them.
 
-    What is between two leaves is covered by the largest subtrees that fit, from left to right;
-    so there is one way to write a proof, and none of it is superfluous.
+    The largest subtrees that fit cover the gap between two leaves, from left to right. So a proof
+    has exactly one form.
     """
 
     def __init__(self, proof: Path) -> None:
@@ -269,7 +269,7 @@ class Tree:
         self.push(0, hashlib.sha256(b"\x00" + line).digest())
 
     def fill(self, size: int) -> None:
-        """Covers what is between here and a size by the proof."""
+        """Adds the proof's hashes up to a size."""
         while self.size < size:
             level = (size - self.size).bit_length() - 1
             if self.size:
@@ -289,7 +289,7 @@ class Tree:
         return self.peak()
 
     def peak(self) -> bytes:
-        """The root at the size that the tree has."""
+        """The root at the tree's size."""
         root = self.stack[-1][1] if self.stack else hashlib.sha256(b"").digest()
         for _, left in reversed(self.stack[:-1]):
             root = node_hash(left, root)
@@ -349,7 +349,7 @@ def multiply(number: int, point: Point) -> Point:
 
 
 def decode_point(encoded: bytes) -> Point | None:
-    """The point, or None where the bytes are not the one encoding of one."""
+    """The point, or None if the bytes are not its canonical encoding."""
     y = int.from_bytes(encoded, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
     if len(encoded) != 32 or y >= P:
@@ -374,7 +374,7 @@ BASE = decode_point(bytes([0x58]) + bytes([0x66]) * 31)
 
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Ed25519 (RFC 8032, 5.1.7), without the cofactor; only one encoding of each is taken."""
+    """Ed25519 (RFC 8032, 5.1.7) without the cofactor; only canonical encodings are accepted."""
     key, scalar = decode_point(public), int.from_bytes(signature[32:], "little")
     if key is None or BASE is None or len(signature) != 64 or scalar >= L:
         return False
@@ -416,10 +416,9 @@ def key_id(name: str, public: bytes) -> bytes:
 
 
 class Note:
-    """A checkpoint that one of the keys has signed.
+    """A checkpoint signed by one of the keys.
 
-    `signers` are the names and ids of these keys; `current` says whether one of them was not
-    replaced by another.
+    `signers` are the names and ids of these keys. `current`: one of them was not replaced.
     """
 
     def __init__(self, note: str, keys: Keys, log: int) -> None:
@@ -438,7 +437,7 @@ class Note:
 
 
 def replaced_keys(keys: Keys) -> set[bytes]:
-    """All but the last of each name. What was replaced under one name is so under all."""
+    """All keys but the last of each name. A key replaced under one name is replaced under all."""
     by_name: dict[str, list[bytes]] = {}
     for (name, _), public in keys.items():
         by_name.setdefault(name, []).append(public)
@@ -460,7 +459,7 @@ def signers_of(text: str, lines: list[str], keys: Keys) -> list[tuple[str, bytes
 
 
 class Texts:
-    """Goes through content.ndjson beside the events, since both rise."""
+    """Reads content.ndjson in step with the events; both are in order of position."""
 
     def __init__(self, path: Path) -> None:
         self.lines = lines_of(path)
@@ -468,9 +467,9 @@ class Texts:
         self.bare: dict[Any, list[int]] = {}
         self.removed = 0
         self.standing: dict[Any, int] = {}
-        """The first text that is here, by conversation."""
+        """The first text of each conversation."""
         self.learners: dict[str, set[Any]] = {}
-        """Conversations by learner."""
+        """Conversations of each learner."""
         self.next = self.read()
 
     def read(self) -> dict[str, Any] | None:
@@ -485,7 +484,7 @@ class Texts:
         return text
 
     def of(self, event: dict[str, Any]) -> None:
-        """Checks the text of an event, or notes that it is not there."""
+        """Checks an event's text, or records that it is missing."""
         position, committed = event["position"], event["content_hash"]
         conversation = event["conversation_id"]
         self.follow(event)
@@ -503,7 +502,7 @@ class Texts:
         self.next = self.read()
 
     def follow(self, event: dict[str, Any]) -> None:
-        """Whose conversation it is; and of what is removed nothing earlier may be here."""
+        """Follows conversations and removals: no text from before a removal may be here."""
         conversation, removed = event["conversation_id"], set()
         dialogue = DIALOGUE.fullmatch(event["stream"])
         if dialogue and conversation is not None:
@@ -523,7 +522,7 @@ class Texts:
 
 
 class Others:
-    """The bundle's other checkpoints, each proved to be of one log with that of the cut."""
+    """The bundle's other checkpoints, each proved consistent with the one at the cut."""
 
     def __init__(self, path: Path, cut: Note, keys: Keys, log: int) -> None:
         self.cut = cut
@@ -570,8 +569,8 @@ class Others:
 class Kept:
     """The auditor's own checkpoints of this account's log, by size.
 
-    A log's name is not what it is: whoever runs it, with its key, could call another history
-    otherwise. So what one of the keys has signed counts, under whatever name of log and key.
+    Checkpoints count under any name of the log and key: an operator with the key could give a
+    forked log another name.
     """
 
     def __init__(self, place: Path | None, cut: Note, keys: Keys, log: int) -> None:
@@ -579,9 +578,9 @@ class Kept:
         self.roots: dict[int, bytes] = {}
         self.compared: set[int] = set()
         self.names: set[str] = set()
-        """What else these call the log."""
+        """Other names of the log."""
         self.others: set[str] = set()
-        """Logs whose checkpoints are kept there, too: of other accounts, or by other keys."""
+        """Other logs in the auditor's files: of other accounts, or with other keys."""
         for path in [] if place is None else kept_files(place, log):
             for text in notes_in(path):
                 origin, named = text.split("\n")[0], under_all_names(keys, text)
@@ -603,14 +602,14 @@ class Kept:
         check(known == note.root, f"{path}: two roots of {counted(note.size, 'event')}")
 
     def compare(self, roots: dict[int, bytes]) -> None:
-        """With roots that the bundle proves, by size."""
+        """Compares them with roots that the bundle proves, by size."""
         for size in self.roots.keys() & roots.keys():
             same = self.roots[size] == roots[size]
             check(same, f"this is another log: {your_checkpoint(size)} has another root")
             self.compared.add(size)
 
     def end(self) -> None:
-        """All were compared: of what was changed meanwhile, only the earlier ones may tell."""
+        """Refuses checkpoints that were not compared: only an earlier one may reveal a change."""
         left = sorted(self.roots.keys() - self.compared)
         check(
             not left,
@@ -621,7 +620,7 @@ class Kept:
 
 
 def under_all_names(keys: Keys, note: str) -> Keys:
-    """Those of the keys that a note says have signed it, under the names by which it says so."""
+    """The keys that a note names as signers, under the names in the note."""
     found = {}
     for line in note.partition("\n\n")[2].splitlines():
         name, _, encoded = line[2:].partition(" ")
@@ -633,7 +632,7 @@ def under_all_names(keys: Keys, note: str) -> Keys:
 
 
 def kept_files(place: Path, log: int) -> list[Path]:
-    """The files of checkpoints in a place: what is kept there and not read convicts nobody."""
+    """The files of checkpoints in a place; unreadable ones are refused."""
     if place.is_file():
         return [place]
     if not place.is_dir():
@@ -669,9 +668,9 @@ NOTE = re.compile(r"[^\s]+\n[0-9]{1,19}\n[^\s]+\ntime [^\s]+\n\n(?:\u2014 [^\n]+
 
 
 def notes_in(path: Path) -> list[str]:
-    """Notes, each followed by an empty line, which the last one may lack; and nothing else.
+    """Notes, each followed by an empty line, which may be missing at the end; nothing else.
 
-    A note that is passed over convicts nobody.
+    A note that is skipped would prove nothing.
     """
     content, at, notes = path.read_bytes().decode("utf-8-sig"), 0, []
     while at < len(content):
@@ -689,7 +688,7 @@ def notes_in(path: Path) -> list[str]:
 
 
 def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dict[str, Any]:
-    """What the bundle proves. Raises Wrong if it does not, NoBundle if there is none."""
+    """Verifies a bundle. Raises `Wrong` if it proves nothing, `NoBundle` if there is none."""
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
     keys = read_keys(own_keys or folder / "vkeys")
@@ -723,7 +722,7 @@ def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dic
 
 
 def check_events(folder: Path, manifest: dict[str, Any], cut: Note, own: Kept) -> tuple[int, Texts]:
-    """The events with their texts, up to the root of the checkpoint."""
+    """Checks all events with their texts, up to the root of the checkpoint."""
     events, texts = Events(manifest), Texts(folder / "content.ndjson")
     tree, number = Tree(folder / "proof.txt"), 0
     for where, line in lines_of(folder / "events.ndjson"):
@@ -748,16 +747,16 @@ HIDDEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
     "\U000e0100-\U000e01ef]"
 )
-"""Letters, marks and symbols that no terminal shows."""
+"""Letters, marks and symbols that terminals do not show."""
 
 
 LONGEST = 500
 
 
 def shown(text: object) -> str:
-    """Text on one line with nothing in it that a terminal obeys: a refusal must not hide itself.
+    """Text on one line without control characters, so that a refusal cannot hide itself.
 
-    Nor may it be pushed off the screen: spaces in a row are written out, and what is long is cut.
+    Runs of spaces are escaped and long texts are cut, so that nothing is pushed off the screen.
     """
     line = "".join(c if is_shown(c) else c.encode("unicode_escape").decode() for c in str(text))
     line = re.sub(" {2,}", lambda found: "\\x20" * len(found[0]), line)
@@ -769,7 +768,7 @@ def is_shown(character: str) -> bool:
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows what it does not understand as all else is shown."""
+    """Escapes unknown arguments like all other output."""
 
     def error(self, message: str) -> NoReturn:
         super().error(shown(message))
@@ -784,7 +783,7 @@ def your_checkpoint(size: int) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A value as people write it."""
+    """A value in words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
@@ -841,7 +840,7 @@ def main(arguments: list[str]) -> int:
 
 
 def write(text: str) -> bool:
-    """Whether it could be told; whoever has stopped reading, as `head` does, wants no more."""
+    """Writes a text; returns False on an error, unless the reader has closed the pipe."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
