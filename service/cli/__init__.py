@@ -57,7 +57,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Tells what is wrong with a command line as all else is told, instead of as it was given."""
+    """A group whose usage errors are escaped like all other output."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, in order."""

@@ -109,7 +109,7 @@ def _what(conversation_id: int | None, stream: str | None, after: int | None) ->
 async def _subject(
     connection: Connection, account: int, conversation_id: int | None, stream: str | None
 ) -> Subject:
-    """Whose words are shown, as far as what was asked for tells."""
+    """The subject of the read, as far as the options tell."""
     if stream is None:
         return Subject(conversation_id=conversation_id)
     if named := _LEARNERS.fullmatch(stream):

@@ -1,4 +1,4 @@
-"""Options of commands that show what people wrote or are called: who reads, and why."""
+"""Options of commands that show texts or names of people: the reader and the reason."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ def reader_of(reason: str | None = None, as_user: int | None = None) -> Reader:
 
 @asynccontextmanager
 async def open_reads(settings: Settings, url: str) -> AsyncIterator[AuditService]:
-    """Where it is recorded who reads.
+    """Opens the record of reads.
 
     Args:
         url: The owner's connection URL.
@@ -48,7 +48,7 @@ async def open_reads(settings: Settings, url: str) -> AsyncIterator[AuditService
 
 
 def reason_required(settings: Settings) -> bool:
-    """Whether nobody may read without saying why."""
+    """Whether reads need a reason."""
     return settings.audit_reason == "required"
 
 

@@ -79,7 +79,7 @@ def warn(line: object) -> None:
 
 
 def warn_of_usage(error: click.ClickException) -> None:
-    """Tells what is wrong with a command line, as click does."""
+    """Prints a usage error, as click does."""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         for line in error.ctx.get_usage().split("\n"):
             warn(line)
@@ -94,13 +94,13 @@ def warn_of_usage(error: click.ClickException) -> None:
 def show_fault(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Shows an error that nobody has foreseen, as `sys.excepthook` is asked to."""
+    """Shows an unexpected error; a `sys.excepthook`."""
     for line in traceback_lines(kind, error, trace):
         warn(line)
 
 
 def open_standard_streams() -> None:
-    """Opens those that were closed, lest a connection gets their number, and our lines."""
+    """Opens closed standard streams, so that no connection gets our output."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -112,7 +112,7 @@ def open_standard_streams() -> None:
 
 
 def leave_quietly() -> NoReturn:
-    """Ends the command when nobody reads its output any more, as `head` leaves it."""
+    """Ends the command when the reader of its output has closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end
     sys.exit(1)
 

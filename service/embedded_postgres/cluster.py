@@ -188,7 +188,7 @@ class EmbeddedPostgres:
         return self._is_elsewhere() and not self._password.exists()
 
     def _set_aside(self, data: Path) -> None:
-        """Make room for a home that was deleted and made anew while its data was elsewhere."""
+        """Move aside the data of a deleted home that had the same path."""
         if not data.exists():
             return
         self._server().stop()

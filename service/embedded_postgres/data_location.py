@@ -31,7 +31,7 @@ def is_root() -> bool:
 
 
 def server_account(data: Path) -> Account:
-    """As whom to run: ourselves; as root, the owner of the data, and `nobody` to begin with.
+    """The user to run as: ourselves; for root, the owner of the data, at first `nobody`.
 
     Raises:
         DataOfAnotherUser: the data is neither ours nor are we root.

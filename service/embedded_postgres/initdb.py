@@ -43,7 +43,7 @@ def create_data(data: Path, programs: Programs, password: str, options: Mapping[
 
 @contextmanager
 def _staging(data: Path) -> Iterator[Path]:
-    """A folder of ours, which the server's user can enter, but not change."""
+    """A folder that the server's user can enter but not change."""
     # The name is random: an initdb whose starter was killed may still be writing to the last one.
     for interrupted in data.parent.glob(f"{data.name}.init-*"):
         shutil.rmtree(interrupted, ignore_errors=True)

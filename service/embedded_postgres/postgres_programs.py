@@ -86,7 +86,7 @@ class Programs(msgspec.Struct, frozen=True):
         return f"The end of {self.log}: {' | '.join(lines[-6:])}"
 
     def give(self, path: Path) -> None:
-        """Make the server's user the owner of this path, which is in a folder of ours."""
+        """Make the server's user the owner of a path in a folder of ours."""
         if is_root():
             os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 

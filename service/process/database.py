@@ -78,7 +78,7 @@ def _acquire(server: EmbeddedPostgres, home: Path, *, make: bool) -> str:
 
 
 def _check_home(settings: Settings, *, make: bool) -> None:
-    """Makes the home where it is to be made; one that is there must be ours."""
+    """Creates the home if that is allowed; an existing one must be ours."""
     home = settings.home
     try:
         if make:
@@ -150,7 +150,7 @@ async def check_ready(url: str) -> None:
 
 
 async def check_rights(connection: Connection) -> None:
-    """Raises a `DatabaseUnfit` where roles of ours, or rights of theirs, are missing.
+    """Raises a `DatabaseUnfit` if our roles, or their rights, are missing.
 
     Args:
         connection: The owner's, to a database whose schema and projections are this program's.

@@ -72,7 +72,7 @@ _EXPERIENCES = ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _ELSEWHERE))
 
 
 async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, str]:
-    """Makes what is missing of the demo.
+    """Creates the missing parts of the demo.
 
     Args:
         connection: The owner's.

@@ -36,7 +36,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def explanation(error: Exception) -> list[str] | None:
-    """What to say of an error, in lines; None where nobody has foreseen it."""
+    """The explanation of an expected error, in lines; None for an unexpected one."""
     match error:
         case RosterError():
             return list(error.lines)

@@ -109,7 +109,7 @@ def _fit(name: str, value: object) -> object:
 def show_fault(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Shows an error that ends the process, as `sys.excepthook` is asked to."""
+    """Shows an error that ends the process; a `sys.excepthook`."""
     _marked_traceback(sys.stderr, (kind, error, trace))
 
 

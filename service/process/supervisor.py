@@ -1,4 +1,4 @@
-"""Several processes on one port: starts them, replaces those that die, stops them all."""
+"""Supervises several processes on one port: starts, replaces and stops them."""
 
 import asyncio
 import os

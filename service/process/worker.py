@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _tell(error: Exception) -> None:
-    """Says why it cannot serve and ends the process, unless nobody has foreseen it."""
+    """Prints why it cannot serve and ends the process; raises unexpected errors again."""
     from service.process.errors import DatabaseUnreachable
     from service.process.exit_errors import EXPLAINED_ERRORS
 
@@ -81,7 +81,7 @@ async def _serve(listening: int, alive: int) -> None:
 async def _until(
     stop: asyncio.Event, serving: Callable[[Callable[[], None]], Coroutine[object, object, None]]
 ) -> None:
-    """Serves; what is to stop before it serves does so at once, since nobody answers meanwhile."""
+    """Serves until it is stopped; a stop before that ends it at once."""
     begun = asyncio.Event()
 
     def ready() -> None:

@@ -136,7 +136,7 @@ async def _print_events(
 async def _follow_events(
     live_tail: LiveTail, account: int, selection: EventFilter, log: EventSearch, *, as_json: bool
 ) -> None:
-    """Prints what there is and what comes, until the process is told to stop."""
+    """Prints existing and new events, until a signal stops the process."""
     after, _ = await log.bounds(account, selection)
     closing = asyncio.create_task(_close_at_stop(live_tail, stop_event()))
     try:
@@ -159,7 +159,7 @@ async def _close_at_stop(live_tail: LiveTail, stop: asyncio.Event) -> None:
 
 
 def _options(selection: EventFilter) -> list[str]:
-    """What is asked for, as it was understood, in the command's own words."""
+    """The options as they were understood, in the command's notation."""
     return [f"--{name.removesuffix('_id')} {value}" for name, value in selection.filters()]
 
 

@@ -55,7 +55,7 @@ def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
 
 
 def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
-    """What fits a terminal of this size; of too many rows those that need a look come first."""
+    """The lines that fit a terminal; if there are too many, rows with problems come first."""
     room = columns * (lines - 1)  # the cursor has the last
     all_lines = [_for_people(row) for row in rows]
     if sum(_space(line, columns) for line in all_lines) <= room:
