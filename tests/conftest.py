@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     others = iter([item for item in items if not item.get_closest_marker("slow")])
     parts = [slow[n::workers] for n in range(workers)]
     for part in parts:
-        part += islice(others, len(items) // workers - len(part))
+        part += islice(others, max(0, len(items) // workers - len(part)))
     items[:] = [*chain.from_iterable(parts), *others]
 
 

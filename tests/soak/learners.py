@@ -42,7 +42,7 @@ class Tab(Walker):
         }
 
     async def talk_on(self) -> None:
-        """Opens a conversation at each place, says something, and reads it on the other service.
+        """Opens a conversation at each place, says something, hears the reply, and reads it.
 
         Raises:
             Violation: A conversation is stuck.
@@ -54,19 +54,19 @@ class Tab(Walker):
     async def _talk_at(self, corner: Corner) -> None:
         opened = await self._until_done(lambda: self._opening(corner))
         self._note(corner, opened)
-        said = await self._until_done(lambda: self._saying(corner))
+        said = await self._until_done(lambda: self._saying(corner), Manner(streamed=True))
         for slot in self._slots:
             shown = await self._caller.look(corner.user, corner.place.path, corner.stream, slot)
             if shown.body != said.body:
                 raise Violation("what was acknowledged is shown", f"{said}\n{shown}")
 
-    async def _until_done(self, make: Callable[[], Request]) -> Answer:
+    async def _until_done(self, make: Callable[[], Request], manner: Manner = PLAIN) -> Answer:
         """Waits also for circuits that are still open after the bad weather."""
         async with asyncio.timeout(150):
             while True:
                 asked = self._ask(make())
-                answer = await self._caller.send(asked.request, self._slot())
-                asked.take(answer)
+                answer = await self._caller.send(asked.request, self._slot(), manner)
+                self._take(asked, answer)
                 if answer.status in (200, 201):
                     return answer
                 if answer.code not in (
