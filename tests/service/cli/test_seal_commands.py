@@ -107,8 +107,10 @@ async def test_a_key_that_others_can_read_stops_the_start_with_one_line(
         with pytest.raises(RuntimeError) as ended:
             async with service_process(environment, *arguments):
                 pass
-        (line,) = [line for line in str(ended.value).splitlines() if not line.startswith("{")]
-        assert re.search(r"colloquy: others .* chmod 600 it$", line)
+        output = str(ended.value).removeprefix("the service ended with code 1: ")
+        lines = [line for line in output.splitlines() if not line.startswith("{")]
+        assert len(lines) == 1, output
+        assert re.search(r"colloquy: others .* chmod 600 it$", lines[0])
     code, out, _ = await colloquy(environment, "doctor")
     assert code == 1
     assert "WRONG  sealing key: others than its owner can use" in out
