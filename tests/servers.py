@@ -49,7 +49,7 @@ class OwnServer:
         programs.give(data)
         flags = ("-D", str(data), "-R", "-X", "stream", "-c", "fast", "-d", self.url)
         assert programs.run("pg_basebackup", *flags, data=data, seconds=_SECONDS), (
-            programs.last_words()
+            programs.log_end()
         )
         self._standby = PostgresServer(data, programs, self._options)
         self._standby.adopt_or_start()

@@ -1,9 +1,9 @@
-"""A PostgreSQL of our own, for when no `DATABASE_URL` is given (POSIX only).
+"""The PostgreSQL that Colloquy runs when no `DATABASE_URL` is given (POSIX only).
 
-Read `cluster.py` first: who uses the server and when it stops. Below it: `postgres_server.py`
-starts and stops it, `initdb.py` makes its data, `postmaster.py` finds out whether it runs,
-`data_location.py` decides where its files live and as whom it runs, `socket_folder.py` where it
-listens, `data_files.py` reads what that user has made, `binaries.py` finds its programs.
+`cluster.py` knows the server's users and stops it after the last one. Below it,
+`postgres_server.py` starts and stops the server, `initdb.py` creates its data, `postmaster.py`
+checks whether it runs, `data_location.py` chooses its folder and system user, `socket_folder.py`
+its address, `data_files.py` reads that user's files, and `binaries.py` finds the programs.
 """
 
 from service.embedded_postgres.cluster import EmbeddedPostgres

@@ -1,9 +1,10 @@
-"""A PostgreSQL of our own, shared by all processes with the same home.
+"""A PostgreSQL server shared by all processes with the same home.
 
-Two lock files say who may do what. `postgres.lock` is held for as long as a start or a stop takes,
-so that neither races the other. `postgres.users` is held in common by all users of the server, so
-that whoever leaves last knows it and stops the server. The kernel frees both, however a process
-ends; a server that is left without users by a `kill -9` is adopted by the next one.
+Two lock files coordinate these processes. A process holds `postgres.lock` while it starts or stops
+the server, so that starts and stops do not race. Every user of the server holds a shared lock on
+`postgres.users`, so that the last one knows that it is the last and stops the server. The kernel
+frees both locks however a process ends. The next user adopts a server that a `kill -9` has left
+without users.
 """
 
 import os
@@ -18,8 +19,13 @@ import structlog
 from eventstore.durable_files import is_last_holder, lock_file, shared_lock
 from eventstore.trusted_paths import make_trusted_folder
 from service.embedded_postgres.binaries import usable_binaries
-from service.embedded_postgres.data_files import made_by
-from service.embedded_postgres.data_location import data_folder, prepare_folders, server_account
+from service.embedded_postgres.data_files import data_version
+from service.embedded_postgres.data_location import (
+    SHARED,
+    data_folder,
+    prepare_folders,
+    server_account,
+)
 from service.embedded_postgres.errors import NotAcquired, NotOnSocket, PasswordMissing
 from service.embedded_postgres.initdb import DATABASE, OWNER, create_data
 from service.embedded_postgres.password import kept_password
@@ -27,7 +33,7 @@ from service.embedded_postgres.postgres_programs import Programs
 from service.embedded_postgres.postgres_server import PostgresServer
 from service.embedded_postgres.socket_folder import connection_query, socket_folder
 
-LOG_BYTES = 10_000_000
+MAX_LOG = 10_000_000
 
 logger = structlog.get_logger(__name__)
 
@@ -40,9 +46,11 @@ class EmbeddedPostgres:
             `service.embedded_postgres.data_location.data_folder` for when that is a symbolic link.
             Beside it: the password (`postgres.password`), the log (`postgres.log`), the lock files.
         keep: leave the server running at the end.
-        binaries: the bin folder of the PostgreSQL to use; without it, one is looked for.
-        options: server settings beside and above our own, such as `{"fsync": "off"}` in tests.
-            They count when this call starts the server, not when it finds it running.
+        binaries: the bin folder of the PostgreSQL to use; see `usable_binaries` for the default.
+        options: server settings that extend and override ours, such as `{"fsync": "off"}` in
+            tests. They apply if this object starts the server, not if it finds it running.
+        shared: root's folder for data, sockets and programs that are not in the home.
+        max_log: bytes of the log; `ensure_running` empties a longer one.
     """
 
     def __init__(
@@ -52,28 +60,32 @@ class EmbeddedPostgres:
         keep: bool = False,
         binaries: Path | None = None,
         options: Mapping[str, str] = MappingProxyType({}),
+        shared: Path = SHARED,
+        max_log: int = MAX_LOG,
     ) -> None:
         self._given_home = home.absolute()
         self._home = home.resolve()
         self._keep = keep
         self._given_binaries = binaries
         self._options = dict(options)
+        self._shared = shared
+        self._max_log = max_log
         self._users: int | None = None
 
     @property
     def data(self) -> Path:
         """The real path of the data folder."""
-        return data_folder(self._home)
+        return data_folder(self._home, self._shared)
 
     @property
     def has_data(self) -> bool:
-        """Whether this home has data; `acquire` makes some where there is none."""
-        return made_by(self.data) is not None and not self._is_of_a_former_home()
+        """Whether this home has data; without it, `acquire` creates some."""
+        return data_version(self.data) is not None and not self._is_of_a_former_home()
 
     @cached_property
     def binaries(self) -> Path:
-        """The folder of the programs in use, `psql` among them."""
-        return usable_binaries(self._given_binaries, self.data)
+        """The folder of the programs in use, including `psql`."""
+        return usable_binaries(self._given_binaries, self.data, shared=self._shared)
 
     def acquire(self) -> str:
         """Start the server, or find it running, and hold it until `release`.
@@ -82,12 +94,12 @@ class EmbeddedPostgres:
             the URL of the database `colloquy` for its owner, who is a superuser.
 
         Raises:
-            EmbeddedPostgresError: in one line why there is no server.
+            EmbeddedPostgresError: there is no server; the message is one line that says why.
             PathUntrusted: another user could have prepared the home, or could change it.
         """
         make_trusted_folder(self._given_home, 0o700)
-        prepare_folders(self._home, self.data)
-        folder = socket_folder(self.data)
+        prepare_folders(self._home, self.data, self._shared)
+        folder = socket_folder(self.data, self._shared)
         with lock_file(self._lock):
             if self._users is None:
                 server = self._initialised_server()
@@ -102,15 +114,18 @@ class EmbeddedPostgres:
         return self._url(folder)
 
     def ensure_running(self) -> bool:
-        """Start the server again if it is down; cheap when it is up. True when it was down.
+        """Start the server again if it is down; cheap if it is up.
+
+        Returns:
+            whether it was down.
 
         Raises:
-            EmbeddedPostgresError: in one line why there is no server.
+            EmbeddedPostgresError: there is no server; the message is one line that says why.
         """
         if self._users is None:
             raise NotAcquired
-        self._curb_log()
-        socket_folder(self.data)  # with the link to it, if there is one
+        self._limit_log()
+        socket_folder(self.data, self._shared)  # makes a lost link again
         if self._is_up():
             return False
         with lock_file(self._lock):
@@ -120,7 +135,7 @@ class EmbeddedPostgres:
         return True
 
     def release(self) -> None:
-        """Stop using the server; the last user stops it, unless told to keep it."""
+        """Stop using the server; the last user stops it, unless it has `keep`."""
         if self._users is None:
             return
         with lock_file(self._lock):
@@ -168,7 +183,7 @@ class EmbeddedPostgres:
         if self._is_of_a_former_home():
             self._set_aside(data)
         programs = self._programs()
-        if made_by(data) is None:
+        if data_version(data) is None:
             create_data(data, programs, kept_password(self._password), self._options)
         elif not self._password.exists():
             raise PasswordMissing(f"({self._password})")
@@ -181,14 +196,14 @@ class EmbeddedPostgres:
         return self._home / "postgres"
 
     def _is_elsewhere(self) -> bool:
-        """Whether the data is not in the home, and nothing there leads to it yet."""
+        """Whether the data is outside the home, and the home has no link to it yet."""
         return self.data.parent != self._home and not self._link.is_symlink()
 
     def _is_of_a_former_home(self) -> bool:
         return self._is_elsewhere() and not self._password.exists()
 
     def _set_aside(self, data: Path) -> None:
-        """Move aside the data of a deleted home that had the same path."""
+        """Rename the data of a home that was deleted and made anew."""
         if not data.exists():
             return
         self._server().stop()
@@ -197,7 +212,7 @@ class EmbeddedPostgres:
         logger.warning("embedded_postgres.old_data_set_aside", home=self._home, data=aside)
 
     def _stop_unreachable(self, server: PostgresServer) -> None:
-        """Stop a server that an earlier release left running, unless somebody uses it."""
+        """Stop an earlier release's server, which listens elsewhere, unless it has users."""
         postmaster = server.running()
         if postmaster is None or postmaster.on_socket:
             return
@@ -213,9 +228,9 @@ class EmbeddedPostgres:
         postmaster = self._server().running()
         return postmaster is not None and postmaster.on_socket
 
-    def _curb_log(self) -> None:
+    def _limit_log(self) -> None:
         programs = self._programs()
-        if programs.log.exists() and programs.log.stat().st_size > LOG_BYTES:
+        if programs.log.exists() and programs.log.stat().st_size > self._max_log:
             programs.clear_log()
 
     def _url(self, folder: Path) -> str:

@@ -1,8 +1,8 @@
-"""Files in the data folder, which is the server's user's: where we are root, another user's.
+"""Files in the data folder, which belongs to the server's user: another user if we are root.
 
-That user can put links, pipes and whatever else in the place of PostgreSQL's files, at any moment.
-So a file is opened below a descriptor of the folder, follows no link, and counts only as a regular
-file of the folder's owner; a new one is made under a name that was free.
+That user can replace PostgreSQL's files by links, pipes or anything else at any moment. So files
+are opened relative to a descriptor of the folder, without following links, and must be regular
+files of the folder's owner. A new file is written under an unused name.
 """
 
 import os
@@ -15,8 +15,8 @@ from pathlib import Path
 from eventstore.durable_files import replace_in
 from service.embedded_postgres.errors import DataTampered
 
-_MOST = 64 * 1024
-"""Bytes that the small files which we read can have; the others of PostgreSQL are its own."""
+_MAX_BYTES = 64 * 1024
+"""Bytes read of a file; the files that we read are smaller."""
 
 
 def read_data_file(data: Path, name: str) -> str | None:
@@ -24,10 +24,10 @@ def read_data_file(data: Path, name: str) -> str | None:
 
     Args:
         data: the real path of the data folder.
-        name: of the file, in the folder itself.
+        name: the file's name, directly in the folder.
 
     Raises:
-        DataTampered: it is no regular file of the folder's owner.
+        DataTampered: it is not a regular file of the folder's owner.
     """
     try:
         with _opened(data) as folder:
@@ -39,10 +39,10 @@ def read_data_file(data: Path, name: str) -> str | None:
 
 
 def replace_data_file(data: Path, name: str, text: str) -> None:
-    """Put a file of the folder's owner in the place of another, as a whole.
+    """Replace a file atomically by one that belongs to the folder's owner.
 
     Raises:
-        DataTampered: something stands in the way.
+        DataTampered: the file system refuses it.
     """
     try:
         with _opened(data) as folder:
@@ -55,8 +55,8 @@ def replace_data_file(data: Path, name: str, text: str) -> None:
         raise DataTampered(f"({data / name}: {error.strerror})") from error
 
 
-def made_by(data: Path) -> str | None:
-    """The major version of the PostgreSQL that made the data; None before there is any."""
+def data_version(data: Path) -> str | None:
+    """The major version of the PostgreSQL that made the data; None if there is no data."""
     version = read_data_file(data, "PG_VERSION")
     return None if version is None else version.strip()
 
@@ -71,11 +71,11 @@ def _opened(data: Path) -> Iterator[int]:
 
 
 def _read(folder: int, path: Path) -> str:
-    # Opening a pipe would wait for somebody to write to it.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with os.fdopen(os.open(path.name, flags, dir_fd=folder), "rb") as file:
         status = os.fstat(file.fileno())
-        # A hard link to a file that its maker cannot read has that file's owner.
+        # A hard link to another user's file shows that user as the owner.
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.fstat(folder).st_uid:
             raise DataTampered(f"({path})")
-        return file.read(_MOST).decode(errors="replace")
+        return file.read(_MAX_BYTES).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Where the server's files live, and as whom it runs: PostgreSQL refuses to run as root."""
+"""Where the server's files are, and which user runs it: PostgreSQL refuses to run as root."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from service.embedded_postgres.errors import DataOfAnotherUser
 
 SHARED = Path("/var/lib/colloquy")
 HOME_FILES = ("postgres.lock", "postgres.users", "postgres.log", "postgres.password")
-"""What is in a home beside the data."""
+"""The files beside the data folder in a home."""
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -31,10 +31,10 @@ def is_root() -> bool:
 
 
 def server_account(data: Path) -> Account:
-    """The user to run as: ourselves; for root, the owner of the data, at first `nobody`.
+    """The user that runs the server: ours, or for root the data's owner, at first `nobody`.
 
     Raises:
-        DataOfAnotherUser: the data is neither ours nor are we root.
+        DataOfAnotherUser: the data is another user's, and we are not root.
     """
     owner = data.stat() if data.exists() else None
     if not is_root():
@@ -47,26 +47,26 @@ def server_account(data: Path) -> Account:
     return Account(nobody.pw_uid, nobody.pw_gid)
 
 
-def data_folder(home: Path) -> Path:
-    """The real folder of the data of this home, there or to be made.
+def data_folder(home: Path, shared: Path = SHARED) -> Path:
+    """The real path of a home's data folder, which need not exist.
 
     It is `home/postgres`, except for root with a home below a folder that other users cannot
-    enter, such as /root: then it is /var/lib/colloquy/<16 hex of SHA-256 of home>/postgres,
-    and `home/postgres` is a symbolic link to it.
+    enter, such as /root: then it is /var/lib/colloquy/<16 hex of SHA-256 of home>/postgres
+    (in `shared`), and `home/postgres` is a symbolic link to it.
     """
     inside = home / "postgres"
     if inside.is_symlink() or inside.exists() or not is_root() or _enterable(home):
         return inside.resolve()
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()
-    return SHARED / digest[:16] / "postgres"
+    return shared / digest[:16] / "postgres"
 
 
-def prepare_folders(home: Path, data: Path) -> None:
+def prepare_folders(home: Path, data: Path, shared: Path = SHARED) -> None:
     """Make the folders around the data; no folder above `home` is changed.
 
     Raises:
-        PathUntrusted: another user could have prepared the home or what is in it, or could put
-            something else in its place. The data itself may be another user's.
+        PathUntrusted: another user could have prepared the home or a file in it, or could
+            replace one. The data itself may be another user's.
     """
     make_trusted_folder(home, 0o700)
     for path in (home / name for name in HOME_FILES):
@@ -79,8 +79,8 @@ def prepare_folders(home: Path, data: Path) -> None:
         return
     if data.parent == home:
         home.chmod(stat.S_IMODE(home.stat().st_mode) | 0o001)
-    elif data.is_relative_to(SHARED):
-        make_shared(SHARED, 0o755)
+    elif data.is_relative_to(shared):
+        make_shared(shared, 0o755)
         make_shared(data.parent, 0o711)
 
 
@@ -90,7 +90,7 @@ def _refuse_others_writing(data: Path) -> None:
 
 
 def make_shared(folder: Path, mode: int) -> None:
-    """Make one of our folders below /var/lib, with this mode whatever the umask is."""
+    """Make a folder that other users may enter, with this mode whatever the umask is."""
     make_trusted_folder(folder, mode)
     folder.chmod(mode)
 

@@ -20,7 +20,7 @@ class BinariesUnfit(EmbeddedPostgresError):
 
 
 class BinariesUnreadable(EmbeddedPostgresError):
-    """PostgreSQL refuses to run as root, and the user that it would run as cannot read it."""
+    """PostgreSQL refuses to run as root, and its user cannot read these programs."""
 
 
 class InitFailed(EmbeddedPostgresError):
@@ -44,14 +44,14 @@ class ProgramUnusable(EmbeddedPostgresError):
 
 
 class NotOnSocket(EmbeddedPostgresError):
-    """The server that runs does not listen in its data folder, as one of an earlier release: end
-    the processes that use it.
+    """An earlier release started the server, which does not listen in its data folder: end the
+    processes that use it.
     """
 
 
 class HomeTooLong(EmbeddedPostgresError):
-    """The path of the data folder is too long for a socket, or has a comma, and there is no
-    folder of our own for a link to it: choose another COLLOQUY_HOME.
+    """The path of the data folder is too long for a socket, or has a comma, and no private
+    folder can hold a link to it: choose another COLLOQUY_HOME.
     """
 
 
@@ -60,11 +60,11 @@ class VersionMismatch(EmbeddedPostgresError):
 
 
 class DataTampered(EmbeddedPostgresError):
-    """Something in the data folder is not of PostgreSQL's making: find out whose it is."""
+    """A file in the data folder is not PostgreSQL's: find out who made it."""
 
 
 class PasswordMissing(EmbeddedPostgresError):
-    """The data folder is there and its password file is not: restore it, or move the data away."""
+    """The data folder has lost its password file: restore the file, or move the data away."""
 
 
 class DataOfAnotherUser(EmbeddedPostgresError):

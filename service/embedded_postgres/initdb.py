@@ -1,4 +1,4 @@
-"""Make the data folder: whole, or not at all."""
+"""Creates the data folder: whole, or not at all."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ def create_data(data: Path, programs: Programs, password: str, options: Mapping[
     """Make a cluster with the superuser and the database `colloquy`.
 
     Args:
-        data: the folder to be; it appears at the very end.
-        programs: the programs to make it with.
-        password: of the superuser.
+        data: the path of the new folder, which appears when it is complete.
+        programs: the PostgreSQL to use.
+        password: the superuser's password.
         options: server settings; `fsync=off` makes this fast too.
 
     Raises:
-        InitFailed: with the last words of the log.
+        InitFailed: the message has the end of the log.
     """
     programs.clear_log()
     with _staging(data) as staging:
@@ -43,8 +43,8 @@ def create_data(data: Path, programs: Programs, password: str, options: Mapping[
 
 @contextmanager
 def _staging(data: Path) -> Iterator[Path]:
-    """A folder that the server's user can enter but not change."""
-    # The name is random: an initdb whose starter was killed may still be writing to the last one.
+    """A folder that the server's user can enter, but not change."""
+    # The name is random: an initdb whose parent was killed may still write to an earlier one.
     for interrupted in data.parent.glob(f"{data.name}.init-*"):
         shutil.rmtree(interrupted, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=f"{data.name}.init-", dir=data.parent))
@@ -61,17 +61,17 @@ def _initdb(new: Path, programs: Programs, password_file: Path, options: Mapping
         flags.append("--no-sync")
     names = (f"--username={OWNER}", f"--pwfile={password_file}")
     if not programs.run("initdb", *flags, *names, data=new, seconds=INITDB_SECONDS):
-        raise InitFailed(programs.last_words())
+        raise InitFailed(programs.log_end())
 
 
 def _create_database(new: Path, programs: Programs, options: Mapping[str, str]) -> None:
-    """Through a server of one user, which needs no port and no password."""
+    """Uses PostgreSQL's single-user mode, which needs no port and no password."""
     given = {"exit_on_error": "on", **options}
     settings = [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
     statement = f"CREATE DATABASE {DATABASE};\n"
     flags = ("--single", *settings, "postgres")
     if not programs.run("postgres", *flags, data=new, seconds=INITDB_SECONDS, stdin=statement):
-        raise InitFailed(programs.last_words())
+        raise InitFailed(programs.log_end())
 
 
 def _put_in_place(new: Path, data: Path) -> None:

@@ -1,4 +1,4 @@
-"""Run the programs of PostgreSQL: as the right user, in a clean environment, into the log."""
+"""Runs PostgreSQL's programs as the right user, in a clean environment, with output to the log."""
 
 import os
 import subprocess
@@ -10,10 +10,10 @@ from eventstore.trusted_paths import open_trusted_file
 from service.embedded_postgres.data_location import Account, is_root
 from service.embedded_postgres.errors import ProgramTimedOut, ProgramUnusable
 
-# Secrets of the service must not show in the server's environment, nor PG* of the user steer it.
+# The service's secrets and the user's PG* variables must not reach the server.
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "TZ")
-LOG_END = 1_000_000
-"""Bytes of the log that are read at most; the server's user decides how many there are."""
+MAX_READ = 1_000_000
+"""Bytes that are read from the end of the log; the server's user can make it any size."""
 
 
 class Programs(msgspec.Struct, frozen=True):
@@ -26,21 +26,24 @@ class Programs(msgspec.Struct, frozen=True):
     def run(
         self, program: str, *arguments: str | Path, data: Path, seconds: float, stdin: str = ""
     ) -> bool:
-        """Run a program on a data folder; True when it succeeded.
+        """Run a program on a data folder.
 
-        The session is new, so that Ctrl-C ends the service first and the server after it, and
-        the folder is one that every user can enter.
+        It gets a new session, so that Ctrl-C ends the service first and then the server, and the
+        working directory /, which every user can enter.
+
+        Returns:
+            whether it succeeded.
 
         Raises:
             ProgramTimedOut: it took longer than `seconds`.
             ProgramUnusable: it cannot be run at all.
-            PathUntrusted: the log is a link, no regular file, or another user's.
+            PathUntrusted: the log is a link, not a regular file, or another user's.
         """
         command = [self.binaries / program, *arguments]
         try:
             return self._run(command, data, seconds, stdin) == 0
         except subprocess.TimeoutExpired as error:
-            raise ProgramTimedOut(f"{program}: {seconds:.0f} s. {self.last_words()}") from error
+            raise ProgramTimedOut(f"{program}: {seconds:.0f} s. {self.log_end()}") from error
         except OSError as error:
             raise ProgramUnusable(f"({self.binaries / program}: {error})") from error
 
@@ -66,22 +69,22 @@ class Programs(msgspec.Struct, frozen=True):
             os.close(log)
 
     def clear_log(self) -> None:
-        """Empty the log, which everybody with it open appends to."""
+        """Empty the log; programs that have it open go on appending."""
         os.close(self._open_log(os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
 
     def log_text(self) -> str:
-        """The end of the log, as text that a terminal obeys in nothing but its lines."""
+        """The end of the log, with control characters other than line breaks replaced."""
         try:
             log = self._open_log(os.O_RDONLY)
         except FileNotFoundError:
             return ""
         with os.fdopen(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LOG_END))
-            text = file.read(LOG_END).decode(errors="replace")
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MAX_READ))
+            text = file.read(MAX_READ).decode(errors="replace")
         return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
-    def last_words(self) -> str:
-        """The last lines of the log as one, and where it is."""
+    def log_end(self) -> str:
+        """The last lines of the log joined into one, with its path."""
         lines = [line.strip() for line in self.log_text().splitlines() if line.strip()]
         return f"The end of {self.log}: {' | '.join(lines[-6:])}"
 

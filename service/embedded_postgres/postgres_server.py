@@ -1,4 +1,4 @@
-"""Start, find and stop the server of one data folder. Who may do so when is for `cluster.py`."""
+"""Starts, finds and stops the server of one data folder; `cluster.py` decides when."""
 
 import shlex
 import time
@@ -12,8 +12,8 @@ from service.embedded_postgres.socket_folder import HERE, PORT
 
 WAIT_SECONDS = 300  # recovery after a crash can be long
 RETRY_SECONDS = 60.0
-# A killed server's processes may outlive it; a killed starter's server may still be coming up.
-PASSING = ("pre-existing shared memory block", 'lock file "postmaster.pid" already')
+# A killed server's processes may outlive it, and the server of a killed process may be starting.
+TRANSIENT_ERRORS = ("pre-existing shared memory block", 'lock file "postmaster.pid" already')
 
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -38,7 +38,7 @@ class PostgresServer:
     Args:
         data: the real path of the data folder.
         programs: the PostgreSQL to run.
-        options: settings beside and above our own.
+        options: settings that extend and override ours.
     """
 
     def __init__(self, data: Path, programs: Programs, options: Mapping[str, str]) -> None:
@@ -47,13 +47,13 @@ class PostgresServer:
         self._settings = {**SETTINGS, **options}
 
     def running(self) -> Postmaster | None:
-        """The server when it runs; waits while it is coming up or going down."""
+        """The running server, if there is one; waits while it starts or stops."""
         deadline = time.monotonic() + WAIT_SECONDS
         while postmaster := live_postmaster(self._data):
             if postmaster.ready:
                 return postmaster
             if time.monotonic() > deadline:
-                raise StartFailed(f"(process {postmaster.pid}) {self._programs.last_words()}")
+                raise StartFailed(f"(process {postmaster.pid}) {self._programs.log_end()}")
             time.sleep(0.02)
         return None
 
@@ -61,8 +61,8 @@ class PostgresServer:
         """Find the server running, or start it.
 
         Raises:
-            NotOnSocket: it runs, and cannot be reached.
-            StartFailed: with the last words of the log.
+            NotOnSocket: it runs, but does not listen where we connect.
+            StartFailed: the message has the end of the log.
         """
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
@@ -73,22 +73,22 @@ class PostgresServer:
             if self._start():
                 return
             log = self._programs.log_text()
-            if time.monotonic() > deadline or not any(reason in log for reason in PASSING):
-                raise StartFailed(self._programs.last_words())
+            if time.monotonic() > deadline or not any(reason in log for reason in TRANSIENT_ERRORS):
+                raise StartFailed(self._programs.log_end())
             time.sleep(0.05)
 
     def stop(self) -> None:
         """Stop the server if it runs; transactions under way are rolled back.
 
         Raises:
-            StopFailed: with the last words of the log.
+            StopFailed: the message has the end of the log.
         """
         flags = ("stop", "-w", "-m", "fast", "-t", str(WAIT_SECONDS))
         if self.running() is None:
             return
         stopped = self._programs.run("pg_ctl", *flags, data=self._data, seconds=WAIT_SECONDS + 30)
         if not stopped and self.running():
-            raise StopFailed(self._programs.last_words())
+            raise StopFailed(self._programs.log_end())
 
     def _start(self) -> bool:
         disown_other_program(self._data)
@@ -96,6 +96,6 @@ class PostgresServer:
         words = ["-D", str(self._data)]
         for name, value in self._settings.items():
             words += ["-c", f"{name}={value}"]
-        # pg_ctl hands these to a shell, and would quote a folder of its own -D badly.
+        # pg_ctl passes these to a shell; the folder of its own -D would be quoted wrongly.
         flags = ("start", "-w", "-t", str(WAIT_SECONDS), "-o", shlex.join(words))
         return self._programs.run("pg_ctl", *flags, data=self._data, seconds=WAIT_SECONDS + 30)

@@ -1,4 +1,4 @@
-"""Whether the server of a data folder runs: `postmaster.pid`, read with distrust.
+"""Whether the server of a data folder runs, by its untrusted file `postmaster.pid`.
 
 The lines of the file are in src/include/utils/pidfile.h of PostgreSQL: process id, data folder,
 start time, port, socket folder, address, shared memory, status.
@@ -14,7 +14,7 @@ from service.embedded_postgres.data_files import read_data_file, replace_data_fi
 from service.embedded_postgres.socket_folder import HERE, LOCK_FILE, PORT
 
 PID_FILE = "postmaster.pid"
-STATUSES_OF_USE = ("ready", "standby")
+READY_STATUSES = ("ready", "standby")
 
 
 class Postmaster(msgspec.Struct, frozen=True):
@@ -27,18 +27,18 @@ class Postmaster(msgspec.Struct, frozen=True):
 
 
 def read_postmaster(data: Path) -> Postmaster | None:
-    """What the file says, of a living server or a dead one; None when there is no (whole) file."""
+    """The file's content, of a living or a dead server; None without a complete file."""
     lines = (read_data_file(data, PID_FILE) or "").splitlines()
     try:
         status = lines[7].strip() if len(lines) > 7 else ""
         on_socket = (lines[3], lines[4]) == (str(PORT), HERE)
-        return Postmaster(int(lines[0]), status in STATUSES_OF_USE, on_socket)
+        return Postmaster(int(lines[0]), status in READY_STATUSES, on_socket)
     except (IndexError, ValueError):
         return None
 
 
 def live_postmaster(data: Path) -> Postmaster | None:
-    """The same, only when its process is really a PostgreSQL at work in this folder."""
+    """The same, but None unless its process is a PostgreSQL that runs in this folder."""
     postmaster = read_postmaster(data)
     if postmaster and _is_postgres_in(data, postmaster.pid):
         return postmaster
@@ -46,12 +46,12 @@ def live_postmaster(data: Path) -> Postmaster | None:
 
 
 def disown_other_program(data: Path) -> None:
-    """Let a start pass when a lock file names a process that is alive and no server of this data.
+    """Let the server start although a lock file names a living process that is not its own.
 
-    A number may be another program's by now (always so in containers), or that of a dead server
-    which nobody waited for; PostgreSQL would refuse to start. The number becomes that of this
-    process, which it takes for its starter's and ignores (CreateLockFile in miscinit.c). Without
-    the file it could not see processes that a killed server left at work on the data.
+    The process id may by now be another program's (common in containers) or a zombie's, and
+    PostgreSQL would refuse to start. It is replaced by the id of this process, which PostgreSQL
+    ignores as that of its parent or grandparent (CreateLockFile in miscinit.c). Deleting the file
+    would hide processes that a killed server left running on the data.
     """
     for name in (PID_FILE, LOCK_FILE):
         first, _, rest = (read_data_file(data, name) or "").partition("\n")
@@ -76,8 +76,8 @@ def _is_postgres_in(data: Path, pid: int) -> bool:
     if not Path("/proc/self").exists():
         return _ps_shows_postgres_in(data, pid)
     try:
-        at_work = (process / "cwd").samefile(data)
-        return at_work and (process / "comm").read_text().strip() == "postgres"
+        in_folder = (process / "cwd").samefile(data)
+        return in_folder and (process / "comm").read_text().strip() == "postgres"
     except OSError:
         return False
 

@@ -1,11 +1,11 @@
-"""Where the server listens: on a Unix socket in its data folder, and nowhere else.
+"""The path by which clients reach the server: it listens only on a socket in its data folder.
 
-PostgreSQL does not start unless nobody but the owner of the data folder can write to it. So no
-other user can put a socket there while the server is down, and whoever answers is the server or
-the user that it runs as, who owns the data anyway. Nobody else can connect either.
+PostgreSQL starts only if nobody but the owner can write to the data folder. So no other user can
+put a socket there while the server is down: a client reaches the server or the data's owner.
+Other users cannot connect.
 
-The address of a socket has room for about a hundred bytes. Where the folder's path is longer, a
-symbolic link leads to it, from a folder to which only we can write.
+A socket's path has room for about a hundred bytes. For a longer one, clients use a symbolic link
+in a folder that only we can write to.
 """
 
 import hashlib
@@ -22,31 +22,35 @@ from service.embedded_postgres.data_location import SHARED, is_root, make_shared
 from service.embedded_postgres.errors import HomeTooLong
 
 HERE = "."
-"""The folder as PostgreSQL names it, which works in its data folder."""
+"""The data folder, which is PostgreSQL's working directory."""
 PORT = 5432
-"""It only gives the socket its name."""
+"""Only a part of the socket's name."""
 LOCK_FILE = f".s.PGSQL.{PORT}.lock"
-LONGEST = 103
-"""Bytes that a socket's path can have on every system: one less than macOS has room for."""
+MAX_PATH = 103
+"""Bytes of a socket's path that every system accepts: one less than macOS has room for."""
 
 
-def socket_folder(data: Path) -> Path:
-    """The path of the data folder by which clients connect; makes the link where one is needed.
+def socket_folder(data: Path, shared: Path = SHARED, *, as_root: bool | None = None) -> Path:
+    """The path of the data folder by which clients connect; makes a link if one is needed.
 
     Args:
         data: the real path of the data folder.
+        shared: the folder for root's links.
+        as_root: whether to link as root does; by default, whether we are root.
 
     Raises:
-        HomeTooLong: it is too long, and there is no place for a link to it.
+        HomeTooLong: the path is too long, and no folder can hold a link to it.
     """
     if _is_usable(data):
         return data
     name = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
-    for folder in _private_folders():
+    for folder in _link_folders(shared, is_root() if as_root is None else as_root):
         if _is_usable(folder / name):
             with suppress(OSError, PathUntrusted):
-                _make_private(folder)
-                _lead(folder / name, data)
+                if folder.parent == shared:
+                    make_shared(shared, 0o755)
+                make_trusted_folder(folder, 0o700)
+                _link(folder / name, data)
                 return folder / name
     raise HomeTooLong(f"({data})")
 
@@ -57,9 +61,9 @@ def connection_query(folder: Path) -> str:
 
 
 def _is_usable(folder: Path) -> bool:
-    """Whether clients can connect by this path: they split it at commas, and decode it."""
+    """Whether clients can connect by this path, which they split at commas and decode."""
     path = os.fsencode(folder / f".s.PGSQL.{PORT}")
-    fits = path.startswith(b"/") and len(path) <= LONGEST
+    fits = path.startswith(b"/") and len(path) <= MAX_PATH
     return fits and b"," not in path and _is_utf8(path)
 
 
@@ -71,10 +75,10 @@ def _is_utf8(path: bytes) -> bool:
     return True
 
 
-def _private_folders() -> Iterator[Path]:
-    """No temporary folders: when those are swept, others can take the names."""
-    if is_root():
-        yield SHARED / "sockets"
+def _link_folders(shared: Path, as_root: bool) -> Iterator[Path]:
+    """Not in temporary folders: after a clean-up, other users could take the names."""
+    if as_root:
+        yield shared / "sockets"
         return
     with suppress(RuntimeError):  # a user without a home
         yield Path.home() / ".local/state/colloquy"
@@ -82,14 +86,7 @@ def _private_folders() -> Iterator[Path]:
         yield Path(runtime) / "colloquy"
 
 
-def _make_private(folder: Path) -> None:
-    if is_root():
-        make_shared(SHARED, 0o755)
-    make_trusted_folder(folder, 0o700)
-
-
-def _lead(link: Path, data: Path) -> None:
-    """Let a link lead to the data folder."""
+def _link(link: Path, data: Path) -> None:
     if not (link.is_symlink() and link.readlink() == data):
         draft = link.with_name(f".{link.name}.{secrets.token_hex(8)}")
         draft.symlink_to(data)

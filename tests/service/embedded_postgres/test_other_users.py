@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,16 +16,16 @@ import asyncpg
 import pytest
 
 from eventstore.errors import PathUntrusted
-from service.embedded_postgres import EmbeddedPostgres, socket_folder
-from service.embedded_postgres.data_files import made_by, read_data_file, replace_data_file
+from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres.data_files import data_version, read_data_file, replace_data_file
 from service.embedded_postgres.data_location import HOME_FILES, Account
 from service.embedded_postgres.errors import DataTampered, EmbeddedPostgresError, HomeTooLong
-from service.embedded_postgres.postgres_programs import LOG_END, Programs
+from service.embedded_postgres.postgres_programs import MAX_READ, Programs
 from service.embedded_postgres.postmaster import (
     disown_other_program,
     read_postmaster,
 )
-from service.embedded_postgres.socket_folder import LOCK_FILE, PORT
+from service.embedded_postgres.socket_folder import LOCK_FILE, PORT, socket_folder
 from tests.other_users import NOBODY, as_root, give, link_of_nobody, share
 from tests.running import colloquy
 from tests.service.embedded_postgres.test_cluster import stop_by_force
@@ -151,12 +152,13 @@ def refusal(home: Path) -> str:
 @as_root
 @pytest.mark.parametrize("name", ["home", "long" * 40])
 def test_nobody_else_can_listen_in_the_place_of_a_server_that_is_down(
-    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    home: Path, name: str
 ) -> None:
-    """Where the address of its URL is, a password could be asked for; nor is a start hindered."""
+    """A listener at the URL's address could ask for the password, or hinder a start."""
     shared = home.parent / "shared"
-    monkeypatch.setattr(socket_folder, "SHARED", shared)
-    postgres = EmbeddedPostgres(home.rename(home.with_name(name)), options={"fsync": "off"})
+    postgres = EmbeddedPostgres(
+        home.rename(home.with_name(name)), options={"fsync": "off"}, shared=shared
+    )
     with postgres as url:
         parts = urlsplit(url)
         stop_by_force(postgres.data.parent)
@@ -188,12 +190,12 @@ def test_a_data_folder_that_others_can_write_to_is_refused(data: Path) -> None:
 def test_a_link_to_a_long_data_folder_is_made_where_only_we_can_write(
     folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And again when it is gone; as users other than root do it."""
-    monkeypatch.setattr(socket_folder, "is_root", lambda: False)
+    """And again when it is gone, for users other than root."""
+    socket_path = partial(socket_folder, as_root=False)
     monkeypatch.setenv("HOME", str(folder / "user"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
     data = folder / ("long" * 40)
-    link = socket_folder.socket_folder(data)
+    link = socket_path(data)
     assert (link.parent, link.readlink()) == (folder / "user/.local/state/colloquy", data)
     match kind:
         case "gone":
@@ -206,14 +208,14 @@ def test_a_link_to_a_long_data_folder_is_made_where_only_we_can_write(
         case "folder":
             link.unlink()
             link.mkdir()
-    again = socket_folder.socket_folder(data)
+    again = socket_path(data)
     assert again.readlink() == data
     expected = link.parent if kind in ("gone", "elsewhere") else folder / "run/colloquy"
     assert again.parent == expected
     monkeypatch.setenv("XDG_RUNTIME_DIR", "run")  # of whatever folder we are in
     link.parent.chmod(0o777)
     with pytest.raises(HomeTooLong, match="choose another COLLOQUY_HOME"):
-        socket_folder.socket_folder(data)
+        socket_path(data)
 
 
 @as_root
@@ -260,7 +262,7 @@ def test_what_is_no_file_of_the_servers_user_is_not_opened(
     readers: dict[str, list[Callable[[Path], object]]] = {
         "postmaster.pid": [read_postmaster, disown_other_program],
         LOCK_FILE: [disown_other_program],
-        "PG_VERSION": [made_by],
+        "PG_VERSION": [data_version],
     }
     for read in readers[name]:
         with pytest.raises(DataTampered, match=name) as caught:
@@ -348,10 +350,10 @@ def test_a_link_in_the_place_of_the_passwords_draft_is_not_written_through(
 def test_what_the_server_wrote_into_its_log_moves_no_terminal(home: Path) -> None:
     """It is shown to root; and however long it is, only its end is read."""
     log = home / "postgres.log"
-    log.write_bytes(b"x" * 2 * LOG_END + b"\n\x1b]0;title\x07\x9b31m end\r\n")
+    log.write_bytes(b"x" * 2 * MAX_READ + b"\n\x1b]0;title\x07\x9b31m end\r\n")
     words = Programs(home, Account(0, 0), log)
-    assert words.last_words().endswith(" | \ufffd]0;title\ufffd\ufffd31m end\ufffd")
-    assert len(words.log_text()) <= LOG_END
+    assert words.log_end().endswith(" | \ufffd]0;title\ufffd\ufffd31m end\ufffd")
+    assert len(words.log_text()) <= MAX_READ
 
 
 def test_a_password_that_others_can_read_is_refused_with_what_to_do(home: Path) -> None:
