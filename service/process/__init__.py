@@ -1,1 +1,1 @@
-"""How the service runs."""
+"""Processes that serve: start, logs, supervision, database."""

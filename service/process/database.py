@@ -1,4 +1,4 @@
-"""The database that the settings name, started if it is the embedded one, and made ready."""
+"""Opens the database of the settings, started if it is the embedded one, and migrates it."""
 
 import os
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ from sql.errors import SchemaBehind
 from sql.migrator import check_schema, migrate, schema_lock, violated_constraints
 from sql.rights import check_roles, missing_rights, restore_rights
 
-_NONE_HERE = (
-    "there is no database in {home}: `colloquy serve` or `colloquy migrate` makes one there; or "
-    "set COLLOQUY_HOME to the home of the service, or DATABASE_URL"
+_MISSING = (
+    "there is no database in {home}: `colloquy serve` or `colloquy migrate` creates one; or set "
+    "COLLOQUY_HOME to the home of the service, or DATABASE_URL"
 )
 
 log = structlog.get_logger("colloquy")
@@ -45,12 +45,12 @@ def open_database(settings: Settings, *, make: bool = False) -> Iterator[Databas
     """The database, running for as long as the context lasts.
 
     Args:
-        make: Make an embedded one where there is none yet.
+        make: Whether to create an embedded database if there is none.
 
     Raises:
-        DatabaseMissing: There is none, and none is to be made.
-        SettingsError: Another user could have prepared the home; it cannot be made or written.
-        EmbeddedPostgresError, PathUntrusted: Why there is no embedded server.
+        DatabaseMissing: There is no database, and `make` is false.
+        SettingsError: The home cannot be made or written, or another user could have prepared it.
+        EmbeddedPostgresError, PathUntrusted: The embedded server cannot run.
     """
     _check_home(settings, make=make and not settings.database_url)
     if settings.database_url:
@@ -69,7 +69,7 @@ def open_database(settings: Settings, *, make: bool = False) -> Iterator[Databas
 def _acquire(server: EmbeddedPostgres, home: Path, *, make: bool) -> str:
     try:
         if not make and not (home.is_dir() and server.has_data):
-            raise DatabaseMissing(_NONE_HERE.format(home=home))
+            raise DatabaseMissing(_MISSING.format(home=home))
         return server.acquire()
     except OSError as error:
         raise SettingsError(
@@ -78,12 +78,12 @@ def _acquire(server: EmbeddedPostgres, home: Path, *, make: bool) -> str:
 
 
 def _check_home(settings: Settings, *, make: bool) -> None:
-    """Creates the home if that is allowed; an existing one must be ours."""
+    """Makes the home if `make` is set; an existing one must be trusted."""
     home = settings.home
     try:
         if make:
             make_trusted_folder(home, 0o711)
-        elif os.path.exists(home):  # noqa: PTH110 - False, too, where we must not look
+        elif os.path.exists(home):  # noqa: PTH110 - also False if we may not look
             check_trusted(home)
     except PathUntrusted as error:
         raise SettingsError(f"COLLOQUY_HOME: {error}") from error
@@ -95,7 +95,7 @@ async def connect_owner(url: str) -> Connection:
     """A connection as the database's owner.
 
     Raises:
-        DatabaseUnreachable: It does not answer or does not let us in; the message says which.
+        DatabaseUnreachable: It does not answer or refuses us; the message says which.
     """
     try:
         return await connect(url)
@@ -103,24 +103,24 @@ async def connect_owner(url: str) -> Connection:
         where = _without_password(url)
         reason = str(error).partition("\n")[0] or "no answer in time"
         raise DatabaseUnreachable(f"cannot use the database at {where}: {reason}") from error
-    except ValueError:  # its words may quote a part of the password
-        raise DatabaseUnreachable("DATABASE_URL is not a connection URL that can be read") from None
+    except ValueError:  # its message may quote a part of the password
+        raise DatabaseUnreachable("DATABASE_URL is not a valid connection URL") from None
 
 
 async def prepare(
     url: str, progress: Progress = silent, user_defined: Path | None = None
 ) -> list[str]:
-    """Migrates the schema and builds the projections; one process at a time does it.
+    """Migrates the schema and builds the projections, in one process at a time.
 
     Args:
-        user_defined: Folder with user-defined projections. One that is refused stays as it was,
-            and the log says why.
+        user_defined: Folder with user-defined projections. A refused one stays as it was, and
+            the log says why.
 
     Returns:
-        What was done, by name.
+        What was done: names of migrations and projections, and the number of restored rights.
 
     Raises:
-        DatabaseUnfit: The database is left as it was.
+        DatabaseUnfit: It cannot be used; it is left as it was.
     """
     connection = await connect_owner(url)
     try:
@@ -139,7 +139,7 @@ async def prepare(
 
 
 async def check_ready(url: str) -> None:
-    """Raises a `DatabaseUnfit` unless schema and projections are this program's."""
+    """Raises a `DatabaseUnfit` unless schema, projections and rights are this release's."""
     connection = await connect_owner(url)
     try:
         await check_schema(connection)
@@ -150,16 +150,16 @@ async def check_ready(url: str) -> None:
 
 
 async def check_rights(connection: Connection) -> None:
-    """Raises a `DatabaseUnfit` if our roles, or their rights, are missing.
+    """Raises a `DatabaseUnfit` if one of our roles, or a right of one, is missing.
 
     Args:
-        connection: The owner's, to a database whose schema and projections are this program's.
+        connection: The owner's, to a database with this release's schema and projections.
     """
     await check_roles(connection)
     if missing := await missing_rights(connection):
         raise SchemaBehind(
-            f"the database lacks {len(missing)} rights, as when it was restored without them, such "
-            f"as {missing[0]}: run `colloquy migrate`"
+            f"the database lacks {len(missing)} rights, such as {missing[0]}, perhaps since a "
+            "restore: run `colloquy migrate`"
         )
 
 

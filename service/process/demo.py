@@ -1,4 +1,4 @@
-"""The demo: two courses, a few users with tokens, three experiences. Made once, kept after."""
+"""The demo: two courses, their users with tokens, and three experiences."""
 
 from pathlib import Path
 
@@ -60,14 +60,14 @@ _DRAFT = ExperienceDraft(
     learning_objective="Ask open questions\nTell a fact from an opinion",
     pedagogical_guidance="Stay in the role of the keeper.",
 )
-_ELSEWHERE = ExperienceDraft(
+_OTHER_COURSE = ExperienceDraft(
     title="The baker's fractions",
     description="Dividing dough in a bakery, for course 2 only.",
     learning_objective="Compare two fractions",
     pedagogical_guidance="Work with halves and thirds first.",
     workflow_state="published",
 )
-_EXPERIENCES = ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _ELSEWHERE))
+_EXPERIENCES = ((1, 1, _TIDES), (1, 1, _DRAFT), (2, 2, _OTHER_COURSE))
 """Course, teacher and text of each."""
 
 
@@ -77,7 +77,7 @@ async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, s
     Args:
         connection: The owner's.
         url: The owner's connection URL.
-        home: Where the tokens are kept, in a file that only its owner can read.
+        home: The folder of the file with the tokens, which only its owner can read.
 
     Returns:
         The tokens by user id.
@@ -86,7 +86,7 @@ async def make_demo(connection: Connection, url: str, home: Path) -> dict[str, s
         PathUntrusted: Another user could have prepared the file or the home.
     """
     make_trusted_folder(home, 0o711)
-    async with schema_lock(connection):  # two starts at once make one demo
+    async with schema_lock(connection):  # two simultaneous starts create one demo
         await import_roster(connection, ACCOUNT, _ROSTER)
         await _create_missing(connection, url)
         return await _tokens(connection, home / TOKENS_FILE)
@@ -104,8 +104,8 @@ async def _create_missing(connection: Connection, url: str) -> None:
     async with running_log(url) as (log, pool, _notifier):
         experiences = Experiences(log, pool)
         for course, teacher, draft in missing:
-            teaching = Metadata(actor=Actor(teacher, "teacher"))
-            await experiences.create(ACCOUNT, course, draft, teaching)
+            metadata = Metadata(actor=Actor(teacher, "teacher"))
+            await experiences.create(ACCOUNT, course, draft, metadata)
 
 
 async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
@@ -126,13 +126,18 @@ async def _tokens(connection: Connection, file: Path) -> dict[str, str]:
 
 
 def greeting(tokens: dict[str, str], address: str, model: str) -> str:
-    """What a newcomer can do now, as lines for the terminal."""
+    """The tokens and a first conversation to try, as lines for the terminal.
+
+    Args:
+        address: The service's URL, without a final slash.
+        model: The name of the model that replies.
+    """
     base = f"{address}/api/v1/courses/1/ai_experiences/1/conversations"
     names = {str(e.user_id): e.name for e in _ROSTER}
-    listed = "\n".join(f"  {user:>4}  {names[user]:<26}{tokens[user]}" for user in names)
+    token_lines = "\n".join(f"  {user:>4}  {names[user]:<26}{tokens[user]}" for user in names)
     return f"""
 Demo tokens, by user id:
-{listed}
+{token_lines}
 
 The model is {model}. Try it as learner {LEARNER}, in another terminal:
 

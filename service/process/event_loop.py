@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on the fastest event loop there is."""
+    """Runs a coroutine on uvloop, or on asyncio's loop where there is no uvloop."""
     try:
         from uvloop import new_event_loop
-    except ImportError:  # there is none for Windows
+    except ImportError:  # on Windows
         return asyncio.run(work)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work)

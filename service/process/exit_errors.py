@@ -26,24 +26,24 @@ _SESSION_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-_LOST = {
+_DATABASE_MESSAGES = {
     Meaning.AWAY: "the connection to the database broke",
     Meaning.BUSY: "the database cannot do this at the moment",
-    Meaning.UNFIT: "the database is not as it must be, see `colloquy doctor`",
+    Meaning.UNFIT: "the database is not in the expected state, see `colloquy doctor`",
     Meaning.REFUSED: "the database refused this",
 }
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def explanation(error: Exception) -> list[str] | None:
-    """The explanation of an expected error, in lines; None for an unexpected one."""
+    """The lines that explain an error; None for an unexpected one."""
     match error:
         case RosterError():
             return list(error.lines)
         case _ if isinstance(error, EXPLAINED_ERRORS):
             return [str(error)]
         case _ if isinstance(error, _SESSION_ERRORS):
-            words = _LOST.get(meaning(error))
+            words = _DATABASE_MESSAGES.get(meaning(error))
             return [f"{words}: {error}".partition("\n")[0]] if words else None
         case TimeoutError(errno=None):
             return ["the database did not answer in time: is something locked in it?"]

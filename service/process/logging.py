@@ -1,4 +1,4 @@
-"""Logging: for a person on a terminal, JSON lines otherwise; always to standard error."""
+"""Logging to standard error: readable lines on a terminal, else JSON lines."""
 
 import asyncio
 import atexit
@@ -18,16 +18,16 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 class _Lines(io.RawIOBase):
-    """Gathers lines for a moment while an event loop runs: a write each would slow requests."""
+    """Buffers lines while an event loop runs: one write per line would slow requests."""
 
     def __init__(self) -> None:
-        self._gathered: list[bytes] = []
+        self._buffer: list[bytes] = []
         atexit.register(self._write_out)
 
     def write(self, line: bytes, /) -> int:  # type: ignore[override]  # only bytes come here
-        """Takes a line; it is written out within `_DELAY` seconds, at once without a loop."""
-        self._gathered.append(line)
-        if len(self._gathered) == 1:
+        """Takes a line, to be written within `_DELAY` seconds; without a loop, at once."""
+        self._buffer.append(line)
+        if len(self._buffer) == 1:
             try:
                 asyncio.get_running_loop().call_later(_DELAY, self._write_out)
             except RuntimeError:
@@ -35,8 +35,8 @@ class _Lines(io.RawIOBase):
         return len(line)
 
     def _write_out(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        sys.stderr.buffer.write(b"".join(gathered))
+        lines, self._buffer = self._buffer, []
+        sys.stderr.buffer.write(b"".join(lines))
         sys.stderr.buffer.flush()
 
 
@@ -44,12 +44,12 @@ _lines = _Lines()
 
 
 def configure_logging() -> None:
-    """Sends this program's log, and the warnings of its libraries, to standard error."""
-    people = sys.stderr.isatty()
+    """Sends this program's log and its libraries' warnings to standard error."""
+    terminal = sys.stderr.isatty()
     structlog.configure(
-        processors=[*_shared(), *(_for_people() if people else _for_programs())],
+        processors=[*_shared(), *(_console_processors() if terminal else _json_processors())],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=_print_logger if people else _bytes_logger,
+        logger_factory=_print_logger if terminal else _bytes_logger,
         cache_logger_on_first_use=True,
     )
     libraries = logging.StreamHandler(sys.stderr)
@@ -58,12 +58,12 @@ def configure_logging() -> None:
             foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *(_for_people() if people else [*_for_programs(), _as_text]),
+                *(_console_processors() if terminal else [*_json_processors(), _as_text]),
             ],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
-    logging.getLogger("aiohttp.server").addFilter(_is_ours)
+    logging.getLogger("aiohttp.server").addFilter(_quotes_no_client)
 
 
 def _shared() -> list[structlog.typing.Processor]:
@@ -78,8 +78,8 @@ def _as_text(_logger: structlog.typing.WrappedLogger, _name: str, line: bytes) -
     return line.decode()
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether it is more than bytes that are no HTTP: these are the client's, and may be secret."""
+def _quotes_no_client(record: logging.LogRecord) -> bool:
+    """Refuses errors about bytes that are not HTTP, which they quote: these may be secret."""
     from aiohttp.http_exceptions import HttpProcessingError
     from aiohttp.web import RequestPayloadError
 
@@ -87,18 +87,18 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], not_http))
 
 
-def _for_people() -> list[structlog.typing.Processor]:
+def _console_processors() -> list[structlog.typing.Processor]:
     return [_escape, structlog.dev.ConsoleRenderer(exception_formatter=_marked_traceback)]
 
 
 def _escape(
     _logger: structlog.typing.WrappedLogger, _name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Paths, errors and the like are other people's words, and the terminal obeys none of them."""
-    return {escaped(name): _fit(name, value) for name, value in event.items()}
+    """Escapes paths, errors and the like, so that a terminal obeys no control character of them."""
+    return {escaped(name): _printable(name, value) for name, value in event.items()}
 
 
-def _fit(name: str, value: object) -> object:
+def _printable(name: str, value: object) -> object:
     if isinstance(value, str):
         return escaped(value)
     if name == "exc_info" or value is None or isinstance(value, int | float):
@@ -109,7 +109,7 @@ def _fit(name: str, value: object) -> object:
 def show_fault(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Shows an error that ends the process; a `sys.excepthook`."""
+    """Prints the traceback of an error that ends the process; for `sys.excepthook`."""
     _marked_traceback(sys.stderr, (kind, error, trace))
 
 
@@ -117,7 +117,7 @@ def _marked_traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
     out.writelines(f"{line}\n" for line in traceback_lines(*error))
 
 
-def _for_programs() -> list[structlog.typing.Processor]:
+def _json_processors() -> list[structlog.typing.Processor]:
     return [structlog.processors.format_exc_info, _render]
 
 

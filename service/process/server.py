@@ -28,11 +28,11 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one.
 
     Raises:
-        SettingsError: The address cannot be had.
+        SettingsError: The address cannot be used.
     """
-    plain = host.partition("%")[0]  # of an address that is of one interface only
+    plain = host.partition("%")[0]  # without a link-local address' interface
     if host and not is_host(f"[{plain}]" if ":" in host else host):
-        raise SettingsError(f"cannot listen on {host}:{port}: it is no host; {_CHOOSE}")
+        raise SettingsError(f"cannot listen on {host}:{port}: it is not a host; {_CHOOSE}")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -49,13 +49,12 @@ async def serve(
     ready: Callable[[], None],
     timing: Timing = USUAL,
 ) -> None:
-    """Serves until `stop` is set; then takes no more requests and lets the turns end.
+    """Serves until `stop` is set; then refuses new requests and lets turns end.
 
     Args:
         url: The owner's connection URL of a database that is ready.
-        sock: Listens; it is closed at the end.
-        ready: Called when requests are answered.
-        timing: The times of the components.
+        sock: A listening socket, which is closed at the end.
+        ready: Called once requests are answered.
     """
     settings = msgspec.structs.replace(settings, port=sock.getsockname()[1])
     bounds = bounds_of(settings, raise_descriptors(), provider=uses_provider(settings))

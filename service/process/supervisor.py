@@ -13,20 +13,20 @@ import structlog
 from service.process.errors import CannotServe
 from service.process.worker import READY, REFUSED
 
-_RESTART = 1.0
-_LONGEST_RESTART = 30.0
-_KILL_AFTER = 10.0
+_FIRST_PAUSE = 1.0
+_MAX_PAUSE = 30.0
+_KILL_DELAY = 10.0
 
 log = structlog.get_logger("colloquy.supervisor")
 
 
 class _WorkerSlot:
-    """Of one worker after the other.
+    """The state of one worker at a time, which is replaced when it dies.
 
     Attributes:
-        serves: The one that is there answers requests.
-        served: One has done so.
-        reason: Why the last one ended, in its own words.
+        serves: Whether the current worker answers requests.
+        served: Set once a worker of this slot has answered requests.
+        reason: Why the last worker ended, as it reported.
     """
 
     def __init__(self) -> None:
@@ -39,8 +39,8 @@ class Supervisor:
     """Keeps `count` worker processes running.
 
     Args:
-        count: How many.
-        sock: The listening socket that they share; it is closed when they are to stop.
+        count: The number of workers.
+        sock: The listening socket that they share; it is closed when they have to stop.
         url: The owner's connection URL.
         stop_timeout: Seconds that a worker may take to stop.
     """
@@ -49,7 +49,7 @@ class Supervisor:
         self._slots = [_WorkerSlot() for _ in range(count)]
         self._sock = sock
         self._url = url
-        self._stop_timeout = stop_timeout + _KILL_AFTER
+        self._stop_timeout = stop_timeout + _KILL_DELAY
         self._workers: set[asyncio.subprocess.Process] = set()
         self._starting = asyncio.Lock()
         self._refusal: str | None = None
@@ -58,17 +58,19 @@ class Supervisor:
         """Runs until `stop` is set; `ready` is called when every worker has been ready once.
 
         Raises:
-            CannotServe: A worker could not begin to serve, and none would the next time.
+            CannotServe: A worker could not start, and a new one would fail too.
         """
         # The workers hold the other end: when this process dies, they see it and stop.
         alive_read, alive_write = os.pipe()
         os.set_inheritable(alive_read, True)
-        keepers = [asyncio.create_task(self._keep(alive_read, slot, stop)) for slot in self._slots]
+        keepers = [
+            asyncio.create_task(self._keep_running(alive_read, slot, stop)) for slot in self._slots
+        ]
         announce = asyncio.create_task(self._announce(ready))
         await stop.wait()
         announce.cancel()
         async with self._starting:
-            self._sock.close()  # while it is open here, who connects waits for nobody
+            self._sock.close()  # open here, it would accept connections that nobody serves
         for worker in self._workers:
             with suppress(ProcessLookupError):
                 worker.send_signal(signal.SIGTERM)
@@ -78,8 +80,8 @@ class Supervisor:
         if self._refusal is not None:
             raise CannotServe(self._refusal)
 
-    async def _keep(self, alive: int, slot: _WorkerSlot, stop: asyncio.Event) -> None:
-        pause = _RESTART
+    async def _keep_running(self, alive: int, slot: _WorkerSlot, stop: asyncio.Event) -> None:
+        pause = _FIRST_PAUSE
         while (worker := await self._start(alive, stop)) is not None:
             reading = asyncio.create_task(_read_output(worker, slot))
             await self._wait(worker, stop)
@@ -88,28 +90,28 @@ class Supervisor:
                 return
             code, served = worker.returncode or 0, slot.serves
             slot.serves = False
-            if not served and self._is_hopeless(code):
+            if not served and self._must_stop(code):
                 self._refusal = slot.reason or f"a worker ended with code {code}: see its log"
                 stop.set()
                 return
             log.error("worker_died", pid=worker.pid, code=code, reason=slot.reason)
-            pause = _RESTART if served else min(2 * pause, _LONGEST_RESTART)
+            pause = _FIRST_PAUSE if served else min(2 * pause, _MAX_PAUSE)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await stop.wait()
 
-    def _is_hopeless(self, code: int) -> bool:
-        """Whether all is to stop, since a worker ended with this code before it served.
+    def _must_stop(self, code: int) -> bool:
+        """Whether to stop after a worker ended with this code before it served.
 
-        At the start that is so unless it was killed. Later the others go on as long as one is
-        left; and a database that is away comes back.
+        During the start, any exit code stops the service, but no signal does. Later, only
+        `REFUSED` does, and only if no other worker serves: an unreachable database comes back.
         """
         if not all(slot.served.is_set() for slot in self._slots):
             return code > 0
         return code == REFUSED and not any(slot.serves for slot in self._slots)
 
     async def _start(self, alive: int, stop: asyncio.Event) -> asyncio.subprocess.Process | None:
-        """A new worker; None where no more is to be started."""
+        """A new worker; None after the stop."""
         async with self._starting:
             if stop.is_set():
                 return None
@@ -146,7 +148,7 @@ class Supervisor:
 
 
 async def _read_output(worker: asyncio.subprocess.Process, slot: _WorkerSlot) -> None:
-    """Hears a worker out: that it serves, or why it does not."""
+    """Reads a worker's report until it ends: that it serves, or why it does not."""
     assert worker.stdout is not None
     slot.reason = None
     async for line in worker.stdout:

@@ -1,9 +1,7 @@
 """One of several serving processes: ``python -m service.process.worker SOCKET ALIVE``.
 
-The arguments are file descriptors.
-
-The supervisor starts it. It writes a line to standard output: `READY` when it serves, or why it
-cannot. It stops when it is told to or when the supervisor is gone.
+The supervisor starts it; the arguments are file descriptors. It writes a line to standard output:
+`READY` when it serves, or why it cannot. It stops at a signal, or when the supervisor is gone.
 """
 
 import asyncio
@@ -23,26 +21,26 @@ from service.settings import read_settings
 
 READY = "ready"
 REFUSED, AWAY = 78, 75
-"""As `sysexits.h` has them: wrong configuration, and what may be otherwise in a while."""
+"""Exit codes of `sysexits.h`: wrong configuration, and a temporary failure."""
 
 
 def main() -> None:
     """Serves on the given socket until the end.
 
-    Exit codes: `REFUSED` for what the next worker would find as well, `AWAY` where the database
-    cannot be used, 1 for what nobody has foreseen.
+    Exit codes: `REFUSED` if the next worker would fail too, `AWAY` if the database cannot be
+    used, 1 for an unexpected error.
     """
     configure_logging()
     sys.excepthook = show_fault
     try:
         run(_serve(int(sys.argv[1]), int(sys.argv[2])))
     except Exception as error:
-        _tell(error)
+        report(error)
         raise
 
 
-def _tell(error: Exception) -> None:
-    """Prints why it cannot serve and ends the process; raises unexpected errors again."""
+def report(error: Exception) -> None:
+    """Prints why the worker cannot serve and ends the process; ignores an unexpected error."""
     from service.process.errors import DatabaseUnreachable
     from service.process.exit_errors import EXPLAINED_ERRORS
 
@@ -68,7 +66,7 @@ async def _serve(listening: int, alive: int) -> None:
 
     def orphaned() -> None:
         loop.remove_reader(alive)
-        if stop.is_set():  # the supervisor was told a second time
+        if stop.is_set():  # a second signal ended the supervisor
             os.kill(os.getpid(), signal.SIGTERM)
         stop.set()
 
@@ -81,7 +79,7 @@ async def _serve(listening: int, alive: int) -> None:
 async def _until(
     stop: asyncio.Event, serving: Callable[[Callable[[], None]], Coroutine[object, object, None]]
 ) -> None:
-    """Serves until it is stopped; a stop before that ends it at once."""
+    """Serves; a stop before that takes effect at once, since no request is under way."""
     begun = asyncio.Event()
 
     def ready() -> None:

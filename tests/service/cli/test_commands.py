@@ -497,9 +497,9 @@ def test_a_setting_that_cannot_work_stops_the_start_before_anything_is_done(run:
         ("COLLOQUY_CORS_ORIGINS", "*", "'*' is not allowed: '*' must be a site as browsers name"),
         ("COLLOQUY_MODEL", "a\nb", "'a\\nb' is not allowed: it has a line feed"),
         ("ANTHROPIC_BASE_URL", "rubbish", "its value is not allowed: it must be the URL of a"),
-        ("COLLOQUY_HOST", "é..x", "cannot listen on é..x:0: it is no host"),
-        ("COLLOQUY_HOST", "a b", "cannot listen on a b:0: it is no host"),
-        ("COLLOQUY_HOST", "[::1]", "cannot listen on [::1]:0: it is no host"),
+        ("COLLOQUY_HOST", "é..x", "cannot listen on é..x:0: it is not a host"),
+        ("COLLOQUY_HOST", "a b", "cannot listen on a b:0: it is not a host"),
+        ("COLLOQUY_HOST", "[::1]", "cannot listen on [::1]:0: it is not a host"),
         ("COLLOQUY_HOST", "x" * 64, f"cannot listen on {'x' * 64}:0: "),
     ):
         settings = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", variable: value}

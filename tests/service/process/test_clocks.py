@@ -1,4 +1,4 @@
-"""Machines whose clocks are days apart serve one database, whose clock is the one that counts."""
+"""Machines with clocks days apart serve one database, whose clock alone counts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.faketime
 
 LIMIT = 2
 SWEEPS = 5.0
-"""Seconds in which every process looks twice for turns that nobody will end."""
+"""Seconds in which every process looks twice for abandoned turns."""
 
 
 @asynccontextmanager
@@ -55,25 +55,25 @@ async def test_processes_whose_clocks_are_days_apart_agree(demo_url: str, tmp_pa
         machine(-2, demo_url, fake, tmp_path) as (behind, late),
     ):
         for ours, theirs in ((early, late), (late, early)):
-            await nobody_ends_what_is_under_way(fake, ours, theirs)
-        await only_so_many_in_a_day(early, late)
+            await neither_ends_the_others_turn(fake, ours, theirs)
+        await the_daily_limit_is_shared(early, late)
         assert (await early.call("GET", f"{CONVERSATIONS}?user_id=101", user=TEACHER))[0] == 200
         log = await early.history()
-        for asked in log:
-            if isinstance(asked.event, OpeningRequested | MessagePosted):
-                left = asked.event.deadline_at - asked.recorded_at
+        for request in log:
+            if isinstance(request.event, OpeningRequested | MessagePosted):
+                left = request.event.deadline_at - request.recorded_at
                 assert timedelta(0) < left < timedelta(minutes=5)
         reads = [e.metadata.idempotency_key for e in log if isinstance(e.event, HistoryRead)]
         assert len(reads) == len(set(reads))
         for process, days in ((ahead, 2), (behind, -2)):
-            (told,) = process.log_lines("clock_drift")
-            assert abs(told["seconds"] - days * 86_400) < 60
+            (warning,) = process.log_lines("clock_drift")
+            assert abs(warning["seconds"] - days * 86_400) < 60
+            findings = [line["finding"] for line in process.log_lines("database_unsafe")]
+            assert len([line for line in findings if line.startswith("clock: ")]) == 1
             assert not process.log_lines("turn_abandoned")
 
 
-async def nobody_ends_what_is_under_way(
-    fake: FakeAnthropic, ours: Service, theirs: Service
-) -> None:
+async def neither_ends_the_others_turn(fake: FakeAnthropic, ours: Service, theirs: Service) -> None:
     fake.script(Stall(after=1))
     await fake.wait_until(lambda: fake.stalled == 0)
     opening = asyncio.create_task(ours.call("POST", CONVERSATIONS))
@@ -84,7 +84,7 @@ async def nobody_ends_what_is_under_way(
     assert (await opening)[0] == 201
 
 
-async def only_so_many_in_a_day(*services: Service) -> None:
+async def the_daily_limit_is_shared(*services: Service) -> None:
     for service in services:
         answer = await service.request("POST", CONVERSATIONS)
         assert answer.status == 429

@@ -228,7 +228,7 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
         result = "\n".join(await server_findings(connection))
         assert "server: ignore_checksum_failure is on: " in result
         assert "server: zero_damaged_pages is on: " in result
-        assert "database: trigger refuse_change of events is switched off: " in result
+        assert "database: trigger refuse_change of events is disabled: " in result
         assert "database: the table log_heads is unlogged: a crash empties it" in result
     finally:
         await admin.execute("ALTER TABLE events ENABLE TRIGGER refuse_change")

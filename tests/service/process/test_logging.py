@@ -1,7 +1,6 @@
 """What a running service writes to standard error: one JSON line a request, and no secrets."""
 
 import asyncio
-import io
 import os
 import pty
 import re
@@ -18,7 +17,7 @@ import pytest
 import pytest_asyncio
 from yarl import URL
 
-from service.process.logging import _marked_traceback
+from service.process.logging import show_fault
 from tests.databases import cloned_database
 from tests.fake_anthropic import FakeAnthropic, Speech, StreamError
 from tests.running import (
@@ -238,13 +237,12 @@ def _all_of(descriptor: int) -> str:
     return result.decode()
 
 
-def test_the_log_of_a_fault_is_marked_line_by_line() -> None:
-    """As a person sees it; an error's own words may have any number of lines."""
-    out = io.StringIO()
+def test_each_line_of_a_traceback_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error's message may have any number of lines."""
     with pytest.raises(ValueError) as fault:
         _fail()
-    _marked_traceback(out, (ValueError, fault.value, fault.tb))
-    lines = out.getvalue().splitlines()
+    show_fault(ValueError, fault.value, fault.tb)
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) > 2
     assert all(line.startswith("| ") and line.isprintable() for line in lines)
 

@@ -24,7 +24,7 @@ from service.embedded_postgres.postmaster import live_postmaster
 from service.errors import SettingsError
 from service.process.demo import TOKENS_FILE
 from service.process.errors import DatabaseUnreachable
-from service.process.worker import AWAY, REFUSED, _tell
+from service.process.worker import AWAY, REFUSED, report
 from sql.errors import DatabaseUnfit
 from tests.fake_anthropic import FakeAnthropic, Stall
 from tests.running import (
@@ -257,15 +257,17 @@ def test_a_worker_says_in_one_line_why_it_cannot_serve(
     error: Exception, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        _tell(error)
+        report(error)
     assert ended.value.code == code
     told = capsys.readouterr().out
     assert told.strip()
     assert told.count("\n") == 1
 
 
-def test_what_nobody_has_foreseen_is_left_to_show_itself() -> None:
-    _tell(RuntimeError("a bug"))
+def test_an_unexpected_error_is_not_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """The process ends with its traceback."""
+    report(RuntimeError("a bug"))
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.slow
