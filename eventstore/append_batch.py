@@ -1,4 +1,4 @@
-"""A batch of appends: which appends may share one, its SQL arguments, and its results."""
+"""Batches of appends: which appends may share one, its SQL arguments, and its results."""
 
 import asyncio
 import os
@@ -17,11 +17,16 @@ from eventstore.guards import Guard
 
 MAX_BATCH = 256
 SMALL_BATCH = 64
-"""Up to this size a queue is not split: two commits would cost more than their overlap saves."""
+"""A queue of up to this size is not split: a second commit costs more than its overlap saves."""
 
 
 class PendingAppend(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """An append in the queue. Its events are stored all or none; `done` gets its result."""
+    """An append in the queue, whose events are stored all or none.
+
+    Attributes:
+        since: When it was submitted, in seconds of the event loop's clock.
+        done: Gets the recorded events or an `EventStoreError`.
+    """
 
     account_id: int
     stream: str
@@ -52,7 +57,7 @@ def new_pending_append(
     if not events:
         raise ValueError("an append needs at least one event")
     if any(e.content is not None and e.subject_id is None for e in events):
-        raise ValueError("an event with content needs the subject whom it is about")
+        raise ValueError("an event with content needs a subject")
     loop = asyncio.get_running_loop()
     return PendingAppend(
         account_id=account_id,
@@ -70,12 +75,12 @@ def new_pending_append(
 
 
 def _metadata_texts(events: Sequence[NewEvent], metadata: Metadata) -> list[str]:
-    usual = encode(metadata)
-    return [encode(e.metadata) if e.metadata else usual for e in events]
+    default = encode(metadata)
+    return [encode(e.metadata) if e.metadata else default for e in events]
 
 
 def _guard_text(guard: Guard, stream: str, expected: int | None) -> str:
-    """The guard, without the append's stream where the expected revision covers that."""
+    """The guard, without the append's stream if an expected revision covers it."""
     if expected is None:
         return encode_guard(guard)
     others = tuple(name for name in guard.streams if name != stream)
@@ -85,8 +90,8 @@ def _guard_text(guard: Guard, stream: str, expected: int | None) -> str:
 def take_batch(waiting: deque[PendingAppend]) -> list[PendingAppend]:
     """Takes the next appends that may share a batch; the others keep their order.
 
-    A batch is of one account. Several appends to one stream share it only if none of them expects
-    a revision or has a guard, so that each is accepted or refused independently of the others.
+    All appends of a batch are of one account. Several appends to one stream share a batch only if
+    none expects a revision or has a guard, so that each is accepted or refused independently.
     """
     size = max(SMALL_BATCH, min(MAX_BATCH, len(waiting) // 2))
     account_id = waiting[0].account_id
@@ -138,19 +143,19 @@ def arguments(batch: Sequence[PendingAppend]) -> tuple[Any, ...]:
 
 
 def offsets(batch: Sequence[PendingAppend]) -> list[int]:
-    """For each append, the place of its first event among the batch's events of its stream."""
+    """For each append, the number of its first event among the batch's events of its stream."""
     counts: Counter[str] = Counter()
-    firsts = []
+    first_numbers = []
     for append in batch:
-        firsts.append(counts[append.stream] + 1)
+        first_numbers.append(counts[append.stream] + 1)
         counts[append.stream] += len(append.events)
-    return firsts
+    return first_numbers
 
 
 def recorded(
     append: PendingAppend, position: int, revision: int, recorded_at: datetime
 ) -> list[RecordedEvent]:
-    """The append's events as the log has them, without the hash of the idempotency key.
+    """The append's events as they are in the log, without the hash of the idempotency key.
 
     Args:
         position: Of the append's first event.
@@ -159,9 +164,9 @@ def recorded(
     return [
         RecordedEvent(
             account_id=append.account_id,
-            position=position + place,
+            position=position + offset,
             stream=append.stream,
-            revision=revision + place,
+            revision=revision + offset,
             event_id=new.event_id,
             event=new.event,
             metadata=_without_key(new.metadata or append.metadata),
@@ -169,7 +174,7 @@ def recorded(
             content=new.content,
             content_hash=_commitment(salt, new.content),
         )
-        for place, (new, salt) in enumerate(zip(append.events, append.salts, strict=True))
+        for offset, (new, salt) in enumerate(zip(append.events, append.salts, strict=True))
     ]
 
 

@@ -1,4 +1,4 @@
-"""One connection that commits batches, and what it does when a batch or the database fails."""
+"""A connection that commits batches, and its retries when a batch or the database fails."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,13 +35,13 @@ log = structlog.get_logger("colloquy.log")
 
 
 class BatchWriter:
-    """Commits one batch after another over a connection that it renews when it breaks.
+    """Commits one batch after another; reconnects when the connection breaks.
 
     Args:
         url: The owner's connection URL.
         on_commit: Called with the account whose log has grown.
         timeout: Seconds for which an append is retried while the database is away.
-        growth: Learns how long the logs have become.
+        growth: Updated with each log's new head.
         primary: Shared with the process's other connections.
     """
 
@@ -64,11 +64,11 @@ class BatchWriter:
 
     @property
     def is_failing(self) -> bool:
-        """Whether an append has failed in the last seconds and none has succeeded since."""
+        """Whether an append failed in the last five seconds and none has succeeded since."""
         return asyncio.get_running_loop().time() < self._failing_until
 
     async def run(self, next_batch: Callable[[], Awaitable[list[PendingAppend]]]) -> None:
-        """Commits batches until an empty one comes."""
+        """Commits batches until `next_batch` returns an empty one."""
         try:
             while batch := await next_batch():
                 await self._settle(batch)
@@ -77,7 +77,7 @@ class BatchWriter:
             self._disconnect()
 
     async def _settle(self, batch: Sequence[PendingAppend]) -> None:
-        """Commits a batch; halves a refused one until the bad append is alone."""
+        """Commits a batch; halves a refused batch until the refused append is alone."""
         try:
             await self._commit_with_retries(batch)
         except Exception as error:
@@ -98,16 +98,16 @@ class BatchWriter:
                 self._failing_until = 0.0
                 return
             except Exception as error:
-                late_commit = self._doubtful and _is_twice(error)
+                late_commit = self._doubtful and _is_duplicate(error)
                 timeout = self._timeout if late_commit else self._retry_time(error)
                 if asyncio.get_running_loop().time() > since + timeout:
                     raise
-                log.warning("append_interrupted", error=_named(error), items=len(batch))
+                log.warning("append_interrupted", error=_error_name(error), items=len(batch))
             self._doubtful.update(batch)
             await asyncio.sleep(_RETRY)
 
     async def _commit(self, batch: Sequence[PendingAppend]) -> None:
-        """Sends a batch. A doubtful one was sent before and may have committed."""
+        """Sends a batch. A doubtful batch was sent before and may have committed."""
         doubtful = not self._doubtful.isdisjoint(batch)
         if doubtful and not (batch := await self._without_appended(batch)):
             return
@@ -119,22 +119,22 @@ class BatchWriter:
         rejected = _resolve_accepted(batch, row)
         self._on_commit(batch[0].account_id)
         if doubtful and rejected:
-            # A first sending that committed late looks like somebody else's append.
+            # If the first sending committed late, its own events cause the conflict.
             kept = await self._without_appended(list(rejected))
             rejected = {append: rejected[append] for append in kept}
         for append, error in rejected.items():
             fail([append], error)
 
     async def _without_appended(self, batch: Sequence[PendingAppend]) -> list[PendingAppend]:
-        """Resolves the appends that the log has already; returns the others."""
+        """Resolves the appends that are in the log already; returns the others."""
         connection = await self._connected()
-        left = {append.events[0].event_id: append for append in batch}
+        missing = {append.events[0].event_id: append for append in batch}
         await connection.enter(batch[0].account_id)
-        rows = await connection.fetch(query("find_appended"), batch[0].account_id, list(left))
+        rows = await connection.fetch(query("find_appended"), batch[0].account_id, list(missing))
         for row in rows:
-            append = left.pop(row["event_id"])
+            append = missing.pop(row["event_id"])
             _resolve(append, recorded(append, row["position"], row["revision"], row["recorded_at"]))
-        return list(left.values())
+        return list(missing.values())
 
     async def _connected(self) -> AccountConnection:
         if self._connection is None:
@@ -144,7 +144,7 @@ class BatchWriter:
         return self._connection
 
     def _retry_time(self, error: Exception) -> float:
-        """Seconds, from its submission, for which an append is retried after this error."""
+        """Seconds after its submission for which an append is retried after this error."""
         match meaning(error):
             case Meaning.AWAY:
                 self._disconnect()
@@ -167,7 +167,7 @@ class BatchWriter:
 def _resolve_accepted(
     batch: Sequence[PendingAppend], row: asyncpg.Record
 ) -> dict[PendingAppend, EventStoreError]:
-    """Resolves what was stored; returns the other appends with the reason of each."""
+    """Resolves the appends that were stored; returns the rejected ones with their errors."""
     position, recorded_at = row["head"] + 1, row["recorded_at"]
     rejected: dict[PendingAppend, EventStoreError] = {}
     for append, offset, current, refusal in zip(
@@ -201,22 +201,22 @@ def fail(batch: Sequence[PendingAppend], error: EventStoreError) -> None:
             append.done.exception()  # retrieved: the caller may be gone
 
 
-def _is_twice(error: Exception) -> bool:
-    """Whether an event is in the log already; a request's key that is there says nothing of it."""
+def _is_duplicate(error: Exception) -> bool:
+    """Whether an event is in the log already, rather than a request's idempotency key."""
     return isinstance(error, asyncpg.UniqueViolationError) and error.constraint_name != _KEYS
 
 
 def _failure(append: PendingAppend, error: Exception) -> EventStoreError:
-    """The error that the append fails with."""
+    """The error to fail the append with."""
     kind = meaning(error)
     if kind is Meaning.UNFIT:
         log.error("database_unfit", error=repr(error))
     refusal = AppendRefused if kind is Meaning.REFUSED else AppendFaulty
     return unavailable(error) or refusal(
-        f"the append to {append.stream} was refused: {_named(error)}"
+        f"the append to {append.stream} was refused: {_error_name(error)}"
     )
 
 
-def _named(error: Exception) -> str:
-    """The error without its message, which may quote personal text."""
+def _error_name(error: Exception) -> str:
+    """The error's name and SQLSTATE; its message may quote personal text."""
     return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

@@ -1,7 +1,6 @@
-"""The one clock: the database's.
+"""The database's time, the only time that is stored or compared with stored times.
 
-The machines that serve have clocks of their own, which need not agree, and no two of them are ever
-compared. What is stored is stamped by the database, and what is compared with that is its time.
+The clocks of the serving machines may disagree, so no two of them are compared.
 """
 
 import asyncio
@@ -32,11 +31,11 @@ class Queryable(Protocol):
 
 
 class DatabaseClock:
-    """The database's time, which is read now and then and goes on with this machine's seconds.
+    """The database's time, read every 30 seconds and advanced by this machine's monotonic clock.
 
     Args:
-        seconds: Gives seconds that only ever grow, whatever is done to the machine's clock.
-        wall: Gives the time of the machine's clock.
+        seconds: The monotonic clock.
+        wall: The machine's clock.
     """
 
     def __init__(
@@ -51,23 +50,23 @@ class DatabaseClock:
         self._warned_at = float("-inf")
 
     def now(self) -> datetime:
-        """The database's time, in UTC; it must have been read."""
+        """The database's time, in UTC. Call `read` first."""
         assert self._time is not None, "the clock was never read"
         return self._time + timedelta(seconds=self._seconds() - self._read_at)
 
     @property
     def drift(self) -> float:
-        """Seconds by which this machine's clock is ahead of the database's; less than 0: behind."""
+        """Seconds by which this machine's clock is ahead of the database's; negative: behind."""
         return (self._wall() - self.now()).total_seconds()
 
     async def read(self, session: Queryable) -> None:
-        """Asks for the time; the answer took as long to come as the question."""
-        asked = self._seconds()
+        """Reads the time; assumes that request and answer travelled equally long."""
+        sent_at = self._seconds()
         self._time = (await session.fetchval(query("get_time"))).astimezone(UTC)
-        self._read_at = (asked + self._seconds()) / 2
+        self._read_at = (sent_at + self._seconds()) / 2
 
     async def run(self, session: Queryable) -> None:
-        """Reads the time now and then, and warns while the machine's differs."""
+        """Reads the time every 30 seconds, and warns while the machine's clock differs."""
         while True:
             self.warn_of_drift()
             await asyncio.sleep(_READ_EVERY)
@@ -77,7 +76,7 @@ class DatabaseClock:
                 log.info("clock_not_read", error=repr(error))
 
     def warn_of_drift(self) -> None:
-        """Logs once an hour that the machine's time differs, if it does."""
+        """Logs at most once an hour that the machine's clock differs by more than `MAX_DRIFT`."""
         now = self._seconds()
         if abs(self.drift) > MAX_DRIFT and now >= self._warned_at + _WARN_EVERY:
             self._warned_at = now

@@ -1,4 +1,4 @@
-"""Turns events into what Postgres stores, and back, older versions included."""
+"""Encodes events for PostgreSQL and decodes them, including those of older versions."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from eventstore.errors import EventUnstorable, UnknownEventType
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from eventstore.guards import Guard
-from eventstore.provider_values import mended
+from eventstore.provider_values import normalized
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Takes stored data of one event type and returns data of the next, its `type` included."""
+"""Converts stored data of one event type to the next version, including its `type`."""
 
 UPCASTERS: Mapping[str, Upcaster] = {}
-"""By the older type. Chains are followed: v1 to v2, then v2 to v3."""
+"""By the older type. Upcasters are chained: v1 to v2, then v2 to v3."""
 
 _encoder = msgspec.json.Encoder()
 _event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
@@ -25,17 +25,17 @@ _metadata_decoder = msgspec.json.Decoder(Metadata)
 
 
 def encode(value: AnyEvent | Metadata) -> str:
-    """The JSON text of an event or of metadata, which its decoder has read.
+    """The JSON text of an event or of metadata.
 
     Raises:
-        EventUnstorable: It could not be read again.
+        EventUnstorable: The text cannot be decoded again.
     """
     decoder = _metadata_decoder if isinstance(value, Metadata) else _event_decoder
     try:
         text = _encoder.encode(value)
         decoder.decode(text)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
-        # The error's own words may quote what somebody wrote.
+        # The error's message may quote personal text.
         why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
         raise EventUnstorable(f"{type(value).__name__} cannot be stored: {why}") from None
     return text.decode()
@@ -47,10 +47,9 @@ def encode_guard(guard: Guard) -> str:
 
 
 def decode_event(data: str, upcasters: Mapping[str, Upcaster] = UPCASTERS) -> AnyEvent:
-    """The event in a stored JSON text, brought up to its newest version.
+    """The event in a stored JSON text, in its newest version.
 
-    What a provider told, and an earlier release stored as it came, is read as it would be stored
-    today.
+    Earlier releases stored providers' values unchecked; these are normalized here.
 
     Raises:
         UnknownEventType: Neither an event nor an upcaster has this type, or a field is missing.
@@ -66,14 +65,14 @@ def _convert(stored: dict[str, Any], upcasters: Mapping[str, Upcaster]) -> AnyEv
     if upcast is not None:
         return _convert(upcast(stored), upcasters)
     try:
-        event: AnyEvent = msgspec.convert(mended(stored), AnyEvent)
+        event: AnyEvent = msgspec.convert(normalized(stored), AnyEvent)
     except msgspec.ValidationError as error:
         raise UnknownEventType(f"event type {stored.get('type')!r}: {error}") from error
     return event
 
 
 def read_event(data: str) -> AnyEvent | Unreadable:
-    """The event in a stored JSON text, or what stands for one that cannot be read."""
+    """The event in a stored JSON text, or an `Unreadable` in its place."""
     try:
         return decode_event(data)
     except UnknownEventType as error:
@@ -85,7 +84,7 @@ def read_event(data: str) -> AnyEvent | Unreadable:
 
 
 def decode_row(row: asyncpg.Record) -> RecordedEvent:
-    """The event in a row of `read_stream.sql` and its like."""
+    """The event in a row with the columns of `read_stream.sql`."""
     return RecordedEvent(
         account_id=row["account_id"],
         position=row["position"],

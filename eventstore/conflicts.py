@@ -1,4 +1,4 @@
-"""Retries of appends at a revision that has moved on."""
+"""Retries of appends whose stream has changed since it was read."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -17,15 +17,15 @@ async def retry_on_conflict(
     conflict: type[EventStoreError] = WrongExpectedRevision,
     attempts: int = MAX_ATTEMPTS,
 ) -> T:
-    """The result of reading, deciding and appending, repeated while others append first.
+    """The result of an attempt, which is repeated while others append first.
 
     Args:
-        attempt: Reads the stream anew each time, and appends at the revision that it has read.
-        exhausted: Makes the error that is raised when every attempt met a conflict.
-        conflict: The error that means one.
+        attempt: Reads the stream and appends at the revision that it has read.
+        exhausted: Makes the error to raise when every attempt has met a conflict.
+        conflict: The error that means a conflict.
 
     Raises:
-        Exception: Any other error of an attempt, at once.
+        Exception: Any other error of an attempt, without another one.
     """
     for _ in range(attempts):
         try:

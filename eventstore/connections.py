@@ -1,4 +1,4 @@
-"""Connections to Postgres in the roles that the rooms work in."""
+"""Connections and pools in the roles that the packages work in."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -40,11 +40,11 @@ KEPT_PLANS = {
     "enable_nestloop": "on",
     "enable_bitmapscan": "off",
 }
-"""Session settings under which each statement is planned once.
+"""Session settings under which each statement is planned once, and by its indexes.
 
-Planning takes longer than a look-up, and an append would be planned under the head row's lock. A
-plan may have been made while the tables were empty, where reading one whole costs least, and so
-does collecting what an index would give in the order that is asked for.
+Planning takes longer than a look-up, and an append would be planned under the head row's lock.
+While tables are empty, sequential and bitmap scans cost least; as kept plans they would be slow in
+large tables.
 """
 
 _RETRY = 0.1
@@ -53,10 +53,10 @@ T = TypeVar("T")
 
 
 class LogGrowth:
-    """How long the logs have become, in steps of a factor of four.
+    """The length of the longest log, in steps of a factor of four.
 
-    Plans are made for tables of some size. Connections that share this throw them away at each
-    step, so that none is older than that.
+    Plans are made for tables of some size. Connections that share this object discard their plans
+    at each step.
     """
 
     FACTOR = 4
@@ -66,7 +66,7 @@ class LogGrowth:
         self._next = self.FACTOR
 
     def reached(self, position: int) -> None:
-        """A log has grown up to this position."""
+        """Records that a log has reached this position."""
         while position >= self._next:
             self._next *= self.FACTOR
             self.steps += 1
@@ -75,32 +75,32 @@ class LogGrowth:
 class AccountConnection(Session):
     """A connection whose session sees the rows of one account at a time.
 
-    Row-level security holds it to that: a statement that names no account, or another one, finds
-    nothing of it. Each statement names its account as well.
+    Row-level security hides the rows of all other accounts. Each statement names its account as
+    well.
     """
 
     _entered: int | None = None
     _planned_at = 0
 
     async def enter(self, account_id: int) -> None:
-        """From here on the session sees this account's rows."""
+        """Makes the session see this account's rows."""
         if self._entered != account_id:
-            self._entered = None  # until it is known to be so
+            self._entered = None  # the statement may fail
             await self.execute(query("enter_account"), str(account_id))
             self._entered = account_id
 
     async def renew_plans(self, growth: LogGrowth) -> None:
-        """Throws the session's plans away if they were made for shorter logs."""
+        """Discards the session's plans if they were made for shorter logs."""
         if self._planned_at != growth.steps:
             await self.execute(query("discard_plans"))
             self._planned_at = growth.steps
 
 
 class AccountPool:
-    """Connections each of whose statements sees the rows of one account.
+    """A pool whose statements each see the rows of one account.
 
     Args:
-        pool: Of connections that may see one account at a time.
+        pool: Of `AccountConnection`s.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -110,7 +110,7 @@ class AccountPool:
     async def acquire(self, account_id: int) -> AsyncIterator[AccountConnection]:
         """A connection that sees the account's rows."""
         async with self._pool.acquire() as connection:
-            await connection.enter(account_id)  # type: ignore[attr-defined]  # stands for one
+            await connection.enter(account_id)  # type: ignore[attr-defined]  # a proxy of one
             yield connection  # type: ignore[misc]
 
     async def fetch(self, account_id: int, statement: str, *args: Any) -> list[asyncpg.Record]:
@@ -119,12 +119,12 @@ class AccountPool:
             return await connection.fetch(statement, *args)
 
     async def fetchrow(self, account_id: int, statement: str, *args: Any) -> asyncpg.Record | None:
-        """The first row of a statement, if it has any."""
+        """The first row of a statement, or None."""
         async with self.acquire(account_id) as connection:
             return await connection.fetchrow(statement, *args)
 
     async def fetchval(self, account_id: int, statement: str, *args: Any) -> Any:
-        """The first value of a statement's first row, None where it has none."""
+        """The first value of a statement's first row, or None."""
         async with self.acquire(account_id) as connection:
             return await connection.fetchval(statement, *args)
 
@@ -149,14 +149,11 @@ async def connect(
 ) -> AccountConnection:
     """A connection as `role`, or as the owner.
 
-    A statement whose process was killed ends within about a second, with the locks that it holds;
-    else PostgreSQL would notice when it has something to send.
-
     Args:
-        url: The owner's connection URL; it must be a member of the role.
+        url: The owner's connection URL; its login must be a member of the role.
         settings: Server settings for this session.
-        primary: Knows the process's other sessions; they are closed when a session finds another
-            primary. Without it, the primary is looked for just now.
+        primary: Shared with the process's other sessions, which are closed when a session finds
+            another primary. By default the primary is searched for this connection only.
     """
     chosen = {**(settings or {}), **({"role": role} if role else {})}
 
@@ -179,7 +176,7 @@ async def open_pool(
 
     Args:
         size: Connections at most.
-        growth: Tells when plans have become old.
+        growth: Its steps make the connections discard their plans.
         primary: Shared with the process's other connections.
     """
     shared = primary or Primary(url)
@@ -202,7 +199,7 @@ async def open_pool(
 
 
 async def close_pool(pool: Pool) -> None:
-    """Closes a pool, by force where its connections do not end in order or in time."""
+    """Closes a pool; terminates connections that do not close in time."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await pool.close()
@@ -211,5 +208,5 @@ async def close_pool(pool: Pool) -> None:
 
 
 async def _keep_session(connection: Any) -> None:
-    """Saves the usual reset's round trip: no session state is left but the account."""
-    connection.close_spent()
+    """Saves the round trip of asyncpg's reset: no session state is left but the account."""
+    connection.close_if_broken()

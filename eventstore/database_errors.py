@@ -1,4 +1,4 @@
-"""What an error of the database means: the one table of SQLSTATEs, which all that meet one read."""
+"""The meanings of database errors: one table of SQLSTATEs for all packages."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -9,12 +9,12 @@ from eventstore.errors import DatabaseBusy, EventStoreError, LogUnavailable
 
 
 class Meaning(Enum):
-    """What to make of an error."""
+    """What an error means for its caller."""
 
-    AWAY = "The server, or our session on it, is no good: close the session, and try another."
-    BUSY = "The server cannot do it at the moment: try again on the same session."
-    UNFIT = "The database lacks what we need, or does not let us: its operator must mend it."
-    REFUSED = "A constraint or a trigger does not take what the statement would store."
+    AWAY = "The server or the session is unusable: close the session and open another."
+    BUSY = "The server cannot do it at the moment: retry in the same session."
+    UNFIT = "The database lacks objects or rights that we need: its operator must repair it."
+    REFUSED = "A constraint or a trigger refuses what the statement would store."
     OURS = "The statement is wrong."
 
 
@@ -25,15 +25,15 @@ DATABASE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""All that a statement or a connection attempt can raise; asyncpg's errors have no common base."""
+"""Every error of statements and connection attempts; asyncpg's have no common base class."""
 
-_OF_TEXT = frozenset(
+_STATEMENT_FAULTS = frozenset(
     (
         *("00", "01", "02", "03", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "24", "2B"),
         *("2D", "2F", "34", "36", "38", "39", "3B", "42", "54", "HV", "P0"),
     )
 )
-"""Classes that only the text of a statement, or of a function of ours, brings about."""
+"""SQLSTATE classes that only the text of a statement or of our SQL functions can cause."""
 
 SQLSTATES: Mapping[str, Meaning] = {
     "08": Meaning.AWAY,  # connection exception
@@ -41,7 +41,7 @@ SQLSTATES: Mapping[str, Meaning] = {
     "22": Meaning.REFUSED,  # data exception
     "23": Meaning.REFUSED,  # integrity constraint violation
     "25": Meaning.AWAY,  # invalid transaction state: read-only after a failover, timed out
-    "26": Meaning.AWAY,  # a prepared statement is gone: a pooler, or who discarded it
+    "26": Meaning.AWAY,  # a prepared statement is gone: a pooler, or DISCARD
     "27": Meaning.REFUSED,  # triggered data change violation
     "28": Meaning.AWAY,  # invalid authorization: a password was changed
     "3D": Meaning.AWAY,  # invalid catalog name: the database is being restored
@@ -57,7 +57,7 @@ SQLSTATES: Mapping[str, Meaning] = {
     "53": Meaning.BUSY,  # insufficient resources
     "53100": Meaning.AWAY,  # disk full
     "53300": Meaning.AWAY,  # too many connections: there is no session
-    "54000": Meaning.BUSY,  # program limit exceeded: the queue of notifications, no numbers left
+    "54000": Meaning.BUSY,  # program limit exceeded: notification queue, sequence
     "55": Meaning.BUSY,  # object not in prerequisite state: locked
     "55006": Meaning.OURS,  # object in use: by the session itself
     "55P02": Meaning.OURS,  # cannot change runtime parameter
@@ -69,20 +69,20 @@ SQLSTATES: Mapping[str, Meaning] = {
     "F0": Meaning.AWAY,  # configuration file error
     "P0001": Meaning.REFUSED,  # raise exception: a trigger
     "XX": Meaning.BUSY,  # internal error, damaged data
-    **dict.fromkeys(_OF_TEXT, Meaning.OURS),
+    **dict.fromkeys(_STATEMENT_FAULTS, Meaning.OURS),
 }
-"""By code, else by class; a class that is not here can only be a trigger's of somebody else."""
+"""By code, else by class; only triggers of others raise a class that is missing here."""
 
 
 def meaning(error: BaseException) -> Meaning:
-    """What an error that a statement or a connection attempt has raised means."""
+    """The meaning of an error of a statement or a connection attempt."""
     match error:
-        case asyncpg.InvalidCachedStatementError():  # a view was replaced meanwhile
+        case asyncpg.InvalidCachedStatementError():  # a view was replaced
             return Meaning.BUSY
         case asyncpg.PostgresError():
             code = error.sqlstate or ""
             return SQLSTATES.get(code) or SQLSTATES.get(code[:2], Meaning.REFUSED)
-        case ValueError():  # such as a connection URL that is none
+        case ValueError():  # such as an invalid connection URL
             return Meaning.OURS
         case OSError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return Meaning.AWAY
@@ -91,12 +91,12 @@ def meaning(error: BaseException) -> Meaning:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same may succeed in a moment, on this server or the next."""
+    """Whether a retry may succeed soon, on this server or another."""
     return meaning(error) in (Meaning.AWAY, Meaning.BUSY)
 
 
 def unavailable(error: BaseException) -> EventStoreError | None:
-    """What to tell whoever waits, where the fault is the database's; else None."""
+    """The error to raise to callers if the database is at fault; else None."""
     match meaning(error):
         case Meaning.AWAY | Meaning.UNFIT:
             return LogUnavailable()

@@ -25,7 +25,7 @@ class OpeningRequested(TurnEvent, frozen=True, kw_only=True, tag="opening_reques
 
 
 class OpeningFailed(UnansweredTurn, frozen=True, kw_only=True, tag="opening_failed.v1"):
-    """The model did not open the conversation. Content: what had arrived of it, if anything."""
+    """The model did not open the conversation. Content: the partial text, if any."""
 
 
 class ConversationStarted(TurnEvent, frozen=True, kw_only=True, tag="conversation_started.v1"):
@@ -43,7 +43,7 @@ class ConversationStarted(TurnEvent, frozen=True, kw_only=True, tag="conversatio
 
 
 class MessagePosted(TurnEvent, frozen=True, kw_only=True, tag="message_posted.v1"):
-    """A learner said something; the model was asked to answer. Content: the message."""
+    """A learner sent a message; the model was asked to answer. Content: the message."""
 
     message_id: str
     course_id: int
@@ -62,11 +62,11 @@ class ReplyCompleted(TurnEvent, frozen=True, kw_only=True, tag="reply_completed.
 
 
 class ReplyFailed(UnansweredTurn, frozen=True, kw_only=True, tag="reply_failed.v1"):
-    """The model did not answer. Content: what had arrived of it, if anything."""
+    """The model did not answer. Content: the partial text, if any."""
 
 
 class ReplyCancelled(TurnEvent, frozen=True, kw_only=True, tag="reply_cancelled.v1"):
-    """A person ended the turn before the model had. Content: what had arrived, if anything."""
+    """A person ended the turn before the model did. Content: the partial text, if any."""
 
     reason: Literal["conversation_completed", "requested"]
     model: str | None = None
@@ -79,21 +79,21 @@ class ReplyCancelled(TurnEvent, frozen=True, kw_only=True, tag="reply_cancelled.
 
 
 class CoveredObjective(msgspec.Struct, frozen=True):
-    """An objective, counted from 1, and the id of the learner's message that shows it."""
+    """An objective, counted from 1, and the id of the learner's message that covers it."""
 
     objective: int
     message_id: str
 
 
 class ObjectivesAssessed(TurnEvent, frozen=True, kw_only=True, tag="objectives_assessed.v1"):
-    """A model judged which further objectives the learner has covered; it may be none."""
+    """A model judged which further objectives the learner has covered; possibly none."""
 
     covered: tuple[CoveredObjective, ...]
     judgement: ReplyRecord
 
 
 class AssessmentFailed(UnansweredTurn, frozen=True, kw_only=True, tag="assessment_failed.v1"):
-    """Nobody judged the objectives after this turn's message; the reply does not depend on it."""
+    """The objectives were not judged after this turn's message; the reply is unaffected."""
 
 
 class ConversationCompleted(
@@ -105,9 +105,9 @@ class ConversationCompleted(
 
 
 class FeedbackGiven(DialogueEvent, frozen=True, kw_only=True, tag="feedback_given.v1"):
-    """Somebody voted on a message of the model; it replaces their earlier vote on it.
+    """A user voted on a message of the model; the vote replaces their earlier one.
 
-    Content: the words that they added, if any.
+    Content: the user's comment, if any.
     """
 
     feedback_id: str
@@ -117,7 +117,7 @@ class FeedbackGiven(DialogueEvent, frozen=True, kw_only=True, tag="feedback_give
 
 
 class FeedbackWithdrawn(DialogueEvent, frozen=True, kw_only=True, tag="feedback_withdrawn.v1"):
-    """A vote was taken back."""
+    """A user withdrew their vote on a message."""
 
     feedback_id: str
     message_id: str
@@ -140,4 +140,4 @@ AnyDialogueEvent = (
 )
 
 DialogueStreamEvent = AnyDialogueEvent | TextExpired
-"""All that a dialogue's stream can hold."""
+"""Every event that a dialogue's stream can hold."""

@@ -1,9 +1,9 @@
-"""Files that outlive a crash: replaced whole, extended, and locked, the same way everywhere.
+"""Files that survive a crash: replaced as a whole, synced and locked.
 
-A file is replaced by a draft beside it, which is on disk before it gets the file's name; the
-folder's entry is on disk when the function returns. Both are named relative to one descriptor of
-the folder, and no link is followed. Python opens files close-on-exec, so that no child process
-inherits a lock; the kernel frees a lock when its holder dies, however it dies.
+A draft beside the file is synced to disk and then renamed to the file; the rename is on disk when
+the function returns. Both names are relative to one descriptor of the folder, and no link is
+followed. Python opens files close-on-exec, so that no child process inherits a lock; the kernel
+frees the lock of a process that dies.
 """
 
 import fcntl
@@ -16,14 +16,14 @@ from typing import IO
 
 
 def replace_file(path: Path, content: bytes, mode: int, draft: str | None = None) -> None:
-    """Replaces a file, or makes it.
+    """Replaces or creates a file.
 
     Args:
         path: In a folder that only trusted users can change.
-        mode, draft: As of `replace_in`.
+        mode, draft: As for `replace_in`.
 
     Raises:
-        OSError: It cannot be written. What was there stays.
+        OSError: It cannot be written. An existing file is unchanged.
     """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -40,16 +40,16 @@ def replace_in(
     draft: str | None = None,
     prepare: Callable[[int], None] | None = None,
 ) -> None:
-    """Replaces a file of an open folder, or makes it.
+    """Replaces or creates a file in an open folder.
 
     Args:
         folder: Descriptor.
-        mode: Permissions, less those that the umask takes.
-        draft: A name in the folder that nobody else uses; what a crash left there is removed.
+        mode: Permissions, subject to the umask.
+        draft: An unused name in the folder; a file that a crash left there is removed.
         prepare: Called with the descriptor of the empty draft, to change its owner or permissions.
 
     Raises:
-        OSError: It cannot be written. What was there stays.
+        OSError: It cannot be written. An existing file is unchanged.
     """
     draft = draft or f".{name}.{secrets.token_hex(8)}.draft"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -69,7 +69,7 @@ def replace_in(
 
 
 def flush_to_disk(file: IO[bytes]) -> None:
-    """Waits until all that was written to an open file is on disk."""
+    """Waits until everything written to an open file is on disk."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -85,10 +85,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def locked(descriptor: int, *, wait: bool = True) -> Iterator[None]:
-    """Locks an open file or folder against all others, and closes it at the end.
+    """Holds an exclusive lock on an open file or folder, and closes the descriptor at the end.
 
     Raises:
-        BlockingIOError: Somebody else holds the lock, and `wait` is False.
+        BlockingIOError: Another process holds the lock, and `wait` is False.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -98,13 +98,13 @@ def locked(descriptor: int, *, wait: bool = True) -> Iterator[None]:
 
 
 def exclusive_lock(path: Path) -> int:
-    """Locks a lock file against all others, until the returned descriptor is closed; waits."""
+    """Waits for an exclusive lock on a lock file; closing the returned descriptor frees it."""
     return _lock(path, fcntl.LOCK_EX)
 
 
 @contextmanager
 def lock_file(path: Path) -> Iterator[None]:
-    """As `exclusive_lock`, for as long as the context lasts."""
+    """Holds an `exclusive_lock` during the context."""
     descriptor = exclusive_lock(path)
     try:
         yield
@@ -113,12 +113,12 @@ def lock_file(path: Path) -> Iterator[None]:
 
 
 def shared_lock(path: Path) -> int:
-    """Locks a lock file together with others, until the returned descriptor is closed; waits."""
+    """Waits for a shared lock on a lock file; closing the returned descriptor frees it."""
     return _lock(path, fcntl.LOCK_SH)
 
 
 def is_last_holder(descriptor: int) -> bool:
-    """Whether nobody else shares the lock. Gives up the share if somebody does."""
+    """Whether no other process shares the lock. Otherwise gives up this share."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What goes into the log beside an event, and what comes out of it."""
+"""Events with their metadata, before and after they are appended."""
 
 from datetime import datetime
 from typing import Literal
@@ -12,7 +12,7 @@ from eventstore.events import AnyEvent
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who did it: a user of the account, the model, or the system itself."""
+    """Who caused an event: a user of the account, the model, or the system."""
 
     id: int | None
     role: str
@@ -21,13 +21,13 @@ class Actor(msgspec.Struct, frozen=True):
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The circumstances of an event.
 
-    `causation_id` is the id of the event that led to this one, `correlation_id` names all that
-    followed from one request. `token_id` is None where no token of ours was shown: for the system
-    itself, and for users whom an identity provider vouches for. `real_user_id` is the
-    administrator who acted as the actor.
+    `causation_id` is the id of the event that led to this one; `correlation_id` is shared by all
+    events that followed from one request. `token_id` is None for the system and for users of an
+    identity provider, who have no token of ours. `real_user_id` is the administrator who acted as
+    the actor.
 
-    `idempotency_key` is what the client sent until it is recorded. The log has a hash of it under a
-    secret of the actor, whose erasure deletes that; what was appended comes back without either.
+    `idempotency_key` is the client's key, and only present before the append. The log holds a
+    keyed hash of it; the actor's erasure deletes the hash key. Recorded events have neither.
     """
 
     actor: Actor
@@ -42,9 +42,8 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event to append.
 
-    `content` is its personal text; `subject_id` the user whom that text is about, without
-    whom content is refused. `metadata` are its own circumstances where they are not those of the
-    append.
+    `content` is its personal text, and `subject_id` the user whom the text is about; content
+    needs a subject. `metadata` replaces the append's metadata for this event.
     """
 
     event: AnyEvent
@@ -58,7 +57,7 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event as it stands in the log.
 
     `position` counts from 1 in the account's log, `revision` from 1 in the stream. `content`
-    is None where there never was any (then `content_hash` is None as well) or it was erased.
+    is None if it was erased, or if the event never had any; then `content_hash` is None as well.
     """
 
     account_id: int
@@ -74,15 +73,15 @@ class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def erased(self) -> bool:
-        """There was content, and it was deleted."""
+        """Whether the event had content that was deleted."""
         return self.content is None and self.content_hash is not None
 
 
 NO_STREAM: Literal[0] = 0
-"""Expected revision of a stream that has no event yet."""
+"""Expected revision of a stream without events."""
 
 SALT = 16
-"""Bytes of a text's salt. Were it of any length, a text's beginning could be moved into it."""
+"""Bytes of a text's salt. A fixed length keeps a text's beginning from passing as salt."""
 
 NO_END = 2**63 - 1
-"""The revision to read up to where there is no bound."""
+"""The upper bound of an unbounded read, as a revision or position."""

@@ -1,11 +1,11 @@
-"""What can go wrong with the log."""
+"""Errors of the log."""
 
 from datetime import date
 from typing import Literal
 
 
 class EventStoreError(Exception):
-    """The log could not do what was asked."""
+    """An operation on the log failed."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
@@ -42,11 +42,11 @@ class AppendRefused(EventStoreError):
 
 
 class AppendFaulty(AppendRefused):
-    """The database could not carry the append out as we asked for it; the cause says why."""
+    """The append's statement failed in the database; the cause says why."""
 
 
 class EventUnstorable(AppendRefused):
-    """This event could not be read again, so it is not stored."""
+    """The encoded event cannot be decoded again, so it is not stored."""
 
 
 class LogUnavailable(EventStoreError):
@@ -58,7 +58,7 @@ class DatabaseBusy(EventStoreError):
 
 
 class UnknownEventType(EventStoreError):
-    """The log holds an event of a type that this program does not know."""
+    """The log has an event of a type that this program does not know."""
 
 
 class LogBusy(EventStoreError):
@@ -70,11 +70,11 @@ class LogClosed(EventStoreError):
 
 
 class TilesMissing(EventStoreError):
-    """The Merkle tree has fewer leaves than it was asked about."""
+    """The Merkle tree has fewer leaves than requested."""
 
 
 class NoteInvalid(EventStoreError):
-    """This is no checkpoint, or none that one of the keys has signed."""
+    """The note is not a checkpoint signed by one of the keys."""
 
 
 class KeyRefused(EventStoreError):
@@ -82,11 +82,11 @@ class KeyRefused(EventStoreError):
 
 
 class PathUntrusted(EventStoreError):
-    """Another user of this machine could have prepared the path, or could change it."""
+    """Another user of this machine may have created the path, or can change it."""
 
 
 class CheckpointFilesDamaged(EventStoreError):
-    """A file of checkpoints holds something else."""
+    """A file of checkpoints has other contents."""
 
 
 class CheckpointFilesFailed(EventStoreError):
@@ -94,4 +94,4 @@ class CheckpointFilesFailed(EventStoreError):
 
 
 class LogDamaged(EventStoreError):
-    """The log is not what was sealed of it."""
+    """The log differs from what was sealed."""

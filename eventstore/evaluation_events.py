@@ -1,4 +1,4 @@
-"""Events of evaluation streams: a model judges a whole conversation."""
+"""Events of evaluation streams, in which a model judges a whole conversation."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from eventstore.turn_events import TurnEvent, UnansweredTurn
 class EvaluationRequested(TurnEvent, frozen=True, kw_only=True, tag="evaluation_requested.v1"):
     """A manager asked for an evaluation of a conversation; `turn_id` is the evaluation's id.
 
-    `experience_version` is the experience as it was then, `user_id` the learner.
+    `experience_version` is the experience's version at that time, `user_id` the learner.
     """
 
     course_id: int
@@ -29,7 +29,7 @@ class EvaluationRecorded(TurnEvent, frozen=True, kw_only=True, tag="evaluation_r
 
 
 class EvaluationFailed(UnansweredTurn, frozen=True, kw_only=True, tag="evaluation_failed.v1"):
-    """The model gave no evaluation that could be used."""
+    """The model gave no usable evaluation."""
 
 
 AnyEvaluationEvent = EvaluationRequested | EvaluationRecorded | EvaluationFailed

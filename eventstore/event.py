@@ -1,4 +1,4 @@
-"""What all events have in common."""
+"""Base classes of events."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """Stands where the log has an event that this program cannot read: its type, turn, and why."""
+    """Stands for a stored event that this program cannot read: type, turn, and reason."""
 
     type: str
     turn: str | None

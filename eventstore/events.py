@@ -1,11 +1,11 @@
-"""All events that the log holds, by the kind of their stream.
+"""All event types of the log.
 
-An event type is permanent: its name ends in a version, fields are only ever added and then
-with a default, and a changed meaning is a new version with an upcaster (`eventstore.codec`).
-`tests/eventstore/golden` keeps one stored example of each.
+An event type is permanent: its name ends in a version, new fields have a default, and a changed
+meaning is a new version with an upcaster (`eventstore.codec`). `tests/eventstore/golden` keeps a
+stored example of each.
 
-No field holds personal text. What people and models wrote is the event's *content*, kept
-apart from it; the comment beside each type says what its content is.
+No field holds personal text. Texts of people and models are the event's *content*, which is stored
+separately; the docstring of each type says what its content is.
 """
 
 from eventstore.dialogue_events import AnyDialogueEvent

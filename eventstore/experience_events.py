@@ -1,4 +1,4 @@
-"""Events of experience streams: what a course offers its learners to talk with."""
+"""Events of experience streams: the AI experiences of a course."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from eventstore.event import Event
 
 
 class WholeExperience(Event, frozen=True, kw_only=True):
-    """All fields of an AI experience. Objectives stand one a line."""
+    """All fields of an AI experience. `learning_objective` has one objective a line."""
 
     experience_id: int
     course_id: int
@@ -19,18 +19,18 @@ class WholeExperience(Event, frozen=True, kw_only=True):
 
 
 class ExperienceCreated(WholeExperience, frozen=True, kw_only=True, tag="experience_created.v1"):
-    """A course got a new AI experience."""
+    """A manager created an AI experience in a course."""
 
 
 class ExperienceEdited(WholeExperience, frozen=True, kw_only=True, tag="experience_edited.v1"):
-    """A manager changed an AI experience: all its fields as they are from here on.
+    """A manager changed an AI experience; the event has all fields after the change.
 
     Conversations that have begun keep the version that they started with.
     """
 
 
 class ExperienceDeleted(Event, frozen=True, kw_only=True, tag="experience_deleted.v1"):
-    """A manager took an AI experience away. Its conversations stay in the log."""
+    """A manager deleted an AI experience. Its conversations stay in the log."""
 
     experience_id: int
     course_id: int

@@ -1,7 +1,7 @@
-"""The queue in front of the log: many waiting appends, one commit.
+"""The queue of appends: many waiting appends share one commit.
 
 Two writers, each with a connection, take turns: while one waits for its commit to reach the disk,
-the other's batch fills up and queues behind it on the head row's lock.
+the other's batch waits for the head row's lock.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ APPEND_TIMEOUT = 30.0
 """Seconds for which an append is retried while the database is away, for example restarting."""
 
 MAX_WAITING = 10_000
-"""Appends that may wait: about a second of work, so that an append fails soon or is stored."""
+"""Appends that may wait: about a second of work, so that an append fails or succeeds soon."""
 
 
 class GroupCommit:
-    """Commits what is waiting, in batches.
+    """Commits waiting appends in batches.
 
     Args:
         url: The owner's connection URL.
         on_commit: Called with the account whose log has grown.
         timeout: Seconds for which an append is retried while the database is away.
-        growth: Learns how long the logs have become.
+        growth: Updated with each log's new head.
         primary: Shared with the process's other connections.
     """
 
@@ -52,18 +52,18 @@ class GroupCommit:
 
     @property
     def is_failing(self) -> bool:
-        """Whether an append has failed in the last seconds and none has succeeded since."""
+        """Whether an append failed in the last five seconds and none has succeeded since."""
         return any(writer.is_failing for writer in self._writers)
 
     def start(self) -> None:
-        """Starts the writers; they connect when there is something to append."""
+        """Starts the writers; they connect at the first append."""
         self._tasks = [asyncio.create_task(writer.run(self._next)) for writer in self._writers]
 
     async def submit(self, append: PendingAppend) -> list[RecordedEvent]:
         """Waits until the append is on disk; cancelling the caller does not cancel the append.
 
         Raises:
-            EventStoreError: It is not stored, or (LogUnavailable) its outcome is unknown.
+            EventStoreError: The append was not stored; after LogUnavailable it may have been.
         """
         if self._closing:
             raise LogClosed
@@ -74,13 +74,13 @@ class GroupCommit:
         return await asyncio.shield(append.done)
 
     async def close(self) -> None:
-        """Commits what is still waiting, then ends the writers."""
+        """Commits the waiting appends, then ends the writers."""
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._tasks)
 
     async def _next(self) -> list[PendingAppend]:
-        """The next batch; empty when there will be none."""
+        """The next batch; empty once the queue is closed."""
         while True:
             self._drop_expired()
             if self._waiting:

@@ -1,4 +1,4 @@
-"""What an append rests on, which is looked at again in its transaction."""
+"""Preconditions of an append, which are checked again in its transaction."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a user may do something of a kind in a day, by the day that the append is of."""
+    """At most so many events of a kind by a user on the append's day (UTC)."""
 
     user_id: int
     kind: str
@@ -14,16 +14,16 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was so when a request was checked; an append of which this is no more so is refused.
+    """The state that a request was checked against; an append is refused if it has changed.
 
     Attributes:
         position: Of the log's last event at that time.
-        streams: Those in which nothing may have come since, beside the append's own.
-        token_id: A token of ours, which must still work; `admin`: as an administrator's.
-        until: When the token of an identity provider ceases to be valid.
-        user_id: Who has the name `subject` at their identity provider, and who has `role` in the
-            course `course_id`, where these are given.
-        limit: How often the user may do it in a day.
+        streams: Streams that must have no newer event, besides the append's own.
+        token_id: A token of ours that must still be valid; with `admin`, an administrator's.
+        until: When an identity provider's token expires.
+        user_id: The user who must still have the name `subject` at their identity provider, and
+            `role` in the course `course_id`, where these are given.
+        limit: The user's daily limit.
     """
 
     position: int

@@ -1,7 +1,7 @@
-"""The lock by which others see that a process is alive, and with it the turns that it owns.
+"""The advisory lock by which other processes see that a process, and its turns, are alive.
 
-Its connection does nothing else: whatever goes wrong with another one, the process lives. Over it
-the process also proves, twice a second, that the database still answers.
+The lock has a connection of its own, so that errors of other connections do not free it. Over this
+connection the process also proves, twice a second, that the database still answers.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from sql.loader import query
 BEAT = 0.5
 """Seconds between two proofs that the database answers."""
 
-_COMPARE = 2.0
-"""Seconds between two searches for the primary, where there are several hosts."""
+_SEARCH_EVERY = 2.0
+"""Seconds between two searches for the primary if there are several hosts."""
 
 _RETRY = 0.25
-_NAME = 63
-"""Bytes that PostgreSQL keeps of an application's name."""
+_MAX_NAME = 63
+"""Bytes of an application's name in PostgreSQL."""
 
 log = structlog.get_logger("colloquy.link")
 
@@ -34,28 +34,31 @@ class Liveness:
 
     Args:
         url: The owner's connection URL.
-        primary: Shared with the process's other connections; their answers depend on this.
-        address: Where the process serves, for operators: in ASCII.
+        primary: Shared with the process's other connections, whose answers need its proofs.
+        address: Where the process serves, for operators, in ASCII.
 
-    `owner` is the process's number, written into the turns that it owns.
+    Attributes:
+        owner: The process's number, written into the turns that it owns.
     """
 
     def __init__(self, url: str, primary: Primary, address: str | None = None) -> None:
         self.owner = secrets.randbits(48)
         self._url = url
-        self._settings = {"application_name": f"colloquy on {address}"[:_NAME]} if address else None
+        self._settings = (
+            {"application_name": f"colloquy on {address}"[:_MAX_NAME]} if address else None
+        )
         self._primary = primary
         self._connection: AccountConnection | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Connects, so that from here on the process counts as alive."""
+        """Connects and takes the lock; from then on the process counts as alive."""
         self._connection = await self._open()
         await self._primary.prove(self._connection)
-        work: list[Coroutine[None, None, None]] = [self._keep()]
+        loops: list[Coroutine[None, None, None]] = [self._prove_alive()]
         if self._primary.has_standbys:
-            work.append(self._compare())
-        self._tasks = [asyncio.create_task(part, name="liveness") for part in work]
+            loops.append(self._search_primary())
+        self._tasks = [asyncio.create_task(loop, name="liveness") for loop in loops]
 
     async def close(self) -> None:
         """Ends the connection; the process no longer counts as alive."""
@@ -75,7 +78,7 @@ class Liveness:
             raise
         return connection
 
-    async def _keep(self) -> None:
+    async def _prove_alive(self) -> None:
         while True:
             try:
                 self._connection = self._connection or await self._open()
@@ -86,9 +89,9 @@ class Liveness:
                 self._disconnect()
                 await asyncio.sleep(_RETRY)
 
-    async def _compare(self) -> None:
+    async def _search_primary(self) -> None:
         while True:
-            await asyncio.sleep(_COMPARE)
+            await asyncio.sleep(_SEARCH_EVERY)
             with suppress(*DATABASE_ERRORS):
                 await self._primary.search()
 

@@ -12,7 +12,7 @@ from eventstore.guards import Guard
 from sql.loader import query
 
 PAGE = 500
-"""Events that one read of the whole log returns at most."""
+"""Events that one read of a log returns at most."""
 
 
 class EventLog:
@@ -29,7 +29,7 @@ class EventLog:
 
     @property
     def is_failing(self) -> bool:
-        """Whether an append has failed in the last seconds and none has succeeded since."""
+        """Whether an append failed in the last five seconds and none has succeeded since."""
         return self._commits.is_failing
 
     async def append(
@@ -47,19 +47,19 @@ class EventLog:
         Args:
             expected: The revision that the stream must be at, `NO_STREAM` for a new one, None
                 for any.
-            guard: What must still be so in the transaction that stores them.
+            guard: Preconditions that the storing transaction checks.
 
         Returns:
             The events with their positions and revisions.
 
         Raises:
-            WrongExpectedRevision: The stream is not where it was expected; nothing is stored.
+            WrongExpectedRevision: The stream is at another revision; nothing is stored.
             AppendRefused: The database refused the events, for example for an unknown account, or
-                one of them could not be read again.
+                an event cannot be decoded again.
             GuardBroken, LimitReached: The guard does not hold; nothing is stored.
-            LogUnavailable: The database did not answer within the queue's timeout; whether the
-                events are stored is then not known. Or it lacks what an append needs.
-            DatabaseBusy: It said again and again that it cannot do it at the moment.
+            LogUnavailable: The database did not answer within the queue's timeout, so that the
+                events may be stored; or it lacks objects or rights that an append needs.
+            DatabaseBusy: Each retry found the database busy.
             LogBusy: Too many appends are waiting.
             ValueError: No event, or content without a subject.
         """
@@ -72,18 +72,18 @@ class EventLog:
         metadata: Metadata,
         append: Callable[[], Awaitable[Sequence[RecordedEvent]]],
     ) -> RecordedEvent:
-        """Appends for a request, unless an earlier one with its idempotency key has appended.
+        """Appends for a request, unless an earlier request with its idempotency key did.
 
         Args:
             metadata: The request's, with its actor and key. Without a key it is never a repeat.
             append: Appends with this metadata; called at most once. The database accepts an
-                actor's key only once, so of two requests at a time one gets the other's event.
+                actor's key only once, so of two concurrent requests one gets the other's event.
 
         Returns:
             The first event appended, or that of the earlier request; their ids differ.
 
         Raises:
-            Exception: What `append` has raised, where no earlier request appended.
+            Exception: The error of `append`, if no earlier request appended.
         """
         if earlier := await self.find_request(account_id, metadata):
             return earlier
@@ -108,7 +108,7 @@ class EventLog:
         Args:
             after: Only revisions above this one.
             upto: Only revisions up to this one.
-            since_last: An event type: start at its last event up to there, where there is one.
+            since_last: An event type: start at its last event up to `upto`, if there is one.
         """
         rows = await self._pool.fetch(
             account_id,
@@ -120,12 +120,12 @@ class EventLog:
     async def read_turn(
         self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0
     ) -> list[RecordedEvent]:
-        """The event that asked for a turn and what came of it, in order; none if there is no such.
+        """A turn's events in order, beginning with the one that requested it; none if unknown.
 
         Args:
             turn_id: A UUID in its usual form, in lower case.
-            since: The position of the event that asked, where it is known: nothing of the
-                conversation is read that was before it.
+            since: The position of the requesting event if it is known; earlier events of the
+                conversation are not read.
         """
         rows = await self._pool.fetch(
             account_id, query("read_turn"), account_id, conversation_id, turn_id, since
@@ -133,7 +133,7 @@ class EventLog:
         return [decode_row(row) for row in rows]
 
     async def find_request(self, account_id: int, metadata: Metadata) -> RecordedEvent | None:
-        """The event that the actor's request with this idempotency key led to, if it led to one."""
+        """The first event of the actor's request with this idempotency key, or None."""
         user_id, key = metadata.actor.id, metadata.idempotency_key
         if user_id is None or key is None:
             return None
@@ -141,6 +141,6 @@ class EventLog:
         return decode_row(row) if row else None
 
     async def head(self, account_id: int) -> int:
-        """Position of the account's last event, 0 for an empty log."""
+        """The position of the account's last event, 0 for an empty log."""
         head = await self._pool.fetchval(account_id, query("get_log_head"), account_id)
         return int(head or 0)

@@ -1,8 +1,8 @@
-"""Notifications between processes: that a log has grown, and messages by topic.
+"""Notifications between processes: of appends, and messages by topic.
 
-Notifications are coalesced and sent from here, not in the append's transaction: NOTIFY takes a lock
-on the whole database at commit. All use one channel whose name only the service can read: every
-login can listen to a channel whose name it knows, and notify it.
+Notifications are coalesced and sent outside the append's transaction, since NOTIFY takes a lock on
+the whole database at commit. All use one channel whose name only the service can read: any login
+can listen to, and notify, a channel whose name it knows.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ log = structlog.get_logger("colloquy.link")
 
 
 class Notifier:
-    """Liveness and wake-ups of one process.
+    """Liveness, wake events and messages of one process.
 
     Args:
         url: The owner's connection URL.
@@ -79,13 +79,13 @@ class Notifier:
         return self._liveness.owner
 
     async def start(self) -> None:
-        """Connects, so that from here on the process counts as alive."""
+        """Connects; from then on the process counts as alive."""
         await self._liveness.start()
         self._connection = await self._open()
         self._task = asyncio.create_task(self._run(), name="notifier")
 
     async def close(self) -> None:
-        """Ends the connection; the process no longer counts as alive."""
+        """Ends the connections; the process no longer counts as alive."""
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -95,19 +95,19 @@ class Notifier:
         await self._liveness.close()
 
     def notify(self, account_id: int) -> None:
-        """Wakes an account's followers: here at once, elsewhere within milliseconds."""
+        """Wakes an account's followers: here immediately, in other processes in milliseconds."""
         self._wake(account_id)
         self._unsent_accounts.add(account_id)
         self._has_work.set()
 
     def wake_event(self, account_id: int) -> asyncio.Event:
-        """Set at the next append to the account's log. Take it before you look for events."""
+        """The event that the next append to the account's log sets. Get it before reading."""
         return self._wake_events.setdefault(account_id, asyncio.Event())
 
     async def until(self, account_id: int, look: Callable[[], Awaitable[T | None]]) -> T:
-        """The first result of a look at the account's log that is not None.
+        """The first result of `look` that is not None; `look` runs after each append.
 
-        A database that is away is waited for.
+        Waits for a database that is away.
         """
         while True:
             event = self.wake_event(account_id)
@@ -128,20 +128,20 @@ class Notifier:
 
         Args:
             topic: A word.
-            text: With the topic under 8000 bytes, PostgreSQL's bound for a notification.
+            text: With the topic under 8000 bytes, PostgreSQL's limit for a notification.
         """
         self._messages.append(f"{topic} {text}")
         self._all_sent.clear()
         self._has_work.set()
 
     async def flush(self) -> None:
-        """Waits until all messages are on their way, at most a few seconds."""
+        """Waits until all messages are sent, at most two seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH):
                 await self._all_sent.wait()
 
     def subscribe(self, topic: str, handler: Callable[[str], None]) -> None:
-        """Calls the handler with the text of every message under a topic."""
+        """Calls the handler with the text of every message of a topic."""
         self._handlers[topic] = handler
 
     def _wake(self, account_id: int) -> None:
@@ -193,7 +193,7 @@ class Notifier:
         try:
             await self._send_all(connection)
             self._is_failing = False
-        except asyncpg.PostgresError as error:  # the queue of the server's notifications is full
+        except asyncpg.PostgresError as error:  # the server's notification queue is full
             if meaning(error) is Meaning.AWAY:
                 raise
             if not self._is_failing:
@@ -204,7 +204,7 @@ class Notifier:
             await connection.execute(query("free_notifications"))
 
     async def _send_all(self, connection: Connection) -> None:
-        """Sends messages and accounts; those that cannot be sent now are kept for later."""
+        """Sends messages and accounts; keeps those that cannot be sent now."""
         while self._messages:
             await connection.execute(query("notify"), self._channel, self._messages[0])
             self._messages.popleft()

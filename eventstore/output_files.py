@@ -1,9 +1,9 @@
-"""Files that are written where a user says, wherever that is.
+"""Output files at paths that a user chooses.
 
-Between a look at a path and its use, others may put a link in its place where they may write, as
-in `/tmp`. So the folder is opened once, and what is written there is opened, made and renamed
-relative to that descriptor: something new only where there is nothing, something that is there
-without following it. Links of our own are followed, one after the other, in the same way.
+In a folder that others can write to, such as `/tmp`, another user may replace a path by a link
+between its check and its use. So the folder is opened once, and files are opened, created and
+renamed relative to its descriptor: new files exclusively, existing ones without following links.
+Our own links are followed one by one in the same way.
 """
 
 import errno
@@ -20,32 +20,32 @@ from eventstore.durable_files import replace_in
 from eventstore.errors import PathUntrusted
 from eventstore.trusted_paths import check_folder, others_can_write, owner_of, trusted_owners
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 _PROCESSES = Path("/proc")
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """A name in an open folder, and what is there."""
+    """A name in an open folder, and the status of the file there."""
 
     path: Path
     folder: int
     name: str
     status: os.stat_result | None
     opened_already: bool = False
-    """It stands for something that this process has open, such as `/dev/stdout`."""
+    """Whether the path names an open file of this process, such as `/dev/stdout`."""
 
 
 def open_output(path: Path, flags: int, mode: int = 0o666) -> int:
-    """The descriptor of a file that is there, or is made.
+    """Opens or creates a file; returns its descriptor.
 
     Args:
-        flags: As of `os.open`. With O_NOFOLLOW not even a link of our own at the end is followed.
-        mode: Permissions of a file that is made, less those that the umask takes.
+        flags: As for `os.open`. With O_NOFOLLOW even our own link at the end is not followed.
+        mode: Permissions of a new file, subject to the umask.
 
     Raises:
-        PathUntrusted: A link of another user's would be followed; or we are root, and others could
-            lead us elsewhere, or what is there is another user's.
-        OSError: It cannot be opened or made.
+        PathUntrusted: The path leads through another user's link; or we are root, and others could
+            redirect the path, or the file is another user's.
+        OSError: It cannot be opened or created.
     """
     with _reached(path, follow=not flags & os.O_NOFOLLOW) as place:
         if place.status is None:
@@ -57,13 +57,13 @@ def open_output(path: Path, flags: int, mode: int = 0o666) -> int:
 
 
 def replace_output(path: Path, content: bytes, mode: int = 0o666, draft: str | None = None) -> None:
-    """Writes a file; what was there stays until the new one is whole, and on disk.
+    """Replaces or creates a file once the new one is complete and on disk.
 
-    Where something else than a file is at the path, such as a pipe, it gets the bytes.
+    Anything else than a regular file at the path, such as a pipe, is written to directly.
 
     Args:
-        mode: Permissions of a file that was not there before, less those that the umask takes.
-        draft: A name in the same folder that nobody else uses; what a crash left there goes.
+        mode: Permissions of a new file, subject to the umask.
+        draft: An unused name in the same folder; a file that a crash left there is removed.
 
     Raises:
         PathUntrusted, OSError: As `open_output`.
@@ -81,7 +81,7 @@ def replace_output(path: Path, content: bytes, mode: int = 0o666, draft: str | N
 
 
 def _open(place: _Place, flags: int) -> int:
-    """What is there, unless another has come in its place."""
+    """Opens the file at a place, after checking that it is still a permitted one."""
     flags &= ~(os.O_CREAT | os.O_EXCL)
     if not place.opened_already:
         flags |= os.O_NOFOLLOW
@@ -98,9 +98,9 @@ def _open(place: _Place, flags: int) -> int:
 
 @contextmanager
 def _reached(path: Path, *, follow: bool) -> Iterator[_Place]:
-    """Where a path leads, with its folder open."""
+    """The place that a path leads to, with its folder open."""
     path = path.absolute()
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         with _opened(path.parent) as folder:
             place = _stat_place(path, folder)
             status = place.status
@@ -138,7 +138,7 @@ def _stat_place(path: Path, folder: int) -> _Place:
 
 
 def _check(place: _Place, status: os.stat_result) -> None:
-    """Refuses a link of another user's, and what root shall not write to."""
+    """Refuses another user's link, and files that root must not write to."""
     within = os.fstat(place.folder)
     is_link, is_root = stat.S_ISLNK(status.st_mode), os.geteuid() == 0
     owners = trusted_owners() if is_root else {*trusted_owners(), within.st_uid}
@@ -147,5 +147,5 @@ def _check(place: _Place, status: os.stat_result) -> None:
     many_names = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
     if many_names and not place.opened_already and others_can_write(place.path.parent, within):
         raise PathUntrusted(
-            f"{place.path} has another name, which others could have given it: move it away"
+            f"{place.path} has another name (a hard link), possibly another user's: move it away"
         )

@@ -1,11 +1,11 @@
-"""Which server is the primary, as far as this process knows.
+"""The primary server, as far as this process knows.
 
-A server may freeze, be succeeded by a standby, and wake up as if nothing had happened. Sessions
-there would then answer from a log that has ended, and take appends that nobody will see. So a
-process that serves proves twice a second that the server still answers. While the last proof is
-older than `LEASE`, no answer of a session counts until a new session, opened as if it were the
-first, has shown that the primary is still the same. If it is not, all sessions are closed; if it
-cannot be found, all but the one that is asked for signs of life, as long as that one answers.
+A server may freeze, be succeeded by a standby, and resume. Its sessions would then read from a
+superseded log, and their appends would be lost. So a serving process proves twice a second that
+the server still answers. While the last proof is older than `LEASE`, a session's answers wait
+until a search over new connections has shown that the primary is the same. If it is another
+server, all sessions are closed. If none is found, all sessions but the proving one are closed,
+which stays open as long as it answers.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.sessions import CONNECT_TIMEOUT, NotPrimary, ServerIdentity, Session, open_session
 
 LEASE = 1.5
-"""Seconds for which a proof holds: fewer than a failover takes to see that a server is gone."""
+"""Seconds for which a proof is valid: fewer than a failover needs to detect a dead server."""
 
 _SILENCE = 1.0
 _SILENT_AT_FIRST = 0.25
 _HOST_TIMEOUT = 3.0
-"""Seconds for which one of several hosts is waited for; the others are asked at the same time."""
+"""Seconds to connect to one of several hosts; all are tried at the same time."""
 
 S = TypeVar("S", bound=Session)
 Opener = Callable[[str], Awaitable[S]]
@@ -59,7 +59,7 @@ class Primary:
         """A session on the primary.
 
         Raises:
-            NotPrimary: The server that was found has been succeeded by another.
+            NotPrimary: The only reachable server has been succeeded by another.
         """
         session = await (self._find(opener) if self._is_proved() else self._compare(opener))
         self._admit(session)
@@ -68,10 +68,10 @@ class Primary:
         return session
 
     async def prove(self, session: Session) -> None:
-        """Proves that the session's server still answers; from here on, answers need such a proof.
+        """Proves that the session's server still answers; from then on, answers need a proof.
 
-        Where it was silent, or the last proof is too old, its answer is a proof only if the
-        primary was also looked for and found; if that failed, the session lives on without.
+        After a silence, or if the last proof is too old, the answer is a proof only if a search
+        also finds this primary; if the search fails, the session stays open without a proof.
         """
         began, self._proving = _now(), session
         answer = asyncio.ensure_future(session.identify_server())
@@ -81,7 +81,9 @@ class Primary:
                 log.warning("database_silent", seconds=_SILENCE)
             if not await self._is_confirmed(was_silent=not done):
                 began -= LEASE
-            async with asyncio.timeout(CONNECT_TIMEOUT):  # it is only this session then
+            async with asyncio.timeout(
+                CONNECT_TIMEOUT
+            ):  # after a silence, only this session may be broken
                 server = await answer
             if server != self._known:
                 self.end_sessions()
@@ -91,29 +93,29 @@ class Primary:
         self._proved = max(began, self._proved or began)
 
     async def confirm(self) -> None:
-        """Returns once the primary is known; sessions on other servers are closed by then."""
+        """Waits until the primary is known; closes sessions on other servers."""
         if self._proved is not None and not self._is_proved():
             await self.search()
 
     async def search(self) -> None:
-        """Searches for the primary anew; concurrent callers share one search.
+        """Searches for the primary; concurrent callers share one search.
 
-        A server that accepts no more sessions is alive, and counts as the same.
+        A server that refuses further sessions is alive, and counts as the same server.
         """
         if self._search is None or self._search.done():
-            self._search = asyncio.create_task(self._search_anew(), name="search for the primary")
+            self._search = asyncio.create_task(self._run_search(), name="search for the primary")
             self._search.add_done_callback(lambda search: search.cancelled() or search.exception())
         await asyncio.shield(self._search)
 
-    def end_sessions(self, but: Session | None = None) -> None:
-        """Closes all sessions but this one immediately; their statements fail."""
+    def end_sessions(self, keep: Session | None = None) -> None:
+        """Closes all sessions but `keep` immediately; their statements fail."""
         for session in list(self._sessions):
-            if session is not but:
+            if session is not keep:
                 session.terminate()
                 self._sessions.discard(session)
 
     async def close(self) -> None:
-        """Ends the proofs; answers no longer need one."""
+        """Ends the search; answers no longer need a proof."""
         self._proved = None
         if self._search:
             self._search.cancel()
@@ -126,7 +128,7 @@ class Primary:
             return False
         return True
 
-    async def _search_anew(self) -> None:
+    async def _run_search(self) -> None:
         try:
             session = await self._compare(_plain_session)
         except asyncpg.TooManyConnectionsError:  # then it is alive
@@ -134,20 +136,21 @@ class Primary:
         except DATABASE_ERRORS as error:
             log.warning("primary_not_found", error=repr(error))
             if not self._is_proved():
-                self.end_sessions(but=self._proving)
+                self.end_sessions(keep=self._proving)
             raise
         session.terminate()
 
     async def _compare(self, opener: Opener[S]) -> S:
-        """A session on the newest primary of all hosts; that it answers is a proof, if one counts.
+        """A session on the newest primary of all hosts; its answer is a proof if one is needed.
 
-        To find it may have taken long, where others were silent, so it is asked again; where it
-        was itself silent at first, a standby that said no then may have been promoted since.
+        The server is asked again, since waiting for silent hosts may have taken long. If the
+        primary itself answered late, a standby may have been promoted since, so all hosts are
+        asked again.
         """
-        session = await self._find(opener, among_all=True)
+        session = await self._find(opener, all_hosts=True)
         if self.has_standbys and session.waited > _SILENT_AT_FIRST:
             session.terminate()
-            session = await self._find(opener, among_all=True)
+            session = await self._find(opener, all_hosts=True)
         if self._proved is not None:
             began = _now()
             try:
@@ -163,7 +166,7 @@ class Primary:
         return self._proved is not None and _now() - self._proved <= LEASE
 
     def _admit(self, session: Session) -> None:
-        """A timeline that is older than one seen before has ended: what is on it is not the log."""
+        """Accepts a session's server; a timeline older than the known one has been superseded."""
         known, server = self._known, session.server
         if known and server.system == known.system and _age(server) < _age(known):
             session.terminate()
@@ -173,8 +176,8 @@ class Primary:
             self.end_sessions()
         self._known = server
 
-    async def _find(self, opener: Opener[S], *, among_all: bool = False) -> S:
-        """A session on the newest primary of all hosts, or on any that is known to be that."""
+    async def _find(self, opener: Opener[S], *, all_hosts: bool = False) -> S:
+        """A session on the newest primary of all hosts, or on the first that is the known one."""
         if not self.has_standbys:
             return await _within(CONNECT_TIMEOUT, opener(self._hosts[0]))
         attempts = {
@@ -187,7 +190,7 @@ class Primary:
                     opened.append(await attempt)
                 except DATABASE_ERRORS as error:
                     reason = error
-                if not among_all and opened and opened[-1].server == self._known:
+                if not all_hosts and opened and opened[-1].server == self._known:
                     break
         except BaseException:
             opened.clear()
@@ -208,11 +211,11 @@ async def _within(seconds: float, opening: Awaitable[S]) -> S:
     return session
 
 
-async def _discard(attempts: set["asyncio.Task[S]"], but: Session | None) -> None:
+async def _discard(attempts: set["asyncio.Task[S]"], keep: Session | None) -> None:
     for attempt in attempts:
         attempt.cancel()
     for opened in await asyncio.gather(*attempts, return_exceptions=True):
-        if isinstance(opened, Session) and opened is not but:
+        if isinstance(opened, Session) and opened is not keep:
             opened.terminate()
 
 

@@ -1,7 +1,6 @@
-"""Events about the texts themselves: erased, held, kept for a while, read.
+"""Events about the erasure, legal holds, retention and reading of texts.
 
-None of them has content. Their reasons are the words of those who run the service, never of a
-learner.
+None has content. Operators write the reasons, never learners.
 """
 
 from typing import Literal
@@ -13,11 +12,11 @@ MAX_REASON = 500
 
 
 class TextExpired(DialogueEvent, frozen=True, kw_only=True, tag="text_expired.v1"):
-    """All that was said in and about a conversation up to here was deleted, with its salts.
+    """All earlier texts of a conversation, and of feedback on it, were deleted with their salts.
 
-    It stands in the learner's dialogue, so that whoever remembers that must read it again.
-    `texts` counts what was deleted. `rule` is "erasure" where the learner was erased, else the
-    retention rule that asked for it, with its `days`.
+    The event is in the learner's dialogue stream, so that cached dialogues are read again. `texts`
+    counts the deleted texts. `rule` is "erasure" if the learner was erased, else the kind of
+    retention rule that applied, with its `days`.
     """
 
     user_id: int
@@ -27,9 +26,9 @@ class TextExpired(DialogueEvent, frozen=True, kw_only=True, tag="text_expired.v1
 
 
 class LearnerErased(Event, frozen=True, kw_only=True, tag="learner_erased.v1"):
-    """A learner's texts, names and ways in were removed. The counts say how many.
+    """A learner's texts, names and logins were removed; the fields count them.
 
-    `texts` are those of all conversations. `tokens` were revoked, `identities` deleted.
+    `texts` counts those of all conversations. `tokens` were revoked, `identities` deleted.
     """
 
     user_id: int
@@ -42,7 +41,7 @@ class LearnerErased(Event, frozen=True, kw_only=True, tag="learner_erased.v1"):
 
 
 class HoldPlaced(Event, frozen=True, kw_only=True, tag="hold_placed.v1"):
-    """From here on nothing that a learner said may be deleted."""
+    """A legal hold began: the learner's texts may not be deleted."""
 
     hold_id: int
     user_id: int
@@ -50,7 +49,7 @@ class HoldPlaced(Event, frozen=True, kw_only=True, tag="hold_placed.v1"):
 
 
 class HoldReleased(Event, frozen=True, kw_only=True, tag="hold_released.v1"):
-    """A hold ends; others on the same learner go on."""
+    """A legal hold ended; other holds on the same learner continue."""
 
     hold_id: int
     user_id: int
@@ -58,9 +57,9 @@ class HoldReleased(Event, frozen=True, kw_only=True, tag="hold_released.v1"):
 
 
 class RetentionRuleSet(Event, frozen=True, kw_only=True, tag="retention_rule_set.v1"):
-    """Texts of a course's conversations are kept so many days after completion.
+    """Texts of a course's conversations are kept for `days` after completion; None: for ever.
 
-    `course_id` 0 is the rule of all courses that have none of their own. `days` None: for ever.
+    `course_id` 0 is the rule for all courses without one of their own.
     """
 
     course_id: int
@@ -68,11 +67,11 @@ class RetentionRuleSet(Event, frozen=True, kw_only=True, tag="retention_rule_set
 
 
 class HistoryRead(Event, frozen=True, kw_only=True, tag="history_read.v1"):
-    """Somebody read what a learner said, or what is kept about them; the actor is who did.
+    """The actor read a learner's texts or data.
 
-    `what` is the endpoint or command. `learner_id` and `conversation_id` are None where the
-    reading was not of one of them; `course_id` is set only where it was of a whole course.
-    `operator` is what the system calls the user who ran a command.
+    `what` is the endpoint or command. `learner_id` and `conversation_id` are None if the read was
+    not limited to one; `course_id` is set only for a read of a whole course. `operator` is the
+    operating system's name of the user who ran a command.
     """
 
     what: str
@@ -89,7 +88,7 @@ AnyPrivacyEvent = (
 
 
 LEARNER_STREAMS = "learner-"
-"""How the names of learners' streams begin."""
+"""The prefix of learners' streams."""
 
 
 def stream_of_learner(user_id: int) -> str:
@@ -98,10 +97,10 @@ def stream_of_learner(user_id: int) -> str:
 
 
 def stream_of_retention(course_id: int) -> str:
-    """The stream of a course's retention rules; 0 for the account's."""
+    """The stream of a course's retention rules, or with 0 of the account's."""
     return f"retention-{course_id}"
 
 
 def stream_of_reads(learner_id: int | None) -> str:
-    """The stream that tells who read of a learner, or of no learner in particular."""
+    """The stream that records reads of a learner's data, or of no particular learner's."""
     return "access" if learner_id is None else f"access-{learner_id}"

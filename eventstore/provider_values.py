@@ -1,8 +1,8 @@
-"""What a provider reports about an answer, in a form that the log can store and read again.
+"""Normalizes the values that a provider reports, so that the log can store and decode them.
 
-A provider is any server that speaks the protocol, and nobody checks what it sends: where a count
-is meant it may tell any JSON value. So each value is taken through here where it comes in; and
-events of earlier releases, which stored values as they came, are read through here.
+A provider is any server that speaks the protocol, and may send any JSON value as a count. Values
+are normalized here when they arrive. Events of earlier releases, which stored them unchecked, are
+normalized when they are decoded.
 """
 
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 MAX_COUNT = 10**12
-"""The highest count, and the highest cost in micro-dollars: that of `whole_number_v1`, too."""
+"""The highest count, and cost in micro-dollars; the SQL function `whole_number_v1` has it, too."""
 
 MAX_LABEL = 200
 """Characters of a label at most."""
@@ -26,14 +26,14 @@ _COUNTS = (
 
 
 def count(value: object) -> int | None:
-    """The whole number from 0 to `MAX_COUNT` that a JSON value is; None for any other value."""
+    """A JSON value as a whole number from 0 to `MAX_COUNT`; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= MAX_COUNT and value == int(value) else None
 
 
 def label(value: object) -> str | None:
-    """A JSON value as a short text: strings and numbers as they are, else the kind of value."""
+    """A JSON value as a short text: a string or number itself, of others the type's name."""
     if value is None:
         return None
     text = str(value) if isinstance(value, str | int | float) else type(value).__name__
@@ -41,36 +41,36 @@ def label(value: object) -> str | None:
 
 
 def storable(text: str) -> str:
-    """The text with what PostgreSQL cannot hold, NUL and lone surrogates, marked as replaced."""
+    """The text with U+FFFD for NUL and lone surrogates, which PostgreSQL cannot store."""
     if text.isascii() and "\0" not in text:
         return text
     units = text.replace("\0", "\ufffd").encode("utf-16-le", "surrogatepass")
     return units.decode("utf-16-le", "replace")
 
 
-class Pieces:
-    """Text that comes in pieces: what is given back, joined, is what came, joined and `storable`.
+class StorableStream:
+    """Makes streamed text `storable`: the results, joined, are the joined input made storable.
 
-    A piece may end in the first half of a character, which waits for the second.
+    If a piece ends in the first surrogate of a pair, that one is kept until the next piece.
     """
 
     def __init__(self) -> None:
         self._half = ""
 
     def take(self, piece: str) -> str:
-        """What can be given back by now; it may be nothing."""
+        """The next storable text, possibly empty."""
         text = self._half + piece
         self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
         return storable(text.removesuffix(self._half))
 
     def rest(self) -> str:
-        """What is left when nothing more comes."""
+        """The last storable text, at the end of the stream."""
         half, self._half = self._half, ""
         return storable(half)
 
 
-def mended(stored: dict[str, Any]) -> dict[str, Any]:
-    """Stored data of an event with what a provider reported in it as it would be stored today."""
+def normalized(stored: dict[str, Any]) -> dict[str, Any]:
+    """Stored data of an event with a provider's values normalized as new events have them."""
     parts = {part: _answer(stored[part]) for part in ("reply", "judgement") if part in stored}
     return {**_answer(stored), **parts}
 
@@ -78,7 +78,7 @@ def mended(stored: dict[str, Any]) -> dict[str, Any]:
 def _answer(stored: Any) -> Any:
     if not isinstance(stored, dict):
         return stored
-    return stored | {key: mend(stored[key]) for key, mend in _MENDS.items() if key in stored}
+    return stored | {key: norm(stored[key]) for key, norm in _NORMALIZERS.items() if key in stored}
 
 
 def _usage(stored: Any) -> dict[str, int] | None:
@@ -91,7 +91,7 @@ def _attempts(stored: Any) -> list[Any]:
     return [_answer(one) for one in stored] if isinstance(stored, list) else []
 
 
-_MENDS = {
+_NORMALIZERS = {
     "usage": _usage,
     "model": label,
     "stop_reason": label,

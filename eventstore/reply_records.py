@@ -1,4 +1,4 @@
-"""What the log keeps of a model's answer: tokens, prompt, attempts, cost and context."""
+"""Records of a model's answer in the log: tokens, prompt, attempts, cost and context."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ _INCOMPLETE = {
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens that a reply took; the input is the sum of the three input figures."""
+    """Tokens of a reply; its input is the sum of the three input counts."""
 
     input_tokens: Count = 0
     output_tokens: Count = 0
@@ -22,17 +22,17 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class PromptVersion(msgspec.Struct, frozen=True):
-    """Which prompt template a reply was made with: file name and SHA-256 of its bytes (hex)."""
+    """The prompt template of a reply: its name and the SHA-256 of its bytes in hex."""
 
     name: str
     sha256: str
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a model. `outcome` is "completed" or the code of what went wrong.
+    """One request to a model. `outcome` is "completed" or a failure code.
 
-    `cost_microusd` is in millionths of a US dollar, None where the price or the tokens are
-    unknown; `waited_ms` the pause that was made before the request.
+    `cost_microusd` is in millionths of a US dollar, None if the price or the tokens are unknown.
+    `waited_ms` is the pause before the request.
     """
 
     model: str
@@ -46,9 +46,9 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContextRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a long conversation the model was given.
+    """How much of a long conversation was sent to the model.
 
-    `messages_left_out` counts those between the opening and the last ones that were kept.
+    `messages_left_out` counts the messages left out between the opening and the newest ones.
     """
 
     messages_sent: int
@@ -57,10 +57,10 @@ class ContextRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What an auditor needs to judge how an answer of a model came about.
+    """How a model's answer came about, for auditors.
 
-    `cost_microusd` sums up all attempts, in millionths of a US dollar; None where the price of
-    one is unknown. `price_version` names the price table.
+    `cost_microusd` sums up all attempts, in millionths of a US dollar; None if the price of one is
+    unknown. `price_version` names the price table.
     """
 
     model_requested: str

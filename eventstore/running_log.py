@@ -1,4 +1,4 @@
-"""A log that is ready to append and read, with the connections that it needs."""
+"""Opens a log with its connections."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +21,7 @@ async def running_log(
     *,
     poll: float = POLL,
 ) -> AsyncIterator[tuple[EventLog, AccountPool, Notifier]]:
-    """The log, ready to append and read, with the pool and the notifier that it uses.
+    """Opens the log for appends and reads; yields it with its pool and notifier.
 
     Args:
         growth: Shared with the process's other pools; one of its own if none is given.

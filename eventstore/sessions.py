@@ -1,4 +1,4 @@
-"""Sessions on a database server, with all settings that we rely on."""
+"""Sessions on a database server, with all settings that the service relies on."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ STATEMENT_TIMEOUT = 30.0
 
 SETTINGS: Mapping[str, str] = {
     "application_name": "colloquy",
-    # What our statements mean must not depend on what a database or a login says by default.
+    # The meaning of our statements must not depend on defaults of a database or login.
     "search_path": "public",
     "row_security": "on",
     "default_transaction_isolation": "read committed",
@@ -38,40 +38,39 @@ SETTINGS: Mapping[str, str] = {
     "quote_all_identifiers": "off",
     "plpgsql.extra_errors": "none",
     "exit_on_error": "off",
-    # We have timeouts of our own; the lock by which a process counts as alive is held by a
-    # session that may be idle for long.
+    # We have our own timeouts, and the session that holds the liveness lock may be idle for long.
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
-    # A process or machine that is gone without a word lets go of its locks.
+    # A process or machine that disappears without closing its connection loses its locks.
     "client_connection_check_interval": "1s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    # What learners wrote is a parameter, and must not end up in the server's log.
+    # Parameters hold learners' texts, which must not get into the server's log.
     "log_parameter_max_length_on_error": "0",
     "jit": "off",
     "plan_cache_mode": "auto",
 }
-"""Of each session. What is not ours to set is looked at when the service starts."""
+"""Settings of each session. Those that a session cannot set are checked at the start."""
 
-_WHERE_KNOWN: Mapping[str, str] = {
+_OPTIONAL_SETTINGS: Mapping[str, str] = {
     "transaction_timeout": "0",
     "restrict_nonsystem_relation_kind": "",
     "debug_parallel_query": "off",
     "force_parallel_mode": "off",
 }
-"""The same, of those that not every release of PostgreSQL has."""
+"""Settings of each session that not every release of PostgreSQL has."""
 
 _WITH_TRIGGERS = {"session_replication_role": "origin"}
-_SILENCE = (
+_KEEPALIVE = (
     ("TCP_KEEPIDLE", 5),
     ("TCP_KEEPINTVL", 5),
     ("TCP_KEEPCNT", 3),
     ("TCP_USER_TIMEOUT", 20_000),
 )
-"""Ends connections to a machine that is gone; for one whose server is frozen it still answers."""
+"""End connections to a machine that is gone; a machine whose server is frozen still answers."""
 
 
 T = TypeVar("T")
@@ -82,80 +81,85 @@ class NotPrimary(ConnectionError):
 
 
 class NotAdmitted(ConnectionError):
-    """The server does not let us have a session as we need it."""
+    """The server refuses a session with the settings that we need."""
 
 
 class ServerIdentity(NamedTuple):
-    """Which server a session is on. A promotion begins a timeline; a standby's is None."""
+    """A session's server. A promotion begins a new timeline; a standby's is None."""
 
     system: int
     timeline: int | None
 
 
 class Watch(Protocol):
-    """Knows whether sessions are still on the primary."""
+    """Checks that sessions are on the primary."""
 
     async def confirm(self) -> None:
-        """Returns when this is known; the sessions that are not are closed by then."""
+        """Waits until the primary is known; closes sessions on other servers."""
 
 
 class Session(Connection):
-    """A connection whose answers are the primary's.
+    """A connection that returns answers of the primary only.
 
-    What comes from a server that somebody has succeeded meanwhile is an error, not an answer. An
-    error that says that the session is no good closes it, so that nobody uses it again.
+    An answer of a server that another has succeeded is raised as an error. An error that makes the
+    session unusable closes it.
     """
 
-    standing: ServerIdentity
+    server: ServerIdentity
     waited = 0.0
-    """Seconds that it took to open."""
+    """Seconds that opening the session took."""
     watch: Watch | None = None
-    spent = False
-    """An error has said that the session is no good."""
+    broken = False
+    """Whether an error has made the session unusable."""
 
-    async def fetch(  # type: ignore[override]  # we have no records of another kind
+    async def fetch(  # type: ignore[override]  # without asyncpg's record_class
         self, *args: Any, **options: Any
     ) -> list[asyncpg.Record]:
-        """As asyncpg's."""
+        """As in asyncpg."""
         return await self._answer(super().fetch(*args, **options))
 
-    async def fetchrow(  # type: ignore[override]  # we have no records of another kind
+    async def fetchrow(  # type: ignore[override]  # without asyncpg's record_class
         self, *args: Any, **options: Any
     ) -> asyncpg.Record | None:
-        """As asyncpg's."""
+        """As in asyncpg."""
         return await self._answer(super().fetchrow(*args, **options))
 
     async def fetchval(self, *args: Any, **options: Any) -> Any:
-        """As asyncpg's."""
+        """As in asyncpg."""
         return await self._answer(super().fetchval(*args, **options))
 
     async def execute(self, *args: Any, **options: Any) -> str:
-        """As asyncpg's."""
+        """As in asyncpg."""
         return await self._answer(super().execute(*args, **options))
 
     async def executemany(self, *args: Any, **options: Any) -> None:
-        """As asyncpg's."""
+        """As in asyncpg."""
         await self._answer(super().executemany(*args, **options))
 
     async def identify_server(self) -> ServerIdentity:
-        """Which server this is by now."""
+        """The server's current identity, which a promotion changes."""
         row = await super().fetchrow(query("get_standing"))
         assert row is not None
         return ServerIdentity(**row)
 
     async def begin(self, settings: Mapping[str, str]) -> bool:
-        """Makes the session ready; False if it does not run triggers, as foreign keys need.
+        """Prepares the session; False if it does not run triggers, which foreign keys need.
 
         Args:
-            settings: That were asked for.
+            settings: The requested server settings.
 
         Raises:
-            NotAdmitted: Who is between us and the server has kept some from it.
+            NotAdmitted: A connection pooler has dropped some of the settings.
         """
-        asked = {name: settings[name] for name in settings if not name.startswith("tcp_")}
+        requested = {name: settings[name] for name in settings if not name.startswith("tcp_")}
         row = await super().fetchrow(
             query("begin_session"),
-            *(list(asked), list(asked.values()), list(_WHERE_KNOWN), list(_WHERE_KNOWN.values())),
+            *(
+                list(requested),
+                list(requested.values()),
+                list(_OPTIONAL_SETTINGS),
+                list(_OPTIONAL_SETTINGS.values()),
+            ),
         )
         assert row is not None
         if row["dropped"]:
@@ -167,9 +171,9 @@ class Session(Connection):
         _keep_alive(self._transport)  # type: ignore[attr-defined]  # asyncpg's own
         return not row["without_triggers"]
 
-    def close_spent(self) -> None:
-        """Closes the session if it is no good; in a transaction, that must end first."""
-        if self.spent and not self.is_closed() and not self.is_in_transaction():
+    def close_if_broken(self) -> None:
+        """Closes an unusable session, but not within a transaction, which must end first."""
+        if self.broken and not self.is_closed() and not self.is_in_transaction():
             self.terminate()
 
     async def _answer(self, answering: Awaitable[T]) -> T:
@@ -177,13 +181,13 @@ class Session(Connection):
             answer = await answering
         except asyncpg.PostgresError as error:
             if meaning(error) is Meaning.AWAY:
-                self.spent = True
-                self.close_spent()
+                self.broken = True
+                self.close_if_broken()
             raise
         except AttributeError as error:
             if self._protocol is not None:  # type: ignore[attr-defined]  # asyncpg's own
                 raise
-            # It was ended between two steps of asyncpg's, which then looks for its protocol.
+            # The session was ended between two steps of asyncpg, which then lacks its protocol.
             raise asyncpg.ConnectionDoesNotExistError("the session was ended") from error
         if self.watch:
             await self.watch.confirm()
@@ -196,10 +200,10 @@ async def open_session(url: str, kind: type[Session], settings: Mapping[str, str
     """A session on the server of a URL with one host.
 
     Args:
-        settings: Server settings, beside and above those of every session.
+        settings: Server settings that extend or override `SETTINGS`.
 
     Raises:
-        NotAdmitted: There is none, and will not be by itself; its words are the server's.
+        NotAdmitted: The server refuses the session for good; the message is the server's.
     """
     try:
         return await _opened(url, kind, settings)
@@ -211,7 +215,7 @@ async def open_session(url: str, kind: type[Session], settings: Mapping[str, str
 
 async def _opened(url: str, kind: type[Session], settings: Mapping[str, str]) -> Session:
     session = await _connected(url, kind, settings)
-    if session is None:  # a superuser may say otherwise; to others the server tells what is wrong
+    if session is None:  # only superusers may set this; others get the server's error
         session = await _connected(url, kind, {**settings, **_WITH_TRIGGERS})
     assert session is not None
     return session
@@ -242,6 +246,6 @@ def _keep_alive(transport: Any) -> None:
         return
     with socket.socket(fileno=os.dup(sock.fileno())) as ours:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _SILENCE:
+        for name, value in _KEEPALIVE:
             if option := getattr(socket, name, None):
                 ours.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,15 +1,14 @@
-"""Paths that no other user of the machine can lead elsewhere, and files that none has prepared.
+"""Checks that no other user of the machine can redirect a path or has created its file.
 
-Whoever owns a folder, or may write to it, can put a symbolic link in the place of what is in it.
-So a path is trusted when each folder and each link on the way, and what is at its end, belongs to
-us or to root, and nobody else may write to it. Three things are no reason to refuse:
+The owner of a folder, and users who may write to it, can replace its files by symbolic links. So a
+path is trusted if each folder and link on the way, and the file at its end, belong to us or to
+root, and no other user may write to them. Three cases are allowed:
 
-- folders with the sticky bit on the way, such as `/tmp`: what is in them is its owner's;
-- a group that may write, but has nobody in it but us, as the group of its own that many systems
-  give to each user: the primary group of the owner, and without members that we know of. Of other
-  groups nobody can say who is in them, since a directory need not list its users. Not so below an
-  access control list, which may let anybody write;
-- a link of ours: the path that it leads to is looked at in the same way.
+- parent folders with the sticky bit, such as `/tmp`: only a file's owner can replace it;
+- write access for a private group, such as many systems give each user: the owner's primary group
+  without known members. Members of other groups are unknown, since a directory service need not
+  list its users. An access control list excludes this case, since it may let anybody write;
+- our own links: the path that they lead to is checked in the same way.
 """
 
 import errno
@@ -26,7 +25,7 @@ import msgspec
 from eventstore.errors import PathUntrusted
 
 OTHERS_ACCESS = 0o077
-"""Permissions that nobody but the owner of a secret has."""
+"""Permissions that only the owner of a secret may have."""
 
 _ACL = "system.posix_acl_access"
 _OTHERS_WRITE = 0o022
@@ -34,7 +33,7 @@ _ROOT = Path("/")
 
 
 class _Step(msgspec.Struct, frozen=True):
-    """A folder, link or file on the way of a path; `last` is what the path leads to."""
+    """A folder, link or file on a path; `last` marks the file that the path leads to."""
 
     path: Path
     status: os.stat_result
@@ -42,17 +41,17 @@ class _Step(msgspec.Struct, frozen=True):
 
 
 def check_trusted(path: Path, forbidden: int = 0) -> None:
-    """Refuses a path that another user could have prepared, or could lead elsewhere.
+    """Refuses a path that another user may have created or can redirect.
 
     Args:
-        path: Absolute, and of something that is there.
-        forbidden: Permissions that what is there may not have, such as `OTHERS_USE`.
+        path: Absolute, of an existing file or folder.
+        forbidden: Permissions that it may not have, such as `OTHERS_ACCESS`.
 
     Raises:
-        PathUntrusted: In one line what is wrong, and what to do about it.
-        OSError: There is nothing, or it cannot be looked at.
+        PathUntrusted: The message says in one line what is wrong and how to repair it.
+        OSError: It does not exist, or cannot be checked.
     """
-    _refuse_circle(path)
+    _refuse_loop(path)
     for step in _steps(path):
         _check(path, step)
         if step.last and step.status.st_mode & forbidden:
@@ -60,29 +59,29 @@ def check_trusted(path: Path, forbidden: int = 0) -> None:
 
 
 def check_way(path: Path) -> None:
-    """As `check_trusted`, but for what the path leads to, which may be another user's."""
-    _refuse_circle(path)
+    """As `check_trusted`, but the file at the end of the path may be another user's."""
+    _refuse_loop(path)
     for step in _steps(path):
         if not step.last:
             _check(path, step)
 
 
 def read_trusted(path: Path, forbidden: int = 0) -> bytes:
-    """The bytes of a file whose path is trusted; raises as `check_trusted` does."""
+    """The bytes of a file with a trusted path; raises as `check_trusted` does."""
     check_trusted(path, forbidden)
     return path.read_bytes()
 
 
 def make_trusted_folder(path: Path, mode: int) -> None:
-    """Makes a folder where there is none, and looks at the one that is there then.
+    """Creates a folder if it is missing, and checks that it is trusted.
 
     Args:
-        path: Absolute. The folders above it are made, too; only we can write to those.
-        mode: Its permissions, if it is made.
+        path: Absolute. Missing parents are created, too, writable for us only.
+        mode: Permissions of a new folder.
 
     Raises:
-        PathUntrusted: Another user could have prepared it, or could put another in its place.
-        OSError: It cannot be made.
+        PathUntrusted: Another user may have created the folder, or can replace it.
+        OSError: It cannot be created.
     """
     if not path.exists():
         if not path.parent.exists():
@@ -91,23 +90,23 @@ def make_trusted_folder(path: Path, mode: int) -> None:
             _check(path, step)
         path.mkdir(mode, exist_ok=True)
     check_trusted(path)
-    path.mkdir(exist_ok=True)  # an error where it is no folder
+    path.mkdir(exist_ok=True)  # raises if it is not a folder
 
 
 def check_output(path: Path) -> None:
-    """Refuses, where we are root, to write a file where another user could lead us elsewhere.
+    """Refuses, if we are root, an output path that another user can redirect.
 
     Args:
-        path: Of a file to be made or replaced, or of a pipe or device.
+        path: Of a file to create or replace, or of a pipe or device.
 
     Raises:
-        PathUntrusted: The way to it is not trusted, or what is there is another user's.
+        PathUntrusted: A parent is not trusted, or an existing file is another user's.
     """
     if os.geteuid() != 0:
         return
     path = path.absolute()
-    with suppress(OSError):  # there is no way to it, as whoever writes it will hear, too
-        _refuse_circle(path)
+    with suppress(OSError):  # opening the file will raise the same
+        _refuse_loop(path)
         for step in _steps(path):
             if step.last:
                 _check_owner(path, step)
@@ -116,22 +115,22 @@ def check_output(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses a folder in which another user could lead us elsewhere, but for sticky ones.
+    """Refuses a folder in which another user can redirect paths; allows sticky folders.
 
     Raises:
-        PathUntrusted: In one line what is wrong, and what to do about it.
-        OSError: It is not there, or cannot be looked at.
+        PathUntrusted: The message says in one line what is wrong and how to repair it.
+        OSError: It does not exist, or cannot be checked.
     """
-    _refuse_circle(folder)
+    _refuse_loop(folder)
     for step in _steps(folder, last=False):
         _check(folder, step)
 
 
 def make_output_folder(path: Path, mode: int = 0o700) -> None:
-    """Makes a folder where there is none; refused as `check_output` refuses a file.
+    """Creates a folder if it is missing; refused as `check_output` refuses a file.
 
     Args:
-        mode: Its permissions, if it is made; without it, for us alone.
+        mode: Permissions of a new folder, by default for us alone.
     """
     if os.geteuid() == 0:
         make_trusted_folder(path.absolute(), mode)
@@ -140,21 +139,21 @@ def make_output_folder(path: Path, mode: int = 0o700) -> None:
 
 
 def open_trusted_file(path: Path, flags: int, mode: int = 0o644) -> int:
-    """The descriptor of a file in a trusted folder, where others may once have put something.
+    """Opens a file in a trusted folder, in which others may have left files; its descriptor.
 
     Args:
-        mode: Its permissions, if it is made.
+        mode: Permissions of a new file.
 
     Raises:
-        PathUntrusted: It is a link, no regular file, or another user's; or it is to be written, and
-            has another name, which may be that of a file elsewhere.
-        OSError: It cannot be opened or made.
+        PathUntrusted: It is a link, not a regular file, or another user's; or `flags` allow writing
+            and the file has a hard link elsewhere.
+        OSError: It cannot be opened or created.
     """
     try:
         cautious = flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
         descriptor = os.open(path, cautious, mode)
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENXIO):  # of a pipe without a reader
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # ENXIO: a pipe without a reader
             raise
         kind = "link" if error.errno == errno.ELOOP else "pipe"
         raise PathUntrusted(f"{path} is a {kind}: move it away") from error
@@ -176,7 +175,7 @@ def _check_opened(path: Path, status: os.stat_result, *, writing: bool) -> None:
 
 
 def deny_others_writing(folder: Path) -> None:
-    """Lets nobody but the owner write to a folder of ours, such as one of a loose umask."""
+    """Removes other users' write access to a folder of ours, as a permissive umask leaves it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         status = os.fstat(descriptor)
@@ -186,8 +185,8 @@ def deny_others_writing(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _refuse_circle(path: Path) -> None:
-    """Raises an OSError where links lead in a circle."""
+def _refuse_loop(path: Path) -> None:
+    """Raises an OSError if links form a loop."""
     with suppress(FileNotFoundError):
         path.stat()
 
@@ -204,7 +203,7 @@ def _check(path: Path, step: _Step) -> None:
 
 
 def _steps(path: Path, last: bool = True) -> Iterator[_Step]:
-    """All that the way of a path leads through, from the root on, its links' targets included."""
+    """Each folder, link and file on a path from the root on, including the links' targets."""
     for part in (*reversed(path.parents), path):
         status, at_end = part.lstat(), last and part == path
         is_link = stat.S_ISLNK(status.st_mode)
@@ -214,8 +213,8 @@ def _steps(path: Path, last: bool = True) -> Iterator[_Step]:
 
 
 def trusted_owners() -> set[int]:
-    """Users whose files are as good as ours."""
-    # Where a container or sandbox shows root's files as another user's, the first folder tells.
+    """The users whose files we trust: root and ourselves."""
+    # A container or sandbox may show root's files as another user's; `/` then has that owner.
     return {0, os.geteuid(), _ROOT.stat().st_uid}
 
 
@@ -227,15 +226,15 @@ def _others_can_write(step: _Step) -> bool:
 
 
 def others_can_write(path: Path, status: os.stat_result) -> bool:
-    """Whether others than the owners that are trusted can write to a file or folder."""
+    """Whether untrusted users can write to a file or folder."""
     if status.st_mode & stat.S_IWOTH:
         return True
     return bool(status.st_mode & stat.S_IWGRP) and (_has_acl(path) or _has_others(status))
 
 
 def _has_acl(path: Path) -> bool:
-    """Whether the group's permissions are the mask of an access control list."""
-    if not hasattr(os, "getxattr"):  # as on macOS, where the lists have no mask
+    """Whether the group's permission bits are the mask of an access control list."""
+    if not hasattr(os, "getxattr"):  # as on macOS, whose lists have no mask
         return False
     try:
         os.getxattr(path, _ACL, follow_symlinks=False)
@@ -245,7 +244,7 @@ def _has_acl(path: Path) -> bool:
 
 
 def _has_others(status: os.stat_result) -> bool:
-    """Whether the group has, or could have, members beside the owners that are trusted."""
+    """Whether the group has, or could have, untrusted members."""
     group, owners, users = status.st_gid, trusted_owners(), pwd.getpwall()
     if group not in _private_groups(status.st_uid):
         return True
@@ -258,10 +257,10 @@ def _has_others(status: os.stat_result) -> bool:
 
 
 def _private_groups(owner: int) -> set[int]:
-    """The groups that are one user's alone: root's, ours, a file's owner's.
+    """The private groups of root, ourselves and a file's owner.
 
-    A primary group may be many users', and a directory that does not list them is no proof: one's
-    own has one's number or name.
+    A primary group is private if it has its user's number or name. Other primary groups may have
+    more members than a directory service lists.
     """
     groups = set()
     for uid in {*trusted_owners(), owner}:
@@ -273,7 +272,7 @@ def _private_groups(owner: int) -> set[int]:
 
 
 def owner_of(status: os.stat_result) -> str:
-    """A user as messages name them."""
+    """A file's owner as messages name them."""
     try:
         return f"user {pwd.getpwuid(status.st_uid).pw_name}"
     except KeyError:

@@ -1,17 +1,17 @@
-"""What the events of one turn have in common, whatever its stream."""
+"""Base classes of the events of a turn."""
 
 from eventstore.event import DialogueEvent
 from eventstore.reply_records import AttemptRecord, Usage
 
 
 class TurnEvent(DialogueEvent, frozen=True, kw_only=True):
-    """An event of one turn: the model being asked to speak, or the end of that."""
+    """An event of one turn: a request to the model, or its outcome."""
 
     turn_id: str
 
 
 class UnansweredTurn(TurnEvent, frozen=True, kw_only=True):
-    """The end of a turn in which the model gave no answer: why, and what it took all the same."""
+    """The end of a turn without an answer of the model: the reason, usage and cost."""
 
     code: str
     detail: str = ""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from eventstore.provider_values import MAX_COUNT, Pieces
+from eventstore.provider_values import MAX_COUNT, StorableStream
 from eventstore.reply_records import Usage
 from service.escaping import is_blank
 from service.model import errors
@@ -50,7 +50,7 @@ class StreamedResponse:
         self._counts_before = self._counts
         self._on_delta = on_delta
         self._started = time.monotonic()
-        self._coming = Pieces()
+        self._coming = StorableStream()
         self._pieces: list[str] = []
         self._first_token_ms: int | None = None
 

@@ -17,7 +17,7 @@ from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.errors import EventUnstorable
 from eventstore.event import Unreadable
 from eventstore.log import EventLog
-from eventstore.provider_values import MAX_COUNT, MAX_LABEL, Pieces, count, label, storable
+from eventstore.provider_values import MAX_COUNT, MAX_LABEL, StorableStream, count, label, storable
 from eventstore.reply_records import AttemptRecord, PromptVersion, ReplyRecord, Usage
 from tests.json_values import JSON, TEXT
 
@@ -97,7 +97,7 @@ def test_a_label_is_a_short_text_that_can_be_stored(told: object, text: str | No
 @given(st.lists(TEXT))
 def test_pieces_joined_are_the_whole(pieces: list[str]) -> None:
     """However a text is cut: inside of a character, too."""
-    coming = Pieces()
+    coming = StorableStream()
     given_back = [*map(coming.take, pieces), coming.rest()]
     assert "".join(given_back) == storable("".join(pieces))
     for piece in given_back:
@@ -106,7 +106,7 @@ def test_pieces_joined_are_the_whole(pieces: list[str]) -> None:
 
 
 def test_a_cut_character_comes_with_its_second_half() -> None:
-    coming = Pieces()
+    coming = StorableStream()
     assert [coming.take("a\ud83c"), coming.take("\udf0ab")] == ["a", "\U0001f30ab"]
 
 
