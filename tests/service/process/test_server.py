@@ -1,4 +1,4 @@
-"""The graceful stop: what is under way ends or is ended, everybody is told, nobody is stuck."""
+"""The graceful stop: turns end or are ended, each client gets an answer, nobody is stuck."""
 
 import asyncio
 import signal
@@ -58,9 +58,9 @@ SAID = {"message": "Hello?"}
 
 
 class UnderWay(msgspec.Struct, frozen=True):
-    """A message, one whose reply is streamed, an opening and an evaluation, all half answered.
+    """A message, a streamed message, an opening and an evaluation, all half answered.
 
-    `before` has what each learner had before that.
+    `before` has each learner's conversation before that.
     """
 
     message: "asyncio.Task[tuple[int, Any]]"
@@ -133,9 +133,7 @@ def without_reference(answer: tuple[int, Any]) -> tuple[int, Any]:
     return status, body
 
 
-async def test_what_is_under_way_ends_well_where_there_is_time(
-    url: str, fake: FakeAnthropic
-) -> None:
+async def test_turns_under_way_end_well_if_there_is_time(url: str, fake: FakeAnthropic) -> None:
     async with (
         running_service(url, anthropic_base_url=fake.url, stop_timeout=20) as service,
         under_way(service, fake) as tasks,
@@ -154,13 +152,10 @@ async def test_what_is_under_way_ends_well_where_there_is_time(
     assert not any("failed" in kind for kind in types_of(log))
 
 
-async def test_what_lasts_too_long_is_ended_told_and_recorded(
+async def test_turns_that_last_too_long_are_ended_and_recorded(
     url: str, fake: FakeAnthropic
 ) -> None:
-    """By a process that is told to stop by SIGTERM, and ends with code 0.
-
-    The next one finds everything ended, and everybody can go on.
-    """
+    """At SIGTERM; the process ends with code 0, and with the next one everybody can go on."""
     tokens = await demo_tokens(url)
     environment = {
         "DATABASE_URL": url,
@@ -178,14 +173,14 @@ async def test_what_lasts_too_long_is_ended_told_and_recorded(
             accepted, delta, error = await tasks.stream
             assert (accepted.name, delta.data, error.name) == ("accepted", {"text": PIECE}, "error")
             assert without_reference((503, error.data)) == (503, RESTARTING)
-            # The provider has let none of them go on: they are gone.
+            # The provider sees that the calls are gone.
             await fake.wait_until(lambda: (fake.stalled, fake.stalled_judgements) == (0, 0))
             assert await code == 0
         assert "Traceback" not in process.log
         assert "Task was destroyed" not in process.log
         log = await service.history()
     assert_lawful(log)
-    ended = ReplyFailed | OpeningFailed | EvaluationFailed  # judging beside them may have, or not
+    ended = ReplyFailed | OpeningFailed | EvaluationFailed  # assessments may have ended or not
     ends = [(e.event, e.content) for e in log if isinstance(e.event, ended)]
     assert {type(event): content for event, content in ends} == {
         ReplyFailed: PIECE,
@@ -197,10 +192,10 @@ async def test_what_lasts_too_long_is_ended_told_and_recorded(
     await assert_all_go_on(url, service, tasks)
 
 
-async def test_who_comes_while_it_stops_is_refused(
+async def test_a_request_that_has_not_begun_at_the_stop_is_refused(
     url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service had got what they ask for, and had not begun with it: nothing is recorded."""
+    """The service has read the body and has not begun the turn: nothing is recorded."""
     held: list[str] = []
     go_on = asyncio.Event()
 
@@ -234,10 +229,10 @@ async def test_who_comes_while_it_stops_is_refused(
     assert await service.head() == head
 
 
-async def test_who_waits_here_for_another_process_is_told_and_its_turn_goes_on(
+async def test_a_process_that_stops_ends_waiting_requests_but_not_the_turn_of_another_process(
     url: str, fake: FakeAnthropic
 ) -> None:
-    """A stream taken up again, and a request that came again by its key."""
+    """A resumed stream, and a request that is repeated with its key."""
     async with running_service(url, anthropic_base_url=fake.url) as owner:
         learner = await owner.enroll()
         conversation = (await owner.open(learner))["id"]
@@ -263,20 +258,20 @@ async def test_who_waits_here_for_another_process_is_told_and_its_turn_goes_on(
         assert_lawful(await owner.history())
 
 
-async def test_who_is_about_to_wait_when_all_waiting_ends_is_told_too(
+async def test_a_request_that_is_about_to_wait_when_waiting_ends_is_refused_too(
     url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that came again by its key, and still looks whether the first one was answered."""
+    """It is repeated with its key, and looks whether the first one was answered."""
     looking, closed = asyncio.Event(), asyncio.Event()
 
-    async def look(dialogues: DialogueRepository, asked: RecordedEvent) -> TurnOutcome | None:
-        end = await find_end(dialogues, asked)
+    async def look(dialogues: DialogueRepository, request: RecordedEvent) -> TurnOutcome | None:
+        end = await find_end(dialogues, request)
         looking.set()
         await closed.wait()
         return end
 
-    async def close(following: TurnControl) -> None:
-        await close_all(following)
+    async def close(control: TurnControl) -> None:
+        await close_all(control)
         closed.set()
 
     close_all = TurnControl.close
@@ -299,7 +294,7 @@ async def test_who_is_about_to_wait_when_all_waiting_ends_is_told_too(
         assert (await first)[0] == 200
 
 
-async def test_who_waits_elsewhere_for_a_turn_of_a_process_that_stops_is_told_too(
+async def test_a_stopping_process_also_ends_streams_of_its_turns_at_other_processes(
     url: str, fake: FakeAnthropic
 ) -> None:
     async with running_service(url, anthropic_base_url=fake.url) as other:
@@ -325,12 +320,12 @@ HASTY = Timing(assessment=0.01, owner_check=0.01)
 
 
 @pytest.mark.parametrize("in_time", [True, False], ids=["in time", "too late"])
-async def test_a_judgement_that_a_reply_did_not_wait_for_is_waited_for_in_the_end(
+async def test_the_stop_waits_for_an_assessment_that_the_reply_did_not_wait_for(
     in_time: bool, url: str, fake: FakeAnthropic
 ) -> None:
-    """Not for longer than for replies; and what became of it is on record."""
-    patience = 20 if in_time else 0.1
-    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": patience, "timing": HASTY}
+    """Not for longer than for replies; and its outcome is recorded."""
+    stop_timeout = 20 if in_time else 0.1
+    settings: Any = {"anthropic_base_url": fake.url, "stop_timeout": stop_timeout, "timing": HASTY}
     async with asyncio.timeout(None) as limit, running_service(url, **settings) as service:
         conversation = (await service.open())["id"]
         fake.script_judgements(Stall(after=1, speech=covering((1, 3))))
@@ -339,14 +334,14 @@ async def test_a_judgement_that_a_reply_did_not_wait_for_is_waited_for_in_the_en
         limit.reschedule(asyncio.get_running_loop().time() + 15)
         if in_time:
             fake.release()
-    assert_judged(await service.history(), in_time)
+    assert_assessed(await service.history(), in_time)
 
 
 @pytest.mark.parametrize("in_time", [True, False], ids=["in time", "too late"])
-async def test_so_is_one_whose_reply_came_while_the_service_was_stopping(
+async def test_the_stop_waits_for_an_assessment_of_a_reply_that_ends_during_the_stop(
     in_time: bool, url: str, fake: FakeAnthropic
 ) -> None:
-    """It has what is left of the time, too."""
+    """For the rest of its time."""
     settings: Any = {
         "anthropic_base_url": fake.url,
         "stop_timeout": 20 if in_time else 3,
@@ -363,15 +358,15 @@ async def test_so_is_one_whose_reply_came_while_the_service_was_stopping(
         limit.reschedule(asyncio.get_running_loop().time() + 15)
         fake.release()
         assert (await saying)[0] == 200
-    assert_judged(await service.history(), in_time)
+    assert_assessed(await service.history(), in_time)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "workers"])
-async def test_a_second_signal_ends_it_at_once(
-    arguments: tuple[str, ...], url: str, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
+async def test_a_second_signal_ends_the_service_at_once(
+    arguments: tuple[str, ...], url: str, fake: FakeAnthropic
 ) -> None:
-    """No process of it is left, and the next one closes what it left behind."""
+    """No process is left, and the next service closes the turns that it left open."""
     tokens = await demo_tokens(url)
     environment = {"DATABASE_URL": url, "ANTHROPIC_BASE_URL": fake.url}
     async with (
@@ -398,7 +393,7 @@ async def test_a_second_signal_ends_it_at_once(
 
 
 async def assert_all_go_on(url: str, before: Service, tasks: UnderWay) -> None:
-    """A new process shows all learners what they had, and takes what they say next."""
+    """A new process shows all learners their conversations, and answers their next messages."""
     async with running_service(url, HASTY) as restarted:
         restarted.tokens = before.tokens
         assert_lawful(await restarted.history())
@@ -407,11 +402,13 @@ async def assert_all_go_on(url: str, before: Service, tasks: UnderWay) -> None:
             assert (await restarted.say(conversation["id"], "Again", learner))[0] == 200
 
 
-def assert_judged(log: list[RecordedEvent], in_time: bool) -> None:
-    """The one message was judged in the end, or the log says why it was not."""
+def assert_assessed(log: list[RecordedEvent], in_time: bool) -> None:
+    """The one message is assessed, or the log says why it is not."""
     assert_lawful(log)
-    (judged,) = [e.event for e in log if isinstance(e.event, ObjectivesAssessed | AssessmentFailed)]
-    assert isinstance(judged, ObjectivesAssessed if in_time else AssessmentFailed)
+    (assessment,) = [
+        e.event for e in log if isinstance(e.event, ObjectivesAssessed | AssessmentFailed)
+    ]
+    assert isinstance(assessment, ObjectivesAssessed if in_time else AssessmentFailed)
 
 
 def children_of(process: ServiceProcess) -> set[int]:
@@ -424,4 +421,4 @@ def exists(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # init may be slow to take note of it
+    return state != "Z"  # init may be slow to collect it
