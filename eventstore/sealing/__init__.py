@@ -1,1 +1,1 @@
-"""The sealing of logs: trees, checkpoints, keys, and verifying them."""
+"""Seals logs and verifies them: Merkle trees, signed checkpoints, keys."""

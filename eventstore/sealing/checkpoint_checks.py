@@ -1,4 +1,4 @@
-"""Compares checkpoints, those of the database and those outside it, with the log."""
+"""Compares the checkpoints of the database, and those outside it, with the log."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
@@ -27,9 +27,9 @@ class SourcedCheckpoint(msgspec.Struct, frozen=True):
     """A checkpoint whose signature is verified, and its source.
 
     Attributes:
-        source: Where it was found.
-        digest: Of the whole note.
-        current: Whether a key has signed it that no other one replaced.
+        source: Where it was read.
+        digest: SHA-256 of the whole note.
+        current: Whether a key that was not replaced has signed it.
     """
 
     source: str
@@ -42,8 +42,8 @@ class CheckpointVerifier:
     """Opens the notes of one log.
 
     Args:
-        keys: Those that may sign; of one name the oldest first, each replaced by the next.
-        findings: Get what is wrong.
+        keys: Keys that may sign; of one name the oldest first, each replaced by the next.
+        findings: Receives what is wrong.
     """
 
     def __init__(self, keys: Sequence[VerifierKey], findings: Findings) -> None:
@@ -52,10 +52,10 @@ class CheckpointVerifier:
         self._findings = findings
 
     def open(self, source: str, note: str, position: int) -> SourcedCheckpoint | None:
-        """The checkpoint, if one of the keys has signed it.
+        """The checkpoint if one of the keys has signed it, else None and a finding.
 
         Args:
-            source: Where the note was found.
+            source: Where the note was read.
             position: The first event that it can be about.
         """
         try:
@@ -71,10 +71,10 @@ class CheckpointVerifier:
 def read_outside(
     folder: Path, verifier: CheckpointVerifier, findings: Findings
 ) -> list[SourcedCheckpoint]:
-    """The checkpoints in an account's files outside the database; their order must rise.
+    """The checkpoints in an account's files outside the database, whose sizes must increase.
 
     Raises:
-        CheckpointFilesDamaged: A file holds something else, or cannot be read.
+        CheckpointFilesDamaged: A file has other contents, or cannot be read.
     """
     checkpoints: list[SourcedCheckpoint] = []
     before = 0
@@ -91,7 +91,7 @@ def read_outside(
                 checkpoints.append(one)
         latest = folder / "latest"
         if latest.exists():
-            # A crash leaves it behind the others by a few, so that it need not be the last.
+            # After a crash, `latest` may be older than the last note of the newest file.
             one = verifier.open("latest", latest.read_bytes().decode(), before + 1)
             checkpoints += [one] if one else []
     except (OSError, UnicodeDecodeError) as error:
@@ -102,7 +102,7 @@ def read_outside(
 async def read_stored(
     connection: Connection, account_id: int, verifier: CheckpointVerifier, findings: Findings
 ) -> list[SourcedCheckpoint]:
-    """The checkpoints in the database; each row must be what its note says."""
+    """The checkpoints in the database; each row must agree with its note."""
     checkpoints: list[SourcedCheckpoint] = []
     size = 0
     while page := await connection.fetch(query("list_tree_heads"), account_id, size, _PAGE):
@@ -111,8 +111,8 @@ async def read_stored(
             one = verifier.open("the database", row["note"], size)
             if one is None:
                 continue
-            said = one.checkpoint
-            if (said.size, said.root, said.time) != (size, row["root"], row["sealed_at"]):
+            signed = one.checkpoint
+            if (signed.size, signed.root, signed.time) != (size, row["root"], row["sealed_at"]):
                 findings.add(
                     size,
                     f"the database's checkpoint of {counted(size, 'event')} is not what its "
@@ -125,14 +125,14 @@ async def read_stored(
 async def read_rotations(
     connection: Connection, account_id: int, verifier: CheckpointVerifier, findings: Findings
 ) -> list[SourcedCheckpoint]:
-    """What was recorded of the log whenever a key was replaced."""
+    """The checkpoints that were recorded when keys were replaced."""
     checkpoints: list[SourcedCheckpoint] = []
     for row in await connection.fetch(query("list_key_rotations"), account_id):
         one = verifier.open("the record of a replaced key", row["note"], row["size"])
         if one is None:
             continue
-        said = one.checkpoint
-        if (said.size, said.root) != (row["size"], row["root"]):
+        signed = one.checkpoint
+        if (signed.size, signed.root) != (row["size"], row["root"]):
             findings.add(
                 row["size"],
                 f"the record of a replaced key at {counted(row['size'], 'event')} is not what its "
@@ -145,10 +145,10 @@ async def read_rotations(
 def of_log(
     sourced: Iterable[SourcedCheckpoint], origins: Collection[str], head: int, findings: Findings
 ) -> list[SourcedCheckpoint]:
-    """Those of the checkpoints that are of this log; others are findings.
+    """The checkpoints that are of this log; others become findings.
 
     Args:
-        origins: What checkpoints have called the log since its first one.
+        origins: The names of the log in its checkpoints, since the first one.
         head: Position of the log's last event.
     """
     checkpoints: list[SourcedCheckpoint] = []
@@ -167,10 +167,11 @@ def of_log(
 def compare_replaced(
     sourced: Collection[SourcedCheckpoint], roots: Mapping[int, bytes], findings: Findings
 ) -> None:
-    """What only replaced keys have signed must be a beginning of what a current one has.
+    """Checks that checkpoints of replaced keys are not beyond the last one of a current key.
 
-    Whoever stole a key can sign on with it, and say any time; so only what its successor has
-    signed, at the latest when it replaced the key, bears witness to what the old key signed.
+    A thief can sign with a stolen key after its replacement, and backdate. So a checkpoint by a
+    replaced key counts only up to the size that its successor has signed, at the latest when it
+    replaced the key.
 
     Args:
         roots: As for `compare`.
@@ -197,11 +198,11 @@ def compare(
     head: int,
     findings: Findings,
 ) -> None:
-    """Holds checkpoints to the roots that the log really has.
+    """Compares checkpoints with the roots of the log.
 
     Args:
-        sourced: Rising by size.
-        roots: By size, for every size up to the head that a checkpoint has.
+        sourced: In order of size.
+        roots: By size, for each checkpoint's size up to the head.
         head: Position of the log's last event.
     """
     sound = 0
@@ -229,7 +230,7 @@ def compare_outside(
     head: int,
     findings: Findings,
 ) -> None:
-    """What the files have, the database must have too, and the same."""
+    """Checks that the database has the same checkpoints as the files."""
     known = {one.checkpoint.size: one.digest for one in stored}
     for one in outside:
         size = one.checkpoint.size

@@ -1,9 +1,9 @@
-"""Checkpoints in files outside the database, which outlive whatever happens to it.
+"""Checkpoints in files outside the database, which survive its loss.
 
-A folder for each account has a file for each day (UTC), `<YYYY-MM-DD>.checkpoints`, to which notes
-are only ever added, each followed by an empty line. No note has more than one empty line of its
-own, and it stands before the signatures; so a file splits at its empty lines into text,
-signatures, text, signatures. `latest` is the last note, and is replaced as a whole.
+Each account has a folder with a file for each day (UTC), `<YYYY-MM-DD>.checkpoints`. Notes are
+appended, each followed by an empty line. A note itself has one empty line, before its signatures;
+so a file splits at its empty lines into text, signatures, text, signatures. `latest` holds the
+last note, and is replaced as a whole.
 """
 
 import os
@@ -19,10 +19,10 @@ from eventstore.sealing.signed_checkpoint import Checkpoint, read_note
 from eventstore.trusted_paths import check_trusted, make_trusted_folder, open_trusted_file
 
 _TAIL = 64 * 1024
-"""Bytes at the end of a file in which its last note is looked for."""
+"""Bytes at the end of a file that are searched for its last note."""
 
 _TORN = 4 * 1024
-"""Bytes that a crash can leave of a note at most."""
+"""Bytes of an incomplete note at most, as a crash may leave it."""
 
 
 class CheckpointFiles:
@@ -36,11 +36,11 @@ class CheckpointFiles:
         self.folder = folder / str(account_id)
 
     def known(self) -> list[Checkpoint]:
-        """The last checkpoint of the newest file and that of `latest`, as far as there are any.
+        """The last checkpoint of the newest file and that of `latest`, if there are any.
 
         Raises:
-            CheckpointFilesDamaged: A file holds something else.
-            PathUntrusted: Another user could have prepared them, or could change them.
+            CheckpointFilesDamaged: A file has other contents.
+            PathUntrusted: Another user may have created the files, or can change them.
             OSError: They cannot be read.
         """
         latest = self.folder / "latest"
@@ -50,25 +50,25 @@ class CheckpointFiles:
         )
 
     def size(self) -> int:
-        """Size of the last checkpoint of the newest file, 0 where there is none."""
+        """Size of the last checkpoint of the newest file, 0 without one."""
         last = self._last()
         return last.size if last else 0
 
     def append(self, notes: Sequence[str]) -> None:
-        """Adds those of the notes that are newer than what the files hold, in the order given.
+        """Appends the notes that are newer than those in the files, in the given order.
 
-        What a crash left of a note is cut off first.
+        Cuts off an incomplete note of a crash first.
 
         Raises:
-            CheckpointFilesDamaged: A file holds something else than notes.
-            PathUntrusted: Another user could have prepared them, or could change them.
+            CheckpointFilesDamaged: A file has other contents than notes.
+            PathUntrusted: Another user may have created the files, or can change them.
             OSError: They cannot be written.
         """
         is_new = not self.folder.exists()
         make_trusted_folder(self.folder, 0o755)
         if is_new:
             sync(self.folder.parent)
-        with self._alone():
+        with self._locked():
             size = self.size()
             newer = [(note, c) for note in notes if (c := read_note(note)).size > size]
             for day, of_day in groupby(newer, lambda pair: pair[1].time.date()):
@@ -87,27 +87,27 @@ class CheckpointFiles:
         return None
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """A process that has lost its leadership unawares may be at it still."""
+    def _locked(self) -> Iterator[None]:
+        """Excludes a process that has lost its leadership without noticing and still writes."""
         with locked(open_trusted_file(self.folder / ".lock", os.O_RDWR | os.O_CREAT)):
             yield
 
 
 def accounts_with_files(folder: Path) -> list[int]:
-    """The accounts that have files in the folder for all of them."""
+    """The accounts with files in the folder."""
     return sorted(int(path.name) for path in folder.glob("*/") if path.name.isdecimal())
 
 
 def day_files(folder: Path) -> list[Path]:
-    """An account's files of days, the oldest first; what macOS puts beside a file is none."""
+    """An account's files of days, the oldest first, without macOS's `._` companions."""
     return sorted(p for p in folder.glob("*.checkpoints") if not p.name.startswith("._"))
 
 
 def read_notes(path: Path) -> list[str]:
-    """All notes in a file, in order; what a crash left of one at its end is passed over.
+    """All notes in a file, in order, without an incomplete note of a crash at its end.
 
     Raises:
-        CheckpointFilesDamaged: It holds something else than notes.
+        CheckpointFilesDamaged: The file has other contents than notes.
     """
     parts = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n\n")
     whole = (len(parts) - 1) // 2
@@ -118,7 +118,7 @@ def read_notes(path: Path) -> list[str]:
 
 
 def _last_of(path: Path) -> tuple[Checkpoint | None, int]:
-    """The last whole note of a file, and where it ends; None and 0 where there is none."""
+    """The last complete note of a file and its end in bytes; None and 0 without one."""
     with os.fdopen(open_trusted_file(path, os.O_RDONLY), "rb") as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - _TAIL))

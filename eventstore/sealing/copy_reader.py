@@ -1,4 +1,4 @@
-"""Lines of the log in bulk: one COPY, decoded as it arrives, whatever its length."""
+"""Reads lines of the log in bulk: one COPY, decoded while it arrives."""
 
 import struct
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,15 +8,15 @@ from eventstore.connections import Connection
 from eventstore.errors import LogDamaged
 
 Row = tuple[int, bytes, bytes | None, bytes | None, int]
-"""Position, line, and salt, text and subject where the event has a text that is still there.
+"""Position and line, then salt, text and subject if the event's text exists.
 
-A line that the database cannot put together is empty. Without a text the subject is 0.
+A line that the database cannot compose is empty. Without a text the subject is 0.
 """
 
-Take = Callable[[Sequence[Row]], Awaitable[None]]
+RowConsumer = Callable[[Sequence[Row]], Awaitable[None]]
 
 FULL_SCAN_TIMEOUT = 7 * 86_400.0
-"""Seconds that a statement over a whole log may take."""
+"""Seconds for a statement over a whole log."""
 
 _HEADER = 19  # "PGCOPY\n\xff\r\n\0", flags, length of an extension
 _FIRST = struct.Struct("!hiqiqi")
@@ -25,17 +25,14 @@ _FIRST = struct.Struct("!hiqiqi")
 _LENGTH = struct.Struct("!i")
 
 
-async def copy_rows(connection: Connection, statement: str, *args: Any, take: Take) -> None:
-    """Hands on all rows of a statement with the columns of `Row`, some at a time, in order.
+async def copy_rows(connection: Connection, statement: str, *args: Any, take: RowConsumer) -> None:
+    """Passes all rows of a statement with the columns of `Row` to `take`, in order and in parts.
 
-    The server waits while `take` works, so that memory stays flat. Whatever fails here ends the
+    The server waits while `take` runs, so that memory use is constant. An error closes the
     connection.
 
-    Args:
-        take: Gets the next rows.
-
     Raises:
-        LogDamaged: The statement's rows are others.
+        LogDamaged: The rows have other columns.
     """
     rows = _Rows()
 
@@ -48,8 +45,8 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
             statement, *args, output=arrived, format="binary", timeout=FULL_SCAN_TIMEOUT
         )
     except BaseException:
-        # The server goes on sending, for which a rollback or a close would wait until it times
-        # out, and then say so in place of what went wrong.
+        # The server continues to send. A rollback or close would wait for it until a timeout,
+        # whose error would replace this one.
         connection.terminate()
         raise
 
@@ -57,7 +54,7 @@ async def copy_rows(connection: Connection, statement: str, *args: Any, take: Ta
 class _Rows:
     """Decodes PostgreSQL's binary COPY format.
 
-    Its end, two bytes, is shorter than any row and so stays behind.
+    The end marker of two bytes is shorter than any row, and so is never decoded.
     """
 
     def __init__(self) -> None:
@@ -69,12 +66,12 @@ class _Rows:
         """The rows that end in a chunk.
 
         Raises:
-            LogDamaged: These are other rows than `Row`.
+            LogDamaged: The rows have other columns.
         """
         self._pieces.append(chunk)
         self._length += len(chunk)
         rows: list[Row] = []
-        if self._length < self._needed:  # put together once it is all there, not at every chunk
+        if self._length < self._needed:  # join the chunks once for each row, not at every chunk
             return rows
         buffer, at = b"".join(self._pieces), self._at
         row, after = _row(buffer, at)
@@ -90,16 +87,16 @@ class _Rows:
 def _row(
     buffer: bytes,
     at: int,
-    # Names of this function are found faster than those of the module.
+    # Local names are faster than module names.
     first: Callable[..., tuple[Any, ...]] = _FIRST.unpack_from,
     length: Callable[..., tuple[Any, ...]] = _LENGTH.unpack_from,
 ) -> tuple[Row | None, int]:
-    """The row at a place, and where the next begins; or None, and how far the buffer must go."""
+    """The row at an offset and the next row's offset; or None and the length that is needed."""
     end = len(buffer)
     if at + 30 > end:
         return None, at + 30
     fields, width, position, second_width, subject, size = first(buffer, at)
-    _check_kind(fields, width, second_width)
+    _check_columns(fields, width, second_width)
     at += 30
     salt_at = (at + size if size > 0 else at) + 4  # a line that is NULL has a length of -1
     if salt_at > end:
@@ -112,18 +109,18 @@ def _row(
     (text_size,) = length(buffer, text_at - 4)
     if size < 0 and text_size < 0:
         return (position, line, None, None, 0), text_at
-    _check_both(position, size, text_size)
+    _check_salt_and_text(position, size, text_size)
     after = text_at + text_size
     if after > end:
         return None, after
     return (position, line, buffer[salt_at : text_at - 4], buffer[text_at:after], subject), after
 
 
-def _check_kind(fields: int, *widths: int) -> None:
+def _check_columns(fields: int, *widths: int) -> None:
     if fields != 5 or widths != (8, 8):
         raise LogDamaged(f"a row of the log has {fields} fields, the first two of {widths} bytes")
 
 
-def _check_both(position: int, salt: int, text: int) -> None:
+def _check_salt_and_text(position: int, salt: int, text: int) -> None:
     if salt < 0 or text < 0:
-        raise LogDamaged(f"the row of position {position} has one of salt and text")
+        raise LogDamaged(f"the row of position {position} has only one of salt and text")

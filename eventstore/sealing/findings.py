@@ -1,14 +1,14 @@
-"""What a verification found wrong."""
+"""Findings of a verification."""
 
 import msgspec
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something that is not as it must be.
+    """A problem in a log.
 
     Attributes:
-        position: Of the event, or of the first one that it can be about; None where it is about
-            none in particular.
+        position: Of the event, or of the first event that may be concerned; None for a problem
+            without a position.
         problem: One sentence.
     """
 
@@ -17,7 +17,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Findings:
-    """Keeps the first finding by position; of several at one position the one that came first."""
+    """Keeps the finding with the lowest position; of several there, the one added first."""
 
     def __init__(self) -> None:
         self._first: Finding | None = None
@@ -27,22 +27,22 @@ class Findings:
 
     @property
     def first(self) -> Finding | None:
-        """The first one; one of no position only where there is no other."""
+        """The first finding; one without a position only if there is no other."""
         return self._first or self._general
 
     def add(self, position: int, problem: str) -> None:
-        """Something is wrong at a position."""
+        """Adds a problem at a position."""
         self.number += 1
         if self._first is None or position < self._position:
             self._first, self._position = Finding(position, problem), position
 
     def add_range(self, after: int, upto: int, problem: str) -> None:
-        """Something is wrong in a range; nothing new if what is found already is the reason."""
+        """Adds a problem in a range, unless an earlier finding there explains it."""
         if self._first is None or not after < self._position <= upto:
             self.add(after + 1, problem)
 
     def add_general(self, problem: str) -> None:
-        """Something is wrong that is about no position in particular."""
+        """Adds a problem without a position."""
         self.number += 1
         self._general = self._general or Finding(None, problem)
 

@@ -1,4 +1,4 @@
-"""Replaces the key that signs checkpoints, and records what each log was by then."""
+"""Replaces the key that signs checkpoints, and records each log's state at that time."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -41,8 +41,8 @@ class Rotation(msgspec.Struct, frozen=True):
 
     Attributes:
         signer: The new key.
-        problems: Of each log that got no record, why. Its checkpoints by the old key count only
-            once the new one has sealed it.
+        problems: Why a log got no record, one for each such log. Its checkpoints by the old key
+            count only once the new key has sealed it.
     """
 
     signer: Signer
@@ -50,16 +50,16 @@ class Rotation(msgspec.Struct, frozen=True):
 
 
 async def rotate_key(url: str, place: KeyLocation, folder: Path) -> Rotation:
-    """Puts a new key in the place of the old one, which is gone; its public half stays listed.
+    """Replaces the key by a new one; the old private key is deleted, its public half stays listed.
 
-    Each log that the old key has sealed gets a record of its size and root by then, signed by both
-    keys. Whoever stole the old key can still sign, and backdate; but what it signs counts only as
-    a beginning of what the new key has signed. So nothing is recorded of a log whose last
-    checkpoint is not of its tree, is not by the old key, or does not fit the files.
+    Each log that the old key has sealed gets a record of its size and root, signed by both keys. A
+    thief of the old key can still sign, and backdate; but a checkpoint by the old key counts only
+    up to the size that the new key has signed. So a log is not recorded if its last checkpoint is
+    not of its tree, is not by the old key, or differs from the files.
 
     Args:
         url: The owner's connection URL.
-        folder: With the files of checkpoints.
+        folder: With all accounts' files of checkpoints.
 
     Raises:
         KeyRefused: There is no key yet, or it cannot be replaced.
@@ -67,9 +67,9 @@ async def rotate_key(url: str, place: KeyLocation, folder: Path) -> Rotation:
     connection = await connect(url, "colloquy_worker")
     problems = []
     try:
-        # Held until the end: a checkpoint by the old key comes before the records or not at all.
+        # The lock is held until the end, so that the old key seals nothing after the records.
         with locked_keys(place):
-            old = open_locked_signer(place)  # listed under the name of today, then replaced
+            old = open_locked_signer(place)  # lists it under its current name
             new = generate_successor(old)
             listed = list_keys(place)
             for state in await sealing_states(connection):
@@ -96,7 +96,7 @@ async def _record(
         return
     others = current_keys(listed) - {key for key in listed if key.public == old.public.public}
     if not others.isdisjoint(check_signatures(head["note"], listed)):
-        return  # another machine seals this log, with a key of its own
+        return  # another machine seals this log with its own key
     rotations = await connection.fetch(query("list_key_rotations"), state.account_id)
     last = _last_signed([head["note"], *(row["note"] for row in rotations)], old)
     if last is None or last.size < state.sealed:
@@ -112,7 +112,7 @@ async def _record(
 
 
 def _last_signed(notes: list[str], signer: Signer) -> Checkpoint | None:
-    """The largest of these checkpoints that the signer has signed, under whatever name."""
+    """The largest of these checkpoints that the signer has signed, under any name."""
     signed = []
     for note in notes:
         names = {name for name, _ in signatures(note)}
@@ -122,7 +122,7 @@ def _last_signed(notes: list[str], signer: Signer) -> Checkpoint | None:
 
 
 async def _compare(connection: Connection, state: SealingState, known: list[Checkpoint]) -> None:
-    """Holds checkpoints to the log, whose leaves are hashed for this."""
+    """Compares checkpoints with the log, whose leaves are hashed anew."""
     account_id = state.account_id
     tree, size = TreeBuilder(), 0
     for checkpoint in sorted(known, key=lambda one: one.size):

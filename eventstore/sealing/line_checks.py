@@ -1,4 +1,4 @@
-"""What each line of a log must be, beside hashing to its leaf: in order, and true to its text."""
+"""Checks each line of a log besides its hash: its order, and its text."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -10,18 +10,18 @@ from eventstore.sealing.copy_reader import Row
 from eventstore.sealing.findings import Findings
 
 _DIALOGUE = "dialogue-"
-"""How streams of dialogues begin: `dialogue-<experience>-<learner>`."""
+"""The prefix of dialogue streams, `dialogue-<experience>-<learner>`."""
 
 
 class LineData(msgspec.Struct, frozen=True, gc=False):
-    """What these checks read of an event's data."""
+    """The fields of an event's data that the checks use."""
 
     user_id: int | None = None
     texts: int | None = None
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """What these checks read of a line."""
+    """The fields of a line that the checks use."""
 
     account_id: int
     position: int
@@ -35,16 +35,16 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class LineChecks:
-    """Goes through all lines of an account's log in order.
+    """Checks all lines of an account's log in order.
 
-    A text must be kept as the words of the learner in whose dialogue its conversation is: else the
-    learner's erasure passes it by. Texts that are not there must have been removed as the log
-    says: later than the text stands the expiry of its conversation, or the erasure of its learner.
-    A text that is there although one of these stands later was withheld from it, or put back.
+    A text's subject must be the learner in whose dialogue its conversation is; otherwise the
+    learner's erasure would miss it. A missing text must be followed by the expiry of its
+    conversation or the erasure of its learner. A text that exists although one of these follows
+    was withheld from it, or restored.
 
     Args:
         account_id: Of the log.
-        findings: Get what is wrong.
+        findings: Receives what is wrong.
     """
 
     def __init__(self, account_id: int, findings: Findings) -> None:
@@ -54,13 +54,13 @@ class LineChecks:
         self._recorded_at = ""
         self._decoder = msgspec.json.Decoder(Line)
         self._learners: dict[int, int] = {}
-        self._bare: dict[int, tuple[int, int, int | None, int]] = {}
-        """First and last text that is not there, their learner and number, by conversation."""
+        self._missing: dict[int, tuple[int, int, int | None, int]] = {}
+        """First and last missing text, their learner and number, by conversation."""
         self._erased: dict[int, int] = {}
-        self._standing: dict[int, int] = {}
-        """The first text that is there, by conversation."""
+        self._present: dict[int, int] = {}
+        """The first existing text, by conversation."""
         self._conversations: dict[int, set[int]] = {}
-        """Conversations with texts that are there, by learner."""
+        """Conversations with existing texts, by learner."""
         self.position = 0
         self.texts = 0
         self.removed = 0
@@ -88,8 +88,8 @@ class LineChecks:
             self._check_text(line, salt, content, subject)
 
     def end(self) -> None:
-        """All lines were there: what is missing is missing for good."""
-        for first, last, learner, _ in self._bare.values():
+        """Reports the missing texts that no removal explains, after the last line."""
+        for first, last, learner, _ in self._missing.values():
             if learner is None or self._erased.get(learner, 0) < last:
                 self._findings.add(
                     first,
@@ -120,13 +120,13 @@ class LineChecks:
         self, line: Line, salt: bytes | None, content: bytes | None, subject: int
     ) -> None:
         learner = self._learner(line)
-        self._remove(line)
+        self._apply_removal(line)
         if line.content_hash is None:
             if content is not None:
                 self._findings.add(line.position, "there is a text, but the event never had one")
         elif salt is None or content is None:
             self.removed += 1
-            self._miss(line, learner)
+            self._add_missing(line, learner)
         else:
             self.texts += 1
             self._check_commitment(line, salt, content)
@@ -152,12 +152,12 @@ class LineChecks:
                 line.position,
                 f"the text is kept as words of user {subject}, the log says of user {learner}",
             )
-        if conversation not in self._standing:
-            self._standing[conversation] = line.position
+        if conversation not in self._present:
+            self._present[conversation] = line.position
             self._conversations.setdefault(learner, set()).add(conversation)
 
     def _learner(self, line: Line) -> int | None:
-        """Whose conversation the event is of, as the name of the dialogue's stream says."""
+        """The learner of the event's conversation, by the name of the dialogue's stream."""
         conversation = line.conversation_id
         if conversation is None:
             return None
@@ -167,32 +167,32 @@ class LineChecks:
                 self._learners[conversation] = int(learner)
         return self._learners.get(conversation)
 
-    def _remove(self, line: Line) -> None:
-        """Follows erasures and expiries: of all texts before them, and of none that is later."""
+    def _apply_removal(self, line: Line) -> None:
+        """Applies an erasure or expiry to the texts before it."""
         if line.type == "learner_erased.v1" and line.data.user_id is not None:
             self._erased[line.data.user_id] = line.position
             for conversation in self._conversations.pop(line.data.user_id, ()):
-                self._report_standing(conversation, line)
+                self._report_present(conversation, line)
         elif line.type == "text_expired.v1" and line.conversation_id is not None:
-            first, _, _, number = self._bare.pop(line.conversation_id, (0, 0, None, 0))
+            first, _, _, number = self._missing.pop(line.conversation_id, (0, 0, None, 0))
             if number > (line.data.texts or 0):
                 self._findings.add(
                     first,
                     f"from here on {number} texts are missing, {line.type} at position "
                     f"{line.position} removed {line.data.texts}",
                 )
-            self._report_standing(line.conversation_id, line)
+            self._report_present(line.conversation_id, line)
 
-    def _report_standing(self, conversation: int, removal: Line) -> None:
-        first = self._standing.pop(conversation, None)
+    def _report_present(self, conversation: int, removal: Line) -> None:
+        first = self._present.pop(conversation, None)
         if first is not None:
             self._findings.add(
                 first,
                 f"the text is there, but {removal.type} at position {removal.position} removed it",
             )
 
-    def _miss(self, line: Line, learner: int | None) -> None:
-        # A text of no conversation is covered by nothing.
+    def _add_missing(self, line: Line, learner: int | None) -> None:
+        # No removal covers a text without a conversation.
         key = -line.position if line.conversation_id is None else line.conversation_id
-        first, _, _, number = self._bare.get(key, (line.position, 0, None, 0))
-        self._bare[key] = (first, line.position, learner, number + 1)
+        first, _, _, number = self._missing.get(key, (line.position, 0, None, 0))
+        self._missing[key] = (first, line.position, learner, number + 1)

@@ -1,4 +1,4 @@
-"""Seals one account's log: grows its Merkle tree and publishes a signed checkpoint of it."""
+"""Seals one account's log: grows its Merkle tree and publishes a signed checkpoint."""
 
 import asyncio
 import os
@@ -29,23 +29,23 @@ STEP = 50_000
 
 _PAGE = 1_000
 _SLICE = 2_048
-"""Leaves after which a process with other things to do gets to them."""
+"""Leaves after which the event loop may run other tasks."""
 
 T = TypeVar("T")
 
 Report = Callable[[str, int, Exception], None]
-"""Gets a kind of failure, the account, and the error."""
+"""Receives the log event of a failure, the account, and the error."""
 
 
 class LogSealer:
     """Seals the log of one account.
 
     Args:
-        connection: The leader's; everything is written over it.
-        place: The signing key.
-        folder: For the files of checkpoints.
+        connection: The leader's; all writes use it.
+        place: The signing key's location.
+        folder: For all accounts' files of checkpoints.
         height: Levels of the tree that one tile spans.
-        report: Gets failures that do not keep the database from sealing.
+        report: Receives failures in spite of which the database is sealed.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class LogSealer:
         self._tiles = StoredTiles(connection, account_id, height)
 
     async def seal(self) -> None:
-        """Seals the log up to the head that it has now.
+        """Seals the log up to its current head.
 
         Raises:
-            LogDamaged: The log is not what was sealed of it.
+            LogDamaged: The log differs from what was sealed.
             CheckpointFilesFailed: The files cannot be written; the database has the checkpoint.
             KeyRefused, NoteInvalid: The key cannot sign, so nothing was published.
         """
         known = await self._known()
-        # Read after the files: then the log has whatever they rightly know.
+        # Read after the files, so that a sound log has all that they know.
         (state,) = await sealing_states(self._connection, self._account_id)
         if state.sealed > state.head:
             raise LogDamaged(
@@ -95,10 +95,10 @@ class LogSealer:
             await _compare(tree, size, root, source)
         if state.head > state.sealed:
             await self._publish(state, await tree.root(state.head))
-        await self._write()
+        await self._write_files()
 
     async def _known(self) -> list[Checkpoint]:
-        """What the files know. Files that cannot be read do not keep the database from sealing."""
+        """The checkpoints in the files; none if they cannot be read, which is only reported."""
         try:
             return await _in_files(self._files.known)
         except CheckpointFilesFailed as error:
@@ -106,7 +106,7 @@ class LogSealer:
             return []
 
     async def _grow(self, state: SealingState) -> None:
-        """Adds the leaves that the tree lacks, reading nothing of it but its right edge."""
+        """Adds the missing leaves to the tree; reads only the tree's right edge."""
         size = await self._tiles.size()
         if size > state.head:
             raise LogDamaged(f"the tree has {size} leaves, the log ends at {state.head}")
@@ -138,15 +138,15 @@ class LogSealer:
         origin = await self._connection.fetchval(query("get_log_origin"), state.account_id)
         async with _signing(self._place) as signer:
             await _refuse_replaced(self._connection, state.account_id, signer)
-            await asyncio.to_thread(_refuse_ended, self._place, signer)
+            await asyncio.to_thread(_refuse_retired, self._place, signer)
             origin = origin or f"{signer.name}/{state.account_id}"
             note = sign(Checkpoint(origin, state.head, root, time), signer.name, signer.private)
             await self._connection.execute(
                 query("record_tree_head"), state.account_id, state.head, root, note, time
             )
 
-    async def _write(self) -> None:
-        """Brings the files up to the table."""
+    async def _write_files(self) -> None:
+        """Appends the checkpoints that the files lack."""
         size = await _in_files(self._files.size)
         while heads := await self._connection.fetch(
             query("list_tree_heads"), self._account_id, size, _PAGE
@@ -165,7 +165,7 @@ async def _compare(tree: TiledTree, size: int, root: bytes, source: str) -> None
 
 
 async def _refuse_replaced(connection: Connection, account_id: int, signer: Signer) -> None:
-    """Raises KeyRefused where another machine has replaced the key, of which this has a copy."""
+    """Raises KeyRefused if another machine with a copy of the key has replaced it."""
     for row in await connection.fetch(query("list_key_rotations"), account_id):
         if is_replaced(signer.public, row["note"]):
             raise KeyRefused(
@@ -174,18 +174,18 @@ async def _refuse_replaced(connection: Connection, account_id: int, signer: Sign
             )
 
 
-def _refuse_ended(place: KeyLocation, signer: Signer) -> None:
-    """Raises KeyRefused where the settings lead back to a key that another one has replaced."""
+def _refuse_retired(place: KeyLocation, signer: Signer) -> None:
+    """Raises KeyRefused if the settings name a key that another one has replaced."""
     if is_ended(place, signer.public):
         raise KeyRefused(
-            f"the sealing key was replaced, as {place.vkeys} says, and what it signs counts no "
-            "more: name its successor, or run `colloquy seal rotate-key`"
+            f"the sealing key was replaced, as {place.vkeys} says, and its signatures no longer "
+            "count: name its successor, or run `colloquy seal rotate-key`"
         )
 
 
 @asynccontextmanager
 async def _signing(place: KeyLocation) -> AsyncIterator[Signer]:
-    """The key, which nobody replaces until what it signed is on record."""
+    """The key; its lock keeps others from replacing it until its signature is recorded."""
     locking = asyncio.ensure_future(asyncio.to_thread(lock_keys, place))
     try:
         await asyncio.shield(locking)
@@ -201,9 +201,9 @@ async def _signing(place: KeyLocation) -> AsyncIterator[Signer]:
 
 
 async def _in_files(work: Callable[..., T], *args: object) -> T:
-    """What is done with files; their errors must not pass for the database's.
+    """Runs file operations in a thread; their OSErrors must not pass for the database's.
 
-    Whoever is cancelled waits for what is being done: afterwards nobody writes any more.
+    A cancelled caller waits for the thread, which would otherwise still write.
     """
     working = asyncio.ensure_future(asyncio.to_thread(work, *args))
     try:

@@ -1,8 +1,8 @@
-"""The arithmetic of a Merkle tree as RFC 9162, section 2.1, has it. No storage, no clock.
+"""The arithmetic of a Merkle tree (RFC 9162, section 2.1), without storage or clock.
 
-A *span* is a run of leaves, from the first to the one after the last; every element of a proof is
-the root of one. A *node* is a level and an index: the root of the 2^level leaves that begin at
-index · 2^level. Nodes never change as a tree grows, so they are what storage keeps.
+A *span* is a run of leaves, from the first to the one after the last; each element of a proof is
+the root of a span. A *node* is a level and an index: the root of the 2^level leaves that begin at
+index · 2^level. Nodes never change while a tree grows, so they can be stored.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def full_root(hashes: Sequence[bytes]) -> bytes:
-    """The node above so many others of one level, whose number must be a power of two."""
+    """The root of nodes of one level, whose number must be a power of two."""
     level = list(hashes)
     while len(level) > 1:
         level = [node_hash(level[n], level[n + 1]) for n in range(0, len(level), 2)]
@@ -35,7 +35,7 @@ def full_root(hashes: Sequence[bytes]) -> bytes:
 
 
 def join(nodes: Sequence[bytes]) -> bytes:
-    """The root of a span, given the hashes of its nodes as `nodes_of` lists them."""
+    """The root of a span from the hashes of its nodes, in the order of `nodes_of`."""
     if not nodes:
         return EMPTY_ROOT
     root = nodes[-1]
@@ -45,7 +45,7 @@ def join(nodes: Sequence[bytes]) -> bytes:
 
 
 def nodes_of(span: Span) -> list[Node]:
-    """The nodes that a span which is a subtree consists of, from left to right."""
+    """The nodes of a span that is a subtree, from left to right."""
     first, end = span
     nodes = []
     while first < end:
@@ -59,11 +59,11 @@ def consistency_spans(old: int, new: int) -> list[Span]:
     """The spans whose roots prove that a tree has only grown, in the order of the proof.
 
     Args:
-        old: Leaves that it had.
-        new: Leaves that it has.
+        old: Number of leaves before.
+        new: Number of leaves after.
 
     Raises:
-        ValueError: Not 0 < old <= new. That a tree grew out of nothing needs no proof.
+        ValueError: Not 0 < old <= new. Growth from an empty tree needs no proof.
     """
     if not 0 < old <= new:
         raise ValueError(f"no tree of {new} leaves grew out of one of {old}")
@@ -77,10 +77,10 @@ def consistency_spans(old: int, new: int) -> list[Span]:
         else:
             spans.append((first, middle))
             first = middle
-    # A verifier knows the root of the old tree, and so needs no piece that is all of it.
+    # A verifier knows the old tree's root, so a span that is the whole old tree is left out.
     return ([(first, end)] if first else []) + spans[::-1]
 
 
 def _split(size: int) -> int:
-    """The largest power of two below `size`: how many leaves go to the left."""
+    """The largest power of two below `size`: the leaves of the left subtree."""
     return 1 << ((size - 1).bit_length() - 1)

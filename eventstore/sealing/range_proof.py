@@ -1,7 +1,7 @@
-"""A proof for many leaves at once: the leaves, and one hash for each gap's largest subtrees.
+"""A proof for many leaves: one hash for each of the largest subtrees in the gaps between them.
 
-A verifier goes from left to right over the leaves that it has and takes the next hash of the
-proof for every subtree between them; of all leaves, the proof is empty.
+A verifier goes over its leaves from left to right, and takes the next hash of the proof for each
+subtree between them. The proof for all leaves is empty.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -13,15 +13,15 @@ from eventstore.sealing.tiles import HEIGHT, Key, TileReader, entries
 _WIDTH = 1 << HEIGHT
 
 Stack = list[tuple[int, bytes]]
-"""Levels and hashes of the complete subtrees that a tree consists of, from left to right."""
+"""Levels and hashes of a tree's complete subtrees, from left to right."""
 
 
 class CompactRange:
-    """A tree built from left to right, of leaves and of nodes for the gaps between them.
+    """A tree built from left to right out of leaves, and of nodes for the gaps between them.
 
     Args:
-        size: Leaves that it covers already.
-        stack: Its subtrees then.
+        size: Leaves that it covers at the beginning.
+        stack: Its subtrees at the beginning.
     """
 
     def __init__(self, size: int = 0, stack: Stack | None = None) -> None:
@@ -29,7 +29,7 @@ class CompactRange:
         self.stack: Stack = stack or []
 
     def push(self, level: int, node: bytes) -> None:
-        """Adds the node above the next 2^level leaves."""
+        """Adds the node of the next 2^level leaves."""
         self.size += 1 << level
         while self.stack and self.stack[-1][0] == level:
             node = node_hash(self.stack.pop()[1], node)
@@ -62,7 +62,7 @@ async def read_nodes(reader: TileReader, nodes: Collection[Node]) -> dict[Node, 
     """The hashes of nodes, in one read of tiles.
 
     Raises:
-        TilesMissing: The tree does not have them.
+        TilesMissing: The tree is too small for a node.
     """
     places = {node: _place(node) for node in nodes}
     tiles = await reader.read({key for key, _, _ in places.values()})
@@ -71,7 +71,7 @@ async def read_nodes(reader: TileReader, nodes: Collection[Node]) -> dict[Node, 
 
 
 def _place(node: Node) -> tuple[Key, int, int]:
-    """The tile that a node is computed in, and which of its entries are below it."""
+    """A node's tile, and the first and number of the tile's entries below the node."""
     level, index = node
     tile_level, inside = divmod(level, HEIGHT)
     first = index << inside

@@ -1,7 +1,7 @@
-"""Seals the logs: grows their Merkle trees and publishes signed checkpoints of them.
+"""Seals all logs: grows their Merkle trees and publishes signed checkpoints.
 
-Every service process has a sealer. A lock of its session lets one at a time lead; the others ask
-for the lock every second, so that one that dies is replaced.
+Every service process has a sealer. An advisory lock makes one of them the leader; the others try
+the lock every second, so that a leader that dies is replaced.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from eventstore.sealing.tiles import HEIGHT
 from sql.loader import query
 
 _LOCK = 0x636F6C6C7365616C  # "collseal"
-_LOOK = 1.0
+_RETRY = 1.0
 _SAY_AGAIN = 60.0
 log = structlog.get_logger("colloquy.sealer")
 
@@ -33,8 +33,8 @@ class Sealer:
 
     Args:
         url: The owner's connection URL.
-        place: Where the key is. It is read anew for each checkpoint, so that it can be replaced.
-        folder: For the files of checkpoints.
+        place: The key's location. The key is read for each checkpoint, so that it can be replaced.
+        folder: For all accounts' files of checkpoints.
         seconds: Pause between two rounds.
         height: Levels of the tree that one tile spans.
         primary: Shared with the process's other connections.
@@ -63,7 +63,7 @@ class Sealer:
         self._said: dict[tuple[str, int], float] = {}
 
     async def run(self) -> None:
-        """Runs until it is cancelled; a database that is away is waited for."""
+        """Runs until it is cancelled; waits for a database that is away."""
         while True:
             try:
                 async with self.leading() as connection:
@@ -72,20 +72,20 @@ class Sealer:
                         await asyncio.sleep(self._seconds)
             except DATABASE_ERRORS as error:
                 log.warning("sealer_waiting", error=repr(error))
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_RETRY)
 
     @asynccontextmanager
     async def leading(self) -> AsyncIterator[AccountConnection]:
-        """The connection whose session leads; waits for the one before it to end.
+        """The leader's connection; waits until the leader before it ends.
 
-        All that a leader writes goes over this connection. So when its session is lost, and with
-        it the lead, it writes no more.
+        A leader writes over this connection only, so a session that has lost the lock writes no
+        more.
         """
         connection = await connect(self._url, "colloquy_worker", KEPT_PLANS, self._primary)
         try:
-            # Waiting inside the server would hold a snapshot, and with it the vacuum, back.
+            # Waiting in the server would hold a snapshot, which holds back vacuum.
             while not await connection.fetchval(query("try_lock_sealing"), _LOCK):  # noqa: ASYNC110
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_RETRY)
             self._sound.clear()
             log.info("sealing_leads")
             yield connection
@@ -93,15 +93,15 @@ class Sealer:
             connection.terminate()
 
     async def seal(self, connection: AccountConnection) -> None:
-        """One round: each log up to the head that it has now.
+        """Seals each log up to its current head.
 
-        An account with which something is wrong is left as it is and told of, in this round and
-        those to come, and the others are sealed.
+        An account that cannot be sealed is logged, in this round and the next ones; the others are
+        sealed.
         """
         states = await sealing_states(connection)
         self._growth.reached(max((state.head for state in states), default=0))
         await connection.renew_plans(self._growth)
-        await self._look_for_lost({state.account_id for state in states})
+        await self._report_lost_accounts({state.account_id for state in states})
         for state in states:
             account_id = state.account_id
             if account_id in self._sound and state.head == state.sealed:
@@ -112,31 +112,31 @@ class Sealer:
     async def _try_seal(self, connection: Connection, account_id: int) -> None:
         try:
             await LogSealer(
-                connection, account_id, self._place, self._folder, self._height, self._say
+                connection, account_id, self._place, self._folder, self._height, self._log_failure
             ).seal()
             self._sound.add(account_id)
         except CheckpointFilesFailed as error:
-            self._say("checkpoint_files_failed", account_id, error)
+            self._log_failure("checkpoint_files_failed", account_id, error)
         except LogDamaged as error:
-            self._say("log_went_back", account_id, error)
+            self._log_failure("log_went_back", account_id, error)
         except EventStoreError as error:
-            self._say("sealing_stopped", account_id, error)
+            self._log_failure("sealing_stopped", account_id, error)
         except DATABASE_ERRORS as error:
             if is_passing(error):
                 raise
-            self._say("sealing_stopped", account_id, error)
-        except Exception as error:  # whatever is wrong with one log, the others are sealed
-            self._say("sealing_broke", account_id, error)
+            self._log_failure("sealing_stopped", account_id, error)
+        except Exception as error:  # the other logs are still sealed
+            self._log_failure("sealing_broke", account_id, error)
 
-    async def _look_for_lost(self, accounts: set[int]) -> None:
-        """A database that is older than an account has forgotten the whole of its log."""
+    async def _report_lost_accounts(self, accounts: set[int]) -> None:
+        """Reports accounts with files but without a log, as an old backup of the database has."""
         for account_id in await asyncio.to_thread(accounts_with_files, self._folder):
             if account_id not in accounts:
                 known = f"the checkpoint files know account {account_id}, the database does not"
-                self._say("log_went_back", account_id, LogDamaged(known))
+                self._log_failure("log_went_back", account_id, LogDamaged(known))
 
-    def _say(self, event: str, account_id: int, error: Exception) -> None:
-        """Logs an error once, and again as long as it lasts, but not at every round."""
+    def _log_failure(self, event: str, account_id: int, error: Exception) -> None:
+        """Logs an error, and again every `say_again` seconds while it lasts."""
         now = asyncio.get_running_loop().time()
         if now >= self._said.get((event, account_id), now):
             log.error(event, account_id=account_id, error=str(error))

@@ -9,7 +9,7 @@ from sql.loader import query
 
 
 class SealingState(msgspec.Struct, frozen=True):
-    """How far an account's log is sealed. `root` and `sealed_at` are the last checkpoint's."""
+    """How far an account's log is sealed. `root` and `sealed_at` are of the last checkpoint."""
 
     account_id: int
     head: int
@@ -21,5 +21,5 @@ class SealingState(msgspec.Struct, frozen=True):
 async def sealing_states(
     connection: Connection, account_id: int | None = None
 ) -> list[SealingState]:
-    """How far each account's log is sealed, or that of one."""
+    """How far each account's log, or that of one account, is sealed."""
     return [SealingState(*row) for row in await connection.fetch(query("list_sealing"), account_id)]

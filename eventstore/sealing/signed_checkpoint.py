@@ -18,15 +18,15 @@ _ED25519 = b"\x01"
 _ID = 4
 _SIGNATURE = 64
 _NAME = re.compile(r"[^\s+]+")
-"""A signed note's names have no white space and no plus sign (C2SP signed-note)."""
+"""Names in a signed note have neither white space nor a plus sign (C2SP signed-note)."""
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What a tree was at a size.
+    """A tree's root at a size.
 
-    `origin` names the tree for ever, `time` is in UTC and of whole seconds.
+    `origin` names the tree permanently; `time` is in UTC and has whole seconds.
     """
 
     origin: str
@@ -36,27 +36,27 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class VerifierKey(msgspec.Struct, frozen=True):
-    """What it takes to check a signature: a name, and 32 bytes of an Ed25519 public key."""
+    """The public half of a signing key: a name, and the 32 bytes of an Ed25519 public key."""
 
     name: str
     public: bytes
 
     @property
     def id(self) -> bytes:
-        """Four bytes by which a signature names its key."""
+        """The four bytes by which a signature identifies its key."""
         named = self.name.encode() + b"\n" + _ED25519 + self.public
         return hashlib.sha256(named).digest()[:_ID]
 
     def __str__(self) -> str:
-        """The key as one line, as auditors keep it."""
+        """The key as one line, for auditors."""
         return f"{self.name}+{self.id.hex()}+{_base64(_ED25519 + self.public)}"
 
 
 def parse_verifier_key(line: str) -> VerifierKey:
-    """The key in one line.
+    """The key in a line that `str` has made.
 
     Raises:
-        NoteInvalid: It is none, or not one for Ed25519.
+        NoteInvalid: The line holds no Ed25519 key.
     """
     name, _, rest = line.partition("+")
     _, _, encoded = rest.partition("+")
@@ -67,7 +67,7 @@ def parse_verifier_key(line: str) -> VerifierKey:
 
 
 def is_name(text: str) -> bool:
-    """Whether a key or log may be called so: else lines of a note could be read in two ways."""
+    """Whether a key or log may have this name; others would make notes ambiguous."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -77,10 +77,10 @@ def verifier_key(name: str, private: Ed25519PrivateKey) -> VerifierKey:
 
 
 def current_keys(keys: Iterable[VerifierKey]) -> set[VerifierKey]:
-    """Those of the keys that none replaced. What was replaced under one name is so under all.
+    """The keys that were not replaced. A key replaced under one name is replaced under all.
 
     Args:
-        keys: Of one name the oldest first, each replaced by the next. Repeats do not count.
+        keys: Of one name the oldest first, each replaced by the next. Repeats are ignored.
     """
     by_name: dict[str, list[VerifierKey]] = {}
     for key in dict.fromkeys(keys):
@@ -90,27 +90,27 @@ def current_keys(keys: Iterable[VerifierKey]) -> set[VerifierKey]:
 
 
 def is_replaced(key: VerifierKey, record: str) -> bool:
-    """Whether a record of a replaced key, signed by it first, is of this one.
+    """Whether a record of a key's replacement is about this key.
 
     Args:
-        key: Under whatever name.
-        record: As `cosign` makes it of a note that the replaced key has signed.
+        key: Under any name.
+        record: Of `cosign`; the replaced key's signature is the first.
     """
     name, key_id = signatures(record)[0]
     return VerifierKey(name, key.public).id == key_id
 
 
 def signatures(note: str) -> list[tuple[str, bytes]]:
-    """Names and ids of the keys that a note says have signed it, in order.
+    """Names and ids of a note's signatures in order, unverified.
 
     Raises:
-        NoteInvalid: It is no note.
+        NoteInvalid: The text is not a note.
     """
     return [_signature(line)[:2] for line in _halves(note)[1]]
 
 
 def sign(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKey) -> str:
-    """The checkpoint as a note with one signature, its last line feed included."""
+    """The checkpoint as a note with one signature, including the final line feed."""
     return cosign(f"{_text(checkpoint)}\n", name, private)
 
 
@@ -121,16 +121,16 @@ def cosign(note: str, name: str, private: Ed25519PrivateKey) -> str:
 
 
 def read_note(note: str) -> Checkpoint:
-    """The checkpoint in a note, whoever has signed it.
+    """The checkpoint in a note, with signatures unverified.
 
     Raises:
-        NoteInvalid: The note holds no checkpoint as `sign` writes it.
+        NoteInvalid: The note holds no checkpoint in the form of `sign`.
     """
     text, signatures = _halves(note)
     try:
         origin, size, root, time = text[:-1].split("\n")
-        moment = datetime.strptime(time, f"time {_TIME}").replace(tzinfo=UTC)
-        checkpoint = Checkpoint(origin, int(size), _unbase64(root), moment)
+        sealed_at = datetime.strptime(time, f"time {_TIME}").replace(tzinfo=UTC)
+        checkpoint = Checkpoint(origin, int(size), _unbase64(root), sealed_at)
     except ValueError as error:
         raise NoteInvalid(f"this is no checkpoint: {text[:200]!r}") from error
     if _text(checkpoint) != text or len(checkpoint.root) != HASH or not signatures:
@@ -142,19 +142,19 @@ def verify(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
     """The checkpoint in a note that one of the keys has signed.
 
     Raises:
-        NoteInvalid: It is none, or `check_signatures` refuses it.
+        NoteInvalid: It holds no checkpoint, or `check_signatures` refuses it.
     """
     check_signatures(note, keys)
     return read_note(note)
 
 
 def check_signatures(note: str, keys: Iterable[VerifierKey]) -> list[VerifierKey]:
-    """Those of the keys that have signed the note, whatever is in it; at least one.
+    """The keys that have signed the note, at least one; its text is not checked.
 
     Signatures of other keys are ignored.
 
     Raises:
-        NoteInvalid: No key has signed it, or a signature names a key of ours and is not by it.
+        NoteInvalid: None of the keys has signed it, or a signature of one of them is wrong.
     """
     text, lines = _halves(note)
     known = {(key.name, key.id): key for key in keys}
@@ -198,7 +198,7 @@ def _base64(value: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
-    """The bytes of the one text that encodes them."""
+    """The bytes in base64; refuses texts that are not in canonical form."""
     try:
         value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

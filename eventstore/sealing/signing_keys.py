@@ -1,9 +1,9 @@
-"""The key that signs checkpoints: a file that only its owner reads, never in the database.
+"""The key that signs checkpoints: a file that only its owner can read, outside the database.
 
-Beside it are the name under which it signs (`log-name`) and every key that ever signed
-(`vkeys`, one a line, each below a comment that says since when). Of one name the last is current:
-it replaced those before it. So a key that comes under another name is listed under the names of
-those that it replaces, too, whether it came by `replace_key` or by other settings.
+Its folder also holds the key's name (`log-name`) and the list of all keys that ever signed
+(`vkeys`, one a line, each below a comment with its first use). Of one name the last key is
+current: it replaced those before it. So a key with another name is also listed under the names of
+the keys that it replaces, whether `replace_key` or changed settings introduced it.
 """
 
 import hashlib
@@ -43,12 +43,12 @@ _SINCE = "# since "
 
 
 class KeyLocation(msgspec.Struct, frozen=True):
-    """Where the key and what belongs to it are kept.
+    """The location of the key and its files.
 
     Attributes:
         folder: For the key, its name and the list of all keys.
-        file: A key elsewhere, which its user provides and several machines may share.
-        name: What the log is called, in place of the name in the folder.
+        file: A key elsewhere, which its operator provides and several machines may share.
+        name: The log's name, in place of the name in the folder.
     """
 
     folder: Path
@@ -67,33 +67,33 @@ class KeyLocation(msgspec.Struct, frozen=True):
 
 
 class Signer(msgspec.Struct, frozen=True):
-    """A private key and the name under which it signs."""
+    """A private key and its name in signatures."""
 
     name: str
     private: Ed25519PrivateKey
 
     @property
     def public(self) -> VerifierKey:
-        """What it takes to check its signatures."""
+        """The public half, for verifiers."""
         return verifier_key(self.name, self.private)
 
 
 def open_signer(place: KeyLocation, *, make: bool = True) -> Signer:
-    """The key; its public half is in the list of keys from here on.
+    """The key; its public half is added to the list of keys.
 
     Args:
-        make: Make one where there is none, unless `file` names one.
+        make: Generate a missing key, unless `file` names one.
 
     Raises:
-        KeyRefused: It cannot be read, made or listed, or others than its owner may read it.
-        PathUntrusted: Another user could have prepared its folder.
+        KeyRefused: It cannot be read, generated or listed, or others than its owner may read it.
+        PathUntrusted: Another user may have created its folder.
     """
     with locked_keys(place):
         return open_locked_signer(place, make=make)
 
 
 def open_locked_signer(place: KeyLocation, *, make: bool = False) -> Signer:
-    """As `open_signer`, where the caller holds `locked_keys`."""
+    """As `open_signer`; the caller holds `locked_keys`."""
     with _refusing(place):
         if make and place.file is None and not place.key.exists():
             replace_file(place.key, _encode(Ed25519PrivateKey.generate()), 0o600)
@@ -103,11 +103,11 @@ def open_locked_signer(place: KeyLocation, *, make: bool = False) -> Signer:
 
 
 def read_signer(place: KeyLocation) -> Signer:
-    """The key as it is in its file now.
+    """The key in its file.
 
     Raises:
-        KeyRefused: It is not there, or others than its owner may read it.
-        PathUntrusted: Another user could have prepared its folder.
+        KeyRefused: It is missing, or others than its owner may read it.
+        PathUntrusted: Another user may have created its folder.
     """
     try:
         private = _read(place.key)
@@ -117,11 +117,11 @@ def read_signer(place: KeyLocation) -> Signer:
 
 
 def is_ended(place: KeyLocation, key: VerifierKey) -> bool:
-    """Whether another key has replaced this one, as the list of keys says.
+    """Whether another key has replaced this one, according to the list of keys.
 
     Raises:
-        NoteInvalid: The list holds something else.
-        PathUntrusted: Another user could have prepared it.
+        NoteInvalid: The list has other contents.
+        PathUntrusted: Another user may have created it.
     """
     keys = list_keys(place)
     current = {one.public for one in current_keys(keys)}
@@ -129,18 +129,18 @@ def is_ended(place: KeyLocation, key: VerifierKey) -> bool:
 
 
 def generate_successor(signer: Signer) -> Signer:
-    """A new key of the same name, which is nowhere yet."""
+    """A new key of the same name, which is not stored yet."""
     return Signer(signer.name, Ed25519PrivateKey.generate())
 
 
 def replace_key(place: KeyLocation, signer: Signer) -> None:
-    """Puts a key in the place of the one before, which is gone; its public half stays listed.
+    """Replaces the key's file, and adds the new key's public half to the list.
 
-    The caller holds `locked_keys`. The list tells which key was replaced, so it comes last; a
-    key that a crash left unlisted is listed by `open_signer` before it signs.
+    The caller holds `locked_keys`. A key that a crash left unlisted is listed by `open_signer`
+    before it signs.
 
     Raises:
-        KeyRefused: It cannot be replaced.
+        KeyRefused: The key cannot be replaced.
     """
     with _refusing(place):
         replace_file(place.key, _encode(signer.private), 0o600)
@@ -152,8 +152,8 @@ def list_keys(place: KeyLocation) -> list[VerifierKey]:
 
     Raises:
         KeyRefused: The list cannot be read.
-        NoteInvalid: It holds something else.
-        PathUntrusted: Another user could have prepared it.
+        NoteInvalid: It has other contents.
+        PathUntrusted: Another user may have created it.
     """
     lines = _listed(place).splitlines()
     return [parse_verifier_key(line) for line in lines if line and not line.startswith("#")]
@@ -176,7 +176,7 @@ def _encode(key: Ed25519PrivateKey) -> bytes:
 
 
 def _name(place: KeyLocation, key: Ed25519PrivateKey) -> str:
-    """The name made of the first key; it stays when the key is replaced."""
+    """The log's name, derived from the first key; it stays when the key is replaced."""
     check_trusted(place.folder)
     path = place.folder / "log-name"
     if not path.exists():
@@ -189,7 +189,7 @@ def _name(place: KeyLocation, key: Ed25519PrivateKey) -> str:
 
 
 def _listed(place: KeyLocation) -> str:
-    """The text of the list of keys, empty before the first start."""
+    """The text of the list of keys; empty before the first start."""
     try:
         return read_trusted(place.vkeys).decode("utf-8-sig")
     except FileNotFoundError:
@@ -201,14 +201,14 @@ def _listed(place: KeyLocation) -> str:
 
 
 def _list(place: KeyLocation, key: VerifierKey) -> None:
-    """Adds a key that is not there as one of ours, also under the names of those it replaces."""
+    """Lists a key that signs here, also under the names of the keys that it replaces."""
     if is_ended(place, key):
-        return  # it does not come back, and ends no other under one of its names
+        return  # listed again, a replaced key would be current
     known = list_keys(place)
     since = f"{_SINCE}{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     keys = [VerifierKey(name, key.public) for name in _names_replaced(place, key)]
     keys = [one for one in keys if one not in known]
-    if key not in _local_keys(place):  # or somebody has removed the time above it
+    if key not in _local_keys(place):  # new, or without its comment
         keys.append(key)
     added = "".join(f"{since}\n{one}\n" for one in keys)
     if added:
@@ -216,7 +216,7 @@ def _list(place: KeyLocation, key: VerifierKey) -> None:
 
 
 def _names_replaced(place: KeyLocation, key: VerifierKey) -> list[str]:
-    """Names under which a key replaces others that signed here before it, beside its own name."""
+    """The other names of the current keys that signed here before, which this key replaces."""
     local, known = _local_keys(place), list_keys(place)
     before = local[: local.index(key)] if key in local else local
     current = current_keys(known)
@@ -230,7 +230,7 @@ def _names_replaced(place: KeyLocation, key: VerifierKey) -> list[str]:
 
 
 def _local_keys(place: KeyLocation) -> list[VerifierKey]:
-    """Those that signed here, in order: others that somebody has added have no time above them."""
+    """The keys that signed here, in order; keys added by hand have no comment with a time."""
     lines = _listed(place).splitlines()
     vkeys = [line for above, line in pairwise(lines) if above.startswith(_SINCE)]
     return [parse_verifier_key(line) for line in vkeys if line and not line.startswith("#")]
@@ -238,10 +238,10 @@ def _local_keys(place: KeyLocation) -> list[VerifierKey]:
 
 @contextmanager
 def locked_keys(place: KeyLocation) -> Iterator[None]:
-    """One process at a time signs or replaces the key; others wait.
+    """Lets one process at a time sign or replace the key; others wait.
 
     Raises:
-        KeyRefused: The folder cannot be made or locked.
+        KeyRefused: The folder cannot be created or locked.
     """
     lock = lock_keys(place)
     try:
@@ -251,7 +251,7 @@ def locked_keys(place: KeyLocation) -> Iterator[None]:
 
 
 def lock_keys(place: KeyLocation) -> int:
-    """As `locked_keys`: a file descriptor, and who closes it lets others go on."""
+    """As `locked_keys`; closing the returned descriptor frees the lock."""
     with _refusing(place):
         make_trusted_folder(place.folder, 0o700)
         return exclusive_lock(place.folder / ".lock")
@@ -259,7 +259,7 @@ def lock_keys(place: KeyLocation) -> int:
 
 @contextmanager
 def _refusing(place: KeyLocation) -> Iterator[None]:
-    """What the file system refuses becomes a `KeyRefused`."""
+    """Turns an OSError into a `KeyRefused`."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""A Merkle tree kept in tiles: reading nodes, roots and proofs out of them, and growing it.
+"""A Merkle tree stored in tiles: reads nodes, roots and proofs, and grows the tree.
 
-Tile i of level 0 holds the leaf hashes 256·i and following; an entry of a tile of level n is the
-root of a full tile of level n − 1. Whatever lies between two levels is computed inside a tile.
-Only the last tile of a level may be partial, and a full one never changes.
+Tile i of level 0 holds the leaf hashes from 256·i on; each entry of a tile of level n is the root
+of a full tile of level n − 1. Nodes between two levels are computed from a tile's entries. Only
+the last tile of a level may be partial; a full tile never changes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,14 +28,14 @@ Key = tuple[int, int]
 """Level and index of a tile."""
 
 Tiles = Mapping[Key, bytes]
-"""Tiles as the hashes that they hold, joined."""
+"""The joined hashes of each tile."""
 
 
 class TileReader(Protocol):
-    """Where tiles are."""
+    """A source of tiles."""
 
     async def read(self, keys: Collection[Key]) -> Tiles:
-        """Those of the tiles that there are."""
+        """The tiles that exist, of those requested."""
         ...
 
 
@@ -43,7 +43,7 @@ class StoredTiles:
     """The tiles of one account's tree in the database.
 
     Args:
-        connection: Its role must see the account's tiles.
+        connection: Of a role that sees the account's tiles.
         height: Levels that a tile spans.
     """
 
@@ -55,7 +55,7 @@ class StoredTiles:
         self._height = height
 
     async def read(self, keys: Collection[Key]) -> Tiles:
-        """Those of the tiles that are stored, in one query."""
+        """The stored tiles of those requested, in one query."""
         if not keys:
             return {}
         levels, indexes = zip(*keys, strict=True)
@@ -63,13 +63,13 @@ class StoredTiles:
         return {(row["level"], row["index"]): row["hashes"] for row in rows}
 
     async def size(self) -> int:
-        """How many leaves the tiles hold."""
+        """The number of leaves in the tiles."""
         width = 1 << self._height
         size = await self._connection.fetchval(query("get_tree_size"), self._account_id, width)
         return int(size)
 
     async def store(self, tiles: Tiles) -> None:
-        """Writes tiles, all or none. One that is there may only grow."""
+        """Writes tiles, all or none. An existing tile may only grow."""
         levels, indexes = zip(*tiles, strict=True)
         hashes = list(tiles.values())
         await self._connection.execute(
@@ -78,10 +78,10 @@ class StoredTiles:
 
 
 class TiledTree:
-    """Roots and proofs of a tree in tiles, each in one read of some tiles a level.
+    """Roots and proofs of a tree in tiles; each reads a few tiles of each level at once.
 
     Args:
-        reader: Where its tiles are.
+        reader: The tree's tiles.
         height: Levels that a tile spans.
     """
 
@@ -90,27 +90,27 @@ class TiledTree:
         self._height = height
 
     async def root(self, size: int) -> bytes:
-        """The root that the tree had, or has, at a size.
+        """The root of the tree at a past or current size.
 
         Raises:
-            TilesMissing: It was never of that size.
+            TilesMissing: The tree is smaller.
         """
         return (await self.roots([(0, size)]))[0]
 
     async def prove_consistency(self, old: int, new: int) -> list[bytes]:
-        """The proof that the tree of size `new` begins with the one of size `old`.
+        """The proof that the tree of size `new` begins with the tree of size `old`.
 
         Raises:
-            TilesMissing: The tree was never of that size.
+            TilesMissing: The tree is smaller.
             ValueError: Not 0 < old <= new.
         """
         return await self.roots(consistency_spans(old, new))
 
     async def roots(self, spans: Sequence[Span]) -> list[bytes]:
-        """The roots of spans that are subtrees, in one read of the tiles.
+        """The roots of spans that are subtrees, in one read of tiles.
 
         Raises:
-            TilesMissing: The tree does not reach that far.
+            TilesMissing: The tree is smaller.
         """
         nodes = [nodes_of(span) for span in spans]
         keys = {self._place(node)[0] for listed in nodes for node in listed}
@@ -118,7 +118,7 @@ class TiledTree:
         return [join([self._hash(tiles, node) for node in listed]) for listed in nodes]
 
     def _place(self, node: Node) -> tuple[Key, int, int]:
-        """The tile that a node is computed in, and which of its entries are below it."""
+        """A node's tile, and the first and number of the tile's entries below the node."""
         level, index = node
         tile_level, inside = divmod(level, self._height)
         first = index << inside
@@ -139,7 +139,7 @@ def entries(tile: bytes) -> list[bytes]:
 
 
 def edge_keys(size: int, height: int = HEIGHT) -> list[Key]:
-    """The partial tiles of a tree of that size: all that its growth needs to know of it."""
+    """The partial tiles of a tree of that size, which its growth extends."""
     keys = []
     level = 0
     while number := size >> (height * level):
@@ -150,12 +150,12 @@ def edge_keys(size: int, height: int = HEIGHT) -> list[Key]:
 
 
 def grow(size: int, edge: Tiles, leaves: Sequence[bytes], height: int = HEIGHT) -> dict[Key, bytes]:
-    """The tiles that change or come to be when leaves are added to a tree.
+    """The tiles that change, and the new ones, when leaves are added to a tree.
 
     Args:
-        size: Leaves that it has.
-        edge: Its tiles that `edge_keys` names.
-        leaves: The hashes of the new ones.
+        size: Number of leaves before.
+        edge: The tiles of `edge_keys`.
+        leaves: The hashes of the new leaves.
 
     Raises:
         TilesMissing: The edge is not that of a tree of this size.

@@ -1,4 +1,4 @@
-"""A Merkle tree that grows in memory: what its tiles must hold, and its root at any size."""
+"""A Merkle tree that grows in memory, with its root and the digests of its tiles."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _DIGEST = 32
 
 
 class TreeBuilder:
-    """Keeps of each full tile nothing but a digest, so an eighth of a byte for each leaf.
+    """Keeps only a digest of each full tile: an eighth of a byte for each leaf.
 
     Args:
         height: Levels of the tree that one tile spans.
@@ -29,7 +29,7 @@ class TreeBuilder:
         self._extend(0, leaves)
 
     def root(self) -> bytes:
-        """The root of the tree as it is; its nodes are all in the tiles that are still growing."""
+        """The root of the current tree; all its nodes are in the partial tiles."""
         hashes = []
         for level, index in nodes_of((0, self.size)):
             tile_level, inside = divmod(level, self._height)
@@ -38,7 +38,7 @@ class TreeBuilder:
         return join(hashes)
 
     def digests(self) -> "TileDigests":
-        """What the tiles of the tree as it is must hold."""
+        """The digests of the current tree's tiles."""
         return TileDigests(
             [
                 bytes(digests) + (_digest(edge) if edge else b"")
@@ -65,7 +65,7 @@ class TreeBuilder:
 
 
 class TileDigests:
-    """Tiles, known by their digests.
+    """The digests of a tree's tiles.
 
     Args:
         levels: The digests of each level's tiles, joined.
@@ -75,16 +75,16 @@ class TileDigests:
         self._levels = [level for level in levels if level]
 
     def keys_of(self, level: int) -> int:
-        """How many tiles a level has."""
+        """The number of tiles of a level."""
         return len(self._levels[level]) // _DIGEST if level < len(self._levels) else 0
 
     @property
     def levels(self) -> int:
-        """How many levels of tiles there are."""
+        """The number of levels of tiles."""
         return len(self._levels)
 
     def fits(self, key: Key, hashes: bytes) -> bool:
-        """Whether a tile is there and holds exactly these hashes."""
+        """Whether the tree has a tile with exactly these hashes."""
         level, index = key
         if level >= len(self._levels) or index < 0:
             return False

@@ -1,7 +1,7 @@
-"""Verifies an account's whole log, trusting nothing but the keys and the files outside.
+"""Verifies an account's whole log, trusting only the keys and the files outside the database.
 
-All that the database says is of one snapshot. Lines travel and are hashed here, since whoever
-could have changed them could have changed what hashes them there.
+All reads use one snapshot of the database. Lines are hashed here, since an attacker who can change
+lines in the database can also change its hash function.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,24 +39,24 @@ _PAGE = 256
 _WIDTH = 1 << HEIGHT
 
 Progress = Callable[[int, int], None]
-"""Called with how many events are done, of how many."""
+"""Called with the number of verified events, and of all events."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a verification.
+    """The result of a verification.
 
     Attributes:
         sealed: Events up to the last checkpoint of the database.
-        unsealed: Events after it, which nothing bears witness of yet.
+        unsealed: Events after it, which no checkpoint covers yet.
         removed: Texts that erasures and expiries have removed.
-        log: What the last checkpoint calls the log.
+        log: The log's name in the last checkpoint.
         outside: Checkpoints in the files outside the database.
         outside_upto: Events up to the last of these; later ones were compared with nothing
             outside.
-        folder: Where these files are.
-        position: Of the first event that is, or may be, wrong; None where all is well.
+        folder: The folder of these files.
+        position: Of the first event that is, or may be, wrong; None without findings.
         problem: What is wrong there.
-        findings: How many things are wrong.
+        findings: Number of findings.
     """
 
     account_id: int
@@ -77,7 +77,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrustAnchors(msgspec.Struct, frozen=True):
-    """What a log is held to: public keys, and the folder with the account's checkpoints.
+    """What a log is compared with: public keys, and the folder of the account's checkpoints.
 
     `required`: even a log that was never sealed must have checkpoints there.
     """
@@ -94,11 +94,11 @@ async def verify_log(
 
     Args:
         connection: Of a role that sees the account's log, such as the auditor's.
-        trusted: What to hold it to.
-        progress: Gets how many events are done, of how many.
+        trusted: What to compare the log with.
+        progress: Receives the progress.
     """
-    work = _Work(connection, account_id, trusted, progress)
-    # The files first: whatever they have by now is in any later snapshot of the database.
+    work = _LogVerification(connection, account_id, trusted, progress)
+    # The files are read first: a later snapshot of the database has all their checkpoints.
     work.read_files()
     snapshot = connection.transaction(isolation="repeatable_read", readonly=True)
     await snapshot.start()
@@ -109,7 +109,7 @@ async def verify_log(
             await snapshot.rollback()
 
 
-class _Work:
+class _LogVerification:
     def __init__(
         self, connection: Connection, account_id: int, trusted: TrustAnchors, progress: Progress
     ) -> None:
@@ -123,7 +123,7 @@ class _Work:
         self._tree = TreeBuilder()
         self._roots: dict[int, bytes] = {}
         self._sizes: list[int] = []
-        """Sizes at which the tree's root is needed, the smallest last."""
+        """The sizes whose roots are needed, the smallest last."""
         self._in_tiles = 0
         self._tiles = TileDigests([])
         self._head = 0
@@ -164,7 +164,7 @@ class _Work:
         self._progress(self._tree.size, self._head)
 
     def _keep_root(self) -> None:
-        """Keeps the root, and the tiles, of the tree at its current size, where they are needed."""
+        """Keeps the current tree's root, and its tiles' digests, if they are needed."""
         if self._sizes and self._sizes[-1] == self._tree.size:
             size = self._sizes.pop()
             self._roots[size] = self._tree.root()
@@ -211,7 +211,7 @@ class _Work:
                 self._findings.add(first, f"tile {count} of level {level} of the tree is missing")
 
     async def _report_tile(self, key: tuple[int, int], hashes: bytes) -> None:
-        """Looks for the very leaf that is not what it was, unless it would not be the first."""
+        """Finds the changed leaf of a tile, unless there is a finding before the tile."""
         level, index = key
         first = index << HEIGHT * (level + 1)
         if level:
@@ -222,16 +222,16 @@ class _Work:
             return
         if self._findings.is_before(first + 1):
             return
-        now: list[Row] = []
+        current: list[Row] = []
 
         async def take(rows: Sequence[Row]) -> None:
-            now.extend(rows)
+            current.extend(rows)
 
         upto = first + len(hashes) // HASH
         await copy_rows(
             self._connection, query("copy_lines"), self._account_id, first, upto, take=take
         )
-        lines = {row[0]: leaf_hash(row[1]) for row in now}
+        lines = {row[0]: leaf_hash(row[1]) for row in current}
         for position, stored in enumerate(entries(hashes), first + 1):
             if lines.get(position) != stored:
                 self._findings.add(position, "the event is not the one that was sealed")
