@@ -1,1 +1,1 @@
-"""Read views made from the log: runner, rebuild, queries."""
+"""Projections of the log: definitions, runner, rebuild."""

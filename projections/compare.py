@@ -1,4 +1,4 @@
-"""Compares a projection as it stands with what a definition would make of the log."""
+"""Compares a live projection with the rows that a definition makes of the log."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from projections.status import projection_status
 from sql.loader import query
 
 SAMPLES = 10
-"""Rows of a table that are shown at most."""
+"""Differing rows of a table that are listed at most."""
 
 _TIMEOUT = 3600.0
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A row that differs, by its key. Rows that may hold texts have nothing but the key."""
+    """A row that differs, with its key. Of rows that may hold texts there is only the key."""
 
     key: Row
     old: Row | None = None
@@ -31,11 +31,11 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class TableComparison(msgspec.Struct, frozen=True):
-    """How the rows of a table differ, in the columns that both versions have.
+    """The differences of a table's rows, in the columns that both versions have.
 
     Attributes:
-        standing: "both", or "old" or "new" where only that version has the table.
-        added, removed: Columns that only the new, or only the old one has.
+        standing: "both", or "old" or "new" if only that version has the table.
+        added, removed: Columns of only the new, or only the old version.
     """
 
     relation: str
@@ -54,7 +54,7 @@ class TableComparison(msgspec.Struct, frozen=True):
         return self.standing == "both" and not any(differences)
 
     def lines(self) -> Iterator[str]:
-        """What differs, for people."""
+        """The differences as lines for people."""
         if self.standing != "both":
             yield f"{self.relation}: only the {self.standing} version has it"
             return
@@ -84,7 +84,7 @@ class Comparison(msgspec.Struct, frozen=True):
         return all(table.equal for table in self.tables)
 
     def lines(self) -> Iterator[str]:
-        """What differs, for people."""
+        """The differences as lines for people."""
         yield (
             f"{self.name}: v{self.old_version} as it is and v{self.new_version} of this program, "
             f"over {counted(self.positions, 'event')}: {'equal' if self.equal else 'different'}"
@@ -101,7 +101,7 @@ async def compare(url: str, definition: Definition, progress: Progress = silent)
         url: The owner's connection URL.
 
     Raises:
-        NotInstalled: There is nothing to compare with.
+        NotInstalled: The projection has no live generation.
         RebuildUnderWay, ProjectionRefused: The new version cannot be built.
     """
     async with building(url, definition) as connection:
@@ -137,7 +137,7 @@ async def _live(connection: Connection, name: str) -> Any:
 async def _fill(
     connection: Connection, definition: Definition, generation: int, progress: Progress
 ) -> int:
-    """Brings the new generation to where the live one is; how many positions that is."""
+    """Advances the new generation to the live one's positions; returns their sum."""
     live = [
         status
         for status in await projection_status(connection)

@@ -1,8 +1,8 @@
-"""What a projection is: tables, and statements over a range of positions.
+"""Definitions of projections: tables, and statements over a range of positions.
 
-The statements of ``sql/projections/<name>`` are written once and serve three ways: inline (the
-range is the batch being appended, in the same transaction), followed (from the checkpoint to
-the head) and rebuild (ranges from the beginning, into a new generation).
+The statements of ``sql/projections/<name>`` run in three modes: inline (the range is a batch, in
+the transaction that appends it), followed (ranges from the projection's position to the head) and
+rebuild (ranges from the beginning, into a new generation).
 """
 
 import hashlib
@@ -21,16 +21,16 @@ class Definition(
 
     Attributes:
         version: Raised with every change of tables or statements.
-        mode: "inline" for what handlers read, "followed" for what may lag a little.
-        schema: Where its stable views are.
-        interface: Version of the views' columns: they also stand there with ``_v<interface>``
-            after their names. 0: they do not.
-        order: "any" where ranges of positions may be applied in any order, also several at once.
-        additive: A range that was applied twice would count twice.
-        confined: Written by its users: the statements have no rights but on their own tables.
-        tables: The tables that show as stable views.
-        days: For each of these the column by whose day (UTC) exports are split.
-        consumes: The event types that its statements look at.
+        mode: "inline" for views that handlers read, "followed" for views that may lag.
+        schema: The schema of its stable views.
+        interface: Version of the views' columns; each view also exists with the suffix
+            ``_v<interface>``. 0: without such views.
+        order: "any" if ranges of positions may be applied in any order, and concurrently.
+        additive: Whether a range that is applied twice counts twice.
+        confined: Whether it is user-defined: its statements have rights on its own tables only.
+        tables: The tables with stable views.
+        days: For each of these, the column by whose day (UTC) exports are split.
+        consumes: The event types that its statements read.
         readers: The roles that may read its views.
     """
 
@@ -52,7 +52,7 @@ class Definition(
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 over all that the version stands for."""
+        """SHA-256 of the whole definition."""
         return hashlib.sha256(msgspec.json.encode(self)).digest()
 
 
@@ -76,7 +76,7 @@ def definition(name: str) -> Definition:
     """The projection of that name.
 
     Raises:
-        UnknownProjection: The message lists those that there are.
+        UnknownProjection: The message lists the known ones.
     """
     known = definitions()
     if name not in known:

@@ -1,8 +1,8 @@
-"""What can go wrong with the read views."""
+"""Errors of projections."""
 
 
 class ProjectionError(Exception):
-    """A projection could not do what was asked."""
+    """An operation on a projection failed."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.__doc__)
@@ -17,7 +17,7 @@ class RebuildUnderWay(ProjectionError):
 
 
 class SwapTimedOut(ProjectionError):
-    """The rebuilt views could not take the place of the old ones: long queries hold these."""
+    """The views could not be changed: long queries hold them."""
 
 
 class ProjectionRefused(ProjectionError):
@@ -25,11 +25,11 @@ class ProjectionRefused(ProjectionError):
 
 
 class FilesExist(ProjectionError):
-    """There are files already."""
+    """The files exist already."""
 
 
 class NotFollowed(ProjectionError):
-    """An inline projection is kept in the append itself and cannot be paused."""
+    """An inline projection is updated in each append's transaction and cannot be paused."""
 
 
 class NotInstalled(ProjectionError):

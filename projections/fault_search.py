@@ -1,4 +1,4 @@
-"""Names the event, or the events, at which a user-defined projection fails."""
+"""Finds the events at which a user-defined projection fails."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -12,33 +12,32 @@ from projections.sandbox import error_line
 
 T = TypeVar("T")
 Apply = Callable[[int, int], Awaitable[T]]
-"""Applies the positions above one, up to another."""
+"""Applies the positions above the first argument, up to the second."""
 
 
 async def apply_range(
     definition: Definition, account: int, after: int, upto: int, apply: Apply[T]
 ) -> T:
-    """Applies a range to a generation that is being built; what is not made live is dropped.
+    """Applies a range to a generation that is being built.
 
     Raises:
-        ProjectionRefused: A user-defined statement fails at the event that is named, or at
-            several together, as where two of them would change a row that one statement may not
-            change twice.
-        asyncpg.PostgresError: Any other error.
+        ProjectionRefused: A user-defined statement fails. The message names the event, or several
+            events that fail only together, for example because both change the same row.
+        asyncpg.PostgresError: Any other error. The generation may have applied part of the range.
     """
     try:
         return await apply(after, upto)
     except asyncpg.PostgresError as error:
         if not definition.confined or is_passing(error):
             raise
-        where = await _fault(apply, after, upto)
+        fault = await _fault(apply, after, upto)
         raise ProjectionRefused(
-            f"{definition.name}: {error_line(error)} (account {account}, {where})"
+            f"{definition.name}: {error_line(error)} (account {account}, {fault})"
         ) from error
 
 
 async def _fault(apply: Apply[T], after: int, upto: int) -> str:
-    """Closes in on the first event that fails by halving what does; in words, what that is."""
+    """A description of the first events that fail, found by halving the range."""
     first, last = after + 1, upto
     while after < upto:
         middle = (after + upto + 1) // 2

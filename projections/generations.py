@@ -1,4 +1,4 @@
-"""Generations of a projection: begun, advanced, and dropped where they do not come live."""
+"""Creates, advances and drops generations of projections."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -14,11 +14,11 @@ from sql.loader import query
 
 @asynccontextmanager
 async def building(url: str, definition: Definition) -> AsyncIterator[Connection]:
-    """A connection over which one generation is built; what is not made live is dropped.
+    """A connection to build one generation over; a generation that is not live is dropped.
 
     Raises:
-        RebuildUnderWay: Somebody else builds this projection.
-        ProjectionRefused: A user-defined projection met an error, which is named.
+        RebuildUnderWay: Another process builds this projection.
+        ProjectionRefused: A user-defined projection failed; the message says why.
     """
     connection = await connect(url, settings=SETTINGS)
     try:
@@ -33,12 +33,12 @@ async def building(url: str, definition: Definition) -> AsyncIterator[Connection
 
 @asynccontextmanager
 async def exclusive_build(connection: Connection, name: str) -> AsyncIterator[None]:
-    """Nobody else builds this projection meanwhile; what is not made live is dropped at the end.
+    """Excludes other builds of this projection; drops generations that are not live at the end.
 
-    So is, before anything is built, what a process that was killed has left.
+    Unfinished generations of killed processes are dropped at the beginning.
 
     Raises:
-        RebuildUnderWay: Somebody does.
+        RebuildUnderWay: Another process builds it.
     """
     if not await connection.fetchval(query("lock_rebuild"), name):
         raise RebuildUnderWay(f"projection {name} is being built or checked by another process")
@@ -52,7 +52,7 @@ async def exclusive_build(connection: Connection, name: str) -> AsyncIterator[No
 
 
 async def _clear(url: str, name: str) -> None:
-    """Drops what a rebuild has left whose connection broke, unless somebody rebuilds it now."""
+    """Drops the generation of a rebuild whose connection broke, unless another rebuild runs."""
     with suppress(*DATABASE_ERRORS):
         connection = await connect(url)
         try:
@@ -64,9 +64,10 @@ async def _clear(url: str, name: str) -> None:
 
 
 async def _drop_unfinished(connection: Connection, name: str) -> None:
-    """Drops what this rebuild, or one that was killed before it, has begun and not made live.
+    """Drops unfinished generations of this rebuild and of killed ones.
 
-    It asks the database: whoever is cancelled in a commit does not know what came of it.
+    The database lists them, since a rebuild that is cancelled in a commit does not know its
+    outcome.
     """
     for row in await connection.fetch(query("list_generations")):
         if row["name"] == name and row["state"] == "building":
@@ -74,7 +75,7 @@ async def _drop_unfinished(connection: Connection, name: str) -> None:
 
 
 async def create(connection: Connection, definition: Definition) -> int:
-    """Commits the tables and statements of a new generation; the number that it has."""
+    """Commits the tables and statements of a new generation; returns its number."""
     async with connection.transaction():
         generation = await create_generation(connection, definition)
         if definition.confined:
@@ -83,7 +84,7 @@ async def create(connection: Connection, definition: Definition) -> int:
 
 
 async def create_generation(connection: Connection, definition: Definition) -> int:
-    """As `create`, in the caller's transaction and not looked at."""
+    """As `create`, in the caller's transaction and unchecked."""
     generation = await connection.fetchval(
         query("create_generation"),
         definition.name,
@@ -106,7 +107,14 @@ async def create_generation(connection: Connection, definition: Definition) -> i
 async def advance(
     connection: Connection, name: str, generation: int, account_id: int, step: int
 ) -> tuple[int, int]:
-    """Applies the next range of a generation that is being built: where it is then, the head."""
+    """Applies the next range of a generation that is being built.
+
+    Args:
+        step: Positions of the range at most.
+
+    Returns:
+        The generation's position and the log's head.
+    """
     row = await connection.fetchrow(
         query("advance_projection"), name, generation, account_id, step, timeout=600
     )

@@ -1,4 +1,4 @@
-"""Brings the projections in a database to the versions of this program."""
+"""Updates the projections in a database to the versions of this program."""
 
 from eventstore.connections import Connection
 from projections.definitions import Definition, definitions
@@ -16,7 +16,7 @@ async def install(connection: Connection, url: str, progress: Progress = silent)
         progress: Called with the positions of all that are built.
 
     Returns:
-        The names of those built now.
+        The names of the projections that were built.
 
     Raises:
         SchemaTooNew, SchemaDiffers: The database belongs to a newer or a different program.

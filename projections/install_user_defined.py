@@ -1,4 +1,4 @@
-"""Brings user-defined projections in a database to the versions in their folder."""
+"""Updates user-defined projections in a database to the versions in their folder."""
 
 from pathlib import Path
 
@@ -21,15 +21,15 @@ log = structlog.get_logger("colloquy.projections")
 async def install_user_defined(
     connection: Connection, url: str, folder: Path | None, progress: Progress = silent
 ) -> list[str]:
-    """Checks and builds those that are missing or of an older version.
+    """Checks and builds the projections that are missing or of an older version.
 
-    One that is refused, or fails, is left as it was in the database, and named in the log.
+    A projection that is refused or fails is logged, and stays unchanged in the database.
 
     Args:
         connection: The owner's, holding the schema lock.
 
     Returns:
-        The names of those built now.
+        The names of the projections that were built.
 
     Raises:
         ProjectionRefused: The folder itself cannot be read.
@@ -54,11 +54,14 @@ async def build_user_defined(
     progress: Progress = silent,
     jobs: int = GENTLE,
 ) -> int:
-    """Checks a projection, builds it from the log and makes it live; how many positions it read.
+    """Checks a projection, builds it from the log and makes it live.
+
+    Returns:
+        How many positions were read.
 
     Raises:
-        ProjectionError: What was live before still is. Files that changed need another version,
-            by which exports, for one, know that rows have changed without an event.
+        ProjectionError: The live generation is unchanged. Changed files need a new version, by
+            which exports notice that rows have changed without an event.
     """
     definition = projection.readable()
     await check_version(connection, definition)
@@ -67,11 +70,10 @@ async def build_user_defined(
 
 
 async def check_version(connection: Connection, definition: Definition) -> bool:
-    """Holds a definition to the one that is installed; whether the database lacks this version.
+    """Compares a definition with the installed one; whether the database lacks this version.
 
     Raises:
-        ProjectionRefused: It has a newer one, or the same with other files; then it goes on with
-            those.
+        ProjectionRefused: The database has a newer version, or this version with other files.
     """
     for row in await connection.fetch(query("list_generations")):
         if row["name"] != definition.name or row["state"] != "live":
@@ -91,18 +93,18 @@ async def check_version(connection: Connection, definition: Definition) -> bool:
 
 
 async def check_installed(connection: Connection, name: str) -> None:
-    """Raises NotInstalled where no projection is called so, or it is Colloquy's."""
+    """Raises NotInstalled if no user-defined projection has this name."""
     rows = await connection.fetch(query("list_generations"))
     if not any(row["name"] == name and row["confined"] for row in rows):
         raise NotInstalled(f"the database has no projection {name} of your own")
 
 
 async def drop_user_defined(connection: Connection, name: str) -> None:
-    """Removes a user-defined projection, its tables and views.
+    """Removes a user-defined projection with its tables and views.
 
     Raises:
-        NotInstalled: There is none of this name, or it is Colloquy's.
-        RebuildUnderWay, SwapTimedOut: It is left as it was.
+        NotInstalled: No user-defined projection has this name.
+        RebuildUnderWay, SwapTimedOut: The projection is unchanged.
     """
     await check_installed(connection, name)
 

@@ -1,4 +1,4 @@
-"""Pauses followed projections, and lets them go on."""
+"""Pauses and resumes followed projections."""
 
 from eventstore.connections import Connection
 from eventstore.notifier import EVERY_ACCOUNT
@@ -7,37 +7,37 @@ from sql.loader import query
 
 
 async def pause_projection(connection: Connection, name: str) -> bool:
-    """From here on nobody advances a projection: a step that was under way has ended.
+    """Pauses a projection, and waits for a step that is under way.
 
     Returns:
         False if it was paused already.
 
     Raises:
-        UnknownProjection, NotFollowed: It is not one that can be paused.
+        UnknownProjection, NotFollowed: The projection cannot be paused.
     """
     async with connection.transaction():
         await _check(connection, name)
-        made = await connection.fetchval(query("pause_projection"), name)
+        pause = await connection.fetchval(query("pause_projection"), name)
     await connection.fetch(query("wait_for_steps"), name)
-    return made is not None
+    return pause is not None
 
 
 async def resume_projection(connection: Connection, name: str) -> bool:
-    """Lets a projection go on; the event at which it is stopped, if it is, is tried at once.
+    """Resumes a projection; if it stopped at an event, retries that event immediately.
 
     Returns:
         False if it was not paused.
 
     Raises:
-        UnknownProjection, NotFollowed: It is not one that can be paused.
+        UnknownProjection, NotFollowed: The projection cannot be paused.
     """
     async with connection.transaction():
         await _check(connection, name)
-        gone = await connection.fetchval(query("resume_projection"), name)
+        pause = await connection.fetchval(query("resume_projection"), name)
         await connection.execute(query("clear_projection_errors"), name)
     channel = await connection.fetchval(query("get_letter_channel"))
     await connection.execute(query("ring"), channel, [EVERY_ACCOUNT])
-    return gone is not None
+    return pause is not None
 
 
 async def _check(connection: Connection, name: str) -> None:
@@ -50,5 +50,5 @@ async def _check(connection: Connection, name: str) -> None:
         raise UnknownProjection(f"there is no projection {name}; there are {', '.join(live)}")
     if live[name] != "followed":
         raise NotFollowed(
-            f"{name} is kept in the transaction of each append, for handlers: it cannot be paused"
+            f"{name} is updated in the transaction of each append: it cannot be paused"
         )

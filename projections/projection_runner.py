@@ -1,7 +1,7 @@
-"""Keeps the followed projections up with the log.
+"""Advances the followed projections when a log grows.
 
-Every service process has a runner; a row lock on a projection's position lets one of them at a time
-advance it in an account, so that another takes over when a process dies.
+Every service process has a runner. A row lock on a projection's position in an account lets one
+runner at a time advance it there; when a process dies, another takes over.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ log = structlog.get_logger("colloquy.projections")
 
 
 class FollowedProjection(NamedTuple):
-    """A projection's generation in one account."""
+    """A generation of a projection, in one account."""
 
     name: str
     generation: int

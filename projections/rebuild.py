@@ -1,4 +1,4 @@
-"""Builds a projection anew from the log while the service runs, and swaps it in."""
+"""Rebuilds projections from the log while the service runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -62,26 +62,26 @@ async def rebuild(
 async def rebuild_all(
     url: str, definitions: Iterable[Definition], progress: Progress = silent, jobs: int = GENTLE
 ) -> AsyncIterator[tuple[str, int]]:
-    """Rebuilds several projections; gives each one's name and positions read.
+    """Rebuilds several projections; yields the name and number of positions of each.
 
     Args:
         progress: Called with the positions of all of them together.
         jobs: How many ranges are applied at the same time, of one or several projections.
 
     Raises:
-        ProjectionError: As `rebuild`; those that were done by then are live.
+        ProjectionError: As `rebuild`; the projections that were finished before are live.
     """
-    pace, places = Pace(jobs), asyncio.Semaphore(jobs)
+    pace, slots = Pace(jobs), asyncio.Semaphore(jobs)
     chosen = list(definitions)
     reached = dict.fromkeys((definition.name for definition in chosen), 0)
 
     async def one(definition: Definition) -> tuple[str, int]:
-        def show(done: int, total: int) -> None:
+        def add_progress(done: int, total: int) -> None:
             reached[definition.name] = done
             progress(sum(reached.values()), total * len(chosen))
 
-        async with places:
-            return definition.name, await rebuild(url, definition, show, pace)
+        async with slots:
+            return definition.name, await rebuild(url, definition, add_progress, pace)
 
     async with aclosing(results_as_completed([one(definition) for definition in chosen])) as built:
         async for name, events in built:
@@ -95,7 +95,7 @@ async def _fill(
     pace: Pace,
     progress: Progress,
 ) -> int:
-    """Applies all ranges up to each log's head as it is then, a transaction a range."""
+    """Applies all ranges up to each log's current head, one transaction a range."""
     done = 0
     for (account,) in await connection.fetch(query("list_accounts")):
 

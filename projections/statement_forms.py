@@ -1,13 +1,12 @@
-"""The forms of a statement over a range whose cost does not depend on the planner's choice.
+"""Checks that a statement over a range has a form whose cost the planner cannot change.
 
-A plan is made from statistics, which say that a table is empty where it was when they were
-collected, and may be kept while the table grows. In these forms there is nothing to choose from but
-the index of a look-up:
+Statistics may be of an empty table, and a plan made from them may be kept while the table grows.
+In these forms, only the index of a look-up can be chosen:
 
 - INSERT … SELECT from the range;
 - the same with ON CONFLICT DO UPDATE by the full key, which is looked up without a plan;
 - UPDATE and DELETE of one table with ``key = ANY (ARRAY(SELECT … FROM the range))``, by ``ctid``
-  where the key has several columns, since PostgreSQL 15 and 16 may look up the first of them only;
+  for a key of several columns, since PostgreSQL 15 and 16 may use only the first of them;
 - the range CROSS JOIN LATERAL a look-up by the full key, fenced by OFFSET 0 or LIMIT.
 """
 
@@ -18,7 +17,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-# The parser takes an ON after a CROSS JOIN for the join's, where it is that of ON CONFLICT.
+# The parser attributes the ON of ON CONFLICT to a CROSS JOIN before it.
 _JOINED_UPSERT = re.compile(r"(\)\s+(?:AS\s+)?\w+)(\s+ON\s+CONFLICT)", re.IGNORECASE)
 
 _LOOK_UP = "look each row up by its key instead, CROSS JOIN LATERAL (SELECT … OFFSET 0)"
@@ -27,14 +26,14 @@ _ARRAY = "compare its key = ANY (ARRAY(SELECT … FROM the range)) instead"
 
 
 def form_faults(statement: str) -> list[str]:
-    """What in a statement leaves its cost to the planner, each fault once; none if nothing does.
+    """The parts of a statement whose cost depends on the planner, each once.
 
     Args:
         statement: SQL of PostgreSQL, one statement or several.
     """
-    readable = _JOINED_UPSERT.sub(r"\1 WHERE true\2", statement)
+    parsable = _JOINED_UPSERT.sub(r"\1 WHERE true\2", statement)
     try:
-        parsed = [part for part in sqlglot.parse(readable, dialect="postgres") if part]
+        parsed = [part for part in sqlglot.parse(parsable, dialect="postgres") if part]
     except SqlglotError as error:
         return [f"it cannot be read: {str(error).splitlines()[0]}"]
     return list(dict.fromkeys(fault for part in parsed for fault in _faults(part)))
@@ -54,7 +53,7 @@ def _faults(statement: exp.Expr) -> Iterator[str]:
                 yield from _join_faults(node, derived)
             case exp.Lateral():
                 yield from _fence_faults(node)
-            case exp.Exists() | exp.In() | exp.Any() if _asks(node) and not _is_shown(node):
+            case exp.Exists() | exp.In() | exp.Any() if _has_select(node) and not _is_output(node):
                 yield (
                     "EXISTS, IN and ANY of a SELECT are joined in an order that the planner "
                     "chooses: use = ANY (ARRAY(SELECT …))"
@@ -71,11 +70,11 @@ def _write_faults(
 
 
 def _join_faults(select: exp.Select, derived: set[str]) -> Iterator[str]:
-    """Two sources that do not depend on each other may be joined row by row; FULL JOIN cannot."""
+    """Refuses independent sources, which may be joined row by row, and FULL JOIN of a table."""
     source = select.args.get("from_")
     joins = select.args.get("joins") or []
-    loose = [join.this for join in joins if join.side != "FULL"]
-    free = [one for one in ([source.this] if source else []) + loose if _is_free(one)]
+    joined = [join.this for join in joins if join.side != "FULL"]
+    free = [one for one in ([source.this] if source else []) + joined if _is_independent(one)]
     if len(free) > 1:
         yield f"{_name(free[0])} and {_name(free[1])} are joined freely: {_LOOK_UP}"
     for join in joins:
@@ -85,8 +84,8 @@ def _join_faults(select: exp.Select, derived: set[str]) -> Iterator[str]:
         yield f"{_name(free[0])} is read whole: name the account and the range of positions"
 
 
-def _is_free(source: exp.Expression) -> bool:
-    """Whether rows come of it without those of the sources before it."""
+def _is_independent(source: exp.Expression) -> bool:
+    """Whether the source's rows do not depend on the sources before it."""
     if isinstance(source, exp.Table):
         return isinstance(source.this, exp.Identifier)  # else a function's result
     return isinstance(source, exp.Subquery)
@@ -97,29 +96,29 @@ def _is_table(source: exp.Expression, derived: set[str]) -> bool:
 
 
 def _fence_faults(lateral: exp.Lateral) -> Iterator[str]:
-    """Without a fence a look-up is merged into the join around it."""
+    """Refuses a look-up without a fence, which the planner merges into the outer join."""
     select = lateral.this.this if isinstance(lateral.this, exp.Subquery) else None
     if isinstance(select, exp.Select) and (source := select.args.get("from_")):
         fenced = select.args.get("offset") or select.args.get("limit")
-        if isinstance(source.this, exp.Table) and _is_free(source.this) and not fenced:
+        if isinstance(source.this, exp.Table) and _is_independent(source.this) and not fenced:
             yield f"the look-up in {_name(source.this)} has no OFFSET 0 or LIMIT"
 
 
-def _asks(node: exp.Expr) -> bool:
-    """Whether it asks a SELECT, and no array."""
+def _has_select(node: exp.Expr) -> bool:
+    """Whether the operand is a SELECT and not an array."""
     if isinstance(node, exp.Any):
         return isinstance(node.this, exp.Subquery | exp.Select)
     return isinstance(node, exp.Exists) or bool(node.args.get("query"))
 
 
-def _is_shown(node: exp.Expr) -> bool:
-    """Whether it is a value among those selected, not a condition on rows."""
+def _is_output(node: exp.Expr) -> bool:
+    """Whether the node is an output column and not a condition."""
     above = node.find_ancestor(exp.Where, exp.Join, exp.Having, exp.Select)
     return isinstance(above, exp.Select)
 
 
 def _is_keyed(node: exp.Update | exp.Delete) -> bool:
-    """Whether its own condition compares a column with an array of what a SELECT gives."""
+    """Whether the node's own condition compares a column with an array of a SELECT."""
     where = node.args.get("where")
     return where is not None and any(
         isinstance(compared.this, exp.Column) and _is_selected_array(compared.expression)

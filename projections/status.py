@@ -1,4 +1,4 @@
-"""How far each projection is."""
+"""The progress of each projection."""
 
 from datetime import datetime
 
@@ -9,15 +9,15 @@ from sql.loader import query
 
 
 class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One projection and account.
+    """The progress of one generation in one account.
 
     Attributes:
-        position: The last position of the log that its rows stand for.
-        lag_seconds: How long ago the first event was recorded that it has not seen.
-        error: Why it is stopped, if it is; the event at `error_position`, of type `error_type`,
-            cannot be applied.
-        error_at: When that was last tried.
-        paused: An operator has paused it.
+        position: The last applied position of the log.
+        lag_seconds: Seconds since the first unapplied event was recorded.
+        error: Why the projection has stopped, if it has: the event at `error_position`, of type
+            `error_type`, cannot be applied.
+        error_at: When that event was last tried.
+        paused: Whether an operator has paused the projection.
     """
 
     name: str
@@ -37,11 +37,11 @@ class ProjectionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lag_events(self) -> int:
-        """How many events it has not seen."""
+        """The number of unapplied events."""
         return self.head - self.position
 
 
 async def projection_status(connection: Connection) -> list[ProjectionStatus]:
-    """All projections in all accounts, those that are being built included."""
+    """All generations in all accounts, including those that are being built."""
     rows = await connection.fetch(query("list_projection_status"))
     return [msgspec.convert(dict(row), ProjectionStatus) for row in rows]

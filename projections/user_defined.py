@@ -1,4 +1,4 @@
-"""Projections that the service's users write: a folder with a folder for each of them."""
+"""User-defined projections: a folder with a subfolder for each projection."""
 
 import re
 import shutil
@@ -20,12 +20,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
 _SETTINGS = "projection.toml"
 _TABLES = "tables.sql"
-_HIGHEST = 10_000
+_MAX_VERSION = 10_000
 _READERS = ("colloquy_service", "colloquy_auditor", "colloquy_analyst")
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand in `projection.toml`; the rest is given."""
+    """The settings in `projection.toml` of a user-defined projection."""
 
     description: str
     version: int
@@ -40,7 +40,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class UserDefinedProjection(msgspec.Struct, frozen=True):
-    """A projection's folder: what it defines, or why it cannot be read.
+    """A projection's folder: its definition, or why it cannot be read.
 
     Attributes:
         files: Names of the statements' files, in the order of the statements.
@@ -51,7 +51,7 @@ class UserDefinedProjection(msgspec.Struct, frozen=True):
     files: tuple[str, ...] = ()
 
     def readable(self) -> Definition:
-        """Its definition.
+        """The definition.
 
         Raises:
             ProjectionRefused: The message names the file.
@@ -62,7 +62,7 @@ class UserDefinedProjection(msgspec.Struct, frozen=True):
 
 
 def user_defined_projections(folder: Path | None) -> dict[str, UserDefinedProjection]:
-    """All projections of a folder by name, those that cannot be read included.
+    """All projections of a folder by name, including those that cannot be read.
 
     Raises:
         ProjectionRefused: The folder itself cannot be read.
@@ -71,16 +71,16 @@ def user_defined_projections(folder: Path | None) -> dict[str, UserDefinedProjec
         return {}
     try:
         check_trusted(folder.absolute())
-        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+        subfolders = sorted(path for path in folder.iterdir() if path.is_dir())
     except PathUntrusted as error:
         raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {error}") from error
     except OSError as error:
         raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {folder}: {error.strerror}") from error
-    return {path.name: _read(path) for path in inside if not path.name.startswith((".", "_"))}
+    return {path.name: _read(path) for path in subfolders if not path.name.startswith((".", "_"))}
 
 
 def all_definitions(folder: Path | None) -> dict[str, Definition]:
-    """This program's projections and those of a folder that can be read, by name."""
+    """This program's projections and the readable ones of a folder, by name."""
     projections = user_defined_projections(folder).values()
     readable = (one.definition for one in projections if isinstance(one.definition, Definition))
     return definitions() | {definition.name: definition for definition in readable}
@@ -90,7 +90,7 @@ def find_user_defined(folder: Path | None, name: str) -> UserDefinedProjection:
     """The projection of that name.
 
     Raises:
-        UnknownProjection: The message lists those that there are.
+        UnknownProjection: The message lists the known ones.
     """
     known = user_defined_projections(folder)
     if name not in known:
@@ -100,11 +100,11 @@ def find_user_defined(folder: Path | None, name: str) -> UserDefinedProjection:
 
 
 def write_template(folder: Path | None, name: str) -> list[Path]:
-    """Writes a small projection that works, to be changed; the paths of its files.
+    """Writes a small working projection as a template; returns the paths of its files.
 
     Raises:
-        ProjectionRefused: The name cannot be one, or there is no folder.
-        FilesExist: Something is there already.
+        ProjectionRefused: The name is invalid, or no folder is set.
+        FilesExist: The folder exists already.
     """
     if folder is None:
         raise ProjectionRefused("COLLOQUY_PROJECTIONS names no folder for projections")
@@ -173,7 +173,7 @@ def _settings(text: str) -> _Settings:
 
 
 def _allowed(fault: str) -> str:
-    """The words that a setting may be, where it was another."""
+    """The permitted words of a setting, if its value is not one of them."""
     if "enum value" not in fault:
         return ""
     words = get_args(get_type_hints(_Settings)[fault.rpartition("$.")[2]])
@@ -184,8 +184,8 @@ def _faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
     if not settings.description.strip():
         yield "description is empty"
     for key in ("version", "interface"):
-        if not 1 <= getattr(settings, key) <= _HIGHEST:
-            yield f"{key} must be between 1 and {_HIGHEST}"
+        if not 1 <= getattr(settings, key) <= _MAX_VERSION:
+            yield f"{key} must be between 1 and {_MAX_VERSION}"
     yield from _table_faults(settings)
     yield from _type_faults(settings, statements)
 

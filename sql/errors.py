@@ -1,4 +1,4 @@
-"""What can be wrong with a database before the service may use it."""
+"""Errors of a database that the service cannot use."""
 
 
 class DatabaseUnfit(Exception):
@@ -9,7 +9,7 @@ class DatabaseUnfit(Exception):
 
 
 class ServerTooOld(DatabaseUnfit):
-    """PostgreSQL is older than the oldest that Colloquy works with."""
+    """PostgreSQL is older than the oldest version that Colloquy supports."""
 
 
 class SchemaTooNew(DatabaseUnfit):
@@ -17,7 +17,7 @@ class SchemaTooNew(DatabaseUnfit):
 
 
 class SchemaDiffers(DatabaseUnfit):
-    """A migration or projection in the database is not the one of this program."""
+    """A migration or projection in the database differs from this program's."""
 
 
 class MigrationFailed(DatabaseUnfit):
@@ -25,7 +25,7 @@ class MigrationFailed(DatabaseUnfit):
 
 
 class RolesMissing(DatabaseUnfit):
-    """The login may not take on the roles that Colloquy works in."""
+    """The login cannot take on Colloquy's roles."""
 
 
 class NotWritable(DatabaseUnfit):

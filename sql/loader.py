@@ -1,4 +1,4 @@
-"""Finds SQL texts by name, so that no other module holds SQL."""
+"""Loads SQL texts by name, so that no other module contains SQL."""
 
 import re
 import tomllib
@@ -25,7 +25,7 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 class ProjectionFiles(msgspec.Struct, frozen=True):
-    """The files of one projection, as they stand in ``sql/projections/<name>``."""
+    """The files of one projection, in ``sql/projections/<name>``."""
 
     name: str
     settings: dict[str, Any]
@@ -35,10 +35,10 @@ class ProjectionFiles(msgspec.Struct, frozen=True):
 
 @cache
 def query(name: str) -> str:
-    """The statement in ``sql/queries/<area>/<name>.sql``; no two areas have one of the same name.
+    """The statement in ``sql/queries/<area>/<name>.sql``; names are unique over all areas.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such statement.
     """
     for area in (_ROOT / "queries").iterdir():
         path = area / f"{name}.sql"
@@ -49,12 +49,12 @@ def query(name: str) -> str:
 
 @cache
 def in_replay(statement: str) -> str:
-    """The same statement on the views that `replay_conversation_v1` has made."""
+    """The statement over the temporary views of `replay_conversation_v1`."""
     return _REPLAYED.sub(r"pg_temp.\1", statement)
 
 
 def migrations() -> list[Migration]:
-    """All migrations in the order of their numbers, which start at 1 without a gap."""
+    """All migrations in the order of their numbers, which are consecutive from 1."""
     ordered = [
         Migration(int(path.name[:4]), path.name.removesuffix(".sql"), path.read_text("utf-8"))
         for path in _sql_files(_ROOT / "migrations")
@@ -77,13 +77,13 @@ def projections() -> list[ProjectionFiles]:
 
 
 def template(name: str) -> dict[str, str]:
-    """The files of a projection to begin with, by file name.
+    """The files of a template for user-defined projections, by file name.
 
     Args:
         name: Of the projection and its table.
     """
-    files_of = (_ROOT / "templates" / "projection").iterdir()
-    return {path.name: path.read_text("utf-8").replace("NAME", name) for path in files_of}
+    paths = (_ROOT / "templates" / "projection").iterdir()
+    return {path.name: path.read_text("utf-8").replace("NAME", name) for path in paths}
 
 
 def _projection(folder: Traversable) -> ProjectionFiles:

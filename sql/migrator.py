@@ -22,7 +22,9 @@ OLDEST_SERVER = 15
 _TIMEOUT = 24 * 3600.0
 _LOCK = 0x636F6C6C6F717579  # "colloquy"
 # Texts that stood under a number for a while, and that a later migration makes equal again.
-_ALSO_KNOWN = frozenset({(4, "5a8a363a98c3bf5fe0015755eda05c9f605d756d32af88f61597d90d6fb1b21f")})
+_EARLIER_DIGESTS = frozenset(
+    {(4, "5a8a363a98c3bf5fe0015755eda05c9f605d756d32af88f61597d90d6fb1b21f")}
+)
 
 
 async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
@@ -140,7 +142,7 @@ async def _missing(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Mig
 
 
 def _is_also_known(row: asyncpg.Record) -> bool:
-    return (row["number"], row["digest"].hex()) in _ALSO_KNOWN
+    return (row["number"], row["digest"].hex()) in _EARLIER_DIGESTS
 
 
 def _digest(migration: Migration) -> bytes:

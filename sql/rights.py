@@ -1,7 +1,7 @@
-"""The roles that the service works in and their rights, which a restored database may lack.
+"""The service's roles and their rights, which a restored database may lack.
 
-Roles belong to the whole server, and are in no dump of a database; without them their grants and
-policies do not come back either.
+Roles belong to the server, so a dump of a database does not contain them. Without the roles, a
+restore cannot create their grants and policies either.
 """
 
 import asyncpg
@@ -19,43 +19,43 @@ ROLES = (
 
 
 async def take_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Makes the roles that are missing, and this login a member of each.
+    """Creates missing roles, and makes this login a member of each.
 
     Raises:
-        RolesMissing: It may not; the message says what to run as somebody who may.
+        RolesMissing: The login may not; the message has the statements for an administrator.
     """
-    for _ in range(2):  # who has made a role is no member of it yet
+    for _ in range(2):  # the creator of a role is not a member of it yet
         for row in await connection.fetch(query("list_missing_roles"), ROLES):
             try:
                 await connection.execute(row["statement"])
             except asyncpg.InsufficientPrivilegeError:
                 raise RolesMissing(await _advice(connection)) from None
             except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-                pass  # another database of the server makes it at this moment
+                pass  # another database of the server has just created it
 
 
 async def check_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Raises RolesMissing unless this login may take on all roles."""
+    """Raises RolesMissing unless this login can take on all roles."""
     if await connection.fetch(query("list_missing_roles"), ROLES):
         raise RolesMissing(await _advice(connection))
 
 
 async def missing_rights(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-    """The statements that give back what the roles lack and others have too much.
+    """The statements that grant the roles' missing rights and revoke excess rights of others.
 
     Args:
-        connection: The owner's, to a database with this program's schema and projections, and a
-            member of all roles.
+        connection: The owner's, a member of all roles, to a database with this program's schema and
+            projections.
     """
     rows = await connection.fetch(query("list_rights"), ROLES)
-    given = {_which(row["statement"]) for row in rows}
-    missing = [statement for statement in rights() if _which(statement) not in given]
+    given = {_without_condition(row["statement"]) for row in rows}
+    missing = [statement for statement in rights() if _without_condition(statement) not in given]
     of_generations = await connection.fetch(query("list_missing_generation_rights"))
     return list(dict.fromkeys([*missing, *(row["statement"] for row in of_generations)]))
 
 
 async def restore_rights(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-    """Gives back what is missing, all or nothing; what that was."""
+    """Runs the statements of `missing_rights`, all or none, and returns them."""
     missing = await missing_rights(connection)
     async with connection.transaction():
         for statement in missing:
@@ -63,17 +63,17 @@ async def restore_rights(connection: "asyncpg.Connection[asyncpg.Record]") -> li
     return missing
 
 
-def _which(statement: str) -> str:
-    """A policy's condition is written differently by different servers."""
+def _without_condition(statement: str) -> str:
+    """A statement without a policy's condition, which servers format differently."""
     return statement.partition(" USING ")[0]
 
 
 async def _advice(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
     rows = await connection.fetch(query("list_missing_roles"), ROLES)
     login = await connection.fetchval(query("get_login"))
-    made = [row["statement"] for row in rows if row["statement"].startswith("CREATE")]
+    creations = [row["statement"] for row in rows if row["statement"].startswith("CREATE")]
     grant = f"GRANT {', '.join(row['name'] for row in rows)} TO {login}"
     return (
-        f"{login} may not take on roles of the server that Colloquy works in; let an administrator "
-        f"of the server run: {'; '.join([*made, grant])}"
+        f"{login} cannot take on roles of the server that Colloquy works in; let an administrator "
+        f"of the server run: {'; '.join([*creations, grant])}"
     )

@@ -1,1 +1,1 @@
-"""What answers a learner: a provider's model, or the practice tutor when there is none."""
+"""Models that answer learners: a provider's, or the practice tutor without a provider."""

@@ -166,7 +166,7 @@ class AnthropicModel:
             with _held_to_the_protocol():
                 stream = await client.messages.create(
                     stream=True,
-                    model=response.asked,
+                    model=response.model_requested,
                     max_tokens=request.max_tokens,
                     system=[_text(asked.system, cached=True)],
                     messages=asked.messages,

@@ -1,4 +1,4 @@
-"""The attempts at one question: their texts, tokens, times and costs so far."""
+"""The attempts to get one question answered: texts, tokens, costs and times so far."""
 
 import time
 
@@ -13,11 +13,11 @@ CIRCUIT_OPEN = "circuit_open"
 
 
 class AttemptLog:
-    """One question and all attempts to get it answered; its clock starts now.
+    """All attempts to get one question answered; its clock starts with its creation.
 
-    `on_delta` gets the answer's text as it arrives. Once something has been passed on to it,
-    `streaming_started` is true and there is no second attempt. An attempt that is still under way
-    counts as cancelled, since its record is read only when it is about to end.
+    `on_delta` receives the answer's text as it arrives. After the first text, `streaming_started`
+    is true and there is no further attempt. An unfinished attempt is recorded as cancelled, since
+    it is only read when a caller ends it.
     """
 
     def __init__(self, prices: Prices, on_delta: OnDelta | None = None) -> None:
@@ -29,19 +29,23 @@ class AttemptLog:
         self._first_token_ms: int | None = None
 
     def begin(self, model: str, waited_ms: int) -> StreamedResponse:
-        """Start an attempt with this model, after a pause of so many milliseconds."""
+        """Starts an attempt with this model.
+
+        Args:
+            waited_ms: Milliseconds of the pause before the attempt.
+        """
         response = StreamedResponse(model, self._take)
         self._first_token_ms = None
         self._attempts.append(_Attempt(response, waited_ms))
         return response
 
     def end(self, outcome: str, detail: str = "") -> None:
-        """End the attempt that was begun last. `outcome` is as in `AttemptRecord`."""
+        """Ends the last attempt. `outcome` is as in `AttemptRecord`."""
         self._attempts[-1].end(outcome, detail)
 
     @property
     def attempt_records(self) -> tuple[AttemptRecord, ...]:
-        """All attempts, in order."""
+        """All attempts in order."""
         return tuple(attempt.record(self._prices) for attempt in self._attempts)
 
     @property
@@ -51,7 +55,7 @@ class AttemptLog:
 
     @property
     def model(self) -> str | None:
-        """The model that answered in the last attempt, else the one that was asked."""
+        """The model that answered in the last attempt, or the requested one before an answer."""
         return self._attempts[-1].response.model if self._attempts else None
 
     @property
@@ -61,7 +65,7 @@ class AttemptLog:
 
     @property
     def provider_request_id(self) -> str | None:
-        """The provider's request id of the last attempt."""
+        """The provider's id of the last attempt."""
         return self._attempts[-1].response.provider_request_id if self._attempts else None
 
     @property
@@ -76,18 +80,18 @@ class AttemptLog:
 
     @property
     def price_version(self) -> str:
-        """Version of the price table."""
+        """The version of the price table."""
         return self._prices.version
 
     @property
     def cost_microusd(self) -> int | None:
-        """Micro-dollars for all attempts; None if one was billed and its cost is unknown.
+        """Micro-dollars for all attempts; None if the cost of a billed attempt is unknown.
 
-        An attempt of which nothing arrived, neither usage nor text, was not billed.
+        An attempt without usage or text was not billed.
         """
         costs = [a.record(self._prices).cost_microusd for a in self._attempts if a.was_billed]
         known = [cost for cost in costs if cost is not None]
-        return _known(sum(known)) if len(known) == len(costs) else None
+        return _plausible(sum(known)) if len(known) == len(costs) else None
 
     def _take(self, text: str) -> None:
         if self._first_token_ms is None:
@@ -117,17 +121,17 @@ class _Attempt:
     def record(self, prices: Prices) -> AttemptRecord:
         response, duration = self.response, self._duration_ms
         return AttemptRecord(
-            model=response.asked,
+            model=response.model_requested,
             outcome=self._outcome,
             detail=self._detail,
             usage=response.usage,
-            cost_microusd=_known(prices.cost_microusd(response.model, response.usage)),
+            cost_microusd=_plausible(prices.cost_microusd(response.model, response.usage)),
             provider_request_id=response.provider_request_id,
             duration_ms=response.elapsed_ms if duration is None else duration,
             waited_ms=self._waited_ms,
         )
 
 
-def _known(cost: int | None) -> int | None:
-    """The cost; None if it is implausible, from counts that a provider made up."""
+def _plausible(cost: int | None) -> int | None:
+    """The cost, or None if it exceeds `MAX_COUNT`, as with a provider's wrong counts."""
     return cost if cost is not None and cost <= MAX_COUNT else None

@@ -1,4 +1,4 @@
-"""A circuit breaker: a model that keeps failing is not asked for a while."""
+"""A circuit breaker: stops requests to a failing model for a while."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,9 @@ import structlog
 from service.model import errors
 
 Clock = Callable[[], float]
-"""Seconds that only ever grow, such as `time.monotonic`."""
+"""A monotonic clock in seconds, such as `time.monotonic`."""
 
-_ABOUT_HEALTH = frozenset(
+_HEALTH_CODES = frozenset(
     {
         errors.MODEL_OVERLOADED,
         errors.MODEL_UNAVAILABLE,
@@ -26,8 +26,8 @@ log = structlog.get_logger("colloquy.models")
 class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When a circuit opens, and for how long.
 
-    After `failures` in a row it is for `pause` seconds, then twice as long for each trial that
-    fails, up to `longest` seconds.
+    It opens after `failures` in a row for `pause` seconds; each failed trial doubles the pause up
+    to `longest` seconds.
     """
 
     failures: int = 5
@@ -36,23 +36,22 @@ class BreakerPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Permit:
-    """Permission for one request; it is returned with the result."""
+    """Permission for one request; return it with the request's outcome."""
 
 
 class CircuitBreaker:
     """The circuit of one model.
 
-    Closed, it lets everyone through. Open, it lets nobody through until its pause is over, and
-    then one at a time: the first success closes it, the first failure opens it again. What comes
-    of requests that were let through before it last opened or closed says nothing about now, so
-    their permits are void.
+    A closed circuit admits all requests. An open one admits none until its pause is over, and then
+    one at a time as a trial: a success closes the circuit, a failure opens it again. When the
+    circuit opens or closes, earlier permits become void: their outcomes are ignored.
     """
 
     def __init__(self, model: str, policy: BreakerPolicy, clock: Clock = time.monotonic) -> None:
         self._model = model
         self._policy = policy
         self._clock = clock
-        # While closed, all hold the same permit; while open, at most one holds a trial's.
+        # While closed, all requests share this permit; while open, it is the trial's, if any.
         self._permit: Permit | None = Permit()
         self._opened = False
         self._open_until = 0.0
@@ -60,7 +59,7 @@ class CircuitBreaker:
         self._next_pause = min(policy.pause, policy.longest)
 
     def admit(self) -> Permit | float:
-        """A permit, or the seconds after which to try again."""
+        """A permit, or the seconds to wait before the next call."""
         if not self._opened:
             assert self._permit is not None
             return self._permit
@@ -72,11 +71,11 @@ class CircuitBreaker:
         return self._permit
 
     def seconds_left(self) -> float:
-        """Seconds until the next request may pass; 0 if one may pass now."""
+        """Seconds until a request may be admitted; 0 if one may be now."""
         return max(0.0, self._open_until - self._clock()) if self._opened else 0.0
 
     def succeeded(self, permit: Permit) -> None:
-        """The model answered."""
+        """Records that the model answered."""
         if permit is not self._permit:
             return
         self._failures = 0
@@ -84,22 +83,25 @@ class CircuitBreaker:
             self._close()
 
     def failed(self, permit: Permit, code: str, retry_after: float | None = None) -> None:
-        """The model failed with this code of `service.model.errors`.
+        """Records that the model failed.
 
-        A rate limit with a pause (`retry_after`, in seconds) opens the circuit for that long.
-        What does not tell about the model's health, such as a refusal, does not count.
+        Failures that say nothing about the model's health, such as a refusal, do not count.
+
+        Args:
+            code: Of `service.model.errors`.
+            retry_after: Seconds; with a rate limit, the circuit opens for that long.
         """
         if permit is not self._permit:
             return
         if code == errors.MODEL_RATE_LIMITED and retry_after is not None:
             self._open(min(retry_after, self._policy.longest), code)
-        elif code in _ABOUT_HEALTH:
+        elif code in _HEALTH_CODES:
             self._count(code)
         else:
             self.release(permit)
 
     def release(self, permit: Permit) -> None:
-        """The request ended without telling anything about the model."""
+        """Returns a permit of a request that ended without an outcome."""
         if permit is self._permit and self._opened:
             self._permit = None
 

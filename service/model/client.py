@@ -1,6 +1,7 @@
-"""Calls models with a deadline, retries, circuit breakers and fallbacks.
+"""The model client: the only place that retries failures of models.
 
-A model makes single attempts; this is the only place that retries. Every attempt is recorded.
+Models make single attempts. The client adds a deadline, pauses, a circuit breaker for each model
+and fallbacks, and records every attempt.
 """
 
 import asyncio
@@ -26,11 +27,11 @@ T = TypeVar("T")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a model is asked, and how long to pause between attempts.
+    """How often, and with which pauses, a request is retried.
 
-    `attempts` is the number per model. The first pause is `first_pause` seconds and doubles up to
-    `longest_pause`. A random part of up to half of it is left out, so that requests that failed
-    together are not repeated together.
+    `attempts` is for each model. The pause between two attempts is `first_pause` seconds, and
+    doubles up to `longest_pause`. It is shortened at random by up to a half, so that requests that
+    failed together are not retried together.
     """
 
     attempts: int = 3
@@ -47,9 +48,12 @@ class _Question(msgspec.Struct, Generic[T], frozen=True):
 
 
 class ModelClient:
-    """Asks models under a policy, with a circuit breaker for each.
+    """Sends requests to models under a policy, with a circuit breaker for each model.
 
-    `rng` gives numbers from 0 to 1, `sleep` waits for seconds of `clock`.
+    Args:
+        rng: Returns random numbers from 0 to 1.
+        clock: Monotonic, in seconds.
+        sleep: Waits for seconds of `clock`.
     """
 
     def __init__(
@@ -71,7 +75,7 @@ class ModelClient:
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def attempt_log(self, on_delta: OnDelta | None = None) -> AttemptLog:
-        """A new log of attempts, at this client's prices."""
+        """A new log of attempts with this client's prices."""
         return AttemptLog(self._prices, on_delta)
 
     async def ask(
@@ -82,39 +86,38 @@ class ModelClient:
         attempt_log: AttemptLog,
         read: Callable[[str], T],
     ) -> tuple[T, ReplyRecord]:
-        """Asks for an answer; returns what `read` makes of it, and its record without `context`.
+        """The result of `read` for the answer, and the record of the answer without `context`.
 
-        The first of `models` is asked, then the others as fallbacks, in order. Nothing is retried
-        once `attempt_log.streaming_started`, and a refusal has no fallback.
+        Nothing is retried once `attempt_log.streaming_started`, and there is no fallback after a
+        refusal.
 
         Args:
-            request: The question.
-            models: Names of models.
-            budget: Seconds for all attempts together.
-            attempt_log: Gets every attempt, also if this call is cancelled.
-            read: Raises `ModelFailure` for an unusable text: the attempt has failed then.
+            models: The model to ask, then its fallbacks in order.
+            budget: Seconds for all attempts and pauses.
+            attempt_log: Records the attempts, also if this call fails or is cancelled.
+            read: Parses the answer; its `ModelFailure` is a failure of the attempt.
 
         Raises:
-            ModelFailure: The last one, when all models have failed; its `retry_after` is the
-                shortest that any of them asked for.
+            ModelFailure: The last failure when all models have failed; its `retry_after` is the
+                shortest that any of them requested.
         """
         question = _Question(request, self._clock() + budget, attempt_log, read)
         pauses: list[float] = []
-        for place, name in enumerate(models, start=1):
+        for number, name in enumerate(models, start=1):
             try:
                 value, reply = await self._ask_model(name, question)
             except ModelFailure as failure:
                 _keep_shortest_pause(failure, pauses)
-                if place == len(models) or not self._may_fall_back(failure, question):
+                if number == len(models) or not self._may_fall_back(failure, question):
                     raise
             else:
-                return value, self._record(name, place > 1, question, reply)
+                return value, self._record(name, number > 1, question, reply)
         raise ValueError("there is no model to ask")
 
     async def ask_for_text(
         self, request: Request, models: Sequence[str], budget: float, attempt_log: AttemptLog
     ) -> tuple[str, ReplyRecord]:
-        """Asks for an answer as text; see `ask`."""
+        """The answer's text and its record; see `ask`."""
         return await self.ask(request, models, budget, attempt_log, str)
 
     async def _ask_model(self, name: str, question: _Question[T]) -> tuple[T, Reply]:
@@ -143,7 +146,7 @@ class ModelClient:
         attempt_log: AttemptLog,
         before: ModelFailure | None,
     ) -> Permit:
-        """A permit. If the circuit opened meanwhile, the error keeps the last failure's code."""
+        """A permit; if the circuit is open, raises a failure with the code of the one before."""
         permit = self._breaker(name).admit()
         if isinstance(permit, Permit):
             return permit
@@ -154,7 +157,7 @@ class ModelClient:
     async def _attempt(
         self, response: StreamedResponse, permit: Permit, question: _Question[T]
     ) -> tuple[T, Reply]:
-        attempt_log, breaker = question.attempt_log, self._breaker(response.asked)
+        attempt_log, breaker = question.attempt_log, self._breaker(response.model_requested)
         try:
             await self._model.answer(question.request, response, question.deadline - self._clock())
             reply = response.reply()
@@ -169,7 +172,7 @@ class ModelClient:
     def _retry_at(
         self, name: str, number: int, failure: ModelFailure, question: _Question[T]
     ) -> float | None:
-        """When to ask this model again; None if it is not asked again."""
+        """When to retry with this model, or None for no retry."""
         if (
             question.attempt_log.streaming_started
             or not failure.retryable
@@ -187,7 +190,7 @@ class ModelClient:
         return max(longest * (0.5 + self._rng() / 2), failure.retry_after or 0.0)
 
     async def _wait_until(self, due: float) -> float:
-        # An event loop may round a sleep down, and a circuit must not be tried too early.
+        # An event loop may round a sleep down, but a circuit must not be tried too early.
         started = self._clock()
         while (left := due - self._clock()) > 0:
             await self._sleep(left)

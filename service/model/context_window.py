@@ -1,4 +1,4 @@
-"""Selects the part of a long conversation that is sent to a model."""
+"""Truncates long conversations for a model."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,17 @@ import msgspec
 from service.model.interface import ChatMessage
 
 STEP = 10
-"""Pairs that are left out at a time, so that what a provider caches stays for as many turns."""
+"""Pairs that are left out at a time, so that a provider's cache stays valid for as many turns."""
 
 MESSAGE_OVERHEAD = 4
-"""Tokens for who speaks and where a message ends."""
+"""Tokens of a message for its role and its end."""
 
 _HEAD = 2  # the starting prompt and the opening
 _BYTES_PER_TOKEN = 3
 
 
 class ContextWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """The messages to send, how many were left out, and the estimated tokens with `fixed`."""
+    """The messages to send, the number left out, and the estimated tokens including `fixed`."""
 
     messages: tuple[ChatMessage, ...]
     left_out: int
@@ -27,24 +27,27 @@ class ContextWindow(msgspec.Struct, frozen=True, kw_only=True):
 def estimate_tokens(text: str) -> int:
     """One token for every three bytes of UTF-8, rounded up.
 
-    That is cautious for English, which takes about four, and about right for other scripts.
+    That overestimates English, with about four bytes a token, and is about right for other scripts.
     """
     return -(-len(text.encode()) // _BYTES_PER_TOKEN)
 
 
 def truncate(messages: Sequence[ChatMessage], limit: int, fixed: int) -> ContextWindow:
-    """Leaves out messages so that the request stays within `limit` tokens.
+    """The messages to send to a model, so that the estimate stays within `limit` tokens.
 
-    `messages` alternate and begin with the user's; `fixed` are the tokens of the system prompt.
-    Nothing is left out while the estimate is within the limit. Then the starting prompt, the
-    opening and the newest messages stay, and of those between the oldest pairs of question and
-    answer are left out, `STEP` pairs at a time. Only where no such number is enough is it the
-    smallest that is. The last pair and the newest question always stay, even above the limit.
+    Above the limit, the oldest pairs of question and answer after the opening are left out, `STEP`
+    pairs at a time, or as few pairs as needed if no multiple of `STEP` suffices. The starting
+    prompt, the opening, the last pair and the newest question always stay, even above the limit.
+
+    Args:
+        messages: Alternate between user and assistant, and begin with the user's.
+        limit: Tokens of the whole request.
+        fixed: Tokens of the system prompt.
     """
     costs = [estimate_tokens(message.text) + MESSAGE_OVERHEAD for message in messages]
     total = fixed + sum(costs)
     droppable = max(0, (len(messages) - _HEAD) // 2 - 1)
-    # tokens[n] is what remains when the n oldest pairs are left out
+    # tokens[n] is the estimate without the n oldest pairs
     tokens = [total]
     for pair in range(droppable):
         first = _HEAD + 2 * pair

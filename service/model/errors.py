@@ -1,4 +1,4 @@
-"""Failures of models, and the sentences for learners."""
+"""Failures of models, and the messages for learners."""
 
 import msgspec
 
@@ -41,7 +41,7 @@ _BY_STATUS = {
     503: MODEL_OVERLOADED,
     529: MODEL_OVERLOADED,
 }
-# The types of the error events that a stream may carry after its 200.
+# The types of error events in a stream after status 200.
 _BY_ERROR_TYPE = {
     "overloaded_error": MODEL_OVERLOADED,
     "rate_limit_error": MODEL_RATE_LIMITED,
@@ -54,13 +54,13 @@ _BY_ERROR_TYPE = {
     "request_too_large": MODEL_MISCONFIGURED,
 }
 ERROR_TYPES = frozenset({*_BY_ERROR_TYPE, "api_error"})
-"""The types of errors that Anthropic's API names."""
+"""The error types of Anthropic's API."""
 
 _FINAL = frozenset({MODEL_MISCONFIGURED, MODEL_REFUSED})
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why a model failed. `retry_after` is in seconds, if the provider asked for a pause."""
+    """Why a model failed. `retry_after` is the provider's requested pause in seconds, if any."""
 
     code: str
     detail: str
@@ -68,9 +68,9 @@ class Cause(msgspec.Struct, frozen=True):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same question may succeed soon.
+        """Whether a retry may succeed soon.
 
-        A rate limit without a pause is a spending cap, which no retry lifts.
+        A rate limit without a requested pause is a spending cap, which no retry lifts.
         """
         if self.code == MODEL_RATE_LIMITED:
             return self.retry_after is not None
@@ -80,10 +80,9 @@ class Cause(msgspec.Struct, frozen=True):
 class ModelFailure(Exception):
     """The model gave no usable reply.
 
-    `code` is a key of `LEARNER_SENTENCES`. `detail` is for the log: short, never the learner's
-    text, never a key. `partial_text` is what had arrived, `usage` what it has cost so far.
-    `duration_ms` counts milliseconds from the making of the `StreamedResponse`; `retry_after` is in
-    seconds.
+    `code` is a key of `LEARNER_SENTENCES`. `detail` is a short text for the log, without learners'
+    texts and keys. `partial_text` is the text that arrived, `usage` its tokens. `duration_ms`
+    counts milliseconds from the creation of the `StreamedResponse`; `retry_after` is in seconds.
     """
 
     def __init__(

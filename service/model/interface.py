@@ -1,4 +1,4 @@
-"""Requests to models and their answers, independent of the provider."""
+"""The interface of models: requests, and what a model implements."""
 
 from typing import Literal, Protocol
 
@@ -9,14 +9,14 @@ from service.model.response import StreamedResponse
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """A message of the conversation as a model reads it."""
+    """One turn of the conversation as a model reads it."""
 
     role: Literal["user", "assistant"]
     text: str
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """An experience's texts for a model. Learners do not see `facts` and `pedagogical_guidance`."""
+    """An experience's texts for a model; learners do not see `facts` and `pedagogical_guidance`."""
 
     title: str
     description: str
@@ -26,9 +26,9 @@ class Scenario(msgspec.Struct, frozen=True):
 
 
 class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer the last message in the tutor's part.
+    """A request to answer the last message as the tutor.
 
-    `messages` alternate and begin and end with the user's. `max_tokens` bounds the answer.
+    `messages` alternate, and begin and end with the user's. `max_tokens` limits the answer.
     """
 
     scenario: Scenario
@@ -37,10 +37,10 @@ class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AssessmentRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Judge which of the open objectives the learner has covered by now.
+    """A request to judge which open objectives the learner has covered.
 
-    `messages` as of a reply, so the last is the learner's newest. `open_objectives` are places
-    in the scenario's objectives, counted from 1. The answer is the JSON of an `Assessment`.
+    `messages` are as in a `ReplyRequest`. `open_objectives` are numbers of the scenario's
+    objectives, counted from 1. The answer is the JSON of an `Assessment`.
     """
 
     scenario: Scenario
@@ -50,7 +50,7 @@ class AssessmentRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluate a whole conversation. The answer is the JSON of an `Evaluation`."""
+    """A request to evaluate a whole conversation. The answer is the JSON of an `Evaluation`."""
 
     scenario: Scenario
     messages: tuple[ChatMessage, ...]
@@ -61,26 +61,30 @@ Request = ReplyRequest | AssessmentRequest | EvaluationRequest
 
 
 class Model(Protocol):
-    """A provider of replies and judgements."""
+    """Replies to learners, and judges conversations."""
 
     def prompt(self, request: Request) -> PromptVersion:
-        """The prompt template for such a request."""
+        """The version of the instructions for this kind of request."""
 
     async def warm_up(self) -> None:
-        """Do the slow part of the first request now, off the event loop. May be called again.
+        """Does the slow part of the first request now, off the event loop. May be called again.
 
         Raises:
             ModelFailure: The model's settings can never work.
         """
 
     async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
-        """Put the answer of `response.asked` into `response`, or raise `ModelFailure`.
+        """Streams the answer of `response.model_requested` into `response`, in one attempt.
 
-        One attempt, no retries, within `budget` seconds. Whatever has been learnt of the answer
-        by then stands in `response`, also after a failure or when the call is cancelled; a
-        cancelled call leaves no connection. What `response.on_delta` raises reaches the caller as
-        it is.
+        After a failure or cancellation, `response` has what arrived before, and no connection
+        stays open. Errors of `response.on_delta` are not caught.
+
+        Args:
+            budget: Seconds for the attempt.
+
+        Raises:
+            ModelFailure: There is no usable answer.
         """
 
     async def close(self) -> None:
-        """Release connections. May be called again."""
+        """Closes connections. May be called again."""

@@ -1,4 +1,4 @@
-"""Structured judgements of models: their types, JSON schemas and decoding."""
+"""A model's judgements: structs, JSON schemas for requests, and decoding of answers."""
 
 from typing import Any, TypeVar
 
@@ -11,14 +11,14 @@ Schema = dict[str, Any]
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Part of a structured answer: all fields are there, and no others."""
+    """A part of a structured answer, with exactly the declared fields."""
 
 
 class Covered(Judgement, frozen=True):
-    """An objective that the learner has shown.
+    """An objective that the learner has covered.
 
-    `objective` is its place in the scenario's objectives, `message` the place in the request's
-    messages of the one that shows it; both count from 1, so the starting prompt is message 1.
+    `objective` is the number of the scenario's objective, `message` that of the request's message
+    that covers it; both count from 1, so the starting prompt is message 1.
     """
 
     objective: int
@@ -26,7 +26,7 @@ class Covered(Judgement, frozen=True):
 
 
 class Assessment(Judgement, frozen=True):
-    """The open objectives that are covered now, each at most once."""
+    """The open objectives that are covered, each once; possibly none."""
 
     covered: tuple[Covered, ...]
 
@@ -46,10 +46,10 @@ class ObjectiveEvaluation(Judgement, frozen=True):
 
 
 class KeyMoment(Judgement, frozen=True):
-    """A message that is important for an objective.
+    """A message with evidence for or against an objective.
 
-    `message_number` counts the messages that clients show from 1; the starting prompt is
-    hidden, so the opening is 1.
+    `message_number` counts the visible messages from 1; the starting prompt is hidden, so the
+    opening is 1.
     """
 
     learning_objective: str
@@ -58,7 +58,7 @@ class KeyMoment(Judgement, frozen=True):
 
 
 class Evaluation(Judgement, frozen=True):
-    """An evaluation for the teacher: one entry per objective, in the scenario's order.
+    """An evaluation for teachers, with one entry for each objective in the scenario's order.
 
     `overall_score` is from 0 to 100.
     """
@@ -89,10 +89,10 @@ _STRING: Schema = {"type": "string"}
 _INTEGER: Schema = {"type": "integer"}
 _INTEGER_OR_NULL: Schema = {"anyOf": [_INTEGER, {"type": "null"}]}
 
-# Only what Anthropic's structured outputs take: no bounds of numbers, lengths or counts.
+# Anthropic's structured outputs accept no bounds of numbers, lengths or counts.
 ASSESSMENT_SCHEMA = _object(covered=_array(_object(objective=_INTEGER, message=_INTEGER)))
 
-# A model writes the fields in this order: the evidence first, the verdicts made from it later.
+# A model writes the fields in this order: evidence before verdicts.
 EVALUATION_SCHEMA = _object(
     key_moments=_array(
         _object(message_number=_INTEGER, learning_objective=_STRING, evidence=_STRING)
@@ -119,10 +119,12 @@ _evaluations = msgspec.json.Decoder(Evaluation)
 
 
 def read_assessment(text: str, request: AssessmentRequest) -> Assessment:
-    """The assessment in a model's answer, of each objective its earliest evidence.
+    """The assessment in a model's answer, with the earliest message for each objective.
 
-    Entries that make no sense are dropped: an objective that is not open, a message that is not
-    the learner's. Raises `ModelFailure` where the answer is not of the schema.
+    Entries for an objective that is not open, or a message that is not the learner's, are dropped.
+
+    Raises:
+        ModelFailure: The answer does not match the schema.
     """
     earliest: dict[int, Covered] = {}
     for entry in sorted(_decoded(_assessments, text).covered, key=lambda entry: entry.message):
@@ -132,11 +134,14 @@ def read_assessment(text: str, request: AssessmentRequest) -> Assessment:
 
 
 def read_evaluation(text: str, request: EvaluationRequest) -> Evaluation:
-    """The evaluation in a model's answer, with the objectives in the scenario's words.
+    """The evaluation in a model's answer, with the scenario's texts of the objectives.
 
-    Raises `ModelFailure` where the answer is not of the schema, does not have one entry for each
-    objective, or names a score, a turn or a message that cannot be. Turns and messages are those
-    of the request, so it should hold the whole conversation.
+    Args:
+        request: With the whole conversation, whose turns and messages the answer refers to.
+
+    Raises:
+        ModelFailure: The answer does not match the schema, does not have one entry for each
+            objective, or has a score, turn or message number out of range.
     """
     evaluation = _decoded(_evaluations, text)
     entries = evaluation.learning_objectives_evaluation
@@ -154,7 +159,7 @@ def read_evaluation(text: str, request: EvaluationRequest) -> Evaluation:
 
 
 def _decoded(decoder: msgspec.json.Decoder[_Answer], text: str) -> _Answer:
-    # msgspec's messages may quote the answer, so they stay here.
+    # msgspec's messages may quote the answer, so they are not passed on.
     try:
         answer = decoder.decode(text)
     except msgspec.ValidationError:
@@ -175,12 +180,12 @@ def _check_numbers(evaluation: Evaluation, messages: tuple[ChatMessage, ...]) ->
     scores = [evaluation.overall_score, *(entry.score for entry in entries)]
     turns = [entry.met_at_turn for entry in entries if entry.met_at_turn is not None]
     numbers = [moment.message_number for moment in evaluation.key_moments]
-    shown = messages[1:]
-    own = sum(message.role == "user" for message in shown)
+    visible = messages[1:]
+    learner_turns = sum(message.role == "user" for message in visible)
     for name, values, possible in (
         ("score", scores, range(101)),
-        ("turn", turns, range(1, own + 1)),
-        ("message number", numbers, range(1, len(shown) + 1)),
+        ("turn", turns, range(1, learner_turns + 1)),
+        ("message number", numbers, range(1, len(visible) + 1)),
     ):
         if not all(value in possible for value in values):
             raise _invalid(f"a {name} out of range")

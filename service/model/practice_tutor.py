@@ -1,4 +1,4 @@
-"""The tutor without a model: it asks about the objectives, and says that it cannot judge."""
+"""The practice tutor, which asks questions when no model is configured."""
 
 import hashlib
 import re
@@ -68,7 +68,7 @@ _RULE_TEXTS = (RULE, CANNOT_JUDGE, RESULT, NO_OBJECTIVES, ANSWERED, STRENGTH, IM
 _QUOTED = 120  # characters
 
 _WORD = re.compile(r"\S+\s*")
-# Thai, Lao, Burmese, Khmer, kana and Han have no spaces: each sign counts as a word.
+# Thai, Lao, Burmese, Khmer, kana and Han are written without spaces: each sign is a word.
 _SIGN = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]")
 
 
@@ -81,22 +81,22 @@ _JUDGING = _version("practice_tutor_rule.v1", _RULE_TEXTS)
 
 
 class PracticeTutor:
-    """A deterministic question-asker made from the experience's objectives.
+    """Asks three fixed questions about each of the experience's objectives.
 
-    It judges by a rule that is as simple as its questions (`RULE`), and says so wherever it
-    judges: an objective is covered when the learner has answered its three questions. Its
-    prompt versions are the hashes of the texts that it uses, joined with line feeds.
+    It judges by a simple rule (`RULE`), which its judgements name: an objective is covered when
+    the learner has answered its three questions. Its prompt versions are the hashes of its texts,
+    joined with line feeds.
     """
 
     def prompt(self, request: Request) -> PromptVersion:
-        """The version of its sentences, or of its rule of judgement."""
+        """The version of its sentences, or of its rule for judgements."""
         return _SPEAKING if isinstance(request, ReplyRequest) else _JUDGING
 
     async def warm_up(self) -> None:
-        """Does nothing."""
+        """Nothing is slow here."""
 
     async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
-        """The next question, or a judgement as JSON. Never fails; costs no tokens and no time."""
+        """Adds the next question, or a judgement as JSON. Never fails; uses no tokens."""
         response.model = PRACTICE_TUTOR
         match request:
             case ReplyRequest():
@@ -112,7 +112,7 @@ class PracticeTutor:
         response.stop_reason = "end_turn"
 
     async def close(self) -> None:
-        """Does nothing."""
+        """Nothing is open here."""
 
 
 def _next_turn(scenario: Scenario, messages: tuple[ChatMessage, ...]) -> str:
@@ -140,9 +140,10 @@ def _asks(message: ChatMessage) -> bool:
 
 
 class _Progress(NamedTuple):
-    """How far the learner got with one objective.
+    """A learner's progress with one objective.
 
-    `answered` of its questions, and the place from 1 in the messages of what answered the last.
+    `answered` counts its answered questions; `last_answer` is the number, from 1, of the message
+    that answered the last one.
     """
 
     objective: str
@@ -155,23 +156,23 @@ class _Progress(NamedTuple):
 
 
 def _progress(scenario: Scenario, messages: tuple[ChatMessage, ...]) -> list[_Progress]:
-    """The progress by objective, in order, without blank ones."""
-    # The first message is the service's, the first of the learner's answers the first question.
-    answers = [
-        (place, message)
-        for place, message in enumerate(messages, start=1)
-        if place > 1 and message.role == "user"
+    """The progress with each objective, in order; blank objectives have no questions."""
+    # The first message is the service's; the learner's first message answers the first question.
+    remaining = [
+        (number, message)
+        for number, message in enumerate(messages, start=1)
+        if number > 1 and message.role == "user"
     ]
-    found = []
+    progress = []
     for objective in scenario.objectives:
-        own = answers[: len(KINDS_OF_QUESTION)] if objective.strip() else []
-        answers = answers[len(own) :]
-        answered = sum(_answers(message) for _, message in own)
-        found.append(_Progress(objective, answered, own[-1][0] if own else 0))
-    return found
+        answers = remaining[: len(KINDS_OF_QUESTION)] if objective.strip() else []
+        remaining = remaining[len(answers) :]
+        answered = sum(_is_answer(message) for _, message in answers)
+        progress.append(_Progress(objective, answered, answers[-1][0] if answers else 0))
+    return progress
 
 
-def _answers(message: ChatMessage) -> bool:
+def _is_answer(message: ChatMessage) -> bool:
     return _count_words(message.text) >= ENOUGH_WORDS and not _asks(message)
 
 
@@ -211,13 +212,13 @@ def _evaluated(request: EvaluationRequest) -> Evaluation:
 
 
 def _entry(one: _Progress, messages: tuple[ChatMessage, ...]) -> ObjectiveEvaluation:
-    own = sum(message.role == "user" for message in messages[1 : one.last_answer])
+    turns = sum(message.role == "user" for message in messages[1 : one.last_answer])
     return ObjectiveEvaluation(
         objective=one.objective,
         met=one.covered,
         score=_percentage(one.answered, len(KINDS_OF_QUESTION)),
         explanation=ANSWERED.format(answered=one.answered, asked=len(KINDS_OF_QUESTION)),
-        met_at_turn=own if one.covered else None,
+        met_at_turn=turns if one.covered else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Costs of answers, from a dated table of prices."""
+"""Costs of answers by a versioned table of prices."""
 
 import re
 import tomllib
@@ -19,16 +19,17 @@ CACHE_WRITE_FACTOR = Decimal("1.25")
 CACHE_READ_FACTOR = Decimal("0.1")
 DECIMAL_PLACES = 9
 HIGHEST = 1_000_000
-# Far more digits than the bounds of a price and a count of tokens can need, so nothing is
-# rounded on the way.
+# More digits than the largest price and token count need, so that nothing is rounded before the
+# sum.
 _EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
-_DATE_OF_A_MODEL = re.compile(r"-\d{8}$")
+_MODEL_DATE = re.compile(r"-\d{8}$")
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """US dollars per million tokens, which is the same as micro-dollars per token.
+    """US dollars per million tokens, which equal micro-dollars per token.
 
-    Without prices of its own, the cache costs the usual multiples of the input.
+    Without prices of its own, the cache costs `CACHE_WRITE_FACTOR` and `CACHE_READ_FACTOR` times
+    the input.
     """
 
     input: Decimal
@@ -46,7 +47,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 )
 
     def cost_microusd(self, usage: Usage) -> int:
-        """Micro-dollars for a usage, rounded half up once."""
+        """The total in micro-dollars, rounded half up once."""
         write, read = self.cache_write, self.cache_read
         parts = (
             (usage.input_tokens, self.input),
@@ -67,13 +68,13 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class LongPromptRates(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rates of requests whose prompt has more than `above` tokens, including cached ones."""
+    """The rates for a prompt of more than `above` tokens, including cached ones."""
 
     above: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ModelRates(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one model costs."""
+    """The rates of one model."""
 
     long_prompt: LongPromptRates | None = None
 
@@ -88,17 +89,17 @@ class ModelRates(Rates, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Prices(msgspec.Struct, frozen=True, kw_only=True):
-    """A price table. `version` names it wherever a cost is kept; `models` is by model name."""
+    """A price table. Its `version` is recorded with each cost; `models` is by model name."""
 
     version: str
     models: Mapping[str, ModelRates]
 
     def cost_microusd(self, model: str, usage: Usage | None) -> int | None:
-        """Micro-dollars for `usage`, or None where the model's price or the usage is unknown.
+        """Micro-dollars for `usage`, or None if the model's price or the usage is unknown.
 
-        A model is found by its name, or by its name without the date of its version.
+        A model is looked up by its name, then by its name without the version's date.
         """
-        rates = self.models.get(model) or self.models.get(_DATE_OF_A_MODEL.sub("", model))
+        rates = self.models.get(model) or self.models.get(_MODEL_DATE.sub("", model))
         if rates is None or usage is None:
             return None
         return rates.for_usage(usage).cost_microusd(usage)
@@ -110,7 +111,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def read_prices(path: Path | None = None) -> Prices:
-    """The built-in price table, or an operator's own; raises `SettingsError` for a wrong file."""
+    """The built-in price table, or an operator's; raises `SettingsError` for an invalid file."""
     file = path or resources.files("service").joinpath("model", "prices.toml")
     try:
         return _read(read_trusted(path.absolute()) if path else file.read_bytes())

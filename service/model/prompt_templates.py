@@ -1,4 +1,4 @@
-"""The models' instructions: versioned template files, filled in with an experience's texts."""
+"""The models' instructions: versioned templates, filled with an experience's texts."""
 
 import hashlib
 from importlib import resources
@@ -14,16 +14,20 @@ OBJECTIVES_ASSESSOR = "objectives_assessor.v1"
 CONVERSATION_EVALUATOR = "conversation_evaluator.v1"
 NOT_GIVEN = "(none given)"
 
-# What stands below this line of a template is put to the model after the conversation.
+# The text below this line of a template is sent after the conversation.
 _QUESTION_LINE = "\n----- after the conversation -----\n"
 
 _encoder = msgspec.json.Encoder()
 
 
 class PromptTemplate:
-    """One template file of `service/model/prompts`, read once, by its name without `.md`.
+    """A template file of `service/model/prompts`.
 
-    `version` covers all that the file holds, the question after the conversation too.
+    Args:
+        name: Of the file, without `.md`.
+
+    Attributes:
+        version: Covers the whole file, including the question after the conversation.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,9 +41,9 @@ class PromptTemplate:
     def render(self, scenario: Scenario) -> str:
         """The system prompt: the same bytes for the same scenario, so that providers cache it.
 
-        The scenario's texts stand verbatim in blocks that carry a mark which they cannot contain.
+        The scenario's texts are verbatim in blocks whose mark they cannot contain.
         """
-        # `substitute` goes over the template once and never over what it has put in.
+        # `substitute` does not substitute in the texts that it inserts.
         return self._system.substitute(
             mark=self.mark(scenario),
             title=one_line(scenario.title),
@@ -50,29 +54,29 @@ class PromptTemplate:
         )
 
     def mark(self, scenario: Scenario) -> str:
-        """The mark of the scenario's blocks; another one for each template and scenario."""
-        # A hash of the texts is stable, and no text can hold the hash of a whole it is part of.
+        """The mark of the scenario's blocks, which differs for each template and scenario."""
+        # A hash of the texts is stable, and no text can contain a hash of itself.
         whole = self.version.sha256.encode() + _encoder.encode(scenario)
         return hashlib.sha256(whole).hexdigest()[:16]
 
 
 class TutorPrompt(PromptTemplate):
-    """The tutor's instructions; the conversation follows as messages."""
+    """Instructions for the tutor."""
 
     def __init__(self) -> None:
         super().__init__(SOCRATIC_TUTOR)
 
 
 class AssessorPrompt(PromptTemplate):
-    """Instructions for judging which open objectives are covered."""
+    """Instructions to judge which open objectives are covered."""
 
     def __init__(self) -> None:
         super().__init__(OBJECTIVES_ASSESSOR)
 
     def transcript(self, request: AssessmentRequest) -> tuple[str, ...]:
-        """One text per message, numbered from 1.
+        """One text for each message, numbered from 1.
 
-        The same bytes each time as the conversation grows, so that providers cache them.
+        The texts stay the same bytes as the conversation grows, so that providers cache them.
         """
         mark = self.mark(request.scenario)
         return tuple(
@@ -81,27 +85,27 @@ class AssessorPrompt(PromptTemplate):
         )
 
     def question(self, request: AssessmentRequest) -> str:
-        """The question after the conversation, with the open objectives."""
+        """The question after the conversation, with the numbers of the open objectives."""
         numbers = ", ".join(map(str, request.open_objectives))
         return self._question.substitute(open_objectives=numbers)
 
 
 class EvaluatorPrompt(PromptTemplate):
-    """Instructions for evaluating a whole conversation."""
+    """Instructions to evaluate a whole conversation for the teacher."""
 
     def __init__(self) -> None:
         super().__init__(CONVERSATION_EVALUATOR)
 
     def transcript(self, request: EvaluationRequest) -> tuple[str, ...]:
-        """One text per message, numbered as clients see them: the starting prompt is 0.
+        """One text for each message, numbered as clients see them: the starting prompt is 0.
 
-        Learners' messages also tell their turn, which counts them alone, from 1.
+        Learners' messages also have their turn, which counts only these messages, from 1.
         """
         mark = self.mark(request.scenario)
         blocks, turn = [], 0
-        for place, message in enumerate(request.messages, start=1):
-            label = f'number="{place - 1}" from="{_speaker(place, message)}"'
-            if place > 1 and message.role == "user":
+        for number, message in enumerate(request.messages):
+            label = f'number="{number}" from="{_speaker(number + 1, message)}"'
+            if number > 0 and message.role == "user":
                 turn += 1
                 label += f' turn="{turn}"'
             blocks.append(_message_block(mark, label, message))
@@ -113,7 +117,7 @@ class EvaluatorPrompt(PromptTemplate):
 
 
 def starting_prompt(scenario: Scenario) -> str:
-    """The first message, in the learner's name, which clients hide: it tells only the title."""
+    """The first message, in the learner's name, which clients hide; it contains only the title."""
     return (
         f"Let us begin “{one_line(scenario.title)}”. "
         "Please set the scene in one or two sentences, then ask me your first question."
@@ -121,7 +125,7 @@ def starting_prompt(scenario: Scenario) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space made one space, so that it cannot pose as more lines."""
+    """`text` with each run of white space replaced by one space, so that it stays one line."""
     return " ".join(text.split())
 
 
@@ -130,13 +134,13 @@ def _numbered(objectives: tuple[str, ...]) -> str:
     return "\n".join(lines) or NOT_GIVEN
 
 
-def _speaker(place: int, message: ChatMessage) -> str:
+def _speaker(number: int, message: ChatMessage) -> str:
     if message.role == "assistant":
         return "tutor"
-    return "service" if place == 1 else "learner"
+    return "service" if number == 1 else "learner"
 
 
 def _message_block(mark: str, label: str, message: ChatMessage) -> str:
-    # Who knows the scenario could work out the mark, so a message that holds it loses it.
+    # The mark can be computed from the scenario, so it is removed from messages.
     text = message.text.replace(mark, "…")
     return f"<message-{mark} {label}>\n{text}\n</message-{mark}>"

@@ -1,7 +1,7 @@
-"""Reads a provider's error body, in Anthropic's form or another server's.
+"""Reads a provider's errors, in Anthropic's format or another server's.
 
-A server may quote the question, in whatever form, and what is recorded is for ever. So of a type
-or a message of its own only words of a fixed vocabulary are kept, up to the first that is none.
+A server may quote the learner's question in an error, and the log is permanent. So only words of a
+fixed vocabulary are kept of an unknown type or a message, up to the first other word.
 """
 
 import re
@@ -39,19 +39,18 @@ which while will window with within without worker workers wrong you your
 """
 _VOCABULARY = frozenset(_WORDS.split())
 
-_LONGEST = 200
+_MAX_WORDS_LENGTH = 200
 _KIND = re.compile(r"[A-Za-z][A-Za-z_.-]{0,39}")
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 class ProviderError(msgspec.Struct, frozen=True):
-    """An error as its provider describes it.
+    """The parts of a provider's error that may be recorded.
 
     Attributes:
-        status: Of HTTP, or what an error in the midst of a stream says in its place.
-        kind: The type that it names, if it is one that can be told.
-        words: How its message begins, as far as that can be told; None where the type is one of
-            Anthropic's.
+        status: The HTTP status, or the code of an error within a stream.
+        kind: The error's type, if it consists of known words.
+        words: The known words at the beginning of its message; None for Anthropic's types.
     """
 
     status: int
@@ -60,7 +59,7 @@ class ProviderError(msgspec.Struct, frozen=True):
 
 
 def _kind(name: object) -> str | None:
-    """The error's type; None if it has unknown words."""
+    """An error's type if it consists of known words, else None."""
     if not isinstance(name, str) or not _KIND.fullmatch(name):
         return None
     if name in ERROR_TYPES:
@@ -70,27 +69,28 @@ def _kind(name: object) -> str | None:
 
 
 def _beginning(message: object) -> str | None:
-    """The known words at the beginning of a message; None if there are none."""
+    """The known words at the beginning of a message, or None."""
     kept: list[str] = []
     for word in message.split() if isinstance(message, str) else ():
         if word.rstrip(".,;:").lower() not in _VOCABULARY:
             break
         kept.append(word)
-    return " ".join(kept)[:_LONGEST] or None
+    return " ".join(kept)[:_MAX_WORDS_LENGTH] or None
 
 
 def provider_error(status: int, body: object) -> ProviderError:
-    """Reads an error's body, which may be any JSON value, or text that is none.
+    """Reads an error's body.
 
     Args:
-        status: Of the HTTP answer; 200 for an error in the midst of a stream.
+        status: Of the HTTP answer; 200 for an error within a stream.
+        body: Any JSON value, or other text.
     """
-    told = field(body, "error") or body
-    kind = _kind(field(told, "type"))
+    error = field(body, "error") or body
+    kind = _kind(field(error, "type"))
     if kind in ERROR_TYPES:
         return ProviderError(status, kind, None)
-    code = field(told, "code")
+    code = field(error, "code")
     if status == 200 and isinstance(code, int) and 400 <= code < 600:
         status = code
-    said = told if isinstance(told, str) else field(told, "message")
-    return ProviderError(status, kind, _beginning(said))
+    message = error if isinstance(error, str) else field(error, "message")
+    return ProviderError(status, kind, _beginning(message))

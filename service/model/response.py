@@ -34,14 +34,14 @@ class Reply(msgspec.Struct, frozen=True):
 class StreamedResponse:
     """An answer under way; its clock starts now.
 
-    `asked` is the model asked for, `model` the same until another one answers. A provider fills
-    in the public attributes as it learns them, with what the log can hold. The text it may add as
-    it comes: what of it cannot be stored is replaced before anybody gets it.
+    `model_requested` is the requested model, `model` the one that answers. A provider sets the
+    public attributes as it learns them, with values that the log can hold, and adds text as it
+    arrives; characters that cannot be stored are replaced before anybody gets them.
     """
 
-    def __init__(self, asked: str, on_delta: OnDelta | None = None) -> None:
-        self.asked = asked
-        self.model = asked
+    def __init__(self, model_requested: str, on_delta: OnDelta | None = None) -> None:
+        self.model_requested = model_requested
+        self.model = model_requested
         self.provider_request_id: str | None = None
         self.usage: Usage | None = None
         self.stop_reason: str | None = None

@@ -97,5 +97,5 @@ async def test_what_cannot_be_paused_is_refused_with_the_reason(owner: Connectio
     for steer in (pause_projection, resume_projection):
         with pytest.raises(UnknownProjection, match="there is no projection nonsense; there are"):
             await steer(owner, "nonsense")
-        with pytest.raises(NotFollowed, match="conversations is kept in the transaction"):
+        with pytest.raises(NotFollowed, match="conversations is updated in the transaction"):
             await steer(owner, "conversations")

@@ -114,7 +114,7 @@ async def test_a_migration_recorded_with_other_contents_is_refused(
 async def test_a_text_that_stood_under_a_number_for_a_while_is_known(
     owner: Connection, act: Act
 ) -> None:
-    ((number, digest),) = migrator._ALSO_KNOWN
+    ((number, digest),) = migrator._EARLIER_DIGESTS
     await owner.execute(
         "UPDATE schema_migrations SET digest = $2 WHERE number = $1", number, bytes.fromhex(digest)
     )

@@ -84,7 +84,7 @@ class ScriptedModel:
         """Nothing is slow here."""
 
     async def answer(self, request: Request, response: StreamedResponse, budget: float) -> None:
-        self.asked.append(response.asked)
+        self.asked.append(response.model_requested)
         self.budgets.append(budget)
         await self.steps.pop(0)(response, budget)
 
@@ -94,7 +94,7 @@ class ScriptedModel:
 
 def says(text: str, *, usage: Usage | None = USAGE, model: str | None = None) -> Step:
     async def step(response: StreamedResponse, budget: float) -> None:
-        response.model = model or response.asked
+        response.model = model or response.model_requested
         response.usage = usage
         response.provider_request_id = "req_good"
         response.add(text)

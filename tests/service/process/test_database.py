@@ -179,7 +179,7 @@ async def test_a_login_that_may_not_make_tables_and_a_standby_are_told_in_one_li
     await admin.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
     await admin.execute(f"GRANT {', '.join(ROLES)} TO guest")
     await admin.execute("CREATE DATABASE guests")
-    with pytest.raises(MigrationFailed, match="may not make tables: permission denied"):
+    with pytest.raises(MigrationFailed, match="may not create tables: permission denied"):
         await prepare(as_login(server.url, "guest", "guests"))
     await asyncio.to_thread(server.add_standby)
     for command in (("migrate",), ("serve", "--port", "0")):

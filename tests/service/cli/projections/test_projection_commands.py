@@ -271,7 +271,7 @@ def test_pausing_and_resuming_tell_what_they_did(on_database: Run) -> None:
         on_database("projections", "pause", "x")
     )
     told = refused(on_database("projections", "pause", "conversations"))
-    assert told.startswith("conversations is kept in the transaction of each append")
+    assert told.startswith("conversations is updated in the transaction of each append")
 
 
 def test_a_projection_that_is_older_in_the_database_can_be_compared(
