@@ -204,7 +204,7 @@ def _add_audit(app: web.Application, basis: _Basis, settings: Settings) -> None:
     app[REPLAYS] = Replays(basis.pool)
     required = settings.audit_reason == "required"
     app[AUDIT] = AuditService(basis.log, basis.pool, reason_required=required)
-    app[LIVE_TAIL] = LiveTail(app[EVENT_SEARCH], basis.notifier)
+    app[LIVE_TAIL] = LiveTail(app[EVENT_SEARCH], basis.notifier, app[TIMING].keep_alive)
 
 
 async def _verifier(stack: AsyncExitStack, basis: _Basis, trust: TrustedIssuers) -> TokenVerifier:

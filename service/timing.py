@@ -12,7 +12,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         stop: The owner of a turn has to stop it, before others end it in its place.
         sweep: Between two looks for abandoned turns.
         retained: A turn that is over can be resumed by its subscribers.
-        keep_alive: Of silence in a stream, before a comment is sent.
+        keep_alive: Of silence in a stream, before a comment is sent; and between two checks that an
+            auditor may still read one.
         write: A client may take nothing, before its connection is cut.
         erasure: An erasure waits for a view that is being rebuilt.
         first_retention: From the start to the first run of the retention rules.

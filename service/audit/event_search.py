@@ -10,10 +10,10 @@ from service.audit.audited_events import AuditedEvent, audited
 from sql.loader import query
 
 WINDOW = 5_000
-"""Positions that one statement looks through at most where no index leads to the events."""
+"""Positions that one statement scans at most, where no index leads to the events."""
 
-_WINDOWS = 40
-"""Statements for one page at most: a page may be short, and the next go on."""
+_MAX_WINDOWS = 40
+"""Statements for one page at most: a page may be short, and the next one continues."""
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,9 +21,9 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         user_id: The learner whose data it is.
-        actor_id: Who did it.
-        since, until: When it was recorded; both included.
-        after: Position above which to begin.
+        actor_id: The user who did it.
+        since, until: The first and the last time of recording.
+        after: The position above which to begin.
     """
 
     course_id: int | None = None
@@ -58,9 +58,9 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
         ]
         return [(name, str(value)) for name, value in given if value is not None]
 
-    def edge(self, after: int, upto: int) -> int:
+    def scan_end(self, after: int, upto: int, window: int) -> int:
         """The position up to which one statement may scan."""
-        return min(upto, after + WINDOW) if self._scans else upto
+        return min(upto, after + window) if self._scans else upto
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -75,10 +75,12 @@ class EventSearch:
 
     Args:
         pool: Its role needs SELECT on the log and on the views.
+        window: Positions that one statement scans at most.
     """
 
-    def __init__(self, pool: AccountPool) -> None:
+    def __init__(self, pool: AccountPool, window: int = WINDOW) -> None:
         self._pool = pool
+        self._window = window
 
     async def head(self, account_id: int) -> int:
         """Position of the account's last event, 0 for an empty log."""
@@ -106,17 +108,17 @@ class EventSearch:
     async def scan(
         self, account_id: int, event_filter: EventFilter, after: int, upto: int, size: int
     ) -> EventPage:
-        """One step: at most `limit` events above `after`."""
-        edge = event_filter.edge(after, upto)
+        """One step: at most `size` events above `after`."""
+        end = event_filter.scan_end(after, upto, self._window)
         async with self._pool.acquire(account_id) as connection, connection.transaction():
             await connection.execute(query("plan_anew"))
             rows = await connection.fetch(
                 query("read_audited"),
-                *(account_id, after, edge, size, event_filter.conversation_id),
+                *(account_id, after, end, size, event_filter.conversation_id),
                 *(list(event_filter.types) or None, event_filter.actor_id),
                 *(event_filter.user_id, event_filter.experience_id, event_filter.course_id),
             )
-        reached = rows[-1]["position"] if len(rows) == size else max(after, edge)
+        reached = rows[-1]["position"] if len(rows) == size else max(after, end)
         return EventPage([audited(row) for row in rows], reached)
 
     async def page(
@@ -124,7 +126,7 @@ class EventSearch:
     ) -> EventPage:
         """A page of events; fewer if too much of the log must be scanned for them."""
         events: list[AuditedEvent] = []
-        for _ in range(_WINDOWS):
+        for _ in range(_MAX_WINDOWS):
             page = await self.scan(account_id, event_filter, after, upto, size - len(events))
             events += page.events
             after = page.reached

@@ -12,13 +12,13 @@ from eventstore.log import PAGE
 from service.audit.app_keys import EVENT_SEARCH, LIVE_TAIL
 from service.audit.audit_request import auditor_of
 from service.audit.event_search import EventFilter, EventPage
-from service.audit.live_tail import Leave
+from service.audit.live_tail import ReadPermission
 from service.errors import ServiceError
 from service.http.request_keys import TIMING
 from service.http.server_sent_events import STREAM_HEADERS, write_in_time
 
 LINES = "application/x-ndjson"
-"""The media type for all that matches, an event a line."""
+"""The media type of all matching events, one a line."""
 
 _LINES_HEADERS = {"Content-Type": LINES, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _PART = 16 * 1024
@@ -35,13 +35,13 @@ async def send_lines(
     request: web.Request, account_id: int, event_filter: EventFilter, after: int, upto: int
 ) -> web.StreamResponse:
     """Sends all events up to a position as JSON lines, while the client may read."""
-    page = request.app[EVENT_SEARCH].steps(account_id, event_filter, after, upto, PAGE)
-    leave = Leave(partial(_may_read, request))
+    pages = request.app[EVENT_SEARCH].steps(account_id, event_filter, after, upto, PAGE)
+    permission = _permission_of(request)
 
     async def lines() -> AsyncIterator[bytes]:
-        async for one in page:
-            await _ask(leave)
-            yield _lines(one)
+        async for page in pages:
+            await _check(permission)
+            yield _lines(page)
 
     return await _send(request, lines(), _LINES_HEADERS)
 
@@ -51,11 +51,15 @@ async def send_tail(
 ) -> web.StreamResponse:
     """Sends events and follows the log, while the client may read.
 
-    It ends before that where the client goes away or the service stops.
+    The stream also ends when the client disconnects or the service stops.
     """
     may_read = partial(_may_read, request)
-    page = request.app[LIVE_TAIL].follow(account_id, event_filter, after, may_read)
-    return await _send(request, (_frames(one) async for one in page), STREAM_HEADERS)
+    pages = request.app[LIVE_TAIL].follow(account_id, event_filter, after, may_read)
+    return await _send(request, (_frames(page) async for page in pages), STREAM_HEADERS)
+
+
+def _permission_of(request: web.Request) -> ReadPermission:
+    return ReadPermission(partial(_may_read, request), request.app[TIMING].keep_alive)
 
 
 async def _may_read(request: web.Request) -> bool:
@@ -72,18 +76,18 @@ async def _send(
     request: web.Request, pieces: AsyncIterator[bytes], headers: dict[str, str]
 ) -> web.StreamResponse:
     """Sends a stream, and ends it in order only if it was sent completely."""
-    response, leave = web.StreamResponse(headers=headers), Leave(partial(_may_read, request))
+    response, permission = web.StreamResponse(headers=headers), _permission_of(request)
     timeout = request.app[TIMING].write
     await response.prepare(request)
     try:
         async for piece in pieces:
             for start in range(0, len(piece), _PART):
                 if start:  # a slow client takes long over a page
-                    await _ask(leave)
+                    await _check(permission)
                 await write_in_time(response, piece[start : start + _PART], timeout)
         await response.write_eof()
     except _Refused:
-        await _leave_off(request, response)
+        await _break_off(request, response)
     except (*DATABASE_ERRORS, ConnectionError, TimeoutError) as error:
         log.info("audit_stream_cut", error=repr(error))
         if request.transport:
@@ -91,7 +95,7 @@ async def _send(
     return response
 
 
-async def _leave_off(request: web.Request, response: web.StreamResponse) -> None:
+async def _break_off(request: web.Request, response: web.StreamResponse) -> None:
     """Breaks off a stream; JSON lines are cut, so that they do not look complete."""
     if response.content_type != LINES:
         await response.write_eof()
@@ -99,8 +103,8 @@ async def _leave_off(request: web.Request, response: web.StreamResponse) -> None
         request.transport.abort()
 
 
-async def _ask(leave: Leave) -> None:
-    if not await leave.holds():
+async def _check(permission: ReadPermission) -> None:
+    if not await permission.holds():
         raise _Refused
 
 

@@ -7,18 +7,13 @@ from contextlib import suppress
 from eventstore.log import PAGE
 from eventstore.notifier import Notifier
 from service.audit.event_search import EventFilter, EventPage, EventSearch
-
-SILENCE = 15.0
-"""Seconds after which a tail tells how far it is, though nothing has come.
-
-As often it asks whether its reader may still read.
-"""
+from service.timing import USUAL
 
 _POLL = 1.0
 _PAUSE = 0.05
 
-Ask = Callable[[], Awaitable[bool]]
-"""Tells whether a tail's reader may still read."""
+PermissionCheck = Callable[[], Awaitable[bool]]
+"""Looks up whether a stream's reader may still read."""
 
 
 async def _always() -> bool:
@@ -30,41 +25,50 @@ class LiveTail:
 
     Args:
         log: Finds the events.
-        notifier: Tells when there are new ones.
+        notifier: Wakes the tails when events are appended.
+        keep_alive: Seconds without events after which a tail yields the position that it has
+            reached, and after which it checks its reader's permission again.
     """
 
-    def __init__(self, log: EventSearch, notifier: Notifier) -> None:
+    def __init__(
+        self, log: EventSearch, notifier: Notifier, keep_alive: float = USUAL.keep_alive
+    ) -> None:
         self._log = log
         self._notifier = notifier
+        self._keep_alive = keep_alive
         self._closed = False
 
     async def follow(
-        self, account_id: int, event_filter: EventFilter, after: int, ask: Ask = _always
+        self,
+        account_id: int,
+        event_filter: EventFilter,
+        after: int,
+        check: PermissionCheck = _always,
     ) -> AsyncIterator[EventPage]:
         """Yields matching events above `after`, existing and new ones, until the service stops.
 
-        What comes may have no events: then it only tells how far everything is looked through.
+        A page may be empty: it then says up to which position the log has been searched.
 
         Args:
-            ask: Whether the reader may still read; nothing comes once they may not.
+            check: Whether the reader may still read; the tail ends once they may not.
         """
-        told = _Pause()
-        leave = Leave(ask)
-        while not self._closed and await leave.holds():
+        silence = _Timer(self._keep_alive)
+        permission = ReadPermission(check, self._keep_alive)
+        while not self._closed and await permission.holds():
             wake_event = self._notifier.wake_event(account_id)
             head = await self._log.head(account_id)
             while after < head and not self._closed:
                 page = await self._log.scan(account_id, event_filter, after, head, PAGE)
                 after = page.reached
-                if not await leave.holds():
+                if not await permission.holds():
                     return
-                if page.events or told.is_over():
-                    told = _Pause()
+                if page.events or silence.is_over():
+                    silence = _Timer(self._keep_alive)
                     yield page
-            if told.is_over():
-                told = _Pause()
+            if silence.is_over():
+                silence = _Timer(self._keep_alive)
                 yield EventPage([], after)
-            await asyncio.sleep(_PAUSE)  # the wake_event rings for every append of the account
+            await asyncio.sleep(_PAUSE)  # every append of the account sets the wake event
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL):
                     await wake_event.wait()
@@ -74,27 +78,32 @@ class LiveTail:
         self._closed = True
 
 
-class _Pause:
-    """Measures the time since its creation."""
+class _Timer:
+    """Runs for some seconds from its creation."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
+        self._end = self._loop.time() + seconds
 
     def is_over(self) -> bool:
-        return self._loop.time() - self._began >= SILENCE
+        return self._loop.time() >= self._end
 
 
-class Leave:
-    """A reader's permission, checked again after a while."""
+class ReadPermission:
+    """A reader's permission, which is looked up again from time to time.
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self._told = _Pause()
+    Args:
+        interval: Seconds between two checks.
+    """
+
+    def __init__(self, check: PermissionCheck, interval: float) -> None:
+        self._check = check
+        self._interval = interval
+        self._timer = _Timer(interval)
 
     async def holds(self) -> bool:
-        """Whether the reader may go on."""
-        if not self._told.is_over():
+        """Whether the reader may still read, as of the last check."""
+        if not self._timer.is_over():
             return True
-        self._told = _Pause()
-        return await self._ask()
+        self._timer = _Timer(self._interval)
+        return await self._check()

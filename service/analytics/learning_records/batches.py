@@ -58,9 +58,9 @@ _encoder = msgspec.json.Encoder()
 def batches(recorder: Recorder, names: Names, window: Window, size: int) -> Iterator[Batch]:
     """A window's records in batches of a size; the last may be smaller or empty."""
     records = [
-        Record(str(learnt.event_id), learnt.position, _encoder.encode(made), _people(learnt))
-        for learnt in window.events
-        if (made := recorder.make(names, learnt)) is not None
+        Record(str(source.event_id), source.position, _encoder.encode(made), _people(source))
+        for source in window.events
+        if (made := recorder.make(names, source)) is not None
     ]
     while len(records) > size:
         yield Batch(records[:size], records[size - 1].position)
@@ -68,5 +68,5 @@ def batches(recorder: Recorder, names: Names, window: Window, size: int) -> Iter
     yield Batch(records, window.upto)
 
 
-def _people(learnt: LearningEvent) -> frozenset[int]:
-    return frozenset((learnt.user_id, learnt.actor_id or learnt.user_id))
+def _people(source: LearningEvent) -> frozenset[int]:
+    return frozenset((source.user_id, source.actor_id or source.user_id))

@@ -87,62 +87,62 @@ def envelope(names: Names, events: Sequence[bytes]) -> bytes:
     )
 
 
-def caliper_event_of(names: Names, learnt: LearningEvent) -> CaliperEvent | None:
+def caliper_event_of(names: Names, source: LearningEvent) -> CaliperEvent | None:
     """The Caliper event that an event of the log becomes, if it becomes one."""
-    did = _did(names, learnt)
+    did = _did(names, source)
     if did is None:
         return None
     return CaliperEvent(
         context=CONTEXT,
-        id=f"urn:uuid:{learnt.event_id}",
+        id=f"urn:uuid:{source.event_id}",
         type=did.type,
         profile=did.profile,
-        actor=Person(id=names.user(did.actor_id or learnt.user_id)),
+        actor=Person(id=names.user(did.actor_id or source.user_id)),
         action=did.action,
         object=did.object,
         generated=did.generated,
-        event_time=_time(learnt.recorded_at),
+        event_time=_time(source.recorded_at),
         ed_app=_service(names),
-        group=CourseSection(id=names.course(learnt.course_id)),
-        extensions={names.extension("conversation"): learnt.conversation_id} | did.extensions,
+        group=CourseSection(id=names.course(source.course_id)),
+        extensions={names.extension("conversation"): source.conversation_id} | did.extensions,
     )
 
 
-def _did(names: Names, learnt: LearningEvent) -> _Did | None:
-    match learnt.event:
+def _did(names: Names, source: LearningEvent) -> _Did | None:
+    match source.event:
         case ConversationStarted():
-            return _assignable(names, learnt, "Started")
+            return _assignable(names, source, "Started")
         case MessagePosted(message_id=message_id):
-            return _Did("MessageEvent", "ForumProfile", "Posted", _post(names, learnt, message_id))
-        case ObjectivesAssessed(covered=covered) if covered and learnt.objectives:
-            return _progress(names, learnt, [entry.objective for entry in covered])
+            return _Did("MessageEvent", "ForumProfile", "Posted", _post(names, source, message_id))
+        case ObjectivesAssessed(covered=covered) if covered and source.objectives:
+            return _progress(names, source, [entry.objective for entry in covered])
         case ConversationCompleted(reason=reason):
             why: Extensions = {names.extension("reason"): reason}
-            ended = _attempt(names, learnt, ended=True)
+            ended = _attempt(names, source, ended=True)
             return _Did("Event", "GeneralProfile", "Ended", ended, None, why)
         case FeedbackGiven() | FeedbackWithdrawn() as vote:
-            return _vote(names, learnt, vote)
+            return _vote(names, source, vote)
         case _:
             return None
 
 
-def _progress(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> _Did:
+def _progress(names: Names, source: LearningEvent, newly_covered: list[int]) -> _Did:
     extensions: Extensions = {names.extension("objectives"): newly_covered}
-    if learnt.covered >= learnt.objectives:
-        done = _assignable(names, learnt, "Completed")
+    if source.covered >= source.objectives:
+        done = _assignable(names, source, "Completed")
         return msgspec.structs.replace(done, extensions=extensions)
-    place = f"{names.conversation(learnt.conversation_id)}/measures/{learnt.event_id}"
+    place = f"{names.conversation(source.conversation_id)}/measures/{source.event_id}"
     measure = AggregateMeasure(
         id=f"{place}/objectives",
         metric="UnitsCompleted",
-        metric_value=learnt.covered,
-        max_metric_value=learnt.objectives,
+        metric_value=source.covered,
+        max_metric_value=source.objectives,
     )
     measures = AggregateMeasureCollection(id=place, items=[measure])
     return _Did("ToolUseEvent", "ToolUseProfile", "Used", _service(names), measures, extensions)
 
 
-def _vote(names: Names, learnt: LearningEvent, vote: FeedbackGiven | FeedbackWithdrawn) -> _Did:
+def _vote(names: Names, source: LearningEvent, vote: FeedbackGiven | FeedbackWithdrawn) -> _Did:
     voted_on = _message(names, vote.conversation_id, vote.message_id)
     given = vote if isinstance(vote, FeedbackGiven) else None
     rating = Rating(
@@ -150,7 +150,7 @@ def _vote(names: Names, learnt: LearningEvent, vote: FeedbackGiven | FeedbackWit
         rater=names.user(vote.user_id),
         rated=voted_on.id,
         selections=[given.vote] if given else None,
-        date_created=_time(learnt.recorded_at) if given else None,
+        date_created=_time(source.recorded_at) if given else None,
     )
     if given is None:
         return _Did("Event", "GeneralProfile", "Removed", rating, actor_id=vote.user_id)
@@ -159,31 +159,31 @@ def _vote(names: Names, learnt: LearningEvent, vote: FeedbackGiven | FeedbackWit
     )
 
 
-def _assignable(names: Names, learnt: LearningEvent, action: str) -> _Did:
+def _assignable(names: Names, source: LearningEvent, action: str) -> _Did:
     experience = AssignableDigitalResource(
-        id=names.experience(learnt.course_id, learnt.experience_id),
-        name=learnt.title,
-        is_part_of=CourseSection(id=names.course(learnt.course_id)),
+        id=names.experience(source.course_id, source.experience_id),
+        name=source.title,
+        is_part_of=CourseSection(id=names.course(source.course_id)),
     )
-    attempt = _attempt(names, learnt)
+    attempt = _attempt(names, source)
     return _Did("AssignableEvent", "AssignableProfile", action, experience, attempt)
 
 
-def _attempt(names: Names, learnt: LearningEvent, *, ended: bool = False) -> Attempt:
+def _attempt(names: Names, source: LearningEvent, *, ended: bool = False) -> Attempt:
     return Attempt(
-        id=f"{names.conversation(learnt.conversation_id)}/attempt",
-        assignee=names.user(learnt.user_id),
-        assignable=names.experience(learnt.course_id, learnt.experience_id),
-        started_at_time=_time(learnt.started_at),
-        ended_at_time=_time(learnt.recorded_at) if ended else None,
+        id=f"{names.conversation(source.conversation_id)}/attempt",
+        assignee=names.user(source.user_id),
+        assignable=names.experience(source.course_id, source.experience_id),
+        started_at_time=_time(source.started_at),
+        ended_at_time=_time(source.recorded_at) if ended else None,
     )
 
 
-def _post(names: Names, learnt: LearningEvent, message_id: str) -> MessageEntity:
+def _post(names: Names, source: LearningEvent, message_id: str) -> MessageEntity:
     return msgspec.structs.replace(
-        _message(names, learnt.conversation_id, message_id),
-        creators=[Person(id=names.user(learnt.user_id))],
-        date_created=_time(learnt.recorded_at),
+        _message(names, source.conversation_id, message_id),
+        creators=[Person(id=names.user(source.user_id))],
+        date_created=_time(source.recorded_at),
     )
 
 

@@ -1,4 +1,4 @@
-"""The events of the log that learning records are made of, each with what it is part of."""
+"""The events of the log that become learning records, each with its conversation's facts."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
@@ -13,8 +13,7 @@ from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from sql.loader import query
 
-WINDOW = 2_000
-"""Positions of the log that one statement reads."""
+_WINDOW = 2_000
 
 
 class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +21,11 @@ class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         user_id: The learner whose conversation it is.
-        actor_id: Who did it, where the event tells; a teacher's vote, for one.
-        title: Of the experience, as it was when the conversation began.
+        actor_id: The user who did it, such as a teacher who voted; None if the event has none.
+        title: The experience's title when the conversation began.
         started_at: When the conversation began.
-        objectives: How many the conversation has.
-        covered: How many of them were covered up to this event, where it assessed them.
+        objectives: The number of the conversation's objectives.
+        covered: How many of them are covered after this event, if it assesses them.
     """
 
     position: int
@@ -45,28 +44,30 @@ class LearningEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """All events wanted of the positions up to `upto` that no window before had."""
+    """The matching events from the end of the window before to position `upto`."""
 
     events: list[LearningEvent]
     upto: int
 
 
 class LearningLog:
-    """Reads the log for records of learning; never what anybody said.
+    """Reads the log for learning records, without the texts of conversations.
 
     Args:
         pool: Its role needs SELECT on the log.
+        window: Positions that one statement reads.
     """
 
-    def __init__(self, pool: AccountPool) -> None:
+    def __init__(self, pool: AccountPool, window: int = _WINDOW) -> None:
         self._pool = pool
+        self._window = window
 
     async def first_event(self, account_id: int) -> str | None:
-        """The id of the log's first event, by which it is told from others; None if it is empty."""
-        event_id_: str | None = await self._pool.fetchval(
+        """The id of the log's first event, which identifies the log; None if it is empty."""
+        event_id: str | None = await self._pool.fetchval(
             account_id, query("get_first_event"), account_id
         )
-        return event_id_
+        return event_id
 
     async def erased_since(
         self, account_id: int, learners: Collection[int], position: int
@@ -86,20 +87,20 @@ class LearningLog:
         upto: int,
         course_id: int | None = None,
     ) -> AsyncIterator[Window]:
-        """The events of these types above one position and up to another, in order.
+        """The events of these types above `after` and up to `upto`, in order.
 
-        Conversations that began before their learner was erased are left out, and what others
-        did in theirs who were erased afterwards.
+        Events are left out whose conversation began before its learner was erased, or whose actor
+        was erased afterwards.
         """
         while after < upto:
-            edge = min(upto, after + WINDOW)
+            end = min(upto, after + self._window)
             async with self._pool.acquire(account_id) as connection, connection.transaction():
                 await connection.execute(query("plan_anew"))
                 rows = await connection.fetch(
-                    query("read_learning"), account_id, after, edge, list(types), course_id
+                    query("read_learning"), account_id, after, end, list(types), course_id
                 )
-            yield Window([_event(row) for row in rows], edge)
-            after = edge
+            yield Window([_event(row) for row in rows], end)
+            after = end
 
 
 def _event(row: asyncpg.Record) -> LearningEvent:

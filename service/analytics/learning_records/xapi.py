@@ -81,38 +81,38 @@ class _Said(msgspec.Struct, frozen=True):
     result: Result | None = None
 
 
-def statement_of(names: Names, learnt: LearningEvent) -> Statement | None:
+def statement_of(names: Names, source: LearningEvent) -> Statement | None:
     """The statement that an event becomes, if it becomes one."""
-    said = _said(names, learnt)
+    said = _said(names, source)
     if said is None:
         return None
-    conversation: Extensions = {names.extension("conversation"): learnt.conversation_id}
+    conversation: Extensions = {names.extension("conversation"): source.conversation_id}
     return Statement(
-        id=learnt.event_id,
-        actor=said.actor or _person(names, learnt.user_id),
+        id=source.event_id,
+        actor=said.actor or _person(names, source.user_id),
         verb=said.verb,
         object=said.object,
         result=said.result,
         context=Context(
-            registration=names.registration(learnt.conversation_id),
-            context_activities=_whole(names, learnt, said.object),
+            registration=names.registration(source.conversation_id),
+            context_activities=_whole(names, source, said.object),
             platform="Colloquy",
             extensions=conversation | said.extensions,
         ),
-        timestamp=learnt.recorded_at,
+        timestamp=source.recorded_at,
     )
 
 
-def _said(names: Names, learnt: LearningEvent) -> _Said | None:
-    experience = _experience(names, learnt)
-    match learnt.event:
+def _said(names: Names, source: LearningEvent) -> _Said | None:
+    experience = _experience(names, source)
+    match source.event:
         case ConversationStarted():
             return _Said(_verb(_ADL, "initialized"), experience)
         case MessagePosted(message_id=message_id):
             extensions: Extensions = {names.extension("message"): message_id}
             return _Said(_verb(_ADL, "responded"), experience, extensions)
-        case ObjectivesAssessed(covered=covered) if covered and learnt.objectives:
-            result = _result(names, learnt, [entry.objective for entry in covered])
+        case ObjectivesAssessed(covered=covered) if covered and source.objectives:
+            result = _result(names, source, [entry.objective for entry in covered])
             word = "completed" if result.completion else "progressed"
             return _Said(_verb(_ADL, word), experience, result=result)
         case ConversationCompleted(reason=reason):
@@ -121,7 +121,7 @@ def _said(names: Names, learnt: LearningEvent) -> _Said | None:
         case FeedbackGiven() | FeedbackWithdrawn() as vote:
             return _vote(names, vote)
         case EvaluationRecorded():
-            return _evaluation(names, learnt)
+            return _evaluation(names, source)
         case _:
             return None
 
@@ -139,16 +139,16 @@ def _vote(names: Names, vote: FeedbackGiven | FeedbackWithdrawn) -> _Said:
     return _Said(_verb(_STREAMS, word, vote.vote), voted_on, message | extensions, voter)
 
 
-def _evaluation(names: Names, learnt: LearningEvent) -> _Said:
+def _evaluation(names: Names, source: LearningEvent) -> _Said:
     """The service does it, not the learner; what it found is no part of it."""
     service = Agent(account=AgentAccount(home_page=names.base, name="colloquy"))
-    place = names.conversation(learnt.conversation_id)
+    place = names.conversation(source.conversation_id)
     conversation = Activity(id=place, definition=ActivityDefinition(type=_CONVERSATION))
     return _Said(_verb(_ACROSSX, "evaluated"), conversation, actor=service)
 
 
-def _result(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> Result:
-    of, covered = learnt.objectives, min(learnt.covered, learnt.objectives)
+def _result(names: Names, source: LearningEvent, newly_covered: list[int]) -> Result:
+    of, covered = source.objectives, min(source.covered, source.objectives)
     return Result(
         score=Score(scaled=round(covered / of, 4), raw=covered, min=0, max=of),
         completion=covered == of,
@@ -156,20 +156,20 @@ def _result(names: Names, learnt: LearningEvent, newly_covered: list[int]) -> Re
     )
 
 
-def _whole(names: Names, learnt: LearningEvent, of: Activity) -> ContextActivities:
+def _whole(names: Names, source: LearningEvent, of: Activity) -> ContextActivities:
     course = Activity(
-        id=names.course(learnt.course_id), definition=ActivityDefinition(type=_COURSE)
+        id=names.course(source.course_id), definition=ActivityDefinition(type=_COURSE)
     )
-    experience = _experience(names, learnt)
+    experience = _experience(names, source)
     if of == experience:
         return ContextActivities(parent=[course])
     return ContextActivities(parent=[experience], grouping=[course])
 
 
-def _experience(names: Names, learnt: LearningEvent) -> Activity:
-    name = {_LANGUAGE: learnt.title} if learnt.title else None
+def _experience(names: Names, source: LearningEvent) -> Activity:
+    name = {_LANGUAGE: source.title} if source.title else None
     return Activity(
-        id=names.experience(learnt.course_id, learnt.experience_id),
+        id=names.experience(source.course_id, source.experience_id),
         definition=ActivityDefinition(type=_EXPERIENCE, name=name),
     )
 

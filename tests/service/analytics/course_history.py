@@ -82,12 +82,17 @@ async def talk(log: EventLog, exchanges: int, learners: int = 1) -> list[Recorde
     return await append_steps(log, steps)
 
 
-async def learnt(
-    pool: AccountPool, *, after: int = 0, upto: int = 10_000, account_id: int = ACCOUNT
+async def learning_events(
+    pool: AccountPool,
+    *,
+    after: int = 0,
+    upto: int = 10_000,
+    account_id: int = ACCOUNT,
+    window: int = 2_000,
 ) -> list[LearningEvent]:
-    """All events of a log that records are made of."""
+    """The events of a log that become records."""
     types = RECORDERS["xapi"].types
-    windows = LearningLog(pool).windows(account_id, types, after=after, upto=upto)
+    windows = LearningLog(pool, window).windows(account_id, types, after=after, upto=upto)
     return [event async for window in windows for event in window.events]
 
 

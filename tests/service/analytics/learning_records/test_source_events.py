@@ -1,14 +1,11 @@
-"""What records of learning are made of: which events, of whom, with what around them."""
+"""The source events of learning records: their selection, learners and conversations."""
 
 from itertools import count
-
-import pytest
 
 from eventstore.connections import AccountPool, Connection
 from eventstore.dialogue_events import ConversationStarted, MessagePosted, ObjectivesAssessed
 from eventstore.log import EventLog
 from eventstore.notifier import Notifier
-from service.analytics.learning_records import source_events as learning
 from service.analytics.learning_records.batches import RECORDERS
 from service.analytics.learning_records.source_events import LearningLog
 from sql.loader import query
@@ -20,7 +17,13 @@ from tests.eventstore.building import (
     edits,
     experience_created,
 )
-from tests.service.analytics.course_history import OBJECTIVES, TEACHER, erased, everything, learnt
+from tests.service.analytics.course_history import (
+    OBJECTIVES,
+    TEACHER,
+    erased,
+    everything,
+    learning_events,
+)
 
 Parts = tuple[EventLog, AccountPool, Notifier]
 
@@ -28,7 +31,7 @@ Parts = tuple[EventLog, AccountPool, Notifier]
 async def test_each_event_comes_with_its_conversation(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     await append_steps(log, everything(Learner(101, course_id=4)))
-    result = await learnt(pool)
+    result = await learning_events(pool)
     assert {(e.user_id, e.course_id, e.experience_id, e.objectives) for e in result} == {
         (101, 4, 1, len(OBJECTIVES))
     }
@@ -39,18 +42,15 @@ async def test_each_event_comes_with_its_conversation(log_parts: Parts) -> None:
     assert {e.started_at for e in result} == set(began)
 
 
-async def test_windows_find_what_one_reading_finds(
-    log_parts: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Objectives that earlier windows covered count."""
+async def test_small_windows_have_the_events_of_a_large_one(log_parts: Parts) -> None:
+    """Objectives covered in earlier windows are counted."""
     log, pool, _ = log_parts
     await append_steps(log, everything())
-    whole = await learnt(pool)
-    monkeypatch.setattr(learning, "WINDOW", 1)
+    whole = await learning_events(pool)
     head, middle = await log.head(1), whole[5].position
-    assert await learnt(pool, upto=head) == whole
-    assert await learnt(pool, after=middle, upto=head) == whole[6:]
-    assert await learnt(pool, upto=middle) == whole[:6]
+    assert await learning_events(pool, upto=head, window=1) == whole
+    assert await learning_events(pool, after=middle, upto=head, window=1) == whole[6:]
+    assert await learning_events(pool, upto=middle, window=1) == whole[:6]
 
 
 async def test_only_the_course_that_is_asked_for(log_parts: Parts) -> None:
@@ -74,18 +74,18 @@ async def test_an_erased_learner_is_left_out_until_they_come_back(log_parts: Par
     for learner in (gone, stays):
         steps += [learner.asks_to_open(), learner.opens(), learner.says(), learner.is_answered()]
     await append_steps(log, [*steps, erased(101)])
-    assert {e.user_id for e in await learnt(pool)} == {102}
+    assert {e.user_id for e in await learning_events(pool)} == {102}
     await append_steps(log, [gone.asks_to_open(), gone.opens(), gone.says()])
-    again = [e for e in await learnt(pool) if e.user_id == 101]
+    again = [e for e in await learning_events(pool) if e.user_id == 101]
     assert [type(e.event) for e in again] == [ConversationStarted, MessagePosted]
 
 
 async def test_a_vote_of_somebody_who_was_erased_is_left_out(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     await append_steps(log, everything())
-    before = await learnt(pool)
+    before = await learning_events(pool)
     await append_steps(log, [erased(TEACHER)])
-    after = await learnt(pool)
+    after = await learning_events(pool)
     assert len(after) == len(before) - 1
     assert TEACHER not in {getattr(e.event, "user_id", None) for e in after}
 
@@ -94,8 +94,8 @@ async def test_another_institution_is_not_seen(log_parts: Parts, owner: Connecti
     log, pool, _ = log_parts
     await add_account(owner, 2)
     await append_steps(log, everything(Learner(500)), account_id=2)
-    assert await learnt(pool) == []
-    assert {e.user_id for e in await learnt(pool, account_id=2)} == {500}
+    assert await learning_events(pool) == []
+    assert {e.user_id for e in await learning_events(pool, account_id=2)} == {500}
 
 
 async def test_a_window_costs_the_same_however_long_the_log_is(

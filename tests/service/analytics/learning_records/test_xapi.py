@@ -12,7 +12,7 @@ from tests.service.analytics.course_history import (
     TEACHER,
     decoded,
     everything,
-    learnt,
+    learning_events,
     lines,
 )
 
@@ -51,7 +51,7 @@ async def test_a_statement_has_its_events_id_and_time_and_the_learners_number(
 ) -> None:
     _, pool, _ = log_parts
     statements = await made(log_parts)
-    of = {str(e.event_id): e for e in await learnt(pool)}
+    of = {str(e.event_id): e for e in await learning_events(pool)}
     assert len({s["id"] for s in statements}) == len(statements)
     for statement in statements:
         assert statement["timestamp"] == of[statement["id"]].recorded_at.isoformat().replace(
