@@ -1,4 +1,4 @@
-"""What most commands begin with: settings, a database that is ready, a connection."""
+"""What most commands need: settings, a ready database, a connection."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -21,10 +21,10 @@ from sql.migrator import check_schema, migrate, schema_lock
 _DEFAULT_ACCOUNT = 1
 
 ID = click.IntRange(1, 2**63 - 1)
-"""A number that the database gave, or a position from 1 on: what its bigint holds."""
+"""An id or a position: a positive bigint."""
 
 POSITION = click.IntRange(0, 2**63 - 1)
-"""A position of the log, 0 for before all."""
+"""A position of the log; 0 is before the first event."""
 
 in_account = click.option(
     "--account",
@@ -40,8 +40,8 @@ T = TypeVar("T")
 def with_database(work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) -> T:
     """Runs `work` on the database of the settings.
 
-    The embedded database is migrated when it has to be. One that `DATABASE_URL` names belongs to
-    somebody who decides when: there the schema is only checked.
+    An embedded database is migrated if needed. The schema of a database that `DATABASE_URL` names
+    is only checked: its operator decides when to migrate.
     """
     configure_logging()
     settings = read_settings(os.environ)
@@ -50,7 +50,7 @@ def with_database(work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) 
 
 
 def with_migrated(work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) -> T:
-    """As `with_database`, but that the projections may be of another version."""
+    """As `with_database`, but accepts projections of another version."""
     configure_logging()
     settings = read_settings(os.environ)
     with open_database(settings) as database:
@@ -68,7 +68,7 @@ def with_connection(work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
 
 
 def with_account(account_id: int, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-    """Runs `work` with a connection of the owner, for an institution that there is."""
+    """Runs `work` with a connection of the owner, if the institution exists."""
 
     async def checked(connection: Connection) -> T:
         await check_account(connection, account_id)
@@ -78,13 +78,13 @@ def with_account(account_id: int, work: Callable[[Connection], Coroutine[Any, An
 
 
 async def check_account(connection: Connection, account_id: int) -> None:
-    """Raises UnknownAccount unless there is such an institution."""
+    """Raises UnknownAccount unless the institution exists."""
     if await connection.fetchval(query("get_log_head"), account_id) is None:
         raise UnknownAccount(f"there is no account {account_id}: see `colloquy account list`")
 
 
 def printable(text: str) -> str:
-    """Text of somebody else within a line: its own lines are joined by spaces."""
+    """Untrusted text for a part of a line: escaped, with its lines joined by spaces."""
     return escaped(" ".join(text.split()))
 
 

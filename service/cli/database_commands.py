@@ -9,7 +9,7 @@ import structlog
 from eventstore.connection_urls import split_password
 from service.cli.context import owner
 from service.cli.progress import progress_bar
-from service.cli.terminal import tell
+from service.cli.terminal import print_line
 from service.embedded_postgres.errors import BinariesMissing
 from service.errors import SettingsError
 from service.identity.issuers import trust_finding
@@ -26,21 +26,21 @@ log = structlog.get_logger("colloquy")
 def migrate() -> None:
     """Bring the schema and the projections up to date.
 
-    `colloquy serve` does this too; run it alone to decide when. These two make the embedded
-    database where COLLOQUY_HOME has none; no other command does.
+    `colloquy serve` does this too; run it alone to choose the time. Only these two commands
+    create the embedded database if COLLOQUY_HOME has none.
     """
     configure_logging()
     settings = read_settings(os.environ)
     with open_database(settings, make=True) as database:
         done = run(_migrate(settings, database))
     for name in done:
-        tell(name)
+        print_line(name)
     if not done:
-        tell("up to date")
+        print_line("up to date")
 
 
 async def _migrate(settings: Settings, database: Database) -> list[str]:
-    """What was done; what else will be wrong when the service starts goes into the log."""
+    """Returns what was done; logs the problems that the service's start would report."""
     done = await prepare(database.url, progress_bar("building views"), settings.projections)
     async with owner(database.url) as connection:
         for finding in await process_findings(connection):
@@ -52,24 +52,24 @@ async def _migrate(settings: Settings, database: Database) -> list[str]:
 
 @click.group()
 def db() -> None:
-    """Reach the database as its owner."""
+    """Connect to the database as its owner."""
 
 
 @db.command()
 def url() -> None:
     """Print the owner's connection URL.
 
-    The embedded server answers there for as long as something uses it, such as `colloquy serve`,
-    and only to its system user and root.
+    The embedded server runs while something uses it, such as `colloquy serve`, and accepts only
+    its system user and root.
     """
     with open_database(read_settings(os.environ)) as database:
-        tell(database.url)
+        print_line(database.url)
 
 
 @db.command(context_settings={"ignore_unknown_options": True})
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def psql(args: tuple[str, ...]) -> None:
-    """Run psql on the database; ARGS are psql's own, for example -c 'SELECT …'."""
+    """Run psql on the database with ARGS, for example -c 'SELECT …'."""
     settings = read_settings(os.environ)
     with open_database(settings) as database:
         environment = dict(os.environ)
@@ -78,17 +78,17 @@ def psql(args: tuple[str, ...]) -> None:
         if "sslpassword=" in database.url:
             raise SettingsError(
                 "DATABASE_URL has a sslpassword, which psql takes only on its command line, where "
-                "all can see it: use a key without a passphrase"
+                "every user can read it: use a key without a passphrase"
             )
         address, password = split_password(database.url)
-        if password:  # a command line is there for all to see
+        if password:  # every user can read a command line
             environment["PGPASSWORD"] = password
         done = subprocess.run([_psql(database), address, *args], env=environment, check=False)
     raise SystemExit(done.returncode)
 
 
 def _psql(database: Database) -> str:
-    """The embedded server's psql, else the one on the path, else another that is here."""
+    """The embedded server's psql, else the one on the path, else another installation's."""
     if database.embedded:
         return str(database.embedded.binaries / "psql")
     from service.embedded_postgres.binaries import program_on_path, usable_binaries

@@ -17,7 +17,7 @@ from projections.status import projection_status
 from projections.user_defined import UserDefinedProjection, user_defined_projections
 from service.app import make_model, uses_provider
 from service.cli.context import owner
-from service.cli.terminal import tell
+from service.cli.terminal import print_line
 from service.errors import ServiceError, SettingsError
 from service.identity.issuers import trust_finding
 from service.model.prices import read_prices
@@ -30,7 +30,7 @@ from sql.errors import DatabaseUnfit
 from sql.loader import query
 from sql.migrator import check_schema
 
-_REACH = 5.0
+_CONNECT_TIMEOUT = 5.0
 _ANTHROPIC = "https://api.anthropic.com"
 
 
@@ -39,7 +39,7 @@ def doctor() -> None:
     """Check settings, database, projections, sealing and model; exit code 1 on a fault."""
     configure_logging()
     settings = read_settings(os.environ)
-    tell(f"ok     settings: home {settings.home}")
+    print_line(f"ok     settings: home {settings.home}")
     with open_database(settings) as database:
         healthy = run(_examine(settings, database))
     if not healthy:
@@ -48,9 +48,9 @@ def doctor() -> None:
 
 async def _examine(settings: Settings, database: Database) -> bool:
     healthy = True
-    async for fine, finding in _findings(settings, database):
-        tell(f"{'ok   ' if fine else 'WRONG'}  {finding}")
-        healthy = healthy and fine
+    async for ok, finding in _findings(settings, database):
+        print_line(f"{'ok   ' if ok else 'WRONG'}  {finding}")
+        healthy = healthy and ok
     return healthy
 
 
@@ -111,7 +111,7 @@ def _programs(database: Database) -> str:
 
 async def _server(connection: Connection) -> list[tuple[bool, str]]:
     wrong = await server_findings(connection)
-    fine = (True, "server: its settings keep what it acknowledges")
+    fine = (True, "server: its settings keep acknowledged events")
     return [(False, finding) for finding in wrong] or [fine]
 
 
@@ -162,7 +162,7 @@ async def _model(settings: Settings) -> tuple[bool, str]:
     except ValueError as error:
         return False, f"model: {name}, but ANTHROPIC_BASE_URL is not a URL: {error}"
     try:
-        async with asyncio.timeout(_REACH):
+        async with asyncio.timeout(_CONNECT_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port)
         writer.close()
     except (OSError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""What can go wrong in commands alone; the message says what."""
+"""Errors of commands alone."""
 
 from service.errors import ServiceError
 

@@ -11,7 +11,7 @@ _EXCERPT_LENGTH = 100
 
 
 def line_of(event: AuditedEvent) -> str:
-    """Position, time, where, what, who, and the beginning of what was said."""
+    """Position, time, conversation or stream, type, actor, and the beginning of the text."""
     actor = event.metadata["actor"]
     role, user = actor["role"], actor["id"]
     who = f"{role} {user}" if user else role
@@ -25,7 +25,7 @@ def line_of(event: AuditedEvent) -> str:
 
 
 def _extras(data: dict[str, Any]) -> Iterator[str]:
-    """Which model answered, what became of the turn, what was covered."""
+    """The model that answered, how the turn ended, and the covered objectives."""
     if answer := data.get("reply") or data.get("judgement"):
         yield answer["model"]
     if why := ending_of(data) or data.get("code") or data.get("reason"):

@@ -10,7 +10,7 @@ from eventstore.envelope import Actor, Metadata
 from eventstore.running_log import running_log
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.errors import ExperienceError
-from service.cli.terminal import tell
+from service.cli.terminal import print_line
 from service.experiences.experiences import ExperienceDraft, Experiences, field_fault
 from service.process.database import Database
 from service.settings import Settings
@@ -25,7 +25,7 @@ def experience() -> None:
 
 
 @experience.command("import")
-@click.option("--course", "course_id", type=ID, required=True, help="Its course.")
+@click.option("--course", "course_id", type=ID, required=True, help="The course, by its number.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @in_account
 def import_(course_id: int, file: Path, account: int) -> None:
@@ -47,7 +47,7 @@ def import_(course_id: int, file: Path, account: int) -> None:
             return [(await experiences.create(account, course_id, d, system)).id for d in drafts]
 
     for experience_id in with_database(create):
-        tell(experience_id)
+        print_line(experience_id)
 
 
 def _read(file: Path) -> list[ExperienceDraft]:

@@ -18,14 +18,14 @@ from service.audit.service import Subject
 from service.cli.context import ID, POSITION, check_account, in_account, with_database
 from service.cli.event_lines import line_of
 from service.cli.reader_options import as_reader, record_reading
-from service.cli.terminal import tell, tell_json, warn
+from service.cli.terminal import print_json, print_line, warn
 from service.process.database import Database
 from service.settings import Settings
 from sql.loader import query
 
 _STREAM = re.compile(r"[a-z]{1,20}(-[0-9a-f-]{1,60})?")
 _LEARNERS = re.compile(r"(dialogue-[0-9]{1,19}|learner|access)-(?P<learner>[0-9]{1,18})")
-"""Streams whose names tell whose they are."""
+"""Streams whose names contain a learner's id."""
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ def show(
     account: int,
     reader: Reader,
 ) -> None:
-    """Show events in order; the reading is recorded first."""
+    """Show events in order; the read is recorded first."""
     if sum(given is not None for given in (conversation_id, stream, after)) > 1:
         raise click.UsageError("give one of --conversation, --stream and --after")
 
@@ -74,7 +74,7 @@ def show(
             subject = await _subject(connection, account, conversation_id, stream)
             what = _what(conversation_id, stream, after)
             await record_reading(settings, database.url, account, reader, what, subject)
-            rows = _chosen(connection, account, conversation_id, stream, after or 0)
+            rows = _events(connection, account, conversation_id, stream, after or 0)
             await _print(rows, head, as_json=as_json)
         finally:
             await connection.close()
@@ -86,19 +86,19 @@ async def _print(rows: AsyncIterator[asyncpg.Record], head: int, *, as_json: boo
     printed = False
     async for row in rows:
         event = audited(row)
-        if event.position > head:  # the record of this reading, and what came since
+        if event.position > head:  # this reading's record, and later events
             break
         printed = True
         if as_json:
-            tell_json(_line(event))
+            print_json(_line(event))
         else:
-            tell(line_of(event))
+            print_line(line_of(event))
     if not printed:
         warn("there are no such events")
 
 
 def _what(conversation_id: int | None, stream: str | None, after: int | None) -> str:
-    """The command's words; a stream that can be none is no name to keep."""
+    """The command line to record; a malformed stream name is left out."""
     if conversation_id is not None:
         return f"log show --conversation {conversation_id}"
     if stream is not None:
@@ -109,16 +109,16 @@ def _what(conversation_id: int | None, stream: str | None, after: int | None) ->
 async def _subject(
     connection: Connection, account: int, conversation_id: int | None, stream: str | None
 ) -> Subject:
-    """The subject of the read, as far as the options tell."""
+    """The learner or conversation whose events are shown, if the options name one."""
     if stream is None:
         return Subject(conversation_id=conversation_id)
-    if named := _LEARNERS.fullmatch(stream):
-        return Subject(learner_id=int(named["learner"]))
+    if match := _LEARNERS.fullmatch(stream):
+        return Subject(learner_id=int(match["learner"]))
     row = await connection.fetchrow(query("read_stream"), account, stream, 0, None, 1)
     return Subject(conversation_id=audited(row).conversation_id if row else None)
 
 
-async def _chosen(
+async def _events(
     connection: Connection,
     account: int,
     conversation_id: int | None,

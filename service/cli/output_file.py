@@ -1,4 +1,4 @@
-"""Files that commands write at once."""
+"""Files that commands write as a whole."""
 
 from pathlib import Path
 
@@ -8,16 +8,14 @@ from service.file_work import reason_of
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Writes a file; what was there stays until the new one is whole.
-
-    Where something else than a file is at the path, such as a pipe, it gets the bytes.
+    """Replaces a file once the new content is complete; a pipe or device gets the bytes.
 
     Args:
-        mode: Permissions of a file that was not there before, less those that the umask takes.
+        mode: Permissions of a new file, before the umask.
 
     Raises:
-        ServiceError: It cannot be written. The message names it.
-        PathUntrusted: Another user could lead us elsewhere.
+        ServiceError: It cannot be written; the message names it.
+        PathUntrusted: Another user could redirect the path.
     """
     try:
         replace_output(path, content, mode)

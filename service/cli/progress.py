@@ -6,20 +6,17 @@ import click
 
 from projections.parallel_build import Progress
 
-_WORTH_A_BAR = 100_000
+_MIN_TOTAL = 100_000
 
 
 def progress_bar(label: str) -> Progress:
-    """A callback that draws a bar on a terminal, and is silent where there is none.
-
-    Work that is over in a blink gets no bar.
-    """
+    """A callback that draws a bar if standard error is a terminal; short work gets none."""
     if not sys.stderr.isatty():
         return lambda _done, _total: None
     bar = click.progressbar(length=0, label=label, file=sys.stderr, show_pos=True)
 
     def show(done: int, total: int) -> None:
-        if total < _WORTH_A_BAR:
+        if total < _MIN_TOTAL:
             return
         bar.length = total
         bar.update(done - bar.pos)

@@ -1,7 +1,6 @@
-"""Options of commands that show texts or names of people: the reader and the reason."""
+"""Options of commands that show texts or names: who reads, and why."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -13,14 +12,14 @@ from service.audit.service import AuditService, Subject
 from service.cli.context import ID
 from service.settings import Settings
 
-_reason = click.option("--reason", help="Why you read, for the record; a setting can require it.")
+_reason = click.option("--reason", help="Why you read; recorded. A setting can require it.")
 _as_user = click.option(
-    "--as", "as_user", type=ID, metavar="USER", help="Who reads, by their number; for the record."
+    "--as", "as_user", type=ID, metavar="USER", help="The user who reads; recorded."
 )
 
 
 def as_reader(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command `--reason` and `--as`, and what comes of them as `reader`."""
+    """Adds `--reason` and `--as` to a command, which gets them as a `reader`."""
 
     @_reason
     @_as_user
@@ -32,23 +31,12 @@ def as_reader(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def reader_of(reason: str | None = None, as_user: int | None = None) -> Reader:
-    """Who runs this command."""
+    """The reader who runs this command."""
     return Reader(operator=system_user(), user_id=as_user, reason=reason)
 
 
-@asynccontextmanager
-async def open_reads(settings: Settings, url: str) -> AsyncIterator[AuditService]:
-    """Opens the record of reads.
-
-    Args:
-        url: The owner's connection URL.
-    """
-    async with running_log(url) as (log, pool, _notifier):
-        yield AuditService(log, pool, reason_required=reason_required(settings))
-
-
 def reason_required(settings: Settings) -> bool:
-    """Whether reads need a reason."""
+    """Whether every reader must give a reason."""
     return settings.audit_reason == "required"
 
 
@@ -60,6 +48,11 @@ async def record_reading(
     what: str,
     subject: Subject | None = None,
 ) -> None:
-    """Records a reading, as `AuditService.record`, for a command that needs nothing else of it."""
-    async with open_reads(settings, url) as reads:
-        await reads.record_command(account_id, reader, what, subject)
+    """Records what a command reads, as `AuditService.record_command` does.
+
+    Args:
+        url: The owner's connection URL.
+    """
+    async with running_log(url) as (log, pool, _notifier):
+        audit = AuditService(log, pool, reason_required=reason_required(settings))
+        await audit.record_command(account_id, reader, what, subject)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.context import with_database
-from service.cli.terminal import tell, tell_json, warn
+from service.cli.terminal import print_json, print_line, warn
 from service.process.database import Database
 from service.settings import Settings, read_settings
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def seal() -> None:
-    """Sealing of the logs: its status, and the signing key."""
+    """Sealing of the logs: status and signing key."""
 
 
 @seal.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def status(as_json: bool) -> None:
-    """Show how far each account is sealed, and whether the files agree; exit code 1 if not."""
+    """Show how far each account is sealed; exit code 1 if the checkpoint files disagree."""
     from service.audit.sealing import SealingReport, sealing_reports
     from service.cli.context import owner
 
@@ -33,10 +33,10 @@ def status(as_json: bool) -> None:
     reports = with_database(read)
     for report in reports:
         if as_json:
-            tell_json(report)
+            print_json(report)
             continue
         when = f"{report.sealed_at:%Y-%m-%d %H:%M:%S}" if report.sealed_at else "never"
-        tell(
+        print_line(
             f"account {report.account_id}  {report.sealed}/{report.head} sealed  {when}  "
             f"{report.files}"
         )
@@ -46,7 +46,7 @@ def status(as_json: bool) -> None:
 
 @seal.command()
 def key() -> None:
-    """Print every key that ever signed a checkpoint, the oldest first, for auditors to keep."""
+    """Print all keys that have signed checkpoints, oldest first, for auditors to keep."""
     from eventstore.errors import KeyRefused
     from eventstore.sealing.signing_keys import list_keys
     from service.audit.sealing import key_place
@@ -55,16 +55,16 @@ def key() -> None:
     if not keys:
         raise KeyRefused("there is no key yet: `colloquy serve` makes it at its first start")
     for listed in keys:
-        tell(str(listed))
+        print_line(str(listed))
 
 
 @seal.command("rotate-key")
 def rotate_key() -> None:
     """Replace the signing key; running services start to use the new one.
 
-    What each log was by now is recorded, signed by both keys. Checkpoints of the old key stay
-    valid up to there, and its public half in the list of keys; the old private key is gone. A log
-    that is not what its checkpoints say gets no record, and the exit code is 1.
+    The state of each log is recorded and signed by both keys. Up to that state, the old key's
+    checkpoints stay valid. Its public key stays in the list; its private key is deleted. A log
+    that contradicts its checkpoints gets no record, and the exit code is 1.
     """
 
     async def work(settings: Settings, database: Database) -> "Rotation":
@@ -74,7 +74,7 @@ def rotate_key() -> None:
         return await rotate_key(database.url, key_place(settings), checkpoint_folder(settings))
 
     rotation = with_database(work)
-    tell(rotation.signer.public)
+    print_line(rotation.signer.public)
     for problem in rotation.problems:
         warn(f"colloquy: the key is replaced, but not recorded for {problem}: run `audit verify`")
     if rotation.problems:

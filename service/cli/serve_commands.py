@@ -13,7 +13,7 @@ import structlog
 from eventstore.errors import PathUntrusted
 from service.cli.context import owner
 from service.cli.progress import progress_bar
-from service.cli.terminal import tell
+from service.cli.terminal import print_line
 from service.embedded_postgres import EmbeddedPostgres
 from service.embedded_postgres.errors import EmbeddedPostgresError
 from service.process.database import Database, open_database, prepare
@@ -24,20 +24,20 @@ from service.process.server_checks import server_findings
 from service.process.stop_signals import stop_event
 from service.settings import Settings, check_files, read_settings
 
-_WATCH = 0.5
+_WATCH_INTERVAL = 0.5
 
 log = structlog.get_logger("colloquy")
 
 
 class ServeOptions(msgspec.Struct, frozen=True):
-    """What the command line asks for beside the settings."""
+    """Options that are not settings."""
 
     demo: bool
     workers: int
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Make the demo course and show its tokens.")
+@click.option("--demo", is_flag=True, help="Create the demo courses and show their tokens.")
 @click.option("--host", help="Address to listen on (default: COLLOQUY_HOST, else 127.0.0.1).")
 @click.option(
     "--port",
@@ -50,8 +50,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
 def serve(demo: bool, host: str | None, port: int | None, workers: int) -> None:
     """Serve the API, until SIGTERM or Ctrl-C.
 
-    Prepares the database first. When requests are answered, the last line of the greeting on
-    standard output is "Colloquy is ready on http://HOST:PORT". Logs go to standard error.
+    Prepares the database first. Once it answers requests, its last line on standard output is
+    "Colloquy is ready on http://HOST:PORT". Logs go to standard error.
     """
     configure_logging()
     settings = read_settings(os.environ)
@@ -75,13 +75,13 @@ async def _serve(
     if settings.seal_seconds:
         from service.audit.sealing import make_sealer
 
-        make_sealer(settings, database.url)  # refuses a wrong key here, and not in each worker
+        make_sealer(settings, database.url)  # refuses a wrong key before each worker does
     address = _address(settings.host, sock)
     greeting = await _demo(settings, database, address) if options.demo else []
 
     def ready() -> None:
         for line in [*greeting, f"Colloquy is ready on {address}"]:
-            tell(line)
+            print_line(line)
 
     async with _watched(database.embedded):
         if options.workers > 1:
@@ -126,7 +126,7 @@ async def _watched(server: EmbeddedPostgres | None) -> AsyncIterator[None]:
 
 async def _watch(server: EmbeddedPostgres) -> None:
     while True:
-        await asyncio.sleep(_WATCH)
+        await asyncio.sleep(_WATCH_INTERVAL)
         try:
             if await asyncio.to_thread(server.ensure_running):
                 log.warning("postgres_restarted")

@@ -1,4 +1,4 @@
-"""What a command line may hold: bytes of the system, which need not be text."""
+"""Parameters that must be text: the words of a command line are bytes."""
 
 import click
 
@@ -6,10 +6,7 @@ from service.escaping import is_blank
 
 
 class _Text(click.ParamType[str]):
-    """Words that are stored, sent or looked for: in UTF-8, as all text is.
-
-    Names of files are bytes to the system, and stay what they are.
-    """
+    """Text that is stored, sent or searched: UTF-8 without NUL. File names may be any bytes."""
 
     name = "text"
 
@@ -33,14 +30,14 @@ class _Text(click.ParamType[str]):
 
 TEXT = _Text()
 VISIBLE_TEXT = _Text(visible=True)
-"""The same with something in it that a reader would see."""
+"""Text with a visible character."""
 
 
-def take_text_only(command: click.Command) -> None:
-    """Holds all words that a command and those below it are given to what text may be."""
+def restrict_to_text(command: click.Command) -> None:
+    """Makes each string parameter of a command and of its subcommands `TEXT`."""
     for parameter in command.params:
         if parameter.type is click.STRING:
             parameter.type = TEXT
     if isinstance(command, click.Group):
         for child in command.commands.values():
-            take_text_only(child)
+            restrict_to_text(child)

@@ -15,7 +15,7 @@ from service.cli.context import (
     with_database,
 )
 from service.cli.reader_options import as_reader, record_reading
-from service.cli.terminal import tell, tell_each
+from service.cli.terminal import print_line, print_values
 from service.errors import ServiceError
 from service.identity import tokens
 from service.process.database import Database
@@ -26,7 +26,7 @@ _SCOPE = re.compile(r"url:[A-Z]+\|/\S+|colloquy:[a-z]+")
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke access tokens."""
+    """Create, list and revoke access tokens."""
 
 
 @token.command()
@@ -35,23 +35,23 @@ def token() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    help="What the token may do, as 'url:GET|/api/v1/…' or 'colloquy:audit'; can be given "
-    "again. Without any, all that its user may do.",
+    help="What the token may do, as 'url:GET|/api/v1/…' or 'colloquy:audit'; repeatable. By "
+    "default, all that its user may do.",
 )
-@click.option("--days", type=click.IntRange(1, 36_500), help="Expires after so many days.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Days until it expires.")
 @click.option("--admin", is_flag=True, help="May act as any user of the account (as_user_id).")
 @in_account
 def create(
     account: int, user_id: int, scopes: tuple[str, ...], days: int | None, admin: bool
 ) -> None:
-    """Make a token for a user of the roster and print it, and nothing else.
+    """Create a token for a user of the roster and print only the token.
 
     It is stored only as a hash and cannot be shown again.
     """
     for scope in scopes:
         if not _SCOPE.fullmatch(scope):
-            raise click.BadParameter(f"{scope!r} is no scope", param_hint="--scope")
-    tell(
+            raise click.BadParameter(f"{scope!r} is not a scope", param_hint="--scope")
+    print_line(
         with_account(
             account,
             lambda c: tokens.create_token(c, account, user_id, scopes, days, admin=admin),
@@ -64,7 +64,7 @@ def create(
 @as_reader
 @in_account
 def list_(account: int, as_json: bool, reader: Reader) -> None:
-    """List all tokens with their users' names; the reading is recorded."""
+    """List all tokens with their users' names; the read is recorded."""
 
     async def work(settings: Settings, database: Database) -> list[tokens.TokenInfo]:
         async with owner(database.url) as connection:
@@ -72,10 +72,10 @@ def list_(account: int, as_json: bool, reader: Reader) -> None:
             await record_reading(settings, database.url, account, reader, "token list")
             return await tokens.list_tokens(connection, account)
 
-    tell_each(with_database(work), _for_people, "there are no tokens", as_json=as_json)
+    print_values(with_database(work), _line, "there are no tokens", as_json=as_json)
 
 
-def _for_people(info: tokens.TokenInfo) -> str:
+def _line(info: tokens.TokenInfo) -> str:
     expires = f"{info.expires_at:%Y-%m-%d}" if info.expires_at else "never"
     scopes = " ".join(info.scopes) or "all"
     name = printable(info.name)
@@ -90,7 +90,7 @@ def _for_people(info: tokens.TokenInfo) -> str:
 @click.argument("token_id", type=ID)
 @in_account
 def revoke(account: int, token_id: int) -> None:
-    """End a token, by its number in `colloquy token list`."""
+    """Revoke a token, by its number in `colloquy token list`."""
     if not with_account(account, lambda c: tokens.revoke_token(c, account, token_id)):
         raise ServiceError(f"there is no working token {token_id}")
-    tell(f"token {token_id} is revoked")
+    print_line(f"token {token_id} is revoked")

@@ -1,4 +1,4 @@
-"""`colloquy analytics`. The commands themselves are in modules of their own."""
+"""`colloquy analytics`. Its commands are in the modules of this package."""
 
 import click
 

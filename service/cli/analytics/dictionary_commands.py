@@ -3,13 +3,13 @@
 import click
 
 from service.cli.context import owner, with_database
-from service.cli.terminal import tell, tell_json
+from service.cli.terminal import print_json, print_line
 from service.process.database import Database
 from service.settings import Settings
 
 
 @click.command()
-@click.option("--table", help="Only this one.")
+@click.option("--table", help="Only this table.")
 @click.option(
     "--format",
     "form",
@@ -19,7 +19,7 @@ from service.settings import Settings
     help="JSON: an object a line.",
 )
 def dictionary(table: str | None, form: str) -> None:
-    """Show what the tables for analysts mean, column by column, as the database has it."""
+    """Describe the tables for analysts and their columns, as the database has them."""
     from projections.user_defined import all_definitions
     from service.analytics.data_dictionary import Entry, in_markdown, read_dictionary
 
@@ -30,7 +30,7 @@ def dictionary(table: str | None, form: str) -> None:
     entries = with_database(read)
     if form == "json":
         for entry in entries:
-            tell_json(entry)
+            print_json(entry)
     else:
         for line in in_markdown(entries).removesuffix("\n").split("\n"):
-            tell(line)
+            print_line(line)

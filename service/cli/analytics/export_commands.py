@@ -12,7 +12,7 @@ import msgspec
 from eventstore.readable_numbers import counted
 from service.cli.context import ID, check_account, owner, with_database
 from service.cli.progress import progress_bar
-from service.cli.terminal import tell, warn
+from service.cli.terminal import print_line, warn
 from service.process.database import Database
 from service.settings import Settings
 
@@ -61,24 +61,29 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     show_default=True,
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="A new folder, or an export's."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A new folder, or an earlier export's.",
 )
-@click.option("--since", type=_Since(), help="Only days from this one on, or changed above it.")
-@click.option("--account", type=ID, help="Only this institution; else all of them.")
-@click.option("--full", is_flag=True, help="Write all files anew.")
-@click.option("--check", is_flag=True, help="Read what is there, and write anew what is damaged.")
+@click.option(
+    "--since", type=_Since(), help="Only days from this date on, or changed after this position."
+)
+@click.option("--account", type=ID, help="Only this institution; by default all.")
+@click.option("--full", is_flag=True, help="Write all files again.")
+@click.option("--check", is_flag=True, help="Read existing files, and write damaged ones again.")
 @click.option(
     "--fresh",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Wait until the tables have all that is in the log now; fail after so many seconds.",
+    help="Wait until the tables have all current events; fail after this time.",
 )
 def export(**values: object) -> None:
     """Write a TABLE for analysts, or all, as files by account and day (UTC).
 
-    The next run into the same folder writes the days that have changed. One that was interrupted
-    goes on. The folder's manifest.ndjson has each file with the position of the log that it is
-    cut at, its rows and its digest.
+    The next run into the same folder writes the days that have changed, or resumes an interrupted
+    run. The folder's manifest.ndjson has each file with the position of the log up to which it
+    goes, its rows and its digest.
     """
     options = msgspec.convert(values, _Options)
     if (options.table is None) != options.everything:
@@ -89,11 +94,11 @@ def export(**values: object) -> None:
         async with aclosing(_run(options, settings, database.url)) as done:
             async for written in done:
                 files += written.files + written.removed
-                tell(_in_words(written))
+                print_line(_line(written))
         return files
 
     if not with_database(work):
-        tell("nothing new")
+        print_line("nothing new")
 
 
 async def _run(
@@ -132,7 +137,7 @@ def _warn(fresh: "AccountFreshness") -> None:
     warn(f"colloquy: warning: {fresh}")
 
 
-def _in_words(written: "TableExportResult") -> str:
+def _line(written: "TableExportResult") -> str:
     removed = f", {written.removed} removed" if written.removed else ""
     return (
         f"{written.table:<22} account {written.account}  "
@@ -150,10 +155,10 @@ def check(folder: Path) -> None:
 
     checked = check_folder(folder, progress_bar("checking"))
     for problem in checked.problems:
-        tell(problem)
+        print_line(problem)
     if checked.problems:
         raise SystemExit(1)
-    tell(
+    print_line(
         f"{counted(checked.files, 'file')}, {counted(checked.rows, 'row')}, "
         f"{counted(checked.bytes, 'byte')}: as written"
     )

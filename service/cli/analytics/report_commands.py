@@ -12,7 +12,7 @@ from service.analytics.report.report import Report, notes_of, page_of
 from service.cli.context import ID, check_account, in_account, owner, with_database
 from service.cli.errors import UnknownCourse
 from service.cli.output_file import write_whole
-from service.cli.terminal import tell, warn
+from service.cli.terminal import print_line, warn
 from service.process.database import Database
 from service.settings import Settings
 from sql.loader import query
@@ -27,9 +27,9 @@ _CONNECTIONS = 2
     "--from",
     "since",
     type=_DAY,
-    help="First day, in UTC; else the course's first, a year back at most.",
+    help="First day (UTC); by default the course's first, at most a year before the last.",
 )
-@click.option("--to", "until", type=_DAY, help="Last day, in UTC; else the course's last.")
+@click.option("--to", "until", type=_DAY, help="Last day (UTC); by default the course's last.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
@@ -58,7 +58,7 @@ def report(
     write_whole(out, page_of(made))
     for note in notes_of(made.figures.freshness):
         warn(note)
-    tell(f"{made.figures.first} to {made.figures.last}: {out}")
+    print_line(f"{made.figures.first} to {made.figures.last}: {out}")
 
 
 async def _report(

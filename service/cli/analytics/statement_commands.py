@@ -1,4 +1,4 @@
-"""`colloquy analytics statements`: learning records of what is in the log."""
+"""`colloquy analytics statements`: the log as learning records."""
 
 import asyncio
 import os
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from service.analytics.learning_records.record_export import RecordExportRequest
 
 _HOW = "give --reason"
+_COMPANIONS = (".draft", ".lock")
+"""Endings of the files beside a checkpoint."""
+
 _a_file = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -52,26 +55,32 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     required=True,
     help="xAPI 1.0.3, Caliper 1.2.",
 )
-@click.option("--out", type=_a_file, help="A new file; - or none is standard output.")
+@click.option("--out", type=_a_file, help="A new file; by default, or with -, standard output.")
 @click.option("--post", metavar="URL", help="Send them to this learning record store instead.")
-@click.option("--checkpoint", type=_a_file, help="Keeps how far it has come; the next run goes on.")
 @click.option(
-    "--since", help="Above this position, or from this time on; a checkpoint goes before."
+    "--checkpoint", type=_a_file, help="A file with the progress; the next run resumes there."
 )
-@click.option("--until", help="Up to this position or time; else the log's end.")
-@click.option("--course", type=ID, help="Only of this course.")
-@click.option("--iri", metavar="URL", help="What IRIs begin with; else COLLOQUY_PUBLIC_URL.")
 @click.option(
-    "--batch", type=click.IntRange(1, 1000), default=100, show_default=True, help="Sent at once."
+    "--since", help="After this position, or from this time on; a checkpoint takes precedence."
+)
+@click.option("--until", help="Up to this position or time; by default the log's end.")
+@click.option("--course", type=ID, help="Only of this course.")
+@click.option("--iri", metavar="URL", help="Prefix of IRIs; by default COLLOQUY_PUBLIC_URL.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="Records per request.",
 )
 @as_reader
 @in_account
 def statements(**values: Any) -> None:
     """Export learning records: xAPI statements or Caliper events, one a line.
 
-    They contain ids, and no text except titles of experiences. Those of erased learners are left
-    out. The export is recorded. COLLOQUY_LRS_AUTH authenticates --post: user:password, or Bearer
-    and a token.
+    They contain ids, and no text except titles of experiences. Erased learners are left out. The
+    export is recorded. COLLOQUY_LRS_AUTH authenticates --post: user:password, or Bearer and a
+    token.
     """
     if str(values["out"]) == "-":
         values["out"] = None
@@ -112,10 +121,7 @@ async def _export(
 
 async def _announce_stop(stop: asyncio.Event) -> None:
     await stop.wait()
-    warn("colloquy: ending after what is under way; once more ends it at once")
-
-
-_BESIDE = (".draft", ".lock")
+    warn("colloquy: stopping after the current batch; a second signal stops at once")
 
 
 def _check(options: _Options) -> None:
@@ -124,11 +130,8 @@ def _check(options: _Options) -> None:
     if options.checkpoint is not None and options.out is None and options.post is None:
         raise click.UsageError("--checkpoint needs --out FILE or --post URL")
     if options.checkpoint is not None and options.out is not None:
-        cursor = Path(os.path.realpath(options.checkpoint))  # of links in a circle, too
-        if Path(os.path.realpath(options.out)) in (
-            cursor,
-            *(cursor.with_name(cursor.name + e) for e in _BESIDE),
-        ):
+        cursor = os.path.realpath(options.checkpoint)  # also of links in a circle
+        if os.path.realpath(options.out) in (cursor, *(cursor + end for end in _COMPANIONS)):
             raise click.UsageError("--out must be another file than --checkpoint's")
     for option, url in (("--post", options.post), ("--iri", options.iri)):
         if url is not None:
@@ -136,10 +139,10 @@ def _check(options: _Options) -> None:
 
 
 def _check_url(option: str, text: str) -> None:
-    """A command line is in lists of processes, and the store's URL in the log: without secrets."""
+    """Refuses secrets in a URL: other users can see command lines, and the log has the URL."""
     try:
         parts = urlsplit(text)
-        (parts.hostname or "").encode("idna")  # as it is looked up
+        (parts.hostname or "").encode("idna")  # as a resolver does
         fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # UnicodeError is one
         fit = False
@@ -167,8 +170,8 @@ def _request(options: _Options, settings: Settings) -> "RecordExportRequest":
         export=export,
         out=options.out.absolute() if options.out else None,
         checkpoint=options.checkpoint.absolute() if options.checkpoint else None,
-        since=_edge("--since", options.since),
-        until=_edge("--until", options.until, end=True),
+        since=_bound("--since", options.since),
+        until=_bound("--until", options.until, end=True),
         batch=options.batch,
         authorization=authorization_of(settings.lrs_auth) if options.post else None,
         reader=options.reader,
@@ -179,12 +182,12 @@ def _base(options: _Options, settings: Settings) -> str:
     base = options.iri or settings.public_url
     if base is None:
         raise SettingsError(
-            "IRIs need a beginning that stays: set COLLOQUY_PUBLIC_URL, or give --iri https://HOST"
+            "IRIs need a permanent prefix: set COLLOQUY_PUBLIC_URL, or give --iri https://HOST"
         )
     return base.rstrip("/")
 
 
-def _edge(option: str, text: str | None, *, end: bool = False) -> int | datetime | None:
+def _bound(option: str, text: str | None, *, end: bool = False) -> int | datetime | None:
     from service.parsing import parse_position_or_time
 
     return None if text is None else parse_position_or_time(option, text, end=end)

@@ -1,4 +1,4 @@
-"""`colloquy audit`. The commands themselves are in modules of their own."""
+"""`colloquy audit`. Its commands are in the modules of this package."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`colloquy audit events` and `replay`: reads that are themselves recorded."""
+"""`colloquy audit events` and `replay`, whose reads are recorded."""
 
 import asyncio
 import sys
@@ -20,13 +20,13 @@ from service.audit.live_tail import LiveTail
 from service.audit.replay_page import page_of
 from service.audit.replays import Replayed, Replays
 from service.audit.service import AuditService, Subject, subject_of
-from service.cli.audit.replay_view import show
+from service.cli.audit.replay_view import print_replay
 from service.cli.context import ID, POSITION, check_account, in_account, owner, with_database
 from service.cli.errors import UnknownConversation
 from service.cli.event_lines import line_of
 from service.cli.output_file import write_whole
 from service.cli.reader_options import as_reader, reason_required
-from service.cli.terminal import tell_either, tell_json, warn
+from service.cli.terminal import print_json, print_value, warn
 from service.parsing import parse_position_or_time, parse_time
 from service.process.database import Database
 from service.process.stop_signals import stop_event
@@ -40,13 +40,13 @@ T = TypeVar("T")
 @click.option("--experience", "experience_id", type=ID, help="Only of this experience.")
 @click.option("--user", "user_id", type=ID, help="Only of this learner.")
 @click.option("--conversation", "conversation_id", type=ID, help="Only this conversation.")
-@click.option("--type", "types", multiple=True, help="Only this type; can be given again.")
-@click.option("--actor", "actor_id", type=ID, help="Only what this user did.")
+@click.option("--type", "types", multiple=True, help="Only this type; repeatable.")
+@click.option("--actor", "actor_id", type=ID, help="Only events by this user.")
 @click.option("--from", "since", help="Only from this time on (ISO 8601).")
 @click.option("--to", "until", help="Only up to this time.")
 @click.option("--after", type=POSITION, default=0, help="Only positions above this one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, texts in full.")
-@click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Continue with new events, until Ctrl-C.")
 @as_reader
 @in_account
 def events(
@@ -58,7 +58,7 @@ def events(
     reader: Reader,
     **filters: Any,
 ) -> None:
-    """Show the events that match all that is given."""
+    """Show the events that match all options."""
     if follow and until:
         raise click.UsageError("--to and --follow exclude each other")
     selection = EventFilter(
@@ -81,7 +81,7 @@ def events(
 
 @click.command()
 @click.argument("conversation", type=ID)
-@click.option("--at", help="The position or the time to replay; else the log's end.")
+@click.option("--at", help="Position or time to replay; by default the log's end.")
 @click.option("--step", is_flag=True, help="Wait for Enter after each step, on a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.option("--html", "file", type=click.Path(dir_okay=False, path_type=Path), help="As a page.")
@@ -113,17 +113,17 @@ def replay(
 
     replayed = _recorded(account, make)
     if file is not None:
-        write_whole(file, page_of(replayed), 0o600)  # it has what a learner said
+        write_whole(file, page_of(replayed), 0o600)  # it contains a learner's texts
     elif as_json:
-        tell_json(replayed)
+        print_json(replayed)
     else:
-        show(replayed, step=step and sys.stdin.isatty() and sys.stdout.isatty())
+        print_replay(replayed, step=step and sys.stdin.isatty() and sys.stdout.isatty())
 
 
 async def _print_events(
     log: EventSearch, account: int, selection: EventFilter, *, as_json: bool
 ) -> None:
-    """Prints what there is."""
+    """Prints the matching events."""
     after, upto = await log.bounds(account, selection)
     number = 0
     async for page in log.steps(account, selection, after, upto, PAGE):
@@ -136,7 +136,7 @@ async def _print_events(
 async def _follow_events(
     live_tail: LiveTail, account: int, selection: EventFilter, log: EventSearch, *, as_json: bool
 ) -> None:
-    """Prints existing and new events, until a signal stops the process."""
+    """Prints the matching events, and new ones until SIGTERM or SIGINT."""
     after, _ = await log.bounds(account, selection)
     closing = asyncio.create_task(_close_at_stop(live_tail, stop_event()))
     try:
@@ -150,7 +150,7 @@ async def _follow_events(
 
 def _print_page(page: EventPage, as_json: bool) -> None:
     for event in page.events:
-        tell_either(event, line_of, as_json=as_json)
+        print_value(event, line_of, as_json=as_json)
 
 
 async def _close_at_stop(live_tail: LiveTail, stop: asyncio.Event) -> None:
@@ -159,14 +159,14 @@ async def _close_at_stop(live_tail: LiveTail, stop: asyncio.Event) -> None:
 
 
 def _options(selection: EventFilter) -> list[str]:
-    """The options as they were understood, in the command's notation."""
+    """The filters as the command parsed them, in its own options."""
     return [f"--{name.removesuffix('_id')} {value}" for name, value in selection.filters()]
 
 
 def _recorded(
     account: int, work: Callable[[AccountPool, Notifier, AuditService], Awaitable[T]]
 ) -> T:
-    """What `work` gives on the settings' database; it records what it reads."""
+    """Runs `work` on the settings' database, with a service that records its reads."""
 
     async def connected(settings: Settings, database: Database) -> T:
         async with owner(database.url) as connection:

@@ -20,7 +20,7 @@ from service.cli.context import (
 )
 from service.cli.progress import progress_bar
 from service.cli.reader_options import as_reader, reason_required, record_reading
-from service.cli.terminal import tell, tell_json, warn
+from service.cli.terminal import print_json, print_line, warn
 from service.process.database import Database
 from service.settings import Settings
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class _Checkpoints(click.Path):
-    """The size of a checkpoint, or a place with checkpoints."""
+    """The size of a checkpoint, or a file or folder with checkpoints."""
 
     def convert(
         self,
@@ -52,8 +52,8 @@ _HOW = "give --reason"
 
 @click.command()
 @in_account
-@click.option("--vkey", type=_a_file, help="Public keys of your own keeping, one a line.")
-@click.option("--checkpoints", type=_a_folder, help="Checkpoint files of your own keeping.")
+@click.option("--vkey", type=_a_file, help="Public keys that you have kept, one a line.")
+@click.option("--checkpoints", type=_a_folder, help="Checkpoint files that you have kept.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @as_reader
 def verify(
@@ -61,8 +61,8 @@ def verify(
 ) -> None:
     """Recompute the whole log's proofs; exit code 1 and the first bad position if one fails.
 
-    Every line is hashed here, and held to the stored tree, to all checkpoints in the database
-    and to those in the files outside it. Texts are held to what their events commit to.
+    Hashes every event, and compares the hashes with the stored tree and with all checkpoints, in
+    the database and in the files outside it. Compares texts with their events' commitments.
     """
 
     async def work(settings: Settings, database: Database) -> "Verification":
@@ -77,16 +77,16 @@ def verify(
 
     report = with_database(work)
     if as_json:
-        tell_json(report)
+        print_json(report)
     else:
-        for line in _in_words(report):
-            tell(line)
+        for line in _report_lines(report):
+            print_line(line)
     if report.problem is not None:
         raise SystemExit(1)
 
 
 async def _record_verification(settings: Settings, url: str, account: int, reader: Reader) -> None:
-    """Afterwards, since a damaged log is to be looked at as it is; it may not take the record."""
+    """Records after the verification, which sees the log unchanged; a damaged log may refuse it."""
     from eventstore.errors import EventStoreError
 
     try:
@@ -95,7 +95,7 @@ async def _record_verification(settings: Settings, url: str, account: int, reade
         warn(f"colloquy: this verification could not be recorded: {error}")
 
 
-def _in_words(report: "Verification") -> list[str]:
+def _report_lines(report: "Verification") -> list[str]:
     sealed = f"sealed up to {report.sealed}"
     if report.sealed_at:
         sealed += f" at {report.sealed_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -133,14 +133,13 @@ def _range(first: int, last: int) -> str:
 @click.option("--user", type=ID, help="All of a learner, by their number.")
 @click.option("--all", "everything", is_flag=True, help="The whole log.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@click.option("--size", type=ID, help="Cut at the checkpoint of so many events.")
+@click.option("--size", type=ID, help="Up to the checkpoint of this many events.")
 @click.option(
     "--prove",
     type=_Checkpoints(exists=True),
     multiple=True,
     metavar="SIZE|PLACE",
-    help="Prove the checkpoint of so many events, too, or those in a file or folder; can be given "
-    "again.",
+    help="Also prove the checkpoint of this many events, or those in a file or folder; repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @in_account
@@ -157,11 +156,10 @@ def export(
     account: int,
     reader: Reader,
 ) -> None:
-    """Export a CONVERSATION, a course, a learner or all as a bundle that proves itself.
+    """Export a CONVERSATION, a course, a learner or all as a bundle that anybody can verify.
 
-    The bundle is cut at a checkpoint, the last one by default. An export that was interrupted
-    goes on where it stopped when it is run again. The bundle's verify_bundle.py verifies it
-    wherever there is Python.
+    The bundle goes up to a checkpoint, by default the last one. Run an interrupted export again
+    to resume it. The bundle's verify_bundle.py needs only Python to verify it.
     """
     selection = _selection(conversation, course, user, everything)
 
@@ -184,7 +182,7 @@ def export(
 
     done = with_database(work)
     if as_json:
-        tell_json(done)
+        print_json(done)
     else:
         _print_exported(done)
 
@@ -193,13 +191,13 @@ def _sizes(prove: tuple[str | Path, ...], account: int, keys: "list[VerifierKey]
     from service.audit.bundle_checkpoints import sizes_kept
 
     sizes: set[int] = set()
-    for one in prove:
-        sizes |= sizes_kept(one, account, keys) if isinstance(one, Path) else {int(one)}
+    for item in prove:
+        sizes |= sizes_kept(item, account, keys) if isinstance(item, Path) else {int(item)}
     return sizes
 
 
 def _print_exported(done: "Exported") -> None:
-    tell(
+    print_line(
         f"{printable(done.folder)}: {counted(done.events, 'event')} and "
         f"{counted(done.texts, 'text')}, cut at the checkpoint of "
         + counted(done.tree_size, "event")
@@ -208,8 +206,8 @@ def _print_exported(done: "Exported") -> None:
     )
     if done.removed_later:
         warn(
-            "texts were deleted since that checkpoint: if some of this bundle are among them, it "
-            "lacks the events that say so; export it anew once more is sealed"
+            "texts were deleted since that checkpoint: if they are of this bundle, it lacks the "
+            "events that say so; export it again once more events are sealed"
         )
 
 

@@ -8,42 +8,42 @@ from service.audit.replay_page import facts_of
 from service.audit.replay_steps import Step
 from service.audit.replays import Replayed
 from service.cli.context import printable
-from service.cli.terminal import ask_for_enter, tell
+from service.cli.terminal import ask_for_enter, print_line
 
 _WIDTH = 96
 _LABEL = 27
 
 
-def show(replayed: Replayed, *, step: bool) -> None:
+def print_replay(replayed: Replayed, *, step: bool) -> None:
     """Prints a replay.
 
     Args:
-        step: Only its steps, with a pause after each until Enter.
+        step: Whether to print only its steps, and to wait for Enter after each.
     """
-    tell(f"Conversation {replayed.conversation_id}")
-    _echo(_list(facts_of(replayed)))
+    print_line(f"Conversation {replayed.conversation_id}")
+    _print_all(_list(facts_of(replayed)))
     if not step:
-        tell()
-        tell("What the learner saw")
-        tell()
-        _echo(_seen(replayed))
-    tell()
-    tell("Step by step; what the learner did not see is marked with *")
-    tell()
+        print_line()
+        print_line("What the learner saw")
+        print_line()
+        _print_all(_learner_view(replayed))
+    print_line()
+    print_line("Step by step; what the learner did not see is marked with *")
+    print_line()
     for number, one in enumerate(replayed.steps, 1):
-        _echo(_step(one))
+        _print_all(_step(one))
         if step and number < len(replayed.steps):
             ask_for_enter()
         else:
-            tell()
+            print_line()
 
 
-def _echo(lines: Iterable[str]) -> None:
+def _print_all(lines: Iterable[str]) -> None:
     for line in lines:
-        tell(line)
+        print_line(line)
 
 
-def _seen(replayed: Replayed) -> Iterator[str]:
+def _learner_view(replayed: Replayed) -> Iterator[str]:
     if replayed.seen is None:
         yield "  nothing: the conversation had not begun"
         return

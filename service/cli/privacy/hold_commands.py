@@ -6,7 +6,7 @@ from service.access_log import OPERATOR, Reader
 from service.cli.context import ID, in_account, printable, with_database
 from service.cli.privacy.privacy_services import open_privacy_services, with_reason
 from service.cli.reader_options import as_reader, record_reading
-from service.cli.terminal import tell, tell_each
+from service.cli.terminal import print_line, print_values
 from service.privacy.legal_holds import Hold
 from service.process.database import Database
 from service.settings import Settings
@@ -14,7 +14,7 @@ from service.settings import Settings
 
 @click.group()
 def hold() -> None:
-    """Legal holds: nothing of a learner under one can be deleted."""
+    """Legal holds, which forbid deleting a learner's data."""
 
 
 @hold.command()
@@ -28,7 +28,7 @@ def place(account: int, user_id: int, reason: str) -> None:
         async with open_privacy_services(database.url) as services:
             return await services.holds.place(account, user_id, reason, OPERATOR)
 
-    tell(with_database(work))
+    print_line(with_database(work))
 
 
 @hold.command()
@@ -36,13 +36,13 @@ def place(account: int, user_id: int, reason: str) -> None:
 @with_reason
 @in_account
 def release(account: int, hold_id: int, reason: str) -> None:
-    """End a hold, by its number."""
+    """Release a hold, by its number."""
 
     async def work(_settings: Settings, database: Database) -> int:
         async with open_privacy_services(database.url) as services:
             return await services.holds.release(account, hold_id, reason, OPERATOR)
 
-    tell(f"hold {hold_id} on user {with_database(work)} is released")
+    print_line(f"hold {hold_id} on user {with_database(work)} is released")
 
 
 @hold.command("list")
@@ -50,22 +50,22 @@ def release(account: int, hold_id: int, reason: str) -> None:
 @as_reader
 @in_account
 def list_(account: int, as_json: bool, reader: Reader) -> None:
-    """List all holds, released ones included, with names and reasons; the reading is recorded."""
+    """List all holds, also released ones, with names and reasons; the read is recorded."""
 
     async def work(settings: Settings, database: Database) -> list[Hold]:
         await record_reading(settings, database.url, account, reader, "hold list")
         async with open_privacy_services(database.url) as services:
             return await services.holds.list(account)
 
-    tell_each(with_database(work), _for_people, "there are no holds", as_json=as_json)
+    print_values(with_database(work), _line, "there are no holds", as_json=as_json)
 
 
-def _for_people(one: Hold) -> str:
+def _line(hold: Hold) -> str:
     ended = ""
-    if one.released_at:
-        ended = f", released {one.released_at:%Y-%m-%d}: {printable(one.release_reason or '')}"
+    if hold.released_at:
+        ended = f", released {hold.released_at:%Y-%m-%d}: {printable(hold.release_reason or '')}"
     return (
-        f"{one.hold_id:>6}  {'stands' if one.released_at is None else 'over':<6}  "
-        f"user {one.user_id} ({printable(one.user_name or '')})  "
-        f"placed {one.placed_at:%Y-%m-%d}: {printable(one.reason)}{ended}"
+        f"{hold.hold_id:>6}  {'stands' if hold.released_at is None else 'over':<6}  "
+        f"user {hold.user_id} ({printable(hold.user_name or '')})  "
+        f"placed {hold.placed_at:%Y-%m-%d}: {printable(hold.reason)}{ended}"
     )

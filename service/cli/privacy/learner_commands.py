@@ -12,7 +12,7 @@ from service.cli.context import ID, in_account, printable, with_database
 from service.cli.output_file import write_whole
 from service.cli.privacy.privacy_services import open_privacy_services, with_reason
 from service.cli.reader_options import as_reader, reader_of, record_reading
-from service.cli.terminal import tell, tell_json, warn
+from service.cli.terminal import print_json, print_line, warn
 from service.errors import LegalHold
 from service.privacy.erasure import Erased, Inventory
 from service.privacy.learner_record import LearnerRecord, RecordedConversation, RecordedRead
@@ -23,7 +23,7 @@ from service.settings import Settings
 
 @click.group()
 def learner() -> None:
-    """What is kept about a learner, and its erasure."""
+    """The record of a learner, and its erasure."""
 
 
 @learner.command()
@@ -32,26 +32,26 @@ def learner() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @in_account
 def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
-    """Delete a learner's texts and name, and revoke their tokens, for ever.
+    """Delete a learner's texts and name for ever, and revoke their tokens.
 
-    Shows first what will be removed. Refused while a legal hold covers the learner.
+    First shows what will be deleted. Refused while the learner is under a legal hold.
     """
 
     async def work(settings: Settings, database: Database) -> Erased:
         async with open_privacy_services(database.url) as services:
-            found = await services.erasure.inventory(account, user_id)
-            if found.holds:
-                raise LegalHold(user_id, found.holds)
+            inventory = await services.erasure.inventory(account, user_id)
+            if inventory.holds:
+                raise LegalHold(user_id, inventory.holds)
             subject, reader = Subject(learner_id=user_id), reader_of(reason)
             await record_reading(settings, database.url, account, reader, "learner erase", subject)
-            warn(_sentence(found))
+            warn(_inventory_line(inventory))
             if not yes:
                 click.confirm("This cannot be undone. Go on?", abort=True, err=True)
-            warn("stopping what is under way, then erasing …")
+            warn("stopping turns under way, then erasing …")
             return await services.erasure.erase(account, user_id, reason, OPERATOR)
 
     done = with_database(work)
-    tell(
+    print_line(
         f"user {user_id} is erased: {counted(done.texts, 'text')} of "
         f"{counted(done.conversations, 'conversation')}, {counted(done.names, 'name')} and "
         f"{counted(done.identities, 'identity')} are deleted, "
@@ -59,11 +59,13 @@ def erase(account: int, user_id: int, reason: str, yes: bool) -> None:
     )
 
 
-def _sentence(found: Inventory) -> str:
+def _inventory_line(inventory: Inventory) -> str:
     return (
-        f"user {found.user_id} ({printable(found.name)}): {counted(found.texts, 'text')}, "
-        f"{counted(found.conversations, 'conversation')}, "
-        f"{counted(found.identities, 'identity')}, {counted(found.tokens, 'working token')}"
+        f"user {inventory.user_id} ({printable(inventory.name)}): "
+        f"{counted(inventory.texts, 'text')}, "
+        f"{counted(inventory.conversations, 'conversation')}, "
+        f"{counted(inventory.identities, 'identity')}, "
+        f"{counted(inventory.tokens, 'working token')}"
     )
 
 
@@ -74,63 +76,69 @@ def _sentence(found: Inventory) -> str:
 @as_reader
 @in_account
 def record(account: int, user_id: int, as_json: bool, html: Path | None, reader: Reader) -> None:
-    """Show what is kept about a learner, and who has read it; the reading is recorded."""
+    """Show what is kept about a learner, and who has read it; the read is recorded."""
     if as_json and html:
         raise click.UsageError("give one of --json and --html")
 
     async def work(settings: Settings, database: Database) -> LearnerRecord:
         async with open_privacy_services(database.url) as services:
-            found = await services.records.of(account, user_id, reasons=False)
+            learner_record = await services.records.of(account, user_id, reasons=False)
         subject = Subject(learner_id=user_id)
         await record_reading(settings, database.url, account, reader, "learner record", subject)
-        return found
+        return learner_record
 
-    found = with_database(work)
+    learner_record = with_database(work)
     if html:
-        write_whole(html, record_page(found), 0o600)  # it has what a learner said
-        tell(f"written to {html}")
+        write_whole(html, record_page(learner_record), 0o600)  # it contains a learner's texts
+        print_line(f"written to {html}")
     elif as_json:
-        tell_json(found)
+        print_json(learner_record)
     else:
-        for line in _lines(found):
-            tell(line)
+        for line in record_lines(learner_record):
+            print_line(line)
 
 
-def _lines(found: LearnerRecord) -> Iterator[str]:
-    yield f"user {found.user_id} ({printable(found.name)}), as of {found.made_at}"
-    for one in found.conversations:
-        yield f"  {_conversation(one)}"
-        for vote in one.votes:
+def record_lines(record: LearnerRecord) -> Iterator[str]:
+    """A learner's record in lines for a terminal."""
+    yield f"user {record.user_id} ({printable(record.name)}), as of {record.made_at}"
+    for conversation in record.conversations:
+        yield f"  {_conversation(conversation)}"
+        for vote in conversation.votes:
             words = f": {printable(vote.words)}" if vote.words else ""
             yield f"    {vote.vote} by user {vote.voter_id} on {vote.voted_at}{words}"
-    for hold in found.holds:
+    for hold in record.holds:
         ended = f"released {hold.released_at}" if hold.released_at else "stands"
         yield f"  legal hold {hold.id}, placed {hold.placed_at}, {ended}"
-    for erasure in found.erasures:
+    for erasure in record.erasures:
         texts = counted(erasure.texts, "text")
         yield f"  erased {erasure.erased_at}, {texts} deleted: {printable(erasure.reason)}"
-    for read in found.reads:
+    for read in record.reads:
         yield f"  {_reading(read)}"
-    if not found.conversations:
+    if not record.conversations:
         yield "  no conversations"
-    if not found.reads:
+    if not record.reads:
         yield "  nobody has read it before"
 
 
-def _conversation(one: RecordedConversation) -> str:
-    title = printable(one.experience_title or f"experience {one.experience_id}")
-    words = "words kept" if one.text_kept else f"words deleted {one.text_removed_at or ''}".strip()
-    ended = f"completed {one.completed_at}" if one.completed_at else "active"
+def _conversation(conversation: RecordedConversation) -> str:
+    title = printable(conversation.experience_title or f"experience {conversation.experience_id}")
+    words = (
+        "words kept"
+        if conversation.text_kept
+        else f"words deleted {conversation.text_removed_at or ''}".strip()
+    )
+    ended = f"completed {conversation.completed_at}" if conversation.completed_at else "active"
     return (
-        f"conversation {one.id} (course {one.course_id}, {title}): began {one.created_at}, "
-        f"{ended}, {counted(one.messages_by_learner, 'message')} by the learner and "
-        f"{one.messages_by_model} by the model, {counted(len(one.evaluations), 'evaluation')}, "
-        f"{words}"
+        f"conversation {conversation.id} (course {conversation.course_id}, {title}): "
+        f"began {conversation.created_at}, {ended}, "
+        f"{counted(conversation.messages_by_learner, 'message')} by the learner and "
+        f"{conversation.messages_by_model} by the model, "
+        f"{counted(len(conversation.evaluations), 'evaluation')}, {words}"
     )
 
 
 def _reading(read: RecordedRead) -> str:
-    """As the page has it: who has read what, when."""
+    """Who read what and when, worded as on the page."""
     who = printable(read.reader_name or "")
     if read.reader_id is not None:
         who = f"{who} (user {read.reader_id}, {read.role})".strip()

@@ -1,4 +1,4 @@
-"""What the commands for data protection work with: the service's own parts, without serving."""
+"""The components of the service that the commands for data protection use."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ _WORKERS = 2
 
 
 class PrivacyServices(msgspec.Struct, frozen=True):
-    """The parts."""
+    """The components."""
 
     erasure: Erasure
     holds: LegalHolds
@@ -36,7 +36,7 @@ class PrivacyServices(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
-    """The parts on a database that is ready.
+    """The components on a ready database.
 
     Args:
         url: The owner's connection URL.
@@ -62,7 +62,7 @@ async def open_privacy_services(url: str) -> AsyncIterator[PrivacyServices]:
 
 
 def read_reason(_context: click.Context, parameter: click.Parameter, text: str) -> str:
-    """A reason as it goes into the log; a usage error for one that cannot."""
+    """The reason without spaces around it; a usage error if it cannot be stored."""
     text = text.strip()
     if is_blank(text) or "\0" in text or len(text) > MAX_REASON:
         raise click.BadParameter(
@@ -75,5 +75,5 @@ with_reason = click.option(
     "--reason",
     required=True,
     callback=read_reason,
-    help="Why, for the log; it is kept for ever, so name nobody.",
+    help="Why; it is recorded for ever, so name nobody.",
 )

@@ -6,7 +6,7 @@ from eventstore.readable_numbers import counted
 from service.access_log import OPERATOR
 from service.cli.context import ID, in_account, with_database
 from service.cli.privacy.privacy_services import open_privacy_services
-from service.cli.terminal import tell, tell_each
+from service.cli.terminal import print_line, print_values
 from service.privacy.retention import ACCOUNT_WIDE, Due, Expired, Rule
 from service.process.database import Database
 from service.settings import Settings
@@ -40,7 +40,7 @@ def set_(
             await services.retention.set_rule(account, course, days, OPERATOR)
 
     with_database(work)
-    tell(_sentence(course, days))
+    print_line(_sentence(course, days))
 
 
 @retention.command()
@@ -55,7 +55,7 @@ def show(account: int, as_json: bool) -> None:
 
     none = "there are no rules: texts are kept for ever"
     rules = with_database(work)
-    tell_each(rules, lambda r: _sentence(r.course_id, r.days), none, as_json=as_json)
+    print_values(rules, lambda r: _sentence(r.course_id, r.days), none, as_json=as_json)
 
 
 @retention.command()
@@ -69,33 +69,35 @@ def run(account: int, dry_run: bool) -> None:
             if not dry_run:
                 return await services.retention.run(account, OPERATOR)
             due = [d async for page in services.retention.due(account) for d in page]
-            for one in due:
-                tell(_line(one))
+            for item in due:
+                print_line(_line(item))
             return _expected(due)
 
     done = with_database(work)
     held = ", ".join(map(str, done.held))
     if held:
-        tell(f"left out because of legal holds: users {held}")
-    went = "would be deleted" if dry_run else "deleted"
-    tell(f"{went}: {counted(done.texts, 'text')} of {counted(done.conversations, 'conversation')}")
-
-
-def _expected(due: list[Due]) -> Expired:
-    going = [one for one in due if not one.held]
-    return Expired(
-        conversations=len(going),
-        texts=sum(one.texts for one in going),
-        held=tuple(sorted({one.user_id for one in due if one.held})),
+        print_line(f"left out because of legal holds: users {held}")
+    verb = "would be deleted" if dry_run else "deleted"
+    print_line(
+        f"{verb}: {counted(done.texts, 'text')} of {counted(done.conversations, 'conversation')}"
     )
 
 
-def _line(one: Due) -> str:
-    held = ", left out: legal hold" if one.held else ""
+def _expected(due: list[Due]) -> Expired:
+    deleted = [item for item in due if not item.held]
+    return Expired(
+        conversations=len(deleted),
+        texts=sum(item.texts for item in deleted),
+        held=tuple(sorted({item.user_id for item in due if item.held})),
+    )
+
+
+def _line(item: Due) -> str:
+    held = ", left out: legal hold" if item.held else ""
     return (
-        f"conversation {one.conversation_id} of user {one.user_id}: "
-        f"{counted(one.texts, 'text')} "
-        f"({one.rule} rule, {counted(one.days, 'day')}){held}"
+        f"conversation {item.conversation_id} of user {item.user_id}: "
+        f"{counted(item.texts, 'text')} "
+        f"({item.rule} rule, {counted(item.days, 'day')}){held}"
     )
 
 

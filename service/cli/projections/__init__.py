@@ -1,4 +1,4 @@
-"""`colloquy projections`. The commands themselves are in modules of their own."""
+"""`colloquy projections`. Its commands are in the modules of this package."""
 
 import click
 
@@ -9,7 +9,7 @@ from service.cli.projections.user_defined_commands import check, drop, new
 
 @click.group()
 def projections() -> None:
-    """The read views, and projections of your own: status, rebuild, pause."""
+    """The views of the log, built in and user-defined: status, rebuild, pause."""
 
 
 for command in (status, rebuild, pause, resume, diff, new, check, drop):

@@ -15,23 +15,23 @@ from projections.rebuild import rebuild_all
 from projections.user_defined import user_defined_projections
 from service.cli.context import owner, with_connection, with_database, with_migrated
 from service.cli.progress import progress_bar
-from service.cli.terminal import tell
+from service.cli.terminal import print_line
 from service.process.database import Database
 from service.settings import Settings
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--all", "everything", is_flag=True, help="All of them, those of your own included.")
+@click.option("--all", "everything", is_flag=True, help="All, including user-defined ones.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 16),
     default=GENTLE,
     show_default=True,
-    help="Ranges of the log that are read at once: each keeps a processor of the database busy.",
+    help="Ranges of the log to read in parallel: each keeps a processor of the database busy.",
 )
 def rebuild(name: str | None, everything: bool, jobs: int) -> None:
-    """Build a projection anew from the log and swap it in, while the service runs."""
+    """Rebuild a projection from the log and swap it in, while the service runs."""
     if (name is None) != everything:
         raise click.UsageError("give the name of a projection, or --all")
 
@@ -47,11 +47,11 @@ def rebuild(name: str | None, everything: bool, jobs: int) -> None:
         began = time.monotonic()
         bar = progress_bar("rebuilding")
         async for done, events in rebuild_all(database.url, built_in, bar, jobs):
-            tell(_ready(done, events, began))
+            print_line(_ready(done, events, began))
         async with owner(database.url) as connection:
-            for one in chosen:
-                events = await build_user_defined(connection, database.url, one, bar, jobs)
-                tell(_ready(one.name, events, began))
+            for projection in chosen:
+                events = await build_user_defined(connection, database.url, projection, bar, jobs)
+                print_line(_ready(projection.name, events, began))
 
     with_database(build)
 
@@ -59,23 +59,23 @@ def rebuild(name: str | None, everything: bool, jobs: int) -> None:
 @click.command()
 @click.argument("name")
 def pause(name: str) -> None:
-    """Stop advancing a followed projection until it is resumed; a step under way ends first."""
+    """Stop advancing a followed projection until it is resumed; the current step ends first."""
 
     async def work(connection: Connection) -> bool:
         return await pause_projection(connection, name)
 
-    tell(f"{name} is {'paused' if with_connection(work) else 'paused already'}")
+    print_line(f"{name} is {'paused' if with_connection(work) else 'paused already'}")
 
 
 @click.command()
 @click.argument("name")
 def resume(name: str) -> None:
-    """Advance a paused projection again; one that is stopped at an event tries it at once."""
+    """Advance a paused projection again; one that stopped at an event retries it at once."""
 
     async def work(connection: Connection) -> bool:
         return await resume_projection(connection, name)
 
-    tell(f"{name} {'goes on' if with_connection(work) else 'was not paused, and goes on'}")
+    print_line(f"{name} {'goes on' if with_connection(work) else 'was not paused, and goes on'}")
 
 
 @click.command()
@@ -83,8 +83,8 @@ def resume(name: str) -> None:
 def diff(name: str) -> None:
     """Compare a live projection with the one that this release would build.
 
-    Builds the program's version beside the live one and drops it again. Exit code 1 where they
-    differ. Works on a database whose projections are of an older version.
+    Builds this release's version beside the live one and drops it again. Exit code 1 if they
+    differ. The live one may be of an older version.
     """
 
     async def work(settings: Settings, database: Database) -> Comparison:
@@ -92,7 +92,7 @@ def diff(name: str) -> None:
 
     comparison = with_migrated(work)
     for line in comparison.lines():
-        tell(line)
+        print_line(line)
     if not comparison.equal:
         raise SystemExit(1)
 

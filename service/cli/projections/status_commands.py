@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import signal
 import sys
 
 import click
@@ -11,9 +10,10 @@ from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.readable_numbers import age, counted
 from projections.status import ProjectionStatus, projection_status
 from service.cli.context import owner, printable, with_database
-from service.cli.terminal import redraw, tell, tell_either, warn
+from service.cli.terminal import print_line, print_value, redraw, warn
 from service.process.database import Database
 from service.process.errors import DatabaseUnreachable
+from service.process.stop_signals import stop_event
 from service.settings import Settings
 
 _INTERVAL = 1.0
@@ -21,12 +21,12 @@ _INTERVAL = 1.0
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat every second, until Ctrl-C.")
 def status(as_json: bool, watch: bool) -> None:
-    """Show how far each projection is, and the event that one is stopped at."""
+    """Show the position of each projection, and the event at which one has stopped."""
 
     async def show(_settings: Settings, database: Database) -> None:
-        stop = _stopped() if watch else None
+        stop = stop_event() if watch else None
         while True:
             try:
                 async with owner(database.url) as connection:
@@ -49,20 +49,25 @@ def _show(rows: list[ProjectionStatus], as_json: bool, watch: bool) -> None:
         redraw(on_screen(rows, size.columns, size.lines))
         return
     if watch and not as_json:
-        tell()
+        print_line()
     for row in rows:
-        tell_either(row, _for_people, as_json=as_json)
+        print_value(row, _line, as_json=as_json)
 
 
 def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[str]:
-    """The lines that fit a terminal; if there are too many, rows with problems come first."""
-    room = columns * (lines - 1)  # the cursor has the last
-    all_lines = [_for_people(row) for row in rows]
+    """The lines that fit a terminal of this size; if not all do, stopped projections come first.
+
+    Args:
+        columns: Width of the terminal in characters.
+        lines: Height of the terminal.
+    """
+    room = columns * (lines - 1)  # the cursor takes the last line
+    all_lines = [_line(row) for row in rows]
     if sum(_space(line, columns) for line in all_lines) <= room:
         return all_lines
     rows = sorted(rows, key=lambda row: (row.error is None, not row.paused, -row.lag_events))
     fitting: list[str] = []
-    for line in map(_for_people, rows):
+    for line in map(_line, rows):
         room -= _space(line, columns)
         if room < columns:
             break
@@ -72,16 +77,8 @@ def on_screen(rows: list[ProjectionStatus], columns: int, lines: int) -> list[st
 
 
 def _space(line: str, columns: int) -> int:
-    """Cells of a terminal that a line takes, which goes on below where it is too long."""
+    """Cells of a terminal that a line takes, which is wrapped if it is too long."""
     return -(-len(line) // columns) * columns
-
-
-def _stopped() -> asyncio.Event:
-    """Set by Ctrl-C, which ends a watch as it is meant to end."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 async def _ended(stop: asyncio.Event) -> bool:
@@ -92,7 +89,7 @@ async def _ended(stop: asyncio.Event) -> bool:
         return False
 
 
-def _for_people(row: ProjectionStatus) -> str:
+def _line(row: ProjectionStatus) -> str:
     lag = "fresh"
     if row.lag_events:
         lag = f"{counted(row.lag_events, 'event')}, {age(row.lag_seconds or 0.0)} behind"

@@ -16,7 +16,7 @@ from projections.user_defined import (
     write_template,
 )
 from service.cli.context import owner, with_connection, with_database
-from service.cli.terminal import confirm, tell, warn
+from service.cli.terminal import confirm, print_line, warn
 from service.process.database import Database
 from service.settings import Settings, read_settings
 
@@ -26,19 +26,19 @@ from service.settings import Settings, read_settings
 def new(name: str) -> None:
     """Write a working example of a projection into COLLOQUY_PROJECTIONS."""
     for path in write_template(read_settings(os.environ).projections, name):
-        tell(path)
+        print_line(path)
 
 
 @click.command()
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of COLLOQUY_PROJECTIONS.")
 def check(name: str | None, everything: bool) -> None:
-    """Try a projection of your own on the log, and change nothing; exit code 1 if it is refused.
+    """Try a user-defined projection on the log, and change nothing; exit code 1 if it is refused.
 
-    Checked are its files, that it reads events and writes to its own tables only, and that its
-    rows are the same however the log is cut into ranges. It is tried on the first and the last
-    thousand events of three accounts; a rebuild applies all. Statements whose joins may become
-    slow in large tables get a warning.
+    Checks its files, that it only reads events and writes to its tables, and that its rows do not
+    depend on the ranges into which the log is divided. Applies the first and the last thousand
+    events of three accounts; a rebuild applies all. Warns of statements whose joins may become
+    slow in large tables.
     """
     if (name is None) != everything:
         raise click.UsageError("give the name of a projection, or --all")
@@ -66,7 +66,7 @@ def check(name: str | None, everything: bool) -> None:
 
 async def _check(connection: Connection, projection: UserDefinedProjection) -> None:
     tried = await run_trial(connection, projection.readable(), projection.files)
-    tell(f"{projection.name}: {_sound(tried)}")
+    print_line(f"{projection.name}: {_summary(tried)}")
     _warn(projection)
     await check_version(connection, projection.readable())
 
@@ -75,9 +75,9 @@ async def _check(connection: Connection, projection: UserDefinedProjection) -> N
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(name: str, yes: bool) -> None:
-    """Remove a projection of your own from the database, with its tables; its files stay.
+    """Remove a user-defined projection and its tables from the database; its files stay.
 
-    Asks first; where there is no terminal to ask, only with --yes.
+    Asks first; without a terminal it needs --yes.
     """
 
     async def work(connection: Connection) -> None:
@@ -87,11 +87,11 @@ def drop(name: str, yes: bool) -> None:
         await drop_user_defined(connection, name)
 
     with_connection(work)
-    tell(f"{name} is dropped")
+    print_line(f"{name} is dropped")
 
 
 def _warn(projection: UserDefinedProjection) -> None:
-    """Tells what makes a statement slow when its tables have grown."""
+    """Warns of what makes a statement slow in large tables."""
     from projections.statement_forms import form_faults
 
     for file, statement in zip(projection.files, projection.readable().statements, strict=True):
@@ -99,9 +99,9 @@ def _warn(projection: UserDefinedProjection) -> None:
             warn(f"{projection.name}: warning: {file}: {fault}")
 
 
-def _sound(tried: TrialResult) -> str:
+def _summary(tried: TrialResult) -> str:
     if not tried.events:
-        return "its statements work; the log is empty, so nothing was seen of what they do"
+        return "its statements work; the log is empty, so they were applied to no events"
     made = ", ".join(f"{number} of {table}" for table, number in tried.rows.items())
     none = "" if any(tried.rows.values()) else ": do its statements look for what is in the log?"
     return f"fine, tried on {tried.events} of {counted(tried.of, 'event')}; rows made: {made}{none}"

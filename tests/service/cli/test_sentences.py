@@ -4,7 +4,7 @@ import pytest
 
 from projections.status import ProjectionStatus
 from service.audit.conversation_endings import ending_of
-from service.cli.privacy.learner_commands import _lines
+from service.cli.privacy.learner_commands import record_lines
 from service.cli.projections.status_commands import on_screen
 from service.json_values import Id
 from service.privacy.learner_record import (
@@ -104,7 +104,7 @@ def test_a_record_is_told_with_names_reasons_and_what_is_counted() -> None:
         erasures=(RecordedErasure(erased_at=AT, reason="letter 12", texts=1),),
         reads=(_read("Bo", 5), _read(None, None)),
     )
-    assert list(_lines(record)) == [
+    assert list(record_lines(record)) == [
         f"user 101 (Ada), as of {AT}",
         f"  conversation 7 (course 1, experience 3): began {AT}, completed {AT}, 1 message by the "
         f"learner and 2 by the model, 1 evaluation, words deleted {AT}",

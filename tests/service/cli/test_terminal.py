@@ -149,8 +149,7 @@ def test_a_fault_of_ours_is_shown_line_by_line(tmp_path: Path) -> None:
     program = (
         "import sys, service.cli as cli\n"
         f"def fails(): raise KeyError('k') from ValueError({HOSTILE!r})\n"
-        "cli.colloquy = fails\n"
-        "cli.main()\n"
+        "cli.main(fails)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=False, timeout=60

@@ -223,7 +223,7 @@ async def test_a_signal_ends_it_after_the_batch_that_is_under_way(
         done = len(store.records)
         assert done % 4 == 0, "whole batches"
         assert 8 <= done < len(whole)
-        assert told[0].startswith("colloquy: ending after what is under way")
+        assert told[0].startswith("colloquy: stopping after the current batch")
         assert told[1].startswith(f"{done} records sent, up to position ")
         assert told[2].startswith("colloquy: stopped before position ")
         code, _, err_then = await colloquy(settings(database_url), *MAKE, *map(str, words))
