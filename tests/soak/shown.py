@@ -21,6 +21,10 @@ from eventstore.evaluation_events import EvaluationRecorded
 from tests.soak.journal import Journal, Seen, Violation, canonical
 
 NOTHING = '"none"'
+CUT_OFF = {
+    "max_tokens": "reply_too_long",
+    "model_context_window_exceeded": "conversation_too_long",
+}
 
 
 class State(msgspec.Struct, frozen=True):
@@ -105,7 +109,7 @@ class _Shown(msgspec.Struct):
             case MessagePosted():
                 self._say(event.message_id, event.turn_id, "User", recorded, recorded.content)
             case ReplyCompleted():
-                self._say(event.message_id, event.turn_id, "Assistant", recorded, recorded.content)
+                self._reply(event, recorded)
             case ReplyFailed() | ReplyCancelled():
                 self.messages = [m for m in self.messages if m[1] != event.turn_id]
             case ObjectivesAssessed() if event.covered:
@@ -129,9 +133,16 @@ class _Shown(msgspec.Struct):
     def _start(self, event: ConversationStarted, recorded: RecordedEvent) -> None:
         self.conversation, self.objectives = event.conversation_id, event.objectives
         self.covered, self.messages, self.progressed = set(), [], recorded.revision
-        prompt, opening = event.starting_prompt, recorded.content
+        prompt = event.starting_prompt
         self._say(event.starting_message_id, event.turn_id, "User", recorded, prompt)
-        self._say(event.message_id, event.turn_id, "Assistant", recorded, opening)
+        self._reply(event, recorded)
+
+    def _reply(self, event: ConversationStarted | ReplyCompleted, recorded: RecordedEvent) -> None:
+        self._say(event.message_id, event.turn_id, "Assistant", recorded, recorded.content)
+        reason = event.reply.stop_reason
+        if reason not in ("end_turn", "stop_sequence"):
+            code = CUT_OFF.get(reason, "reply_unfinished")
+            self.messages[-1][2].update(incomplete=True, code=code)
 
     def _say(
         self, message_id: str, turn_id: str, role: str, recorded: RecordedEvent, text: str | None
