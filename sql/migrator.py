@@ -48,7 +48,7 @@ async def migrate(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]
     try:
         await connection.execute(query("create_schema_migrations"))
     except asyncpg.InsufficientPrivilegeError as error:
-        raise MigrationFailed(f"this login may not make tables: {error}") from error
+        raise MigrationFailed(f"this login may not create tables: {error}") from error
     missing = await _missing(connection)
     for migration in missing:
         try:
