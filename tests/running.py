@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
@@ -254,7 +254,7 @@ class ServiceProcess:
             await started.kill()
             raise
         if not started.url:
-            code = await started.stop()
+            code = await started._ended()
             raise RuntimeError(f"the service ended with code {code}: {started.log}")
         return started
 
@@ -275,15 +275,23 @@ class ServiceProcess:
 
     async def kill(self) -> None:
         """`kill -9`."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         await self._ended()
 
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
-        if self.process.returncode is None:
-            self.process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return await self._ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal, unless the process is known to have ended.
+
+        Not by asyncio's own method: where the process has just ended, that takes the exit code
+        from whoever waits for it (code 255).
+        """
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
     async def _ended(self) -> int:
         async with asyncio.timeout(30):

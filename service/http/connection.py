@@ -1,7 +1,8 @@
 """A client's connection: how long it may take over a request's head, and how large that may be."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
 import msgspec
@@ -12,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from uuid_utils import uuid7
 
-from service.errors import BadRequest, HeadersTooLarge
+from service.errors import BadRequest, HeadersTooLarge, Stopping
 from service.http.connection_bounds import Connections, Place
 from service.http.cors import make_safe
 
@@ -75,12 +76,34 @@ class HttpConnection(web.RequestHandler):
         self._chunked = False
         self._payload: StreamReader | None = None
         self._busy = False
+        self._stopping = False
+        self._body_timeout: asyncio.Timeout | None = None
         self._abort: Callable[[], None] = self.force_close
 
     @property
     def surplus(self) -> bool:
         """It is beyond the bounds, and only for probes."""
         return self._place.surplus
+
+    @asynccontextmanager
+    async def awaiting_body(self, request: web.BaseRequest, seconds: float) -> AsyncIterator[None]:
+        """Bounds how long a request's body is awaited in this context.
+
+        Raises:
+            Stopping: The service stops, and reads no more of it.
+            TimeoutError: It did not arrive in time.
+        """
+        if self._stopping and not request.content.is_eof():
+            raise Stopping
+        try:
+            async with asyncio.timeout(seconds) as self._body_timeout:
+                yield
+        except TimeoutError:
+            if self._stopping:
+                raise Stopping from None
+            raise
+        finally:
+            self._body_timeout = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; its first head is awaited."""
@@ -97,6 +120,8 @@ class HttpConnection(web.RequestHandler):
         """The client is gone."""
         self._connections.leave(self._place)
         self._stop_timer()
+        if self._payload is not None and self._current_request is None:
+            self._payload.feed_eof()  # what follows an early answer is awaited no longer
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -116,6 +141,22 @@ class HttpConnection(web.RequestHandler):
             self._parse(piece)
         if self._unparsed and self._upgraded and not self._buffer_paused:
             self._pause_reading_for_buffer()
+
+    def close(self) -> None:
+        """Ends the connection once the requests under way are answered; an idle one ends now.
+
+        No more is read: the body of a request that has not arrived is not awaited any longer.
+        """
+        ending = self._close  # after its last answer, which is still being read
+        super().close()
+        if ending:
+            return
+        self._stopping = True
+        self._lingering_time = _LINGERING
+        if not self._busy:
+            self.force_close()
+        elif self._body_timeout is not None:
+            self._body_timeout.reschedule(self._loop.time())
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -267,7 +308,7 @@ class HttpConnection(web.RequestHandler):
 
     def _refuse(self, status: int, why: str) -> None:
         """Ends the connection, after the requests under way; where there is none with an answer."""
-        self.close()
+        super().close()
         if self._busy or self.transport is None:
             return
         self.transport.write(_answer(status, why))

@@ -1,6 +1,5 @@
 """Bodies as they arrive, and forms as Canvas clients send them, with nested keys."""
 
-import asyncio
 import re
 from contextlib import suppress
 from typing import Any
@@ -9,6 +8,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from service.errors import BadRequest, BodyUnreadable, UnsupportedBody, UnsupportedCoding
+from service.http.connection import HttpConnection
 from service.http.content_codings import coding_of, decompressed
 from service.http.header_fields import content_type
 
@@ -40,6 +40,7 @@ async def read_bytes(request: web.Request) -> bytes:
         UnsupportedCoding: It is in a coding that the service does not know.
         HTTPRequestEntityTooLarge: It is larger than the service takes.
         HTTPRequestTimeout: It did not arrive in time.
+        Stopping: It had not arrived when the service was stopped.
     """
     if _READ not in request:
         try:
@@ -56,8 +57,10 @@ async def _received(request: web.Request) -> bytes:
     most, declared = request.client_max_size, request.content_length or 0
     if declared > most:
         raise web.HTTPRequestEntityTooLarge(max_size=most, actual_size=declared)
+    connection = request.protocol
+    assert isinstance(connection, HttpConnection)
     try:
-        async with asyncio.timeout(request.app[BODY_TIMEOUT]):
+        async with connection.awaiting_body(request, request.app[BODY_TIMEOUT]):
             raw = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
@@ -73,6 +76,7 @@ async def await_body(request: web.Request) -> None:
 
     Raises:
         HTTPRequestTimeout: It did not arrive in time.
+        Stopping: It had not arrived when the service was stopped.
     """
     if request.method not in _READERS:
         with suppress(*REFUSED):

@@ -183,7 +183,7 @@ class Slot:
         """
         if not (process := self._take()):
             return
-        process.process.send_signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(STOPPING):
                 code = await process.process.wait()

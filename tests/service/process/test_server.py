@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from tests.running import (
     service_process,
 )
 from tests.service.histories import assert_lawful, types_of
+from tests.service.raw_http import connected
 from tests.service.reading_streams import StreamEvent, read_stream, reading, stream_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -229,6 +230,62 @@ async def test_a_request_that_has_not_begun_at_the_stop_is_refused(
     assert await service.head() == head
 
 
+@pytest.mark.parametrize("sent", ["nothing", "an answered request", "half a head"])
+async def test_an_idle_connection_ends_at_the_stop(
+    sent: str, url: str, fake: FakeAnthropic
+) -> None:
+    """Not after the turns under way: who sends a request on it learns at once to send it again."""
+    async with (
+        running_service(url, anthropic_base_url=fake.url, stop_timeout=60) as service,
+        under_way(service, fake) as tasks,
+        connected(service) as raw,
+    ):
+        if sent == "half a head":
+            await raw.send(b"GET /healthz HTTP/1.1\r\nHo")
+        elif sent == "an answered request":
+            await raw.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await raw.answer()).status == 200
+        await stopping(service)
+        assert await raw.closed() == b""
+        assert not tasks.message.done()
+
+
+@pytest.mark.parametrize("while_turns_end", [True, False], ids=["turns under way", "no turns"])
+@pytest.mark.parametrize("sent", ["no byte", "a part", "after 100", "chunks"])
+async def test_a_request_whose_body_is_awaited_at_the_stop_is_refused(
+    sent: str, while_turns_end: bool, url: str, fake: FakeAnthropic
+) -> None:
+    """At once, not when the turns have ended, and its connection ends with the answer."""
+    async with (
+        running_service(url, anthropic_base_url=fake.url, stop_timeout=60) as service,
+        AsyncExitStack() as stack,
+    ):
+        learner = await service.enroll()
+        path, token = messages_of((await service.open(learner))["id"]), service.tokens[str(learner)]
+        if while_turns_end:
+            tasks = await stack.enter_async_context(under_way(service, fake))
+        raw = await stack.enter_async_context(connected(service))
+        length = None if sent == "chunks" else 100
+        if sent == "chunks":
+            await raw.send(b"POST %s HTTP/1.1\r\nHost: x\r\n" % path.encode())
+            await raw.send(b"Authorization: Bearer %s\r\n" % token.encode())
+            await raw.send(b'Transfer-Encoding: chunked\r\n\r\n7\r\n{"messa\r\n')
+        else:
+            await raw.ask("POST", path, token, length=length, expect=sent == "after 100")
+        if sent == "a part":
+            await raw.send(b'{"message": "Hel')
+        head = await service.head()
+        await asyncio.sleep(0.05)
+        await stopping(service)
+        answer = await raw.answer()
+        assert without_reference((answer.status, answer.json)) == (503, TOO_LATE)
+        assert (answer.headers["connection"], answer.headers["retry-after"]) == ("close", "1")
+        assert await raw.closed() == b""
+        if while_turns_end:
+            assert not tasks.message.done()
+        assert await service.head() == head
+
+
 async def test_a_process_that_stops_ends_waiting_requests_but_not_the_turn_of_another_process(
     url: str, fake: FakeAnthropic
 ) -> None:
@@ -376,7 +433,7 @@ async def test_a_second_signal_ends_the_service_at_once(
         family = {process.process.pid, *children_of(process)}
         assert len(family) == (3 if arguments else 1)
         async with under_way(service, fake) as tasks:
-            process.process.send_signal(signal.SIGTERM)
+            process.signal(signal.SIGTERM)
             serving = max(1, len(family) - 1)
             await eventually(lambda: len(process.log_lines("stopping")) == serving)
             assert not tasks.message.done()
