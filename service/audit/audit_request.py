@@ -16,7 +16,7 @@ from service.identity.authorization import Access
 from service.parsing import parse_id, parse_position, parse_time, read_id
 
 SCOPE = "colloquy:audit"
-"""What a token must carry; one without scopes does not."""
+"""The scope that a token must list; a token without scopes may not audit."""
 
 _HOW = "send the header X-Audit-Reason, or reason in the query"
 _ONCE = frozenset(
@@ -56,16 +56,16 @@ async def record(
     """Records a request's read.
 
     Args:
-        filters: What it asks for, as it was understood: a client may send anything besides.
-        subject: Of whom; the learner is looked up where only a conversation is named.
+        filters: The parameters that were applied. Others that the client sent are not recorded.
+        subject: What is read; the learner of a conversation is looked up if it is missing.
     """
     metadata = metadata_of(request, access)
     auditor = Actor(metadata.actor.id, "auditor")
-    asked = f"{request.method} {request.path}"
+    endpoint = f"{request.method} {request.path}"
     await request.app[AUDIT].record(
         access.account_id,
         msgspec.structs.replace(metadata, actor=auditor),
-        f"{asked}?{urlencode(filters)}" if filters else asked,
+        f"{endpoint}?{urlencode(filters)}" if filters else endpoint,
         reason,
         subject,
         guard=guard_of(request, access),
@@ -73,13 +73,13 @@ async def record(
 
 
 def event_filter_of(request: web.Request, *, last_event_id: bool = False) -> EventFilter:
-    """The events that a request asks for.
+    """The filter in a request's query.
 
     Args:
-        last_event_id: It may name the last event that the client got.
+        last_event_id: Whether the header Last-Event-ID counts, with which a client resumes.
 
     Raises:
-        BadRequest: A parameter cannot be read; the message names it.
+        BadRequest: A parameter is invalid; the message names it.
     """
     query = request.query
     for name in set(query):
@@ -96,7 +96,7 @@ def event_filter_of(request: web.Request, *, last_event_id: bool = False) -> Eve
         user_id=_id(request, "user_id"),
         conversation_id=_id(request, "conversation_id"),
         actor_id=_id(request, "actor_id"),
-        types=tuple(_types(query.getall("type", []))),
+        types=tuple(_check_types(query.getall("type", []))),
         since=parse_time("from", query["from"]) if "from" in query else None,
         until=parse_time("to", query["to"], end=True) if "to" in query else None,
         after=after,
@@ -108,8 +108,8 @@ def _id(request: web.Request, name: str) -> int | None:
     return None if text is None else parse_id(name, text)
 
 
-def _types(given: list[str]) -> list[str]:
-    for text in given:
-        if not (text.isascii() and text.isprintable()):
+def _check_types(names: list[str]) -> list[str]:
+    for name in names:
+        if not (name.isascii() and name.isprintable()):
             raise BadRequest("type must be the name of an event, such as message_posted.v1")
-    return given
+    return names

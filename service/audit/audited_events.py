@@ -1,4 +1,4 @@
-"""Events as auditors read them: as they are stored, whether or not this program knows the type."""
+"""Events as auditors read them: as they are stored, including types that this release lacks."""
 
 from datetime import datetime
 from typing import Any
@@ -11,8 +11,8 @@ import msgspec
 class AuditedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event of the log. `recorded_at` is in UTC.
 
-    `content_hash` is in hex; null where there never was a text. `erased`: there was one, and it
-    was deleted.
+    `content_hash` is in hexadecimal, and null for an event that never had a text. `erased`: the
+    event's text was deleted.
     """
 
     position: int
@@ -30,9 +30,9 @@ class AuditedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audited(row: asyncpg.Record) -> AuditedEvent:
-    """The event in a row of `read_audited.sql`, `read_stream.sql` and their like."""
+    """The event in a row of `read_audited.sql` or `read_stream.sql`."""
     data = msgspec.json.decode(row["data"])
-    commitment = row["content_hash"]
+    content_hash = row["content_hash"]
     return AuditedEvent(
         position=row["position"],
         recorded_at=row["recorded_at"],
@@ -41,9 +41,9 @@ def audited(row: asyncpg.Record) -> AuditedEvent:
         event_id=UUID(bytes=row["event_id"].bytes),
         type=data["type"],
         conversation_id=data.get("conversation_id"),
-        content_hash=commitment.hex() if commitment else None,
+        content_hash=content_hash.hex() if content_hash else None,
         data=data,
         metadata=msgspec.json.decode(row["metadata"]),
         content=row["content"],
-        erased=commitment is not None and row["content"] is None,
+        erased=content_hash is not None and row["content"] is None,
     )

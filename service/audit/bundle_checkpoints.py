@@ -21,24 +21,24 @@ from sql.loader import query
 async def other_checkpoints(
     connection: Connection, cut: Cut, keys: Sequence[VerifierKey], prove: Collection[int]
 ) -> list[str]:
-    """The last of each day before the cut, those of given sizes, and the next one, by size.
+    """The last checkpoint of each day before the cut, and those of given sizes, by size.
 
-    A cut that only a replaced key has signed needs one that its successor has: the record of the
-    replacement, or the last checkpoint.
+    If only a replaced key has signed the cut, a checkpoint by its successor is added: the record
+    of the replacement, or the log's last checkpoint.
 
     Args:
-        keys: All that ever signed, of one name the oldest first.
-        prove: The chosen sizes.
+        keys: All keys that ever signed; those of one name from the oldest on.
+        prove: The given sizes.
 
     Raises:
-        BundleRefused: Nothing by the successor covers the cut.
-        NotFound: There is no checkpoint of a chosen size.
+        BundleRefused: No checkpoint by the successor covers the cut.
+        NotFound: There is no checkpoint of a given size.
     """
     account_id, size = cut.account_id, cut.tree_size
     days = await connection.fetch(query("list_days_last_heads"), account_id, size)
     chosen = await connection.fetch(query("list_chosen_heads"), account_id, list(prove))
     origin = read_note(cut.note).origin
-    # A log that was called otherwise before was so to those of its time, who choose.
+    # Checkpoints under an earlier name of the log are included only if their sizes are given.
     named = [row for row in days if read_note(row["note"]).origin == origin]
     notes = {row["size"]: row["note"] for row in (*named, *chosen)}
     if missing := set(prove) - notes.keys():
@@ -47,8 +47,8 @@ async def other_checkpoints(
         )
     notes.pop(size, None)
     if not _is_current(cut.note, keys):
-        successors = await _successors(connection, cut, keys)
-        notes[read_note(successors).size] = successors  # in place of one by the replaced key
+        note = await _successor_note(connection, cut, keys)
+        notes[read_note(note).size] = note  # in place of one by the replaced key
     return [note for _, note in sorted(notes.items())]
 
 
@@ -56,11 +56,11 @@ def sizes_kept(place: Path, account_id: int, keys: Sequence[VerifierKey]) -> set
     """Sizes of an account's checkpoints in a place, read as the bundle's verifier does.
 
     Args:
-        place: A file of checkpoints, or a folder of such files, of this account or of several.
-        keys: All that ever signed here: checkpoints of other services are passed over.
+        place: A file of checkpoints, or a folder of such files, of one account or several.
+        keys: All keys that ever signed; checkpoints signed by other keys are ignored.
 
     Raises:
-        BundleRefused: It holds something else, or none of this account.
+        BundleRefused: It holds something else, or no checkpoint of this account.
     """
     known = {(key.name, key.id): key.public for key in keys}
     try:
@@ -86,7 +86,7 @@ async def check_origin(connection: Connection, cut: Cut) -> None:
         )
 
 
-async def _successors(connection: Connection, cut: Cut, keys: Sequence[VerifierKey]) -> str:
+async def _successor_note(connection: Connection, cut: Cut, keys: Sequence[VerifierKey]) -> str:
     recorded = await connection.fetch(query("list_key_rotations"), cut.account_id)
     last = await connection.fetch(query("get_tree_head"), cut.account_id, None)
     for row in (*recorded, *last):
@@ -94,7 +94,7 @@ async def _successors(connection: Connection, cut: Cut, keys: Sequence[VerifierK
             return str(row["note"])
     raise BundleRefused(
         f"the checkpoint of {counted(cut.tree_size, 'event')} is by a key that was replaced, and "
-        "nothing by its successor covers it yet: try again once the service has sealed more"
+        "no checkpoint by its successor covers it yet: try again once the service has sealed more"
     )
 
 

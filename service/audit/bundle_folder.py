@@ -17,7 +17,7 @@ from service.errors import ServiceError
 from service.file_work import is_left_by_system, reason_of, writing
 
 GROWING = ("events.ndjson", "content.ndjson", "proof.txt")
-"""Files that an export adds to as it goes."""
+"""Files to which an export appends."""
 
 FILES = (*GROWING, "README.txt", "checkpoint", "checkpoints.ndjson", "verify_bundle.py", "vkeys")
 MANIFEST = "manifest.json"
@@ -39,7 +39,13 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """An export's subject. `head` is the log's last position when it began."""
+    """An export's selection and its checkpoint.
+
+    Attributes:
+        tree_size: Number of events that the checkpoint covers.
+        note: The signed checkpoint.
+        head: The log's last position when the export began.
+    """
 
     account_id: int
     selection: Selection
@@ -49,7 +55,15 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reached(msgspec.Struct, frozen=True, kw_only=True):
-    """An export's progress: last position, counts, lengths of files, and the tree so far."""
+    """An export's progress.
+
+    Attributes:
+        position: Position of the last event written.
+        events, texts: Numbers of events and texts written.
+        lengths: Bytes in each of the growing files.
+        covered: Number of the log's events in the tree so far.
+        stack: Level and hash of the roots of that tree's perfect subtrees, from left to right.
+    """
 
     position: int = 0
     events: int = 0
@@ -70,7 +84,7 @@ class Bundle:
     """A bundle under construction.
 
     Args:
-        folder: Where it is; made if need be.
+        folder: Its folder, which is created if it is missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +97,7 @@ class Bundle:
 
         Raises:
             BundleRefused: It holds something else, a finished bundle, or is in use.
-            PathUntrusted: We are root, and another user could lead us elsewhere.
+            PathUntrusted: We are root, and another user could redirect the path.
         """
         try:
             make_output_folder(self.folder)
@@ -131,7 +145,7 @@ class Bundle:
             with self._writing(name):
                 file.write(content)
 
-    def keep(self, state: State) -> None:
+    def save(self, state: State) -> None:
         """Saves a state from which an interrupted export resumes."""
         self._flush()
         self.write(_STATE, msgspec.json.encode(state))
@@ -156,16 +170,16 @@ class Bundle:
             (self.folder / _STATE).unlink(missing_ok=True)
 
     def _refuse_others(self) -> None:
-        there = {path.name for path in self.folder.iterdir()}
-        there = {name for name in there if not is_left_by_system(name)}
-        if MANIFEST in there:
+        names = {path.name for path in self.folder.iterdir()}
+        names = {name for name in names if not is_left_by_system(name)}
+        if MANIFEST in names:
             raise BundleRefused(f"{self.folder} holds a finished bundle")
-        if there and (_STATE not in there or there - {*FILES, *_DRAFTS, _STATE}):
+        if names and (_STATE not in names or names - {*FILES, *_DRAFTS, _STATE}):
             raise BundleRefused(f"{self.folder} holds something else than an unfinished bundle")
 
     def _close(self) -> None:
         for file in self._files:
-            with suppress(OSError):  # what found no room was told of when it was written
+            with suppress(OSError):  # a write that failed was reported then
                 file.close()
 
     def _flush(self) -> None:

@@ -12,7 +12,7 @@ from service.http.refusals import QUERIED, STORES
 AUDIT = "/api/v1/audit"
 
 _WHO = f"a token with the scope `{SCOPE}`"
-_RECORDED = "The read is recorded as an event before anything is answered."
+_RECORDED = "The read is recorded as an event before the answer is sent."
 _READS: tuple[Exception, ...] = (TextTooLong("reason", MAX_REASON), *STORES)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -23,10 +23,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="listAuditedEvents",
         tag="Audit",
         summary="Events of the log",
-        text="All filters that are given must hold. A page may be short, or empty, while its "
-        "`Link` still leads on. With `Accept: application/x-ndjson` all that match, an event a "
-        "line; with `text/event-stream` those and the ones to come, each with its position as "
-        f"id, until the service stops. {_RECORDED}",
+        text="Events must match all given filters. A page may be short or empty although its "
+        "`Link` has a next page. With `Accept: application/x-ndjson` the answer is all matching "
+        "events, one a line. With `text/event-stream` it is these and each new one, with its "
+        f"position as id, until the service stops. {_RECORDED}",
         who=_WHO,
         answers=(AuditedEvent,),
         many=True,
@@ -47,10 +47,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handler=handlers.replay_conversation,
         name="replayConversation",
         tag="Audit",
-        summary="A conversation as its learner saw it at a moment",
-        text="`seen` is what the learner was answered then, made by the same statements; `steps` "
-        "are all that happened, also what they did not see. Texts that were deleted since read "
-        f"`[erased on …]`. With `Accept: text/html` a page to print. {_RECORDED}",
+        summary="A conversation as its learner saw it at a given time",
+        text="`seen` is the answer that the learner got then, made by the same statements. `steps` "
+        "are all events, including those that the learner did not see. Texts deleted since then "
+        "read `[erased on …]`. With `Accept: text/html` the answer is a page to print. "
+        f"{_RECORDED}",
         who=_WHO,
         answers=(Replayed,),
         headers=("X-Audit-Reason",),

@@ -1,7 +1,7 @@
 """A conversation as its learner saw it at a position of the log.
 
-The views are made by the live projections' own statements, in tables of a transaction, and read
-by the statements that answer the learner. So what comes out is what they got.
+The statements of the live projections fill temporary tables of a transaction, and the statements
+that answer the learner read these. So the result is the answer that the learner got.
 """
 
 from typing import Any
@@ -27,8 +27,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """The answers to the learner's requests at a position.
 
-    `conversation` is None where it had not begun (they got a 404), `active` None where it was not
-    their active one.
+    `conversation` is None before it began (the learner got a 404). `active` is None while it was
+    not the learner's active conversation.
     """
 
     conversation: dict[str, Any] | None
@@ -54,7 +54,7 @@ async def replay(
     """What the learner saw at position `upto`.
 
     Raises:
-        asyncpg.SerializationError: A view is just being exchanged; try again.
+        asyncpg.SerializationError: A view is being replaced; try again.
     """
     async with pool.acquire(account_id) as connection, connection.transaction():
         await connection.execute(query("replay_conversation"), account_id, conversation_id, upto)

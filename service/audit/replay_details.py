@@ -8,7 +8,7 @@ from service.audit.conversation_endings import ending_of
 from service.audit.replay_steps import Step
 
 Detail = tuple[str, str]
-"""A name and what it is."""
+"""A label and its value."""
 
 
 def who(step: Step) -> str:
@@ -23,11 +23,18 @@ def details(step: Step) -> list[Detail]:
     """The facts of a step, in the order of the page."""
     data = step.data
     answer = data.get("reply") or data.get("judgement") or data
-    found = [*_why(data), *_asked(data), *_answered(answer), *_figures(answer), *_attempts(answer)]
-    return [*found, *_judged(data), *_edited(data), *_read(data)]
+    reply = [*_answered(answer), *_figures(answer), *_attempts(answer)]
+    return [
+        *_reasons(data),
+        *_request(data),
+        *reply,
+        *_assessed(data),
+        *_edited(data),
+        *_read(data),
+    ]
 
 
-def _why(data: dict[str, Any]) -> Iterator[Detail]:
+def _reasons(data: dict[str, Any]) -> Iterator[Detail]:
     for name, label in (("code", "Code"), ("reason", "Reason"), ("rule", "Rule")):
         if data.get(name):
             yield label, ending_of(data) or str(data[name])
@@ -39,8 +46,8 @@ def _why(data: dict[str, Any]) -> Iterator[Detail]:
         yield "Texts deleted", str(data["texts"])
 
 
-def _asked(data: dict[str, Any]) -> Iterator[Detail]:
-    """The facts of a question without its answer."""
+def _request(data: dict[str, Any]) -> Iterator[Detail]:
+    """The facts of a request to a model, before its answer."""
     if "deadline_at" in data:
         yield "Model asked", str(data["model"])
     if "experience_version" in data:
@@ -89,7 +96,7 @@ def _attempts(answer: dict[str, Any]) -> Iterator[Detail]:
         yield f"Attempt {number}", ", ".join(parts)
 
 
-def _judged(data: dict[str, Any]) -> Iterator[Detail]:
+def _assessed(data: dict[str, Any]) -> Iterator[Detail]:
     if "covered" in data:
         covered = (f"{one['objective']} by message {one['message_id']}" for one in data["covered"])
         yield "Objectives covered", "; ".join(covered) or "none"

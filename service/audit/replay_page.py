@@ -18,7 +18,7 @@ def page_of(replayed: Replayed) -> bytes:
         number=replayed.conversation_id,
         facts=_list(facts_of(replayed)),
         seen=_seen(replayed),
-        kept=_kept(replayed.experience),
+        kept=_experience(replayed.experience),
         steps="".join(_step(step) for step in replayed.steps),
     )
 
@@ -56,7 +56,7 @@ def _message(message: dict[str, Any]) -> str:
     )
 
 
-def _kept(experience: dict[str, Any] | None) -> str:
+def _experience(experience: dict[str, Any] | None) -> str:
     if experience is None:
         return "<p>It is not in the log.</p>"
     names = ("title", "learning_objective", "pedagogical_guidance", "facts")
@@ -77,6 +77,6 @@ def _text(text: str | None) -> str:
     return "" if text is None else f'<p class="text">{escape(text)}</p>'
 
 
-def _list(found: Iterable[Detail]) -> str:
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(what)}</dd>" for name, what in found)
+def _list(entries: Iterable[Detail]) -> str:
+    rows = "".join(f"<dt>{escape(label)}</dt><dd>{escape(value)}</dd>" for label, value in entries)
     return f"<dl>{rows}</dl>" if rows else ""

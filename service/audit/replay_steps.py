@@ -38,8 +38,9 @@ TITLES = {
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One event. `shown`: the learner sees its text at the replay's position.
 
-    `text` is what was said, or had arrived when it broke off; where it was deleted it says when.
-    `actor` has the `id`, `role` and, where somebody acted as them, the `real_user_id`.
+    `text` is the event's text, or the part of it that arrived before the reply broke off; in place
+    of a deleted text it says when that was deleted. `actor` has an `id` and a `role`, and a
+    `real_user_id` if an administrator acted as the user.
     """
 
     position: int
@@ -57,17 +58,16 @@ class StepTexts:
     """The texts of events, or words in place of deleted ones.
 
     Args:
-        events: All events of the conversation, those after the replay's position too.
+        events: All events of the conversation, including those after the replay's position.
     """
 
     def __init__(self, events: Iterable[AuditedEvent]) -> None:
-        self._deletions: list[AuditedEvent] = []
-        self._gone: dict[str, str] = {}
         events = list(events)
         self._deletions = [e for e in events if e.type == "text_expired.v1"]
+        self._deleted: dict[str, str] = {}
         for event in events:
-            if event.erased and (name := _name(event)):
-                self._gone[name] = self.of(event) or ""
+            if event.erased and (text_id := _text_id(event)):
+                self._deleted[text_id] = self.of(event) or ""
 
     def of(self, event: AuditedEvent) -> str | None:
         """An event's text, or a sentence that says when it was deleted."""
@@ -81,27 +81,27 @@ class StepTexts:
         """The learner's answer with such sentences in place of deleted texts."""
         if shown is None:
             return None
-        return shown | {"messages": [self._marked(one) for one in shown["messages"]]}
+        return shown | {"messages": [self._marked(message) for message in shown["messages"]]}
 
     def _marked(self, message: dict[str, Any]) -> dict[str, Any]:
         text = message["text"]
         votes = [
-            vote | {"feedback_message": vote["feedback_message"] or self._gone.get(vote["id"])}
+            vote | {"feedback_message": vote["feedback_message"] or self._deleted.get(vote["id"])}
             for vote in message["feedback"]
         ]
-        said = self._gone.get(message["id"]) if text is None else text
-        return message | {"text": said, "feedback": votes}
+        text = self._deleted.get(message["id"]) if text is None else text
+        return message | {"text": text, "feedback": votes}
 
 
 def make_steps(
     events: Sequence[AuditedEvent], texts: StepTexts, shown: dict[str, Any] | None
 ) -> list[Step]:
-    """The steps of these events, in their order.
+    """The steps of these events, in order.
 
     Args:
-        shown: What the learner sees, as they are answered.
+        shown: The answer to the learner at the replay's position.
     """
-    visible = _visible(shown)
+    visible = _visible_ids(shown)
     return [
         Step(
             position=event.position,
@@ -110,7 +110,7 @@ def make_steps(
             title=TITLES.get(event.type, event.type),
             actor=event.metadata["actor"]
             | {k: v for k, v in event.metadata.items() if k == "real_user_id"},
-            shown=_name(event) in visible,
+            shown=_text_id(event) in visible,
             text=texts.of(event),
             erased=event.erased,
             data=event.data,
@@ -119,8 +119,8 @@ def make_steps(
     ]
 
 
-def _name(event: AuditedEvent) -> str | None:
-    """The message id of an event's text in the API."""
+def _text_id(event: AuditedEvent) -> str | None:
+    """The id of an event's text in the API: that of a message or of a vote."""
     if event.type == "feedback_given.v1":
         return str(event.data["feedback_id"])
     if event.type in ("conversation_started.v1", "message_posted.v1", "reply_completed.v1"):
@@ -128,7 +128,7 @@ def _name(event: AuditedEvent) -> str | None:
     return None
 
 
-def _visible(shown: dict[str, Any] | None) -> set[str]:
+def _visible_ids(shown: dict[str, Any] | None) -> set[str]:
     messages = shown["messages"] if shown else []
     votes = [vote["id"] for message in messages for vote in message["feedback"]]
     return {*votes, *(message["id"] for message in messages)}

@@ -20,11 +20,11 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         recorded_at: When the event at that position was recorded.
-        experience: The version of the experience that the conversation keeps.
-        seen: What the learner was answered who asked for the conversation; None where it had not
-            begun.
-        active: The same for who asked for the active one; None where it was not that.
-        steps: What had happened by then, in order.
+        experience: The version of the experience that the conversation uses.
+        seen: The answer to the learner's request for the conversation; None before it began.
+        active: The answer to the learner's request for the active conversation; None while another
+            one or none was active.
+        steps: The events up to that position, in order.
     """
 
     conversation_id: int
@@ -58,13 +58,13 @@ class Replays:
     async def make(
         self, account_id: int, conversation_id: int, opened: Opened, at: int
     ) -> Replayed:
-        """The conversation as it was at a position."""
+        """The conversation as it was at position `at`."""
         seen = await replay(self._pool, account_id, conversation_id, opened, at)
-        # Read afterwards, they have the deletion of whatever was seen without its text.
-        own = await self._conversation(account_id, conversation_id)
-        texts = StepTexts(own)
-        kept, around = await self._around(account_id, conversation_id, opened)
-        events = {e.position: e for e in (*own, *around) if e.position <= at}
+        # Read after the answer, so that they include the deletion of each text that it lacks.
+        conversation = await self._conversation(account_id, conversation_id)
+        texts = StepTexts(conversation)
+        experience, related = await self._related(account_id, conversation_id, opened)
+        events = {e.position: e for e in (*conversation, *related) if e.position <= at}
         ordered = [events[position] for position in sorted(events)]
         return Replayed(
             conversation_id=conversation_id,
@@ -75,7 +75,7 @@ class Replays:
             course_id=opened.course_id,
             experience_id=opened.experience_id,
             experience_version=opened.experience_version,
-            experience=kept,
+            experience=experience,
             user_id=opened.user_id,
             user_name=seen.user_name,
             seen=texts.mark(seen.conversation),
@@ -96,18 +96,21 @@ class Replays:
             if len(rows) < PAGE:
                 return events
 
-    async def _around(
+    async def _related(
         self, account_id: int, conversation_id: int, opened: Opened
     ) -> tuple[dict[str, Any] | None, list[AuditedEvent]]:
-        """The conversation's version of the experience, and events around the conversation."""
+        """The conversation's version of the experience, and related events since it began.
+
+        These are the events of the experience and of the learner, and reads of the conversation.
+        """
         experience = await self._stream(account_id, f"experience-{opened.experience_id}")
         versions = {event.revision: event.data for event in experience}
         learner = await self._stream(account_id, stream_of_learner(opened.user_id))
         reads = await self._stream(account_id, stream_of_reads(opened.user_id))
         reads = [r for r in reads if r.conversation_id in (None, conversation_id)]
-        around = [*experience, *learner, *reads]
+        related = [*experience, *learner, *reads]
         return versions.get(opened.experience_version), [
-            event for event in around if event.position > opened.position
+            event for event in related if event.position > opened.position
         ]
 
     async def _stream(self, account_id: int, stream: str) -> list[AuditedEvent]:

@@ -21,7 +21,14 @@ from sql.loader import query
 
 
 class SealingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an account's log is sealed, compared with the files outside the database."""
+    """How far an account's log is sealed, compared with the files outside the database.
+
+    Attributes:
+        head: The log's last position.
+        sealed: Number of events that the last checkpoint covers.
+        files: The result of the comparison, in words.
+        sound: Whether files and database agree.
+    """
 
     account_id: int
     head: int
@@ -42,21 +49,21 @@ def make_sealer(settings: Settings, url: str, primary: Primary | None = None) ->
     open_signer(place)
     if folder == settings.home / "checkpoints":
         _close_to_others(folder)
-    with suppress(OSError):  # of which the sealer tells for as long as it lasts
+    with suppress(OSError):  # the sealer logs it for as long as it lasts
         check_trusted(folder)
     return Sealer(url, place, folder, settings.seal_seconds, primary=primary)
 
 
 def key_place(settings: Settings) -> KeyLocation:
     """The location of the key."""
-    own = settings.seal_key.expanduser().absolute() if settings.seal_key else None
-    return KeyLocation(settings.home / "keys", own, settings.log_name)
+    file = settings.seal_key.expanduser().absolute() if settings.seal_key else None
+    return KeyLocation(settings.home / "keys", file, settings.log_name)
 
 
 def checkpoint_folder(settings: Settings) -> Path:
     """The folder of the checkpoints outside the database."""
-    chosen = settings.checkpoints or settings.home / "checkpoints"
-    return chosen.expanduser().absolute()
+    folder = settings.checkpoints or settings.home / "checkpoints"
+    return folder.expanduser().absolute()
 
 
 def _close_to_others(folder: Path) -> None:
@@ -85,7 +92,7 @@ def key_finding(settings: Settings) -> tuple[bool, str]:
 async def sealing_reports(settings: Settings, connection: Connection) -> list[SealingReport]:
     """A report for each account."""
     folder = checkpoint_folder(settings)
-    # The files first: what they rightly know is in whatever the database says later.
+    # The files first: the database, which is read later, has all checkpoints that they have.
     known = {account: _known(folder, account) for account in accounts_with_files(folder)}
     return [
         await _report(connection, state, known.get(state.account_id, []))
@@ -104,14 +111,14 @@ def _known(folder: Path, account_id: int) -> list[Checkpoint] | str:
 async def _report(
     connection: Connection, state: SealingState, known: list[Checkpoint] | str
 ) -> SealingReport:
-    wrong = known if isinstance(known, str) else await _disagreement(connection, state, known)
+    problem = known if isinstance(known, str) else await _disagreement(connection, state, known)
     return SealingReport(
         account_id=state.account_id,
         head=state.head,
         sealed=state.sealed,
         sealed_at=state.sealed_at,
-        files=wrong or _agreement(state, [c.size for c in known if isinstance(c, Checkpoint)]),
-        sound=not wrong and state.sealed <= state.head,
+        files=problem or _agreement(state, [c.size for c in known if isinstance(c, Checkpoint)]),
+        sound=not problem and state.sealed <= state.head,
     )
 
 

@@ -29,8 +29,8 @@ class AuditService:
 
     Args:
         log: Where they are recorded.
-        pool: For looking up whose a conversation is, and who reads.
-        reason_required: Whether nobody may read without saying why.
+        pool: Looks up the learner of a conversation, and the reader.
+        reason_required: Whether each read needs a reason.
     """
 
     def __init__(self, log: EventLog, pool: AccountPool, *, reason_required: bool) -> None:
@@ -43,10 +43,10 @@ class AuditService:
         """A reason as it is recorded; None if there is none.
 
         Args:
-            how: Where a reason is given, for the message.
+            how: How to give a reason, for the error message.
 
         Raises:
-            BadRequest: It is missing where one is required, or cannot be stored.
+            BadRequest: It is required and missing, or cannot be stored.
             TextTooLong: It is too long.
         """
         return check_reason(reason, how, required=self._reason_required)
@@ -65,25 +65,24 @@ class AuditService:
         """Records a read. The read may begin when this returns: the record is on disk then.
 
         Args:
-            what: The endpoint or the command, with what it was asked for.
-            reason: As `check_reason` gives it.
-            subject: Its learner is looked up where only a conversation is named. Its course counts
-                only where no learner and no conversation is named: else the reading is not of the
-                course, nor what is read necessarily in it.
-            operator: What the system calls the user who runs a command.
-            guard: What must still be so when it is recorded.
+            what: The endpoint or the command, with its parameters.
+            reason: The result of `check_reason`.
+            subject: The learner of a conversation is looked up. The course is recorded only
+                without a learner and a conversation: theirs need not belong to it.
+            operator: The operating system's name of the user who runs a command.
+            guard: Conditions that must still hold when it is recorded.
 
         Raises:
-            GuardBroken: It is so no more: nothing may be read.
+            GuardBroken: One does not hold any more: nothing may be read.
             EventStoreError: It could not be recorded: nothing may be read.
         """
-        of = await self._with_learner(account_id, subject)
-        of_nobody = of.learner_id is None and of.conversation_id is None
+        subject = await self._with_learner(account_id, subject)
+        whole_course = subject.learner_id is None and subject.conversation_id is None
         read = HistoryRead(
             what=what[:MAX_WHAT],
-            learner_id=of.learner_id,
-            conversation_id=of.conversation_id,
-            course_id=of.course_id if of_nobody else None,
+            learner_id=subject.learner_id,
+            conversation_id=subject.conversation_id,
+            course_id=subject.course_id if whole_course else None,
             reason=reason,
             operator=operator,
         )
@@ -95,12 +94,12 @@ class AuditService:
         """Records a command's read before it begins.
 
         Args:
-            what: The words of the command, with what it was asked for.
+            what: The words of the command, with its options.
 
         Raises:
-            BadRequest, TextTooLong: The reason is missing where one is required, or unfit.
+            BadRequest, TextTooLong: As `check_reason`.
             UnknownUser: The account has no such reader.
-            EventStoreError: The log did not take it.
+            EventStoreError: It could not be recorded: nothing may be read.
         """
         reason = self.check_reason(reader.reason, _OPTION)
         user = reader.user_id
@@ -124,8 +123,7 @@ class AuditService:
     async def _with_learner(self, account_id: int, subject: Subject) -> Subject:
         """The subject with the learner of its conversation, if it names one.
 
-        Where somebody asks for a conversation and for a learner who had no part in it, there is
-        nothing to read of the conversation.
+        A conversation of another learner than the subject's is left out: nothing of it is read.
         """
         if subject.conversation_id is None:
             return subject

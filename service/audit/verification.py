@@ -27,16 +27,18 @@ async def verify_account(
     """Verifies an account's log as the auditor's role sees it.
 
     Args:
-        vkey: A file of public keys, in place of the list beside the key.
-        checkpoints: A folder as the sealer keeps it, in place of the one of the settings.
+        vkey: A file of public keys, in place of the list beside the signing key.
+        checkpoints: A folder of checkpoints, laid out like the sealer's, in place of the
+            settings' folder.
 
     Raises:
-        BadRequest: The file holds something else than keys, or the folder what is not read.
+        BadRequest: The file holds something else than keys, or the folder has files that would
+            not be read.
         UnknownAccount: There is no such account.
     """
     folder = checkpoints or checkpoint_folder(settings)
     if checkpoints is not None:
-        _check_kept(checkpoints, account_id)
+        _check_files(checkpoints, account_id)
     keys = read_keys(vkey) if vkey else list_keys(key_place(settings))
     trusted = TrustAnchors(keys, folder / str(account_id), required=checkpoints is not None)
     connection = await connect(url, "colloquy_auditor")
@@ -48,13 +50,13 @@ async def verify_account(
         await connection.close()
 
 
-def _check_kept(folder: Path, account_id: int) -> None:
-    """Refuses files of checkpoints that cannot be read, since they would prove nothing."""
+def _check_files(folder: Path, account_id: int) -> None:
+    """Refuses files that would not be read: their checkpoints could not reveal a fork."""
     try:
-        kept = verify_bundle.kept_files(folder, account_id)
+        files = verify_bundle.kept_files(folder, account_id)
     except verify_bundle.Wrong as error:
         raise BadRequest(str(error)) from error
-    for path in kept:
+    for path in files:
         if path.parent == folder:
             raise BadRequest(
                 f"{path} is not read: the files belong into {folder / str(account_id)}"
@@ -65,7 +67,7 @@ def read_keys(path: Path) -> list[VerifierKey]:
     """The public keys in a file, one per line; lines with # are comments.
 
     Raises:
-        BadRequest: It holds something else, or none.
+        BadRequest: The file cannot be read, holds something else, or has no key.
     """
     try:
         lines = path.read_text("utf-8-sig").splitlines()

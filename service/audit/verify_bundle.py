@@ -2,35 +2,34 @@
 
     python3 verify_bundle.py DIR [--vkey FILE] [--checkpoints PLACE] [--json]
 
-DIR is the bundle. FILE holds the public keys of the log, one a line, the oldest first, as you got
-them from whoever runs it, and not with the bundle: without it only the keys in the bundle are
-there, and whoever forged all of it could have put theirs in. PLACE is a file with checkpoints that
-you have kept, or a folder with such files: without it nobody sees whether the log that you are
-shown is the one that you were shown before. Exit code 0: verified. 1: something is wrong, and a
-sentence says what and where. 2: wrong usage, or no bundle.
+DIR is the bundle. FILE holds the public keys of the log, one a line, the oldest first. Get them
+from the log's operators, and not with the bundle: a forger of the whole bundle could replace the
+keys in it. PLACE is a file with checkpoints that you have kept, or a folder with such files:
+without them, nothing shows whether this log is the one that you were shown before. Exit code 0:
+verified. 1: a check failed, and a sentence says which and where. 2: wrong usage, or no bundle.
 
-One file, for any Python from 3.9 on, that needs nothing but the standard library. What it checks:
+One file, for any Python from 3.9 on, that needs only the standard library. What it checks:
 
-1. The files are those that manifest.json lists, with the length and SHA-256 that it says. What
-   file managers leave in a folder (.DS_Store, ._…, Thumbs.db, desktop.ini) is passed over.
-2. Each line of events.ndjson is an event: of the account and the selection, positions and
-   revisions rising.
-3. The tree of all events (RFC 9162), made of the lines here and, for events that are not here,
-   of the hashes in proof.txt, has the root that the checkpoint says.
-4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys. So are the others in
-   checkpoints.ndjson; of each two the later tree begins with the other, whatever they call the
-   log.
-5. What only a replaced key has signed is a beginning of what its successor has. Of keys with one
-   name each is replaced by the next: a thief can sign on with a stolen key, and say any time.
+1. The files are those that manifest.json lists, with the lengths and SHA-256 digests listed there.
+   Files of file managers (.DS_Store, ._…, Thumbs.db, desktop.ini) are ignored.
+2. Each line of events.ndjson is an event of the account and the selection. Positions and the
+   revisions of each stream rise.
+3. The tree of all events (RFC 9162) has the checkpoint's root. Its leaves are the lines here; the
+   hashes in proof.txt stand for the other events.
+4. The checkpoint is signed (Ed25519, RFC 8032) by one of the keys, and so are the others in
+   checkpoints.ndjson. Each later tree begins with the earlier ones, whatever the checkpoints call
+   the log.
+5. A checkpoint signed only by a replaced key needs a later one signed by the key's successor. Of
+   several keys with one name, each is replaced by the next. A thief of a replaced key can still
+   sign with it, and state any time.
 6. Each text in content.ndjson is the one that its event commits to: SHA-256 (salt of 16 bytes,
-   then text). None is there that an erasure or an expiry here, later than it, has removed.
-7. Your own checkpoints of this account are of this log's tree. If one of them cannot be compared,
-   that is wrong, too: have the bundle exported with `--prove PLACE`. A checkpoint that one of the
-   keys has signed counts whatever it calls the log and the key: whoever runs the log could call
-   another history otherwise.
+   then text). No text is here that a later erasure or expiry here has removed.
+7. Your own checkpoints of this account fit this log's tree. One that cannot be compared is an
+   error: have the bundle exported with `--prove PLACE`. A checkpoint signed by one of the keys
+   counts under any name of log and key: operators could give a forked log another name.
 
-It proves that what is here was in the log, in this order, when the checkpoint was signed. It does
-not prove that a selection left nothing out; a bundle of the whole log does.
+A verified bundle proves that its events were in the log, in this order, when the checkpoint was
+signed. Only a bundle of the whole log proves that no event was left out.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ LEFT_BY_SYSTEMS = re.compile(
     r"\._.+|\.DS_Store|\.localized|\.Spotlight-V100|\.Trashes|\.fseventsd|\.directory"
     r"|(?i:Thumbs\.db|ehthumbs\.db|desktop\.ini)"
 )
-"""Names of what macOS, Windows and KDE leave in a folder."""
+"""Names of files that macOS, Windows and KDE put into folders."""
 MANIFEST_FIELDS = (
     *("account_id", "created_at", "digest", "events", "files", "format", "program"),
     *("root", "selection", "texts", "tree_size"),
@@ -83,7 +82,7 @@ Point = Tuple[int, int, int, int]
 
 
 class Wrong(Exception):
-    """The bundle does not prove what it says."""
+    """A check failed."""
 
 
 class NoBundle(Exception):
@@ -106,7 +105,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     digest = manifest.pop("digest")
     check(sha256(dump(manifest)) == digest, f"{MANIFEST} was changed: its digest is another")
     check(manifest["format"] == FORMAT, f"this program reads {FORMAT}, not {manifest['format']!r}")
-    for name in ("account_id", "tree_size"):  # 1.0 and true are equal to 1, and named otherwise
+    for name in ("account_id", "tree_size"):  # type() as 1.0 and true are equal to 1
         number = manifest[name]
         check(type(number) is int and number > 0, f"{MANIFEST}: {name} is {number!r}")
     selection = manifest["selection"]
@@ -137,8 +136,8 @@ def check_files(folder: Path, files: Any) -> None:
             while block := file.read(1 << 20):
                 digest.update(block)
                 length += len(block)
-        said = {"bytes": length, "sha256": digest.hexdigest()}
-        check(files[name] == said, f"{name} was changed: it is not what {MANIFEST} says")
+        actual = {"bytes": length, "sha256": digest.hexdigest()}
+        check(files[name] == actual, f"{name} was changed: it is not what {MANIFEST} says")
 
 
 def is_left_by_system(path: Path) -> bool:
@@ -149,13 +148,13 @@ def is_left_by_system(path: Path) -> bool:
 def parse(text: bytes, where: str, kind: type) -> Any:
     """Parses JSON strictly: UTF-8, no repeated keys."""
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        check(len(found) == len(pairs), f"{where}: a key stands there twice")
-        return found
+    def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        check(len(value) == len(pairs), f"{where}: a key stands there twice")
+        return value
 
     try:
-        value = json.loads(text.decode(), object_pairs_hook=once)
+        value = json.loads(text.decode(), object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise Wrong(f"{where}: this is not JSON: {error}") from error
     check(isinstance(value, kind), f"{where}: this is no {kind.__name__}")
@@ -171,7 +170,7 @@ def sha256(content: bytes) -> str:
 
 
 def lines_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields the offset of each line, and the line without its line feed."""
+    """Yields the file and number of each line, for messages, and the line without its line feed."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             check(line.endswith(b"\n"), f"{path.name}: its last line is cut off")
@@ -191,7 +190,7 @@ class Events:
         self.revisions: dict[str, int] = {}
         self.conversations: set[int] = set()
         self.unnamed: dict[int, str] = {}
-        """By conversation, the place of an event that another one must show to be selected."""
+        """By conversation, the line of an event whose conversation no event has selected so far."""
 
     def read(self, where: str, line: bytes) -> dict[str, Any]:
         event: dict[str, Any] = parse(line, where, dict)
@@ -220,12 +219,12 @@ class Events:
         if self.kind not in NAMES:
             return
         data, conversation = event["data"], event["conversation_id"]
-        found = [type(data.get(n)) is int and data[n] == self.chosen for n in NAMES[self.kind]]
+        named = [type(data.get(n)) is int and data[n] == self.chosen for n in NAMES[self.kind]]
         within = type(conversation) is int
-        if found[0] and within and (self.kind == "course" or event["type"] in SPEAKING):
+        if named[0] and within and (self.kind == "course" or event["type"] in SPEAKING):
             self.conversations.add(conversation)
             self.unnamed.pop(conversation, None)
-        if not any(found) and not (within and conversation in self.conversations):
+        if not any(named) and not (within and conversation in self.conversations):
             check(within, f"{where}: the event is of another {self.kind}")
             self.unnamed.setdefault(conversation, where)
 
@@ -253,7 +252,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """A tree that grows from left to right, from leaves and from hashes of the gaps between them.
+    """A tree that grows from left to right: leaves from the events, and hashes for the gaps.
 
     The largest subtrees that fit cover the gap between two leaves, from left to right. So a proof
     has exactly one form.
@@ -381,8 +380,8 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     hashed = hashlib.sha512(signature[:32] + public + message).digest()
     k = int.from_bytes(hashed, "little") % L
     minus_key = (P - key[0], key[1], 1, P - key[3])
-    found = add_points(multiply(scalar, BASE), multiply(k, minus_key))
-    return encode_point(found) == signature[:32]
+    point = add_points(multiply(scalar, BASE), multiply(k, minus_key))
+    return encode_point(point) == signature[:32]
 
 
 def unbase64(text: str) -> bytes:
@@ -399,10 +398,10 @@ def read_keys(path: Path) -> Keys:
     for line in path.read_text("utf-8-sig").splitlines():
         if line and not line.startswith("#"):
             name, _, rest = line.partition("+")
-            said, _, encoded = rest.partition("+")
+            hex_id, _, encoded = rest.partition("+")
             public = unbase64(encoded)
             digest = key_id(name, public[1:])
-            sound = len(public) == 33 and public[0] == 1 and said == digest.hex()
+            sound = len(public) == 33 and public[0] == 1 and hex_id == digest.hex()
             sound = sound and re.fullmatch(r"[^\s+]+", name) is not None
             check(sound, f"{path.name}: this is no key: {line[:80]!r}")
             keys[name, digest] = public[1:]
@@ -464,9 +463,9 @@ class Texts:
     def __init__(self, path: Path) -> None:
         self.lines = lines_of(path)
         self.number = 0
-        self.bare: dict[Any, list[int]] = {}
+        self.missing: dict[Any, list[int]] = {}
         self.removed = 0
-        self.standing: dict[Any, int] = {}
+        self.present: dict[Any, int] = {}
         """The first text of each conversation."""
         self.learners: dict[str, set[Any]] = {}
         """Conversations of each learner."""
@@ -493,12 +492,12 @@ class Texts:
             early = text is not None and text["position"] < position
             check(not early, f"content.ndjson: a text of no event, before position {position}")
             if committed is not None:
-                self.bare.setdefault(conversation, []).append(position)
+                self.missing.setdefault(conversation, []).append(position)
             return
         salted = bytes.fromhex(text["salt"]) + text["content"].encode("utf-8", "surrogatepass")
         check(sha256(salted) == committed, f"position {position}: not the text that was recorded")
         self.number += 1
-        self.standing.setdefault(conversation, position)
+        self.present.setdefault(conversation, position)
         self.next = self.read()
 
     def follow(self, event: dict[str, Any]) -> None:
@@ -508,15 +507,15 @@ class Texts:
         if dialogue and conversation is not None:
             self.learners.setdefault(str(int(dialogue[1])), set()).add(conversation)
         if event["type"] == "text_expired.v1":
-            gone, said = self.bare.pop(conversation, []), event["data"].get("texts")
-            missing = counted(len(gone), "text") + (" is" if len(gone) == 1 else " are")
-            told = f"{missing} not here, position {event['position']} removed {said}"
-            check(type(said) is int and len(gone) <= said, f"position {gone[:1]}: {told}")
+            gone, texts = self.missing.pop(conversation, []), event["data"].get("texts")
+            number = counted(len(gone), "text") + (" is" if len(gone) == 1 else " are")
+            counts = f"{number} not here, position {event['position']} removed {texts}"
+            check(type(texts) is int and len(gone) <= texts, f"position {gone[:1]}: {counts}")
             self.removed += len(gone)
             removed = {conversation}
         elif event["type"] == "learner_erased.v1":
             removed = self.learners.get(str(event["data"].get("user_id")), set())
-        for first in sorted(self.standing.pop(one) for one in removed & self.standing.keys()):
+        for first in sorted(self.present.pop(one) for one in removed & self.present.keys()):
             where = f"{event['type']} at position {event['position']}"
             check(False, f"position {first}: the text is here, but {where} removed it")
 
@@ -527,7 +526,7 @@ class Others:
     def __init__(self, path: Path, cut: Note, keys: Keys, log: int) -> None:
         self.cut = cut
         self.roots = {cut.size: cut.root}
-        self.witnessed = cut.size if cut.current else 0
+        self.confirmed = cut.size if cut.current else 0
         self.largest = cut.size
         before = 0
         for where, line in lines_of(path):
@@ -535,14 +534,14 @@ class Others:
             check(before < note.size, f"{where}: the checkpoint of {note.size} is out of order")
             check(self.fits(note, proof), f"{where}: {self.problem(note)}")
             self.roots[note.size] = note.root
-            self.witnessed = max(self.witnessed, note.size if note.current else 0)
+            self.confirmed = max(self.confirmed, note.size if note.current else 0)
             self.largest = max(self.largest, note.size)
             before = note.size
         check(
-            self.witnessed >= self.largest,
+            self.confirmed >= self.largest,
             f"the checkpoint of {counted(self.largest, 'event')} is by a key that was replaced, "
-            "and nothing here by its successor bears witness to it: have the bundle exported "
-            "anew, with the same --size",
+            "and no checkpoint here by its successor confirms it: have the bundle exported again, "
+            "with the same --size",
         )
 
     def read(self, where: str, line: bytes, keys: Keys, log: int) -> tuple[Note, list[bytes]]:
@@ -609,35 +608,38 @@ class Kept:
             self.compared.add(size)
 
     def end(self) -> None:
-        """Refuses checkpoints that were not compared: only an earlier one may reveal a change."""
+        """Refuses checkpoints that were not compared: perhaps only these reveal a fork."""
         left = sorted(self.roots.keys() - self.compared)
         check(
             not left,
             f"the bundle proves nothing about {counted(len(left), 'checkpoint')} of yours, the "
             f"first of {counted(next(iter(left), 0), 'event')}: have it exported with --prove and "
-            "what you gave as --checkpoints",
+            "the place that you gave as --checkpoints",
         )
 
 
 def under_all_names(keys: Keys, note: str) -> Keys:
     """The keys that a note names as signers, under the names in the note."""
-    found = {}
+    named = {}
     for line in note.partition("\n\n")[2].splitlines():
         name, _, encoded = line[2:].partition(" ")
         for public in set(keys.values()):
             digest = key_id(name, public)
             if encoded.startswith(base64.b64encode(digest).decode()[:5]):
-                found[name, digest] = public
-    return found
+                named[name, digest] = public
+    return named
 
 
 def kept_files(place: Path, log: int) -> list[Path]:
-    """The files of checkpoints in a place; unreadable ones are refused."""
+    """The checkpoint files in a place.
+
+    Files that would not be read are refused: their checkpoints could not reveal a fork.
+    """
     if place.is_file():
         return [place]
     if not place.is_dir():
         raise NoBundle(f"{place} is no file and no folder")
-    found = []
+    files = []
     for folder, folders, names in os.walk(place, onerror=refuse_unread):
         for name in sorted(folders):
             path = Path(folder, name)
@@ -652,8 +654,8 @@ def kept_files(place: Path, log: int) -> list[Path]:
             named = name == "latest" or (name.endswith(".checkpoints") and name[0] != ".")
             known = named and (ours or others)
             check(known, f"{path} is kept there, and would not be read: {ASIDE}")
-            found += [path] if ours else []
-    return sorted(found)
+            files += [path] if ours else []
+    return sorted(files)
 
 
 ACCOUNT = re.compile(r"[1-9][0-9]*")
@@ -668,9 +670,9 @@ NOTE = re.compile(r"[^\s]+\n[0-9]{1,19}\n[^\s]+\ntime [^\s]+\n\n(?:\u2014 [^\n]+
 
 
 def notes_in(path: Path) -> list[str]:
-    """Notes, each followed by an empty line, which may be missing at the end; nothing else.
+    """The notes in a file, each followed by an empty line, which may be missing at the end.
 
-    A note that is skipped would prove nothing.
+    Anything else is refused: a note that is skipped could not reveal a fork.
     """
     content, at, notes = path.read_bytes().decode("utf-8-sig"), 0, []
     while at < len(content):
@@ -688,14 +690,16 @@ def notes_in(path: Path) -> list[str]:
 
 
 def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dict[str, Any]:
-    """Verifies a bundle. Raises `Wrong` if it proves nothing, `NoBundle` if there is none."""
+    """What a bundle proves. Raises `Wrong` if a check fails, `NoBundle` if there is no bundle."""
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
     keys = read_keys(own_keys or folder / "vkeys")
     log = manifest["account_id"]
     cut = Note((folder / "checkpoint").read_bytes().decode(), keys, log)
-    said = (manifest["tree_size"], manifest["root"])
-    check((cut.size, cut.root.hex()) == said, f"the checkpoint is not the one that {MANIFEST} says")
+    stated = (manifest["tree_size"], manifest["root"])
+    check(
+        (cut.size, cut.root.hex()) == stated, f"the checkpoint is not the one that {MANIFEST} says"
+    )
     own = Kept(kept, cut, keys, log)
     number, texts = check_events(folder, manifest, cut, own)
     own.compare(Others(folder / "checkpoints.ndjson", cut, keys, log).roots)
@@ -711,7 +715,7 @@ def verify(folder: Path, own_keys: Path | None, kept: Path | None = None) -> dic
         "events": number,
         "texts": texts.number,
         "texts_removed": texts.removed,
-        "texts_not_here": sum(map(len, texts.bare.values())),
+        "texts_not_here": sum(map(len, texts.missing.values())),
         "own_keys": own_keys is not None,
         "own_checkpoints": len(own.roots),
         "own_checkpoints_compared": len(own.compared),
@@ -753,17 +757,17 @@ HIDDEN = re.compile(
 LONGEST = 500
 
 
-def shown(text: object) -> str:
+def escaped(text: object) -> str:
     """Text on one line without control characters, so that a refusal cannot hide itself.
 
     Runs of spaces are escaped and long texts are cut, so that nothing is pushed off the screen.
     """
-    line = "".join(c if is_shown(c) else c.encode("unicode_escape").decode() for c in str(text))
+    line = "".join(c if is_visible(c) else c.encode("unicode_escape").decode() for c in str(text))
     line = re.sub(" {2,}", lambda found: "\\x20" * len(found[0]), line)
     return line if len(line) <= LONGEST else line[:LONGEST] + "\u2026"
 
 
-def is_shown(character: str) -> bool:
+def is_visible(character: str) -> bool:
     return character.isprintable() and not HIDDEN.match(character)
 
 
@@ -771,7 +775,7 @@ class Parser(argparse.ArgumentParser):
     """Escapes unknown arguments like all other output."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(shown(message))
+        super().error(escaped(message))
 
 
 def counted(number: int, what: str) -> str:
@@ -790,53 +794,59 @@ def in_words(value: Any) -> str:
         value = [part for part in (value["kind"], value["id"]) if part is not None]
         return " ".join(map(str, value))
     if isinstance(value, list):
-        return ", ".join(map(shown, value)) or "none"
-    return shown(value)
+        return ", ".join(map(escaped, value)) or "none"
+    return escaped(value)
 
 
 def report(proved: dict[str, Any]) -> str:
     lines = ["".join(f"{name}: {in_words(value)}\n" for name, value in proved.items())]
     if proved["texts_not_here"]:
-        gone = counted(proved["texts_not_here"], "text")
-        lines.append(f"NOTE: not here: {gone}, and no event up to this checkpoint says why. What\n")
-        lines.append("was erased later is told by later events: a bundle that is cut at a later\n")
-        lines.append("checkpoint has them. If that one does not say why either, ask.\n")
+        missing = counted(proved["texts_not_here"], "text")
+        lines.append(f"NOTE: not here: {missing}, and no event up to this checkpoint says why.\n")
+        lines.append(
+            "Later events record later erasures: get a bundle cut at a later checkpoint.\n"
+        )
+        lines.append("If that does not say why either, ask the operators.\n")
     if not proved["own_keys"]:
         lines.append("WARNING: the only keys were those in the bundle itself. Get the log's keys\n")
         lines.append("from elsewhere, and give them with --vkey, or this proves little.\n")
     if not proved["own_checkpoints"]:
-        lines.append("NOTE: compared with no checkpoint of your own. Whoever runs the log could\n")
-        lines.append("show others another one; checkpoints that you keep tell: --checkpoints.\n")
+        lines.append("NOTE: compared with no checkpoint of your own. The log's operators could\n")
+        lines.append("show others another log; checkpoints that you keep reveal that: see\n")
+        lines.append("--checkpoints.\n")
     if proved["own_checkpoints_call_the_log"]:
-        lines.append("NOTE: checkpoints of yours call this log otherwise; they were compared.\n")
+        lines.append("NOTE: some of your checkpoints give this log another name. They were\n")
+        lines.append("compared.\n")
     if proved["own_checkpoints_of_other_logs"]:
-        lines.append("NOTE: of what you keep, the checkpoints of other logs were not compared:\n")
-        lines.append("of another account, or signed by none of the keys.\n")
+        lines.append(
+            "NOTE: your checkpoints of other logs were not compared: of another account,\n"
+        )
+        lines.append("or signed by none of the keys.\n")
     return "".join([*lines, "verified"])
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(description="Verifies a bundle of events.")
     parser.add_argument("folder", metavar="DIR", type=Path)
-    parser.add_argument("--vkey", metavar="FILE", type=Path, help="public keys of your own")
+    parser.add_argument("--vkey", metavar="FILE", type=Path, help="the log's public keys")
     parser.add_argument(
-        "--checkpoints", metavar="PLACE", type=Path, help="checkpoints of your own keeping"
+        "--checkpoints", metavar="PLACE", type=Path, help="checkpoints that you have kept"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    given = parser.parse_args(arguments)
-    code, told = 0, {}
+    options = parser.parse_args(arguments)
+    code, result = 0, {}
     try:
-        told = verify(given.folder, given.vkey, given.checkpoints)
-        words = report(told)
+        result = verify(options.folder, options.vkey, options.checkpoints)
+        text = report(result)
     except (Wrong, UnicodeDecodeError) as error:
-        code, told = 1, {"verified": False, "problem": str(error)}
-        words = f"NOT VERIFIED: {shown(error)}\nNOT VERIFIED"
+        code, result = 1, {"verified": False, "problem": str(error)}
+        text = f"NOT VERIFIED: {escaped(error)}\nNOT VERIFIED"
     except (NoBundle, OSError) as error:
-        code, told = 2, {"verified": False, "problem": str(error)}
-        words = f"cannot verify: {shown(error)}"
-    if given.json:
-        words = json.dumps(told).replace("\x7f", "\\u007f")
-    return code if write(words + "\n") else 2
+        code, result = 2, {"verified": False, "problem": str(error)}
+        text = f"cannot verify: {escaped(error)}"
+    if options.json:
+        text = json.dumps(result).replace("\x7f", "\\u007f")
+    return code if write(text + "\n") else 2
 
 
 def write(text: str) -> bool:

@@ -27,8 +27,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from eventstore.sealing.signed_checkpoint import VerifierKey
     from eventstore.sealing.verify_log import Verification
-    from service.audit.bundle_export import Exported
     from service.audit.bundle_folder import Selection
+    from service.audit.bundle_writer import Exported
 
 
 class _Checkpoints(click.Path):

@@ -14,8 +14,9 @@ from eventstore.connections import connect
 from eventstore.envelope import Actor, Metadata
 from eventstore.sealing.signing_keys import list_keys
 from service.audit import verify_bundle
-from service.audit.bundle_export import Exported, export_bundle
+from service.audit.bundle_export import export_bundle
 from service.audit.bundle_folder import Selection
+from service.audit.bundle_writer import Exported
 from service.identity.roster import Enrollment, import_roster
 from sql.loader import query
 from tests.eventstore.building import ACCOUNT

@@ -151,7 +151,7 @@ async def test_a_bundle_that_cannot_be_compared_is_refused_and_says_what_to_ask_
     await export(sealed, tmp_path / "bundle", SECOND)
     assert problem(tmp_path / "bundle", keys, kept) == (
         "the bundle proves nothing about 1 checkpoint of yours, the first of 4 events: have it "
-        "exported with --prove and what you gave as --checkpoints"
+        "exported with --prove and the place that you gave as --checkpoints"
     )
     await export(sealed, tmp_path / "proving", SECOND, prove=[4])
     assert problem(tmp_path / "proving", keys, kept) == ""

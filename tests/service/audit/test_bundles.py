@@ -386,15 +386,14 @@ INTERRUPTED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from eventstore.sealing.signing_keys import KeyLocation
-import service.audit.bundle_export as exporting
+from service.audit.bundle_export import export_bundle
 from service.audit.bundle_folder import Selection
-exporting._KEEP_EVERY = 100
-def told(done, total):
+def kill_late(done, total):
     if done > total * 2 // 3:
         os.kill(os.getpid(), signal.SIGKILL)
-asyncio.run(exporting.export_bundle(
+asyncio.run(export_bundle(
     sys.argv[1], KeyLocation(Path(sys.argv[3])), 1, Selection("all"), Path(sys.argv[2]),
-    size=None, progress=told))
+    size=None, progress=kill_late, save_every=100))
 """
 
 
