@@ -149,8 +149,8 @@ class DialogueRepository:
         )
         return fold(events)
 
-    async def asked(self, key: DialogueKey) -> RecordedEvent | None:
-        """The event that began the dialogue's turn under way, if there is one."""
+    async def running_turn(self, key: DialogueKey) -> RecordedEvent | None:
+        """The first event of the dialogue's running turn; None if no turn runs."""
         turn = (await self._read(key)).turn
         if turn is None:
             return None

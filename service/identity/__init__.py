@@ -1,1 +1,1 @@
-"""Users whom an institution's identity provider vouches for: signed tokens (JWT, RFC 7519)."""
+"""Identity: institutions, rosters, access tokens, signed tokens, and permissions."""

@@ -21,7 +21,7 @@ async def link_identity(
 ) -> None:
     """Assigns the identity provider's `subject` to a user.
 
-    When it returns, nothing is recorded any more for whose they were before.
+    When it returns, no request of the user who had it before is recorded any more.
 
     Raises:
         UnknownUser: The account has no such user.

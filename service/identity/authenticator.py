@@ -21,9 +21,10 @@ class Credentials(NamedTuple):
     """The credentials of a request.
 
     Attributes:
-        token_hash: Of a token of ours; or
-        claims: what the account's identity provider has signed.
-        as_user_id: Whom the caller asks to act as; 0, which no user has, for what is no id.
+        token_hash: The hash of an access token; None if `claims` are given.
+        claims: The verified claims of an identity provider's token.
+        as_user_id: The user as whom the caller wants to act; 0, which no user has, for an invalid
+            id.
     """
 
     account_id: int
@@ -54,8 +55,9 @@ class Authenticator:
     """Finds the account of a request.
 
     Args:
-        pool: For looking up which account a token belongs to.
-        verifier: Of tokens that identity providers have signed, where these are taken.
+        pool: Looks up the account of an access token.
+        verifier: Verifies identity providers' tokens; None if there are no providers.
+        capacity: Tokens, and users of identity providers, that are cached at most.
     """
 
     def __init__(
@@ -64,18 +66,18 @@ class Authenticator:
         self._capacity = capacity
         self._pool = pool
         self._verifier = verifier
-        # A token never changes its account; whether it still works is asked each time.
+        # A token never changes its account. Its validity is looked up with each request.
         self._accounts: dict[bytes, int] = {}
-        self._admitted: set[tuple[int, int]] = set()
+        self._created: set[tuple[int, int]] = set()
 
     async def authenticate(self, token: str, *, anew: bool = False) -> Credentials:
         """The account of a token. Permissions are checked later.
 
         Args:
-            anew: Look up a token of ours also where its account is known: it may be revoked.
+            anew: Look an access token up even if its account is cached: it may be revoked.
 
         Raises:
-            InvalidToken: It is of no account, or does not work any more.
+            InvalidToken: It is unknown, or no longer valid.
         """
         if self._verifier and not token.startswith(PREFIX) and token.count(".") == 2:
             claims = await _verified(self._verifier, token)
@@ -87,25 +89,25 @@ class Authenticator:
 
     async def ensure_user(self, pool: AccountPool, credentials: Credentials, user_id: int) -> None:
         """Creates a user who is known only from an identity provider's token."""
-        known = (credentials.account_id, user_id)
-        if credentials.claims is None or known in self._admitted:
+        user = (credentials.account_id, user_id)
+        if credentials.claims is None or user in self._created:
             return
-        await pool.fetchval(credentials.account_id, query("admit_user"), *known)
-        if len(self._admitted) >= self._capacity:
-            self._admitted.clear()
-        self._admitted.add(known)
+        await pool.fetchval(credentials.account_id, query("admit_user"), *user)
+        if len(self._created) >= self._capacity:
+            self._created.clear()
+        self._created.add(user)
 
     async def _account(self, token_hash: bytes) -> int:
-        known = self._accounts.get(token_hash)
-        if known is not None:
-            return known
-        found = await self._pool.fetchval(query("find_token_account"), token_hash)
-        if found is None:
+        cached = self._accounts.get(token_hash)
+        if cached is not None:
+            return cached
+        account_id = await self._pool.fetchval(query("find_token_account"), token_hash)
+        if account_id is None:
             raise InvalidToken
         if len(self._accounts) >= self._capacity:
             self._accounts.pop(next(iter(self._accounts)))
-        self._accounts[token_hash] = int(found)
-        return int(found)
+        self._accounts[token_hash] = int(account_id)
+        return int(account_id)
 
 
 async def _verified(verifier: TokenVerifier, token: str) -> VerifiedClaims:

@@ -17,17 +17,20 @@ from service.identity.authenticator import Credentials
 
 MANAGERS = frozenset({"teacher", "ta", "designer"})
 ANALYST = "analyst"
-"""The role of whose token reaches the figures of every course."""
+"""The role of a caller whose token's scope covers the figures of every course."""
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
     """A caller who has passed the checks.
 
-    `experience_*` are 0 where the path names no experience; `conversation_*` are None where it
-    names no conversation or there is no such one. `token_id` is None for a user whom an identity
-    provider vouches for. `real_user_id` is the administrator who acts as `user_id`; None where
-    nobody does. `admin`: the token is an administrator's, who acts as nobody else. `guard` holds
-    what the request writes to what the checks have seen; None where that is good for reading only.
+    Attributes:
+        token_id: The access token; None for an identity provider's token.
+        experience_id, experience_version: 0 if the path names no experience.
+        conversation_user_id, conversation_state: None if the path names no conversation, or one
+            that does not exist.
+        guard: Repeats the checks when the request appends to the log; None if it may only read.
+        real_user_id: The administrator who acts as `user_id`, if one does.
+        admin: Whether the caller is an administrator who does not act as another user.
     """
 
     account_id: int
@@ -61,8 +64,8 @@ def authorize(
 
     Args:
         scope: The scope of the endpoint, as ``url:GET|/api/v1/…``.
-        of_course: The path names a course and nothing in it.
-        everywhere: A scope that does as well, and makes its bearer an analyst in every course.
+        of_course: Whether the path names a course without an experience.
+        everywhere: Another scope, which makes its bearer an analyst in every course.
 
     Raises:
         ServiceError: The first check that fails.
@@ -97,7 +100,7 @@ def authorize_account(
     """The caller of an endpoint outside any course.
 
     Args:
-        explicit: A token without scopes does not have this one.
+        explicit: Whether the token must list the scope: one without scopes does not have it.
 
     Raises:
         ServiceError: The first check that fails.
@@ -124,11 +127,11 @@ def of_people(guard: Guard, *others: int | None) -> Guard:
     """The guard without the experience's stream, for actions that do not depend on it.
 
     Args:
-        others: Whom it is about besides.
+        others: Further users whom the action concerns.
     """
-    of_learners = {name for name in guard.streams if name.startswith(LEARNER_STREAMS)}
-    of_learners |= {stream_of_learner(user_id) for user_id in others if user_id is not None}
-    return msgspec.structs.replace(guard, streams=tuple(sorted(of_learners)))
+    streams = {name for name in guard.streams if name.startswith(LEARNER_STREAMS)}
+    streams |= {stream_of_learner(user_id) for user_id in others if user_id is not None}
+    return msgspec.structs.replace(guard, streams=tuple(sorted(streams)))
 
 
 def _guard(credentials: Credentials, row: asyncpg.Record) -> Guard | None:

@@ -21,9 +21,10 @@ class VerifiedClaims(msgspec.Struct, frozen=True, kw_only=True):
     """The caller, as an account's identity provider signed it.
 
     Attributes:
-        user_id: The user's number; None where `subject` is looked up.
-        roles: By course; None: the roster says.
-        until: When the token ceases to be valid.
+        user_id: The user's id; None if `subject` is looked up instead.
+        scopes: The token's scopes; none means all.
+        roles: The role in each course; None if the roster has them.
+        until: When the token expires; None for a time beyond the calendar.
     """
 
     account_id: int
@@ -38,10 +39,10 @@ def read_claims(claims: Mapping[str, Any], issuer: Issuer, skew: float) -> Verif
     """The caller in the claims of a token with a valid signature.
 
     Args:
-        skew: Seconds that clocks may differ.
+        skew: Seconds by which clocks may differ.
 
     Raises:
-        TokenRefused: A claim that the settings name is missing or of another form.
+        TokenRefused: A claim that the settings name is missing or malformed.
     """
     names = issuer.claims
     return VerifiedClaims(
@@ -122,13 +123,13 @@ def _roles(value: Any, mapping: Mapping[str, str]) -> dict[int, str]:
     """The strongest role in each course; unmapped names are ignored."""
     if not isinstance(value, dict):
         raise TokenRefused("claims")
-    found: dict[int, str] = {}
-    for course, given in value.items():
-        number = _number(course)
-        names = [given] if isinstance(given, str) else given
-        if number is None or not isinstance(names, list):
+    roles: dict[int, str] = {}
+    for course, names in value.items():
+        course_id = _number(course)
+        names = [names] if isinstance(names, str) else names
+        if course_id is None or not isinstance(names, list):
             raise TokenRefused("claims")
-        ours = {mapping.get(name) for name in names if isinstance(name, str)}
-        if role := next((role for role in _STRONGEST_FIRST if role in ours), None):
-            found[number] = role
-    return found
+        mapped = {mapping.get(name) for name in names if isinstance(name, str)}
+        if role := next((role for role in _STRONGEST_FIRST if role in mapped), None):
+            roles[course_id] = role
+    return roles

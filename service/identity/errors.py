@@ -22,8 +22,8 @@ class TokenRefused(Exception):
     """The token is not accepted.
 
     Args:
-        issuer: Set where it is one of the settings.
-        claim: The name of the claim at which it failed, where it was at one.
+        issuer: The token's issuer, if it is a trusted one.
+        claim: The name of the claim that failed a check, if one did.
     """
 
     def __init__(self, reason: Reason, issuer: str | None = None, claim: str | None = None) -> None:

@@ -24,12 +24,12 @@ class ClaimNames(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The names of claims, by meaning.
 
     Attributes:
-        user_id: The number of the user; or
-        subject: a name of the user, looked up in the account's identities.
-        courses: An object of course ids, each with a role or a list of them; without it the
-            roster says who is what.
-        scopes: What the token may do; without it, all that its user may.
-        account: Which institution, by the names in the issuer's `accounts`.
+        user_id: The user's id; required unless `subject` is set.
+        subject: The provider's name of the user, looked up in the account's identities.
+        courses: An object of course ids, each with a role or a list of roles. Without this claim,
+            the roster has the roles.
+        scopes: The token's scopes. Without this claim, the token may do all that its user may.
+        account: The institution, by the names in the issuer's `accounts`.
     """
 
     user_id: Text | None = None
@@ -43,10 +43,10 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """An identity provider of one account, or of those that a claim names.
 
     Attributes:
-        account: The one account; or
-        accounts: our number for each value of the claim that tells the account.
-        roles: Our role for each of the provider's.
-        required: Claims that a token must have beside those that are always needed.
+        account: The provider's only account; required unless `accounts` is set.
+        accounts: The account's number for each value of the claim that names the account.
+        roles: The role here for each of the provider's roles.
+        required: Claims that a token must have, beside `iss`, `aud` and `exp`.
     """
 
     issuer: Text
@@ -72,7 +72,7 @@ class TrustedIssuers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 def read_trust(file: Path) -> TrustedIssuers:
-    """The file's content; raises `SettingsError`, whose one line says what is wrong with it."""
+    """The file's content. Raises `SettingsError` with one line if it is invalid."""
     try:
         trust = msgspec.convert(
             tomllib.loads(read_trusted(file.absolute()).decode("utf-8-sig")), TrustedIssuers
@@ -82,7 +82,7 @@ def read_trust(file: Path) -> TrustedIssuers:
         raise SettingsError(f"COLLOQUY_JWT: {error}") from error
     except OSError as error:
         raise SettingsError(f"COLLOQUY_JWT: {file}: {error.strerror}") from error
-    except ValueError as error:  # what TOML, UTF-8 and msgspec raise as well
+    except ValueError as error:  # the errors of TOML, UTF-8 and msgspec are ValueErrors, too
         reason = str(error).replace("`", "")
         raise SettingsError(f"COLLOQUY_JWT: {file}: {reason}") from error
     return trust
@@ -97,7 +97,7 @@ def check_accounts(trust: TrustedIssuers, accounts: set[int]) -> None:
 
 
 async def trust_finding(file: Path, connection: Connection) -> str | None:
-    """A fault of the file, or a contradiction to the database; None if there is none."""
+    """An error in the file, or an account in it that does not exist; None if there is none."""
     try:
         rows = await connection.fetch(query("list_accounts"))
         check_accounts(read_trust(file), {row["account_id"] for row in rows})
@@ -108,8 +108,8 @@ async def trust_finding(file: Path, connection: Connection) -> str | None:
 
 def _check(trust: TrustedIssuers) -> None:
     names = [issuer.issuer for issuer in trust.issuer]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"issuer {twice} is there twice")
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"issuer {repeated} is there twice")
     for issuer in trust.issuer:
         _check_account(issuer)
         _check_claims(issuer)

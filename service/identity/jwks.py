@@ -13,14 +13,14 @@ from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
 PAUSE = 60.0
-"""Seconds between two fetches for the sake of a key that is not known."""
+"""Seconds between two fetches because of unknown key ids."""
 
 PAUSE_WITHOUT_KEYS = 2.0
 FRESH = 600.0
-"""Seconds after which keys are fetched again, in the background, so that a withdrawn one goes."""
+"""Seconds after which keys are fetched again in the background, to drop withdrawn ones."""
 
 STALE = 2 * FRESH
-"""Seconds after which nothing is verified before the keys were fetched again, or the try failed."""
+"""Seconds after which a verification waits until the keys are fetched again, or the fetch fails."""
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 _MAX_BYTES = 256 * 1024
@@ -44,9 +44,9 @@ class KeySet:
     """The keys of one provider.
 
     Args:
-        url: Where they are.
-        http: For fetching them.
-        clock: Seconds that only go forward.
+        url: The URL of the key set.
+        http: Fetches it.
+        clock: Gives seconds that only ever grow.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class KeySet:
     async def find(self, kid: str | None) -> PyJWK | None:
         """The key with an id; without an id, the only key if there is exactly one.
 
-        Waits for a fetch only where the key is not known or may long have been withdrawn, and for
-        no longer than its timeout. Where it fails, known keys go on working.
+        Waits for a fetch only if the key is unknown or older than `STALE`. If the fetch fails,
+        known keys stay valid.
         """
         key = self._known(kid)
         if key is None:
@@ -107,7 +107,7 @@ class KeySet:
         try:
             keys = _read_keys(await self._download())
         except _FAILURES as error:
-            # Keys that are known go on working.
+            # Known keys stay valid.
             log.warning("jwks_unavailable", url=self._url, error=repr(error))
         else:
             self._keys, self._fetched = keys, self._clock()
@@ -151,8 +151,8 @@ def _read_key(entry: dict[str, Any]) -> PyJWK | None:
         key = PyJWK(entry, algorithm)
     except (PyJWTError, ValueError, TypeError):
         return None
-    return key if getattr(key.key, "key_size", 0) >= _smallest(algorithm) else None
+    return key if getattr(key.key, "key_size", 0) >= _min_bits(algorithm) else None
 
 
-def _smallest(algorithm: str) -> int:
+def _min_bits(algorithm: str) -> int:
     return _MIN_RSA_BITS if algorithm == "RS256" else 256

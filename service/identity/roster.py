@@ -12,7 +12,8 @@ from service.identity.errors import RosterError
 from sql.loader import query
 
 COLUMNS = ("course_id", "user_id", "name", "role", "status")
-_SHOWN_ERRORS = 20
+_MAX_ERRORS = 20
+"""Errors that a message lists at most."""
 
 Id = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Name = Annotated[str, msgspec.Meta(max_length=255)]
@@ -33,31 +34,30 @@ class Enrollment(msgspec.Struct, frozen=True, kw_only=True):
 def parse_roster(lines: Iterable[str]) -> list[Enrollment]:
     """The rows of a CSV file with the columns of `COLUMNS`, in any order.
 
-    `student` is another word for the role `learner`; case and outer spaces do not matter. A row
-    that says again what one has said counts once.
+    `student` means the role `learner`. Case and outer spaces do not matter. Repeated rows count
+    once.
 
     Raises:
-        RosterError: Something is wrong, or two rows contradict each other: which of them counts
-            is not for us to guess. The message names each bad line.
+        RosterError: A line is invalid, or two lines contradict each other. The message names each
+            bad line.
     """
     reader = csv.DictReader(lines, strict=True, skipinitialspace=True)
     rows = _Rows()
-    wrong: list[str] = []
+    errors: list[str] = []
     try:
         _check_columns(reader.fieldnames)
         for row in reader:
             try:
                 rows.add(_enrollment(row), reader.line_num)
             except (ValueError, msgspec.ValidationError) as error:
-                wrong.append(f"line {reader.line_num}: {_reason(error)}")
+                errors.append(f"line {reader.line_num}: {_reason(error)}")
     except csv.Error as error:
-        wrong.append(f"line {reader.reader.line_num}: {error}")
-    except UnicodeDecodeError as error:
-        wrong.append(f"after line {reader.line_num}: the file is not UTF-8")
-        del error
-    if wrong:
-        more = [f"… and {len(wrong) - _SHOWN_ERRORS} more"] if len(wrong) > _SHOWN_ERRORS else []
-        raise RosterError("nothing is imported", *wrong[:_SHOWN_ERRORS], *more)
+        errors.append(f"line {reader.reader.line_num}: {error}")
+    except UnicodeDecodeError:
+        errors.append(f"after line {reader.line_num}: the file is not UTF-8")
+    if errors:
+        more = [f"… and {len(errors) - _MAX_ERRORS} more"] if len(errors) > _MAX_ERRORS else []
+        raise RosterError("nothing is imported", *errors[:_MAX_ERRORS], *more)
     return rows.enrollments
 
 
@@ -92,11 +92,11 @@ async def import_roster(
 ) -> None:
     """Adds or changes users and enrollments in one transaction.
 
-    When it returns, nothing is recorded any more that rests on roles of before.
+    When it returns, no request that was permitted by an earlier role is recorded any more.
     """
     courses = sorted({e.course_id for e in enrollments})
     async with connection.transaction():
-        # The plans of the foreign keys' checks are kept from the first row on.
+        # PostgreSQL plans the foreign keys' checks with the first row, and keeps these plans.
         await connection.execute(query("read_by_index"))
         await connection.executemany(query("upsert_course"), [(account_id, c) for c in courses])
         await connection.executemany(
@@ -106,12 +106,12 @@ async def import_roster(
             query("upsert_enrollment"),
             [(account_id, e.course_id, e.user_id, e.role, e.status) for e in enrollments],
         )
-    # Not inside: it would hold up all appends, and an erasure and we would wait for each other.
+    # Outside the transaction, which would block all appends, and deadlock with an erasure.
     await connection.execute(query("await_appends"), account_id)
 
 
-def _check_columns(found: Iterable[str] | None) -> None:
-    names = [name.strip() for name in found or ()]
+def _check_columns(header: Iterable[str] | None) -> None:
+    names = [name.strip() for name in header or ()]
     if sorted(names) != sorted(COLUMNS):
         raise RosterError(
             f"line 1: the columns must be {','.join(COLUMNS)}, not {','.join(names) or 'nothing'}"

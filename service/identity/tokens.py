@@ -1,4 +1,4 @@
-"""Access tokens: made here, kept only as hashes."""
+"""Access tokens of the service, stored only as hashes."""
 
 import hashlib
 import secrets
@@ -11,7 +11,7 @@ from service.errors import UnknownUser
 from sql.loader import query
 
 PREFIX = "colloquy_"
-"""What every token of ours begins with."""
+"""The prefix of every access token."""
 
 
 class TokenInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,9 +44,9 @@ async def create_token(
     """Makes a token for a user of the roster and returns it; it cannot be read again.
 
     Args:
-        scopes: What it may do; none: all that its user may.
+        scopes: What the token may do; empty: all that its user may.
         days: After how many days it expires; None: never.
-        admin: It may act as any user of the account.
+        admin: Whether it may act as any user of the account.
 
     Raises:
         UnknownUser: The account has no such user.
@@ -69,7 +69,7 @@ async def list_tokens(connection: Connection, account_id: int) -> list[TokenInfo
 async def revoke_token(connection: Connection, account_id: int, token_id: int) -> bool:
     """Revokes a token; returns whether it was valid.
 
-    What was asked with it and is not on record by now is refused.
+    When it returns, no request with the token is recorded any more.
     """
     async with connection.transaction():
         await connection.execute(query("await_appends"), account_id)

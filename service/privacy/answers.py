@@ -1,4 +1,4 @@
-"""What the endpoints for data protection answer with."""
+"""Answers of the endpoints for data protection."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The bodies of the endpoints for data protection."""
+"""Request bodies of the endpoints for data protection."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ class ErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str | None = None
 
     def checked_reason(self) -> str:
-        """Why the learner is erased.
+        """The reason for the erasure.
 
         Raises:
             BadRequest: It is missing, blank, or cannot be stored.

@@ -1,8 +1,8 @@
 """Removes an erased learner's texts from the caches of all processes.
 
-A process remembers dialogues and, for a minute, the turns that are over. A message tells it to drop
-them. Where the message gets lost, neither gives away a word: the erasure has moved the dialogue on,
-so it is read again, and a turn that is over is checked against the log before it is shown.
+A process caches dialogues and, for a minute, finished turns. A message tells it to drop them. A
+lost message reveals no text: the erasure appends to the dialogue, so a cached dialogue is read
+again, and a finished turn is checked against the log before it is sent.
 """
 
 import msgspec
@@ -12,7 +12,7 @@ from service.dialogue.repository import DialogueRepository
 from service.turns.live import LiveTurnRegistry
 
 FORGET = "forget"
-"""The topic under which processes tell each other whom to forget."""
+"""The topic of the messages between processes."""
 
 
 class EvictionMessage(msgspec.Struct, frozen=True):
@@ -26,9 +26,9 @@ class CachePurge:
     """Removes learners from caches.
 
     Args:
-        dialogues: Those that this process remembers.
-        live: The turns that it remembers.
-        notifier: Carries the word to other processes.
+        dialogues: The dialogues that this process caches.
+        live: The turns that it caches.
+        notifier: Sends messages to other processes.
     """
 
     def __init__(
@@ -46,6 +46,6 @@ class CachePurge:
 
     def on_message(self, message: str) -> None:
         """Handles a message of another process."""
-        whom = msgspec.json.decode(message, type=EvictionMessage)
-        self._dialogues.evict_learner(whom.account_id, whom.user_id)
-        self._live.evict_learner(whom.account_id, whom.user_id)
+        eviction = msgspec.json.decode(message, type=EvictionMessage)
+        self._dialogues.evict_learner(eviction.account_id, eviction.user_id)
+        self._live.evict_learner(eviction.account_id, eviction.user_id)

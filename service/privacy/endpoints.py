@@ -12,7 +12,7 @@ from service.privacy.learner_record import LearnerRecord
 LEARNER_DATA = "/api/v1/accounts/self/users/{user_id}/learner_data"
 LEARNER_RECORD = "/api/v1/users/{user_id}/learner_record"
 
-_PROTECT = "Data protection"
+_TAG = "Data protection"
 _ERASURES: tuple[Exception, ...] = (
     FieldMissing("reason"),
     TextTooLong("reason", MAX_REASON),
@@ -26,10 +26,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=LEARNER_DATA,
         handler=handlers.erase_learner,
         name="eraseLearner",
-        tag=_PROTECT,
+        tag=_TAG,
         summary="Erase a learner",
-        text="Deletes all words of and about them, their name and ways in. What is under way is "
-        "stopped. While legal holds cover them: 409. Once more: 200, and nothing removed.",
+        text="Deletes all texts by and about the learner, their name and their logins. Their turns "
+        "and evaluations are stopped. While a legal hold covers them: 409. If they are erased "
+        "already: 200 with counts of 0.",
         who="an administrator of the account, acting as nobody else",
         body=ErasureBody,
         answers=(ErasedAnswer,),
@@ -40,9 +41,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path=LEARNER_RECORD,
         handler=handlers.get_learner_record,
         name="getLearnerRecord",
-        tag=_PROTECT,
+        tag=_TAG,
         summary="What is kept about a learner, and who has read it",
-        text="With `Accept: text/html` as a page. Reasons of holds are for administrators.",
+        text="With `Accept: text/html` the answer is a page. Only administrators see the reasons "
+        "of holds.",
         who="the learner, or an administrator of the account",
         answers=(LearnerRecord,),
         media=("text/html",),

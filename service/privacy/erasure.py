@@ -1,8 +1,8 @@
 """Erases learners: texts, names and logins, in one transaction with the event.
 
-What a model is being asked is stopped first, and conversations are completed. Then one function
-of the database checks for holds, records the erasure and deletes, under the lock of the log; so
-nothing of the learner can come in between. Then every process is told to forget.
+First the learner's turns and evaluations are ended and their conversations completed. Then one
+function of the database checks for holds, records the erasure and deletes. It holds the log's
+lock, so no text of the learner can be appended meanwhile. Last, all processes purge their caches.
 """
 
 import asyncio
@@ -60,12 +60,12 @@ class Erasure:
     """Erases learners.
 
     Args:
-        log: Where evaluations that are under way are ended.
-        pool: For the database's own part; its role may execute `erase_learner_v2`.
-        dialogues: Tells what is under way.
-        control: Stops it.
-        cache_purge: Has every process forget.
-        notifier: Tells of the new events.
+        log: Where running evaluations are ended.
+        pool: Its role may execute `erase_learner_v2`.
+        dialogues: Finds running turns.
+        control: Stops them.
+        cache_purge: Purges the caches of all processes.
+        notifier: Announces the new events.
         rebuild_timeout: Seconds to wait for a view that is being rebuilt.
     """
 
@@ -113,15 +113,15 @@ class Erasure:
         """Erases a learner. When it returns, that is on disk and this process's caches are purged.
 
         Args:
-            reason: Why, in words that name nobody.
-            guard: What must still be so when it is recorded.
+            reason: Why, without names of people.
+            guard: Conditions that must still hold when it is recorded.
 
         Raises:
-            GuardBroken: It is so no more; nothing was removed.
+            GuardBroken: One does not hold any more; nothing was removed.
             LegalHold: A hold covers the learner; nothing was removed.
             UnknownUser: The account has no such user.
-            ViewsBeingRebuilt: A view that has texts is being rebuilt; nothing was removed.
-            Busy: The learner goes on without pause; nothing was removed.
+            ViewsBeingRebuilt: A view with texts is being rebuilt; nothing was removed.
+            Busy: The learner begins new turns all the time; nothing was removed.
         """
         metadata = msgspec.structs.replace(metadata, idempotency_key=None)
         await self._refuse_held(account_id, user_id)
@@ -146,8 +146,8 @@ class Erasure:
         guard: Guard | None,
     ) -> Erased | None:
         """Tries to erase; None if a new turn of the learner has begun meanwhile."""
-        held_to = encode_guard(guard) if guard else None
-        row = await self._once_rebuilt(account_id, user_id, reason, encode(metadata), held_to)
+        conditions = encode_guard(guard) if guard else None
+        row = await self._call_database(account_id, user_id, reason, encode(metadata), conditions)
         match row["outcome"]:
             case "unknown":
                 raise UnknownUser(f"there is no user {user_id}")
@@ -162,9 +162,9 @@ class Erasure:
         counts = {name: row[name] for name in Erased.__struct_fields__ if name != "user_id"}
         return Erased(user_id=user_id, **counts)
 
-    async def _once_rebuilt(self, account_id: int, *arguments: int | str | None) -> asyncpg.Record:
-        """Calls the database's erasure; waits a while for a rebuild of a view."""
-        give_up = asyncio.get_running_loop().time() + self._rebuild_timeout
+    async def _call_database(self, account_id: int, *arguments: int | str | None) -> asyncpg.Record:
+        """Calls the database's erasure, again while a view is being rebuilt."""
+        deadline = asyncio.get_running_loop().time() + self._rebuild_timeout
         while True:
             async with self._pool.acquire(account_id) as connection:
                 row = await connection.fetchrow(
@@ -175,7 +175,7 @@ class Erasure:
             assert row is not None
             if row["outcome"] != "rebuilding":
                 return row
-            if asyncio.get_running_loop().time() > give_up:
+            if asyncio.get_running_loop().time() > deadline:
                 raise ViewsBeingRebuilt
             await asyncio.sleep(_PAUSE)
 
@@ -199,26 +199,25 @@ class Erasure:
                 await self._end_turn(key, Stop(reason="requested", metadata=metadata, guard=guard))
 
     async def _end_turn(self, key: DialogueKey, stop: Stop) -> None:
-        asked = await self._dialogues.asked(key)
-        if asked is not None:
+        request = await self._dialogues.running_turn(key)
+        if request is not None:
             with suppress(TurnIsOver):
-                await self._control.cancel(asked, stop)
+                await self._control.cancel(request, stop)
 
     async def _end_evaluation(
         self, account_id: int, stream: str, metadata: Metadata, guard: Guard | None
     ) -> None:
         """Ends an evaluation in place of its owner, whose result is then refused."""
-        first = (await self._log.read_stream(account_id, stream))[0]
-        asked = first.event
-        assert isinstance(asked, EvaluationRequested)
-        ended = EvaluationFailed(
-            conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=CANCELLED
+        request = (await self._log.read_stream(account_id, stream))[0].event
+        assert isinstance(request, EvaluationRequested)
+        failed = EvaluationFailed(
+            conversation_id=request.conversation_id, turn_id=request.turn_id, code=CANCELLED
         )
         with suppress(WrongExpectedRevision):
             await self._log.append(
                 account_id,
                 stream,
-                [NewEvent(event=ended)],
+                [NewEvent(event=failed)],
                 expected=1,
                 metadata=metadata,
                 guard=guard,

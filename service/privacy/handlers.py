@@ -1,6 +1,5 @@
 """Handlers for data protection: erasing a learner, and the learner's record."""
 
-import msgspec
 from aiohttp import web
 
 from eventstore.privacy_events import HistoryRead
@@ -10,6 +9,7 @@ from service.http.bodies import read_body
 from service.http.content_negotiation import prefers
 from service.http.request import guard_of, metadata_of, path_id, record_reading
 from service.http.responses import json_response
+from service.privacy.answers import ErasedAnswer
 from service.privacy.bodies import ErasureBody
 from service.privacy.erasure import Erasure
 from service.privacy.learner_record import LearnerRecords
@@ -35,7 +35,7 @@ async def erase_learner(request: web.Request) -> web.Response:
         )
     except UnknownUser:
         raise NotFound from None
-    return json_response(request, {"erased": msgspec.structs.asdict(erased)})
+    return json_response(request, ErasedAnswer(erased))
 
 
 async def get_learner_record(request: web.Request) -> web.Response:

@@ -63,8 +63,8 @@ class RecordedErasure(msgspec.Struct, frozen=True, kw_only=True):
 class RecordedRead(msgspec.Struct, frozen=True, kw_only=True):
     """A read of the learner's data. `acting_user_id` is the user who acted as the reader.
 
-    `what` is the endpoint or the command. What it was asked for, and why, is for auditors: it may
-    tell of others. `course_id` is set where all of a course was read, or a part of it.
+    `what` is the endpoint or the command. Its parameters and the reason are for auditors only,
+    since they may concern others. `course_id` is set if a course was read, or a part of it.
     """
 
     read_at: str
@@ -93,9 +93,9 @@ class LearnerRecords:
     """Assembles learners' records.
 
     Args:
-        log: Tells of erasures.
-        pool: For reading the views.
-        holds: Tells of holds.
+        log: Has the erasures.
+        pool: Reads the views.
+        holds: Has the holds.
     """
 
     def __init__(self, log: EventLog, pool: AccountPool, holds: LegalHolds) -> None:
@@ -107,7 +107,7 @@ class LearnerRecords:
         """The record of a learner as it is now.
 
         Args:
-            reasons: Give the reasons of holds.
+            reasons: Whether to include the reasons of holds.
 
         Raises:
             UnknownUser: The account has no such user.
@@ -126,12 +126,12 @@ class LearnerRecords:
             name=name,
             made_at=timestamp(datetime.now(UTC)),
             conversations=tuple(_conversation(row) for row in conversations),
-            holds=await self._held(account_id, user_id, reasons=reasons),
+            holds=await self._holds_of(account_id, user_id, reasons=reasons),
             erasures=await self._erasures(account_id, user_id),
             reads=tuple(_read(row) for row in reads),
         )
 
-    async def _held(
+    async def _holds_of(
         self, account_id: int, user_id: int, *, reasons: bool
     ) -> tuple[RecordedHold, ...]:
         return tuple(
@@ -198,17 +198,17 @@ def _conversation(row: asyncpg.Record) -> RecordedConversation:
 
 
 def _read(row: asyncpg.Record) -> RecordedRead:
-    told = {"what": endpoint_of(row["what"]), "read_at": timestamp(row["read_at"])}
-    return msgspec.convert({**row, **told}, RecordedRead, dec_hook=read_id)
+    changed = {"what": endpoint_of(row["what"]), "read_at": timestamp(row["read_at"])}
+    return msgspec.convert({**row, **changed}, RecordedRead, dec_hook=read_id)
 
 
 def endpoint_of(what: str) -> str:
     """The endpoint or command of a read, without its arguments.
 
-    Nothing is taken but what begins as either does: of old, a client's own words stood there, too.
+    Only text that has the form of either is returned: earlier releases also recorded clients' text.
     """
-    found = _ENDPOINT.match(what)
-    return found[0] if found else ""
+    match = _ENDPOINT.match(what)
+    return match[0] if match else ""
 
 
 def _moment(moment: datetime | None) -> str | None:

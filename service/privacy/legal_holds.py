@@ -1,7 +1,7 @@
 """Legal holds: while one covers a learner, none of their texts can be deleted.
 
-A hold is placed and released in the learner's stream. An erasure looks there under the log's
-lock, so of a hold and an erasure at once one comes first, and the other sees it.
+Holds are recorded in the learner's stream, which an erasure reads under the log's lock. So of a
+concurrent hold and erasure, the second one sees the first.
 """
 
 from datetime import datetime
@@ -34,7 +34,7 @@ class LegalHolds:
 
     Args:
         log: Where they are recorded.
-        pool: For reading them, and for giving out numbers.
+        pool: Reads them, and gives out their numbers.
     """
 
     def __init__(self, log: EventLog, pool: AccountPool) -> None:
@@ -65,8 +65,8 @@ class LegalHolds:
         """Releases a hold; returns the learner whom it covered.
 
         Raises:
-            UnknownHold: There is none with this number that stands.
-            Busy: Much happens to the learner at once.
+            UnknownHold: There is no hold with this number, or it was released.
+            Busy: Other events were appended to the learner's stream in each attempt.
         """
         user_id = await self._pool.fetchval(account_id, query("get_hold"), account_id, hold_id)
         if user_id is None:

@@ -1,7 +1,7 @@
 """Retention: deletes texts a number of days after their conversation was completed.
 
-A rule is of a course, or of the whole account for the courses that have none of their own. It is
-like an erasure, conversation by conversation, but that names and everything else stay.
+A rule is for a course, or for all courses of the account that have none. Texts are deleted as in
+an erasure, but by conversation, and the learner's name and logins stay.
 """
 
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from service.errors import NotFound, ViewsBeingRebuilt
 from sql.loader import query
 
 ACCOUNT_WIDE = 0
-"""Stands for the course in the rule of a whole account."""
+"""The course id in the account's rule."""
 
 _PAGE = 100
 _TIMEOUT = 600.0
@@ -28,7 +28,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How long texts are kept; `days` None: for ever. `course_id` 0: rule of the account."""
+    """How many days texts are kept; None: for ever. `course_id` 0: the account's rule."""
 
     course_id: int
     days: int | None
@@ -59,9 +59,9 @@ class Retention:
 
     Args:
         log: Where rules are recorded.
-        pool: For reading; its role may execute `expire_texts_v1`.
-        notifier: Tells of the new events.
-        page: Conversations in a transaction.
+        pool: Its role may execute `expire_texts_v1`.
+        notifier: Announces the new events.
+        page: Number of conversations in a transaction.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Retention:
         """The conversations that are due, in pages.
 
         Args:
-            now: The time of the run; the database's if none is given.
+            now: The time of the run; None for the database's time.
         """
         after = 0
         while True:
@@ -126,12 +126,12 @@ class Retention:
         """Deletes what is due, in a transaction per page of conversations.
 
         Raises:
-            ViewsBeingRebuilt: A view that has texts is being rebuilt; what was done is done.
+            ViewsBeingRebuilt: A view with texts is being rebuilt. Pages before stay deleted.
         """
-        done = Expired()
+        total = Expired()
         async for page in self.due(account_id, now):
-            done = _sum(done, await self._expire(account_id, page, metadata))
-        return done
+            total = _sum(total, await self._expire(account_id, page, metadata))
+        return total
 
     async def _expire(self, account_id: int, page: list[Due], metadata: Metadata) -> Expired:
         rules = {str(d.conversation_id): {"rule": d.rule, "days": d.days} for d in page}

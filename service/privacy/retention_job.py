@@ -24,8 +24,8 @@ class RetentionJob:
     """Applies the rules of all accounts.
 
     Args:
-        pool: For the accounts that have rules, and the lock of the one process that runs them.
-        retention: Applies them.
+        pool: Finds the accounts with rules, and locks the job against other processes.
+        retention: Applies the rules of an account.
         first: Seconds from the start to the first run.
     """
 
@@ -58,11 +58,11 @@ class RetentionJob:
 
     async def _run_all(self) -> None:
         for row in await self._pool.fetch(query("list_accounts_with_rules")):
-            done = await self._retention.run(row["account_id"], _SYSTEM)
+            expired = await self._retention.run(row["account_id"], _SYSTEM)
             log.info(
                 "retention_run",
                 account_id=row["account_id"],
-                conversations=done.conversations,
-                texts=done.texts,
-                held=len(done.held),
+                conversations=expired.conversations,
+                texts=expired.texts,
+                held=len(expired.held),
             )
