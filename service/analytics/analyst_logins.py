@@ -24,7 +24,7 @@ _PAUSE = 0.05
 
 
 class Analyst(msgspec.Struct, frozen=True):
-    """A login as it is listed. `accounts` are those that it sees."""
+    """A login, without its password. `accounts` are those that it can read."""
 
     role_name: str
     made_at: datetime
@@ -39,27 +39,28 @@ async def create_analyst(
     """Creates a login; returns its password, which is not stored.
 
     Args:
-        accounts: Those that it sees.
+        accounts: The accounts that it can read.
         days: After how many days the password expires; None: never.
 
     Raises:
-        AnalystError: The name cannot be one, or the server has a role of this name.
+        AnalystError: The name is invalid, the server has a role with this name, or the database's
+            owner may not create roles.
     """
     if not _NAME.fullmatch(name):
         raise AnalystError(
-            f"{name!r} cannot be a login: small letters, digits and _ make one, a letter first, "
-            "63 at most, and not pg_… or colloquy_…"
+            f"{name!r} cannot be a login: use at most 63 small letters, digits and _, with a "
+            "letter first, and not pg_… or colloquy_…"
         )
     password = secrets.token_urlsafe(24)
     try:
         await _create(connection, name, _verifier(password), accounts, days)
     except asyncpg.DuplicateObjectError as error:
         raise AnalystError(
-            f"the database server has a role {name} already; roles are of the whole server"
+            f"the database server already has a role {name}; all its databases share roles"
         ) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise AnalystError(
-            f"the database's owner may not make logins: give it CREATEROLE ({error})"
+            f"the database's owner may not create logins: give it CREATEROLE ({error})"
         ) from error
     return password
 

@@ -30,10 +30,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A table.
 
     Attributes:
-        interface: Version of its columns; None for a view that is no projection's.
-        grain: What a row stands for.
+        interface: Version of its columns; None for a view that belongs to no projection.
+        grain: What a row is.
         key: The columns of its primary key.
-        day: The column by whose day (UTC) its files are split.
+        day: The column by whose day (UTC) its files are split; None if they are not.
     """
 
     table: str
@@ -50,19 +50,19 @@ async def read_dictionary(
     """The tables by name.
 
     Args:
-        connection: Of the owner.
-        only: The one that is asked for.
+        connection: A connection of the owner.
+        only: The name of the only table to read; None for all.
 
     Raises:
-        UnknownTable: It is none; the message lists those that there are.
+        UnknownTable: There is no such table; the message lists the existing ones.
     """
     tables = {table.name: table for table in await list_tables(connection, definitions)}
-    twice = {f"{table.name}_v{table.interface}" for table in tables.values() if table.interface}
+    versioned = {f"{table.name}_v{table.interface}" for table in tables.values() if table.interface}
     columns = await list_columns(connection)
     entries = [
         _entry(list(some), tables.get(view))
         for view, some in groupby(columns, key=lambda column: column.view)
-        if view not in twice
+        if view not in versioned
     ]
     chosen = [entry for entry in entries if only in (None, entry.table)]
     if not chosen:
@@ -72,7 +72,7 @@ async def read_dictionary(
 
 
 def in_markdown(entries: Sequence[Entry]) -> str:
-    """The dictionary for people."""
+    """The dictionary as Markdown."""
     return "\n".join([_HEAD, *("\n".join(_lines(entry)) for entry in entries)])
 
 

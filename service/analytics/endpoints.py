@@ -18,12 +18,12 @@ _TAG = "Analytics"
 _ANALYST = f"a token with the scope `{SCOPE}`"
 _EITHER = f"a manager of the course, or {_ANALYST}"
 _DAYS = (
-    f"Of the days `from` … `to` in UTC, both included: the {USUAL} days up to today where neither "
-    f"is given, {MOST} at most."
+    f"Covers the days `from` … `to` in UTC, both included: by default the {USUAL} days up to "
+    f"today, {MOST} at most."
 )
 _FRESH = (
-    "`freshness` says how far the figures stand for the log: what was recorded before `as_of` "
-    "is counted; projections that are `stopped` or `paused` are named."
+    "`freshness` says how far the figures are behind the log: events recorded before `as_of` are "
+    "counted; `stopped` and `paused` name projections that do not advance."
 )
 _REFUSES: tuple[Exception, ...] = (
     *QUERIED,
@@ -53,10 +53,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="getCourseFigures",
         tag=_TAG,
         summary="The figures of a course",
-        text=f"{_DAYS} What happened counts for the day on which it was recorded. `funnels`, "
-        "`objectives` and `costs` are of the conversations that were opened in these days, as "
-        "they are by now; `latency` and `outcomes` of the turns that were asked for in them; "
-        f"`feedback` of the votes given in them. {_FRESH}",
+        text=f"{_DAYS} An event counts for the day on which it was recorded. `funnels`, "
+        "`objectives` and `costs` describe the present state of the conversations opened in these "
+        "days; `latency` and `outcomes` the turns requested in them; `feedback` the votes given in "
+        f"them. {_FRESH}",
         who=_EITHER,
         answers=(CourseFigures,),
         query=("first_day", "last_day"),
@@ -70,9 +70,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         name="getExperienceFigures",
         tag=_TAG,
         summary="The figures of one experience",
-        text=f"{_DAYS} As those of a course; but in `models` a turn's whole cost stands with the "
-        "model that answered, on the day that it was asked for, its tokens are those of its last "
-        f"attempt, and of assessments neither model nor tokens are known. {_FRESH}",
+        text=f"{_DAYS} As for a course, but in `models` a turn's whole cost is that of the model "
+        "that answered, on the day of the request; its tokens are those of its last attempt; the "
+        f"models and tokens of assessments are unknown. {_FRESH}",
         who=_EITHER,
         answers=(ExperienceFigures,),
         query=("first_day", "last_day"),
@@ -85,8 +85,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handler=handlers.get_freshness,
         name="getFreshness",
         tag=_TAG,
-        summary="How far each projection stands for the log",
-        text="Of the caller's account. One that is stopped names the event that it cannot apply.",
+        summary="How far each projection is behind the log",
+        text="In the caller's account. A stopped projection names the event that it cannot apply.",
         who=_ANALYST,
         answers=(AllFreshness,),
         scope=SCOPE,

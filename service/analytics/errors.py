@@ -1,4 +1,4 @@
-"""What can go wrong with analysts' logins, tables and learning records; the message says what."""
+"""Errors of analysts' logins, exported tables and learning records."""
 
 from service.errors import ServiceError
 

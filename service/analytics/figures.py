@@ -11,13 +11,13 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What happened in the days asked for.
 
     Attributes:
-        learners: Different ones who asked for a conversation or said something.
-        conversations: Opened by the model.
+        learners: Number of different learners who asked for a conversation or sent a message.
+        conversations: Conversations that the model opened.
         failed: Openings and messages that the model did not answer.
         cancelled: Openings and messages whose answer was stopped.
-        objectives_covered: First covered in their conversations.
-        cost_microusd: Millionths of a US dollar, as far as known.
-        unpriced: How many costs are not known.
+        objectives_covered: Objectives that were covered for the first time in a conversation.
+        cost_microusd: Known costs, in millionths of a US dollar.
+        unpriced: Number of unknown costs.
     """
 
     learners: int
@@ -32,7 +32,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Day(Totals, frozen=True, kw_only=True):
-    """What happened on one day in UTC. Learners of several days cannot be added up."""
+    """What happened on one day in UTC. A learner may be counted on several days."""
 
     day: date
 
@@ -44,7 +44,7 @@ class CourseTotals(Totals, frozen=True, kw_only=True):
 
 
 class Stages(msgspec.Struct, frozen=True, kw_only=True):
-    """How many came to each stage; `met`: all objectives are covered."""
+    """How many reached each stage; `met`: all objectives are covered."""
 
     opened: int
     replied: int
@@ -54,13 +54,13 @@ class Stages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Funnel(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the conversations opened in the days asked for have come by now.
+    """The stages that conversations opened in the days asked for have reached by now.
 
     Attributes:
         learners: The different learners of these conversations.
-        objectives: Of all conversations together.
+        objectives: Number of objectives of all these conversations together.
         covered: How many of these objectives are covered.
-        share: Their share, 0 to 1; null where there are no objectives.
+        share: Their share, 0 to 1; null without objectives.
     """
 
     ai_experience_id: int
@@ -75,11 +75,12 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     """One objective over the conversations opened in the days asked for.
 
     Attributes:
-        version: Of the experience.
-        objective: Its place in that version, counted from 1.
-        conversations: Those that have it.
-        covered: Those that have covered it by now; `share` of all, 0 to 1.
-        median_turn: At which of the learner's messages they did so; null where none did.
+        version: The version of the experience.
+        objective: Its number in that version, from 1 on.
+        conversations: Number of conversations with this objective.
+        covered: How many of them have covered it by now.
+        share: Their share, 0 to 1.
+        median_turn: The median number of the learner's message that covered it; null if none did.
     """
 
     ai_experience_id: int
@@ -92,7 +93,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How many turns of a kind ended so; `code` says why they failed or were stopped."""
+    """How many turns of a kind had this outcome; `code` says why they failed or were stopped."""
 
     kind: str
     outcome: str
@@ -101,14 +102,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """The median, and what 95 of a hundred do not exceed; null where there is nothing."""
+    """The median and the 95th percentile; null without values."""
 
     p50: float | None
     p95: float | None
 
 
 class Bin(msgspec.Struct, frozen=True, rename={"lower": "from", "upper": "below"}):
-    """How many values are at least `from` and below `below`, which is null for the last."""
+    """How many values are at least `from` and below `below`; the last bin's `below` is null."""
 
     lower: int
     upper: int | None
@@ -116,7 +117,7 @@ class Bin(msgspec.Struct, frozen=True, rename={"lower": "from", "upper": "below"
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """How long learners waited for the answers that they got, in milliseconds."""
+    """How long learners waited for the answers that they received, in milliseconds."""
 
     turns: int
     duration_ms: Spread
@@ -125,7 +126,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversationCosts(msgspec.Struct, frozen=True, kw_only=True):
-    """What conversations opened in the days asked for have cost by now, where all is known."""
+    """Costs by now of the conversations opened in the days asked for whose costs are all known."""
 
     conversations: int
     cost_microusd: Spread
@@ -136,9 +137,9 @@ class ModelCost(msgspec.Struct, frozen=True, kw_only=True):
     """What a model cost for one purpose.
 
     Attributes:
-        model: unknown where nobody noted it.
+        model: `unknown` if it was not recorded.
         purpose: opening, message, assessment or evaluation.
-        unpriced: How many costs are not known, and not in `cost_microusd`.
+        unpriced: Number of unknown costs, which `cost_microusd` lacks.
     """
 
     model: str
@@ -152,7 +153,7 @@ class ModelCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Votes(msgspec.Struct, frozen=True, kw_only=True):
-    """Votes given in the days asked for that stand, of whomever and of learners alone."""
+    """Votes given in the days asked for and not withdrawn: all, and those of learners."""
 
     liked: int
     disliked: int

@@ -1,4 +1,4 @@
-"""Reads the figures from the views for analysts: a few statements, each of one course by index."""
+"""Reads figures from the views for analysts, with a few indexed statements for one course."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -51,17 +51,17 @@ _KINDS: dict[str, Any] = {
 
 
 class Days(msgspec.Struct, frozen=True):
-    """From one day to another, both included, in UTC."""
+    """The days from `first` to `last`, both included, in UTC."""
 
     first: date
     last: date
 
 
 class FiguresReader:
-    """The figures, for the API and for reports. All of an answer is of one moment.
+    """Reads figures, for the API and for reports. Each result comes from one snapshot.
 
     Args:
-        pool: Of the service's role.
+        pool: Connections of the service's role.
     """
 
     def __init__(self, pool: AccountPool) -> None:
@@ -71,7 +71,7 @@ class FiguresReader:
         """A course's figures."""
         whole = (account_id, course_id, None, days.first, days.last)
         narrow = (account_id, course_id, days.first, days.last)
-        async with self._moment(account_id) as connection:
+        async with self._snapshot(account_id) as connection:
             fresh = await _freshness(connection, account_id, _OF_COURSE)
             daily = await connection.fetch(query("list_course_days"), *narrow)
             models = await connection.fetch(query("list_course_costs"), *narrow)
@@ -85,7 +85,7 @@ class FiguresReader:
     ) -> figures.ExperienceFigures:
         """The figures of one of a course's experiences."""
         whole = (account_id, course_id, experience_id, days.first, days.last)
-        async with self._moment(account_id) as connection:
+        async with self._snapshot(account_id) as connection:
             fresh = await _freshness(connection, account_id, _OF_EXPERIENCE)
             daily = await connection.fetch(query("list_experience_days"), *whole)
             models = await connection.fetch(query("list_experience_costs"), *whole)
@@ -103,7 +103,7 @@ class FiguresReader:
         self, account_id: int, days: Days, page: Page
     ) -> tuple[figures.CoursesFigures, bool]:
         """A page of the account's courses with their totals, and whether there are more."""
-        async with self._moment(account_id) as connection:
+        async with self._snapshot(account_id) as connection:
             fresh = await _freshness(connection, account_id, _OF_COURSES)
             rows = await connection.fetch(
                 query("list_course_totals"),
@@ -118,21 +118,20 @@ class FiguresReader:
         return result, len(rows) > page.size
 
     async def freshness(self, account_id: int) -> AllFreshness:
-        """How far each projection for analysts stands for the account's log."""
-        async with self._moment(account_id, lock=False) as connection:
+        """How far each projection for analysts is behind the account's log."""
+        async with self._snapshot(account_id, lock=False) as connection:
             fresh = await list_freshness(connection, [account_id])
         return AllFreshness(together(fresh), tuple(without_errors(one) for one in fresh))
 
     @asynccontextmanager
-    async def _moment(
+    async def _snapshot(
         self, account_id: int, *, lock: bool = True
     ) -> AsyncIterator[AccountConnection]:
-        """A connection that sees one moment.
+        """A connection in a transaction with one snapshot.
 
         Args:
-            lock: Whether figures are read. Their views are then locked before anything is read,
-                against being swapped: of a table that was made after that moment it would see no
-                rows.
+            lock: Whether to lock the views of the figures first, so that no rebuild replaces them:
+                the transaction would see no rows of a table that is newer than its snapshot.
         """
         async with (
             self._pool.acquire(account_id) as connection,
@@ -144,7 +143,7 @@ class FiguresReader:
             yield connection
 
     async def span(self, account_id: int, course_id: int) -> Days | None:
-        """From a course's first day to its last; None where nothing has happened in it."""
+        """A course's first and last day; None if nothing has happened in it."""
         row = await self._pool.fetchrow(account_id, query("get_course_span"), account_id, course_id)
         return Days(row["first"], row["last"]) if row and row["first"] else None
 
@@ -161,12 +160,12 @@ async def _parts(
     daily: Rows,
     models: Rows,
 ) -> dict[str, Any]:
-    """The fields that a course and an experience have in common."""
+    """The fields that the figures of a course and of an experience have in common."""
 
     async def rows(statement: str, *more: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await connection.fetch(statement, *whole, *more)]
 
-    (waited,) = await rows(query("get_latency"))
+    (latency,) = await rows(query("get_latency"))
     (spent,) = await rows(query("get_conversation_costs"))
     (votes,) = await rows(query("count_votes"))
     objectives = await rows(query("list_objectives_covered"))
@@ -181,17 +180,17 @@ async def _parts(
     durations = await rows(query("list_duration_bins"), DURATION_EDGES)
     costs = await rows(query("list_cost_bins"), COST_EDGES)
     return {field: msgspec.convert(result[field], kind) for field, kind in _KINDS.items()} | {
-        "totals": _totals(daily, waited["learners"]),
-        "latency": _latency(waited, durations),
+        "totals": _totals(daily, latency["learners"]),
+        "latency": _latency(latency, durations),
         "costs": _costs(spent, costs),
     }
 
 
-def _latency(waited: Mapping[str, Any], durations: Bins) -> figures.Latency:
+def _latency(row: Mapping[str, Any], durations: Bins) -> figures.Latency:
     return figures.Latency(
-        turns=waited["turns"],
-        duration_ms=figures.Spread(waited["duration_p50"], waited["duration_p95"]),
-        first_token_ms=figures.Spread(waited["first_token_p50"], waited["first_token_p95"]),
+        turns=row["turns"],
+        duration_ms=figures.Spread(row["duration_p50"], row["duration_p95"]),
+        first_token_ms=figures.Spread(row["first_token_p50"], row["first_token_p95"]),
         durations=_bins(durations, DURATION_EDGES),
     )
 

@@ -22,10 +22,10 @@ SCOPE = "colloquy:analytics"
 """What a token must carry to reach every course; one without scopes does not."""
 
 USUAL = 28
-"""Days that are answered for where none are named."""
+"""Days that an answer covers if the request names none."""
 
 MOST = 366
-"""Days that one answer can be for."""
+"""Days that one answer covers at most."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _YEARS = (1970, 9998)
@@ -59,10 +59,10 @@ def requested_days(request: web.Request, *, paged: bool = False) -> Days:
     """The days that a request asks for: the last four weeks up to `to`, which is today.
 
     Args:
-        paged: Parameters of pages may be there, too.
+        paged: Whether the parameters of pages are allowed, too.
 
     Raises:
-        UnknownParameter, ParameterRepeated, DayMalformed: A parameter cannot be read.
+        UnknownParameter, ParameterRepeated, DayMalformed: A parameter is invalid.
         DaysTooMany, YearsOutOfRange: As `days_checked`.
     """
     for name in set(request.query):

@@ -1,4 +1,4 @@
-"""How far the projections for analysts stand for an account's log."""
+"""How far the projections for analysts are behind an account's log."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -11,16 +11,16 @@ from sql.loader import query
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the figures stand for the log.
+    """How far the figures are behind the log.
 
     Attributes:
-        position: Position of the last event that all of them stand for.
+        position: Position of the last event that all projections have applied.
         head: Position of the log's last event.
-        lag_events: How many events the one farthest behind has not seen.
+        lag_events: Number of events that the slowest projection has not applied.
         lag_seconds: Seconds since the first of these was recorded.
         stopped: Projections that cannot apply an event, and wait for a fix.
         paused: Projections that an operator has paused.
-        as_of: What was recorded before this time is counted.
+        as_of: All events recorded before this time are counted.
     """
 
     position: int
@@ -33,7 +33,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectionFreshness(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one projection stands for the log; `error_*` are null unless it is stopped."""
+    """How far one projection is behind the log; `error_*` are null unless it is stopped."""
 
     projection: str
     version: int
@@ -55,10 +55,11 @@ class AllFreshness(msgspec.Struct, frozen=True):
 
 
 class AccountFreshness(ProjectionFreshness, frozen=True, kw_only=True):
-    """A projection's freshness with operators' details. `last_error` may quote a row.
+    """A projection's freshness with operators' details.
 
     Attributes:
-        as_of: What was recorded before this time is in.
+        last_error: Why it is stopped; it may quote a row.
+        as_of: All events recorded before this time are applied.
     """
 
     account_id: int
@@ -89,16 +90,20 @@ async def list_freshness(
 def together(
     fresh: Sequence[AccountFreshness], projections: Collection[str] | None = None
 ) -> Freshness:
-    """How far some projections of an account stand for its log, or all of them."""
-    chosen = [one for one in fresh if projections is None or one.projection in projections]
+    """The freshness of an account's projections taken together.
+
+    Args:
+        projections: Their names; None for all.
+    """
+    chosen = [f for f in fresh if projections is None or f.projection in projections]
     return Freshness(
-        position=min((one.position for one in chosen), default=0),
-        head=max((one.head for one in chosen), default=0),
-        lag_events=max((one.lag_events for one in chosen), default=0),
-        lag_seconds=max((one.lag_seconds for one in chosen), default=0.0),
-        stopped=tuple(one.projection for one in chosen if one.stopped),
-        paused=tuple(one.projection for one in chosen if one.paused),
-        as_of=min((one.as_of for one in chosen), default=datetime.now(UTC)),
+        position=min((f.position for f in chosen), default=0),
+        head=max((f.head for f in chosen), default=0),
+        lag_events=max((f.lag_events for f in chosen), default=0),
+        lag_seconds=max((f.lag_seconds for f in chosen), default=0.0),
+        stopped=tuple(f.projection for f in chosen if f.stopped),
+        paused=tuple(f.projection for f in chosen if f.paused),
+        as_of=min((f.as_of for f in chosen), default=datetime.now(UTC)),
     )
 
 

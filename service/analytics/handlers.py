@@ -1,4 +1,4 @@
-"""The analysts' endpoints: figures for dashboards, each with how fresh it is."""
+"""Handlers of the analysts' endpoints: figures for dashboards, with their freshness."""
 
 from aiohttp import web
 
@@ -39,6 +39,6 @@ async def get_experience(request: web.Request) -> web.Response:
 
 
 async def get_freshness(request: web.Request) -> web.Response:
-    """GET /api/v1/analytics/freshness: how far each projection stands for the log."""
+    """GET /api/v1/analytics/freshness: how far each projection is behind the log."""
     access = await analyst_of(request)
     return json_response(request, await request.app[FIGURES].freshness(access.account_id))

@@ -276,7 +276,7 @@ def test_an_export_goes_into_no_folder_of_others_within_its_own(
         give_folder.mkdir()
         give(give_folder)
         with pytest.raises(PathUntrusted, match="user nobody"):
-            folder.make_room(["facts/account=1/facts.csv"])
+            folder.make_parents(["facts/account=1/facts.csv"])
         link_of_nobody(folder.draft, secret)
         open_row_writer("ndjson", folder.draft, (), {}).close()
     link_of_nobody(tmp_path / "export" / "manifest.draft", secret)

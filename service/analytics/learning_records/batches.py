@@ -17,10 +17,10 @@ class Record(msgspec.Struct, frozen=True):
     """One record.
 
     Attributes:
-        id: Of its event.
-        position: Of its event in the log.
-        line: The record itself, without a line's end.
-        people: Whom it is about: the learner, and who did it.
+        id: Its event's id.
+        position: Its event's position in the log.
+        line: The record as JSON, without a line feed.
+        people: The users whom it concerns: the learner and the actor.
     """
 
     id: str

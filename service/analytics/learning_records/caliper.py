@@ -1,4 +1,4 @@
-"""Caliper 1.2 events: which event of the log becomes which.
+"""Caliper 1.2 events, made of the log's events.
 
 | event | Caliper event, profile | action | object | generated |
 |---|---|---|---|---|
@@ -13,9 +13,9 @@
 | `feedback_given` | FeedbackEvent, FeedbackProfile | Ranked | the Message | the Rating |
 | `feedback_withdrawn` | Event, GeneralProfile | Removed | the Rating | |
 
-An event's id is `urn:uuid:` and that of the log's event. What has no xAPI statement has no Caliper
-event either; nor has `evaluation_recorded`, since Caliper has no action for an evaluation without a
-score. Sessions are not told: a conversation is no login.
+An event's id is `urn:uuid:` and the id of the log's event. Events without an xAPI statement have
+no Caliper event either. Nor has `evaluation_recorded`, since Caliper has no action for an
+evaluation without a score. There are no sessions, since a conversation is not a login.
 """
 
 from collections.abc import Sequence
@@ -63,8 +63,8 @@ TYPES = (
 )
 
 
-class _Did(msgspec.Struct, frozen=True):
-    """What is particular to one event."""
+class _EventParts(msgspec.Struct, frozen=True):
+    """The parts of a Caliper event that depend on the type of the log's event."""
 
     type: str
     profile: str
@@ -76,7 +76,7 @@ class _Did(msgspec.Struct, frozen=True):
 
 
 def envelope(names: Names, events: Sequence[bytes]) -> bytes:
-    """The body of a request that brings these events."""
+    """The body of a request that sends these events."""
     return msgspec.json.encode(
         Envelope(
             sensor=names.base,
@@ -88,45 +88,47 @@ def envelope(names: Names, events: Sequence[bytes]) -> bytes:
 
 
 def caliper_event_of(names: Names, source: LearningEvent) -> CaliperEvent | None:
-    """The Caliper event that an event of the log becomes, if it becomes one."""
-    did = _did(names, source)
-    if did is None:
+    """The Caliper event of an event of the log; None for an event that has none."""
+    parts = _parts(names, source)
+    if parts is None:
         return None
     return CaliperEvent(
         context=CONTEXT,
         id=f"urn:uuid:{source.event_id}",
-        type=did.type,
-        profile=did.profile,
-        actor=Person(id=names.user(did.actor_id or source.user_id)),
-        action=did.action,
-        object=did.object,
-        generated=did.generated,
+        type=parts.type,
+        profile=parts.profile,
+        actor=Person(id=names.user(parts.actor_id or source.user_id)),
+        action=parts.action,
+        object=parts.object,
+        generated=parts.generated,
         event_time=_time(source.recorded_at),
         ed_app=_service(names),
         group=CourseSection(id=names.course(source.course_id)),
-        extensions={names.extension("conversation"): source.conversation_id} | did.extensions,
+        extensions={names.extension("conversation"): source.conversation_id} | parts.extensions,
     )
 
 
-def _did(names: Names, source: LearningEvent) -> _Did | None:
+def _parts(names: Names, source: LearningEvent) -> _EventParts | None:
     match source.event:
         case ConversationStarted():
             return _assignable(names, source, "Started")
         case MessagePosted(message_id=message_id):
-            return _Did("MessageEvent", "ForumProfile", "Posted", _post(names, source, message_id))
+            return _EventParts(
+                "MessageEvent", "ForumProfile", "Posted", _post(names, source, message_id)
+            )
         case ObjectivesAssessed(covered=covered) if covered and source.objectives:
             return _progress(names, source, [entry.objective for entry in covered])
         case ConversationCompleted(reason=reason):
             why: Extensions = {names.extension("reason"): reason}
             ended = _attempt(names, source, ended=True)
-            return _Did("Event", "GeneralProfile", "Ended", ended, None, why)
+            return _EventParts("Event", "GeneralProfile", "Ended", ended, None, why)
         case FeedbackGiven() | FeedbackWithdrawn() as vote:
             return _vote(names, source, vote)
         case _:
             return None
 
 
-def _progress(names: Names, source: LearningEvent, newly_covered: list[int]) -> _Did:
+def _progress(names: Names, source: LearningEvent, newly_covered: list[int]) -> _EventParts:
     extensions: Extensions = {names.extension("objectives"): newly_covered}
     if source.covered >= source.objectives:
         done = _assignable(names, source, "Completed")
@@ -139,10 +141,14 @@ def _progress(names: Names, source: LearningEvent, newly_covered: list[int]) -> 
         max_metric_value=source.objectives,
     )
     measures = AggregateMeasureCollection(id=place, items=[measure])
-    return _Did("ToolUseEvent", "ToolUseProfile", "Used", _service(names), measures, extensions)
+    return _EventParts(
+        "ToolUseEvent", "ToolUseProfile", "Used", _service(names), measures, extensions
+    )
 
 
-def _vote(names: Names, source: LearningEvent, vote: FeedbackGiven | FeedbackWithdrawn) -> _Did:
+def _vote(
+    names: Names, source: LearningEvent, vote: FeedbackGiven | FeedbackWithdrawn
+) -> _EventParts:
     voted_on = _message(names, vote.conversation_id, vote.message_id)
     given = vote if isinstance(vote, FeedbackGiven) else None
     rating = Rating(
@@ -153,20 +159,20 @@ def _vote(names: Names, source: LearningEvent, vote: FeedbackGiven | FeedbackWit
         date_created=_time(source.recorded_at) if given else None,
     )
     if given is None:
-        return _Did("Event", "GeneralProfile", "Removed", rating, actor_id=vote.user_id)
-    return _Did(
+        return _EventParts("Event", "GeneralProfile", "Removed", rating, actor_id=vote.user_id)
+    return _EventParts(
         "FeedbackEvent", "FeedbackProfile", "Ranked", voted_on, rating, actor_id=vote.user_id
     )
 
 
-def _assignable(names: Names, source: LearningEvent, action: str) -> _Did:
+def _assignable(names: Names, source: LearningEvent, action: str) -> _EventParts:
     experience = AssignableDigitalResource(
         id=names.experience(source.course_id, source.experience_id),
         name=source.title,
         is_part_of=CourseSection(id=names.course(source.course_id)),
     )
     attempt = _attempt(names, source)
-    return _Did("AssignableEvent", "AssignableProfile", action, experience, attempt)
+    return _EventParts("AssignableEvent", "AssignableProfile", action, experience, attempt)
 
 
 def _attempt(names: Names, source: LearningEvent, *, ended: bool = False) -> Attempt:
@@ -197,5 +203,5 @@ def _service(names: Names) -> SoftwareApplication:
 
 
 def _time(moment: datetime) -> str:
-    """As Caliper asks: in UTC, to the millisecond."""
+    """A time in Caliper's format: UTC, with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What a Caliper event is made of."""
+"""The types in a Caliper event."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 Extensions = dict[str, int | str | list[int]]
-"""By IRI."""
+"""Values by the IRI of the property."""
 
 
 class Entity(
@@ -17,13 +17,13 @@ class Entity(
     omit_defaults=True,
     tag_field="type",
 ):
-    """A person or thing. Others are named by their ids."""
+    """An entity of Caliper. Entities that it only refers to are given by their ids."""
 
     id: str
 
 
 class Person(Entity, frozen=True, kw_only=True):
-    """A user of the account, by number."""
+    """A user of the account, by their id."""
 
 
 class SoftwareApplication(Entity, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class AssignableDigitalResource(Entity, frozen=True, kw_only=True):
 
 
 class Attempt(Entity, frozen=True, kw_only=True):
-    """A conversation, as what a learner makes of an experience."""
+    """A conversation, as a learner's attempt at an experience."""
 
     assignee: str
     assignable: str
@@ -53,11 +53,11 @@ class Attempt(Entity, frozen=True, kw_only=True):
 
 
 class Thread(Entity, frozen=True, kw_only=True):
-    """A conversation, as what its messages are part of."""
+    """A conversation, as the thread of its messages."""
 
 
 class MessageEntity(Entity, frozen=True, kw_only=True, tag="Message"):
-    """A message, without its words."""
+    """A message, without its text."""
 
     is_part_of: Thread
     creators: list[Person] | None = None
@@ -92,7 +92,7 @@ Generated = Attempt | Rating | AggregateMeasureCollection
 
 
 class CaliperEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One event, as it is written."""
+    """A Caliper event."""
 
     context: str = msgspec.field(name="@context")
     id: str
@@ -109,7 +109,7 @@ class CaliperEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is sent at once."""
+    """The envelope of a request's events."""
 
     sensor: str
     send_time: str

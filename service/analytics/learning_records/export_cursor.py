@@ -1,4 +1,4 @@
-"""The checkpoint of an export, from which the next run goes on."""
+"""The checkpoint of an export, from which the next run resumes."""
 
 import os
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from service.analytics.learning_records.batches import Format
 
 
 class ExportScope(msgspec.Struct, frozen=True, kw_only=True):
-    """What is exported where. Two exports that differ share no checkpoint.
+    """What is exported, and where to. Exports with different scopes share no checkpoint.
 
     Attributes:
-        base: Of the IRIs.
-        store: URL of the store that gets the records; None where they go to files.
+        base: The beginning of the IRIs.
+        store: URL of the store that receives the records; None for files.
     """
 
     account_id: int
@@ -33,9 +33,10 @@ class ExportCursor(msgspec.Struct, frozen=True, kw_only=True):
     """How far an export has come.
 
     Attributes:
-        position: Of the log; all records up to there are on disk, or the store has taken them.
-        file: The file that was written last, and its `size` in bytes at that position.
-        finished: The run that wrote this has ended, so `file` has nothing beyond `size`.
+        position: All records up to this position of the log are on disk or accepted by the store.
+        file: The file that was written last.
+        size: That file's size at the position, in bytes.
+        finished: Whether the run has ended, so that `file` has nothing beyond `size`.
         log: Id of the log's first event; None for an empty log, and in older checkpoints.
     """
 
@@ -48,10 +49,10 @@ class ExportCursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CursorFile:
-    """A checkpoint on disk, replaced as a whole.
+    """A checkpoint on disk, which is replaced atomically.
 
     Args:
-        path: It need not be there yet.
+        path: The file; it may be missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +60,11 @@ class CursorFile:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other runs away for as long as the context lasts.
+        """Locks the checkpoint against other runs.
 
         Raises:
-            CursorUnfit: Another run has it, or it cannot be written.
-            PathUntrusted: We are root, and another user could lead us elsewhere.
+            CursorUnfit: Another run has locked it, or it cannot be written.
+            PathUntrusted: We are root, and another user could redirect the path.
         """
         check_output(self.path)
         name = self.path.with_name(self.path.name + ".lock")
@@ -78,13 +79,13 @@ class CursorFile:
             raise CursorUnfit(f"{self.path} is in use by another run") from error
 
     def read(self, export: ExportScope, log: str | None) -> ExportCursor | None:
-        """The last checkpoint of this export, None where there is none yet.
+        """The last checkpoint of this export; None if there is none yet.
 
         Args:
-            log: Id of the first event of the log that is to be exported.
+            log: Id of the first event of the log to export.
 
         Raises:
-            CursorUnfit: The file is of another export, or is no checkpoint.
+            CursorUnfit: The file belongs to another export or log, or is not a checkpoint.
         """
         try:
             with os.fdopen(open_output(self.path, os.O_RDONLY), "rb") as file:
@@ -103,10 +104,10 @@ class CursorFile:
         return cursor
 
     def save(self, cursor: ExportCursor) -> None:
-        """Replaces the checkpoint; when it returns, that is on disk.
+        """Replaces the checkpoint. When it returns, the new one is on disk.
 
         Raises:
-            CursorUnfit: It could not be written.
+            CursorUnfit: It cannot be written.
         """
         try:
             draft = self.path.name + ".draft"

@@ -35,10 +35,11 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         first_event: Id of the log's first event.
-        size: Records handed on at once.
-        cursor_file: Keeps how far the export has come, if it is to go on later.
-        before_first: Called before the first record is handed on.
-        stop: Ends the run after a batch.
+        size: Number of records in a batch.
+        cursor_file: Stores the export's progress; None for an export that cannot be resumed.
+        before_first: Awaited before the first record is delivered.
+        progress: Called with the number of positions read and to read.
+        stop: Ends the run after the current batch.
     """
 
     log: LearningLog
@@ -52,27 +53,27 @@ class ExportRun(msgspec.Struct, frozen=True, kw_only=True):
     stop: asyncio.Event
 
     async def run(self, positions: PositionRange) -> ExportResult:
-        """Exports the records of a range, or a first part of it if it is stopped.
+        """Exports the records of a range, or the first part of it if it is stopped.
 
         Raises:
-            ServiceError: Of the sink or the checkpoint; what the checkpoint says is done all the
-                same.
+            ServiceError: The sink or the checkpoint failed. Records up to the last checkpoint are
+                delivered.
         """
-        done, begun, position = 0, False, positions.after
+        delivered, begun, position = 0, False, positions.after
         self._save_cursor(position, finished=False)
         async for batch in self._batches(positions):
             if batch.records:
                 if not begun:
                     await self.before_first()
                     begun = True
-                done += await self.sink.take(batch)
+                delivered += await self.sink.deliver(batch)
                 self._save_cursor(batch.upto, finished=False)
             position = batch.upto
             self.progress(position - positions.after, positions.upto - positions.after)
             if self.stop.is_set():
                 break
         self._save_cursor(position, finished=True)
-        return ExportResult(done, position)
+        return ExportResult(delivered, position)
 
     async def _batches(self, positions: PositionRange) -> AsyncIterator[Batch]:
         recorder = RECORDERS[self.export.format]

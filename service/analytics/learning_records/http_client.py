@@ -19,23 +19,24 @@ from service.escaping import escaped
 from service.retry_after import parse_retry_after
 
 PASSING = frozenset({0, 408, 425, 429, 500, 502, 503, 504})
-"""Statuses that will change by waiting."""
+"""Statuses of temporary errors; 0 stands for a broken connection."""
 
 _BREAKS = (aiohttp.ClientError, TimeoutError, OSError)
 _BEARER = re.compile(r"Bearer [!-~]+\Z")
 _EXCERPT_LENGTH = 300
-"""Characters of a store's answer that are shown."""
+"""Characters of a store's answer in a message."""
 
 log = structlog.get_logger(__name__)
 
 
 class StoreResponse(msgspec.Struct, frozen=True):
-    """What a store said.
+    """A store's answer.
 
     Attributes:
-        status: Of HTTP; 0 where the connection broke, which `text` then tells of.
-        retry_after: Seconds that it asks to be left alone.
-        records: Those that it was sent.
+        status: The HTTP status; 0 for a broken connection.
+        text: The body, or the error that broke the connection.
+        retry_after: Seconds after which the store asks to retry.
+        records: The records in the request.
     """
 
     status: int
@@ -45,17 +46,18 @@ class StoreResponse(msgspec.Struct, frozen=True):
 
     @property
     def explanation(self) -> str:
-        """For a message, after the words that it is about."""
+        """The answer in words, to append to a message."""
         return f": {self.status}{excerpt(self.text)}" if self.status else excerpt(self.text)
 
 
 class StoreClient:
-    """The requests to one URL.
+    """Sends requests to one URL.
 
     Args:
-        http: Its time limit is that of one request.
-        headers: Of every request.
-        stop: Ends the waiting for a store that does not answer.
+        http: Its timeout is that of one request.
+        headers: The headers of every request.
+        stop: Ends the wait before a retry.
+        delays: The waits before retries.
     """
 
     def __init__(
@@ -74,10 +76,10 @@ class StoreClient:
         self.attempts = delays.attempts
 
     async def with_retries(self, request: Callable[[], Awaitable[StoreResponse]]) -> StoreResponse:
-        """The store's answer, once it gives one that will not change by waiting, or its last.
+        """The store's first answer without a temporary error, or its last answer.
 
         Raises:
-            ExportStopped: While waiting.
+            ExportStopped: `stop` was set during a wait.
         """
         for attempt in range(1, self.attempts):
             answer = await request()
@@ -96,7 +98,7 @@ class StoreClient:
         return await request()
 
     async def request(self, method: str, **what: Any) -> StoreResponse:
-        """One answer; no redirect is followed, which would take the credentials elsewhere."""
+        """The answer to one request. Redirects are not followed: they would leak credentials."""
         try:
             async with self._http.request(
                 method, self._url, headers=self._headers, allow_redirects=False, **what
@@ -118,7 +120,7 @@ class StoreClient:
 
 
 def authorization_of(secret: str | None) -> str | None:
-    """The header's value for what COLLOQUY_LRS_AUTH holds.
+    """The value of the header Authorization for COLLOQUY_LRS_AUTH.
 
     Raises:
         SettingsError: It is neither a user with a password nor a token.
@@ -133,6 +135,6 @@ def authorization_of(secret: str | None) -> str | None:
 
 
 def excerpt(text: str) -> str:
-    """A store's words on one line, if there are any."""
+    """The beginning of a store's text on one line, after a colon; empty without a text."""
     words = escaped(" ".join(text.split()))
     return f": {words[:_EXCERPT_LENGTH]}" if words else ""

@@ -1,7 +1,7 @@
-"""IRIs of people and things in learning records, and the ids that are derived from them.
+"""IRIs in learning records, and the ids that are derived from them.
 
-They name, they need not lead anywhere. The same base and log always give the same names, so a
-record that is made again is the same record.
+They are names and need not resolve. The same base and log always give the same names, so an event
+always gives the same record.
 """
 
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -10,10 +10,10 @@ import msgspec
 
 
 class Names(msgspec.Struct, frozen=True):
-    """The names of one account's people and things.
+    """The IRIs of one account.
 
     Attributes:
-        base: Scheme and host, without a slash at the end.
+        base: Scheme and host, without a final slash.
     """
 
     base: str
@@ -21,11 +21,11 @@ class Names(msgspec.Struct, frozen=True):
 
     @property
     def account(self) -> str:
-        """The institution; learners are known by it and their number."""
+        """The institution; with a user's id it identifies a learner."""
         return f"{self.base}/accounts/{self.account_id}"
 
     def user(self, user_id: int) -> str:
-        """A person, by their number."""
+        """A user, by their id."""
         return f"{self.account}/users/{user_id}"
 
     def course(self, course_id: int) -> str:
@@ -37,7 +37,7 @@ class Names(msgspec.Struct, frozen=True):
         return f"{self.course(course_id)}/experiences/{experience_id}"
 
     def conversation(self, conversation_id: int) -> str:
-        """A conversation; numbers of conversations are the account's."""
+        """A conversation; its id is unique in the account."""
         return f"{self.account}/conversations/{conversation_id}"
 
     def message(self, conversation_id: int, message_id: str) -> str:
@@ -49,9 +49,9 @@ class Names(msgspec.Struct, frozen=True):
         return f"{self.conversation(conversation_id)}/feedback/{feedback_id}"
 
     def registration(self, conversation_id: int) -> UUID:
-        """The id of the learner's attempt that a conversation is."""
+        """The id of a conversation as a learner's attempt."""
         return uuid5(NAMESPACE_URL, self.conversation(conversation_id))
 
     def extension(self, name: str) -> str:
-        """A property that no published vocabulary has."""
+        """A property that is in no published vocabulary."""
         return f"{self.base}/xapi/extensions/{name}"

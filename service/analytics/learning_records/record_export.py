@@ -1,4 +1,4 @@
-"""One run of an export: where it begins and ends, where the records go, what is recorded of it."""
+"""Prepares a run of an export: its range, its sink, and the record of the read."""
 
 import asyncio
 import sys
@@ -36,22 +36,21 @@ from service.audit.event_search import EventSearch
 from service.audit.service import AuditService, Subject
 
 _IN_FILES = 2_000
-"""Records between two checkpoints of a file."""
+"""Number of records between two checkpoints of a file."""
 
 _DATABASE_WAIT = 60.0
-"""Seconds that a database which is away is waited for, before a store is sent anything."""
+"""Seconds to wait for an unreachable database before a request to a store."""
 
 
 class RecordExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to export.
 
     Attributes:
-        out: The file for records that go to no store; None for standard output.
-        since, until: Positions or times, both included where they are times; a checkpoint goes
-            before `since`.
-        batch: Records sent to a store at once.
-        authorization: The header for the store.
-        reader: Who exports, and why, for the record.
+        out: The file for records, if they go to no store; None for standard output.
+        since, until: Positions or times; times are both included. A checkpoint overrides `since`.
+        batch: Number of records in a request to a store.
+        authorization: The header's value for the store.
+        reader: Who exports, and why, for the record of the read.
     """
 
     export: ExportScope
@@ -68,9 +67,9 @@ class RecordExporter:
     """Exports learning records.
 
     Args:
-        log: What is exported.
+        log: The log to export.
         pool: Its role needs SELECT on the log.
-        reads: Where that is recorded.
+        reads: Records the export.
     """
 
     def __init__(self, log: EventLog, pool: AccountPool, reads: AuditService) -> None:
@@ -81,11 +80,11 @@ class RecordExporter:
     async def run(
         self, request: RecordExportRequest, progress: Progress, stop: asyncio.Event
     ) -> tuple[ExportResult, PositionRange]:
-        """Exports; returns what was exported, and the range that was to be.
+        """Runs an export; returns its result, and the range that was requested.
 
         Raises:
             ServiceError: The file, the checkpoint or the store is unfit.
-            EventStoreError: The export could not be recorded; nothing has left.
+            EventStoreError: The export could not be recorded; nothing was delivered.
         """
         learning = LearningLog(self._pool)
         first_event = await learning.first_event(request.export.account_id)
@@ -136,7 +135,7 @@ class RecordExporter:
         return await EventSearch(self._pool).position_at(account_id, at, inclusive=inclusive)
 
     async def _record(self, request: RecordExportRequest, positions: PositionRange) -> None:
-        """Records the export, before anything leaves."""
+        """Records the export before the first record is delivered."""
         export = request.export
         where = f"to {export.store}" if export.store else "to a file"
         await self._reads.record_command(
@@ -149,7 +148,7 @@ class RecordExporter:
 
 
 def _erased_reader(learning: LearningLog, request: RecordExportRequest) -> Erased:
-    """Tells who was erased; waits for a database that is away."""
+    """A look-up of erased users, which waits for an unreachable database."""
 
     async def erased(people: Collection[int], position: int) -> frozenset[int]:
         account_id = request.export.account_id

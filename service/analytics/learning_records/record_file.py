@@ -1,4 +1,4 @@
-"""Learning records in a file, one a line."""
+"""Writes learning records to a file, one a line."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ from service.escaping import escaped_json
 
 
 class RecordFile:
-    """A file that ends, at each checkpoint, with a whole line.
+    """A file of records, which ends with a complete line at each checkpoint.
 
     Args:
-        out: Where lines go.
-        path: Its name; None for standard output.
+        out: The open file.
+        path: Its path; None for standard output.
     """
 
     def __init__(self, out: BinaryIO, path: Path | None) -> None:
@@ -29,11 +29,11 @@ class RecordFile:
 
     @classmethod
     def begin(cls, path: Path) -> Self:
-        """A new file, for its owner alone; one that is there must be empty.
+        """Creates a file that only its owner can read; an existing file must be empty.
 
         Raises:
-            ExportFileUnfit: It holds something, is no regular file, or cannot be made.
-            PathUntrusted: We are root, and another user could lead us elsewhere.
+            ExportFileUnfit: It is not empty or not a regular file, or cannot be created.
+            PathUntrusted: We are root, and another user could redirect the path.
         """
         try:
             descriptor = open_output(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -47,10 +47,11 @@ class RecordFile:
 
     @classmethod
     def resume(cls, path: Path, cursor: ExportCursor | None) -> Self:
-        """The file that the checkpoint is of, cut back to it; a new one if that is another's.
+        """Opens the file of a checkpoint and cuts it to the size there, or creates a new file.
 
         Raises:
-            ExportFileUnfit: The file lacks what the checkpoint says, or another is unfinished.
+            ExportFileUnfit: The file is shorter than the checkpoint says, or the checkpoint is of
+                another file, which is unfinished.
         """
         if cursor is None or cursor.file is None:
             return cls.begin(path)
@@ -79,12 +80,12 @@ class RecordFile:
         out.seek(size)
         return cls(out, path)
 
-    async def take(self, batch: Batch) -> int:
-        """Writes a batch; returns how many records it has.
+    async def deliver(self, batch: Batch) -> int:
+        """Writes a batch; returns its number of records.
 
         Raises:
-            ExportFileUnfit: It cannot be written.
-            OutputLost: It is standard output, and that cannot be written.
+            ExportFileUnfit: The file cannot be written.
+            OutputLost: Standard output cannot be written.
         """
         try:
             lines = (escaped_json(record.line) + b"\n" for record in batch.records)
@@ -105,7 +106,7 @@ class RecordFile:
         return 0 if self.path is None else self._out.tell()
 
     def close(self) -> None:
-        """Closes the file, without what found no room; standard output stays open."""
+        """Closes the file without reporting errors; standard output stays open."""
         if self.path is not None:
             with suppress(OSError):
                 self._out.close()
@@ -114,11 +115,11 @@ class RecordFile:
 def _why_no_file(status: os.stat_result) -> str | None:
     if stat.S_ISREG(status.st_mode):
         return None
-    return "is no regular file: leave --out away, and redirect standard output"
+    return "is not a regular file: leave --out away, and redirect standard output"
 
 
 def _why_taken(status: os.stat_result) -> str | None:
-    return "is there already, and no checkpoint goes on in it" if status.st_size else None
+    return "is not empty, and no checkpoint continues it" if status.st_size else None
 
 
 def _why_short(status: os.stat_result, size: int) -> str | None:

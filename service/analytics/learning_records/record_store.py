@@ -1,8 +1,8 @@
 """Sends learning records to a store: xAPI 1.0.3 statements, or Caliper 1.2 envelopes.
 
-What cannot be delivered for now is tried again; what the store refuses is narrowed down to the one
-record that it is about. A record keeps its id, so that sending it again is harmless. A store can
-be slow for hours, so each attempt leaves out whom the log has since forgotten.
+Temporary errors are retried. A refused batch is divided until the refused record is found. A record
+keeps its id, so sending it again is harmless. A store can be slow for hours, so each attempt leaves
+out records of people who have been erased since.
 """
 
 import asyncio
@@ -24,23 +24,24 @@ from service.analytics.learning_records.xapi import XAPI_VERSION
 
 REQUEST_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 5.0
-"""The log is asked who was erased before the connection is made, so that must not take long."""
+"""Short, since the log is asked for erased people before the connection is opened."""
 
 _OF_ONE_RECORD = frozenset({400, 409, 413, 422})
 
 Erased = Callable[[Collection[int], int], Awaitable[frozenset[int]]]
-"""Tells which of some people were erased above a position of the log."""
+"""Finds which users were erased above a position of the log."""
 
 
 class RecordStore:
     """A learning record store, or a Caliper endpoint.
 
     Args:
-        http: Its time limit is that of one request.
-        url: Where xAPI's `statements` are below; for Caliper the endpoint itself.
-        authorization: The header's value, if the store wants one.
-        erased: Asked before each request, whom the records are about.
-        stop: Ends the waiting for a store that does not answer.
+        http: Its timeout is that of one request.
+        url: The parent of xAPI's `statements`; for Caliper the endpoint itself.
+        authorization: The header's value; None for a store without authentication.
+        erased: Called with the people of the records before each request.
+        stop: Ends the wait before a retry.
+        delays: The waits before retries.
     """
 
     def __init__(
@@ -61,15 +62,15 @@ class RecordStore:
         headers = _headers(kind, authorization)
         self._client = StoreClient(http, self._url, headers, stop, delays or RetryDelays())
 
-    async def take(self, batch: Batch) -> int:
-        """Delivers a batch; when it returns, the store has said that it has all of it.
+    async def deliver(self, batch: Batch) -> int:
+        """Delivers a batch. When it returns, the store has confirmed all of it.
 
         Returns:
-            How many records it has: all but those of people who have been erased meanwhile.
+            The number of records delivered, which lacks those of people erased meanwhile.
 
         Raises:
-            StatementsRefused: The store refuses a record, or us, or does not answer.
-            ExportStopped: While waiting for the store.
+            StatementsRefused: The store refuses a record or our credentials, or does not answer.
+            ExportStopped: `stop` was set during a wait.
         """
         return await self._deliver(batch.records)
 
@@ -90,7 +91,7 @@ class RecordStore:
         return len(records)
 
     async def _check_stored(self, refusal: StoreResponse) -> None:
-        """Some stores refuse what they know already: harmless, if it is this very statement."""
+        """Accepts a conflict if the store has this very statement: some refuse duplicates."""
         [record] = refusal.records
         answer = await self._stored(record)
         if answer.status == 200 and _is_same(answer.text, record):
@@ -99,23 +100,23 @@ class RecordStore:
         if answer.status == 200:
             why = f"the store has {_named(record)} already, with other content"
         elif answer.status != 404:
-            why += f" (and asked for the one that it has, it answered{answer.explanation})"
+            why += f" (and asked for its version, it answered{answer.explanation})"
         raise StatementsRefused(why)
 
     async def _stored(self, record: Record) -> StoreResponse:
-        """What the store has under the record's id."""
+        """The store's statement with the record's id."""
         request = partial(self._client.request, "GET", params={"statementId": record.id})
         return await self._client.with_retries(request)
 
     async def _post(self, candidates: Sequence[Record]) -> StoreResponse:
-        """Sends those records whose people are still there; none, and there is no request."""
-        records = await self._standing(candidates)
+        """Sends the records without erased people; without records, sends no request."""
+        records = await self._without_erased(candidates)
         if not records:
             return StoreResponse(204, "")
         answer = await self._client.request("POST", data=self._body(records))
         return msgspec.structs.replace(answer, records=records)
 
-    async def _standing(self, records: Sequence[Record]) -> Sequence[Record]:
+    async def _without_erased(self, records: Sequence[Record]) -> Sequence[Record]:
         if not records:
             return records
         people = frozenset[int]().union(*(record.people for record in records))
@@ -129,9 +130,9 @@ class RecordStore:
         return b"[" + b",".join(lines) + b"]"
 
     async def _check_taken(self, answer: StoreResponse) -> None:
-        """xAPI's answer is the ids of all; what it leaves open, the store is asked for.
+        """Checks that the answer has the ids of all records, or that the store has the others.
 
-        Stores may answer 204 to a batch that they have already, or leave out what they knew.
+        Stores may answer 204 to a batch that they have already, or leave out known records.
         """
         if self._kind == "caliper":
             return
@@ -165,7 +166,7 @@ def _headers(kind: Format, authorization: str | None) -> dict[str, str]:
 
 
 def _ids(text: str) -> frozenset[str]:
-    """The statements' ids in an answer; none where it holds something else."""
+    """The statements' ids in an answer; none if it holds something else."""
     try:
         return frozenset(given.lower() for given in msgspec.json.decode(text, type=list[str]))
     except msgspec.DecodeError:
@@ -180,10 +181,10 @@ def _is_same(stored: str, record: Record) -> bool:
 
 
 def includes_all_of(stored: Any, sent: Any) -> bool:
-    """Whether what is stored includes all that was sent; a store may add to it.
+    """Whether a stored statement includes all of the sent one; a store may add properties.
 
     Args:
-        stored, sent: Decoded JSON. Times are equal that name the same moment.
+        stored, sent: Decoded JSON. Texts are equal, too, if they are equal times.
     """
     match sent:
         case dict():
@@ -198,12 +199,12 @@ def includes_all_of(stored: Any, sent: Any) -> bool:
                 and all(map(includes_all_of, stored, sent))
             )
         case str():
-            return isinstance(stored, str) and (stored == sent or _same_moment(stored, sent))
+            return isinstance(stored, str) and (stored == sent or _same_time(stored, sent))
         case _:
             return bool(stored == sent)
 
 
-def _same_moment(one: str, other: str) -> bool:
+def _same_time(one: str, other: str) -> bool:
     try:
         return datetime.fromisoformat(one) == datetime.fromisoformat(other)
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""How long to wait for a store that does not answer."""
+"""The waits before retries of requests to a store."""
 
 import random
 
@@ -6,10 +6,12 @@ import msgspec
 
 
 class RetryDelays(msgspec.Struct, frozen=True):
-    """How long to go on where a store does not answer, or says that it is busy.
+    """Waits before retries.
 
-    The pause doubles from `first` to `longest` seconds. A store that asks for a longer one gets up
-    to `longest_asked` seconds.
+    Attributes:
+        attempts: Number of requests at most.
+        first, longest: The first and the longest wait, in seconds; each doubles the one before.
+        longest_asked: The longest wait that a store may ask for, in seconds.
     """
 
     attempts: int = 10
@@ -18,7 +20,12 @@ class RetryDelays(msgspec.Struct, frozen=True):
     longest_asked: float = 600.0
 
     def pause(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds to wait after so many attempts."""
+        """Seconds to wait after an attempt.
+
+        Args:
+            attempt: Its number, from 1 on.
+            retry_after: Seconds that the store asks to wait; None if it does not.
+        """
         usual = min(self.first * 2.0 ** (attempt - 1), self.longest)
         if retry_after is not None:
             return min(max(retry_after, 0.0), self.longest_asked)

@@ -1,4 +1,4 @@
-"""xAPI 1.0.3 statements: which event of the log becomes which.
+"""xAPI 1.0.3 statements, made of the log's events.
 
 | event | verb | object | result |
 |---|---|---|---|
@@ -11,13 +11,13 @@
 | `feedback_withdrawn` | Activity Streams `retract` | the vote | |
 | `evaluation_recorded` | AcrossX `evaluated`, by the service | the conversation | |
 
-A statement's id is its event's, its registration the conversation, its timestamp when the event
-was recorded. The same event gives the same statement whenever it is made.
+A statement has the id of its event. Its registration stands for the conversation, and its timestamp
+is the time of recording. An event always gives the same statement.
 
-Nothing is made of what a model says or fails to say, since that is nobody's learning; of an
-assessment that found nothing new; of requests, whose outcome has an event of its own; of holds,
-erasures and reads. `completed` claims no `success`: a model found the objectives covered, no person
-has passed anybody. People are numbers of the account; what they wrote is nowhere.
+There are no statements for replies of the model and their failures, which are nobody's learning;
+for assessments without newly covered objectives; for requests, whose outcome has its own event; and
+for holds, erasures and reads. `completed` states no `success`: a model found the objectives
+covered, and no person graded the learner. People appear as ids, and texts do not appear.
 """
 
 import msgspec
@@ -68,11 +68,11 @@ _CONVERSATION = "http://id.tincanapi.com/activitytype/tutor-session"
 _MESSAGE = "http://id.tincanapi.com/activitytype/chat-message"
 _PROGRESS = "https://w3id.org/xapi/cmi5/result/extensions/progress"
 _LANGUAGE = "und"
-"""Titles are in the language of their course, which nobody has told."""
+"""The undetermined language: the language of a course's titles is unknown."""
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """What is particular to the statement of one event."""
+class _StatementParts(msgspec.Struct, frozen=True):
+    """The parts of a statement that depend on the type of its event."""
 
     verb: Verb
     object: Activity
@@ -82,42 +82,42 @@ class _Said(msgspec.Struct, frozen=True):
 
 
 def statement_of(names: Names, source: LearningEvent) -> Statement | None:
-    """The statement that an event becomes, if it becomes one."""
-    said = _said(names, source)
-    if said is None:
+    """The statement of an event; None for an event that has none."""
+    parts = _parts(names, source)
+    if parts is None:
         return None
     conversation: Extensions = {names.extension("conversation"): source.conversation_id}
     return Statement(
         id=source.event_id,
-        actor=said.actor or _person(names, source.user_id),
-        verb=said.verb,
-        object=said.object,
-        result=said.result,
+        actor=parts.actor or _person(names, source.user_id),
+        verb=parts.verb,
+        object=parts.object,
+        result=parts.result,
         context=Context(
             registration=names.registration(source.conversation_id),
-            context_activities=_whole(names, source, said.object),
+            context_activities=_context_activities(names, source, parts.object),
             platform="Colloquy",
-            extensions=conversation | said.extensions,
+            extensions=conversation | parts.extensions,
         ),
         timestamp=source.recorded_at,
     )
 
 
-def _said(names: Names, source: LearningEvent) -> _Said | None:
+def _parts(names: Names, source: LearningEvent) -> _StatementParts | None:
     experience = _experience(names, source)
     match source.event:
         case ConversationStarted():
-            return _Said(_verb(_ADL, "initialized"), experience)
+            return _StatementParts(_verb(_ADL, "initialized"), experience)
         case MessagePosted(message_id=message_id):
             extensions: Extensions = {names.extension("message"): message_id}
-            return _Said(_verb(_ADL, "responded"), experience, extensions)
+            return _StatementParts(_verb(_ADL, "responded"), experience, extensions)
         case ObjectivesAssessed(covered=covered) if covered and source.objectives:
             result = _result(names, source, [entry.objective for entry in covered])
             word = "completed" if result.completion else "progressed"
-            return _Said(_verb(_ADL, word), experience, result=result)
+            return _StatementParts(_verb(_ADL, word), experience, result=result)
         case ConversationCompleted(reason=reason):
             why: Extensions = {names.extension("reason"): reason}
-            return _Said(_verb(_ADL, "terminated"), experience, why)
+            return _StatementParts(_verb(_ADL, "terminated"), experience, why)
         case FeedbackGiven() | FeedbackWithdrawn() as vote:
             return _vote(names, vote)
         case EvaluationRecorded():
@@ -126,42 +126,47 @@ def _said(names: Names, source: LearningEvent) -> _Said | None:
             return None
 
 
-def _vote(names: Names, vote: FeedbackGiven | FeedbackWithdrawn) -> _Said:
+def _vote(names: Names, vote: FeedbackGiven | FeedbackWithdrawn) -> _StatementParts:
     voter = _person(names, vote.user_id)
     message: Extensions = {names.extension("message"): vote.message_id}
     given = names.feedback(vote.conversation_id, vote.feedback_id)
     if isinstance(vote, FeedbackWithdrawn):
-        return _Said(_verb(_STREAMS, "retract", "retracted"), Activity(id=given), message, voter)
+        return _StatementParts(
+            _verb(_STREAMS, "retract", "retracted"), Activity(id=given), message, voter
+        )
     word = vote.vote.removesuffix("d")
     place = names.message(vote.conversation_id, vote.message_id)
     voted_on = Activity(id=place, definition=ActivityDefinition(type=_MESSAGE))
     extensions: Extensions = {names.extension("feedback"): given}
-    return _Said(_verb(_STREAMS, word, vote.vote), voted_on, message | extensions, voter)
+    return _StatementParts(_verb(_STREAMS, word, vote.vote), voted_on, message | extensions, voter)
 
 
-def _evaluation(names: Names, source: LearningEvent) -> _Said:
-    """The service does it, not the learner; what it found is no part of it."""
+def _evaluation(names: Names, source: LearningEvent) -> _StatementParts:
+    """An evaluation by the service, not by the learner, without its findings."""
     service = Agent(account=AgentAccount(home_page=names.base, name="colloquy"))
     place = names.conversation(source.conversation_id)
     conversation = Activity(id=place, definition=ActivityDefinition(type=_CONVERSATION))
-    return _Said(_verb(_ACROSSX, "evaluated"), conversation, actor=service)
+    return _StatementParts(_verb(_ACROSSX, "evaluated"), conversation, actor=service)
 
 
 def _result(names: Names, source: LearningEvent, newly_covered: list[int]) -> Result:
-    of, covered = source.objectives, min(source.covered, source.objectives)
+    total, covered = source.objectives, min(source.covered, source.objectives)
+    progress = 100 * covered // total
     return Result(
-        score=Score(scaled=round(covered / of, 4), raw=covered, min=0, max=of),
-        completion=covered == of,
-        extensions={_PROGRESS: 100 * covered // of, names.extension("objectives"): newly_covered},
+        score=Score(scaled=round(covered / total, 4), raw=covered, min=0, max=total),
+        completion=covered == total,
+        extensions={_PROGRESS: progress, names.extension("objectives"): newly_covered},
     )
 
 
-def _whole(names: Names, source: LearningEvent, of: Activity) -> ContextActivities:
+def _context_activities(
+    names: Names, source: LearningEvent, activity: Activity
+) -> ContextActivities:
     course = Activity(
         id=names.course(source.course_id), definition=ActivityDefinition(type=_COURSE)
     )
     experience = _experience(names, source)
-    if of == experience:
+    if activity == experience:
         return ContextActivities(parent=[course])
     return ContextActivities(parent=[experience], grouping=[course])
 

@@ -1,4 +1,4 @@
-"""The days of a plot, put together to weeks where there are too many for a bar each."""
+"""The periods of a plot's bars: days, or weeks if there are many days."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -8,21 +8,21 @@ import msgspec
 
 from service.analytics.figures import Day, Totals
 
-_MOST = 126
-"""Days of a long term, 18 weeks: of more, each bar would be a hairline."""
+_MAX_DAYS = 126
+"""18 weeks, a long term: with more days, a day's bar is too narrow."""
 
 
 class Periods(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened in each day or week.
+    """The totals of each day or week.
 
     Attributes:
-        name: Of one.
-        head: Of the column that tells their first days.
-        length: In days.
-        note: What a bar is, where it is no day.
-        busiest: The same, of learners.
-        learners: Which of them are counted.
-        each: By first day. Of weeks, `learners` are those of the busiest day.
+        name: "day" or "week".
+        head: The head of the column with their first days.
+        length: Days in a period.
+        note: A sentence on what a bar is; empty for days.
+        busiest: The same for plots of learners.
+        learners: What the number of learners means.
+        each: The totals by first day. A week's `learners` are those of its busiest day.
     """
 
     name: str
@@ -35,8 +35,8 @@ class Periods(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def periods_of(days: Sequence[Day]) -> Periods:
-    """Days, or of many their weeks from Monday on."""
-    if len(days) > _MOST:
+    """The days themselves, or their weeks from Monday on if there are many."""
+    if len(days) > _MAX_DAYS:
         return _weeks(days)
     return Periods(
         name="day", head="Day", length=1, note="", busiest="", learners="learners", each=days
@@ -48,7 +48,7 @@ def _weeks(days: Sequence[Day]) -> Periods:
         name="week",
         head="Week from",
         length=7,
-        note=" A bar is a week from Monday on, or as much of it as is in these days.",
+        note=" A bar is a week from Monday on, or the part of it within these days.",
         busiest=" A bar is the busiest day of a week from Monday on.",
         learners="most learners a day",
         each=[_week(monday, list(of)) for monday, of in groupby(days, _monday)],
@@ -60,6 +60,6 @@ def _monday(day: Day) -> date:
 
 
 def _week(monday: date, days: Sequence[Day]) -> Day:
-    """Learners are not added up: those of several days may be the same ones."""
+    """A week's totals. Learners are not added up: the same ones may come on several days."""
     sums = {name: sum(getattr(day, name) for day in days) for name in Totals.__struct_fields__}
     return Day(day=monday, **sums | {"learners": max(day.learners for day in days)})

@@ -1,4 +1,4 @@
-"""Draws plots as SVG: Vega-Lite descriptions, with all data inside and colours from the page."""
+"""Draws plots as SVG, from Vega-Lite descriptions, with the colours of the page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ _CONFIG: dict[str, Any] = {
         "labelFontSize": 11,
         "title": None,
         "orient": "top",
-        "columns": 2,  # of four side by side the last would not fit beside long labels
+        "columns": 2,  # four would not fit beside long labels
         "columnPadding": 24,
     },
     "bar": {"color": _SHADES[0]},
@@ -45,7 +45,12 @@ Values = Sequence[tuple[Value, ...]]
 
 
 def over_time(values: Values, axis: str, days: int = 1) -> str:
-    """A bar for each so many days, with a gap between them. Values: first day, number."""
+    """Vertical bars over a time axis.
+
+    Args:
+        values: First day and number of each bar.
+        days: Days in a bar.
+    """
     x = {
         "field": "a",
         "type": "temporal",
@@ -69,7 +74,12 @@ def _ticks(values: Values) -> dict[str, Any]:
 
 
 def in_bins(values: Values, axis: str, counted: str) -> str:
-    """A bar a bin, in the order given. Values: label, number."""
+    """Vertical bars for bins.
+
+    Args:
+        values: Label and number of each bar, in order.
+        counted: The title of the numbers.
+    """
     x = {
         "field": "a",
         "type": "nominal",
@@ -84,7 +94,12 @@ def in_bins(values: Values, axis: str, counted: str) -> str:
 
 
 def across(values: Values, axis: str, *, share: bool = False) -> str:
-    """A bar across for each label, in the order given. Values: label, number, words at its end."""
+    """Horizontal bars.
+
+    Args:
+        values: Label, number and text at the end of each bar, in order.
+        share: Whether the numbers are shares, 0 to 1.
+    """
     words = {"type": "text", "align": "left", "baseline": "middle", "dx": 4, "color": _INK}
     spec = {
         "height": {"step": _STEP + 3},
@@ -98,7 +113,11 @@ def across(values: Values, axis: str, *, share: bool = False) -> str:
 
 
 def staged(values: Values, axis: str) -> str:
-    """Bars across for each label, one a stage. Values: label, stage (four at most), number."""
+    """Groups of horizontal bars.
+
+    Args:
+        values: Label of the group, stage (at most four different ones) and number of each bar.
+    """
     stages = list(dict.fromkeys(value[1] for value in values))
     shade = {"field": "b", "type": "nominal", "sort": stages}
     encoding = {
@@ -121,16 +140,16 @@ def _amount(field: str, title: str, values: Values, *, share: bool = False) -> d
     if share:
         axis["format"] = ".0%"
         amount["scale"] = {"domain": [0, 1]}
-    elif "$" not in title:  # what is counted has no halves
+    elif "$" not in title:  # counts are whole numbers
         axis["format"] = ",d"
-        most = max((int(value[_FIELDS.index(field)]) for value in values), default=0)
-        if 0 < most <= _FEW:
-            axis["values"] = list(range(most + 1))
+        largest = max((int(value[_FIELDS.index(field)]) for value in values), default=0)
+        if 0 < largest <= _FEW:
+            axis["values"] = list(range(largest + 1))
     return amount
 
 
 def _svg(spec: dict[str, Any], values: Values) -> str:
-    import vl_convert  # here, as only reports need it and loading it takes long
+    import vl_convert  # here, since it loads slowly and only reports need it
 
     room = max([14, *(len(str(value[0])) for value in values)])  # for fonts wider than Arial
     whole = {

@@ -1,4 +1,4 @@
-"""A course's figures as one page to read and to print: no script, nothing from elsewhere."""
+"""A course's figures as one HTML page to read and print, without scripts or external resources."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -17,10 +17,10 @@ _PAGE = HtmlPage("service.analytics.report", "report")
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page is made of.
+    """The content of a page.
 
     Attributes:
-        titles: Of the course's experiences, by id.
+        titles: The titles of the course's experiences, by id.
     """
 
     figures: CourseFigures
@@ -60,15 +60,15 @@ def _notes(fresh: Freshness) -> str:
 
 
 def notes_of(fresh: Freshness) -> Iterable[str]:
-    """What a reader must know of how fresh the figures are."""
+    """Warnings about the freshness of the figures."""
     if fresh.stopped:
         yield f"Stopped, and not up to date: {', '.join(fresh.stopped)}."
     if fresh.paused:
         yield f"Paused by an operator, and not up to date: {', '.join(fresh.paused)}."
     if fresh.lag_events:
         yield (
-            f"Not all is counted yet: the log has {many(fresh.lag_events, 'later event')}, the "
-            f"first of them {age(fresh.lag_seconds)} old."
+            f"Not all events are counted yet: the log has {many(fresh.lag_events, 'later event')}, "
+            f"the first of them {age(fresh.lag_seconds)} old."
         )
 
 

@@ -1,4 +1,4 @@
-"""The parts of a report: each plot with its title, its summary in words, and its numbers."""
+"""The sections of a report: each plot with its title, a summary in words, and its numbers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,11 +23,12 @@ from service.analytics.report.periods import periods_of
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """One part.
+    """A section.
 
     Attributes:
         summary: What the plot shows, in words.
-        plot: Draws it, where there is something to draw.
+        plot: Draws the plot; None for a section without one.
+        heads: The column heads of the table of numbers.
         whole: Whether it takes the page's whole width.
     """
 
@@ -40,10 +41,10 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sections_of(figures: CourseFigures, titles: Mapping[int, str]) -> Iterator[Section]:
-    """All parts of a course's report.
+    """All sections of a course's report.
 
     Args:
-        titles: Of experiences, by id.
+        titles: The titles of experiences, by id.
     """
     yield _messages(figures)
     yield _learners(figures)
@@ -104,7 +105,7 @@ def _funnels(figures: CourseFigures, titles: Mapping[int, str]) -> Section:
         sum(getattr(f.conversations, name) for f in figures.funnels) for name in ("opened", "met")
     )
     return Section(
-        title="How far conversations come",
+        title="Stages of conversations",
         summary=f"{many(opened, 'conversation')} opened in these days; with all objectives met by "
         f"now: {met:,}. Completed means that it takes no more messages.",
         plot=partial(plots.staged, values, "conversations"),
@@ -150,7 +151,7 @@ def _objective_row(o: Objective, titles: Mapping[int, str]) -> tuple[object, ...
 
 
 def _short(objective: Objective, titles: Mapping[int, str]) -> str:
-    """An objective in as few words as leave room for its bar."""
+    """An objective in few words, to leave room for its bar."""
     name = named(objective.ai_experience_id, titles, 30)
     return f"{name}, v{objective.version}, {objective.objective}"
 
@@ -180,7 +181,7 @@ def _failures(figures: CourseFigures) -> Section:
     return Section(
         title="Turns without an answer",
         summary=f"{lost:,} of {many(total, 'turn')}{f', {lost / total:.1%}' if total else ''}, "
-        "by why they failed or were stopped.",
+        "by the reason for their failure or stop.",
         plot=partial(plots.across, values, "turns"),
         heads=("Kind", "Outcome", "Code", "Turns"),
         rows=[(o.kind, o.outcome, o.code or "–", o.turns) for o in figures.outcomes],
@@ -232,10 +233,10 @@ def _feedback(figures: CourseFigures) -> Section:
 
 
 def _models(figures: CourseFigures) -> Section:
-    """As a table alone: purposes, tokens and costs are of three kinds."""
+    """The models, as a table without a plot: tokens and costs have different units."""
     return Section(
         title="Models",
-        summary="What each model was asked for, the tokens that it read and wrote, and its cost.",
+        summary="The purposes of each model, the tokens that it read and wrote, and its cost.",
         plot=None,
         heads=("Model", "For", "Read", "From cache", "Written", "Cost", "Not known"),
         rows=[

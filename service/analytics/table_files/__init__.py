@@ -1,1 +1,1 @@
-"""The tables for analysts as files, by account and day."""
+"""Exports the tables for analysts as files, by account and day."""

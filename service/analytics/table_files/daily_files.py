@@ -1,4 +1,4 @@
-"""Rows that come day by day, as a file for each day."""
+"""Writes rows that are ordered by day, a file for each day."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,12 +11,12 @@ from service.analytics.table_files.tables import Rows
 
 
 class DailyFileWriter:
-    """One file after the other, each of a day.
+    """Writes one file after the other, each with the rows of a day.
 
     Args:
-        draft: Where they are written.
+        draft: The path at which each file is written.
         begin: Opens the draft.
-        put: Called with the day and the rows of a draft that is whole.
+        put: Called with the day and the number of rows of a finished draft.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class DailyFileWriter:
         self.rows = 0
 
     def add(self, day: date | None, rows: Rows) -> None:
-        """Adds rows of a day; with the first of another day a file is done."""
+        """Adds rows of a day; the first rows of another day finish the file before."""
         if self._writer is not None and day != self._day:
             self.finish()
         with writing(self._draft):
@@ -40,7 +40,7 @@ class DailyFileWriter:
         self.rows += len(rows)
 
     def finish(self) -> None:
-        """Ends the file and puts it in place."""
+        """Finishes the file and puts it in place."""
         writer, self._writer = self._writer, None
         if writer is not None:
             with writing(self._draft):
@@ -49,7 +49,7 @@ class DailyFileWriter:
             self._put(self._day, rows)
 
     def abandon(self) -> None:
-        """Closes a file that is not done."""
+        """Closes an unfinished file."""
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()

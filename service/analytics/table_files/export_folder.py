@@ -1,4 +1,4 @@
-"""The folder of an export: one process at a time writes to it, and each file appears whole."""
+"""The folder of an export, which one process at a time writes, with atomic replacement of files."""
 
 import hashlib
 import os
@@ -19,14 +19,14 @@ from service.analytics.table_files.manifest import MANIFEST, FileLine, Format, M
 from service.file_work import is_left_by_system, reason_of
 
 NO_DATE = "__HIVE_DEFAULT_PARTITION__"
-"""What readers of folders named `key=value` take for null."""
+"""The name for null in folders named `key=value` (Hive)."""
 
 DRAFT = "file.draft"
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """What is in a file."""
+    """Size and SHA-256 of a file."""
 
     bytes: int
     sha256: str
@@ -36,7 +36,7 @@ class ExportFolder:
     """A folder with an export.
 
     Args:
-        path: Where it is; made if need be.
+        path: Its path; it is created if it is missing.
     """
 
     manifest: Manifest
@@ -46,11 +46,11 @@ class ExportFolder:
 
     @contextmanager
     def locked(self) -> Iterator[Self]:
-        """Keeps other exports out of the folder.
+        """Locks the folder against other exports.
 
         Raises:
             ExportRefused: It holds something else, or is in use.
-            PathUntrusted: We are root, and another user could lead us elsewhere.
+            PathUntrusted: We are root, and another user could redirect the path.
         """
         with writing(self.path):
             make_output_folder(self.path)
@@ -78,18 +78,18 @@ class ExportFolder:
 
     @property
     def draft(self) -> Path:
-        """Where the next file is written, on the same file system."""
+        """The path at which the next file is written, on the same file system."""
         return self.path / DRAFT
 
-    def make_room(self, paths: Iterable[str]) -> None:
-        """Makes the folders that files go to. Each is on disk when this returns."""
+    def make_parents(self, paths: Iterable[str]) -> None:
+        """Creates the folders of files. When it returns, they are on disk."""
         changed = {above for path in paths for above in self._make_parents(self.path / path)}
         for path in changed:
             with writing(path):
                 sync(path)
 
     def place(self, path: str) -> Digest:
-        """Puts the draft where it belongs, in place of what was there, and on disk."""
+        """Moves the draft to its path, over an existing file. When it returns, that is on disk."""
         with writing(self.path / path):
             content = digest(self.draft)
             sync(self.draft)
@@ -98,7 +98,7 @@ class ExportFolder:
         return content
 
     def remove(self, table: str, account: int, day: date | None, but: Format | None = None) -> None:
-        """Removes the files of a day, but for one format's."""
+        """Removes the files of a day, except those of format `but`."""
         for format_ in FORMATS:
             if format_ != but:
                 path = self.path / path_of(table, account, day, format_)
@@ -106,7 +106,7 @@ class ExportFolder:
                     path.unlink(missing_ok=True)
 
     def holds(self, line: FileLine, *, read: bool) -> bool:
-        """Whether a file is as its line says, by its size or, where it is read, by its digest."""
+        """Whether a file is as its line says: by its size, or by its digest if it is read."""
         path = self.path / line.path
         try:
             if read:
@@ -116,7 +116,7 @@ class ExportFolder:
             return False
 
     def _make_parents(self, path: Path) -> list[Path]:
-        """Makes the folders above a path; returns those that get an entry by that."""
+        """Creates the folders above a path; returns the folders that changed."""
         with writing(path):
             missing = [above for above in path.parents if not above.exists()]
             make_output_folder(path.parent, 0o755)
@@ -124,17 +124,17 @@ class ExportFolder:
 
 
 def refuse_others(path: Path) -> None:
-    """Raises ExportRefused where a folder has something in it that is no export."""
+    """Raises `ExportRefused` if a folder holds something else than an export."""
     try:
-        there = {e.name for e in path.iterdir() if not is_left_by_system(e.name)}
+        names = {e.name for e in path.iterdir() if not is_left_by_system(e.name)}
     except OSError as error:
         raise ExportRefused(f"cannot read {path}: {reason_of(error)}") from error
-    if there and MANIFEST not in there:
+    if names and MANIFEST not in names:
         raise ExportRefused(f"{path} holds something else than an export: it has no {MANIFEST}")
 
 
 def path_of(table: str, account: int, day: date | None, format_: Format) -> str:
-    """Where the file of a day is, below the folder."""
+    """The path of a day's file, relative to the folder."""
     name = quote(table, safe="")
     return f"{name}/account={account}/date={day or NO_DATE}/{name}.{format_}"
 
@@ -147,5 +147,5 @@ def digest(path: Path) -> Digest:
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
-    """Says which path cannot be written, and why, in an `ExportRefused`."""
+    """Turns an error of writing into an `ExportRefused` with the path and the reason."""
     return file_work.writing(path, ExportRefused)

@@ -1,4 +1,4 @@
-"""Holds the files of an export to its manifest."""
+"""Checks the files of an export against its manifest."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from service.file_work import is_left_by_system, reason_of
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """How many files, rows and bytes the manifest has, and what is wrong with them."""
+    """The numbers of files, rows and bytes in the manifest, and the problems of the files."""
 
     files: int
     rows: int
@@ -25,10 +25,10 @@ def check_folder(folder: Path, progress: Progress) -> Checked:
     """Reads every file of an export.
 
     Args:
-        progress: Called with how many bytes are read, of how many.
+        progress: Called with the number of bytes read and to read.
 
     Raises:
-        ExportRefused: The folder has no export, or one whose manifest cannot be read.
+        ExportRefused: The folder has no export, or its manifest cannot be read.
     """
     try:
         if not (folder / MANIFEST).exists():

@@ -1,4 +1,4 @@
-"""An export: tables of accounts as files in a folder, so that a later run writes what is new."""
+"""Exports tables of accounts to files in a folder; a later run writes only what has changed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -34,12 +34,12 @@ Bar = Callable[[str], Progress]
 
 
 class FolderExport(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes where.
+    """What to export, and where to.
 
     Attributes:
         table: The only table; None for all.
         account: The only institution; None for all.
-        fresh: Seconds to wait for the tables to come up to the log's end; None to take them as
+        fresh: Seconds to wait until the tables have reached the log's end; None to export them as
             they are.
     """
 
@@ -56,8 +56,9 @@ class FolderExporter:
     Args:
         url: The owner's connection URL.
         owner: A connection of the owner.
-        definitions: Say by which columns files are split.
-        warn: Called with each table that its readers should not take for fresh.
+        definitions: Have the columns by which files are split.
+        warn: Called with the freshness of each table that is not fresh.
+        bar: Makes a progress bar for a table.
     """
 
     def __init__(
@@ -75,11 +76,10 @@ class FolderExporter:
         self._bar = bar
 
     async def run(self, export: FolderExport) -> AsyncGenerator[TableExportResult, None]:
-        """Exports; tells of each table and account when it is done.
+        """Runs an export; yields the result of each table and account when it is finished.
 
         Raises:
-            UnknownTable, BeyondTheLog, ExportRefused, ExportBehind: What was in place by then is
-                whole.
+            UnknownTable, BeyondTheLog, ExportRefused, ExportBehind: Files in place are complete.
         """
         tables = await self._tables(export)
         accounts = await self._accounts(export)
@@ -90,9 +90,9 @@ class FolderExporter:
                 names = {table.projection for table in tables}
                 await wait_until_fresh(self._owner, accounts, names, export.fresh)
             for account in accounts:
-                async with aclosing(self._account(export, folder, account)) as done:
-                    async for written in done:
-                        yield written
+                async with aclosing(self._account(export, folder, account)) as results:
+                    async for result in results:
+                        yield result
 
     async def _account(
         self, export: FolderExport, folder: ExportFolder, account: int
@@ -128,7 +128,7 @@ class FolderExporter:
         return choose(await list_tables(self._owner, self._definitions), export.table)
 
     async def _refuse_beyond(self, since: int, accounts: Sequence[int]) -> None:
-        """Nothing can have changed there: it is a slip, or the position of another log."""
+        """Refuses a position beyond the log: a typing error, or a position of another log."""
         heads = [fresh.head for fresh in await list_freshness(self._owner, accounts)]
         if since > (longest := max(heads, default=0)):
             whose = "the log ends" if len(accounts) == 1 else "the longest log ends"
@@ -143,13 +143,16 @@ class FolderExporter:
 async def wait_until_fresh(
     connection: Connection, accounts: Sequence[int], projections: set[str], seconds: float
 ) -> None:
-    """Waits until projections stand for all that the logs hold now.
+    """Waits until projections have applied all events that the logs have now.
+
+    Args:
+        seconds: How long to wait at most.
 
     Raises:
-        ExportBehind: They did not in that time; the message names the one furthest behind.
+        ExportBehind: They have not by then; the message names the slowest one.
     """
     heads = {fresh.account_id: fresh.head for fresh in await list_freshness(connection, accounts)}
-    give_up = asyncio.get_running_loop().time() + seconds
+    deadline = asyncio.get_running_loop().time() + seconds
     while True:
         behind = [
             fresh
@@ -158,7 +161,7 @@ async def wait_until_fresh(
         ]
         if not behind:
             return
-        if asyncio.get_running_loop().time() > give_up:
-            worst = max(behind, key=lambda fresh: fresh.lag_events)
-            raise ExportBehind(f"after {seconds:g} s {worst}")
+        if asyncio.get_running_loop().time() > deadline:
+            slowest = max(behind, key=lambda fresh: fresh.lag_events)
+            raise ExportBehind(f"after {seconds:g} s {slowest}")
         await asyncio.sleep(_POLL)

@@ -1,4 +1,4 @@
-"""The manifest of an export: a line for each file that is in place, and for each table's cut."""
+"""The manifest of an export: a line for each file in place, and one for each table's cut."""
 
 import os
 from contextlib import suppress
@@ -24,9 +24,9 @@ class FileLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     Attributes:
         interface: Version of the columns.
         version: Version of the projection's tables and statements.
-        date: The day (UTC) of its rows; None for those without.
-        path: Below the folder.
-        position: The position of the log that the rows stood for when they were read.
+        date: The day (UTC) of its rows; None for rows without a day.
+        path: Path relative to the folder.
+        position: Position of the last event that the table had applied when it was read.
         bytes: Size of the file.
     """
 
@@ -45,13 +45,13 @@ class FileLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class CutLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="cut"):
-    """What a table's files of an account stand for, all of them together.
+    """The state of all of a table's files of an account.
 
     Attributes:
-        position: The position of the log that they stand for.
-        since: Only days from this one on, or with a change above this position, were looked at.
-        head: Position of the log's last event by then.
-        lag_events, lag_seconds: How far the table was behind it.
+        position: Position of the last event that is in the files.
+        since: Only days from this one on, or with a change above this position, were exported.
+        head: Position of the log's last event at that time.
+        lag_events, lag_seconds: How far the table was behind the log.
         log: Id of the log's first event; None for an empty log, and in older manifests.
     """
 
@@ -74,13 +74,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class Manifest:
-    """The lines of a manifest. Of those about the same thing the last one holds.
+    """The lines of a manifest. A later line about the same file or cut replaces the earlier one.
 
     Args:
-        folder: Where it is, or will be.
+        folder: The folder of the manifest, which need not exist yet.
 
     Raises:
-        ExportRefused: It cannot be read, or a line of it is of something else.
+        ExportRefused: It cannot be read, or has an invalid line.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,9 +90,9 @@ class Manifest:
         self._superseded = 0
         self._out: IO[bytes] | None = None
         path = folder / MANIFEST
-        whole, _, _ = _bytes_of(path).rpartition(b"\n")
-        self._whole = len(whole) + 1 if whole else 0
-        for number, line in enumerate(whole.splitlines(), 1):
+        lines, _, _ = _bytes_of(path).rpartition(b"\n")
+        self._length = len(lines) + 1 if lines else 0
+        for number, line in enumerate(lines.splitlines(), 1):
             try:
                 self._take(_decoder.decode(line))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -100,7 +100,7 @@ class Manifest:
 
     @property
     def files(self) -> list[FileLine]:
-        """All files that there should be."""
+        """All files of the export."""
         return list(self._files.values())
 
     def days(self, table: str, account: int) -> dict[date | None, FileLine]:
@@ -112,11 +112,11 @@ class Manifest:
         }
 
     def cut(self, table: str, account: int) -> CutLine | None:
-        """What a table's files of an account stand for."""
+        """The cut of a table's files of an account."""
         return self._cuts.get((table, account))
 
     def refuse_other_log(self, account: int, log: str | None) -> None:
-        """Raises ExportRefused where an account's files are of another log than this one."""
+        """Raises `ExportRefused` if an account's files come from another log than this one."""
         for cut in self._cuts.values():
             if cut.account == account and cut.log not in (None, log):
                 raise ExportRefused(
@@ -125,31 +125,31 @@ class Manifest:
                 )
 
     def open(self) -> None:
-        """Makes ready to add lines. What an interruption left of a line is cut off."""
+        """Opens the manifest for adding lines, and cuts off an incomplete last line."""
         descriptor = open_output(self._folder / MANIFEST, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._out = os.fdopen(descriptor, "ab")
-        if self._out.tell() > self._whole:
-            self._out.truncate(self._whole)
+        if self._out.tell() > self._length:
+            self._out.truncate(self._length)
 
     def add(self, line: Line) -> None:
-        """Adds a line, which outlives this process from here on, and the machine after `sync`."""
+        """Adds a line. It survives a crash of the process, and after `sync` one of the machine."""
         assert self._out is not None
         self._out.write(_encoder.encode(line) + b"\n")
         self._out.flush()
         self._take(line)
 
     def sync(self) -> None:
-        """Waits until all lines are on disk. The files that they tell of are there before them."""
+        """Waits until all lines are on disk. Their files are on disk before."""
         assert self._out is not None
         flush_to_disk(self._out)
 
     def drop(self, line: FileLine) -> None:
-        """Forgets a file that is gone, once the manifest is compacted."""
+        """Removes the line of a deleted file; in the manifest on disk `compact` does that."""
         del self._files[line.table, line.account, line.date]
         self._superseded += 1
 
     def compact(self) -> None:
-        """Leaves only lines that hold; nothing happens where there are no others."""
+        """Rewrites the manifest without replaced and removed lines, if there are any."""
         if not self._superseded:
             return
         lines = (*self._files.values(), *self._cuts.values())
@@ -158,24 +158,24 @@ class Manifest:
         self._superseded = 0
 
     def close(self) -> None:
-        """No lines are added any more; a part of one that found no room goes with it."""
+        """Closes the manifest without reporting errors."""
         if self._out is not None:
             with suppress(OSError):
                 self._out.close()
 
     def _take(self, line: Line) -> None:
-        known: bool
+        replaced: bool
         if isinstance(line, FileLine):
-            known = (line.table, line.account, line.date) in self._files
+            replaced = (line.table, line.account, line.date) in self._files
             self._files[line.table, line.account, line.date] = line
         else:
-            known = (line.table, line.account) in self._cuts
+            replaced = (line.table, line.account) in self._cuts
             self._cuts[line.table, line.account] = line
-        self._superseded += known
+        self._superseded += replaced
 
 
 def _bytes_of(path: Path) -> bytes:
-    """Those of a manifest, none where there is no manifest yet."""
+    """The bytes of a manifest; none if there is no manifest yet."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

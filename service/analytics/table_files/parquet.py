@@ -1,4 +1,4 @@
-"""Parquet and CSV. The only module that imports pyarrow, and imported when it is needed."""
+"""Writes Parquet and CSV. Only this module imports pyarrow, so it is imported on demand."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ _TYPES = {
 
 
 class ParquetRowWriter:
-    """Parquet; the columns' comments are metadata of its fields.
+    """Writes Parquet; the columns' comments are metadata of its fields.
 
     Args:
         path: A new file.
@@ -35,7 +35,7 @@ class ParquetRowWriter:
         self._writer = ParquetWriter(path, self._schema, compression="zstd")
 
     def add(self, rows: Rows) -> None:
-        """Adds rows, as a row group; their first value is the day and not written."""
+        """Adds rows as a row group. Their first value, the day, is not written."""
         self._writer.write_batch(_batch(self._schema, rows))
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class ParquetRowWriter:
 
 
 class CsvRowWriter:
-    """CSV with a line of names. Text is in quotes, what is null is empty.
+    """Writes CSV with a line of names. Text is quoted, and null is empty.
 
     Args:
         path: A new file.
@@ -55,7 +55,7 @@ class CsvRowWriter:
         self._writer = CSVWriter(path, self._schema)
 
     def add(self, rows: Rows) -> None:
-        """Adds rows; their first value is the day and not written."""
+        """Adds rows. Their first value, the day, is not written."""
         self._writer.write_batch(_batch(self._schema, rows))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The formats of a file, as what takes rows and ends as one."""
+"""Writers of rows in the formats of files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from service.analytics.table_files.tables import Column, Rows
 
 
 class RowWriter(Protocol):
-    """A file that is being written."""
+    """Writes a file."""
 
     def add(self, rows: Rows) -> None:
-        """Adds rows; their first value is the day and not written."""
+        """Adds rows. Their first value, the day, is not written."""
 
     def close(self) -> None:
         """Ends the file."""
 
 
 class NdjsonRowWriter:
-    """A JSON object a line. Times are ISO 8601 in UTC.
+    """Writes a JSON object a line. Times are ISO 8601 in UTC.
 
     Args:
         path: A new file.
@@ -33,7 +33,7 @@ class NdjsonRowWriter:
         self._encoder = msgspec.json.Encoder()
 
     def add(self, rows: Rows) -> None:
-        """Adds rows; their first value is the day and not written."""
+        """Adds rows. Their first value, the day, is not written."""
         names = self._names
         self._file.write(
             self._encoder.encode_lines(
@@ -49,10 +49,10 @@ class NdjsonRowWriter:
 def open_row_writer(
     format_: Format, path: Path, columns: Sequence[Column], facts: Mapping[str, str]
 ) -> RowWriter:
-    """A new file, in the place of one that an interrupted export, or another, has left.
+    """Opens a new file; a file that an earlier export left there is removed.
 
     Args:
-        facts: What the file says of itself, where its format can.
+        facts: Metadata of the file, which only Parquet stores.
     """
     path.unlink(missing_ok=True)
     if format_ == "ndjson":

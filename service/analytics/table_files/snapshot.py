@@ -1,4 +1,4 @@
-"""What one account's tables hold at one moment, as an analyst may see it."""
+"""A snapshot of one account's tables, as an analyst may read them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,11 +22,15 @@ from service.analytics.table_files.tables import (
 from sql.loader import query
 
 _BATCH = 20_000
-"""Rows that are read at once, and the most that a row group of a file has."""
+"""Rows that are fetched together; also the largest row group of a file."""
 
 
 class DaySummary(msgspec.Struct, frozen=True):
-    """The rows of a day (UTC), or those without one: how many, the position of the last change."""
+    """The rows of a day (UTC), or the rows without a day: their number and last change.
+
+    Attributes:
+        position: Position of the last event that changed one of them.
+    """
 
     date: date | None
     rows: int
@@ -37,7 +41,8 @@ class Snapshot:
     """One account's tables.
 
     Args:
-        connection: An analyst's, in a transaction that sees one moment.
+        connection: A connection of an analyst's role, in a transaction with one snapshot.
+        freshness: The freshness of the account's projections.
     """
 
     def __init__(
@@ -52,14 +57,14 @@ class Snapshot:
     async def of(cls, url: str, account: int, tables: Sequence[Table]) -> AsyncIterator[Self]:
         """The tables of an account.
 
-        They are locked before anything is read, against being replaced: of a table that was made
-        after the moment which a transaction sees, it sees no rows.
+        They are locked first, so that no rebuild replaces them: the transaction would see no rows
+        of a table that is newer than its snapshot.
 
         Args:
             url: The owner's connection URL.
 
         Raises:
-            TablesReplaced: They are others than they were when they were listed.
+            TablesReplaced: A table was replaced since the tables were listed.
         """
         connection = await connect(url, "colloquy_analyst")
         try:
@@ -83,7 +88,7 @@ class Snapshot:
         return await list_columns(self._connection, table.name)
 
     async def days(self, table: Table, columns: Sequence[Column]) -> list[DaySummary]:
-        """The days that the table has rows of."""
+        """The days for which the table has rows."""
         statement = (await self._statements(table, columns))["survey"]
         rows = await self._connection.fetch(statement, self.account, timeout=FULL_SCAN_TIMEOUT)
         return [DaySummary(*row) for row in rows]
@@ -91,9 +96,9 @@ class Snapshot:
     async def rows(
         self, table: Table, columns: Sequence[Column], days: Sequence[DaySummary]
     ) -> AsyncIterator[Rows]:
-        """The rows of these days, day by day, in the order of the key.
+        """The rows of these days in batches, ordered by day and key.
 
-        The first value of each is the day. Memory stays flat.
+        The first value of each row is its day.
         """
         statement = (await self._statements(table, columns))["rows"]
         dates = [day.date for day in days if day.date is not None]

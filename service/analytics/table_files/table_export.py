@@ -1,4 +1,4 @@
-"""Writes one table of one account: the days whose files are not what the table holds."""
+"""Exports one table of one account: the days whose files differ from the table."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -16,16 +16,16 @@ from service.analytics.table_files.snapshot import DaySummary, Snapshot
 from service.analytics.table_files.tables import Column, Table
 
 _NO_ROWS = DaySummary(None, 0, 0)
-"""What a table without rows is written as: a file which says what columns there are."""
+"""Stands for a table without rows, which gets one file with its columns."""
 
 
 class TableExportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What to write.
 
     Attributes:
-        since: Only days from this one on, or with a change above this position.
-        full: All of these, also where the files are what the table holds.
-        check: Files are read, to see whether they still are what was written.
+        since: Write only days from this one on, or days with a change above this position.
+        full: Write all of these, even if the files equal the table.
+        check: Read the files, to check whether they are unchanged.
     """
 
     format: Format
@@ -35,14 +35,14 @@ class TableExportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableExportResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one table of one account.
+    """The result of exporting one table of one account.
 
     Attributes:
-        files, rows: Written now.
-        unchanged: Files that were left as they are.
-        removed: Files of days that have no rows any more.
-        position: The position of the log that all files stand for.
-        head: Position of the log's last event by then.
+        files, rows: Numbers of files and rows written.
+        unchanged: Number of files that were not written.
+        removed: Number of files removed because their days have no rows any more.
+        position: Position of the last event that is in the files.
+        head: Position of the log's last event at that time.
     """
 
     table: str
@@ -56,10 +56,10 @@ class TableExportResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableExport:
-    """One table of one account.
+    """Exports one table of one account.
 
     Args:
-        progress: Called with how many rows are written, of how many.
+        progress: Called with the number of rows written and to write.
         log: Id of the first event of the account's log.
     """
 
@@ -83,7 +83,7 @@ class TableExport:
         self._rows = 0
 
     async def run(self) -> TableExportResult:
-        """Writes the files, each with its line in the manifest, and at last the table's.
+        """Writes the files, each with its line in the manifest, and last the table's cut.
 
         Raises:
             ExportRefused: A file cannot be written.
@@ -93,7 +93,7 @@ class TableExport:
         due = [day for day in days if self._is_due(day, self._known.get(day.date))]
         if due:
             await self._write(columns, due)
-        removed = self._tidy({day.date for day in days})
+        removed = self._remove_old({day.date for day in days})
         self._record_cut()
         return TableExportResult(
             table=self._table.name,
@@ -108,7 +108,7 @@ class TableExport:
         )
 
     def _is_due(self, day: DaySummary, line: FileLine | None) -> bool:
-        if line is not None and self._is_of_others(line):
+        if line is not None and self._is_incompatible(line):
             return True
         if day is not _NO_ROWS and not self._is_selected(day):
             return False
@@ -120,8 +120,8 @@ class TableExport:
             or not self._folder.holds(line, read=self._options.check)
         )
 
-    def _is_of_others(self, line: FileLine) -> bool:
-        """Whether it is of another format or version, which readers could not read together."""
+    def _is_incompatible(self, line: FileLine) -> bool:
+        """Whether a file has another format or version, so that readers cannot combine them."""
         current = (self._table.version, self._table.interface, self._options.format)
         return (line.version, line.interface, line.format) != current
 
@@ -136,7 +136,7 @@ class TableExport:
 
     async def _write(self, columns: Sequence[Column], due: Sequence[DaySummary]) -> None:
         total = sum(day.rows for day in due)
-        self._folder.make_room(self._path(day.date) for day in due)
+        self._folder.make_parents(self._path(day.date) for day in due)
         writer = DailyFileWriter(self._folder.draft, self._open(columns), self._put)
         try:
             async for batch in self._snapshot.rows(self._table, columns, due):
@@ -184,16 +184,16 @@ class TableExport:
     def _path(self, day: date | None) -> str:
         return path_of(self._table.name, self._snapshot.account, day, self._options.format)
 
-    def _tidy(self, days: set[date | None]) -> int:
-        """Removes the files of other formats, and of days whose rows have gone to others."""
+    def _remove_old(self, days: set[date | None]) -> int:
+        """Removes the files of other formats, and of days that have no rows any more."""
         table, account, manifest = self._table.name, self._snapshot.account, self._folder.manifest
-        gone = [line for day, line in self._known.items() if day not in days]
-        for line in gone:
+        removed = [line for day, line in self._known.items() if day not in days]
+        for line in removed:
             self._folder.remove(table, account, line.date)
             manifest.drop(line)
         for day in manifest.days(table, account):
             self._folder.remove(table, account, day, but=self._options.format)
-        return len(gone)
+        return len(removed)
 
     def _record_cut(self) -> None:
         fresh = self._fresh
@@ -212,10 +212,10 @@ class TableExport:
         )
         before = self._folder.manifest.cut(line.table, line.account)
         with writing(self._folder.path):
-            if before is None or _standing(before) != _standing(line):
+            if before is None or _state(before) != _state(line):
                 self._folder.manifest.add(line)
             self._folder.manifest.sync()
 
 
-def _standing(line: CutLine) -> tuple[object, ...]:
+def _state(line: CutLine) -> tuple[object, ...]:
     return line.interface, line.version, line.position, line.since, line.head, line.log

@@ -1,4 +1,4 @@
-"""The tables that analysts may take away."""
+"""The tables that analysts may export."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,17 +16,17 @@ EXACT = (
     *("bigint", "integer", "smallint", "boolean", "double precision", "real"),
     *("date", "timestamp with time zone", "timestamp without time zone"),
 )
-"""Types that files have, too; all others are text, as PostgreSQL writes it."""
+"""Types that files have, too. Values of other types are text, as PostgreSQL writes them."""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """A table of a projection for analysts.
 
     Attributes:
-        version: Of the projection's tables and statements.
-        interface: Of the table's columns.
-        day: The column by whose day (UTC) its files are split; None where there is none.
-        lock: The statement that keeps the table from being replaced.
+        version: Version of the projection's tables and statements.
+        interface: Version of the table's columns.
+        day: The column by whose day (UTC) its files are split; None if they are not.
+        lock: The statement that locks the table against replacement.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column of a view.
 
     Attributes:
-        type: As PostgreSQL writes it.
+        type: The type's name in PostgreSQL.
         meaning: Its comment.
-        grain: The view's comment: what a row stands for.
-        key: Its place in the primary key, from 1 on.
+        grain: The view's comment: what a row is.
+        key: Its place in the primary key, from 1 on; None if it is not in the key.
     """
 
     view: str
@@ -59,18 +59,18 @@ async def list_tables(connection: Connection, definitions: Mapping[str, Definiti
     """All tables for analysts that the database has, by name.
 
     Args:
-        connection: Of the owner.
-        definitions: Say by which column a table's files are split.
+        connection: A connection of the owner.
+        definitions: Have the column by which a table's files are split.
     """
     rows = await connection.fetch(query("list_analytics_tables"))
     return [Table(**row, day=_day(definitions.get(row["projection"]), row["name"])) for row in rows]
 
 
 def choose(tables: Sequence[Table], name: str | None) -> list[Table]:
-    """The table of that name, or all.
+    """The table with a name, or all tables.
 
     Raises:
-        UnknownTable: The message lists those that there are.
+        UnknownTable: There is no such table; the message lists the existing ones.
     """
     chosen = [table for table in tables if name in (None, table.name)]
     if not chosen:

@@ -565,7 +565,7 @@ async def test_a_name_that_cannot_be_one_is_refused(wrong: str, owner: Connectio
 
 async def test_a_role_that_is_there_is_not_taken_over(name: str, owner: Connection) -> None:
     await owner.execute(f"CREATE ROLE {name}")
-    with pytest.raises(AnalystError, match="already; roles are of the whole server"):
+    with pytest.raises(AnalystError, match=r"already has a role .*; all its databases share roles"):
         await create_analyst(owner, name, [1], None)
     with pytest.raises(AnalystError, match="there is no analyst"):
         await remove_analyst(owner, name)

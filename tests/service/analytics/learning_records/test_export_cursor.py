@@ -154,7 +154,7 @@ async def test_a_file_that_lacks_what_was_written_is_refused(tmp_path: Path) -> 
 async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "thesis"
     file.write_text("Chapter 1")
-    with pytest.raises(ExportFileUnfit, match="is there already"):
+    with pytest.raises(ExportFileUnfit, match="is not empty, and no checkpoint continues it"):
         RecordFile.resume(file, None)
     assert file.read_text() == "Chapter 1"
 
@@ -164,7 +164,7 @@ async def test_a_pipe_is_no_file_to_export_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     begun = ExportCursor(export=EXPORT, position=7, file=str(tmp_path / "pipe"), size=3)
     for cursor in (None, begun):
-        with pytest.raises(ExportFileUnfit, match=r"pipe is no regular file: leave --out away"):
+        with pytest.raises(ExportFileUnfit, match=r"pipe is not a regular file: leave --out away"):
             RecordFile.resume(tmp_path / "pipe", cursor)
 
 
@@ -190,7 +190,7 @@ async def test_a_run_that_broke_off_before_its_first_line_begins_anew(tmp_path: 
     for _ in range(2):
         out = RecordFile.resume(file, cursor)
         assert out.size == 0
-        await out.take(Batch([Record("1", 1, b"{}", frozenset())], 1))
+        await out.deliver(Batch([Record("1", 1, b"{}", frozenset())], 1))
         assert out.size == 3
         out.close()
 

@@ -64,7 +64,7 @@ async def posting(
 
 async def test_a_batch_is_one_request_with_version_and_credentials() -> None:
     async with running_store() as store, posting(store, secret="user:pässword") as to:
-        await to.take(batch(1, 2, 3))
+        await to.deliver(batch(1, 2, 3))
         assert list(store.records) == [record(n).id for n in (1, 2, 3)]
         [headers] = store.requests
         assert headers["X-Experience-API-Version"] == "1.0.3"
@@ -74,7 +74,7 @@ async def test_a_batch_is_one_request_with_version_and_credentials() -> None:
 
 async def test_nothing_is_no_request() -> None:
     async with running_store() as store, posting(store) as to:
-        await to.take(Batch([], 9))
+        await to.deliver(Batch([], 9))
         assert store.requests == []
 
 
@@ -94,7 +94,7 @@ async def test_nothing_is_no_request() -> None:
 async def test_what_passes_is_waited_for(fault: Fault) -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [fault, fault]
-        await to.take(batch(1, 2))
+        await to.deliver(batch(1, 2))
         assert len(store.records) == 2
         assert len(store.requests) == 3
 
@@ -103,7 +103,7 @@ async def test_a_store_that_stays_away_ends_it() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(503, body="under\nrepair")] * 9
         with pytest.raises(StatementsRefused, match=r"after 4 attempts: 503: under repair"):
-            await to.take(batch(1))
+            await to.deliver(batch(1))
         assert len(store.requests) == QUICK.attempts
 
 
@@ -113,7 +113,7 @@ async def test_a_store_that_is_not_there_ends_it() -> None:
         deaf.bind(("127.0.0.1", 0))
         async with posting(Store(), url=f"{address_of(deaf)}/xapi/") as to:
             with pytest.raises(StatementsRefused, match="after 4 attempts"):
-                await to.take(batch(1))
+                await to.deliver(batch(1))
 
 
 async def test_waiting_ends_when_it_is_told_to_stop() -> None:
@@ -121,7 +121,7 @@ async def test_waiting_ends_when_it_is_told_to_stop() -> None:
     delays = RetryDelays(first=3600, longest=3600)
     async with running_store() as store, posting(store, stop=stop, delays=delays) as to:
         store.faults = [Fault(503)]
-        sending = asyncio.create_task(to.take(batch(1)))
+        sending = asyncio.create_task(to.deliver(batch(1)))
         await eventually(lambda: bool(store.requests))
         stop.set()
         with pytest.raises(ExportStopped):
@@ -132,7 +132,7 @@ async def test_what_is_tried_again_is_told() -> None:
     with capture_logs() as told:
         async with running_store() as store, posting(store) as to:
             store.faults = [Fault(503, body="under repair"), Fault(cut="before")]
-            await to.take(batch(1))
+            await to.deliver(batch(1))
     assert [(line["event"], line["attempt"], line["of"]) for line in told] == [
         ("store_tried_again", 1, QUICK.attempts),
         ("store_tried_again", 2, QUICK.attempts),
@@ -150,7 +150,7 @@ async def test_who_was_erased_meanwhile_is_left_out_of_the_next_attempt() -> Non
 
     async with running_store() as store, posting(store, erased=erased) as to:
         store.faults = [Fault(503)]
-        assert await to.take(batch(1, 2, 3)) == 2
+        assert await to.deliver(batch(1, 2, 3)) == 2
         assert list(store.records) == [record(1).id, record(3).id]
     assert asked == [({1, 2, 3}, 3)] * 2
 
@@ -160,22 +160,22 @@ async def test_a_batch_of_erased_people_is_no_request() -> None:
         return frozenset(people)
 
     async with running_store() as store, posting(store, erased=erased) as to:
-        assert await to.take(batch(1, 2)) == 0
+        assert await to.deliver(batch(1, 2)) == 0
         assert store.requests == []
 
 
 async def test_asking_for_a_statement_that_is_known_is_tried_again() -> None:
     async with running_store() as store, posting(store) as to:
-        await to.take(batch(1))
+        await to.deliver(batch(1))
         store.knows_ids, store.given_once = True, [Fault(503), Fault(cut="before")]
-        assert await to.take(batch(1)) == 1
+        assert await to.deliver(batch(1)) == 1
 
 
 async def test_a_statement_with_other_content_under_the_id_is_named() -> None:
     async with running_store() as store, posting(store) as to:
         store.records[record(5).id] = {"id": record(5).id, "what": "something else"}
         with pytest.raises(StatementsRefused, match=record(5).id) as refused:
-            await to.take(batch(1, 2, 3, 4, 5, 6, 7))
+            await to.deliver(batch(1, 2, 3, 4, 5, 6, 7))
         assert "position 5" in str(refused.value)
         assert "other content" in str(refused.value)
         assert "\n" not in str(refused.value)
@@ -185,9 +185,9 @@ async def test_a_statement_with_other_content_under_the_id_is_named() -> None:
 async def test_statements_that_are_there_already_are_no_conflict() -> None:
     """Some stores refuse every id that they know."""
     async with running_store() as store, posting(store) as to:
-        await to.take(batch(1, 2))
+        await to.deliver(batch(1, 2))
         store.knows_ids = True
-        await to.take(batch(1, 2, 3, 4))
+        await to.deliver(batch(1, 2, 3, 4))
         assert len(store.records) == 4
 
 
@@ -195,8 +195,8 @@ async def test_statements_that_are_there_already_are_no_conflict() -> None:
     ("answer", "told"),
     [
         (Fault(404), "the store refuses record .*: 409: there is another .*[0-9]$"),
-        (Fault(500), r"409: there is another .* \(and asked for the one that it has, .* 500\)"),
-        (Fault(401), r"409: there is another .* \(and asked for the one that it has, .* 401\)"),
+        (Fault(500), r"409: there is another .* \(and asked for its version, .* 500\)"),
+        (Fault(401), r"409: there is another .* \(and asked for its version, .* 401\)"),
         (Fault(200, body="<h1>"), "already, with other content"),
         (Fault(cut="before"), r"409: there is another .* it answered: .*isconnected\)"),
     ],
@@ -207,7 +207,7 @@ async def test_a_conflict_is_told_as_what_it_is(answer: Fault, told: str) -> Non
         store.records[record(1).id] = {"id": record(1).id, "what": "something else"}
         store.given = answer
         with pytest.raises(StatementsRefused, match=told):
-            await to.take(batch(1))
+            await to.deliver(batch(1))
 
 
 async def test_what_the_store_refuses_is_named_with_its_words() -> None:
@@ -216,13 +216,13 @@ async def test_what_the_store_refuses_is_named_with_its_words() -> None:
         with pytest.raises(
             StatementsRefused, match=r"refuses record \S+1 \(position 1\): 400: bad"
         ):
-            await to.take(batch(1, 2, 3))
+            await to.deliver(batch(1, 2, 3))
 
 
 async def test_a_batch_that_is_too_large_is_sent_in_parts() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(413), None]
-        await to.take(batch(1, 2, 3))
+        await to.deliver(batch(1, 2, 3))
         assert len(store.records) == 3
 
 
@@ -232,7 +232,7 @@ async def test_credentials_are_never_repeated(status: int) -> None:
     async with running_store() as store, posting(store, secret=secret) as to:
         store.faults = [Fault(status, body=f"{secret} is wrong")]
         with pytest.raises(StatementsRefused, match="COLLOQUY_LRS_AUTH") as refused:
-            await to.take(batch(1, 2))
+            await to.deliver(batch(1, 2))
         assert "s3cret" not in str(refused.value)
 
 
@@ -241,7 +241,7 @@ async def test_a_redirect_is_not_followed() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(302, {"Location": "/elsewhere"})]
         with pytest.raises(StatementsRefused, match="302"):
-            await to.take(batch(1))
+            await to.deliver(batch(1))
         assert len(store.requests) == 1
 
 
@@ -249,7 +249,7 @@ async def test_an_answer_that_no_store_gives_is_not_taken_for_one() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(200, body="<h1>Welcome</h1>")]
         with pytest.raises(StatementsRefused, match="is it a learning record store"):
-            await to.take(batch(1))
+            await to.deliver(batch(1))
 
 
 OPEN = {
@@ -267,18 +267,18 @@ OPEN = {
 async def test_what_an_answer_leaves_open_the_store_is_asked_for(answer: str) -> None:
     """A store may answer so to statements that it has already."""
     async with running_store() as store, posting(store) as to:
-        await to.take(batch(1, 2))
+        await to.deliver(batch(1, 2))
         store.faults = [OPEN[answer]]
-        assert await to.take(batch(1, 2)) == 2
+        assert await to.deliver(batch(1, 2)) == 2
         assert len(store.records) == 2
 
 
 async def test_a_store_that_took_nothing_is_not_believed() -> None:
     async with running_store() as store, posting(store) as to:
-        await to.take(batch(1))
+        await to.deliver(batch(1))
         store.faults = [Fault(204)]
         with pytest.raises(StatementsRefused, match=r"position 2.*: 404.*learning record store"):
-            await to.take(batch(1, 2))
+            await to.deliver(batch(1, 2))
 
 
 async def test_another_statement_under_the_id_is_not_taken_for_ours() -> None:
@@ -286,13 +286,13 @@ async def test_another_statement_under_the_id_is_not_taken_for_ours() -> None:
         store.records[record(1).id] = {"id": record(1).id, "what": "something else"}
         store.faults = [Fault(204)]
         with pytest.raises(StatementsRefused, match="does not have it as it is"):
-            await to.take(batch(1))
+            await to.deliver(batch(1))
 
 
 async def test_caliper_goes_as_an_envelope_with_a_token() -> None:
     async with running_store() as store, posting(store, "caliper", f"Bearer {TOKEN}") as to:
         store.faults = [Fault(503), None]
-        await to.take(batch(1, 2))
+        await to.deliver(batch(1, 2))
         [sent] = store.envelopes
         assert [event["id"] for event in sent["data"]] == [record(n).id for n in (1, 2)]
         assert "X-Experience-API-Version" not in store.requests[0]

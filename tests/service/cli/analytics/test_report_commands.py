@@ -323,7 +323,7 @@ def test_a_page_that_is_not_up_to_date_says_so(
     page = made(on_database, tmp_path / "course.html")
     assert "Paused by an operator, and not up to date: turn_facts." in page.words
     assert "Stopped, and not up to date: feedback_facts." in page.words
-    assert "Not all is counted yet: the log has 1 later event" in page.words
+    assert "Not all events are counted yet: the log has 1 later event" in page.words
 
 
 async def _pause(url: str) -> None:

@@ -284,7 +284,8 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
     assert "COLLOQUY_LRS_AUTH" in told
     assert "s3cret" not in told
     (tmp_path / "thesis").write_text("Chapter 1")
-    assert "is there already" in refused(run(*MAKE, "--out", tmp_path / "thesis", **given))
+    message = refused(run(*MAKE, "--out", tmp_path / "thesis", **given))
+    assert "is not empty, and no checkpoint continues it" in message
 
 
 @pytest.mark.parametrize(
