@@ -1,4 +1,4 @@
-"""An analyst's login sees the views made for analysts, of its accounts, and nothing else."""
+"""An analyst's login reads only the views for analysts, and only its accounts' rows."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ SELECT format('%I.%I', n.nspname, c.relname)
 
 @pytest.fixture
 async def name(database_url: str) -> AsyncIterator[str]:
-    """A name that no other test on this server has; its role is gone at the end."""
+    """A role name that is unique on this server; the role is dropped at the end."""
     name = f"ana_{urlsplit(database_url).path.removeprefix('/test_')[:20]}"
     yield name
     owner = await connect(database_url)
@@ -90,14 +90,14 @@ async def readable(session: asyncpg.Connection) -> set[str]:
 
 
 async def facts_view(session: asyncpg.Connection) -> str:
-    """The view of turns, in whichever schema it is."""
+    """The view of turns, with its schema."""
     (view,) = [
         v for v in await readable(session) if re.fullmatch(r"(read|analytics)\.turn_facts", v)
     ]
     return view
 
 
-async def test_it_sees_its_accounts_rows_in_every_view_and_no_others(
+async def test_it_reads_only_its_accounts_rows_in_every_view(
     analyst: asyncpg.Connection, name: str, owner: Connection
 ) -> None:
     for view in await readable(analyst):
@@ -113,7 +113,7 @@ async def test_it_sees_its_accounts_rows_in_every_view_and_no_others(
     assert [a.accounts for a in await list_analysts(owner) if a.role_name == name] == [(3,)]
 
 
-async def test_nothing_that_it_sets_shows_it_another_account(analyst: asyncpg.Connection) -> None:
+async def test_no_setting_shows_it_another_account(analyst: asyncpg.Connection) -> None:
     view = await facts_view(analyst)
     for account in ("1", "3"):
         await analyst.execute(f"SET colloquy.account = '{account}'")
@@ -130,7 +130,7 @@ async def test_nothing_that_it_sets_shows_it_another_account(analyst: asyncpg.Co
     assert await seen(analyst, view) == {2}
 
 
-async def test_it_takes_on_no_other_role(
+async def test_it_cannot_switch_to_another_role(
     analyst: asyncpg.Connection, name: str, owner: Connection
 ) -> None:
     """The server's, the service's, the owner's or another analyst's; those of tests beside this
@@ -161,7 +161,7 @@ READS = (
 )
 
 
-async def test_it_reads_no_table_and_no_view_but_those_made_for_analysts(
+async def test_it_reads_only_the_views_for_analysts(
     analyst: asyncpg.Connection, owner: Connection
 ) -> None:
     may = await readable(analyst)
@@ -190,7 +190,7 @@ WRITES = (
 )
 
 
-async def test_it_writes_nothing_also_when_it_says_that_it_may(
+async def test_it_cannot_write_even_in_a_read_write_transaction(
     analyst: asyncpg.Connection, owner: Connection
 ) -> None:
     before = await owner.fetch(f"SELECT * FROM {await facts_view(analyst)} ORDER BY turn_id")
@@ -224,7 +224,7 @@ async def test_it_writes_nothing_also_when_it_says_that_it_may(
     )
 
 
-async def test_it_calls_no_function_of_ours_that_does_or_tells_anything(
+async def test_it_cannot_call_our_functions_that_act_or_reveal_something(
     analyst: asyncpg.Connection,
 ) -> None:
     ours = await analyst.fetch(
@@ -238,7 +238,7 @@ async def test_it_calls_no_function_of_ours_that_does_or_tells_anything(
     assert await analyst.fetchval("SELECT public.granted_accounts_v1()") == [2]
 
 
-async def test_it_reaches_no_file_and_no_program(analyst: asyncpg.Connection) -> None:
+async def test_it_cannot_use_files_or_programs(analyst: asyncpg.Connection) -> None:
     await analyst.execute("SET default_transaction_read_only = off")
     for statement in (
         "SELECT pg_read_file('/etc/passwd')",
@@ -259,8 +259,8 @@ async def test_it_reaches_no_file_and_no_program(analyst: asyncpg.Connection) ->
             await analyst.execute(statement)
 
 
-async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection) -> None:
-    """By locks that the service waits for, or by objects that are in no table."""
+async def test_it_cannot_block_others_or_fill_the_disk(analyst: asyncpg.Connection) -> None:
+    """By locks for which the service waits, or by objects outside tables."""
     await analyst.execute("SET default_transaction_read_only = off")
     for statement in (
         "SELECT pg_advisory_lock(hashtextextended('colloquy rebuild turn_facts', 0))",
@@ -293,7 +293,7 @@ async def test_it_holds_up_nobody_and_fills_no_disk(analyst: asyncpg.Connection)
 
 
 async def test_it_writes_nothing_to_the_servers_log(analyst: asyncpg.Connection) -> None:
-    """Neither by a program of its own, nor by what fails, nor by what a session may have shown."""
+    """Neither with its own code, nor with errors, nor with settings of its session."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="language plpgsql"):
         await analyst.execute("DO $$ BEGIN RAISE WARNING 'hello'; END $$")
     if HOME not in os.environ:
@@ -313,7 +313,7 @@ async def test_it_writes_nothing_to_the_servers_log(analyst: asyncpg.Connection)
     assert b"a_word_of_its_own" not in log.read_bytes()[before:]
 
 
-async def test_it_hears_nothing_of_what_others_do(
+async def test_it_receives_no_notifications_of_others(
     analyst: asyncpg.Connection, log_parts: Parts, database_url: str
 ) -> None:
     log, _, notifier = log_parts
@@ -336,7 +336,7 @@ async def test_it_hears_nothing_of_what_others_do(
     await far.close()
 
 
-async def test_a_transaction_that_it_leaves_open_is_ended_whatever_it_sets(
+async def test_its_open_transaction_is_ended_whatever_it_sets(
     analyst: asyncpg.Connection, name: str, workers: Pool, database_url: str, owner: Connection
 ) -> None:
     password = await create_analyst(owner, f"{name}_idle", [2], None)
@@ -379,10 +379,10 @@ async def test_an_owner_who_is_no_superuser_ends_it_too(
         await owner.execute(f"DROP DATABASE {keeper} WITH (FORCE)")
 
 
-async def test_the_service_goes_on_beside_it(
+async def test_the_service_still_works(
     analyst: asyncpg.Connection, workers: Pool, database_url: str
 ) -> None:
-    """What is taken from analysts was not taken from the service's own roles."""
+    """Rights taken from analysts were not taken from the service's roles."""
     async with running_log(database_url) as (log, _, notifier):
         await append_steps(log, dialogue(Learner(102, conversation_ids=iter([7]))), account_id=2)
         assert not await workers.fetchval(query("is_owner_gone"), notifier.owner)
@@ -403,7 +403,7 @@ async def test_a_login_that_owns_something_is_removed_with_it(
 async def inventive(
     analyst: asyncpg.Connection, name: str, owner: Connection
 ) -> asyncpg.Connection:
-    """An analyst who may make things of their own, as where nobody could take that away."""
+    """An analyst who may create objects, as on servers where that could not be revoked."""
     database = await owner.fetchval("SELECT current_database()")
     await owner.execute(f"GRANT TEMPORARY ON DATABASE {database} TO {name}")
     await owner.execute(f"GRANT USAGE ON LANGUAGE plpgsql TO {name}")
@@ -411,10 +411,10 @@ async def inventive(
     return analyst
 
 
-async def test_tables_of_its_session_take_the_place_of_nothing(
+async def test_its_temporary_tables_shadow_nothing(
     inventive: asyncpg.Connection,
 ) -> None:
-    """They are its own, and what runs with the owner's rights does not look there."""
+    """Code that runs with the owner's rights does not use them."""
     analyst = inventive
     await analyst.execute("CREATE TEMP TABLE analyst_accounts (role_name name, account_id bigint)")
     await analyst.execute(
@@ -436,10 +436,10 @@ async def test_tables_of_its_session_take_the_place_of_nothing(
     assert await seen(analyst, "analytics.freshness") <= {2}
 
 
-async def test_a_condition_of_its_own_is_not_asked_about_rows_of_others(
+async def test_its_conditions_are_not_evaluated_on_others_rows(
     inventive: asyncpg.Connection,
 ) -> None:
-    """Row-level security comes first, or an error or a notice would tell what they hold."""
+    """Row-level security comes first: an error or a notice would reveal their values."""
     analyst = inventive
     await analyst.execute(
         "CREATE FUNCTION pg_temp.tells(bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS "
@@ -454,10 +454,10 @@ async def test_a_condition_of_its_own_is_not_asked_about_rows_of_others(
     await analyst.fetch(f"SELECT FROM {view} WHERE 1 / (account_id - 1) > -9")
 
 
-async def test_what_it_asks_of_freshness_is_not_asked_of_others(
+async def test_its_conditions_on_freshness_are_not_evaluated_on_others_rows(
     inventive: asyncpg.Connection,
 ) -> None:
-    """That view reads with its owner's rights: there no policy of a table stands before it."""
+    """That view reads with its owner's rights, so no policy of a table protects its rows."""
     analyst = inventive
     told: list[str] = []
     analyst.add_log_listener(lambda _, notice: told.append(notice.message))
@@ -482,7 +482,7 @@ async def test_what_it_asks_of_freshness_is_not_asked_of_others(
         )
 
 
-async def test_the_planner_tells_it_no_values_of_others(
+async def test_the_planner_reveals_no_values_of_others(
     analyst: asyncpg.Connection, owner: Connection
 ) -> None:
     """How large tables are, and what they and the views are called, anybody may see who can log
@@ -506,7 +506,7 @@ async def test_it_does_not_see_what_others_run(
     assert {row[0] for row in texts} <= {"<insufficient privilege>", None}
 
 
-async def test_a_session_that_it_leaves_open_ends_and_statements_have_an_end(
+async def test_its_idle_sessions_and_long_statements_are_ended(
     analyst: asyncpg.Connection,
 ) -> None:
     for setting, value in (
@@ -518,17 +518,13 @@ async def test_a_session_that_it_leaves_open_ends_and_statements_have_an_end(
         assert await analyst.fetchval("SELECT current_setting($1)", setting) == value
 
 
-async def test_a_wrong_password_does_not_open(
-    name: str, database_url: str, owner: Connection
-) -> None:
+async def test_a_wrong_password_is_refused(name: str, database_url: str, owner: Connection) -> None:
     await create_analyst(owner, name, [1], None)
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(with_login(database_url, name, "guessed"))
 
 
-async def test_a_login_whose_days_are_over_does_not_open(
-    name: str, database_url: str, owner: Connection
-) -> None:
+async def test_an_expired_login_is_refused(name: str, database_url: str, owner: Connection) -> None:
     password = await create_analyst(owner, name, [1], 3)
     (one,) = [a for a in await list_analysts(owner) if a.role_name == name]
     assert one.expires_at is not None
@@ -558,12 +554,12 @@ async def _closed(session: asyncpg.Connection) -> bool:
 @pytest.mark.parametrize(
     "wrong", ["pg_ana", "colloquy_ana", "Ana", "1a", "a-b", "", "a" * 64, 'a"b']
 )
-async def test_a_name_that_cannot_be_one_is_refused(wrong: str, owner: Connection) -> None:
+async def test_an_invalid_name_is_refused(wrong: str, owner: Connection) -> None:
     with pytest.raises(AnalystError, match="cannot be a login"):
         await create_analyst(owner, wrong, [1], None)
 
 
-async def test_a_role_that_is_there_is_not_taken_over(name: str, owner: Connection) -> None:
+async def test_an_existing_role_is_not_taken_over(name: str, owner: Connection) -> None:
     await owner.execute(f"CREATE ROLE {name}")
     with pytest.raises(AnalystError, match=r"already has a role .*; all its databases share roles"):
         await create_analyst(owner, name, [1], None)
@@ -572,7 +568,7 @@ async def test_a_role_that_is_there_is_not_taken_over(name: str, owner: Connecti
     assert await owner.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", name) == 1
 
 
-async def test_the_server_never_hears_the_password(name: str, owner: Connection) -> None:
+async def test_the_password_is_not_sent_to_the_server(name: str, owner: Connection) -> None:
     password = await create_analyst(owner, name, [1], None)
     kept = await owner.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", name)
     assert kept.startswith("SCRAM-SHA-256$4096:")

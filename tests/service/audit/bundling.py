@@ -1,4 +1,4 @@
-"""Bundles as tests make, verify and change them."""
+"""Makes, verifies and changes bundles for tests."""
 
 import asyncio
 import hashlib
@@ -47,7 +47,7 @@ async def export(
 
 
 async def verify_alone(folder: Path, scratch: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Exit code and answer of the program, in a folder and a Python without this project."""
+    """Exit code and output of the program, in a folder and a Python without this project."""
     scratch.mkdir(exist_ok=True)
     shutil.copy(PROGRAM, scratch / "verify_bundle.py")
     process = await asyncio.create_subprocess_exec(
@@ -64,7 +64,7 @@ async def verify_alone(folder: Path, scratch: Path, *arguments: str) -> tuple[in
 
 
 def problem(folder: Path, vkey: Path | None = None, checkpoints: Path | None = None) -> str:
-    """Why a bundle is refused; empty if it is not."""
+    """The reason for which a bundle is refused; empty if it is verified."""
     try:
         verify_bundle.verify(folder, vkey, checkpoints)
     except (verify_bundle.Wrong, verify_bundle.NoBundle, UnicodeDecodeError) as error:
@@ -73,14 +73,14 @@ def problem(folder: Path, vkey: Path | None = None, checkpoints: Path | None = N
 
 
 def vkey_of(sealed: Sealed, folder: Path) -> Path:
-    """The log's public keys, as an auditor keeps them."""
+    """A file with the log's public keys."""
     path = folder / "auditor.vkeys"
     path.write_text("".join(f"{key}\n" for key in list_keys(sealed.place)))
     return path
 
 
 def make_anew(folder: Path, **facts: Any) -> None:
-    """What a forger does last: a manifest that fits what the files are by now."""
+    """A forged manifest, which fits the present files."""
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest.pop("digest")
     manifest.update(facts)
@@ -95,7 +95,7 @@ def make_anew(folder: Path, **facts: Any) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files of a folder; of the manifest without what is of the moment it was made."""
+    """All files of a folder; the manifest without its time of creation."""
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     if "manifest.json" in found:
         manifest = json.loads(found["manifest.json"])
@@ -105,7 +105,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 async def erase(url: str, user_id: int) -> None:
-    """Erases a learner by the service's own function; no model is being asked anything here."""
+    """Erases a learner by the database's function, without ending turns."""
     owner = await connect(url)
     await owner.execute("DELETE FROM read.pending_turns")
     row = Enrollment(course_id=1, user_id=user_id, name="Ada", role="learner", status="active")

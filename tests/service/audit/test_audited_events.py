@@ -1,4 +1,4 @@
-"""The events that an auditor finds, against a plain filter over the whole log."""
+"""The events that an auditor gets, compared with a plain filter over the whole log."""
 
 import asyncio
 import random
@@ -48,12 +48,12 @@ async def service(server_url: str) -> AsyncIterator[Service]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def events(service: Service) -> list[RecordedEvent]:
-    """The log as it was before anybody read it."""
+    """The log before any read."""
     return await service.history()
 
 
 class Owners:
-    """Whose and of what each conversation is, as its first event says."""
+    """The learner, course and experience of each conversation, from its first event."""
 
     def __init__(self, events: list[RecordedEvent]) -> None:
         self.opened = {
@@ -80,7 +80,7 @@ Rule = Callable[[RecordedEvent], bool]
 
 
 def rules_of(events: list[RecordedEvent]) -> dict[str, tuple[list[tuple[str, str]], Rule]]:
-    """Filters by name: as they are asked for, and as plain Python."""
+    """Filters by name: as query parameters, and as plain Python."""
     owners = Owners(events)
     chance = random.Random(5)
     number = chance.choice(sorted(owners.opened))
@@ -114,7 +114,7 @@ def rules_of(events: list[RecordedEvent]) -> dict[str, tuple[list[tuple[str, str
 
 
 def matching(events: list[RecordedEvent], *rules: Rule) -> list[int]:
-    """Positions of what all rules let through, but for reads, which tests before may have left."""
+    """Positions of the events that match all rules, without reads by other tests."""
     return [
         e.position
         for e in events
@@ -123,12 +123,12 @@ def matching(events: list[RecordedEvent], *rules: Rule) -> list[int]:
 
 
 def positions(found: list[dict[str, Any]], known: list[RecordedEvent]) -> list[int]:
-    """Without what the service itself has appended since, as to turns that nobody owns."""
+    """Positions without later events of the service, such as ends of abandoned turns."""
     return [event["position"] for event in found if event["position"] <= len(known)]
 
 
 async def lines(service: Service, *parameters: tuple[str, str]) -> list[dict[str, Any]]:
-    """All that match, as lines, but for the reads that the asking itself has left."""
+    """The matching events as lines, without the reads that these requests recorded."""
     response = await service.request(
         "GET",
         EVENTS,
@@ -143,7 +143,7 @@ async def lines(service: Service, *parameters: tuple[str, str]) -> list[dict[str
 
 
 async def pages(service: Service, size: int, *parameters: tuple[str, str]) -> list[dict[str, Any]]:
-    """The same page by page, as the links lead."""
+    """The same page by page, by the links."""
     path, asked = EVENTS, [*parameters, ("per_page", str(size))]
     found: list[dict[str, Any]] = []
     while True:
@@ -160,7 +160,7 @@ async def pages(service: Service, size: int, *parameters: tuple[str, str]) -> li
         path, asked = url.path, list(url.query.items())
 
 
-async def test_each_filter_finds_what_a_plain_one_finds(
+async def test_each_filter_returns_the_events_of_a_plain_one(
     service: Service, events: list[RecordedEvent]
 ) -> None:
     for name, (asked, rule) in rules_of(events).items():
@@ -171,7 +171,7 @@ async def test_each_filter_finds_what_a_plain_one_finds(
         assert positions(await pages(service, size, *asked), events) == expected, name
 
 
-async def test_two_filters_together_find_what_both_let_through(
+async def test_two_filters_return_the_events_that_match_both(
     service: Service, events: list[RecordedEvent]
 ) -> None:
     found = 0
@@ -199,7 +199,7 @@ async def test_the_whole_log_as_lines_is_the_log(
         assert msgspec.convert(line["recorded_at"], type(event.recorded_at)) == event.recorded_at
 
 
-async def test_of_another_institution_nothing_is_found(
+async def test_another_institutions_events_are_not_returned(
     service: Service, events: list[RecordedEvent]
 ) -> None:
     connection = await connect(service.database_url)
@@ -229,7 +229,7 @@ async def test_of_another_institution_nothing_is_found(
         ("after=1&after=2", "after"),
     ],
 )
-async def test_what_cannot_be_read_is_refused_by_name_and_not_recorded(
+async def test_an_invalid_parameter_is_named_and_nothing_is_recorded(
     service: Service, parameters: str, named: str
 ) -> None:
     head = await service.head()
@@ -280,7 +280,7 @@ class Tail:
         await asyncio.wait([self._task])
 
 
-async def test_a_tail_gets_everything_once_across_a_storm_of_appends(service: Service) -> None:
+async def test_a_tail_sends_each_event_once_during_many_appends(service: Service) -> None:
     start = await service.head()
     tail = Tail(service, start - 20)
     async with running_log(service.database_url) as (log, _, _):
@@ -304,7 +304,7 @@ async def test_a_tail_gets_everything_once_across_a_storm_of_appends(service: Se
     await again.close()
 
 
-async def test_a_tail_with_filters_gets_what_matches_and_no_more(service: Service) -> None:
+async def test_a_tail_with_filters_sends_only_matching_events(service: Service) -> None:
     head = await service.head()
     tail = Tail(service, head, user_id="4444", type="hold_placed.v1")
     async with running_log(service.database_url) as (log, _, _):
@@ -334,7 +334,7 @@ async def test_a_tail_to_a_time_is_refused(service: Service) -> None:
     assert (status, "to cannot be given" in body["error"]) == (400, True)
 
 
-async def test_a_time_from_between_two_events_finds_the_later_ones(
+async def test_a_from_time_between_two_events_returns_the_later_ones(
     service: Service, events: list[RecordedEvent]
 ) -> None:
     moment = events[50].recorded_at + timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""What a bundle is held to from outside: its key's successor, and the auditor's own checkpoints."""
+"""Checks of a bundle with its key's successor and with the auditor's own checkpoints."""
 
 import json
 import shutil
@@ -47,7 +47,7 @@ async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
 
 
 async def rewrite(sealed: Sealed, signer: Signer, tmp_path: Path) -> None:
-    """Another history of the same length, sealed by a key, with files of the forger's own."""
+    """A forged history of the same length, sealed by a key, with the forger's own files."""
     stolen = KeyLocation(tmp_path / "stolen", name=signer.name)
     open_signer(stolen)
     replace_key(stolen, signer)
@@ -63,7 +63,7 @@ async def rewrite(sealed: Sealed, signer: Signer, tmp_path: Path) -> None:
 
 
 @BOTH
-async def test_a_bundle_by_a_key_that_was_replaced_is_proved_by_its_successor(
+async def test_a_bundle_signed_by_a_replaced_key_is_proved_by_its_successor(
     sealed: Sealed, tmp_path: Path, selection: Selection
 ) -> None:
     await rotate_key(sealed.url, sealed.place, sealed.folder)
@@ -78,7 +78,7 @@ async def test_a_bundle_by_a_key_that_was_replaced_is_proved_by_its_successor(
 
 
 @pytest.mark.parametrize("name", ["colloquy-test", "school"])
-async def test_a_forged_bundle_by_a_stolen_key_that_was_replaced_is_refused(
+async def test_a_bundle_forged_with_a_stolen_replaced_key_is_refused(
     sealed: Sealed, tmp_path: Path, name: str
 ) -> None:
     old = read_signer(sealed.place)
@@ -93,7 +93,7 @@ async def test_a_forged_bundle_by_a_stolen_key_that_was_replaced_is_refused(
     assert "by a key that was replaced" in problem(tmp_path / "forged", keys)
 
 
-async def test_a_bundle_of_a_log_that_no_successor_bears_witness_to_is_not_made(
+async def test_a_bundle_without_a_successors_checkpoint_is_not_made(
     sealed: Sealed, tmp_path: Path
 ) -> None:
     replace_unrecorded(sealed.place)
@@ -126,7 +126,7 @@ async def test_an_auditors_checkpoints_are_compared(
 
 
 @pytest.mark.parametrize(("selection", "size"), [(ALL, 4), (SECOND, 9)], ids=["all", "one"])
-async def test_a_fork_is_seen_though_it_is_signed_with_the_key(
+async def test_a_fork_signed_with_the_key_is_detected(
     sealed: Sealed, tmp_path: Path, selection: Selection, size: int
 ) -> None:
     kept = shutil.copytree(sealed.files, tmp_path / "kept")
@@ -139,10 +139,10 @@ async def test_a_fork_is_seen_though_it_is_signed_with_the_key(
     )
 
 
-async def test_a_bundle_that_cannot_be_compared_is_refused_and_says_what_to_ask_for(
+async def test_a_bundle_that_cannot_be_compared_is_refused_with_advice(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """Else a forger would leave out just those checkpoints that the auditor has."""
+    """Otherwise a forger would leave out the checkpoints that the auditor has."""
     kept = tmp_path / "kept"
     kept.write_text(read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0])
     await sealed.say(3)
@@ -157,8 +157,10 @@ async def test_a_bundle_that_cannot_be_compared_is_refused_and_says_what_to_ask_
     assert problem(tmp_path / "proving", keys, kept) == ""
 
 
-async def test_a_fork_from_before_the_last_copies_is_seen(sealed: Sealed, tmp_path: Path) -> None:
-    """The auditor went on copying after it: only what was kept earlier tells."""
+async def test_a_fork_before_the_last_copied_checkpoints_is_detected(
+    sealed: Sealed, tmp_path: Path
+) -> None:
+    """The auditor copied later checkpoints, too: only the earlier ones reveal it."""
     kept = tmp_path / "kept"
     genuine = read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0]
     await rewrite(sealed, read_signer(sealed.place), tmp_path)
@@ -176,7 +178,7 @@ async def test_a_fork_from_before_the_last_copies_is_seen(sealed: Sealed, tmp_pa
         )
 
 
-async def test_all_that_an_auditor_keeps_is_proved_on_demand(
+async def test_all_of_an_auditors_checkpoints_are_proved_on_demand(
     sealed: Sealed, tmp_path: Path
 ) -> None:
     """By a file, by the folder of an account, or by that of all accounts."""
@@ -207,10 +209,10 @@ async def test_a_place_without_checkpoints_proves_nothing(sealed: Sealed, tmp_pa
     "aside",
     ["1.before/latest", "1/old.txt", "1/old/latest", "x.note", "01/latest", ".a.checkpoints"],
 )
-async def test_a_kept_file_that_would_not_be_read_is_told(
+async def test_a_kept_file_that_would_not_be_read_is_refused(
     sealed: Sealed, tmp_path: Path, aside: str
 ) -> None:
-    """It may be the one that convicts."""
+    """Its checkpoint may be the one that reveals a fork."""
     kept = shutil.copytree(sealed.folder, tmp_path / "kept")
     await export(sealed, tmp_path / "bundle")
     shutil.copytree(sealed.files, kept / "2")
@@ -221,7 +223,7 @@ async def test_a_kept_file_that_would_not_be_read_is_told(
     assert f"{kept / aside} is kept there, and would not be read" in found
 
 
-async def test_a_folder_that_is_not_looked_into_is_told(sealed: Sealed, tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_read_is_refused(sealed: Sealed, tmp_path: Path) -> None:
     kept = shutil.copytree(sealed.folder, tmp_path / "kept")
     await export(sealed, tmp_path / "bundle")
     for linked in (kept / "2", kept / "1" / "old"):
@@ -246,7 +248,7 @@ CUT = {
 async def test_a_kept_file_is_read_to_its_end_or_refused(
     sealed: Sealed, tmp_path: Path, change: str
 ) -> None:
-    """Else a checkpoint that convicts would be passed over."""
+    """Otherwise a checkpoint that reveals a fork could be skipped."""
     path = next(iter(sealed.files.glob("*.checkpoints")))
     (tmp_path / "kept").write_bytes(CUT[change](path.read_text()).encode())
     await export(sealed, tmp_path / "bundle")
@@ -256,7 +258,7 @@ async def test_a_kept_file_is_read_to_its_end_or_refused(
     assert problem(tmp_path / "bundle", vkey_of(sealed, tmp_path), tmp_path / "kept") == ""
 
 
-async def test_what_a_successor_signed_at_a_chosen_size_stands_once(
+async def test_a_successors_checkpoint_of_a_given_size_is_included_once(
     sealed: Sealed, tmp_path: Path
 ) -> None:
     await rotate_key(sealed.url, sealed.place, sealed.folder)
@@ -281,10 +283,10 @@ async def test_a_later_checkpoint_by_a_replaced_key_is_refused(
     assert "of 12 events is by a key that was replaced" in problem(tmp_path / "bundle", keys)
 
 
-async def test_more_texts_missing_than_were_removed_are_found(
+async def test_more_missing_texts_than_were_removed_are_refused(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """A removal covers what it says, and not what somebody had deleted before."""
+    """A removal covers the number of texts that it states, and no text deleted before."""
     expired = TextExpired(conversation_id=1, user_id=101, texts=2, rule="course", days=1)
     await append(sealed.log, "dialogue-1-101", NewEvent(event=expired))
     await tamper(sealed.url, "DELETE FROM event_content WHERE position <= 4")
@@ -297,9 +299,7 @@ async def test_more_texts_missing_than_were_removed_are_found(
     assert "4 texts are not here, position 10 removed 2" in problem(tmp_path / "bundle")
 
 
-async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
-    sealed: Sealed, tmp_path: Path
-) -> None:
+async def test_an_auditors_later_checkpoint_is_compared(sealed: Sealed, tmp_path: Path) -> None:
     (late,) = [
         note
         for path in sealed.files.glob("*.checkpoints")
@@ -314,8 +314,8 @@ async def test_a_later_checkpoint_of_the_auditors_is_compared_as_well(
     assert problem(tmp_path / "proving", keys, tmp_path / "kept") == ""
 
 
-async def test_checkpoints_of_no_such_log_are_refused(sealed: Sealed, tmp_path: Path) -> None:
-    """Those of another account, and those of another service, by a key that is nobody's here."""
+async def test_checkpoints_of_other_logs_only_are_refused(sealed: Sealed, tmp_path: Path) -> None:
+    """Checkpoints of another account, and of another service with another key."""
     ours, theirs = read_signer(sealed.place), open_signer(KeyLocation(tmp_path / "theirs"))
     note = read_note(read_notes(next(iter(sealed.files.glob("*.checkpoints"))))[0])
     await export(sealed, tmp_path / "bundle")
@@ -327,10 +327,10 @@ async def test_checkpoints_of_no_such_log_are_refused(sealed: Sealed, tmp_path: 
 
 
 @pytest.mark.parametrize("key_name", ["colloquy-test", "school"])
-async def test_a_fork_is_seen_under_whatever_name_of_log_and_key(
+async def test_a_fork_under_another_name_of_log_and_key_is_detected(
     sealed: Sealed, tmp_path: Path, key_name: str
 ) -> None:
-    """The operator calls the other history otherwise, and the auditor goes on copying."""
+    """The operator gives the forked log another name, and the auditor copies its checkpoints."""
     kept = shutil.copytree(sealed.files, tmp_path / "kept")
     renamed = msgspec.structs.replace(read_signer(sealed.place), name=key_name)
     await tamper(sealed.url, "UPDATE log_origins SET origin = 'renamed/1'")
@@ -351,10 +351,10 @@ async def test_a_fork_is_seen_under_whatever_name_of_log_and_key(
     )
 
 
-async def test_a_log_that_was_called_otherwise_is_compared_all_the_same(
+async def test_checkpoints_under_an_earlier_name_of_the_log_are_compared(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """As a release before the one that stores a log's name has called it."""
+    """Releases before the log's name was stored used another one."""
     first = next(iter(sealed.files.glob("*.checkpoints")))
     signer = read_signer(sealed.place)
     early, late = [read_note(note) for note in read_notes(first)]
@@ -374,15 +374,13 @@ async def test_a_log_that_was_called_otherwise_is_compared_all_the_same(
     assert (told["log"], told["own_checkpoints_call_the_log"]) == (late.origin, ["before/1"])
 
 
-async def test_only_checkpoints_that_there_are_can_be_asked_for(
-    sealed: Sealed, tmp_path: Path
-) -> None:
+async def test_only_existing_checkpoints_can_be_exported(sealed: Sealed, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no checkpoint of 5 events"):
         await export(sealed, tmp_path / "bundle", prove=[4, 5])
 
 
 @pytest.mark.parametrize("removal", ["expiry", "erasure"])
-async def test_a_text_that_was_put_back_after_its_removal_is_refused(
+async def test_a_text_restored_after_its_removal_is_refused(
     sealed: Sealed, tmp_path: Path, removal: str
 ) -> None:
     if removal == "expiry":

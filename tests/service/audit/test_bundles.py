@@ -1,4 +1,4 @@
-"""A bundle proves itself on a machine without this project, and no changed one does."""
+"""A bundle verifies on a machine without this project, and a changed one does not."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ FIRST = Selection("conversation", 1)
 
 @pytest.fixture
 async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
-    """Three conversations, one after another and a bit of the first, and three checkpoints."""
+    """Three conversations, then more of the first one, and three checkpoints."""
     made = Sealed(database_url, tmp_path / "home", log)
     (tmp_path / "home").mkdir()
     await append_steps(log, [experience_created()])
@@ -108,7 +108,7 @@ async def test_a_bundle_is_cut_at_the_stated_checkpoint(sealed: Sealed, tmp_path
         await export(sealed, tmp_path / "nothing", Selection("conversation", 99))
 
 
-async def test_the_only_keys_of_a_bundle_are_told_to_prove_little(
+async def test_a_bundle_verified_with_its_own_keys_prints_a_warning(
     bundle: Path, tmp_path: Path
 ) -> None:
     code, proved = await verify_alone(bundle, tmp_path / "bare")
@@ -124,7 +124,7 @@ async def test_the_only_keys_of_a_bundle_are_told_to_prove_little(
     assert out.decode().endswith("\nverified\n")
 
 
-async def test_what_is_no_bundle_is_wrong_usage(tmp_path: Path) -> None:
+async def test_a_folder_without_a_bundle_is_wrong_usage(tmp_path: Path) -> None:
     code, answer = await verify_alone(tmp_path / "nothing", tmp_path / "bare")
     assert (code, answer["verified"]) == (2, False)
 
@@ -151,7 +151,7 @@ async def test_a_folder_with_something_else_is_left_alone(
 
 
 def flips(content: bytes, number: int) -> Iterator[bytes]:
-    """The content with one bit of one byte changed: of each byte so many bits in turn."""
+    """Copies of the content, each with one bit changed: `number` bits of each byte in turn."""
     changed = bytearray(content)
     for at in range(len(content)):
         for bit in range(at, at + 8, 8 // number):
@@ -163,7 +163,7 @@ def flips(content: bytes, number: int) -> Iterator[bytes]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_no_byte_of_any_file_can_be_changed(bundle: Path, sealed: Sealed) -> None:
-    """There is no exception: every byte of every file has a meaning, or a digest."""
+    """Every byte of every file is checked, or covered by a digest."""
     vkey = vkey_of(sealed, bundle.parent)
     assert problem(bundle, vkey) == ""
     tried = 0
@@ -206,7 +206,7 @@ async def test_no_file_can_be_cut_lengthened_left_out_or_added(
 PROOFS = (*GROWING, "checkpoint", "checkpoints.ndjson")
 
 
-async def test_a_forger_who_makes_the_manifest_anew_gains_nothing(
+async def test_changes_are_detected_although_the_manifest_is_forged(
     bundle: Path, sealed: Sealed
 ) -> None:
     """Bytes of what is signed, or leads to it, cannot be changed whatever the manifest says.
@@ -267,8 +267,8 @@ async def test_no_part_of_a_text_can_be_moved_into_its_salt_or_back(
     assert "this is no salt of 16 bytes" in problem(bundle, vkey_of(sealed, bundle.parent))
 
 
-async def test_a_text_that_was_withheld_is_told(bundle: Path, sealed: Sealed) -> None:
-    """Whether it was erased after the checkpoint, a bundle cannot know; it says that it lacks."""
+async def test_a_withheld_text_is_reported(bundle: Path, sealed: Sealed) -> None:
+    """A bundle does not show later erasures, so it reports the missing text."""
     path = bundle / "content.ndjson"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[1:]))
@@ -278,7 +278,7 @@ async def test_a_text_that_was_withheld_is_told(bundle: Path, sealed: Sealed) ->
 
 
 async def test_a_bundle_of_another_key_is_refused(bundle: Path, sealed: Sealed) -> None:
-    """A forger signs all of it with a key of their own, and puts it into the bundle."""
+    """A forger signs with another key and puts that into the bundle."""
     place = KeyLocation(bundle.parent / "forger", name="colloquy-test")
     open_signer(place)
     signer = read_signer(place)
@@ -310,8 +310,8 @@ FORGED = (
 )
 
 
-async def test_a_number_of_another_kind_is_none(bundle: Path) -> None:
-    """An account of 1.0 is equal to account 1, but its kept checkpoints would not be found."""
+async def test_a_number_must_be_an_integer(bundle: Path) -> None:
+    """1.0 is equal to 1, but the kept checkpoints of account 1.0 would not be found."""
     for name in ("account_id", "tree_size"):
         said = json.loads((bundle / MANIFEST).read_text())[name]
         for number in (float(said), True, str(said), None, 0, -said):
@@ -320,8 +320,8 @@ async def test_a_number_of_another_kind_is_none(bundle: Path) -> None:
         make_anew(bundle, **{name: said})
 
 
-async def test_a_manifest_that_says_another_selection_is_refused(bundle: Path) -> None:
-    """The bundle is of a conversation of learner 101 in course 1, and so could be of either."""
+async def test_a_manifest_with_another_selection_is_refused(bundle: Path) -> None:
+    """Its conversation is of learner 101 in course 1, so its events fit both selections."""
     for true in ({"kind": "course", "id": 1}, {"kind": "user", "id": 101}):
         make_anew(bundle, selection=true)
         assert problem(bundle) == ""
@@ -331,10 +331,10 @@ async def test_a_manifest_that_says_another_selection_is_refused(bundle: Path) -
         assert "is no selection" in found or "is of another" in found, (forged, found)
 
 
-async def test_a_bundle_of_one_learner_or_course_cannot_be_said_to_be_of_another(
+async def test_a_bundle_cannot_claim_another_learner_or_course(
     sealed: Sealed, log: EventLog, tmp_path: Path
 ) -> None:
-    """What names neither is of whoever speaks in its conversation, before or after it."""
+    """An event that names neither belongs to the learner who speaks in its conversation."""
     said = message(conversation_id=9, user_id=109)
     said = msgspec.structs.replace(said, event=msgspec.structs.replace(said.event, course_id=2))
     before, after = (
@@ -354,14 +354,14 @@ async def test_a_bundle_of_one_learner_or_course_cannot_be_said_to_be_of_another
         assert f"the event is of another {kind}" in problem(folder)
 
 
-async def test_a_key_in_json_stands_once(bundle: Path) -> None:
+async def test_a_repeated_key_in_json_is_refused(bundle: Path) -> None:
     path = bundle / "events.ndjson"
     path.write_bytes(path.read_bytes().replace(b'"data":{', b'"data":{"x": 1, "x": 2, ', 1))
     make_anew(bundle)
     assert "a key stands there twice" in problem(bundle)
 
 
-async def test_a_learner_erased_between_two_exports_spoils_neither(
+async def test_an_erasure_between_two_exports_invalidates_neither(
     sealed: Sealed, tmp_path: Path
 ) -> None:
     vkey = vkey_of(sealed, tmp_path)
@@ -398,7 +398,7 @@ asyncio.run(export_bundle(
 
 
 async def many(sealed: Sealed) -> None:
-    """Some thousand events more, and a checkpoint."""
+    """Appends 5,000 events and seals them."""
     async with owning(sealed.url) as connection:
         await connection.execute(
             "INSERT INTO events SELECT account_id, 13 + n, stream, revision + n, "
@@ -419,9 +419,7 @@ async def killed_export(sealed: Sealed, folder: Path) -> None:
     assert json.loads((folder / ".partial").read_text())["reached"]["position"] > 1000
 
 
-async def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
-    sealed: Sealed, tmp_path: Path
-) -> None:
+async def test_a_killed_export_resumes_with_the_same_bytes(sealed: Sealed, tmp_path: Path) -> None:
     await many(sealed)
     await killed_export(sealed, tmp_path / "killed")
     shutil.copytree(tmp_path / "killed", tmp_path / "copy")
@@ -437,10 +435,10 @@ async def test_an_export_that_was_killed_goes_on_to_the_same_bytes(
     assert problem(tmp_path / "killed", vkey_of(sealed, tmp_path)) == ""
 
 
-async def test_an_export_begins_anew_where_a_text_was_erased_meanwhile(
+async def test_an_export_restarts_if_a_text_was_erased_meanwhile(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """What the unfinished bundle held of the learner is gone from it."""
+    """The learner's texts are gone from the unfinished bundle."""
     await many(sealed)
     await killed_export(sealed, tmp_path / "killed")
     assert b"Message 0" in (tmp_path / "killed" / "content.ndjson").read_bytes()
@@ -452,7 +450,7 @@ async def test_an_export_begins_anew_where_a_text_was_erased_meanwhile(
     assert problem(tmp_path / "killed", vkey_of(sealed, tmp_path)) == ""
 
 
-async def test_a_log_that_was_tampered_with_is_not_exported(sealed: Sealed, tmp_path: Path) -> None:
+async def test_a_changed_log_is_not_exported(sealed: Sealed, tmp_path: Path) -> None:
     from eventstore.errors import LogDamaged
 
     await tamper(sealed.url, "UPDATE events SET data = data || '{\"x\": 1}' WHERE position = 2")
@@ -464,7 +462,7 @@ async def test_a_log_that_was_tampered_with_is_not_exported(sealed: Sealed, tmp_
 async def test_a_log_sealed_under_other_keys_is_not_exported(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """None but a bundle that its own verifier takes is made: of all its checkpoints, too."""
+    """An export makes only bundles that its verifier accepts, with all their checkpoints."""
     await tamper(
         sealed.url, "UPDATE tree_heads SET sealed_at = sealed_at - interval '2 days' WHERE size < 9"
     )
@@ -506,7 +504,7 @@ async def test_another_export_into_the_same_folder_is_refused(
 
 
 @pytest.mark.parametrize("number", [[], {}, "1", True, 1.5])
-async def test_a_conversation_that_is_no_number_is_refused_in_words(
+async def test_a_conversation_id_that_is_not_a_number_is_refused(
     bundle: Path, number: object
 ) -> None:
     file = bundle / "events.ndjson"
@@ -533,7 +531,7 @@ HOSTILE = "\x1b[2J\x1b[1;1H\x7f\x9b\u202e\u2028\nverified\n\ud800"
 async def test_a_refusal_does_not_look_like_a_verification(
     bundle: Path, surroundings: dict[str, str], json_too: bool
 ) -> None:
-    """Whatever a forger writes into a stream's name; and whatever the terminal's character set."""
+    """Whatever a forger writes into a stream's name, in each character set of the terminal."""
     lines = (bundle / "events.ndjson").read_text().splitlines()
     last = json.loads(lines[-1]) | {"stream": HOSTILE + "ä", "revision": 0}
     lines[-1] = json.dumps(last, separators=(",", ":"))
@@ -555,7 +553,7 @@ async def test_a_refusal_does_not_look_like_a_verification(
 
 
 async def test_a_refusal_is_not_pushed_off_the_screen(bundle: Path) -> None:
-    """By spaces that fill a terminal's lines, up to what looks like a verification."""
+    """By spaces that fill a terminal's lines before a text that looks like a verification."""
     genuine = "".join(line.ljust(80) for line in ("log: x", "verified: yes", "verified"))
     lines = (bundle / "events.ndjson").read_text().splitlines()
     last = json.loads(lines[-1]) | {"stream": " " * 80 * 24 + genuine, "revision": 0}
@@ -568,7 +566,9 @@ async def test_a_refusal_is_not_pushed_off_the_screen(bundle: Path) -> None:
     assert len(out) < 700
 
 
-async def test_a_bundle_and_options_of_such_names_are_told_on_lines_of_ours(tmp_path: Path) -> None:
+async def test_control_characters_in_names_of_bundles_and_options_are_escaped(
+    tmp_path: Path,
+) -> None:
     name = HOSTILE.replace("\ud800", "")
     for arguments in ((str(tmp_path / name),), (str(tmp_path), f"--{name}"), ("a", name)):
         code, out, err = await run_verifier({}, *arguments)
@@ -580,7 +580,7 @@ async def test_a_bundle_and_options_of_such_names_are_told_on_lines_of_ours(tmp_
 
 
 async def run_verifier(surroundings: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    """The verifier as somebody runs it who has nothing else of this project."""
+    """Runs the verifier without the rest of this project."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROGRAM), *arguments),
         env=os.environ | surroundings,
@@ -592,10 +592,10 @@ async def run_verifier(surroundings: dict[str, str], *arguments: str) -> tuple[i
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_what_file_managers_leave_and_byte_order_marks_change_nothing(
+async def test_file_managers_files_and_byte_order_marks_are_ignored(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """In a bundle, in the auditor's keys and in their checkpoints; all else is still refused."""
+    """In a bundle, in the auditor's keys and checkpoints; other files are still refused."""
     bundle = tmp_path / "bundle"
     await export(sealed, bundle)
     kept = shutil.copytree(sealed.files, tmp_path / "kept")
@@ -625,10 +625,10 @@ async def test_what_file_managers_leave_and_byte_order_marks_change_nothing(
     assert problem(bundle, keys, kept) == "desktop.ini does not belong to the bundle"
 
 
-async def test_a_bundle_that_is_cut_before_an_erasure_says_that_later_events_tell(
+async def test_a_bundle_cut_before_an_erasure_refers_to_later_events(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """Once more is sealed, a new one has them, and no such note."""
+    """A new bundle of a later checkpoint has these events, and prints no such note."""
     await erase(sealed.url, 101)
     made = await export(sealed, tmp_path / "early")
     assert made.removed_later
@@ -646,7 +646,7 @@ async def test_a_bundle_that_is_cut_before_an_erasure_says_that_later_events_tel
 
 
 @pytest.mark.parametrize(("redirected", "code"), [(">/dev/full", 2), (">&-", 0), ("| true", 0)])
-async def test_the_verifiers_output_may_be_full_closed_or_left(
+async def test_the_verifier_handles_full_and_closed_outputs(
     sealed: Sealed, tmp_path: Path, redirected: str, code: int
 ) -> None:
     await export(sealed, tmp_path / "bundle")

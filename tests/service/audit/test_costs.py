@@ -52,7 +52,7 @@ async def pages_of_the_log(connection: Connection) -> int:
     return int(await connection.fetchval("SELECT pg_relation_size('events') / 8192"))
 
 
-async def test_a_page_deep_in_the_log_costs_what_the_first_does(filled: Connection) -> None:
+async def test_a_page_deep_in_the_log_costs_as_much_as_the_first(filled: Connection) -> None:
     costs = {name: await costs_of(filled, arguments) for name, arguments in INDEXED.items()}
     assert max(max(both) for both in costs.values()) < 250, costs
     assert await pages_of_the_log(filled) > 400

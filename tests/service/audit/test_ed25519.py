@@ -1,4 +1,4 @@
-"""The verifier's own Ed25519 takes what RFC 8032 takes, and refuses every other encoding."""
+"""The verifier's Ed25519 accepts what RFC 8032 accepts, and refuses every other encoding."""
 
 import hashlib
 import os
@@ -39,7 +39,7 @@ SIGNED = tuple(bytes.fromhex(part) for part in VECTORS["test 3"])
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_published_signatures_are_taken_and_no_changed_ones(name: str) -> None:
+def test_published_signatures_are_valid_and_changed_ones_invalid(name: str) -> None:
     public, message, signature = (bytes.fromhex(part) for part in VECTORS[name])
     assert is_signed(public, message, signature)
     assert not is_signed(public, message + b"x", signature)
@@ -48,7 +48,7 @@ def test_published_signatures_are_taken_and_no_changed_ones(name: str) -> None:
         assert not is_signed(public, message, changed)
 
 
-def test_signatures_of_a_library_are_taken() -> None:
+def test_signatures_of_a_library_are_valid() -> None:
     for number in range(10):
         key, message = Ed25519PrivateKey.generate(), os.urandom(number * 13)
         public = key.public_key().public_bytes_raw()
@@ -57,7 +57,7 @@ def test_signatures_of_a_library_are_taken() -> None:
 
 
 def test_a_scalar_of_the_group_order_or_more_is_refused() -> None:
-    """The same equation would hold: a signature with a second form."""
+    """The equation would hold, so the signature would have a second form."""
     public, message, signature = SIGNED
     scalar = int.from_bytes(signature[32:], "little")
     for other in (scalar + L, scalar + 2 * L, L, 2**256 - 1):
@@ -92,7 +92,7 @@ def test_a_point_has_one_encoding() -> None:
     assert encode_point(multiply(L, BASE)) == (1).to_bytes(32, "little")
 
 
-def test_an_encoding_that_is_none_is_refused_as_key_and_in_a_signature() -> None:
+def test_an_invalid_encoding_is_refused_as_key_and_in_a_signature() -> None:
     """With the neutral point as key, 0 as scalar and R = 0, the equation holds for any message."""
     neutral, other = (1).to_bytes(32, "little"), (P + 1).to_bytes(32, "little")
     assert is_signed(neutral, b"any", neutral + bytes(32))

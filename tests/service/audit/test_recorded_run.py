@@ -1,4 +1,4 @@
-"""A run over HTTP, recorded answer by answer, and replayed at every position that it had."""
+"""A run over HTTP, recorded answer by answer, and replayed at each of its positions."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ AUDITOR = 900
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What the learner was answered when the log ended at `head`."""
+    """The answers to the learner while the log ended at `head`."""
 
     head: int
     conversation: Any
@@ -32,7 +32,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Recorder:
-    """Drives one learner's conversation and keeps what they were answered after each step.
+    """Drives one learner's conversation and records the answers after each step.
 
     `scripted` is held while the model is on a script, which others must not use up.
     """
@@ -42,8 +42,8 @@ class Recorder:
         self.moments: dict[int, list[Moment]] = {}
         self.scripted = asyncio.Lock()
 
-    async def note(self, number: int) -> None:
-        """Asks as the learner, again where anybody appended meanwhile."""
+    async def record(self, number: int) -> None:
+        """Records the learner's answers, again if an event was appended meanwhile."""
         async with asyncio.timeout(20):
             while True:
                 head = await self.service.head()
@@ -86,7 +86,7 @@ async def vote(service: Service, number: int, message: str, user: int, **body: s
 
 
 async def others(recorder: Recorder, rounds: int) -> None:
-    """What another learner does meanwhile."""
+    """Another learner's turns."""
     async with recorder.scripted:
         opened = await recorder.service.open(OTHER_LEARNER)
     for n in range(rounds):
@@ -95,45 +95,45 @@ async def others(recorder: Recorder, rounds: int) -> None:
 
 
 async def drive(recorder: Recorder, fake: FakeAnthropic) -> tuple[int, int]:
-    """Everything that can happen to a conversation; its number and that of the next."""
+    """Drives a conversation through all its events; its id and that of the next one."""
     service = recorder.service
     number = (await service.open())["id"]
-    await recorder.note(number)
+    await recorder.record(number)
     async with recorder.scripted:
         fake.script_judgements(covering((1, 3)))
         await service.say(number, "The Moon pulls the water.")
-    await recorder.note(number)
+    await recorder.record(number)
     async with recorder.scripted:
         fake.script("overloaded_529", "overloaded_529")
         assert (await service.say(number, "This gets no reply."))[0] == 503
-    await recorder.note(number)
+    await recorder.record(number)
     async with recorder.scripted:
         await cancel_one(service, fake, number)
-    await recorder.note(number)
+    await recorder.record(number)
     shown = await service.active()
     reply = shown["messages"][3]["id"]
     given = await vote(service, number, reply, LEARNER, vote="liked", feedback_message="Good!")
-    await recorder.note(number)
+    await recorder.record(number)
     await vote(service, number, shown["messages"][1]["id"], TEACHER, vote="disliked")
-    await recorder.note(number)
+    await recorder.record(number)
     withdraw = f"{CONVERSATIONS}/{number}/messages/{reply}/feedback/{given['id']}"
     assert (await service.call("DELETE", withdraw))[0] == 200
-    await recorder.note(number)
+    await recorder.record(number)
     edit = {"pedagogical_guidance": "Be brief now."}
     assert (await service.call("PUT", API, user=TEACHER, json=edit))[0] == 200
-    await recorder.note(number)
+    await recorder.record(number)
     await service.say(number, "Because it is nearer?")
-    await recorder.note(number)
+    await recorder.record(number)
     following = (await service.open())["id"]
-    await recorder.note(number)
-    await recorder.note(following)
+    await recorder.record(number)
+    await recorder.record(following)
     assert (await service.call("DELETE", f"{CONVERSATIONS}/{following}"))[0] == 200
-    await recorder.note(following)
+    await recorder.record(following)
     return number, following
 
 
 async def cancel_one(service: Service, fake: FakeAnthropic, number: int) -> None:
-    """A reply that is stopped halfway."""
+    """Stops a reply halfway."""
     fake.script(Stall(after=1))
     asking = asyncio.create_task(service.say(number, "Stop here."))
     await fake.wait_until(lambda: fake.stalled == 1)
@@ -144,7 +144,7 @@ async def cancel_one(service: Service, fake: FakeAnthropic, number: int) -> None
     assert (await asking)[0] == 409
 
 
-async def test_every_recorded_answer_comes_again_at_its_position_and_up_to_the_next(
+async def test_every_recorded_answer_is_replayed_until_the_next_change(
     service: Service, fake: FakeAnthropic
 ) -> None:
     recorder = Recorder(service)
@@ -166,7 +166,7 @@ async def test_every_recorded_answer_comes_again_at_its_position_and_up_to_the_n
 
 
 async def between(service: Service, number: int, moments: list[Moment], changes: list[int]) -> None:
-    """Where nothing happened to the conversation, it is seen as it was before."""
+    """Between two changes of the conversation, its replay stays the same."""
     for moment in moments:
         nothing_until = min([p for p in changes if p > moment.head], default=moment.head + 1)
         for position in range(moment.head + 1, nothing_until):
@@ -183,7 +183,7 @@ async def changed_at(service: Service, number: int) -> list[int]:
     ]
 
 
-async def test_a_replay_shows_beside_it_what_the_learner_did_not_see(
+async def test_a_replay_also_shows_what_the_learner_did_not_see(
     service: Service, fake: FakeAnthropic
 ) -> None:
     number, _ = await drive(Recorder(service), fake)
@@ -212,7 +212,7 @@ async def test_a_replay_shows_beside_it_what_the_learner_did_not_see(
     assert {s["actor"]["id"] for s in by_type["feedback_given"]} == {LEARNER, TEACHER}
 
 
-async def test_a_replay_names_the_version_that_the_conversation_keeps(
+async def test_a_replay_names_the_conversations_version_of_the_experience(
     service: Service, fake: FakeAnthropic
 ) -> None:
     number, following = await drive(Recorder(service), fake)
@@ -223,7 +223,7 @@ async def test_a_replay_names_the_version_that_the_conversation_keeps(
     assert edited["experience"]["pedagogical_guidance"] == "Be brief now."
 
 
-async def test_a_replay_at_a_time_is_that_at_the_last_position_until_then(
+async def test_a_replay_at_a_time_uses_the_last_position_before_it(
     service: Service, fake: FakeAnthropic
 ) -> None:
     recorder = Recorder(service)
@@ -238,7 +238,7 @@ async def test_a_replay_at_a_time_is_that_at_the_last_position_until_then(
     assert (early["at"], early["seen"], early["steps"]) == (0, None, [])
 
 
-async def test_a_conversation_that_never_opened_is_replayed_too(
+async def test_a_conversation_that_never_opened_is_replayed(
     service: Service, fake: FakeAnthropic
 ) -> None:
     fake.script("overloaded_529", "overloaded_529")
@@ -249,9 +249,7 @@ async def test_a_conversation_that_never_opened_is_replayed_too(
     assert types[:2] == ["opening_requested.v1", "opening_failed.v1"]
 
 
-async def test_several_replays_at_once_do_not_get_into_each_other_s_way(
-    service: Service, fake: FakeAnthropic
-) -> None:
+async def test_concurrent_replays_do_not_interfere(service: Service, fake: FakeAnthropic) -> None:
     recorder = Recorder(service)
     numbers = await drive(recorder, fake)
     chosen = [(n, m) for n in numbers for m in recorder.moments[n]]
@@ -274,7 +272,7 @@ async def erase(service: Service) -> None:
     assert status == 200, body
 
 
-async def test_erased_texts_are_told_with_their_date_wherever_the_replay_is(
+async def test_erased_texts_show_their_date_at_every_position(
     service: Service, fake: FakeAnthropic
 ) -> None:
     recorder = Recorder(service)

@@ -1,4 +1,4 @@
-"""A replay is what the learner was answered at that moment, recorded while it happened."""
+"""A replay equals the answers to the learner, which were recorded at each position."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def plain(answer: msgspec.Struct) -> Any:
 
 
 async def answered_now(pool: AccountPool, number: int, opened: OpeningRequested) -> Seen:
-    """What the handlers' statements answer at this moment, on the views that everybody reads."""
+    """The present answers of the handlers' statements, from the live views."""
     user = opened.user_id
     row = await pool.fetchrow(ACCOUNT, query("get_conversation"), ACCOUNT, number, user)
     active = await pool.fetchrow(
@@ -73,7 +73,7 @@ async def test_any_history_replays_at_each_position_as_it_was_read_there(
         assert (seen.conversation, seen.active) == (answer.conversation, answer.active)
 
 
-async def test_nothing_of_a_replay_stays_after_its_transaction(
+async def test_a_replay_leaves_nothing_after_its_transaction(
     log: EventLog, pool: AccountPool, owner: Connection
 ) -> None:
     for step in history(7, steps=20):
@@ -95,10 +95,10 @@ async def test_a_replay_of_another_account_is_refused(pool: AccountPool) -> None
         await pool.fetch(1, query("replay_conversation"), 2, 1, 1)
 
 
-async def test_a_table_that_the_session_made_before_stops_a_replay(
+async def test_a_temporary_table_of_the_session_stops_a_replay(
     database_url: str, log: EventLog, pool: AccountPool
 ) -> None:
-    """Else the owner would run what the table's maker wants."""
+    """Otherwise the owner would run code of the table's creator."""
     async with pool.acquire(ACCOUNT) as connection, connection.transaction():
         await connection.execute("CREATE TEMPORARY TABLE events (n int) ON COMMIT DROP")
         with pytest.raises(asyncpg.DuplicateTableError):
@@ -119,11 +119,11 @@ async def test_appends_go_on_while_a_replay_is_open(log: EventLog, pool: Account
     assert row is None or row["conversation_id"] == 8_000_001
 
 
-def test_the_replayed_statements_read_no_view_that_was_not_replayed() -> None:
+def test_the_replayed_statements_read_only_replayed_views() -> None:
     assert "read." not in in_replay(query("get_conversation"))
     assert "read." not in in_replay(query("get_active_conversation"))
 
 
-def test_a_conversation_s_opening_says_whose_it_is() -> None:
+def test_a_conversations_opening_names_its_owner() -> None:
     fields = {name for name in Opened.__struct_fields__ if name != "position"}
     assert fields <= set(OpeningRequested.__struct_fields__)

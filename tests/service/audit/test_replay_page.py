@@ -1,4 +1,4 @@
-"""The page of a replay: complete by itself, and harmless whatever was said."""
+"""The page of a replay: complete, without external resources, with escaped texts."""
 
 import re
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def page_of(service: Service, number: int) -> tuple[str, str]:
     return await response.text(), response.headers["Content-Security-Policy"]
 
 
-async def test_what_was_said_is_text_and_nothing_else(service: Service) -> None:
+async def test_texts_are_escaped(service: Service) -> None:
     number = (await service.open())["id"]
     assert (await service.say(number, NASTY))[0] == 200
     path = f"{CONVERSATIONS}/{number}"
@@ -47,7 +47,7 @@ async def test_what_was_said_is_text_and_nothing_else(service: Service) -> None:
     assert unescape(page).count(NASTY) >= 6
 
 
-async def test_the_page_has_all_that_it_needs_and_may_load_nothing(service: Service) -> None:
+async def test_the_page_is_complete_and_loads_nothing(service: Service) -> None:
     number = (await service.open())["id"]
     page, policy = await page_of(service, number)
     assert policy.startswith("default-src 'none'; style-src 'sha256-")

@@ -1,4 +1,4 @@
-"""Who may read, who must say why, and that each read is in the log before it is answered."""
+"""Permissions and reasons for audit, and the record of each read before it is answered."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -33,7 +33,7 @@ async def reads(service: Service) -> list[RecordedEvent]:
 
 
 @pytest.mark.parametrize("path", [EVENTS, replay_of(1)])
-async def test_only_a_token_that_names_the_scope_gets_in(service: Service, path: str) -> None:
+async def test_only_a_token_with_the_scope_may_audit(service: Service, path: str) -> None:
     await service.open()
     unauthenticated = {
         "status": "unauthenticated",
@@ -48,17 +48,19 @@ async def test_only_a_token_that_names_the_scope_gets_in(service: Service, path:
     assert (await service.request("GET", path, user=AUDITOR)).status == 200
 
 
-async def test_the_scope_lets_nobody_do_anything_else(service: Service) -> None:
+async def test_the_scope_permits_nothing_else(service: Service) -> None:
     path = "/api/v1/courses/1/ai_experiences"
     await service.refused(401, NO_SCOPE, "GET", path, user=AUDITOR)
 
 
-async def test_a_revoked_auditor_is_out(service: Service, owner: Connection) -> None:
+async def test_an_auditor_with_a_revoked_token_is_refused(
+    service: Service, owner: Connection
+) -> None:
     await owner.execute("UPDATE tokens SET revoked_at = now() WHERE user_id = $1", AUDITOR)
     assert (await service.request("GET", EVENTS, user=AUDITOR)).status == 401
 
 
-async def test_a_read_is_recorded_with_who_what_why_and_of_whom(service: Service) -> None:
+async def test_a_read_is_recorded_with_reader_subject_and_reason(service: Service) -> None:
     number = (await service.open())["id"]
     path = f"{EVENTS}?conversation_id={number}&type=message_posted.v1&reason=no"
     headers = {"X-Audit-Reason": "Complaint of 3 May", "X-Request-Id": READ}
@@ -76,7 +78,7 @@ async def test_a_read_is_recorded_with_who_what_why_and_of_whom(service: Service
     assert read.metadata.token_id is not None
 
 
-async def test_each_way_of_reading_is_recorded_once(service: Service) -> None:
+async def test_each_kind_of_read_is_recorded_once(service: Service) -> None:
     number = (await service.open())["id"]
     for path, headers in (
         (EVENTS, {}),
@@ -94,10 +96,10 @@ async def test_each_way_of_reading_is_recorded_once(service: Service) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, LINES])
-async def test_a_read_of_a_course_names_it_unless_it_is_of_somebody(
+async def test_a_read_of_a_course_names_it_unless_it_names_a_learner(
     service: Service, headers: dict[str, str]
 ) -> None:
-    """A conversation's read must not make the conversation one of the course that was named."""
+    """The read of a conversation does not assign it to the course in the filter."""
     number = (await service.open())["id"]
     of_somebody = (f"conversation_id={number}&course_id=7", f"user_id={LEARNER}&course_id=7")
     for asked in ("course_id=1", *of_somebody):
@@ -107,7 +109,7 @@ async def test_a_read_of_a_course_names_it_unless_it_is_of_somebody(
     assert [getattr(event, "course_id", 0) for event in events] == [1, None, None]
 
 
-async def test_a_read_does_not_show_itself_in_a_replay_but_does_in_the_log(
+async def test_a_read_is_in_the_log_but_not_in_its_own_replay(
     service: Service,
 ) -> None:
     number = (await service.open())["id"]
@@ -139,7 +141,7 @@ async def test_a_reason_can_be_required(demo_url: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("reason", "status"), [("x" * 501, 422), ("%00", 400), ("x" * 500, 200), ("%F0%9F%91%A9", 200)]
 )
-async def test_a_reason_that_cannot_be_kept_is_refused(
+async def test_a_reason_that_cannot_be_stored_is_refused(
     service: Service, reason: str, status: int
 ) -> None:
     answered = await service.request("GET", f"{EVENTS}?reason={reason}", user=AUDITOR)
@@ -147,7 +149,7 @@ async def test_a_reason_that_cannot_be_kept_is_refused(
     assert len(await reads(service)) == (1 if status == 200 else 0)
 
 
-async def test_what_was_asked_for_is_kept_up_to_a_bound(service: Service) -> None:
+async def test_the_recorded_request_is_cut_to_its_maximum_length(service: Service) -> None:
     long = "&".join(f"type=kind_{n}" for n in range(200))
     assert (await service.request("GET", f"{EVENTS}?{long}", user=AUDITOR)).status == 200
     [read] = await reads(service)
@@ -156,7 +158,7 @@ async def test_what_was_asked_for_is_kept_up_to_a_bound(service: Service) -> Non
 
 
 @pytest.mark.parametrize("headers", [{}, LINES, {"Accept": "text/event-stream"}])
-async def test_nothing_is_read_out_where_the_read_cannot_be_recorded(
+async def test_nothing_is_read_if_the_read_cannot_be_recorded(
     service: Service, owner: Connection, headers: dict[str, str]
 ) -> None:
     await service.open()
@@ -173,14 +175,14 @@ async def test_nothing_is_read_out_where_the_read_cannot_be_recorded(
 
 
 @pytest.mark.parametrize("number", ["77", "x", "0", "99999999999999999999"])
-async def test_a_conversation_that_is_not_there_is_not_found(service: Service, number: str) -> None:
+async def test_a_missing_conversation_is_not_found(service: Service, number: str) -> None:
     await service.refused(
         404, {"error": "Resource Not Found"}, "GET", replay_of(number), user=AUDITOR
     )
 
 
 @pytest.mark.parametrize("at", ["x", "-1", "999999", "", "2031-99-01"])
-async def test_a_moment_that_is_none_is_refused(service: Service, at: str) -> None:
+async def test_an_invalid_time_is_refused(service: Service, at: str) -> None:
     await service.open()
     head = await service.head()
     status, body = await service.call("GET", f"{replay_of(1)}?at={at}", user=AUDITOR)

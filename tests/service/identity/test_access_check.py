@@ -1,4 +1,4 @@
-"""The access check stands once, and costs the statements that make it nothing besides."""
+"""The access check is one function, which statements inline."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,10 +23,8 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("plans", ["force_custom_plan", "force_generic_plan"])
-async def test_the_check_is_planned_as_a_part_of_each_statement(
-    owner: Connection, plans: str
-) -> None:
-    """No call is left of it, and no look-up of what a statement does not ask for."""
+async def test_the_check_is_inlined_in_each_statement(owner: Connection, plans: str) -> None:
+    """The plan has no call of it, and no look-up that the statement does not need."""
     await owner.execute(f"SET plan_cache_mode = {plans}")
     await owner.execute("SET ROLE colloquy_service; SET colloquy.account = '1'")
     for name, (arguments, more) in CALLS.items():

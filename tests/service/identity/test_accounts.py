@@ -1,4 +1,4 @@
-"""Nothing of one institution can be read, guessed or counted from another."""
+"""Institutions cannot read, guess or count each other's data."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 FOREIGN_COURSE = CONVERSATIONS.replace("courses/1/", "courses/2/")
 NOWHERE = 987_654
 OWN = 9
-"""Id of the second institution's last experience; the first has not so many."""
+"""Id of the second institution's last experience, which the first one does not have."""
 UUID = "0198c0de-0000-7000-8000-000000000001"
 
 
 class Two:
-    """Two institutions in one service; the second has the same user ids, and course 1 as well."""
+    """Two institutions in one service; the second one also has these user ids and course 1."""
 
     def __init__(self, service: Service, second: int, conversation: Any, own: Any) -> None:
         self.service = service
@@ -43,7 +43,7 @@ class Two:
         self.own = own
 
     async def heads(self) -> list[int]:
-        """How long the logs of both are."""
+        """The lengths of both logs."""
         url = self.service.database_url
         return [await fetch_value(url, query("get_log_head"), n) for n in (1, self.second)]
 
@@ -94,8 +94,8 @@ async def test_ids_are_counted_for_each_institution_alone(two: Two) -> None:
     assert two.own["id"] == OWN
 
 
-async def test_an_institution_sees_its_own_things_under_the_same_ids(two: Two) -> None:
-    """Experience 1 is there in both, and is not the same."""
+async def test_institutions_see_their_own_objects_under_the_same_ids(two: Two) -> None:
+    """Both have an experience 1, with different content."""
     _, ours = await two.ask("GET", API, str(TEACHER))
     _, theirs = await two.ask("GET", API, f"second {TEACHER}")
     assert (ours["id"], theirs["id"]) == (1, 1)
@@ -122,7 +122,7 @@ PATHS = [
 async def test_a_foreign_conversation_answers_as_one_that_does_not_exist(
     user: int, method: str, path: str, body: Any, two: Two
 ) -> None:
-    """To the letter, by its id and under its experience's, and nothing is appended."""
+    """The answers are equal, under both experiences' paths, and nothing is appended."""
     heads = await two.heads()
     message = two.conversation["messages"][1]["id"]
     students = CONVERSATIONS.replace("conversations", "ai_conversations")
@@ -161,7 +161,7 @@ async def test_a_foreign_experience_answers_as_one_that_does_not_exist(
 
 
 async def test_a_foreign_course_answers_as_one_that_does_not_exist(two: Two) -> None:
-    """The first institution has a course of that number, the second has not."""
+    """The first institution has a course with that id, the second one does not."""
     await two.service.enroll(course=2)
     foreign, missing = [
         await two.ask("GET", path, f"second {TEACHER}")
@@ -191,7 +191,7 @@ async def test_an_idempotency_key_of_another_institution_is_a_new_one(two: Two) 
     assert ours["messages"][1]["id"] != theirs["messages"][1]["id"]
 
 
-async def test_what_one_institution_does_leaves_the_others_log_alone(two: Two) -> None:
+async def test_one_institutions_events_are_not_in_the_others_log(two: Two) -> None:
     head = await two.service.head()
     status, opened = await two.ask("POST", CONVERSATIONS, f"second {LEARNER}")
     assert status == 201

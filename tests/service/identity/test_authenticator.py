@@ -1,4 +1,4 @@
-"""Whose request it is, as its headers and its query say."""
+"""Authentication by a request's headers and query."""
 
 import pytest
 from aiohttp import web
@@ -19,7 +19,7 @@ CLAIMS = VerifiedClaims(account_id=2, subject="ada", scopes=("x",))
 
 
 class Provider:
-    """Knows one token."""
+    """Verifies one token."""
 
     async def verify(self, token: str) -> VerifiedClaims:
         if token == "a.b.c":
@@ -54,7 +54,7 @@ def test_a_bearer_token_is_taken_without_what_is_around_it(header: str) -> None:
 
 
 @pytest.mark.parametrize("space", ["\t", "\x1f", "\x85", "\xa0", "\u2003", "\u3000", "\ufeff"])
-async def test_a_token_with_other_white_space_around_it_is_of_nobody(
+async def test_a_token_with_other_white_space_around_it_is_refused(
     owner: Connection, pool: Pool, space: str
 ) -> None:
     token = await token_of(owner, 1)
@@ -67,7 +67,7 @@ async def test_a_token_with_other_white_space_around_it_is_of_nobody(
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Basic abc", "abc", "Bearerabc", "Token abc"]
 )
-async def test_all_else_is_no_token(header: str | None, pool: Pool) -> None:
+async def test_other_headers_are_refused(header: str | None, pool: Pool) -> None:
     with pytest.raises(Unauthenticated):
         await authenticate(request_with(header, "", Authenticator(pool)))
     await close_pool(pool)
@@ -84,10 +84,10 @@ async def test_a_token_is_of_its_users_account(owner: Connection, pool: Pool) ->
     await close_pool(pool)
 
 
-async def test_a_tokens_account_is_looked_up_once_and_never_whether_it_works(
+async def test_a_tokens_account_is_looked_up_once_without_its_validity(
     owner: Connection, pool: Pool
 ) -> None:
-    """Whether it still works is looked up with each request, and not here."""
+    """Each request looks up its validity elsewhere."""
     token = await token_of(owner, 1)
     authenticator = Authenticator(pool)
     first = await authenticator.authenticate(token)
@@ -96,7 +96,7 @@ async def test_a_tokens_account_is_looked_up_once_and_never_whether_it_works(
     assert await authenticator.authenticate(token) == first
 
 
-async def test_no_more_tokens_are_remembered_than_there_is_room_for(
+async def test_the_cache_of_tokens_does_not_exceed_its_capacity(
     owner: Connection, pool: Pool
 ) -> None:
     tokens = [await token_of(owner, 1, user) for user in (7, 8, 9)]
@@ -107,7 +107,7 @@ async def test_no_more_tokens_are_remembered_than_there_is_room_for(
     await close_pool(pool)
 
 
-async def test_a_providers_token_is_not_looked_up_among_ours(pool: Pool) -> None:
+async def test_a_providers_token_is_not_looked_up_in_the_database(pool: Pool) -> None:
     await close_pool(pool)
     authenticator = Authenticator(pool, Provider())
     assert await authenticator.authenticate("a.b.c") == Credentials(2, claims=CLAIMS)
@@ -115,7 +115,7 @@ async def test_a_providers_token_is_not_looked_up_among_ours(pool: Pool) -> None
         await authenticator.authenticate("a.b.d")
 
 
-async def test_without_providers_a_signed_token_is_like_any_that_is_unknown(pool: Pool) -> None:
+async def test_without_providers_a_signed_token_is_an_unknown_token(pool: Pool) -> None:
     with pytest.raises(InvalidToken):
         await Authenticator(pool).authenticate("a.b.c")
     await close_pool(pool)
@@ -128,7 +128,7 @@ async def test_without_providers_a_signed_token_is_like_any_that_is_unknown(pool
         *((f"?as_user_id={text}", 0) for text in ("-1", "0", "x", "1%00", "sis:7", "9" * 30)),
     ],
 )
-async def test_whom_to_act_as_is_a_user_or_nobody_that_there_is(
+async def test_the_user_to_act_as_is_read_from_the_query(
     query: str, user: int | None, pool: Pool
 ) -> None:
     await close_pool(pool)

@@ -1,4 +1,4 @@
-"""Who may do something is decided when it is recorded, not when they began to ask."""
+"""Permissions are checked when an action is recorded, not only when the request begins."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from service.identity.tokens import create_token, list_tokens, revoke_token
 from tests.eventstore.waiting import eventually
 from tests.fake_anthropic import FakeAnthropic, Speech, Stall, evaluation_speech
 from tests.running import CONVERSATIONS, TEACHER, Service, fetch_value, messages_of
-from tests.service.privacy.erasing import REASON, erasing, let_in_admin
+from tests.service.privacy.erasing import REASON, create_admin, erasing
 from tests.service.raw_http import connected
 from tests.service.reading_streams import provider_stalls, turn_path
 
@@ -49,7 +49,7 @@ HALF_SAID = Stall(after=1, speech=Speech(pieces=("What do you ", "know?")))
 
 
 class Scene(NamedTuple):
-    """People of a test's own, and what they can do something with."""
+    """A test's own users, and the objects of their actions."""
 
     service: Service
     learner: int
@@ -67,7 +67,7 @@ class Scene(NamedTuple):
         return f"{self.path}/messages/{self.conversation['messages'][1]['id']}/feedback"
 
 
-class Deed(NamedTuple):
+class Action(NamedTuple):
     """A request that writes."""
 
     actor: str
@@ -76,30 +76,30 @@ class Deed(NamedTuple):
     body: Any = {}  # noqa: RUF012 -- only read
 
 
-DEEDS = {
-    "an opening": Deed("learner", "POST", lambda _: CONVERSATIONS),
-    "a message": Deed(
+ACTIONS = {
+    "an opening": Action("learner", "POST", lambda _: CONVERSATIONS),
+    "a message": Action(
         "learner", "POST", lambda s: messages_of(s.conversation["id"]), {"message": "x"}
     ),
-    "a completion": Deed("learner", "DELETE", lambda s: s.path),
-    "a teacher's completion": Deed("teacher", "DELETE", lambda s: s.path),
-    "a vote": Deed(
+    "a completion": Action("learner", "DELETE", lambda s: s.path),
+    "a teacher's completion": Action("teacher", "DELETE", lambda s: s.path),
+    "a vote": Action(
         "learner", "POST", lambda s: s.message, {"vote": "liked", "feedback_message": "words"}
     ),
-    "a teacher's vote": Deed(
+    "a teacher's vote": Action(
         "teacher", "POST", lambda s: s.message, {"vote": "liked", "feedback_message": "words"}
     ),
-    "a vote's withdrawal": Deed("learner", "DELETE", lambda s: f"{s.message}/{s.feedback}"),
-    "an evaluation": Deed("teacher", "POST", lambda s: f"{s.path}/evaluation"),
-    "a new experience": Deed("teacher", "POST", lambda _: EXPERIENCES, DRAFT),
-    "an edit": Deed("teacher", "PUT", lambda s: s.own_experience, {"title": "y"}),
-    "an experience's deletion": Deed("teacher", "DELETE", lambda s: s.own_experience),
-    "an erasure": Deed("admin", "DELETE", lambda s: erasing(s.learner), REASON),
-    "an erasure of who has said nothing": Deed(
+    "a vote's withdrawal": Action("learner", "DELETE", lambda s: f"{s.message}/{s.feedback}"),
+    "an evaluation": Action("teacher", "POST", lambda s: f"{s.path}/evaluation"),
+    "a new experience": Action("teacher", "POST", lambda _: EXPERIENCES, DRAFT),
+    "an edit": Action("teacher", "PUT", lambda s: s.own_experience, {"title": "y"}),
+    "an experience's deletion": Action("teacher", "DELETE", lambda s: s.own_experience),
+    "an erasure": Action("admin", "DELETE", lambda s: erasing(s.learner), REASON),
+    "an erasure of who has said nothing": Action(
         "admin", "DELETE", lambda s: erasing(s.teacher), REASON
     ),
 }
-every_deed = pytest.mark.parametrize("name", DEEDS)
+every_deed = pytest.mark.parametrize("name", ACTIONS)
 
 
 async def scene(service: Service) -> Scene:
@@ -118,10 +118,10 @@ async def scene(service: Service) -> Scene:
     )
 
 
-async def actor_of(scene: Scene, deed: Deed) -> int:
-    """Who does it; an administrator is a new one for each test."""
-    if deed.actor != "admin":
-        return int(getattr(scene, deed.actor))
+async def actor_of(scene: Scene, action: Action) -> int:
+    """The user who does it; each test gets a new administrator."""
+    if action.actor != "admin":
+        return int(getattr(scene, action.actor))
     admin = await scene.service.enroll("teacher")
     connection = await connect(scene.service.database_url)
     scene.service.tokens[str(admin)] = await create_token(connection, 1, admin, admin=True)
@@ -135,8 +135,8 @@ async def recorded_by(scene: Scene, actor: int, after: int) -> list[RecordedEven
 
 
 @asynccontextmanager
-async def appends_held(service: Service) -> AsyncIterator[Connection]:
-    """Nothing is appended until the context, a transaction, is over."""
+async def held_appends(service: Service) -> AsyncIterator[Connection]:
+    """Holds up all appends with a transaction until the context ends."""
     connection = await connect(service.database_url)
     try:
         async with connection.transaction():
@@ -147,8 +147,8 @@ async def appends_held(service: Service) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-async def stands_before(service: Service, *requests: "asyncio.Task[Any]") -> None:
-    """Returns when the checks have let the requests through, and their appends wait."""
+async def wait_for_appends(service: Service, *requests: "asyncio.Task[Any]") -> None:
+    """Waits until requests have passed the checks and their appends wait."""
 
     async def look() -> bool:
         for request in requests:
@@ -196,15 +196,15 @@ async def administrator_no_more(connection: Connection, _: Scene, actor: int) ->
 
 
 async def refused(scene: Scene, name: str, change: Change, status: int) -> None:
-    """The deed is checked, then comes the change, and nothing is recorded of the deed."""
-    deed = DEEDS[name]
-    actor = await actor_of(scene, deed)
+    """Makes a change after the check of an action, which must then be refused and not recorded."""
+    action = ACTIONS[name]
+    actor = await actor_of(scene, action)
     head = await scene.service.head()
-    async with appends_held(scene.service) as connection:
+    async with held_appends(scene.service) as connection:
         request = asyncio.create_task(
-            scene.service.call(deed.method, deed.path(scene), user=actor, json=deed.body)
+            scene.service.call(action.method, action.path(scene), user=actor, json=action.body)
         )
-        await stands_before(scene.service, request)
+        await wait_for_appends(scene.service, request)
         await change(connection, scene, actor)
     answer = await request
     assert answer[0] == status, answer
@@ -213,36 +213,36 @@ async def refused(scene: Scene, name: str, change: Change, status: int) -> None:
 
 @every_deed
 @pytest.mark.parametrize("change", [token_revoked, token_expired])
-async def test_a_token_must_work_when_the_deed_is_recorded(
+async def test_a_token_must_be_valid_when_the_action_is_recorded(
     service: Service, name: str, change: Change
 ) -> None:
     await refused(await scene(service), name, change, 401)
 
 
-@pytest.mark.parametrize("name", [name for name in DEEDS if "erasure" not in name])
+@pytest.mark.parametrize("name", [name for name in ACTIONS if "erasure" not in name])
 @pytest.mark.parametrize("change", [role_lost, membership_ended])
-async def test_a_role_must_be_had_when_the_deed_is_recorded(
+async def test_the_role_must_hold_when_the_action_is_recorded(
     service: Service, name: str, change: Change
 ) -> None:
     await refused(await scene(service), name, change, 403)
 
 
-@pytest.mark.parametrize("name", [name for name in DEEDS if "erasure" in name])
-async def test_who_is_no_administrator_any_more_erases_nobody(service: Service, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in ACTIONS if "erasure" in name])
+async def test_a_former_administrator_cannot_erase(service: Service, name: str) -> None:
     await refused(await scene(service), name, administrator_no_more, 401)
 
 
 @pytest.mark.parametrize(
     ("name", "status"),
     [
-        *((name, 401) for name, deed in DEEDS.items() if deed.actor == "learner"),
+        *((name, 401) for name, action in ACTIONS.items() if action.actor == "learner"),
         *((name, 409) for name in ("a teacher's vote", "an evaluation")),
     ],
 )
 async def test_nothing_of_a_learner_is_recorded_after_their_erasure(
     service: Service, name: str, status: int
 ) -> None:
-    """Not what others say of them either."""
+    """Nor texts of others about them."""
     one = await scene(service)
     await refused(one, name, learner_erased, status)
     events = [e for e in await service.history() if e.stream == f"dialogue-1-{one.learner}"]
@@ -262,10 +262,10 @@ async def texts_of(one: Scene) -> list[str]:
     return [str(e.content) for e in events if getattr(e.event, "conversation_id", None) == number]
 
 
-async def test_no_words_about_a_conversation_are_recorded_after_its_texts_expired(
+async def test_no_text_about_a_conversation_is_recorded_after_its_texts_expired(
     service: Service, fake: FakeAnthropic
 ) -> None:
-    """Neither beside a vote that was checked before, nor in an evaluation that was under way."""
+    """Neither with a vote that was checked before, nor by a running evaluation."""
     one = await scene(service)
     assert (await service.call("DELETE", one.path, user=one.learner))[0] == 200
     fake.script_judgements(Stall(after=1, speech=evaluation_speech(3)))
@@ -273,7 +273,7 @@ async def test_no_words_about_a_conversation_are_recorded_after_its_texts_expire
         service.call("POST", f"{one.path}/evaluation", user=one.teacher)
     )
     await fake.wait_until(lambda: fake.stalled_judgements == 1)
-    async with appends_held(service) as connection:
+    async with held_appends(service) as connection:
         vote = asyncio.create_task(
             service.call(
                 "POST",
@@ -283,7 +283,7 @@ async def test_no_words_about_a_conversation_are_recorded_after_its_texts_expire
             )
         )
         fake.release()
-        await stands_before(service, evaluation, vote)
+        await wait_for_appends(service, evaluation, vote)
         await expire(connection, one)
     assert ((await vote)[0], (await vote)[1].get("code")) == (409, "text_removed")
     assert (await evaluation)[0] == 503
@@ -291,10 +291,10 @@ async def test_no_words_about_a_conversation_are_recorded_after_its_texts_expire
     assert await texts_of(one) == []
 
 
-async def test_what_was_done_is_answered_though_something_comes_of_the_learner(
+async def test_an_evaluation_is_answered_although_the_learners_stream_changes(
     service: Service, fake: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else who asks again has the model asked, and pays, again."""
+    """Otherwise a repeated request would ask the model, and cost, again."""
     one, asked, broken = await scene(service), len(fake.judgements), [True] * 6
     record = AccessLog.record_hourly
 
@@ -310,28 +310,28 @@ async def test_what_was_done_is_answered_though_something_comes_of_the_learner(
     assert len(fake.judgements) == asked + 1
 
 
-async def test_who_acts_as_another_must_be_let_in_when_the_deed_is_recorded(
+async def test_an_administrators_token_must_be_valid_when_the_action_is_recorded(
     service: Service,
 ) -> None:
     one = await scene(service)
-    admin = await actor_of(one, DEEDS["an erasure"])
+    admin = await actor_of(one, ACTIONS["an erasure"])
     head = await service.head()
-    async with appends_held(service) as connection:
+    async with held_appends(service) as connection:
         path = f"{messages_of(one.conversation['id'])}?as_user_id={one.learner}"
         request = asyncio.create_task(service.call("POST", path, user=admin, json={"message": "x"}))
-        await stands_before(service, request)
+        await wait_for_appends(service, request)
         await token_revoked(connection, one, admin)
     assert (await request)[0] == 401
     assert await recorded_by(one, admin, head) == []
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PUT"], ids=["deleted", "unpublished"])
-async def test_an_experience_must_be_there_when_a_conversation_with_it_begins(
+async def test_an_experience_must_be_published_when_its_conversation_begins(
     service: Service, method: str
 ) -> None:
     one = await scene(service)
     head = await service.head()
-    async with appends_held(service):
+    async with held_appends(service):
         teacher = asyncio.create_task(
             service.call(
                 method,
@@ -340,20 +340,20 @@ async def test_an_experience_must_be_there_when_a_conversation_with_it_begins(
                 json={"workflow_state": "unpublished"},
             )
         )
-        await stands_before(service, teacher)
+        await wait_for_appends(service, teacher)
         learner = asyncio.create_task(
             service.call("POST", f"{one.own_experience}/conversations", user=one.learner)
         )
-        await stands_before(service, teacher, learner)
+        await wait_for_appends(service, teacher, learner)
     assert (await teacher)[0] == 200
     assert (await learner)[0] == 404  # as the checks say of it now
     assert await recorded_by(one, one.learner, head) == []
 
 
-async def test_a_reply_is_not_stopped_by_who_may_not_any_more(
+async def test_a_reply_is_not_stopped_by_a_caller_who_lost_the_permission(
     service: Service, fake: FakeAnthropic
 ) -> None:
-    """It is over, but the log says of nobody that they have stopped it."""
+    """It ends, but the log names nobody who stopped it."""
     one = await scene(service)
     head, stalled = await service.head(), fake.stalled
     with provider_stalls(fake, HALF_SAID):
@@ -362,9 +362,9 @@ async def test_a_reply_is_not_stopped_by_who_may_not_any_more(
         posted = (await service.history(head))[0].event
         assert isinstance(posted, MessagePosted)
         path = turn_path(one.conversation["id"], posted.turn_id, "cancel")
-        async with appends_held(service) as connection:
+        async with held_appends(service) as connection:
             request = asyncio.create_task(service.call("POST", path, user=one.teacher))
-            await stands_before(service, request)
+            await wait_for_appends(service, request)
             await token_revoked(connection, one, one.teacher)
         assert (await request)[0] == 409
         assert (await asked)[0] == 503
@@ -375,12 +375,12 @@ async def test_a_reply_is_not_stopped_by_who_may_not_any_more(
 
 
 @pytest.mark.parametrize("change", [token_revoked, token_expired])
-async def test_nobody_waits_for_the_body_of_a_token_that_works_no_more(
+async def test_the_body_of_a_request_with_an_invalid_token_is_not_awaited(
     service: Service, change: Change
 ) -> None:
-    """Whether or not this process has seen it work."""
+    """Whether or not this process has cached the token."""
     one = await scene(service)
-    admin = await actor_of(one, DEEDS["an erasure"])
+    admin = await actor_of(one, ACTIONS["an erasure"])
     connection = await connect(service.database_url)
     for actor in (one.teacher, admin):
         await change(connection, one, actor)
@@ -391,14 +391,14 @@ async def test_nobody_waits_for_the_body_of_a_token_that_works_no_more(
 
 
 @every_deed
-async def test_a_request_is_checked_when_its_body_is_there(service: Service, name: str) -> None:
-    """However long it has been coming: the last byte comes after the revocation."""
-    one, deed = await scene(service), DEEDS[name]
-    actor = await actor_of(one, deed)
-    body = json.dumps(deed.body).encode()
+async def test_a_request_is_checked_when_its_body_has_arrived(service: Service, name: str) -> None:
+    """Even if its last byte arrives after the revocation."""
+    one, action = await scene(service), ACTIONS[name]
+    actor = await actor_of(one, action)
+    body = json.dumps(action.body).encode()
     async with connected(service) as raw:
         token = service.tokens[str(actor)]
-        await raw.ask(deed.method, deed.path(one), token, length=len(body), expect=True)
+        await raw.ask(action.method, action.path(one), token, length=len(body), expect=True)
         await raw.send(body[:-1])
         head = await service.head()
         connection = await connect(service.database_url)
@@ -411,7 +411,7 @@ async def test_a_request_is_checked_when_its_body_is_there(service: Service, nam
     assert await recorded_by(one, actor, head) == []
 
 
-async def test_a_role_counts_when_the_body_is_there(service: Service) -> None:
+async def test_a_role_is_checked_when_the_body_has_arrived(service: Service) -> None:
     one = await scene(service)
     body = json.dumps(DRAFT).encode()
     async with connected(service) as raw:
@@ -427,11 +427,11 @@ async def test_a_role_counts_when_the_body_is_there(service: Service) -> None:
         assert (await raw.answer()).status == 403
 
 
-async def test_words_that_come_after_an_erasure_are_not_kept(service: Service) -> None:
-    """Of the learner, and of whoever was about to say something of them."""
+async def test_texts_that_arrive_after_an_erasure_are_not_stored(service: Service) -> None:
+    """Texts by the learner and about them."""
     one = await scene(service)
-    await let_in_admin(service)
-    body = json.dumps(DEEDS["a vote"].body).encode()
+    await create_admin(service)
+    body = json.dumps(ACTIONS["a vote"].body).encode()
     async with connected(service) as learner, connected(service) as teacher:
         for raw, user in ((learner, one.learner), (teacher, one.teacher)):
             token = service.tokens[str(user)]
@@ -447,7 +447,7 @@ async def test_words_that_come_after_an_erasure_are_not_kept(service: Service) -
 
 
 @pytest.mark.parametrize("token", ["colloquy_nobodys", ""])
-async def test_a_body_is_not_waited_for_where_the_token_is_nobodys(
+async def test_the_body_of_a_request_with_an_unknown_token_is_not_awaited(
     service: Service, token: str
 ) -> None:
     async with connected(service) as raw:
@@ -455,25 +455,25 @@ async def test_a_body_is_not_waited_for_where_the_token_is_nobodys(
         assert (await raw.answer()).status == 401
 
 
-HARMLESS = [name for name in DEEDS if name != "an erasure"]  # which a hold forbids
+HARMLESS = [name for name in ACTIONS if name != "an erasure"]  # which a hold forbids
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-async def test_a_deed_is_done_where_what_has_changed_does_not_forbid_it(
+async def test_an_action_succeeds_if_a_change_does_not_forbid_it(
     service: Service, name: str
 ) -> None:
-    """An edit of the experience and a hold on the learner are looked at, and let it pass."""
-    one, deed = await scene(service), DEEDS[name]
-    actor, head = await actor_of(one, deed), await service.head()
-    async with appends_held(service) as connection:
+    """An edit of the experience and a hold on the learner are checked and permit it."""
+    one, action = await scene(service), ACTIONS[name]
+    actor, head = await actor_of(one, action), await service.head()
+    async with held_appends(service) as connection:
         edit = asyncio.create_task(
             service.call("PUT", EXPERIENCE, user=TEACHER, json={"facts": name})
         )
-        await stands_before(service, edit)
+        await wait_for_appends(service, edit)
         request = asyncio.create_task(
-            service.call(deed.method, deed.path(one), user=actor, json=deed.body)
+            service.call(action.method, action.path(one), user=actor, json=action.body)
         )
-        await stands_before(service, edit, request)
+        await wait_for_appends(service, edit, request)
         await hold_placed(connection, one, actor)
     assert (await edit)[0] == 200
     answer = await request
@@ -484,9 +484,9 @@ async def test_a_deed_is_done_where_what_has_changed_does_not_forbid_it(
 
 
 @every_deed
-async def test_each_deed_is_done_where_nothing_changes(service: Service, name: str) -> None:
-    one, deed = await scene(service), DEEDS[name]
-    actor, head = await actor_of(one, deed), await service.head()
-    answer = await service.call(deed.method, deed.path(one), user=actor, json=deed.body)
+async def test_each_action_succeeds_without_a_change(service: Service, name: str) -> None:
+    one, action = await scene(service), ACTIONS[name]
+    actor, head = await actor_of(one, action), await service.head()
+    answer = await service.call(action.method, action.path(one), user=actor, json=action.body)
     assert answer[0] in (200, 201), answer
     assert await recorded_by(one, actor, head) != []

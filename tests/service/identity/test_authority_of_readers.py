@@ -1,4 +1,4 @@
-"""Who may read of a learner is decided when that is recorded; erased words are not shown."""
+"""The permission to read is checked when the read is recorded; erased texts are not returned."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from tests.running import CONVERSATIONS, Service
 from tests.service.identity.test_authority import (
     Change,
     Scene,
-    appends_held,
+    held_appends,
     hold_placed,
     learner_erased,
     membership_ended,
     recorded_by,
     role_lost,
     scene,
-    stands_before,
     token_expired,
     token_revoked,
+    wait_for_appends,
 )
 from tests.service.reading_streams import turn_path
 
@@ -33,14 +33,14 @@ WORDS = "zanzibarquince"
 
 
 class Talk(NamedTuple):
-    """A conversation in which the learner has said something."""
+    """A conversation with a message of the learner."""
 
     scene: Scene
     turn_id: str
 
 
 class Reading(NamedTuple):
-    """A request that reads of a learner; `role` is the reader's."""
+    """A request that reads a learner's data; `role` is the reader's."""
 
     role: str
     path: Callable[[Talk], str]
@@ -84,7 +84,7 @@ async def talk(service: Service) -> Talk:
 
 
 async def reader_of(service: Service, role: str) -> int:
-    """Somebody who has read nothing yet: what was read within the hour is on record."""
+    """A new reader, since repeated reads within an hour are not recorded again."""
     reader = await service.enroll("teacher")
     if role != "teacher":
         connection = await connect(service.database_url)
@@ -99,10 +99,10 @@ async def reader_of(service: Service, role: str) -> int:
 async def read_while(
     service: Service, one: Talk, reader: int, name: str, change: Change
 ) -> tuple[int, str]:
-    """The reading is checked and about to be recorded; then comes the change."""
-    async with appends_held(service) as connection:
+    """Makes a change between the check of a read and its record."""
+    async with held_appends(service) as connection:
         request = asyncio.create_task(service.request("GET", READINGS[name].path(one), user=reader))
-        await stands_before(service, request)
+        await wait_for_appends(service, request)
         await change(connection, one.scene, reader)
     response = await request
     return response.status, await response.text()
@@ -118,7 +118,7 @@ async def refused(service: Service, name: str, change: Change, status: int) -> N
 
 @every_reading
 @pytest.mark.parametrize("change", [token_revoked, token_expired])
-async def test_a_token_must_work_when_the_reading_is_recorded(
+async def test_a_token_must_be_valid_when_the_read_is_recorded(
     service: Service, name: str, change: Change
 ) -> None:
     await refused(service, name, change, 401)
@@ -126,14 +126,14 @@ async def test_a_token_must_work_when_the_reading_is_recorded(
 
 @pytest.mark.parametrize("name", [n for n, r in READINGS.items() if r.role == "teacher"])
 @pytest.mark.parametrize("change", [role_lost, membership_ended])
-async def test_a_role_must_be_had_when_the_reading_is_recorded(
+async def test_the_role_must_hold_when_the_read_is_recorded(
     service: Service, name: str, change: Change
 ) -> None:
     await refused(service, name, change, 403)
 
 
 @every_reading
-async def test_what_was_erased_before_the_reading_was_recorded_is_not_shown(
+async def test_a_text_erased_before_the_read_is_recorded_is_not_returned(
     service: Service, name: str
 ) -> None:
     one, reader = await talk(service), await reader_of(service, READINGS[name].role)
@@ -143,7 +143,7 @@ async def test_what_was_erased_before_the_reading_was_recorded_is_not_shown(
 
 
 @every_reading
-async def test_a_hold_is_no_reason_to_refuse_a_reading(service: Service, name: str) -> None:
+async def test_a_read_is_answered_although_a_hold_is_placed(service: Service, name: str) -> None:
     one, reader = await talk(service), await reader_of(service, READINGS[name].role)
     head = await service.head()
     status, text = await read_while(service, one, reader, name, hold_placed)

@@ -1,4 +1,4 @@
-"""Tokens of institutions' identity providers: what they allow, and all that is refused."""
+"""Tokens of institutions' identity providers: what they permit, and which are refused."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ from service.identity.jwt import JwtVerifier, running_verifier
 from service.identity.roster import Enrollment, import_roster
 from service.identity.tokens import create_token
 from tests.running import CONVERSATIONS, LEARNER, TEACHER, Service, eventually, running_service
-from tests.service.identity.test_authority import BY_OPERATOR, ERASE, appends_held, stands_before
+from tests.service.identity.test_authority import BY_OPERATOR, ERASE, held_appends, wait_for_appends
 
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 NEXT_KEY = rsa.generate_private_key(65537, 2048)
@@ -118,7 +118,7 @@ def unsigned(header: dict[str, Any], signature: str = "") -> str:
 
 
 def by_public_key(kid: str = "rsa") -> str:
-    """Signed with the public key's bytes as if they were a shared secret."""
+    """A token signed with the public key's bytes as a shared secret."""
     secret = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     signed = unsigned({"alg": "HS256", "typ": "JWT", "kid": kid}).rstrip(".")
     mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
@@ -126,13 +126,13 @@ def by_public_key(kid: str = "rsa") -> str:
 
 
 def other_payload(text: str) -> str:
-    """The same header and signature over other claims."""
+    """A token with the same header and signature over other claims."""
     header, _, signature = text.split(".")
     return ".".join((header, unsigned({}).split(".")[1] + "A", signature))
 
 
 def other_writing(text: str) -> str:
-    """The same bytes: of a signature's last letter four bits stand for nothing."""
+    """The same signature in another encoding: four bits of its last character have no meaning."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return text[:-1] + letters[letters.index(text[-1]) + 1]
 
@@ -155,7 +155,7 @@ async def service(demo_url: str, provider: Provider, tmp_path: Path) -> AsyncIte
 async def verifier(
     folder: Path, provider: Provider, now: Callable[[], datetime] = utc_now, **more: str
 ) -> AsyncIterator[JwtVerifier]:
-    """Checks tokens; the clock of its keys stands until the test moves it."""
+    """A verifier whose keys' clock stands until the test moves it."""
     trust = read_trust(trust_file(folder, provider, **more))
     async with ClientSession() as http:
         keys = KeySet(provider.url, http, lambda: provider.now)
@@ -169,7 +169,7 @@ async def verifier(
 async def test_a_user_of_the_roster_converses_with_a_token_of_the_provider(
     key: Any, kid: str, alg: str, service: Service
 ) -> None:
-    """And shares the conversation with the user's other tokens."""
+    """The conversation is the same with the user's other tokens."""
     headers = bearer(token(key, kid, alg))
     status, opened = await service.call("POST", CONVERSATIONS, user=None, headers=headers)
     assert status == 201
@@ -177,7 +177,7 @@ async def test_a_user_of_the_roster_converses_with_a_token_of_the_provider(
     assert await service.active(LEARNER) == opened
 
 
-async def test_what_such_a_user_does_is_recorded_without_a_token_id(service: Service) -> None:
+async def test_such_a_users_actions_are_recorded_without_a_token_id(service: Service) -> None:
     head = await service.head()
     await service.call("POST", CONVERSATIONS, user=None, headers=bearer(token()))
     first = (await service.history(head))[0]
@@ -185,7 +185,7 @@ async def test_what_such_a_user_does_is_recorded_without_a_token_id(service: Ser
     assert (first.metadata.token_id, first.metadata.real_user_id) == (None, None)
 
 
-async def test_tokens_of_ours_go_on_working_beside(service: Service) -> None:
+async def test_access_tokens_are_still_accepted(service: Service) -> None:
     assert await service.active() == {}
     wrong = await service.request("GET", CONVERSATIONS, user=None, headers=bearer("colloquy_a.b.c"))
     assert (wrong.status, (await wrong.json())["errors"]) == (401, INVALID["errors"])
@@ -278,7 +278,7 @@ CLAIMS = {
     "iss": ("another issuer", "issuer with a slash", "no issuer"),
     "user": ("no user", "a user in words", "a user below one", "a truth as user"),
 }
-"""At which claim a refused token failed, where it was at one."""
+"""The claims at which the refused tokens fail."""
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -307,7 +307,7 @@ async def test_a_wrong_token_is_refused_for_its_reason(
 async def test_the_claim_at_which_a_token_fails_is_named(
     names: str, claims: dict[str, Any], claim: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """The settings' own names for claims too, and those that the library checks by itself."""
+    """Including claims that the settings name, and those that the library checks."""
     trust = read_trust(trust_file(tmp_path, provider, names))
     async with running_verifier(trust, utc_now) as checks:
         with pytest.raises(TokenRefused) as refused:
@@ -318,7 +318,7 @@ async def test_the_claim_at_which_a_token_fails_is_named(
 async def test_every_wrong_token_gets_the_same_answer_and_appends_nothing(
     service: Service, provider: Provider
 ) -> None:
-    """The reason stands in the log line, the token nowhere."""
+    """The log line has the reason, and nothing has the token."""
     for reason, make in REFUSALS.values():
         text = make()
         with capture_logs() as lines:
@@ -332,7 +332,7 @@ async def test_every_wrong_token_gets_the_same_answer_and_appends_nothing(
         assert text not in str(lines)
 
 
-async def test_clocks_may_be_off_by_the_skew(provider: Provider, tmp_path: Path) -> None:
+async def test_clocks_may_differ_by_the_skew(provider: Provider, tmp_path: Path) -> None:
     async with verifier(tmp_path, provider) as checks:
         await checks.verify(token(exp=soon(-30), nbf=soon(30)))
 
@@ -341,7 +341,7 @@ async def test_clocks_may_be_off_by_the_skew(provider: Provider, tmp_path: Path)
 async def test_a_tokens_time_is_told_by_the_clock_that_the_verifier_is_given(
     days: int, reason: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """The service gives it the database's: a machine whose clock is wrong takes nothing more."""
+    """It is the database's, so a machine with a wrong clock accepts no other tokens."""
     async with verifier(tmp_path, provider, lambda: utc_now() + timedelta(days=days)) as checks:
         with pytest.raises(TokenRefused) as refused:
             await checks.verify(token(nbf=soon(0)))
@@ -350,7 +350,7 @@ async def test_a_tokens_time_is_told_by_the_clock_that_the_verifier_is_given(
         await checks.verify(token(exp=soon(shifted + 60), nbf=soon(shifted - 60)))
 
 
-async def test_probes_answer_whoever_shows_whatever(service: Service) -> None:
+async def test_probes_ignore_tokens(service: Service) -> None:
     status, _ = await service.call("GET", "/healthz", user=None, headers=bearer("a.b.c"))
     assert status == 200
 
@@ -372,7 +372,7 @@ async def test_scopes_of_the_claim_are_the_tokens_scopes(
 async def test_the_auditors_scope_must_be_in_the_claim(
     demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """Who may do all that their user may is no auditor for that."""
+    """A token that may do all that its user may is not an auditor's."""
     path = "/api/v1/audit/events"
     without = trust_file(tmp_path, provider, 'user_id = "user"')
     async with running_service(demo_url, jwt=without) as service:
@@ -388,7 +388,7 @@ async def test_the_auditors_scope_must_be_in_the_claim(
 async def test_roles_of_the_claim_replace_those_of_the_roster(
     demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """The strongest counts; a course that the claim does not name has no member in them."""
+    """The strongest role counts; the user is no member of courses that the claim does not name."""
     file = trust_file(tmp_path, provider, 'user_id = "user"\ncourses = "courses"')
     file.write_text(
         file.read_text() + '[issuer.roles]\nInstructor = "teacher"\nPupil = "learner"\n'
@@ -414,10 +414,10 @@ async def test_roles_of_the_claim_replace_those_of_the_roster(
         assert await service.call("GET", CONVERSATIONS, user=None, headers=newcomer) == (200, {})
 
 
-async def test_a_user_whom_no_roster_names_can_be_found_held_and_erased(
+async def test_a_user_who_is_in_no_roster_can_be_found_held_and_erased(
     demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """Their provider vouches for them and for their courses; that is enough to speak."""
+    """The provider's claims of user and courses suffice."""
     file = trust_file(tmp_path, provider, 'user_id = "user"\ncourses = "courses"')
     file.write_text(file.read_text() + '[issuer.roles]\nPupil = "learner"\n')
     async with running_service(demo_url, jwt=file) as service:
@@ -441,10 +441,10 @@ async def test_a_user_whom_no_roster_names_can_be_found_held_and_erased(
         assert (await service.history())[-1].event.__struct_config__.tag == "learner_erased.v1"
 
 
-async def test_a_claim_tells_the_institution_where_a_provider_has_several(
+async def test_a_claim_names_the_institution_of_a_shared_provider(
     demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """The same user id in each, and nothing shared; a value without a number is refused."""
+    """Each institution has its own user with this id; a value without an account is refused."""
     connection = await connect(demo_url)
     second = await create_account(connection, "Another institution")
     rows = [Enrollment(course_id=1, user_id=LEARNER, name="X", role="learner", status="active")]
@@ -467,7 +467,7 @@ async def test_a_claim_tells_the_institution_where_a_provider_has_several(
             await service.refused(401, INVALID, "GET", CONVERSATIONS, user=None, headers=headers)
 
 
-async def test_a_subject_is_looked_up_among_the_accounts_identities(
+async def test_a_subject_is_looked_up_in_the_accounts_identities(
     demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
     file = trust_file(tmp_path, provider, 'subject = "sub"')
@@ -486,10 +486,10 @@ async def test_a_subject_is_looked_up_among_the_accounts_identities(
 
 
 @pytest.mark.parametrize(("claim", "status"), [('subject = "sub"', 401), ('user_id = "user"', 503)])
-async def test_a_user_who_is_erased_while_they_ask_says_nothing_more(
+async def test_a_request_in_progress_is_refused_after_its_users_erasure(
     claim: str, status: int, demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """Their provider's token stays valid, and nothing of ours tells of it but the log."""
+    """The provider's token stays valid; only the log knows of the erasure."""
     file = trust_file(tmp_path, provider, claim)
     async with running_service(demo_url, jwt=file) as service:
         connection = await connect(demo_url)
@@ -497,11 +497,11 @@ async def test_a_user_who_is_erased_while_they_ask_says_nothing_more(
         await connection.close()
         headers = bearer(token(sub="ada@example.edu", user=LEARNER))
         head = await service.head()
-        async with appends_held(service) as holder:
+        async with held_appends(service) as holder:
             asking = asyncio.create_task(
                 service.call("POST", CONVERSATIONS, user=None, headers=headers)
             )
-            await stands_before(service, asking)
+            await wait_for_appends(service, asking)
             assert await holder.fetchval(ERASE, LEARNER, BY_OPERATOR) == "erased"
         assert (await asking)[0] == status
         assert {e.stream for e in await service.history(head)} == {f"learner-{LEARNER}"}
@@ -510,7 +510,7 @@ async def test_a_user_who_is_erased_while_they_ask_says_nothing_more(
 async def test_an_issuer_never_speaks_for_another_institution(
     demo_url: str, provider: Provider, tmp_path: Path
 ) -> None:
-    """Its tokens for user 101 are those of its own account's user 101, whatever they claim."""
+    """Its tokens for user 101 are of its own account's user 101, whatever they claim."""
     connection = await connect(demo_url)
     assert await create_account(connection, "Another institution") == 2
     await connection.close()
@@ -523,8 +523,8 @@ async def test_an_issuer_never_speaks_for_another_institution(
             await service.refused(404, missing, "GET", CONVERSATIONS, user=None, headers=headers)
 
 
-async def test_new_keys_are_taken_without_a_restart(provider: Provider, tmp_path: Path) -> None:
-    """At most one fetch a minute for the sake of unknown keys; an old key goes with it."""
+async def test_new_keys_are_accepted_without_a_restart(provider: Provider, tmp_path: Path) -> None:
+    """Unknown keys cause at most one fetch a minute, which also drops old keys."""
     async with verifier(tmp_path, provider) as checks:
         await checks.verify(token())
         assert provider.fetches == 1
@@ -540,7 +540,7 @@ async def test_new_keys_are_taken_without_a_restart(provider: Provider, tmp_path
             await checks.verify(token())
 
 
-async def test_keys_grow_old_and_are_fetched_anew_in_the_background(
+async def test_old_keys_are_fetched_again_in_the_background(
     provider: Provider, tmp_path: Path
 ) -> None:
     async with verifier(tmp_path, provider) as checks:
@@ -560,10 +560,10 @@ async def test_keys_grow_old_and_are_fetched_anew_in_the_background(
         assert provider.fetches == 2
 
 
-async def test_a_key_that_was_withdrawn_in_a_quiet_time_is_of_no_use(
+async def test_a_key_withdrawn_during_a_time_without_requests_is_refused(
     provider: Provider, tmp_path: Path
 ) -> None:
-    """Nobody asked for hours, so nothing was fetched: the first who asks waits for it."""
+    """Without requests nothing is fetched, so the next request waits for a fetch."""
     async with verifier(tmp_path, provider) as checks:
         await checks.verify(token())
         provider.keys = [public("next", NEXT_KEY)]
@@ -576,7 +576,7 @@ async def test_a_key_that_was_withdrawn_in_a_quiet_time_is_of_no_use(
         assert provider.fetches == 2
 
 
-async def test_known_keys_go_on_working_while_the_provider_is_down(
+async def test_known_keys_stay_valid_while_the_provider_is_down(
     provider: Provider, tmp_path: Path
 ) -> None:
     async with verifier(tmp_path, provider) as checks:
@@ -590,7 +590,7 @@ async def test_known_keys_go_on_working_while_the_provider_is_down(
         assert provider.fetches == 4
 
 
-async def test_many_requests_wait_for_one_fetch_and_others_for_none(
+async def test_requests_share_one_fetch_and_others_do_not_wait(
     provider: Provider, tmp_path: Path
 ) -> None:
     async with verifier(tmp_path, provider) as checks:
@@ -620,7 +620,7 @@ async def test_a_provider_that_is_down_at_the_start_does_not_stop_it(
 @pytest.mark.parametrize(
     "change", [{"kty": "oct", "k": "c2VjcmV0"}, {"use": "enc"}, {"alg": "RS512"}]
 )
-async def test_keys_for_other_ends_are_left_out(
+async def test_keys_for_other_uses_are_ignored(
     change: dict[str, str], provider: Provider, tmp_path: Path
 ) -> None:
     provider.keys = [public("ec", EC_KEY), {**public("rsa", RSA_KEY), **change}]

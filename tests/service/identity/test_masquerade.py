@@ -35,7 +35,7 @@ SCOPE = "url:GET|/api/v1/courses/:course_id/ai_experiences/:ai_experience_id/con
 
 @pytest.fixture
 async def service(demo_url: str) -> AsyncIterator[Service]:
-    """The token "admin" is an administrator's, "reader" as well but may only read."""
+    """The token "admin" is an administrator's; so is "reader", which may only read."""
     async with running_service(demo_url) as running:
         connection = await connect(demo_url)
         running.tokens["admin"] = await create_token(connection, 1, ADMIN, admin=True)
@@ -98,8 +98,8 @@ async def test_the_log_line_has_both_and_others_have_no_such_field(service: Serv
     assert "real_user_id" not in plain
 
 
-async def test_of_two_names_neither_is_taken(service: Service) -> None:
-    """In the query, or one in the query and another in the form."""
+async def test_two_values_of_as_user_id_are_refused(service: Service) -> None:
+    """Both in the query, or one in the query and one in the form."""
     both = f"{CONVERSATIONS}?as_user_id={LEARNER}&as_user_id=102"
     assert (await service.call("GET", both, user=None, headers=by(service, "admin")))[0] == 400
     status, _ = await service.call(
@@ -126,18 +126,18 @@ async def test_without_as_user_id_an_administrator_is_who_they_are(service: Serv
 
 @pytest.mark.parametrize("user", [LEARNER, TEACHER])
 @pytest.mark.parametrize("wanted", [LEARNER, TEACHER, OTHER_LEARNER, 424242, "x"])
-async def test_others_may_not_whomever_they_ask_for(
+async def test_only_administrators_may_act_as_another_user(
     user: int, wanted: int | str, service: Service
 ) -> None:
-    """Not even to ask whether there is such a user."""
+    """The answer does not show whether the user exists."""
     for method in ("GET", "POST"):
         await service.refused(
             403, FORBIDDEN, method, CONVERSATIONS, user=user, params=acting_as(wanted)
         )
 
 
-async def test_a_user_that_there_is_not_is_not_found(service: Service) -> None:
-    """One of another institution neither."""
+async def test_a_missing_user_is_not_found(service: Service) -> None:
+    """Nor is a user of another institution."""
     connection = await connect(service.database_url)
     account = await create_account(connection, "Another institution")
     elsewhere = Enrollment(course_id=1, user_id=5005, name="E", role="learner", status="active")
@@ -156,7 +156,9 @@ async def test_a_user_that_there_is_not_is_not_found(service: Service) -> None:
             )
 
 
-async def test_the_checks_of_the_user_hold_for_who_acts_as_them(service: Service) -> None:
+async def test_the_users_permissions_hold_for_an_administrator_who_acts_as_them(
+    service: Service,
+) -> None:
     """A learner's conversations list stays closed, and a user of no course gets nowhere."""
     students = CONVERSATIONS.replace("conversations", "ai_conversations")
     stranger = await service.enroll(course=2)
@@ -172,7 +174,7 @@ async def test_the_checks_of_the_user_hold_for_who_acts_as_them(service: Service
         )
 
 
-async def test_a_tokens_scopes_hold_as_well(service: Service) -> None:
+async def test_the_tokens_scopes_hold_as_well(service: Service) -> None:
     reader: dict[str, Any] = {
         "user": None,
         "headers": by(service, "reader"),
@@ -183,8 +185,8 @@ async def test_a_tokens_scopes_hold_as_well(service: Service) -> None:
     await service.refused(401, refusal, "POST", CONVERSATIONS, **reader)
 
 
-async def test_a_form_names_the_user_as_well(service: Service) -> None:
-    """So Canvas clients send it with whatever is no GET."""
+async def test_a_form_may_name_the_user(service: Service) -> None:
+    """Canvas clients send it in a form with all methods but GET."""
     admin: dict[str, Any] = {"user": None, "headers": by(service, "admin")}
     head = await service.head()
     status, opened = await service.call("POST", CONVERSATIONS, data=acting_as(LEARNER), **admin)
@@ -199,7 +201,7 @@ async def test_a_form_names_the_user_as_well(service: Service) -> None:
     assert {(m.actor.id, m.real_user_id) for m in asked} == {(LEARNER, ADMIN)}
 
 
-async def test_a_blank_user_in_a_form_is_nobody_else(service: Service) -> None:
+async def test_a_blank_user_in_a_form_is_ignored(service: Service) -> None:
     head = await service.head()
     status, _ = await service.call(
         "POST", CONVERSATIONS, user=None, headers=by(service, "admin"), data={"as_user_id": ""}
@@ -210,7 +212,7 @@ async def test_a_blank_user_in_a_form_is_nobody_else(service: Service) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-async def test_a_form_is_held_to_the_same_checks(method: str, service: Service) -> None:
+async def test_a_form_is_checked_like_a_query(method: str, service: Service) -> None:
     opened = await service.open(LEARNER)
     path = CONVERSATIONS if method == "POST" else f"{CONVERSATIONS}/{opened['id']}"
     wanted = acting_as(OTHER_LEARNER)
@@ -222,10 +224,8 @@ async def test_a_form_is_held_to_the_same_checks(method: str, service: Service) 
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-async def test_a_form_that_cannot_be_read_names_nobody_and_is_refused(
-    method: str, service: Service
-) -> None:
-    """After the checks, as what the administrator sent it as."""
+async def test_an_unreadable_form_is_refused(method: str, service: Service) -> None:
+    """It is refused after the checks, as the administrator's own request."""
     opened = await service.open(ADMIN)
     path = CONVERSATIONS if method == "POST" else f"{CONVERSATIONS}/{opened['id']}"
     for form, status in ((b"as_user_id=101&a[=x", 400), (b"as_user_id=101&a=" + TOO_MUCH, 413)):
@@ -242,7 +242,7 @@ async def test_a_form_that_cannot_be_read_names_nobody_and_is_refused(
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
-async def test_an_answer_with_the_users_messages_is_recorded_before_it_is_given(
+async def test_a_read_of_the_users_messages_is_recorded_before_the_answer(
     accept: str, service: Service
 ) -> None:
     admin: dict[str, Any] = {
@@ -264,7 +264,7 @@ async def test_an_answer_with_the_users_messages_is_recorded_before_it_is_given(
     assert second == HistoryRead(what="conversation", learner_id=LEARNER, conversation_id=active)
 
 
-async def test_who_speaks_for_themself_leaves_no_read(service: Service) -> None:
+async def test_a_user_who_acts_as_nobody_else_records_no_read(service: Service) -> None:
     opened = await service.open(LEARNER)
     assert (await service.say(opened["id"], "Yes."))[0] == 200
     assert not [e for e in await service.history() if isinstance(e.event, HistoryRead)]

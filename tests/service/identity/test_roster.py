@@ -1,4 +1,4 @@
-"""The roster file: whole or not at all, and every bad line is named."""
+"""The roster file is imported completely or not at all, and every bad line is named."""
 
 import pytest
 
@@ -103,7 +103,7 @@ def test_an_empty_file_is_refused() -> None:
 
 
 def test_a_row_that_is_said_twice_counts_once() -> None:
-    """As a user of two sections of one course is exported; blanks and case make no difference."""
+    """A user of two sections of a course is exported like this; spaces and case do not matter."""
     again = "1, 5 ,Ada ,Student,ACTIVE"
     assert parse_roster(lines("1,5,Ada,learner,active", again)) == [enrollment()]
     other = enrollment(course=2, role="ta")
@@ -114,7 +114,7 @@ def test_a_row_that_is_said_twice_counts_once() -> None:
 
 
 def test_rows_that_contradict_each_other_are_named_with_both_lines() -> None:
-    """Which of them counts nobody can know: the last one used to, without a word."""
+    """It is unknown which one is right; the last one used to count without a message."""
     assert reasons(
         "1,5,Ada,learner,active",
         "1,5,Ada,teacher,active",
@@ -147,7 +147,7 @@ async def test_an_import_that_fails_leaves_the_roster_as_it_was(owner: Connectio
 
 
 async def test_a_row_costs_the_same_in_a_large_roster_as_in_a_small_one(owner: Connection) -> None:
-    """Also where tables were analyzed while they were empty."""
+    """Even if tables were analyzed while they were empty."""
     read = (
         "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int FROM pg_stat_xact_user_tables"
     )

@@ -1,4 +1,4 @@
-"""Tokens: made once, kept as hashes, ended at once."""
+"""Tokens: created once, stored as hashes, revoked immediately."""
 
 import hashlib
 
@@ -65,5 +65,5 @@ async def test_a_token_is_revoked_once_and_only_in_its_account(owner: Connection
 
 @pytest.mark.parametrize("token", ["", "x", "ü", "\udcff\udcfe", "x" * 10_000])
 def test_any_text_has_a_hash(token: str) -> None:
-    """Also what a header with bytes that are no UTF-8 is decoded to."""
+    """Including the text that a header with invalid UTF-8 is decoded to."""
     assert len(digest(token)) == 32

@@ -1,4 +1,4 @@
-"""Words of a learner, wherever such can be, and whether any are left."""
+"""Puts a learner's texts into all places that can have them, and searches for them."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ def erasing(user: int) -> str:
     return f"/api/v1/accounts/self/users/{user}/learner_data"
 
 
-async def let_in_admin(service: Service) -> None:
-    """The token "900" of the demo's auditor becomes an administrator's."""
+async def create_admin(service: Service) -> None:
+    """Makes an administrator's token, "admin", for the demo's auditor."""
     connection = await connect(service.database_url)
     service.tokens["admin"] = await create_token(connection, 1, 900, admin=True)
     await connection.close()
@@ -42,7 +42,7 @@ async def erase(service: Service, user: int = LEARNER) -> tuple[int, Any]:
 
 
 async def tables_with(connection: Connection, words: str) -> list[str]:
-    """All tables of the database that have these words in some row, as text.
+    """All tables of the database with a row that contains these words.
 
     The planner's statistics too, which have copies of values.
     """
@@ -66,7 +66,7 @@ async def talk(service: Service, user: int, *texts: str) -> Any:
 
 
 def turn_of(log: list[RecordedEvent], text: str) -> str:
-    """The turn in which a learner said this."""
+    """A turn with these messages of a learner."""
     (turn,) = [
         e.event.turn_id for e in log if isinstance(e.event, MessagePosted) and e.content == text
     ]
@@ -74,7 +74,7 @@ def turn_of(log: list[RecordedEvent], text: str) -> str:
 
 
 async def speak_everywhere(service: Service) -> Any:
-    """The learner's words, and words about them, wherever such can be; the conversation."""
+    """Puts texts by and about the learner into all places that can have them; the conversation."""
     shown = await talk(service, LEARNER, f"It is {MARKER} one", f"It is {MARKER} two")
     path = f"{CONVERSATIONS}/{shown['id']}"
     for voter in (LEARNER, TEACHER):

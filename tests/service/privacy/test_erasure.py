@@ -1,4 +1,4 @@
-"""A learner is erased in the middle of things, and nothing of their words is left anywhere."""
+"""A learner is erased during their turns, and none of their texts remains."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,10 +32,10 @@ from tests.service.privacy.erasing import (
     MARKER,
     REASON,
     by,
+    create_admin,
     erase,
     erasing,
     followed_views_are_fresh,
-    let_in_admin,
     speak_everywhere,
     tables_with,
     talk,
@@ -46,11 +46,11 @@ from tests.service.privacy.erasing import (
 @pytest.fixture
 async def service(demo_url: str) -> AsyncIterator[Service]:
     async with running_service(demo_url) as running:
-        await let_in_admin(running)
+        await create_admin(running)
         yield running
 
 
-async def test_no_word_of_an_erased_learner_is_left_in_any_table(
+async def test_no_text_of_an_erased_learner_remains_in_any_table(
     service: Service, owner: Connection
 ) -> None:
     await owner.execute("UPDATE users SET name = $1 WHERE user_id = $2", MARKER, LEARNER)
@@ -84,16 +84,14 @@ async def test_no_word_of_an_erased_learner_is_left_in_any_table(
 
 
 def said_by_client(number: int) -> dict[str, str]:
-    """Words in each header that a client may fill as it likes."""
+    """A text in each header that a client may choose."""
     names = ("X-Request-Id", "User-Agent", "Referer", "Cookie", "From", "Traceparent", "Baggage")
     words = dict.fromkeys((*names, "X-Audit-Reason", "X-Forwarded-For", "Last-Event-ID"), MARKER)
     return words | {"Idempotency-Key": f"{MARKER}-{number}"}
 
 
-async def test_nothing_that_a_learners_client_chose_outlives_them(
-    service: Service, owner: Connection
-) -> None:
-    """Keys, ids, and whatever else stands in headers and queries of all that a learner may do."""
+async def test_no_value_from_a_learners_client_remains(service: Service, owner: Connection) -> None:
+    """Keys, ids and other values in the headers and queries of all requests of a learner."""
     experience = "/api/v1/courses/1/ai_experiences"
     shown = await talk(service, LEARNER, "Hello")
     path = f"{CONVERSATIONS}/{shown['id']}"
@@ -128,10 +126,10 @@ async def test_nothing_that_a_learners_client_chose_outlives_them(
     assert await tables_with(owner, MARKER) == []
 
 
-async def test_a_conversation_without_its_words_is_not_evaluated(
+async def test_a_conversation_without_its_texts_is_not_evaluated(
     service: Service, owner: Connection
 ) -> None:
-    """A model would grade what it cannot see, in new words about the learner."""
+    """A model would grade an empty conversation, with new text about the learner."""
     shown = await speak_everywhere(service)
     assert (await erase(service))[0] == 200
     head = await service.head()
@@ -180,7 +178,7 @@ async def test_the_rest_of_the_course_is_unchanged_row_by_row(
     assert [await owner.fetch(statement) for statement in statements] == before
 
 
-async def test_what_the_teacher_sees_afterwards_has_no_words(service: Service) -> None:
+async def test_a_teacher_sees_no_texts_afterwards(service: Service) -> None:
     shown = await speak_everywhere(service)
     path = f"{CONVERSATIONS}/{shown['id']}"
     tag = (await service.request("GET", path, user=TEACHER)).headers["ETag"]
@@ -198,7 +196,7 @@ async def test_what_the_teacher_sees_afterwards_has_no_words(service: Service) -
     assert judged == (200, {"id": shown["id"], "evaluation": None, "stale": False})
 
 
-async def test_an_erased_learner_is_not_let_in_any_more_and_a_roster_does_not_name_them(
+async def test_an_erased_learner_cannot_log_in_and_a_roster_does_not_restore_them(
     service: Service, owner: Connection
 ) -> None:
     await service.open()
@@ -218,7 +216,7 @@ async def test_erasing_again_removes_nothing_and_records_nothing(service: Servic
     assert report["erased"] == {"user_id": LEARNER} | nothing
 
 
-async def test_who_comes_back_after_an_erasure_is_heard_again_and_can_be_erased_again(
+async def test_a_learner_may_return_after_an_erasure_and_be_erased_again(
     service: Service, owner: Connection
 ) -> None:
     await talk(service, LEARNER, "Before")
@@ -233,7 +231,7 @@ async def test_who_comes_back_after_an_erasure_is_heard_again_and_can_be_erased_
 
 
 async def erase_behind_its_back(owner: Connection) -> None:
-    """As another process would whose letter gets lost: the service here is told nothing."""
+    """Erases like another process whose message gets lost: this service receives none."""
     actor = '{"actor": {"id": null, "role": "operator"}}'
     await owner.execute("SET colloquy.account = '1'")
     outcome = await owner.fetchval(
@@ -242,7 +240,7 @@ async def erase_behind_its_back(owner: Connection) -> None:
     assert outcome == "erased"
 
 
-async def test_a_process_that_was_told_nothing_gives_away_no_word(
+async def test_a_process_without_the_message_returns_no_text(
     service: Service, owner: Connection
 ) -> None:
     key = {"Idempotency-Key": str(uuid4())}
@@ -264,14 +262,12 @@ async def test_a_process_that_was_told_nothing_gives_away_no_word(
         assert answer[1]["messages"][-1]["text"] not in str(seen)
 
 
-async def test_a_reply_under_way_is_stopped_and_none_of_it_is_kept(
-    demo_url: str, owner: Connection
-) -> None:
+async def test_a_running_reply_is_stopped_and_not_stored(demo_url: str, owner: Connection) -> None:
     async with (
         FakeAnthropic() as fake,
         running_service(demo_url, anthropic_base_url=fake.url) as service,
     ):
-        await let_in_admin(service)
+        await create_admin(service)
         opened = await service.open()
         fake.script(Stall(after=1))
         waiting = asyncio.create_task(service.say(opened["id"], f"It is {MARKER}"))
@@ -314,7 +310,7 @@ async def test_an_erasure_names_a_user_and_a_reason(service: Service) -> None:
     assert form[0] == 200
 
 
-async def test_another_institutions_administrator_reaches_nobody_here(service: Service) -> None:
+async def test_another_institutions_administrator_finds_no_learner(service: Service) -> None:
     from service.identity.accounts import create_account
     from service.identity.roster import Enrollment, import_roster
 
@@ -329,14 +325,14 @@ async def test_another_institutions_administrator_reaches_nobody_here(service: S
     await service.refused(404, missing, "DELETE", erasing(LEARNER), json=REASON, **there)
 
 
-async def test_an_evaluation_under_way_is_ended_and_records_nothing(
+async def test_a_running_evaluation_is_ended_and_not_recorded(
     demo_url: str, owner: Connection
 ) -> None:
     async with (
         FakeAnthropic() as fake,
         running_service(demo_url, anthropic_base_url=fake.url) as service,
     ):
-        await let_in_admin(service)
+        await create_admin(service)
         opened = await service.open()
         fake.script_judgements(Stall(after=1, speech=evaluation_speech(1)))
         path = f"{CONVERSATIONS}/{opened['id']}/evaluation"
@@ -352,10 +348,10 @@ async def test_an_evaluation_under_way_is_ended_and_records_nothing(
     assert await owner.fetchval("SELECT count(*) FROM event_content") == 0
 
 
-async def test_an_erasure_waits_for_no_rebuild_that_died_and_drops_what_it_left(
+async def test_an_erasure_drops_the_tables_of_a_rebuild_that_died(
     service: Service, owner: Connection
 ) -> None:
-    """It may have copied words into tables that nobody reads."""
+    """It may have copied texts into tables that nobody reads."""
     await talk(service, LEARNER, f"It is {MARKER}")
     name = "conversation_messages"
     generation = await create(owner, definition(name))

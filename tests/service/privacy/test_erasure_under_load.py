@@ -21,13 +21,13 @@ from tests.running import (
     service_process,
 )
 from tests.service.histories import assert_lawful
-from tests.service.privacy.erasing import MARKER, erase, let_in_admin, tables_with, turn_of
+from tests.service.privacy.erasing import MARKER, create_admin, erase, tables_with, turn_of
 
 pytestmark = pytest.mark.slow
 
 OTHERS = 6
 ENOUGH = 4
-"""Messages of each that are answered before the erasure, and again after it."""
+"""Messages of each learner that are answered before the erasure, and again after it."""
 
 
 @asynccontextmanager
@@ -40,13 +40,13 @@ async def two_processes(database_url: str) -> AsyncIterator[tuple[Service, Servi
         client(first.url, tokens, database_url) as one,
         client(second.url, tokens, database_url) as other,
     ):
-        await let_in_admin(one)
+        await create_admin(one)
         other.tokens["admin"] = one.tokens["admin"]
         yield one, other
 
 
 async def chatter(service: Service, user: int, word: str, said: list[str]) -> None:
-    """Talks until it is told to stop, or not let in any more; what was answered is in `said`."""
+    """Sends messages until it is cancelled or refused; answered messages are in `said`."""
     with suppress(asyncio.CancelledError):
         opened = await service.open(user)
         for number in range(1_000):
@@ -114,10 +114,10 @@ async def test_a_learner_is_erased_while_the_course_goes_on(
     assert MARKER not in await copied(owner, tmp_path)
 
 
-async def test_no_process_shows_a_word_after_another_has_erased_the_learner(
+async def test_no_process_returns_a_text_after_another_has_erased_it(
     database_url: str, owner: Connection
 ) -> None:
-    """One had answered and remembers, the other erases."""
+    """One process has answered and cached the texts, the other one erases them."""
     async with two_processes(database_url) as (one, other):
         opened = await one.open()
         key = {"Idempotency-Key": "first"}

@@ -29,8 +29,8 @@ from tests.running import (
 )
 from tests.service.privacy.erasing import (
     by,
+    create_admin,
     erase,
-    let_in_admin,
     speak_everywhere,
     talk,
     turn_of,
@@ -49,7 +49,7 @@ HOSTILE = "<script>alert('read me')</script><img src=x>"
 @pytest.fixture
 async def service(demo_url: str) -> AsyncIterator[Service]:
     async with running_service(demo_url) as running:
-        await let_in_admin(running)
+        await create_admin(running)
         yield running
 
 
@@ -90,7 +90,7 @@ async def test_a_learner_sees_what_is_kept_of_their_conversations(service: Servi
     assert await record(service, LEARNER) | {"made_at": 0} == own | {"made_at": 0}
 
 
-async def test_nobody_sees_the_record_of_somebody_else_but_an_administrator(
+async def test_only_an_administrator_sees_another_users_record(
     service: Service,
 ) -> None:
     for user in (OTHER_LEARNER, TEACHER):
@@ -103,7 +103,7 @@ async def test_nobody_sees_the_record_of_somebody_else_but_an_administrator(
         await service.refused(404, missing, "GET", RECORD.format(nobody), **admin)
 
 
-async def test_an_administrators_look_at_a_record_is_in_the_record(service: Service) -> None:
+async def test_an_administrators_read_of_a_record_is_recorded(service: Service) -> None:
     await record(service, LEARNER, **by(service, "admin"))
     (read,) = (await record(service))["reads"]
     assert (read["reader_id"], read["role"], read["what"]) == (900, "admin", "learner_record")
@@ -112,7 +112,7 @@ async def test_an_administrators_look_at_a_record_is_in_the_record(service: Serv
     assert [r["acting_user_id"] for r in (await record(service))["reads"]] == [900, None]
 
 
-async def test_who_reads_a_conversation_is_recorded_and_its_owner_is_not(
+async def test_reads_of_a_conversation_by_others_are_recorded(
     service: Service,
 ) -> None:
     shown = await talk(service, LEARNER, "Hello")
@@ -135,13 +135,13 @@ async def test_who_reads_a_conversation_is_recorded_and_its_owner_is_not(
     assert told["reader_name"]
 
 
-async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
+async def test_repeated_reads_are_recorded_once_an_hour(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hour = 9
 
     def now(_clock: DatabaseClock) -> datetime:
-        """Stands still shortly before the hour ends, until it is moved on."""
+        """A time shortly before the end of `hour`."""
         return datetime(2031, 3, 1, hour, 59, 59, tzinfo=UTC)
 
     monkeypatch.setattr(DatabaseClock, "now", now)
@@ -160,10 +160,10 @@ async def test_a_page_that_asks_again_and_again_is_recorded_once_an_hour(
     assert await what_was_read(service) == ["conversation", "evaluation", "conversation"]
 
 
-async def test_reads_of_all_and_of_a_course_of_the_learner_are_in_the_record(
+async def test_reads_of_the_whole_log_and_of_the_learners_courses_are_in_the_record(
     service: Service,
 ) -> None:
-    """Not those of courses in which they said nothing, or of what somebody else said."""
+    """Without reads of courses in which they said nothing, or of other learners."""
     await talk(service, LEARNER, "Hello")
     asked = ("", "?course_id=1", "?course_id=2", "?conversation_id=4040", "?user_id=102")
     for query in asked:
@@ -184,14 +184,14 @@ async def test_reads_of_all_and_of_a_course_of_the_learner_are_in_the_record(
 
 
 SECRETS = ("102", "actor", "suspicion", "reason", "position", "?")
-"""What of auditors' questions no learner is told."""
+"""Parts of auditors' requests that a learner's record does not show."""
 
 
 @pytest.mark.timeout(300)  # many commands, a process each
-async def test_a_record_does_not_tell_whom_else_auditors_look_into(
+async def test_a_record_does_not_reveal_auditors_other_subjects(
     service: Service,
 ) -> None:
-    """Neither what they asked for nor why, however they asked, and whoever is given the record."""
+    """It shows neither their filters nor their reasons, by any interface, to any reader."""
     number = (await talk(service, LEARNER, "Hello"))["id"]
     other = (await talk(service, OTHER_LEARNER, "Hello"))["id"]
     why = {"X-Audit-Reason": "suspicion of cheating by 102"}
@@ -240,7 +240,7 @@ async def test_a_record_does_not_tell_whom_else_auditors_look_into(
 
 
 async def _read_of_old(service: Service) -> None:
-    """What an earlier release recorded: the command as it was typed."""
+    """A read as an earlier release recorded it: the command as it was typed."""
     async with running_log(service.database_url) as (log, _pool, _notifier):
         for what in (
             "colloquy audit events --actor 102 --html 'suspicion of 102'",
@@ -252,7 +252,7 @@ async def _read_of_old(service: Service) -> None:
             await log.append(1, "access", [NewEvent(event=read)], expected=None, metadata=metadata)
 
 
-async def test_reads_of_both_kinds_come_latest_first(service: Service) -> None:
+async def test_reads_of_both_kinds_are_listed_latest_first(service: Service) -> None:
     shown = await talk(service, LEARNER, "Hello")
     for path, user in (
         (EVENTS, AUDITOR),
@@ -264,7 +264,7 @@ async def test_reads_of_both_kinds_come_latest_first(service: Service) -> None:
     assert [read["reader_id"] for read in told] == [AUDITOR, TEACHER, AUDITOR]
 
 
-async def test_what_a_client_has_already_is_not_read_again(service: Service) -> None:
+async def test_an_unchanged_answer_is_not_recorded_as_a_read(service: Service) -> None:
     shown = await talk(service, LEARNER, "Hello")
     path = f"{CONVERSATIONS}/{shown['id']}"
     tag = (await service.request("GET", path)).headers["ETag"]
@@ -273,7 +273,7 @@ async def test_what_a_client_has_already_is_not_read_again(service: Service) -> 
     assert await reads(service) == []
 
 
-async def test_a_manager_who_reads_along_with_a_turn_is_recorded(service: Service) -> None:
+async def test_a_managers_subscription_to_a_turn_is_recorded(service: Service) -> None:
     shown = await talk(service, LEARNER, "Hello")
     turn = turn_of(await service.history(), "Hello")
     stream = f"{CONVERSATIONS}/{shown['id']}/turns/{turn}/stream"
@@ -283,7 +283,7 @@ async def test_a_manager_who_reads_along_with_a_turn_is_recorded(service: Servic
     assert await what_was_read(service) == ["turn"]
 
 
-async def test_the_record_tells_of_holds_and_erasures_and_outlives_them(
+async def test_the_record_lists_holds_and_erasures_and_survives_them(
     service: Service,
 ) -> None:
     await speak_everywhere(service)
@@ -306,7 +306,7 @@ async def test_the_record_tells_of_holds_and_erasures_and_outlives_them(
     assert (erasure["texts"], erasure["reason"]) == (report["erased"]["texts"], "letter of 3 May")
 
 
-async def test_ids_are_strings_for_who_wants_them(service: Service) -> None:
+async def test_ids_are_strings_on_request(service: Service) -> None:
     shown = await talk(service, LEARNER, "Hello")
     headers = {"Accept": "application/json+canvas-string-ids"}
     _, body = await service.call("GET", RECORD.format("self"), headers=headers)
@@ -314,7 +314,7 @@ async def test_ids_are_strings_for_who_wants_them(service: Service) -> None:
 
 
 class Page(HTMLParser):
-    """Which elements a page has, with which attributes, and its text."""
+    """Collects a page's elements, attributes and text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -330,7 +330,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-async def test_the_page_shows_hostile_words_as_words_and_loads_nothing(
+async def test_the_page_escapes_hostile_texts_and_loads_nothing(
     service: Service, owner: Connection
 ) -> None:
     await owner.execute("UPDATE users SET name = $1 WHERE user_id = $2", HOSTILE, LEARNER)

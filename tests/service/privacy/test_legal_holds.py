@@ -1,4 +1,4 @@
-"""As long as a legal hold covers a learner, nothing of theirs can be deleted, by nobody."""
+"""While a legal hold covers a learner, nobody can delete their texts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,9 +16,9 @@ from tests.running import LEARNER, OTHER_LEARNER, Service, running_service
 from tests.service.privacy.erasing import (
     REASON,
     by,
+    create_admin,
     erase,
     erasing,
-    let_in_admin,
     speak_everywhere,
     talk,
 )
@@ -29,7 +29,7 @@ OPERATOR = Metadata(actor=Actor(None, "operator"))
 @pytest.fixture
 async def service(demo_url: str) -> AsyncIterator[Service]:
     async with running_service(demo_url) as running:
-        await let_in_admin(running)
+        await create_admin(running)
         yield running
 
 
@@ -98,10 +98,10 @@ async def test_a_hold_is_on_a_user_of_the_roster(holds: LegalHolds) -> None:
         await holds.place(1, 4040, "case 12", OPERATOR)
 
 
-async def test_of_a_hold_and_an_erasure_at_once_one_comes_first_and_the_other_sees_it(
+async def test_the_second_of_a_concurrent_hold_and_erasure_sees_the_first(
     service: Service, holds: LegalHolds, owner: Connection
 ) -> None:
-    """Also at the database itself, without the look that the service takes before."""
+    """The database itself checks this, without the service's earlier check."""
     metadata = '{"actor": {"id": null, "role": "operator"}}'
     erasures = "SELECT outcome FROM erase_learner_v1(1, $1, 'asked', $2)"
     orders = set()
@@ -145,14 +145,14 @@ async def append_fact(owner: Connection, stream: str, data: str) -> None:
 
 
 async def delete_after(owner: Connection, facts: list[tuple[str, str]]) -> None:
-    """The owner records facts, stream and data, and deletes the learner's texts."""
+    """The owner appends events (stream, data), and deletes the learner's texts."""
     async with owner.transaction():
         for stream, data in facts:
             await append_fact(owner, stream, data)
         await owner.execute(DELETE, LEARNER)
 
 
-async def test_the_owner_deletes_no_text_without_recording_that_it_goes(
+async def test_the_owner_cannot_delete_a_text_without_recording_it(
     service: Service, owner: Connection
 ) -> None:
     shown = await speak_everywhere(service)
@@ -173,7 +173,7 @@ async def test_the_owner_deletes_no_text_without_recording_that_it_goes(
         await owner.execute(DELETE, LEARNER)
 
 
-async def test_not_even_a_recorded_removal_passes_a_hold(
+async def test_a_recorded_removal_is_refused_under_a_hold(
     service: Service, holds: LegalHolds, owner: Connection
 ) -> None:
     await talk(service, LEARNER, "Kept")

@@ -1,4 +1,4 @@
-"""Rules say how long texts are kept; a run deletes what is due, and nothing else."""
+"""Rules say how long texts are kept; a run deletes only the texts that are due."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ OPERATOR = Metadata(actor=Actor(None, "operator"))
 
 @pytest.fixture
 async def service(demo_url: str) -> AsyncIterator[Service]:
-    """One that carries out no rule of retention by itself, however long a test takes."""
+    """A service that applies no retention rule by itself during a test."""
     timing = Timing(assessment=60.0, first_retention=3600.0)
     async with running_service(demo_url, timing) as running:
         yield running
@@ -66,7 +66,7 @@ async def test_without_a_rule_nothing_is_ever_due(service: Service, retention: R
     assert await due_in(retention, 36_000) == []
 
 
-async def test_texts_are_due_so_many_days_after_completion(
+async def test_texts_are_due_the_rules_days_after_completion(
     service: Service, retention: Retention
 ) -> None:
     await retention.set_rule(1, ACCOUNT_WIDE, 30, OPERATOR)
@@ -86,7 +86,7 @@ async def test_texts_are_due_so_many_days_after_completion(
     ]
 
 
-async def test_a_courses_own_rule_goes_before_the_accounts(
+async def test_a_courses_rule_overrides_the_accounts(
     service: Service, retention: Retention
 ) -> None:
     await retention.set_rule(1, ACCOUNT_WIDE, 10, OPERATOR)
@@ -100,7 +100,7 @@ async def test_a_courses_own_rule_goes_before_the_accounts(
     assert rules == [(ACCOUNT_WIDE, 10), (1, None)]
 
 
-async def test_a_rule_is_of_a_course_that_there_is(service: Service, retention: Retention) -> None:
+async def test_a_rule_needs_an_existing_course(service: Service, retention: Retention) -> None:
     with pytest.raises(NotFound, match="no course 77"):
         await retention.set_rule(1, 77, 30, OPERATOR)
 
@@ -138,7 +138,7 @@ async def test_a_run_deletes_what_is_due_and_records_it_and_keeps_the_rest(
     assert await all_rows(owner) == before
 
 
-async def test_a_second_run_has_nothing_to_do_and_no_new_words_come(
+async def test_a_second_run_deletes_nothing_and_no_new_texts_are_taken(
     service: Service, retention: Retention, owner: Connection
 ) -> None:
     await retention.set_rule(1, 1, 30, OPERATOR)
@@ -156,7 +156,7 @@ async def test_a_second_run_has_nothing_to_do_and_no_new_words_come(
     assert await tables_with(owner, MARKER) == []
 
 
-async def test_learners_under_hold_are_left_out_and_named(
+async def test_learners_under_hold_are_left_out_and_listed(
     service: Service, parts: tuple[Retention, LegalHolds], owner: Connection
 ) -> None:
     retention, holds = parts
@@ -176,7 +176,7 @@ async def test_learners_under_hold_are_left_out_and_named(
     assert (await retention.run(1, OPERATOR, in_days(31))).conversations == 1
 
 
-async def test_more_conversations_than_a_transaction_takes_are_all_gone_through(
+async def test_a_run_takes_more_conversations_than_fit_a_transaction(
     service: Service,
 ) -> None:
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""Figures as the pages of reports tell them."""
+"""Formats of figures in reports."""
 
 import pytest
 

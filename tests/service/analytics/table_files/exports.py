@@ -1,4 +1,4 @@
-"""Exports as tests make them, in this process."""
+"""Runs exports in the test's process."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -24,14 +24,14 @@ TABLES = sorted(
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """What an export told."""
+    """The results and warnings of an export."""
 
     written: list[TableExportResult]
     warnings: list[AccountFreshness]
 
     @property
     def files(self) -> dict[tuple[str, int], int]:
-        """How many files were written of each table and account that got any."""
+        """The number of files written, by table and account."""
         return {(one.table, one.account): one.files for one in self.written if one.files}
 
 
@@ -45,7 +45,7 @@ async def take(
     fresh: float | None = None,
     **options: Any,
 ) -> Taken:
-    """Exports from a database, all tables and accounts unless told otherwise."""
+    """Exports from a database, by default all tables and accounts."""
     warnings: list[AccountFreshness] = []
     owner = await connect(url)
     try:

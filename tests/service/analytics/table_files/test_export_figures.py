@@ -1,4 +1,4 @@
-"""Each documented figure: DuckDB over the Parquet files gives what PostgreSQL gives."""
+"""Each documented figure is the same from DuckDB over Parquet files and from PostgreSQL."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -90,7 +90,7 @@ async def test_a_figure_of_the_files_is_that_of_the_views(
 
 
 def numbers(row: tuple[Any, ...]) -> list[Any]:
-    """The row with sums and shares to nine places, as which both give them."""
+    """The row with sums and shares rounded to nine places."""
     return [
         float(f"{value:.9g}") if isinstance(value, (int, float, Decimal)) else str(value)
         for value in row

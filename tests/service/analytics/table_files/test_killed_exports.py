@@ -1,4 +1,4 @@
-"""An export whose process is killed, at any time, goes on in the next one."""
+"""An export whose process is killed is completed by the next one."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ KILLS = 4
 
 
 async def kill_midway(url: str, out: Path, lines: int) -> bool:
-    """Starts an export, kills it once its manifest has so many lines; whether it was in time."""
+    """Starts an export, and kills it once its manifest has `lines` lines; False if too late."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service.cli", "analytics", "export", "--all", "--out", str(out)),
         env=environment_of({"DATABASE_URL": url}),
