@@ -1,4 +1,4 @@
-"""A log with every event that a learning record is made of, and records made of a log."""
+"""A log with every event that becomes a learning record, and the records of a log."""
 
 from itertools import count
 
@@ -33,7 +33,7 @@ def export_to(store: str | None = None, kind: Format = "xapi") -> ExportScope:
 
 
 def everything(learner: Learner | None = None) -> list[Step]:
-    """A conversation in which all happens that can, and a second one in its place."""
+    """A conversation with every type of event, and a second one that replaces it."""
     learner = learner or Learner(101)
     steps = [
         experience_created(title="Tides"),
@@ -57,7 +57,7 @@ def everything(learner: Learner | None = None) -> list[Step]:
 
 
 def erased(user_id: int) -> Step:
-    """The learner's erasure, as far as learning records can tell."""
+    """The learner's erasure, as learning records see it."""
     event = LearnerErased(
         user_id=user_id,
         reason="A letter",
@@ -71,7 +71,7 @@ def erased(user_id: int) -> Step:
 
 
 async def talk(log: EventLog, exchanges: int, learners: int = 1) -> list[RecordedEvent]:
-    """Conversations of so many exchanges, one after another's, on one experience."""
+    """Conversations with a number of exchanges each, on one experience."""
     ids = count(1)
     steps = [experience_created()]
     for user_id in range(101, 101 + learners):

@@ -1,4 +1,4 @@
-"""The figures are those of the views, of a made-up term, and cost what one course costs."""
+"""Figures of a generated term equal those of the views, and cost as much as one course."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -68,7 +68,7 @@ OF = " AND account_id = 1 AND course_id = 1"
 
 
 class World(msgspec.Struct, frozen=True):
-    """A term, who reads it, and the figures of its course 1."""
+    """A term, its readers, and the figures of its course 1."""
 
     owner: Connection
     reader: FiguresReader
@@ -127,7 +127,7 @@ async def test_the_funnel_of_all_days_is_that_of_its_view(world: World) -> None:
 
 
 async def test_the_experiences_of_a_course_add_up_to_it(world: World) -> None:
-    """But for learners, who may work with several."""
+    """Except learners, who may work with several."""
     course, parts = world.course, world.experiences
     for name in SUMMED:
         assert sum(getattr(p.totals, name) for p in parts) == getattr(course.totals, name), name
@@ -141,7 +141,7 @@ async def test_the_experiences_of_a_course_add_up_to_it(world: World) -> None:
     assert max(part.totals.learners for part in parts) <= course.totals.learners
 
 
-async def test_two_halves_of_the_days_have_what_the_whole_has(world: World) -> None:
+async def test_two_halves_of_the_days_add_up_to_the_whole(world: World) -> None:
     middle = world.days.first.replace(day=world.days.first.day + 7)
     before = Days(world.days.first, middle.replace(day=middle.day - 1))
     halves = [
@@ -183,13 +183,13 @@ READS = {
     "list_cost_bins": WHOLE + f", ARRAY{[*COST_EDGES]}",
 }
 OTHERS = 60
-"""Courses as large as the one that is read, which stand beside it afterwards."""
+"""Number of added courses as large as the one that is read."""
 
 COPIED = ("conversation_facts", "turn_facts", "objective_facts", "feedback_facts")
 
 
-async def test_what_a_figure_costs_does_not_depend_on_other_courses(world: World) -> None:
-    """Counted in pages that are touched, with plans for any course, as the service's role."""
+async def test_the_cost_of_a_figure_does_not_depend_on_other_courses(world: World) -> None:
+    """Counted in pages read, with generic plans, as the service's role."""
     before = await _costs(world)
     async with world.owner.transaction():
         for copy in await _copies(world):

@@ -23,7 +23,7 @@ DAYS = Days(date(2031, 3, 1), date(2031, 3, 2))
 
 @pytest.fixture
 def analysis(log_parts: Parts, workers: Pool, owner: Connection) -> Analysis:
-    """What happens in the test's database, and what an analyst sees of it."""
+    """The events in the test's database, and the tables that an analyst sees of them."""
     return Analysis(log_parts, workers, owner)
 
 

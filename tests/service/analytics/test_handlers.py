@@ -1,4 +1,4 @@
-"""Who gets the figures, of which days, and how fresh they are said to be."""
+"""Permissions, days and freshness of the figures."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -96,7 +96,7 @@ async def service(server_url: str) -> AsyncIterator[Service]:
 
 
 async def read(service: Service, path: str, user: int = ANALYST, **options: Any) -> Any:
-    """An answer, when the views have caught up."""
+    """An answer after the views have caught up."""
 
     async def fresh() -> Any:
         status, answer = await service.call("GET", path, user=user, **options)
@@ -111,7 +111,7 @@ def is_reply(recorded: RecordedEvent) -> bool:
 
 
 @pytest.mark.parametrize(("path", "user", "status", "body"), CALLERS)
-async def test_who_may_not_is_told_so(
+async def test_callers_without_permission_are_refused(
     path: str, user: int | None, status: int, body: Any, service: Service
 ) -> None:
     await service.refused(status, body, "GET", path, user=user)
@@ -124,8 +124,8 @@ async def test_an_analyst_gets_just_the_described_fields(path: str, service: Ser
     assert msgspec.json.decode(again) == answer
 
 
-async def test_a_manager_gets_of_their_course_what_an_analyst_does(service: Service) -> None:
-    """Of the same days, whenever they ask."""
+async def test_a_manager_gets_an_analysts_figures_of_their_course(service: Service) -> None:
+    """With the same days in both requests."""
     today = datetime.now(UTC).date()
     days = f"from={today - timedelta(days=2)}&to={today + timedelta(days=1)}"
     for path in (f"{COURSE}?{days}", f"{EXPERIENCE}?{days}"):
@@ -134,12 +134,12 @@ async def test_a_manager_gets_of_their_course_what_an_analyst_does(service: Serv
         assert managed == analysed
 
 
-async def test_an_analyst_sees_what_is_not_published(service: Service) -> None:
+async def test_an_analyst_sees_unpublished_experiences(service: Service) -> None:
     answer = await read(service, EXPERIENCE_FIGURES.format(course_id=1, ai_experience_id=2))
     assert (answer["ai_experience_id"], answer["funnels"]) == (2, [])
 
 
-async def test_the_endpoints_own_scope_does_for_a_manager_and_not_for_others(
+async def test_the_endpoints_scope_suffices_for_managers_only(
     service: Service,
 ) -> None:
     connection = await connect(service.database_url)
@@ -154,7 +154,7 @@ async def test_the_endpoints_own_scope_does_for_a_manager_and_not_for_others(
 
 
 async def test_a_course_of_another_institution_is_not_found(service: Service) -> None:
-    """Nor do its courses and events count for anybody else."""
+    """Its courses and events count for no other institution either."""
     connection = await connect(service.database_url)
     try:
         second = await create_account(connection, "Another institution")
@@ -174,7 +174,7 @@ async def test_a_course_of_another_institution_is_not_found(service: Service) ->
 
 
 @pytest.mark.parametrize(("asked", "status", "error"), BAD_DAYS)
-async def test_days_that_cannot_be_are_refused(
+async def test_invalid_days_are_refused(
     asked: str, status: int, error: str, service: Service
 ) -> None:
     for path in (COURSES, COURSE, EXPERIENCE):
@@ -182,13 +182,13 @@ async def test_days_that_cannot_be_are_refused(
 
 
 @pytest.mark.parametrize("day", ["1970-01-01", "9998-12-31"])
-async def test_any_day_can_be_asked_for(day: str, service: Service) -> None:
+async def test_every_possible_day_is_answered(day: str, service: Service) -> None:
     for path in (COURSES, COURSE, EXPERIENCE):
         answer = await read(service, f"{path}?to={day}&from={day}")
         assert (answer["from"], answer["to"]) == (day, day)
 
 
-async def test_without_days_the_last_four_weeks_are_answered_for(service: Service) -> None:
+async def test_without_days_the_last_four_weeks_are_answered(service: Service) -> None:
     answer = await read(service, COURSE)
     today = datetime.now(UTC).date()
     assert answer["to"] in (str(today), str(today - timedelta(days=1)))
@@ -199,7 +199,7 @@ async def test_without_days_the_last_four_weeks_are_answered_for(service: Servic
     assert [day["day"] for day in answer["days"] if day["replies"]] == [str(said)]
 
 
-async def test_courses_come_page_by_page(service: Service) -> None:
+async def test_courses_are_listed_page_by_page(service: Service) -> None:
     response = await service.request("GET", f"{COURSES}?per_page=1", user=ANALYST)
     links = {rel: str(link["url"]) for rel, link in response.links.items()}
     assert set(links) == {"current", "first", "next"}
@@ -210,7 +210,7 @@ async def test_courses_come_page_by_page(service: Service) -> None:
     assert set(last.links) == {"current", "first"}
 
 
-async def test_what_lags_is_paused_or_stopped_is_named(server_url: str) -> None:
+async def test_lagging_paused_and_stopped_projections_are_named(server_url: str) -> None:
     async with cloned_database(server_url) as url, running_service(url) as service:
         await service.open()
         before = await read(service, COURSE)

@@ -16,7 +16,7 @@ TOKEN = "t0ken-of-the-endpoint"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What goes wrong with one request.
+    """A fault of one request.
 
     Attributes:
         cut: Whether the connection breaks, before the records are stored or after.
@@ -29,7 +29,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """Keeps records by id, whole batches or nothing; a known id must come with the same content.
+    """Stores records by id, whole batches or nothing; a known id must have the same content.
 
     Attributes:
         faults: Of the next requests; None lets one pass.

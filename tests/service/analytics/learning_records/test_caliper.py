@@ -129,7 +129,7 @@ async def made(parts: Parts) -> list[dict[str, Any]]:
     return decoded(await lines(pool, "caliper"))
 
 
-async def test_every_event_is_what_the_specification_allows(log_parts: Parts) -> None:
+async def test_every_event_conforms_to_the_specification(log_parts: Parts) -> None:
     events = await made(log_parts)
     for event in events:
         check_event(event)
@@ -147,9 +147,7 @@ async def test_every_event_is_what_the_specification_allows(log_parts: Parts) ->
         {"actor": {"id": "https://x/1", "type": "Person", "email": "a@b.c"}},
     ],
 )
-async def test_the_check_finds_what_is_not_allowed(
-    log_parts: Parts, damage: dict[str, Any]
-) -> None:
+async def test_the_check_finds_violations(log_parts: Parts, damage: dict[str, Any]) -> None:
     first = (await made(log_parts))[0]
     check_event(first)
     with pytest.raises(AssertionError):
@@ -180,7 +178,7 @@ async def test_each_event_becomes_its_action(log_parts: Parts) -> None:
     assert events[0]["generated"]["id"] == events[10]["object"]["id"] != events[11]["id"]
 
 
-async def test_an_envelope_names_its_sensor_and_holds_the_events_as_they_are(
+async def test_an_envelope_names_its_sensor_and_has_the_unchanged_events(
     log_parts: Parts,
 ) -> None:
     log, pool, _ = log_parts

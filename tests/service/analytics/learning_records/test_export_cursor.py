@@ -1,4 +1,4 @@
-"""Files and checkpoints: what broke off is gone on with, nothing twice and nothing missing."""
+"""Files and checkpoints: an interrupted export resumes without repeated or missing records."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ TORN = b'{"id":"torn'
 
 
 async def nothing() -> None:
-    """Nothing is to be recorded here."""
+    """Records nothing."""
 
 
 def request(file: Path, checkpoint: Path, *, until: int | None = None) -> RecordExportRequest:
@@ -54,7 +54,7 @@ async def export_some(
     positions: PositionRange,
     stop_after: int | None = None,
 ) -> ExportResult:
-    """One run in batches of three; told to stop after so many, as by Ctrl-C."""
+    """One run in batches of three, stopped after a number of batches as by Ctrl-C."""
     stop = asyncio.Event()
     batches = 0
 
@@ -82,9 +82,7 @@ async def export_some(
         sink.close()
 
 
-async def test_a_run_that_was_told_to_stop_is_gone_on_with(
-    log_parts: Parts, tmp_path: Path
-) -> None:
+async def test_a_stopped_run_is_resumed(log_parts: Parts, tmp_path: Path) -> None:
     log, pool, _ = log_parts
     await talk(log, exchanges=10)
     head = await log.head(1)
@@ -99,10 +97,10 @@ async def test_a_run_that_was_told_to_stop_is_gone_on_with(
 
 
 @pytest.mark.parametrize("torn", [b"", TORN, b"{}\n" * 5 + TORN])
-async def test_what_no_checkpoint_covers_is_cut_off(
+async def test_lines_after_the_last_checkpoint_are_cut_off(
     log_parts: Parts, tmp_path: Path, torn: bytes
 ) -> None:
-    """A crash may leave lines, and a part of one, after the last checkpoint."""
+    """A crash may leave lines and a partial line after the last checkpoint."""
     log, pool, _ = log_parts
     await talk(log, exchanges=10)
     head = await log.head(1)
@@ -117,7 +115,7 @@ async def test_what_no_checkpoint_covers_is_cut_off(
     assert file.read_bytes().splitlines() == await lines(pool)
 
 
-async def test_a_finished_run_goes_on_in_the_same_file_or_in_a_new_one(
+async def test_a_finished_export_continues_in_the_same_file_or_a_new_one(
     log_parts: Parts, tmp_path: Path
 ) -> None:
     log, pool, _ = log_parts
@@ -141,7 +139,7 @@ async def test_an_unfinished_file_must_be_finished_first(tmp_path: Path) -> None
         RecordFile.resume(tmp_path / "two", cursor)
 
 
-async def test_a_file_that_lacks_what_was_written_is_refused(tmp_path: Path) -> None:
+async def test_a_file_shorter_than_its_checkpoint_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "one"
     cursor = ExportCursor(export=EXPORT, position=7, file=str(file), size=30)
     with pytest.raises(ExportFileUnfit, match="No such file"):
@@ -151,7 +149,7 @@ async def test_a_file_that_lacks_what_was_written_is_refused(tmp_path: Path) -> 
         RecordFile.resume(file, cursor)
 
 
-async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+async def test_an_unknown_file_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "thesis"
     file.write_text("Chapter 1")
     with pytest.raises(ExportFileUnfit, match="is not empty, and no checkpoint continues it"):
@@ -159,8 +157,8 @@ async def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert file.read_text() == "Chapter 1"
 
 
-async def test_a_pipe_is_no_file_to_export_to(tmp_path: Path) -> None:
-    """It has no size, so that nothing could be said of what is in it."""
+async def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """It has no size that a checkpoint could record."""
     os.mkfifo(tmp_path / "pipe")
     begun = ExportCursor(export=EXPORT, position=7, file=str(tmp_path / "pipe"), size=3)
     for cursor in (None, begun):
@@ -168,7 +166,7 @@ async def test_a_pipe_is_no_file_to_export_to(tmp_path: Path) -> None:
             RecordFile.resume(tmp_path / "pipe", cursor)
 
 
-async def test_a_full_disk_is_told_and_leaves_what_the_checkpoint_says(
+async def test_a_full_disk_is_reported_and_the_checkpoint_holds(
     log_parts: Parts, tmp_path: Path
 ) -> None:
     log, pool, _ = log_parts
@@ -184,7 +182,7 @@ async def test_a_full_disk_is_told_and_leaves_what_the_checkpoint_says(
     assert file.read_bytes().splitlines() == await lines(pool)
 
 
-async def test_a_run_that_broke_off_before_its_first_line_begins_anew(tmp_path: Path) -> None:
+async def test_a_run_interrupted_before_its_first_line_restarts(tmp_path: Path) -> None:
     file = tmp_path / "one"
     cursor = ExportCursor(export=EXPORT, position=0, file=str(file))
     for _ in range(2):
@@ -241,13 +239,13 @@ def test_a_checkpoint_is_used_by_one_run_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"not at all"])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, damage: bytes) -> None:
+def test_a_file_without_a_checkpoint_is_refused(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "checkpoint").write_bytes(damage)
     with pytest.raises(CursorUnfit, match="is not a checkpoint"):
         CursorFile(tmp_path / "checkpoint").read(EXPORT, LOG)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     file = CursorFile(tmp_path / "no" / "checkpoint")
     with pytest.raises(CursorUnfit, match="No such file"):
         file.save(ExportCursor(export=EXPORT, position=1))
@@ -256,7 +254,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 async def test_a_checkpoint_ahead_of_the_log_is_refused(log_parts: Parts, tmp_path: Path) -> None:
-    """The log is another one, or was restored from before."""
+    """The log is another one, or was restored from an earlier backup."""
     log, pool, _ = log_parts
     cursor_file = CursorFile(tmp_path / "checkpoint")
     cursor_file.save(ExportCursor(export=EXPORT, position=99))

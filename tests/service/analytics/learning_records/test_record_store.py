@@ -1,4 +1,4 @@
-"""Sending records to a store that is slow, refuses, breaks off, or knows them already."""
+"""Deliveries to a store that is slow, refuses records, disconnects, or has them already."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ async def nobody(_people: Collection[int], _position: int) -> frozenset[int]:
 
 
 def record(number: int, what: str = "done") -> Record:
-    """The record of an event at this position, about a person with this number."""
+    """The record of an event at a position, about a user."""
     event_id = f"00000000-0000-7000-8000-{number:012}"
     line = f'{{"id":"{event_id}","what":"{what}","timestamp":"{STAMP}"}}'
     return Record(event_id, number, line.encode(), frozenset({number}))
@@ -72,7 +72,7 @@ async def test_a_batch_is_one_request_with_version_and_credentials() -> None:
         assert headers["Content-Type"] == "application/json"
 
 
-async def test_nothing_is_no_request() -> None:
+async def test_an_empty_batch_sends_no_request() -> None:
     async with running_store() as store, posting(store) as to:
         await to.deliver(Batch([], 9))
         assert store.requests == []
@@ -91,7 +91,7 @@ async def test_nothing_is_no_request() -> None:
     ],
     ids=str,
 )
-async def test_what_passes_is_waited_for(fault: Fault) -> None:
+async def test_temporary_errors_are_retried(fault: Fault) -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [fault, fault]
         await to.deliver(batch(1, 2))
@@ -99,7 +99,7 @@ async def test_what_passes_is_waited_for(fault: Fault) -> None:
         assert len(store.requests) == 3
 
 
-async def test_a_store_that_stays_away_ends_it() -> None:
+async def test_a_store_that_does_not_recover_ends_the_export() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(503, body="under\nrepair")] * 9
         with pytest.raises(StatementsRefused, match=r"after 4 attempts: 503: under repair"):
@@ -107,8 +107,8 @@ async def test_a_store_that_stays_away_ends_it() -> None:
         assert len(store.requests) == QUICK.attempts
 
 
-async def test_a_store_that_is_not_there_ends_it() -> None:
-    """Its port is bound, so that nobody else has it, and nobody listens at it."""
+async def test_an_unreachable_store_ends_the_export() -> None:
+    """Its port is bound, so that no other process uses it, and nobody listens on it."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         async with posting(Store(), url=f"{address_of(deaf)}/xapi/") as to:
@@ -116,7 +116,7 @@ async def test_a_store_that_is_not_there_ends_it() -> None:
                 await to.deliver(batch(1))
 
 
-async def test_waiting_ends_when_it_is_told_to_stop() -> None:
+async def test_a_stop_ends_the_wait_before_a_retry() -> None:
     stop = asyncio.Event()
     delays = RetryDelays(first=3600, longest=3600)
     async with running_store() as store, posting(store, stop=stop, delays=delays) as to:
@@ -128,7 +128,7 @@ async def test_waiting_ends_when_it_is_told_to_stop() -> None:
             await asyncio.wait_for(sending, 10)
 
 
-async def test_what_is_tried_again_is_told() -> None:
+async def test_retries_are_logged() -> None:
     with capture_logs() as told:
         async with running_store() as store, posting(store) as to:
             store.faults = [Fault(503, body="under repair"), Fault(cut="before")]
@@ -141,7 +141,7 @@ async def test_what_is_tried_again_is_told() -> None:
     assert told[0]["store"] == f"{store.xapi}statements"
 
 
-async def test_who_was_erased_meanwhile_is_left_out_of_the_next_attempt() -> None:
+async def test_people_erased_meanwhile_are_left_out_of_the_next_attempt() -> None:
     asked: list[tuple[set[int], int]] = []
 
     async def erased(people: Collection[int], position: int) -> frozenset[int]:
@@ -155,7 +155,7 @@ async def test_who_was_erased_meanwhile_is_left_out_of_the_next_attempt() -> Non
     assert asked == [({1, 2, 3}, 3)] * 2
 
 
-async def test_a_batch_of_erased_people_is_no_request() -> None:
+async def test_a_batch_of_erased_people_sends_no_request() -> None:
     async def erased(people: Collection[int], _position: int) -> frozenset[int]:
         return frozenset(people)
 
@@ -164,7 +164,7 @@ async def test_a_batch_of_erased_people_is_no_request() -> None:
         assert store.requests == []
 
 
-async def test_asking_for_a_statement_that_is_known_is_tried_again() -> None:
+async def test_the_look_up_of_a_known_statement_is_retried() -> None:
     async with running_store() as store, posting(store) as to:
         await to.deliver(batch(1))
         store.knows_ids, store.given_once = True, [Fault(503), Fault(cut="before")]
@@ -182,8 +182,8 @@ async def test_a_statement_with_other_content_under_the_id_is_named() -> None:
         assert store.records[record(5).id]["what"] == "something else"
 
 
-async def test_statements_that_are_there_already_are_no_conflict() -> None:
-    """Some stores refuse every id that they know."""
+async def test_known_statements_are_no_conflict() -> None:
+    """Some stores refuse every known id."""
     async with running_store() as store, posting(store) as to:
         await to.deliver(batch(1, 2))
         store.knows_ids = True
@@ -202,7 +202,7 @@ async def test_statements_that_are_there_already_are_no_conflict() -> None:
     ],
     ids=str,
 )
-async def test_a_conflict_is_told_as_what_it_is(answer: Fault, told: str) -> None:
+async def test_a_conflict_is_explained(answer: Fault, told: str) -> None:
     async with running_store() as store, posting(store) as to:
         store.records[record(1).id] = {"id": record(1).id, "what": "something else"}
         store.given = answer
@@ -210,7 +210,7 @@ async def test_a_conflict_is_told_as_what_it_is(answer: Fault, told: str) -> Non
             await to.deliver(batch(1))
 
 
-async def test_what_the_store_refuses_is_named_with_its_words() -> None:
+async def test_a_refused_record_is_named_with_the_stores_text() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(400, body="bad verb")] * 9
         with pytest.raises(
@@ -237,7 +237,7 @@ async def test_credentials_are_never_repeated(status: int) -> None:
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    """It would be asked for with GET, and with the credentials."""
+    """It would be requested with GET and the credentials."""
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(302, {"Location": "/elsewhere"})]
         with pytest.raises(StatementsRefused, match="302"):
@@ -245,7 +245,7 @@ async def test_a_redirect_is_not_followed() -> None:
         assert len(store.requests) == 1
 
 
-async def test_an_answer_that_no_store_gives_is_not_taken_for_one() -> None:
+async def test_an_answer_of_another_kind_of_server_is_refused() -> None:
     async with running_store() as store, posting(store) as to:
         store.faults = [Fault(200, body="<h1>Welcome</h1>")]
         with pytest.raises(StatementsRefused, match="is it a learning record store"):
@@ -264,8 +264,8 @@ OPEN = {
 
 
 @pytest.mark.parametrize("answer", OPEN)
-async def test_what_an_answer_leaves_open_the_store_is_asked_for(answer: str) -> None:
-    """A store may answer so to statements that it has already."""
+async def test_records_missing_from_an_answer_are_looked_up(answer: str) -> None:
+    """A store may answer like this to statements that it has already."""
     async with running_store() as store, posting(store) as to:
         await to.deliver(batch(1, 2))
         store.faults = [OPEN[answer]]
@@ -273,7 +273,7 @@ async def test_what_an_answer_leaves_open_the_store_is_asked_for(answer: str) ->
         assert len(store.records) == 2
 
 
-async def test_a_store_that_took_nothing_is_not_believed() -> None:
+async def test_a_success_without_stored_records_is_refused() -> None:
     async with running_store() as store, posting(store) as to:
         await to.deliver(batch(1))
         store.faults = [Fault(204)]
@@ -281,7 +281,7 @@ async def test_a_store_that_took_nothing_is_not_believed() -> None:
             await to.deliver(batch(1, 2))
 
 
-async def test_another_statement_under_the_id_is_not_taken_for_ours() -> None:
+async def test_another_statement_with_the_id_is_refused() -> None:
     async with running_store() as store, posting(store) as to:
         store.records[record(1).id] = {"id": record(1).id, "what": "something else"}
         store.faults = [Fault(204)]
@@ -289,7 +289,7 @@ async def test_another_statement_under_the_id_is_not_taken_for_ours() -> None:
             await to.deliver(batch(1))
 
 
-async def test_caliper_goes_as_an_envelope_with_a_token() -> None:
+async def test_caliper_events_are_sent_in_an_envelope_with_a_token() -> None:
     async with running_store() as store, posting(store, "caliper", f"Bearer {TOKEN}") as to:
         store.faults = [Fault(503), None]
         await to.deliver(batch(1, 2))
@@ -307,7 +307,7 @@ def test_credentials_have_two_forms() -> None:
         assert "abc" not in str(refused.value)
 
 
-def test_pauses_grow_up_to_a_bound_and_a_store_may_ask_for_more() -> None:
+def test_waits_grow_to_a_maximum_and_a_store_may_ask_for_more() -> None:
     delays = RetryDelays(first=1, longest=60, longest_asked=600)
     pauses = [delays.pause(attempt, None) for attempt in range(1, 12)]
     assert all(0.5 * min(2.0**n, 60) <= pause <= min(2.0**n, 60) for n, pause in enumerate(pauses))

@@ -53,7 +53,7 @@ async def test_small_windows_have_the_events_of_a_large_one(log_parts: Parts) ->
     assert await learning_events(pool, upto=middle, window=1) == whole[:6]
 
 
-async def test_only_the_course_that_is_asked_for(log_parts: Parts) -> None:
+async def test_only_events_of_the_requested_course_are_read(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     ids = count(1)
     for user, course in ((101, 1), (102, 2)):
@@ -80,7 +80,7 @@ async def test_an_erased_learner_is_left_out_until_they_come_back(log_parts: Par
     assert [type(e.event) for e in again] == [ConversationStarted, MessagePosted]
 
 
-async def test_a_vote_of_somebody_who_was_erased_is_left_out(log_parts: Parts) -> None:
+async def test_a_vote_of_an_erased_user_is_left_out(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     await append_steps(log, everything())
     before = await learning_events(pool)
@@ -90,7 +90,9 @@ async def test_a_vote_of_somebody_who_was_erased_is_left_out(log_parts: Parts) -
     assert TEACHER not in {getattr(e.event, "user_id", None) for e in after}
 
 
-async def test_another_institution_is_not_seen(log_parts: Parts, owner: Connection) -> None:
+async def test_another_institutions_events_are_not_read(
+    log_parts: Parts, owner: Connection
+) -> None:
     log, pool, _ = log_parts
     await add_account(owner, 2)
     await append_steps(log, everything(Learner(500)), account_id=2)
@@ -101,7 +103,7 @@ async def test_another_institution_is_not_seen(log_parts: Parts, owner: Connecti
 async def test_a_window_costs_the_same_however_long_the_log_is(
     log_parts: Parts, owner: Connection
 ) -> None:
-    """No statistics lead the planner to read all of the log for a part of it."""
+    """No statistics make the planner read the whole log for a part of it."""
     log, _, _ = log_parts
     await append_steps(log, everything())
     for number in range(2, 252):

@@ -1,4 +1,4 @@
-"""xAPI statements: which event becomes which, the same each time, with nobody's words."""
+"""xAPI statements: their events, their determinism, and the absence of texts."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ async def test_a_statement_has_its_events_id_and_time_and_the_learners_number(
     assert parent["id"] == f"{BASE}/accounts/1/courses/1"
 
 
-async def test_progress_is_what_all_assessments_up_to_there_found(log_parts: Parts) -> None:
+async def test_progress_counts_all_assessments_so_far(log_parts: Parts) -> None:
     results = [s["result"] for s in await made(log_parts) if "result" in s]
     progress = "https://w3id.org/xapi/cmi5/result/extensions/progress"
     assert [(r["score"], r["completion"], r["extensions"][progress]) for r in results] == [
@@ -90,7 +90,7 @@ async def test_a_conversation_is_one_registration(log_parts: Parts) -> None:
     assert len(pairs) == len({registration for _, registration in pairs}) == 2
 
 
-async def test_votes_are_of_who_cast_them_and_on_the_message(log_parts: Parts) -> None:
+async def test_a_votes_actor_is_the_voter_and_its_object_the_message(log_parts: Parts) -> None:
     statements = {s["verb"]["display"]["en"]: s for s in await made(log_parts)}
     liked, disliked, retracted = (statements[word] for word in ("liked", "disliked", "retracted"))
     assert disliked["actor"]["account"]["name"] == str(TEACHER)
@@ -106,7 +106,7 @@ async def test_an_evaluation_is_the_services(log_parts: Parts) -> None:
     assert "result" not in evaluated
 
 
-async def test_the_same_log_gives_the_same_bytes_without_anybodys_words(log_parts: Parts) -> None:
+async def test_the_same_log_gives_the_same_bytes_without_texts(log_parts: Parts) -> None:
     log, pool, _ = log_parts
     await append_steps(log, everything())
     for kind in ("xapi", "caliper"):

@@ -1,4 +1,4 @@
-"""A made-up term with all that analysts look at, and its exports, which tests of a module share."""
+"""A generated term with data for all tables, and its exports, shared by a module's tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,7 +31,7 @@ async def term(server_url: str) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def analyst(term: str) -> AsyncIterator[Connection]:
-    """Reads the term's views as they are read with SQL."""
+    """A connection that reads the term's views with SQL."""
     connection = await connect(term, "colloquy_analyst")
     yield connection
     await connection.close()
@@ -48,7 +48,7 @@ async def exports(term: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def analysis(log_parts: Parts, workers: Pool, owner: Connection) -> Analysis:
-    """What happens in the test's database, and what an analyst sees of it."""
+    """The events in the test's database, and the tables that an analyst sees of them."""
     return Analysis(log_parts, workers, owner)
 
 
@@ -59,7 +59,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def ada(analysis: Analysis) -> Learner:
-    """A learner who has said something on the first day, and something on the second."""
+    """A learner with a message on the first day, and one on the second."""
     learner = Learner()
     await analysis.at("2031-03-01T10:00Z")
     await analysis.happens(learner.asks_to_open(), learner.opens(), learner.says())

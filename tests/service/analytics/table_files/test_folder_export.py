@@ -1,4 +1,4 @@
-"""Institutions, freshness, replaced tables, and folders that take no export."""
+"""Exports of institutions, freshness, replaced tables, and refused folders."""
 
 import asyncio
 import fcntl
@@ -70,7 +70,7 @@ async def test_institutions_have_folders_of_their_own(
     assert both == [(1, 1, 101), (2, 2, 202)]
 
 
-async def test_a_table_that_is_behind_is_taken_as_it_is_with_a_warning(
+async def test_a_table_behind_the_log_is_exported_with_a_warning(
     ada: Learner, analysis: Analysis, database_url: str, out: Path
 ) -> None:
     assert not (await take(database_url, out)).warnings
@@ -86,10 +86,10 @@ async def test_a_table_that_is_behind_is_taken_as_it_is_with_a_warning(
     assert (fresh.files, fresh.warnings) == ({("turn_facts", 1): 1}, [])
 
 
-async def test_a_table_of_users_own_goes_along(
+async def test_a_user_defined_table_is_exported(
     ada: Learner, owner: Connection, database_url: str, out: Path
 ) -> None:
-    """Without a column for the day, in one file; what a file has no type for is text."""
+    """Without a column for the day, in one file; values of other types are text."""
     await rebuild(database_url, OWN)
     assert len((await take(database_url, out)).written) == len(TABLES) + 1
     (line,) = Manifest(out).days("shares", 1).values()
@@ -98,10 +98,10 @@ async def test_a_table_of_users_own_goes_along(
     assert rows_of(out, "shares", "share, tags")[0] == ("0.1", '{"a,b",c}')
 
 
-async def test_a_table_without_rows_is_a_file_that_says_what_columns_there_are(
+async def test_a_table_without_rows_gets_a_file_with_its_columns(
     log_parts: Parts, analysis: Analysis, owner: Connection, database_url: str, out: Path
 ) -> None:
-    """So that a reader finds each table from the first day on; with its rows that file goes."""
+    """Readers find each table from the beginning; its first rows replace that file."""
     await add_account(owner, 2)
     for format_ in FORMATS:
         for since in (None, 0, date(2031, 3, 1)):
@@ -132,7 +132,7 @@ async def test_a_table_without_rows_is_a_file_that_says_what_columns_there_are(
     assert check_folder(folder, silent).problems == []
 
 
-async def test_a_table_that_was_replaced_since_it_was_listed_is_not_read(
+async def test_a_table_replaced_since_it_was_listed_is_refused(
     ada: Learner, owner: Connection, database_url: str
 ) -> None:
     tables = choose(await list_tables(owner, {}), "turn_facts")
@@ -142,7 +142,7 @@ async def test_a_table_that_was_replaced_since_it_was_listed_is_not_read(
             pass
 
 
-async def test_rows_and_cut_are_of_one_moment(
+async def test_rows_and_cut_are_of_one_snapshot(
     ada: Learner, analysis: Analysis, owner: Connection, database_url: str
 ) -> None:
     tables = choose(await list_tables(owner, {}), "turn_facts")
@@ -193,7 +193,7 @@ async def test_two_exports_do_not_write_to_one_folder(
     assert (await take(database_url, out)).files
 
 
-async def test_a_table_that_is_none_is_refused_with_those_there_are(
+async def test_an_unknown_table_is_refused_with_a_list_of_tables(
     database_url: str, out: Path
 ) -> None:
     with pytest.raises(UnknownTable, match=f"no table feelings; there are {', '.join(TABLES)}"):
@@ -211,7 +211,7 @@ async def test_a_file_that_cannot_be_written_is_named(
         await take(database_url, out, table="turn_facts")
 
 
-async def test_a_rebuild_meanwhile_loses_no_rows(
+async def test_a_rebuild_during_an_export_loses_no_rows(
     ada: Learner, log_parts: Parts, database_url: str, tmp_path: Path
 ) -> None:
     done = asyncio.Event()

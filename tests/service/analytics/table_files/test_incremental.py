@@ -1,4 +1,4 @@
-"""A later export into the same folder writes what is new, and nothing else."""
+"""A later export into the same folder writes only what has changed."""
 
 import re
 from datetime import date
@@ -23,11 +23,13 @@ DAY_1, DAY_2 = date(2031, 3, 1), date(2031, 3, 2)
 
 
 def whole(out: Path) -> None:
-    """The folder is what its manifest says."""
+    """Checks that the folder equals its manifest."""
     assert check_folder(out, silent).problems == []
 
 
-async def test_nothing_new_writes_nothing(ada: Learner, database_url: str, out: Path) -> None:
+async def test_an_export_without_changes_writes_nothing(
+    ada: Learner, database_url: str, out: Path
+) -> None:
     assert (await take(database_url, out)).files
     before = stamps(out)
     assert not (await take(database_url, out)).files
@@ -38,7 +40,7 @@ async def test_nothing_new_writes_nothing(ada: Learner, database_url: str, out: 
 async def test_a_day_is_written_again_when_a_row_of_it_has_changed(
     ada: Learner, analysis: Analysis, database_url: str, out: Path
 ) -> None:
-    """A vote on the second day changes the conversation's row, which is of the first."""
+    """A vote on the second day changes the conversation's row, which belongs to the first day."""
     await take(database_url, out)
     before = stamps(out)
     await analysis.happens(ada.gets_feedback(ada.replies[-1]))
@@ -58,10 +60,10 @@ async def test_a_day_is_written_again_when_a_row_of_it_has_changed(
     whole(out)
 
 
-async def test_a_disk_that_is_full_is_told_and_the_next_export_goes_on(
+async def test_a_full_disk_is_reported_and_the_next_export_continues(
     ada: Learner, analysis: Analysis, database_url: str, out: Path
 ) -> None:
-    """Here the manifest is what finds no room; a part of its line does."""
+    """The disk is full when a line of the manifest is written in part."""
     await take(database_url, out, "ndjson")
     room = (out / MANIFEST).stat().st_size + 10
     await analysis.happens(ada.gets_feedback(ada.replies[-1]))
@@ -73,7 +75,7 @@ async def test_a_disk_that_is_full_is_told_and_the_next_export_goes_on(
     whole(out)
 
 
-async def test_a_manifest_that_cannot_be_read_is_told(database_url: str, out: Path) -> None:
+async def test_an_unreadable_manifest_is_reported(database_url: str, out: Path) -> None:
     (out / MANIFEST).mkdir(parents=True)
     with pytest.raises(ExportRefused, match=f"cannot read .*{MANIFEST}: Is a directory"):
         await take(database_url, out)
@@ -81,7 +83,7 @@ async def test_a_manifest_that_cannot_be_read_is_told(database_url: str, out: Pa
         check_folder(out, silent)
 
 
-async def test_the_manifest_tells_where_each_file_and_table_is_cut(
+async def test_the_manifest_has_the_position_of_each_file_and_table(
     ada: Learner, analysis: Analysis, database_url: str, out: Path
 ) -> None:
     first = (await take(database_url, out, table="turn_facts")).written[0].position
@@ -101,7 +103,9 @@ async def test_the_manifest_tells_where_each_file_and_table_is_cut(
     assert len(lines) == 3, "lines that hold no more are left out"
 
 
-async def test_since_leaves_other_days_alone(ada: Learner, database_url: str, out: Path) -> None:
+async def test_since_leaves_other_days_unchanged(
+    ada: Learner, database_url: str, out: Path
+) -> None:
     taken = await take(database_url, out, table="turn_facts", since=DAY_2)
     assert [line.date for line in Manifest(out).files] == [DAY_2]
     assert taken.files == {("turn_facts", 1): 1}
@@ -117,7 +121,7 @@ async def test_since_leaves_other_days_alone(ada: Learner, database_url: str, ou
     }
 
 
-async def test_another_format_takes_the_place_of_all_files(
+async def test_another_format_replaces_all_files(
     ada: Learner, database_url: str, out: Path
 ) -> None:
     await take(database_url, out, table="turn_facts")
@@ -127,7 +131,7 @@ async def test_another_format_takes_the_place_of_all_files(
     whole(out)
 
 
-async def test_another_version_is_written_anew(ada: Learner, database_url: str, out: Path) -> None:
+async def test_another_version_is_written_again(ada: Learner, database_url: str, out: Path) -> None:
     await take(database_url, out, table="turn_facts")
     newer = definition("turn_facts").version + 1
     await rebuild(database_url, with_version(definition("turn_facts"), newer))
@@ -135,17 +139,15 @@ async def test_another_version_is_written_anew(ada: Learner, database_url: str, 
     assert {line.version for line in Manifest(out).files} == {newer}
 
 
-async def test_a_log_that_went_back_is_written_anew(
-    ada: Learner, database_url: str, out: Path
-) -> None:
-    """A restored database may have other events at the same positions."""
+async def test_a_restored_log_is_written_again(ada: Learner, database_url: str, out: Path) -> None:
+    """A restored database may have other events at these positions."""
     await take(database_url, out, table="turn_facts")
     text = (out / MANIFEST).read_text()
     (out / MANIFEST).write_text(text.replace('"position":', '"position":9'))
     assert (await take(database_url, out, table="turn_facts")).files == {("turn_facts", 1): 2}
 
 
-async def test_the_folder_of_another_database_is_refused_and_left_as_it_is(
+async def test_the_folder_of_another_database_is_refused_and_unchanged(
     ada: Learner, term: str, database_url: str, out: Path
 ) -> None:
     await take(database_url, out)
@@ -156,7 +158,7 @@ async def test_the_folder_of_another_database_is_refused_and_left_as_it_is(
     await take(database_url, out)
 
 
-async def test_a_manifest_that_does_not_say_of_which_log_it_is_learns_it(
+async def test_a_manifest_without_its_log_gets_the_log(
     ada: Learner, term: str, database_url: str, out: Path
 ) -> None:
     await take(database_url, out)
@@ -169,7 +171,7 @@ async def test_a_manifest_that_does_not_say_of_which_log_it_is_learns_it(
         await take(term, out, account=1)
 
 
-async def test_a_row_that_goes_to_another_day_is_in_no_file_twice(
+async def test_a_row_that_moves_to_another_day_is_in_one_file(
     ada: Learner, owner: Connection, database_url: str, out: Path
 ) -> None:
     schema = await owner.fetchval("SELECT schema_name FROM projections WHERE name = 'turn_facts'")
@@ -196,7 +198,7 @@ async def test_a_missing_or_shortened_file_is_written_again(
     whole(out)
 
 
-async def test_a_file_that_was_tampered_with_is_found_and_written_again_on_request(
+async def test_a_changed_file_is_detected_and_written_again_on_request(
     ada: Learner, database_url: str, out: Path
 ) -> None:
     await take(database_url, out, "csv", table="turn_facts")
@@ -211,9 +213,7 @@ async def test_a_file_that_was_tampered_with_is_found_and_written_again_on_reque
     assert check_folder(out, silent).problems == ["turn_facts/more.csv: is not in the manifest"]
 
 
-async def test_a_line_that_was_interrupted_is_no_line(
-    ada: Learner, database_url: str, out: Path
-) -> None:
+async def test_an_incomplete_line_is_ignored(ada: Learner, database_url: str, out: Path) -> None:
     await take(database_url, out, table="turn_facts")
     lines = (out / MANIFEST).read_bytes().splitlines(keepends=True)
     (out / MANIFEST).write_bytes(lines[0] + lines[1][:40])

@@ -40,13 +40,13 @@ async def kill_midway(url: str, out: Path, lines: int) -> bool:
 
 
 def lines_in(out: Path) -> int:
-    """How many lines the manifest of an export has by now."""
+    """The present number of lines in an export's manifest."""
     path = out / MANIFEST
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 @pytest.mark.slow
-async def test_an_export_that_is_killed_again_and_again_becomes_the_one_made_in_one_go(
+async def test_an_export_killed_repeatedly_equals_an_uninterrupted_one(
     term: str, tmp_path: Path
 ) -> None:
     out, whole = tmp_path / "killed", tmp_path / "whole"

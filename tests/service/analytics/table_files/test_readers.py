@@ -1,4 +1,4 @@
-"""What DuckDB, Polars and pandas make of the files is what SQL says of the views."""
+"""DuckDB, Polars and pandas read the same rows from the files as SQL from the views."""
 
 import math
 from collections.abc import Callable
@@ -65,7 +65,7 @@ READERS: dict[str, Reader] = {"duckdb": with_duckdb, "polars": with_polars, "pan
 
 
 def plain(value: Any, like: Any) -> Any:
-    """A value as the database gives it, also where its format has no such type."""
+    """A value of a file, converted to the type that the database returns."""
     if value is None or value is pandas.NA or value is pandas.NaT:
         return None
     if isinstance(value, float) and math.isnan(value):
@@ -87,7 +87,7 @@ def plain(value: Any, like: Any) -> Any:
 
 
 async def rows_of(analyst: Connection, table: str) -> tuple[list[str], Rows, list[int]]:
-    """A view's columns, its rows, and which columns are the key."""
+    """A view's columns, its rows, and the places of its key's columns."""
     columns = await list_columns(analyst, table)
     rows = [tuple(row) for row in await analyst.fetch(f"SELECT * FROM analytics.{table}")]
     key = [place for place, column in enumerate(columns) if column.key]
@@ -97,7 +97,7 @@ async def rows_of(analyst: Connection, table: str) -> tuple[list[str], Rows, lis
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("reader", READERS)
-async def test_a_reader_sees_the_rows_that_sql_sees(
+async def test_a_reader_returns_the_rows_of_sql(
     analyst: Connection, exports: Path, table: str, format_: str, reader: str
 ) -> None:
     names, expected, key = await rows_of(analyst, table)
@@ -117,7 +117,7 @@ async def test_a_reader_sees_the_rows_that_sql_sees(
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_parquet_file_has_exact_types_and_says_what_its_columns_mean(
+async def test_a_parquet_file_has_exact_types_and_its_columns_comments(
     analyst: Connection, exports: Path, table: str
 ) -> None:
     columns = {column.name: column for column in await list_columns(analyst, table)}
@@ -150,10 +150,10 @@ TYPES = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_folders_are_accounts_and_days_as_readers_know_them(
+async def test_readers_recognise_folders_as_accounts_and_days(
     analyst: Connection, exports: Path, table: str
 ) -> None:
-    """The last of a table's folders: only its rows are read where a query names it."""
+    """Only the rows of the last folder are read if a query names it."""
     result = duckdb.connect().sql(
         f"SELECT account, account_id, date::text, count(*) "
         f"FROM read_parquet('{exports}/parquet/{table}/*/*/*.parquet', hive_partitioning = true) "
