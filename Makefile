@@ -1,12 +1,12 @@
-# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+# `make help` lists the commands.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
-# Compiled modules are kept, whatever the shell says: every process that a test starts reads them.
+# Compiled modules are kept whatever the shell says: the processes that tests start read them.
 unexport PYTHONDONTWRITEBYTECODE
-# What some tests of the slow tier need besides Python. Where CI asks for it, they fail without it;
-# elsewhere they are left out.
+# Programs that some tests of the slow tier need and that are missing here. These tests are left out,
+# but fail if COLLOQUY_REQUIRE_TOOLS is set, as in CI.
 MISSING := $(if $(COLLOQUY_REQUIRE_TOOLS),,$(strip \
 	$(shell command -v node >/dev/null && command -v npm >/dev/null || echo node) \
 	$(shell command -v chromium >/dev/null || echo chromium) \
@@ -29,7 +29,7 @@ dev: $(VENV)/.run ## serve the demo, and restart when a file of the code changes
 	@exec $(BIN)/python -m tests.dev
 
 test: $(VENV)/.dev ## the tests of every change, against a real PostgreSQL (4 minutes on 2 cores)
-	@echo "Left out: the slow tier (make test-slow) has what takes long, kills processes or runs other programs."
+	@echo "Left out: the slow tier (make test-slow) takes long, kills processes or runs other programs."
 	$(call run_tests,not slow)
 
 test-slow: $(VENV)/.dev ## the slow tier: generated requests, costs on long logs, kills, browsers
@@ -45,7 +45,7 @@ check: $(VENV)/.dev ## ruff, mypy strict, import contracts
 hooks: $(VENV)/.dev ## have git run ruff and mypy before each commit
 	git config core.hooksPath .githooks
 
-schema: $(VENV)/.dev ## write sql/schema anew, after a migration was added
+schema: $(VENV)/.dev ## regenerate sql/schema, after adding a migration
 	$(BIN)/python -m tests.sql.schema
 
 docs: $(VENV)/.dev ## regenerate the generated pages of docs/
@@ -57,7 +57,7 @@ soak: $(VENV)/.dev ## minutes of faults, then the log is checked: make soak ARGS
 bench: $(VENV)/.dev ## the benchmarks: ratios against peers and bare floors, in one run
 	$(BIN)/python -m tests.bench $(ARGS)
 
-lock: $(VENV)/.dev ## resolve requirements*.txt anew from pyproject.toml (needs uv)
+lock: $(VENV)/.dev ## regenerate requirements*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-header --extra build --extra embedded -o requirements.txt
 	uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade --generate-hashes \

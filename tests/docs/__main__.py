@@ -1,4 +1,4 @@
-"""``python -m tests.docs``: writes the generated pages of `docs/` anew."""
+"""``python -m tests.docs``: regenerates the generated pages of `docs/`."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "endpoints.md": endpoints_page,
     "events.md": events_page,
 }
-"""What each page is made by that needs no database."""
+"""The generators of the pages that need no database."""
 
 
 async def main() -> None:

@@ -15,19 +15,17 @@ _HEAD = """# Commands
 `make run` installs the command as `.venv/bin/colloquy`. Settings come from the environment: see
 [operations](operations.md#settings).
 
-**Exit codes.** 0: done. 1: refused or failed, with one line on standard error; without a line where
-the reader of the output has gone, as after `head`. 2: wrong usage.
+**Exit codes.** 0: done. 1: refused or failed, with one line on standard error; without a line if
+the reader of the output has gone, as with `head`. 2: wrong usage.
 
-**Database.** Only `serve` and `migrate` create the embedded database of a home that has none. The
-other commands say that there is none.
+**Database.** Only `serve` and `migrate` create the embedded database of a home that has none.
 
-**Input** must be UTF-8, except names of files. **Output** shows control and format characters of
-what people wrote escaped (`\\x1b`, `\\u202e`, `\\n`; in JSON as JSON does), so that a terminal
-obeys none of them. The log of `serve` and `verify_bundle.py` do the same. The output of `db psql`
-is psql's own.
+**Input** must be UTF-8, except names of files. **Output** shows control and format characters
+escaped (`\\x1b`, `\\u202e`, `\\n`; in JSON as JSON does), so that a terminal obeys none of them. So
+do the log of `serve` and `verify_bundle.py`, but not `db psql`.
 
-**Readings.** Commands that show what people wrote, or how they are called, are recorded in the log
-before the first byte is shown: see [audit](audit.md#recorded-reads).
+**Reads.** A command that shows texts or names is recorded in the log before its first output: see
+[audit](audit.md#recorded-reads).
 """
 
 

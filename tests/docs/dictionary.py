@@ -1,4 +1,4 @@
-"""`docs/dictionary.md`, from the comments of an empty database that has the schema."""
+"""`docs/dictionary.md`, from the comments in an empty migrated database."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

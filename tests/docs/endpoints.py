@@ -17,18 +17,18 @@ document at `/api/v1/openapi.json`. [The API guide](api.md) explains what all en
 def endpoints_page() -> str:
     """The page."""
     description = document(ENDPOINTS)
-    found: dict[str, list[str]] = {tag["name"]: [] for tag in description["tags"]}
+    by_tag: dict[str, list[str]] = {tag["name"]: [] for tag in description["tags"]}
     for path, item in description["paths"].items():
         for method, operation in item.items():
             if method != "parameters" and operation.get("tags"):
-                found[operation["tags"][0]].append(_section(method, path, operation))
-    parts = [f"## {tag}\n\n" + "\n".join(sections) for tag, sections in found.items() if sections]
+                by_tag[operation["tags"][0]].append(_section(method, path, operation))
+    parts = [f"## {tag}\n\n" + "\n".join(sections) for tag, sections in by_tag.items() if sections]
     return f"{_HEAD}\n" + "\n".join(parts)
 
 
 def _section(method: str, path: str, operation: dict[str, Any]) -> str:
-    scopes = [scope for one in operation["security"] for names in one.values() for scope in names]
-    names = [one["$ref"].rpartition("/")[2] for one in operation["parameters"]]
+    security = [scopes for item in operation["security"] for scopes in item.values()]
+    names = [item["$ref"].rpartition("/")[2] for item in operation["parameters"]]
     answered = [status for status in operation["responses"] if status < "300"]
     refused = [
         status + "".join(f" `{code}`" for code in _codes(answer))
@@ -36,14 +36,14 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> str:
         if status >= "400" and "$ref" not in answer
     ]
     facts = {
-        "Scope": " or ".join(f"`{scope}`" for scope in scopes),
+        "Scope": " or ".join(f"`{scope}`" for scopes in security for scope in scopes),
         "Parameters and headers": ", ".join(f"`{name}`" for name in names),
         "Answers": ", ".join(answered),
         "Refuses": ", ".join(refused),
     }
-    told = [f"- {name}: {value}" for name, value in facts.items() if value]
+    lines = [f"- {name}: {value}" for name, value in facts.items() if value]
     summary = f"### {operation['summary']}\n\n`{method.upper()} {path}`\n"
-    return "\n".join([summary, operation["description"], "", *told, ""])
+    return "\n".join([summary, operation["description"], "", *lines, ""])
 
 
 def _codes(answer: dict[str, Any]) -> list[str]:

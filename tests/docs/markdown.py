@@ -1,4 +1,4 @@
-"""What the tests read of Markdown: sections, links, code."""
+"""Sections, links and code of Markdown pages."""
 
 import re
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ _NO_PAGES = {"service", "node_modules", ".venv", ".git"}
 
 
 def pages() -> list[Path]:
-    """All pages for people; the prompts below `service/` are none."""
-    found = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]
-    return sorted(path for path in found if not _NO_PAGES & set(path.relative_to(ROOT).parts))
+    """All pages of the documentation, without the prompts below `service/`."""
+    paths = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "tests").rglob("*.md")]
+    return sorted(path for path in paths if not _NO_PAGES & set(path.relative_to(ROOT).parts))
 
 
 def prose(path: Path) -> str:

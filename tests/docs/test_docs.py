@@ -1,4 +1,4 @@
-"""The documents are true where a machine can tell: links, paths, commands, settings, pages."""
+"""What a machine can check in the documents: links, paths, commands, settings, pages."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ def test_each_link_leads_to_a_file_and_a_section() -> None:
     assert not broken
 
 
-def test_each_path_that_is_named_is_there() -> None:
+def test_each_named_path_exists() -> None:
     missing = [
         f"{page.relative_to(ROOT)}: {path}"
         for page in pages()
@@ -49,12 +49,12 @@ def test_each_page_is_reached_from_the_readme() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """Six to eight kilobytes: what more there is to say belongs to `docs/`."""
+    """Six to eight kilobytes; more belongs to `docs/`."""
     assert 6_000 <= len((ROOT / "README.md").read_bytes()) <= 8_192
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_each_generated_page_is_what_is_generated(name: str) -> None:
+def test_each_generated_page_is_up_to_date(name: str) -> None:
     assert (DOCS / name).read_text("utf-8") == PAGES[name](), HINT
 
 
@@ -75,10 +75,10 @@ def test_each_setting_is_described_with_its_default() -> None:
     shipped = Settings()
     for field, variable in _VARIABLES.items():
         value = getattr(shipped, field)
-        if value is None or value == "":  # then the cell says what that means
+        if value is None or value == "":  # its cell explains the default in words
             continue
-        told = str(value).lower() if isinstance(value, bool) else f"{value}".removesuffix(".0")
-        assert defaults[variable] == f"`{told}`", variable
+        text = str(value).lower() if isinstance(value, bool) else f"{value}".removesuffix(".0")
+        assert defaults[variable] == f"`{text}`", variable
 
 
 def test_each_event_of_the_log_to_watch_is_one_that_is_logged() -> None:
@@ -97,20 +97,20 @@ def _commands(page: Path) -> list[str]:
     """Each call of `colloquy` in the blocks for a shell, up to a pipe or a comment."""
     text = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
     text = re.sub(r"\$\((colloquy [^)]*)\)", r"\n\1\n", text)
-    found = re.findall(r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?colloquy ([^#|\n]+)", text, re.MULTILINE)
-    return [re.sub(r"  .*", "", call) for call in found]
+    calls = re.findall(r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?colloquy ([^#|\n]+)", text, re.MULTILINE)
+    return [re.sub(r"  .*", "", call) for call in calls]
 
 
 def _fault(call: str) -> str | None:
-    """What is wrong with a command line: a command or an option that there is not."""
+    """The first word of a command line that is no command or option."""
     words = shlex.split(call)
     command: click.Command = colloquy
     context = click.Context(colloquy)
     while isinstance(command, click.Group) and words:
-        found = command.get_command(context, words[0])
-        if found is None:
+        child = command.get_command(context, words[0])
+        if child is None:
             return f"{call}: no {words[0]}"
-        command, words = found, words[1:]
+        command, words = child, words[1:]
     known = {name for parameter in command.params for name in parameter.opts}
     if "psql" in call:
         return None
@@ -118,7 +118,7 @@ def _fault(call: str) -> str | None:
     return f"{call}: no {wrong[0]}" if wrong else None
 
 
-def test_each_command_in_an_example_is_one() -> None:
+def test_each_command_in_an_example_exists() -> None:
     calls = [call for page in pages() if page != DOCS / "cli.md" for call in _commands(page)]
     assert len(calls) > 30
     assert [fault for fault in map(_fault, calls) if fault] == []
