@@ -1,8 +1,7 @@
-"""``python -m tests.soak``: learners talk for some minutes while everything breaks under them.
+"""``python -m tests.soak``: learners talk for some minutes while processes and connections fail.
 
-Random choices come from the seed, one generator for each actor, so that a failed run can be
-repeated. When things happen does not follow from it: the same seed gives much the same storm, not
-the same course of it.
+Random choices come from the seed, with a generator for each actor, so that a failed run can be
+repeated. The seed does not determine the timing: the same seed gives similar, not equal, runs.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from tests.soak.run import Plan, Summary, soak
 
 def main() -> None:
     plan = _plan()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then nothing is left behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is cleaned up
     print(f"seed {plan.seed}: {plan.seconds:.0f} s, {plan.learners} learners", flush=True)
     began = time.monotonic()
     try:
@@ -36,8 +35,8 @@ def main() -> None:
 
 def _plan() -> Plan:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0, help="of the storm (default: 5)")
-    parser.add_argument("--seed", type=int, help="that of a run to repeat (default: any)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of faults (default: 5)")
+    parser.add_argument("--seed", type=int, help="of the run to repeat (default: random)")
     parser.add_argument("--learners", type=int, default=12, help="with two tabs each (default: 12)")
     given = parser.parse_args()
     if not 0 < given.minutes <= 600 or not 1 <= given.learners <= 500:

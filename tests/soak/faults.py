@@ -1,4 +1,4 @@
-"""What is done to the processes while learners talk."""
+"""Faults in the processes while learners talk."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ from tests.soak.journal import Journal
 from tests.soak.processes import Postgres, Slot
 
 Fault = Callable[[asyncio.TaskGroup], Awaitable[bool]]
-"""Makes a fault, with a group for what follows; False where there was nothing left to break."""
+"""Makes a fault, with a group for its recovery; False if there was nothing left to break."""
 
 
 PAUSE = (1.0, 7.0)
@@ -18,8 +18,8 @@ PAUSE = (1.0, 7.0)
 class Injector:
     """Makes one fault after another, in a seeded order and with seeded pauses.
 
-    Every kind comes once before any comes again. A service that went down comes back by itself,
-    while the next faults happen. `had_all` is set when there was one of every kind.
+    Every kind comes once before any comes again. A service that is down is restarted while the
+    next faults happen. `had_all` is set after one fault of every kind.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Injector:
         return True
 
     async def _cut_power(self, group: asyncio.TaskGroup) -> bool:
-        """A service and Postgres at once."""
+        """A service and Postgres at the same time."""
         await asyncio.gather(self._postgres.cut_off(), self._kill_service(group))
         await self._postgres.bring_back()
         return True

@@ -1,4 +1,4 @@
-"""What must hold of the log, the views and the services' own logs after a run."""
+"""The invariants of the log, the views and the services' logs after a run."""
 
 import builtins
 import hashlib
@@ -21,12 +21,12 @@ from tests.projections.viewing import all_rows, rows_of
 from tests.request_keys import Secrets, read_secrets
 from tests.running import read_log
 from tests.service.histories import assert_lawful
+from tests.soak.answer_checks import acknowledgements, check_exchange, check_received, states_for
+from tests.soak.expected_states import check_reads
+from tests.soak.indexed_log import Log, check
 from tests.soak.journal import Journal, Violation
-from tests.soak.logbook import Log, hold
 from tests.soak.processes import is_of_database
 from tests.soak.provider import Provider
-from tests.soak.shown import check_reads
-from tests.soak.told import check_asked, check_heard, learnt, states_for
 
 OPEN_TURNS = """
 SELECT count(*) FROM events a
@@ -69,7 +69,7 @@ async def check_all(
     """Checks everything; the services have been stopped.
 
     Returns:
-        What was checked, and how many of it.
+        How many of each kind were checked.
 
     Raises:
         Violation: The first invariant that does not hold.
@@ -79,16 +79,18 @@ async def check_all(
         "events in the log": len(log.events),
         "dialogues": len(log.states),
         "turns, each closed once": check_turns(log),
-        "requests found in the log": sum(check_asked(log, asked) for asked in journal.asked),
-        "replies as they were heard": sum(check_heard(log, heard) for heard in journal.heard),
-        "reads": check_reads(journal, states_for(log, journal), learnt(log, journal)),
+        "requests found in the log": sum(
+            check_exchange(log, exchange) for exchange in journal.exchanges
+        ),
+        "replies as received": sum(check_received(log, text) for text in journal.received),
+        "reads": check_reads(journal, states_for(log, journal), acknowledgements(log, journal)),
         "questions to the model": check_provider(provider),
         "lines of the services' logs": sum(check_service_log(text) for text in logs),
     }
     connection = await connect(url)
     try:
         checked["keys"] = len(log.keys)
-        hold("a key stands on one event", not (two := await connection.fetch(_KEYS)), two)
+        check("a key stands on one event", not (twice := await connection.fetch(_KEYS)), twice)
         checked["content hashes"] = await check_contents(connection)
         checked |= await check_views(connection, url)
     finally:
@@ -110,57 +112,56 @@ def check_turns(log: Log) -> int:
         assert_lawful(log.events)
     except AssertionError as error:
         raise Violation("the log is lawful", error) from error
-    for turn_id, asked in log.begun.items():
+    for turn_id, begun in log.begun.items():
         ends = log.ends[turn_id]
-        hold("every turn is closed exactly once", len(ends) == 1, log.turn(turn_id))
-        hold("a turn is closed after it began", ends[0].position > asked.position, ends)
-        _check_reply(log, asked, ends[0])
-    hold("only turns that began are closed", set(log.ends) == set(log.begun))
+        check("every turn is closed exactly once", len(ends) == 1, log.turn(turn_id))
+        check("a turn is closed after it began", ends[0].position > begun.position, ends)
+        _check_reply(log, begun, ends[0])
+    check("only turns that began are closed", set(log.ends) == set(log.begun))
     return len(log.begun)
 
 
-def _check_reply(log: Log, asked: RecordedEvent, end: RecordedEvent) -> None:
+def _check_reply(log: Log, begun: RecordedEvent, end: RecordedEvent) -> None:
     event = end.event
     if isinstance(event, ReplyCompleted):
-        fits = asked.content is not None and asked.content in (end.content or "")
-        hold("a reply answers its own message", fits, (asked.content, end.content))
+        fits = begun.content is not None and begun.content in (end.content or "")
+        check("a reply answers its own message", fits, (begun.content, end.content))
     if isinstance(event, ReplyFailed | OpeningFailed | EvaluationFailed):
         fault = event.code == "internal_error" and not _is_of_database(event.detail)
-        hold("no turn ends by a fault of the service", not fault, log.turn(event.turn_id))
+        check("no turn ends by a fault of the service", not fault, log.turn(event.turn_id))
 
 
 def _is_of_database(detail: str) -> bool:
-    """Whether the name is that of an error of a database that went away."""
-    found = getattr(builtins, detail, None) or getattr(asyncpg, detail, None)
-    return isinstance(found, type) and issubclass(found, DATABASE_ERRORS) and is_passing(found(""))
+    """Whether this names an error of a database that went away."""
+    kind = getattr(builtins, detail, None) or getattr(asyncpg, detail, None)
+    return isinstance(kind, type) and issubclass(kind, DATABASE_ERRORS) and is_passing(kind(""))
 
 
 def check_provider(provider: Provider) -> int:
-    """The model is never asked something that it must not be asked."""
-    hold("the model gets question and reply in turn", not provider.complaints, provider.complaints)
+    """Every request to the model is well-formed: question and reply in turn."""
+    check("the model gets question and reply in turn", not provider.complaints, provider.complaints)
     return sum(provider.moods.values())
 
 
 _CLOSING_RACE = re.compile(
     r"_handler_waiter\.set_result\(None\)\n([ ^~]+\n)?\S*InvalidStateError[^\n]*\s*\Z"
 )
-"""aiohttp's own: a request that ends in the very moment in which a stopping server has waited for
-it long enough finds that nobody waits any more. The connection is being closed then."""
+"""An error of aiohttp: a request ends just when a stopping server gives up waiting for it."""
 
 
 def check_service_log(text: str) -> int:
-    """A service's log tells of no fault but a database that was killed under it."""
+    """A service's log has no error except those of a database that was killed."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         try:
-            told = msgspec.json.decode(line)
+            entry = msgspec.json.decode(line)
         except msgspec.DecodeError:
-            whole = number == len(lines) - 1  # who is killed may be in the middle of a line
-            hold("a service's log is JSON", whole, "\n".join(lines[number : number + 25]))
+            whole = number == len(lines) - 1  # a killed process may have written half a line
+            check("a service's log is JSON", whole, "\n".join(lines[number : number + 25]))
             continue
-        fault = told.get("exception")
+        fault = entry.get("exception")
         known = fault is None or is_of_database(fault) or _CLOSING_RACE.search(fault) is not None
-        hold("no service breaks", known and not _FAULTS.search(told["event"]), line)
+        check("no service breaks", known and not _FAULTS.search(entry["event"]), line)
     return len(lines)
 
 
@@ -168,12 +169,12 @@ async def check_contents(connection: Connection) -> int:
     """Every event's hash is that of its salt and content, and its type that of its data."""
     rows = await connection.fetch(_CONTENTS)
     for row in rows:
-        hold("the type is that of the data", row["type"] == row["data_type"], row)
+        check("the type is that of the data", row["type"] == row["data_type"], row)
         expected = None
         if row["content"] is not None:
             expected = hashlib.sha256(row["salt"] + row["content"].encode()).digest()
-        hold("a content hash is that of the content", row["content_hash"] == expected, row)
-    hold("every content belongs to an event", not await connection.fetchval(_ORPHANS))
+        check("a content hash is that of the content", row["content_hash"] == expected, row)
+    check("every content belongs to an event", not await connection.fetchval(_ORPHANS))
     return len(rows)
 
 
@@ -184,11 +185,11 @@ async def check_views(connection: Connection, url: str) -> dict[str, int]:
     for name, known in definitions().items():
         await rebuild(url, known)
         after = await rows_of(connection, known)
-        hold(
+        check(
             f"{name} is equal to a rebuild", before[name] == after, _differing(before[name], after)
         )
         checked[f"rows of {name}"] = len(after)
-    hold("no turn is left in pending_turns", not before["pending_turns"], before["pending_turns"])
+    check("no turn is left in pending_turns", not before["pending_turns"], before["pending_turns"])
     return checked
 
 

@@ -1,4 +1,4 @@
-"""What the clients of a run asked for and were told, for comparing it with the log afterwards."""
+"""The requests and answers of a run's clients, to compare them with the log afterwards."""
 
 from collections import Counter, defaultdict
 from hashlib import sha256
@@ -32,7 +32,7 @@ class Place(msgspec.Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """Of its conversations."""
+        """The path of its conversations."""
         return f"/api/v1/courses/{self.course}/ai_experiences/{self.experience}/conversations"
 
 
@@ -53,20 +53,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def body(self) -> dict[str, str]:
-        """What is sent as JSON."""
+        """The JSON body."""
         return {} if self.text is None else {"message": self.text}
 
 
 class Answer(msgspec.Struct, kw_only=True):
-    """What came of sending a request once.
+    """The answer to one attempt of a request.
 
     Attributes:
-        request_id: That the client gave to this sending; empty where it gave none.
-        status: 0 where no answer came, or not the whole of one; `lost` then tells why.
-        streamed: It came as server-sent events; `status` is then that of the plain answer.
+        began: When the attempt began, by the journal's clock; `ended` likewise.
+        request_id: The client's id of the attempt; empty if it gave none.
+        status: 0 if no complete answer arrived; `lost` then has the reason.
+        streamed: Whether it came as server-sent events; `status` is then the plain answer's.
         accepted: Data of the event `accepted`.
-        pieces: Of the reply, as they came.
-        first_id: Of the last event that the client had before, `last_id` that it has now.
+        pieces: Texts of the deltas.
+        first_id: Id of the last event that the client had before; `last_id` that it has now.
     """
 
     began: int
@@ -88,15 +89,15 @@ class Answer(msgspec.Struct, kw_only=True):
         return str(self.body.get("code", "")) if isinstance(self.body, dict) else ""
 
     @property
-    def told(self) -> str:
-        """The answer in a word, for counting."""
+    def summary(self) -> str:
+        """The answer in short, for counting."""
         if self.lost:
             return self.lost
         return f"{self.status} {self.code}".strip()
 
 
-class Asked(msgspec.Struct, kw_only=True, eq=False):
-    """A request and all the answers to it. `outcome` is the first answer that settles it."""
+class Exchange(msgspec.Struct, kw_only=True, eq=False):
+    """A request and the answers to all its attempts. `outcome` is the first final answer."""
 
     request: Request
     answers: list[Answer] = []
@@ -104,21 +105,21 @@ class Asked(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def over(self) -> bool:
-        """Whether asking again would change nothing."""
+        """Whether another attempt would change nothing."""
         return self.outcome is not None or any(a.status in _REFUSED for a in self.answers)
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the service may have taken the request though nobody heard of it."""
+        """Whether the service may have recorded the request without a final answer."""
         return any(
             a.lost or a.code == "database_unavailable" or is_stopping(a) for a in self.answers
         )
 
-    def take(self, answer: Answer) -> None:
-        """Takes one more answer, which must agree with all before.
+    def add(self, answer: Answer) -> None:
+        """Adds an answer.
 
         Raises:
-            Violation: It does not.
+            Violation: It contradicts an earlier answer, or the contract.
         """
         self.answers.append(answer)
         self._check_accepted(answer)
@@ -135,9 +136,9 @@ class Asked(msgspec.Struct, kw_only=True, eq=False):
             )
 
     def _check_accepted(self, answer: Answer) -> None:
-        seen = {str(a.accepted) for a in self.answers if a.accepted}
-        if len(seen) > 1:
-            raise Violation("a request leads to one turn", f"{self.request}\n{seen}")
+        turns = {str(a.accepted) for a in self.answers if a.accepted}
+        if len(turns) > 1:
+            raise Violation("a request leads to one turn", f"{self.request}\n{turns}")
         if answer.accepted and answer.accepted["turn_id"] is None:
             raise Violation("a turn has an id", answer)
 
@@ -161,7 +162,7 @@ class Asked(msgspec.Struct, kw_only=True, eq=False):
 
 
 def _difference(one: Answer, other: Answer) -> str:
-    """In what two answers differ; `turn_is_over` is not on record, so its reference may."""
+    """How two answers differ; `turn_is_over` is not recorded, so its reference may."""
     if not (one.streamed or other.streamed) and one.status != other.status:
         return "status"
     if one.etag and other.etag and one.etag != other.etag:
@@ -172,7 +173,7 @@ def _difference(one: Answer, other: Answer) -> str:
 
 
 def is_outcome(request: Request, answer: Answer) -> bool:
-    """Whether the answer settles the request, so that each further one must be the same."""
+    """Whether the answer is final: every later one must be the same."""
     if answer.lost or request.forbidden:
         return False
     match request.kind:
@@ -189,7 +190,7 @@ def is_outcome(request: Request, answer: Answer) -> bool:
 
 
 def is_stopping(answer: Answer) -> bool:
-    """Whether the process refused the request since it is about to stop, recording nothing."""
+    """Whether a stopping process refused the request and recorded nothing."""
     recorded = LEARNER_SENTENCES[SERVICE_STOPPING]
     return answer.code == SERVICE_STOPPING and answer.body["error"] != recorded
 
@@ -204,21 +205,21 @@ def canonical(body: Any) -> bytes:
     return sha256(msgspec.json.encode(body, order="sorted")).digest()
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A read of a dialogue (or of an evaluation): what it showed, between which moments."""
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """A read of a dialogue or an evaluation, with its begin and end by the journal's clock."""
 
     stream: str
     began: int
     ended: int
     digest: bytes | None
     etag: str | None
-    shown: str
+    excerpt: str
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """What deltas a client got of a turn's reply, over all connections that it needed.
+class ReceivedText(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of a turn's reply that a client got in deltas, over all its connections.
 
-    `whole`: one connection from the first event to `done`.
+    `whole`: in one connection, from the first event to `done`.
     """
 
     turn_id: str
@@ -227,16 +228,16 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """All that a run's clients saw. `tick` gives moments, one after another."""
+    """The requests, answers and reads of a run, with a logical clock (`tick`)."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.seen: list[Seen] = []
-        self.heard: list[Heard] = []
+        self.exchanges: list[Exchange] = []
+        self.reads: list[Read] = []
+        self.received: list[ReceivedText] = []
         self.actions: Counter[str] = Counter()
         self.answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.faults: Counter[str] = Counter()
-        self._moments = count(1)
+        self._ticks = count(1)
         self._requests = count(1)
 
     def next_request_id(self) -> str:
@@ -244,11 +245,11 @@ class Journal:
         return str(UUID(int=next(self._requests)))
 
     def tick(self) -> int:
-        """The present moment."""
-        return next(self._moments)
+        """The next time of the logical clock."""
+        return next(self._ticks)
 
-    def begin(self, request: Request) -> Asked:
-        """A request that is about to be made for the first time."""
-        asked = Asked(request=request)
-        self.asked.append(asked)
-        return asked
+    def begin(self, request: Request) -> Exchange:
+        """Begins an exchange with a new request."""
+        exchange = Exchange(request=request)
+        self.exchanges.append(exchange)
+        return exchange

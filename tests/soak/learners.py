@@ -1,4 +1,4 @@
-"""Learners, each with a few tabs that take seeded random walks of their own."""
+"""Learners, each with a few tabs that take seeded random steps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from tests.soak.calling import PLAIN, Caller, Manner
+from tests.soak.caller import PLAIN, Caller, SendOptions
 from tests.soak.journal import Answer, Journal, Request, Violation
 from tests.soak.processes import Slot
-from tests.soak.walking import Corner, Walker, cancelling, deleting
+from tests.soak.walker import KnownDialogue, Walker, cancel_request, delete_request
 
 
 class Tab(Walker):
-    """A learner's browser tab. The other one may be doing something else at the same place."""
+    """A learner's browser tab; another tab may use the same dialogue."""
 
     def __init__(
         self,
@@ -22,10 +22,10 @@ class Tab(Walker):
         journal: Journal,
         slots: list[Slot],
         seed: str,
-        corners: list[Corner],
+        dialogues: list[KnownDialogue],
     ) -> None:
         super().__init__(name, caller, journal, slots, seed)
-        self._corners = corners
+        self._corners = dialogues
 
     def _steps(self) -> dict[str, tuple[int, Callable[[], Awaitable[None]]]]:
         return {
@@ -42,31 +42,37 @@ class Tab(Walker):
         }
 
     async def talk_on(self) -> None:
-        """Opens a conversation at each place, says something, hears the reply, and reads it.
+        """Opens a conversation of each dialogue, posts a message, and reads the reply.
 
         Raises:
             Violation: A conversation is stuck.
         """
         self.doing = "talk on"
-        for corner in self._corners:
-            await self._talk_at(corner)
+        for dialogue in self._corners:
+            await self._talk_at(dialogue)
 
-    async def _talk_at(self, corner: Corner) -> None:
-        opened = await self._until_done(lambda: self._opening(corner))
-        self._note(corner, opened)
-        said = await self._until_done(lambda: self._saying(corner), Manner(streamed=True))
+    async def _talk_at(self, dialogue: KnownDialogue) -> None:
+        opened = await self._until_done(lambda: self._open_request(dialogue))
+        self._update(dialogue, opened)
+        said = await self._until_done(
+            lambda: self._message_request(dialogue), SendOptions(streamed=True)
+        )
         for slot in self._slots:
-            shown = await self._caller.look(corner.user, corner.place.path, corner.stream, slot)
-            if shown.body != said.body:
-                raise Violation("what was acknowledged is shown", f"{said}\n{shown}")
+            read = await self._caller.look(
+                dialogue.user, dialogue.place.path, dialogue.stream, slot
+            )
+            if read.body != said.body:
+                raise Violation("an acknowledged message is shown", f"{said}\n{read}")
 
-    async def _until_done(self, make: Callable[[], Request], manner: Manner = PLAIN) -> Answer:
-        """Waits also for circuits that are still open after the bad weather."""
+    async def _until_done(
+        self, make: Callable[[], Request], options: SendOptions = PLAIN
+    ) -> Answer:
+        """Retries while circuits are still open after the provider's errors."""
         async with asyncio.timeout(150):
             while True:
-                asked = self._ask(make())
-                answer = await self._caller.send(asked.request, self._slot(), manner)
-                self._take(asked, answer)
+                exchange = self._ask(make())
+                answer = await self._caller.send(exchange.request, self._slot(), options)
+                self._take(exchange, answer)
                 if answer.status in (200, 201):
                     return answer
                 if answer.code not in (
@@ -74,139 +80,139 @@ class Tab(Walker):
                     "model_rate_limited",
                     "model_overloaded",
                 ):
-                    raise Violation("no conversation is stuck", f"{asked.request}\n{answer}")
+                    raise Violation("no conversation is stuck", f"{exchange.request}\n{answer}")
                 await asyncio.sleep(0.5)
 
     async def _open(self) -> None:
-        corner = self._corner()
-        self._note(corner, await self._pursue(self._ask(self._opening(corner))))
+        dialogue = self._dialogue()
+        self._update(dialogue, await self._complete(self._ask(self._open_request(dialogue))))
 
     async def _open_twice_at_once(self) -> None:
-        asked = self._ask(self._opening(self._corner(), key=self._maybe_key(1.0)))
-        await self._twins(asked)
-        if not asked.over:
-            await self._pursue(asked)
+        exchange = self._ask(self._open_request(self._dialogue(), key=self._maybe_key(1.0)))
+        await self._send_twice(exchange)
+        if not exchange.over:
+            await self._complete(exchange)
 
     async def _say(self) -> None:
-        corner = await self._talkative_corner()
-        if corner is not None:
+        dialogue = await self._talkative_dialogue()
+        if dialogue is not None:
             matching = self._rng.random() < 0.15
-            request = self._saying(corner, if_match=corner.etag if matching else None)
-            self._note(corner, await self._pursue(self._ask(request)))
+            request = self._message_request(dialogue, if_match=dialogue.etag if matching else None)
+            self._update(dialogue, await self._complete(self._ask(request)))
 
     async def _say_twice_at_once(self) -> None:
-        corner = await self._talkative_corner()
-        if corner is not None:
-            asked = self._ask(self._saying(corner, key=self._maybe_key(1.0)))
-            await self._twins(asked)
-            if not asked.over:
-                await self._pursue(asked)
+        dialogue = await self._talkative_dialogue()
+        if dialogue is not None:
+            exchange = self._ask(self._message_request(dialogue, key=self._maybe_key(1.0)))
+            await self._send_twice(exchange)
+            if not exchange.over:
+                await self._complete(exchange)
 
     async def _say_and_cancel(self) -> None:
-        corner = await self._talkative_corner()
-        if corner is None:
+        dialogue = await self._talkative_dialogue()
+        if dialogue is None:
             return
-        asked = self._ask(self._saying(corner))
+        exchange = self._ask(self._message_request(dialogue))
         begun = asyncio.Event()
 
         def accepted(turn: dict[str, Any]) -> None:
-            corner.turn = (turn["conversation_id"], turn["turn_id"])
+            dialogue.turn = (turn["conversation_id"], turn["turn_id"])
             begun.set()
 
-        manner = Manner(streamed=True)
+        options = SendOptions(streamed=True)
         saying = asyncio.create_task(
-            self._caller.send(asked.request, self._slot(), manner, accepted)
+            self._caller.send(exchange.request, self._slot(), options, accepted)
         )
         waiting = asyncio.create_task(begun.wait())
         await asyncio.wait((saying, waiting), return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if begun.is_set():
             await self._pause(0.5)
-            await self._cancel_at(corner)
-        self._take(asked, await saying)
+            await self._cancel_at(dialogue)
+        self._take(exchange, await saying)
 
     async def _cancel(self) -> None:
-        await self._cancel_at(self._corner())
+        await self._cancel_at(self._dialogue())
 
-    async def _cancel_at(self, corner: Corner) -> None:
-        if corner.turn is None:
+    async def _cancel_at(self, dialogue: KnownDialogue) -> None:
+        if dialogue.turn is None:
             return
-        asked = self._ask(cancelling(corner, corner.user, self._maybe_key()))
-        if asked.request.key and self._rng.random() < 0.2:
-            await self._twins(asked)
+        exchange = self._ask(cancel_request(dialogue, dialogue.user, self._maybe_key()))
+        if exchange.request.key and self._rng.random() < 0.2:
+            await self._send_twice(exchange)
         else:
-            await self._pursue(asked)
+            await self._complete(exchange)
 
     async def _delete(self) -> None:
-        corner = self._corner()
-        if corner.conversation is not None:
-            asked = self._ask(deleting(corner, corner.user))
-            await self._pursue(asked)
+        dialogue = self._dialogue()
+        if dialogue.conversation is not None:
+            exchange = self._ask(delete_request(dialogue, dialogue.user))
+            await self._complete(exchange)
 
     async def _look(self) -> None:
-        await self._look_at(self._corner())
+        await self._look_at(self._dialogue())
 
-    async def _look_at(self, corner: Corner) -> None:
-        known = corner.etag if self._rng.random() < 0.3 else None
-        path, stream = corner.place.path, corner.stream
-        answer = await self._caller.look(corner.user, path, stream, self._slot(), known)
-        self._note(corner, answer)
+    async def _look_at(self, dialogue: KnownDialogue) -> None:
+        known = dialogue.etag if self._rng.random() < 0.3 else None
+        path, stream = dialogue.place.path, dialogue.stream
+        answer = await self._caller.look(dialogue.user, path, stream, self._slot(), known)
+        self._update(dialogue, answer)
 
     async def _reuse_a_key(self) -> None:
-        """The key of a message that has an outcome, with other words: never taken."""
-        used = [a for a in self._asked if a.request.kind == "say" and a.outcome]
+        """Sends another text with the key of a message that has an outcome: it is refused."""
+        used = [e for e in self._exchanges if e.request.kind == "say" and e.outcome]
         if used:
             first = self._rng.choice(used).request
             other = msgspec.structs.replace(first, text=self._words(), forbidden=True)
-            asked = self._journal.begin(other)
-            asked.take(await self._caller.send(other, self._slot(), PLAIN))
+            exchange = self._journal.begin(other)
+            exchange.add(await self._caller.send(other, self._slot(), PLAIN))
 
-    def _corner(self) -> Corner:
+    def _dialogue(self) -> KnownDialogue:
         return self._rng.choice(self._corners)
 
-    async def _talkative_corner(self) -> Corner | None:
-        """A place where there is a conversation, for all that is known."""
-        corner = self._corner()
-        if corner.conversation is None:
-            await self._look_at(corner)
-        if corner.conversation is None:
-            self._note(corner, await self._pursue(self._ask(self._opening(corner))))
-        return corner if corner.conversation is not None else None
+    async def _talkative_dialogue(self) -> KnownDialogue | None:
+        """A dialogue with an active conversation, as far as the tab knows."""
+        dialogue = self._dialogue()
+        if dialogue.conversation is None:
+            await self._look_at(dialogue)
+        if dialogue.conversation is None:
+            self._update(dialogue, await self._complete(self._ask(self._open_request(dialogue))))
+        return dialogue if dialogue.conversation is not None else None
 
-    def _opening(self, corner: Corner, key: str | None = None) -> Request:
+    def _open_request(self, dialogue: KnownDialogue, key: str | None = None) -> Request:
         return Request(
             kind="open",
-            user=corner.user,
-            place=corner.place,
-            path=corner.place.path,
+            user=dialogue.user,
+            place=dialogue.place,
+            path=dialogue.place.path,
             key=key or self._maybe_key(),
         )
 
-    def _saying(
-        self, corner: Corner, key: str | None = None, if_match: str | None = None
+    def _message_request(
+        self, dialogue: KnownDialogue, key: str | None = None, if_match: str | None = None
     ) -> Request:
         return Request(
             kind="say",
-            user=corner.user,
-            place=corner.place,
-            path=f"{corner.place.path}/{corner.conversation}/messages",
+            user=dialogue.user,
+            place=dialogue.place,
+            path=f"{dialogue.place.path}/{dialogue.conversation}/messages",
             text=self._words(),
             key=key or self._maybe_key(),
             if_match=if_match,
-            conversation=corner.conversation,
+            conversation=dialogue.conversation,
         )
 
     def _words(self) -> str:
-        """A text that nobody else ever says."""
+        """A text that is unique in the run."""
         self._number += 1
         return f"{self.name} thinks, number {self._number}."
 
-    def _note(self, corner: Corner, answer: Answer) -> None:
-        """What an answer tells of the place."""
+    def _update(self, dialogue: KnownDialogue, answer: Answer) -> None:
+        """Updates what is known of the dialogue from an answer."""
         if answer.status in (200, 201) and not answer.lost:
-            corner.conversation = answer.body.get("id")
-            corner.etag = answer.etag if corner.conversation else None
+            dialogue.conversation = answer.body.get("id")
+            dialogue.etag = answer.etag if dialogue.conversation else None
         elif answer.status == 404:
-            corner.conversation = corner.etag = None
-        elif answer.code == "turn_in_progress" and corner.conversation:
-            corner.turn = (corner.conversation, answer.body["turn_id"])
+            dialogue.conversation = dialogue.etag = None
+        elif answer.code == "turn_in_progress" and dialogue.conversation:
+            dialogue.turn = (dialogue.conversation, answer.body["turn_id"])

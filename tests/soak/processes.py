@@ -21,7 +21,7 @@ from tests.shifted_clocks import shifted_by
 from tests.soak.journal import Violation
 
 STOPPING = 100.0
-"""Seconds within which a service that was told to stop must have ended, also without database."""
+"""Seconds within which a service must end after SIGTERM, also without a database."""
 
 _STARTING = 90.0
 _AWAY = re.compile(
@@ -42,7 +42,7 @@ CREATE TRIGGER only_read BEFORE INSERT ON events FOR EACH STATEMENT EXECUTE FUNC
 
 
 class Postgres:
-    """An embedded PostgreSQL under a folder of its own, and killing it."""
+    """An embedded PostgreSQL in its own folder, which can be killed."""
 
     def __init__(self, home: Path) -> None:
         self.url = ""
@@ -50,7 +50,7 @@ class Postgres:
         self._server = EmbeddedPostgres(home)
 
     async def start(self) -> None:
-        """Makes it and starts it."""
+        """Creates and starts it."""
         self.url = await asyncio.to_thread(self._server.acquire)
         await prepare(self.url)
 
@@ -61,7 +61,7 @@ class Postgres:
         await self.bring_back()
 
     async def cut_off(self) -> None:
-        """`kill -9`, and waits until it is gone: what looks alive is not brought back."""
+        """`kill -9`, and waits until it is gone: a server that looks alive is not restarted."""
         self.kill_now()
         await eventually(lambda: live_postmaster(self._home / "postgres") is None)
 
@@ -76,7 +76,7 @@ class Postgres:
                 os.kill(postmaster.pid, signal.SIGKILL)
 
     async def only_read(self, seconds: float) -> None:
-        """Takes no events for so long, as a server that has become a standby."""
+        """Refuses events for this time, like a server that has become a standby."""
         connection = await connect(self.url)
         try:
             await connection.execute(_ONLY_READ)
@@ -97,8 +97,8 @@ class Postgres:
 
 @asynccontextmanager
 async def running_postgres() -> AsyncIterator[Postgres]:
-    """A PostgreSQL of which nothing is left afterwards; an error takes along the end of its log."""
-    # Directly under the temporary folder: as root, the server's own user must get there.
+    """A PostgreSQL that is removed afterwards; an error gets the end of its log as a note."""
+    # Directly in the temporary folder, which the server's user can enter if we are root.
     home = Path(tempfile.mkdtemp(prefix="colloquy-soak-", dir="/tmp")).resolve()
     postgres = Postgres(home)
     try:
@@ -116,10 +116,9 @@ async def running_postgres() -> AsyncIterator[Postgres]:
 
 
 class Slot:
-    """One of the services. Its process may be another one every few seconds.
+    """One of the services, whose process is replaced every few seconds.
 
-    They all have one port, which is held while there is none: else another program could get it,
-    and answer.
+    Its port is held while it has no process, so that no other program can get it.
     """
 
     def __init__(self, name: str, environment: Mapping[str, str], clock: Path) -> None:
@@ -127,7 +126,9 @@ class Slot:
         self._clock = clock
         self.set_clock(0.0)
         self._held = socket.socket()
-        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for who listens there
+        self._held.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # so that the service can listen there
         self._held.bind(("127.0.0.1", 0))
         self.url = address_of(self._held)
         self.logs: list[str] = []
@@ -137,20 +138,20 @@ class Slot:
 
     @property
     def up(self) -> bool:
-        """Whether its process is there and was not told to stop."""
+        """Whether it has a process that is not stopping."""
         return self._process is not None
 
     def set_clock(self, seconds: float) -> None:
-        """From now on its clock is ahead of the machine's by so much; behind where it is less."""
+        """Sets its clock ahead of the machine's by this; a negative number sets it behind."""
         fresh = self._clock.with_suffix(".new")
         fresh.write_text(f"{seconds:+.0f}\n")
         fresh.replace(self._clock)
 
     async def start(self) -> None:
-        """Starts a process, again while the database is away.
+        """Starts a process; retries while the database is unreachable.
 
         Raises:
-            Violation: It does not start though the database is there, or the database does not
+            Violation: It does not start although the database answers, or the database does not
                 come back.
         """
         last = "none of its starts ended"
@@ -196,7 +197,7 @@ class Slot:
             raise Violation(f"a service told to stop ends with 0, not {code}", _tail(process.log))
 
     def close(self) -> None:
-        """Gives its port back."""
+        """Releases its port."""
         self._held.close()
 
     def _take(self) -> ServiceProcess | None:
@@ -206,7 +207,7 @@ class Slot:
 
 @asynccontextmanager
 async def running_slots(environment: Mapping[str, str]) -> AsyncIterator[list[Slot]]:
-    """Two services on one database, the second with another model to fall back on."""
+    """Two services on one database, the second with a fallback model."""
     fallback = {"COLLOQUY_FALLBACK_MODEL": "claude-sonnet-5-5"}
     with TemporaryDirectory() as clocks:
         slots = [
@@ -222,9 +223,9 @@ async def running_slots(environment: Mapping[str, str]) -> AsyncIterator[list[Sl
                 slot.close()
 
 
-def is_of_database(told: str) -> bool:
-    """Whether an error, as a process told of it, is that the database was killed under it."""
-    return _AWAY.search(told.rstrip()) is not None
+def is_of_database(error: str) -> bool:
+    """Whether an error in a process's log comes from a killed database."""
+    return _AWAY.search(error.rstrip()) is not None
 
 
 def _tail(text: str) -> str:

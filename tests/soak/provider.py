@@ -52,7 +52,7 @@ def _refusal(speech: Speech) -> Behaviour:
 
 
 def _odd_numbers(speech: Speech) -> Behaviour:
-    """A whole reply, with whatever JSON value where others belong."""
+    """A whole reply, with other JSON values in two fields."""
     chance = random.Random("".join(speech.pieces))
     names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "stop_reason", "model")
     return msgspec.structs.replace(
@@ -61,14 +61,14 @@ def _odd_numbers(speech: Speech) -> Behaviour:
 
 
 def _cut_characters(speech: Speech) -> Behaviour:
-    """Pieces that end in the midst of a character, and one that no text can hold."""
+    """Pieces that end within a character, and a character that no text can check."""
     return msgspec.structs.replace(speech, pieces=(*speech.pieces, "\ud83c", "\udf0a", "\0 "))
 
 
 def _foreign_error(speech: Speech) -> Behaviour:
-    told = {"error": {"code": 400, "message": "Context size has been exceeded", "type": "server"}}
+    error = {"error": {"code": 400, "message": "Context size has been exceeded", "type": "server"}}
     words = b"".join(map(piece_bytes, _half(speech).pieces))
-    body = beginning_bytes("llama", speech) + words + event_bytes("error", told)
+    body = beginning_bytes("llama", speech) + words + event_bytes("error", error)
     return RawAnswer(body, "text/event-stream")
 
 
@@ -122,7 +122,7 @@ JUDGEMENTS: dict[str, tuple[int, Mood]] = {
 class Provider:
     """Answers every request of the service in a mood drawn from a seeded generator.
 
-    `complaints` tells what the service asked that it must never ask. `fair` weather: all is well.
+    `complaints` has the faults in the service's requests. With `fair`, all answers are good.
     """
 
     def __init__(self, fake: FakeAnthropic, seed: str) -> None:
@@ -154,9 +154,11 @@ class Provider:
     def _assessment(self, received: Received) -> Speech:
         blocks = received.body["messages"][0]["content"]
         still_open = re.findall(r"\d+", blocks[-1]["text"].partition(".")[0])
-        own = [n for n, block in enumerate(blocks[:-1], 1) if 'from="learner"' in block["text"]]
-        found = [int(n) for n in still_open if self._rng.random() < 0.15]
-        return covering(*((objective, self._rng.choice(own)) for objective in found))
+        learners = [
+            n for n, block in enumerate(blocks[:-1], 1) if 'from="learner"' in block["text"]
+        ]
+        covered = [int(n) for n in still_open if self._rng.random() < 0.15]
+        return covering(*((objective, self._rng.choice(learners)) for objective in covered))
 
     def _evaluation(self, received: Received) -> Speech:
         plain = msgspec.json.decode("".join(valid_judgement(received).pieces))

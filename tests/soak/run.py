@@ -1,4 +1,4 @@
-"""One run: everything is started, talked with, broken, left to settle, and checked."""
+"""One run: start everything, talk under faults, settle, and check."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from service.identity.roster import Enrollment, Role, import_roster
 from service.identity.tokens import create_token
 from tests.fake_anthropic import FakeAnthropic
 from tests.running import demo_tokens, eventually, fetch_value
-from tests.soak.calling import Caller
+from tests.soak.caller import Caller
 from tests.soak.faults import PAUSE, Injector
 from tests.soak.invariants import FOLLOWERS_BEHIND, OPEN_TURNS, check_all
 from tests.soak.journal import Journal, Place, Violation
@@ -25,7 +25,7 @@ from tests.soak.learners import Tab
 from tests.soak.processes import Postgres, Slot, running_postgres, running_slots
 from tests.soak.provider import Provider
 from tests.soak.teachers import Teacher
-from tests.soak.walking import Corner, Walker
+from tests.soak.walker import KnownDialogue, Walker
 
 PLACES = (Place(1, 1), Place(2, 3))
 TABS = 2
@@ -53,7 +53,7 @@ Say = Callable[[str], None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How long, with how many learners, and from which seed; `pause` is between two faults."""
+    """A run. `pause`: seconds between two faults, at least and at most."""
 
     seconds: float
     seed: int
@@ -72,7 +72,7 @@ class Summary(msgspec.Struct, kw_only=True):
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run takes place on."""
+    """The processes, the provider and the users of a run."""
 
     plan: Plan
     postgres: Postgres
@@ -85,7 +85,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def walkers(self) -> list[Walker]:
-        """All who do something."""
+        """All simulated users."""
         return [*self.tabs, *self.teachers]
 
 
@@ -93,18 +93,18 @@ async def soak(plan: Plan, say: Say) -> Summary:
     """Carries out a run.
 
     Args:
-        say: Takes a line about how it goes, every few seconds.
+        say: Gets a line on the progress every few seconds.
 
     Raises:
         Violation: The first invariant that does not hold.
     """
-    for name in ("aiohttp.server", "asyncio"):  # they tell of every connection that we break
+    for name in ("aiohttp.server", "asyncio"):  # they log every connection that we break
         logging.getLogger(name).setLevel(logging.CRITICAL)
     async with _stage(plan) as stage:
         try:
             async with asyncio.TaskGroup() as group:
                 helpers = [
-                    group.create_task(_tell(stage, say)),
+                    group.create_task(_report(stage, say)),
                     group.create_task(_release(stage.fake)),
                 ]
                 await _talk(stage)
@@ -138,19 +138,19 @@ async def _stage(plan: Plan) -> AsyncIterator[Stage]:
         ):
             journal = Journal()
             caller = Caller(http, tokens, journal)
-            corners = [
-                [Corner(user=_FIRST_LEARNER + n, place=place) for place in PLACES]
+            dialogues = [
+                [KnownDialogue(user=_FIRST_LEARNER + n, place=place) for place in PLACES]
                 for n in range(plan.learners)
             ]
             seed = str(plan.seed)
             tabs = [
                 Tab(f"{of[0].user}-{n}", caller, journal, slots, seed, of)
-                for of in corners
+                for of in dialogues
                 for n in range(TABS)
             ]
             teachers = [
                 Teacher(f"teacher-{n}", caller, journal, slots, seed, _FIRST_TEACHER + n, at_place)
-                for n, at_place in enumerate(map(list, zip(*corners, strict=True)))
+                for n, at_place in enumerate(map(list, zip(*dialogues, strict=True)))
             ]
             yield Stage(
                 plan=plan,
@@ -187,7 +187,7 @@ def _enrollment(course: int, user: int, role: Role) -> Enrollment:
 
 
 async def _talk(stage: Stage) -> None:
-    """The storm: everybody talks while everything breaks, each thing at least once."""
+    """All users act during faults of every kind."""
     over = asyncio.Event()
     injector = Injector(
         stage.journal,
@@ -206,7 +206,7 @@ async def _talk(stage: Stage) -> None:
 
 
 async def _settle(stage: Stage) -> None:
-    """Fair weather: all turns end by themselves, all keys are answered, all learners talk on."""
+    """Without faults, all turns end, all keys get an answer, and all learners talk on."""
     stage.provider.fair = True
     url = stage.postgres.url
     await _until_none(url, OPEN_TURNS, "no turn is left open")
@@ -229,24 +229,25 @@ async def _until_none(url: str, statement: str, invariant: str) -> None:
     except TimeoutError:
         raise Violation(invariant, f"not within {_SETTLING:.0f} s") from None
     except DATABASE_ERRORS as error:
-        raise Violation("the database is there when nobody kills it", error) from error
+        raise Violation("the database answers unless it is killed", error) from error
 
 
 async def _release(fake: FakeAnthropic) -> None:
-    """Lets stalled replies go on, some before and some after the service's patience with them."""
+    """Releases stalled replies, some before and some after the service's timeout."""
     while True:
         await asyncio.sleep(3.0)
         fake.release()
 
 
-async def _tell(stage: Stage, say: Say) -> None:
+async def _report(stage: Stage, say: Say) -> None:
     began = time.monotonic()
     while True:
         await asyncio.sleep(_PROGRESS)
-        told = sum(map(len, (asked.answers for asked in stage.journal.asked)))
+        exchanges = stage.journal.exchanges
+        answers = sum(len(exchange.answers) for exchange in exchanges)
         say(
-            f"{time.monotonic() - began:4.0f} s: {len(stage.journal.asked)} requests, "
-            f"{told} answers, {len(stage.journal.seen)} reads, "
+            f"{time.monotonic() - began:4.0f} s: {len(exchanges)} requests, "
+            f"{answers} answers, {len(stage.journal.reads)} reads, "
             f"{sum(stage.journal.faults.values())} faults, "
             f"up: {', '.join(slot.name for slot in stage.slots if slot.up) or 'none'}; "
             f"{_busy(stage.walkers)}"
@@ -259,15 +260,15 @@ def _busy(walkers: list[Walker]) -> str:
 
 
 async def _last_faults(slots: list[Slot]) -> str:
-    """What the services' logs tell of errors, the last of it."""
+    """The last errors in the services' logs."""
     for slot in slots:
         await slot.stop()
-    told = ["The services' last errors:"]
+    report = ["The services' last errors:"]
     for slot in slots:
         lines = [line for log in slot.logs for line in log.splitlines()]
         errors = [line for line in lines if '"level":"error"' in line or '"status":500' in line]
-        told += [f"{slot.name}:", *errors[-10:]]
-    return "\n".join(told)
+        report += [f"{slot.name}:", *errors[-10:]]
+    return "\n".join(report)
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

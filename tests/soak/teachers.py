@@ -1,15 +1,15 @@
-"""Teachers: they evaluate, and now and then end a conversation or a reply of somebody else."""
+"""Teachers, who evaluate and sometimes end a learner's conversation or reply."""
 
 from collections.abc import Awaitable, Callable
 
-from tests.soak.calling import Caller
+from tests.soak.caller import Caller
 from tests.soak.journal import Journal, Request
 from tests.soak.processes import Slot
-from tests.soak.walking import Corner, Walker, cancelling, deleting
+from tests.soak.walker import KnownDialogue, Walker, cancel_request, delete_request
 
 
 class Teacher(Walker):
-    """Evaluates conversations of a course, and now and then ends one, or a reply in it."""
+    """Evaluates conversations of a course, and sometimes ends one, or a reply in it."""
 
     def __init__(
         self,
@@ -19,11 +19,11 @@ class Teacher(Walker):
         slots: list[Slot],
         seed: str,
         user: int,
-        corners: list[Corner],
+        dialogues: list[KnownDialogue],
     ) -> None:
         super().__init__(name, caller, journal, slots, seed)
         self._user = user
-        self._corners = corners
+        self._corners = dialogues
 
     def _steps(self) -> dict[str, tuple[int, Callable[[], Awaitable[None]]]]:
         return {
@@ -35,38 +35,38 @@ class Teacher(Walker):
         }
 
     async def _evaluate(self) -> None:
-        if (corner := self._corner()) is None:
+        if (dialogue := self._dialogue()) is None:
             return
-        asked = self._ask(
+        exchange = self._ask(
             Request(
                 kind="evaluate",
                 user=self._user,
-                place=corner.place,
-                path=f"{corner.place.path}/{corner.conversation}/evaluation",
+                place=dialogue.place,
+                path=f"{dialogue.place.path}/{dialogue.conversation}/evaluation",
                 key=self._maybe_key(),
-                conversation=corner.conversation,
+                conversation=dialogue.conversation,
             )
         )
-        if asked.request.key and self._rng.random() < 0.2:
-            await self._twins(asked)
+        if exchange.request.key and self._rng.random() < 0.2:
+            await self._send_twice(exchange)
         else:
-            await self._pursue(asked)
+            await self._complete(exchange)
 
     async def _look(self) -> None:
-        if corner := self._corner():
-            path = f"{corner.place.path}/{corner.conversation}/evaluation"
-            name = f"evaluations-of-{corner.conversation}"
+        if dialogue := self._dialogue():
+            path = f"{dialogue.place.path}/{dialogue.conversation}/evaluation"
+            name = f"evaluations-of-{dialogue.conversation}"
             await self._caller.look(self._user, path, name, self._slot())
 
     async def _cancel(self) -> None:
-        corner = self._corner()
-        if corner and corner.turn:
-            await self._pursue(self._ask(cancelling(corner, self._user, self._maybe_key())))
+        dialogue = self._dialogue()
+        if dialogue and dialogue.turn:
+            await self._complete(self._ask(cancel_request(dialogue, self._user, self._maybe_key())))
 
     async def _delete(self) -> None:
-        if corner := self._corner():
-            await self._pursue(self._ask(deleting(corner, self._user)))
+        if dialogue := self._dialogue():
+            await self._complete(self._ask(delete_request(dialogue, self._user)))
 
-    def _corner(self) -> Corner | None:
-        known = [corner for corner in self._corners if corner.conversation is not None]
+    def _dialogue(self) -> KnownDialogue | None:
+        known = [dialogue for dialogue in self._corners if dialogue.conversation is not None]
         return self._rng.choice(known) if known else None

@@ -1,4 +1,4 @@
-"""The log of a run, with what the checks look up in it."""
+"""The log of a run, indexed for the checks."""
 
 from collections import defaultdict
 
@@ -7,14 +7,14 @@ from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationRequested
 from tests.request_keys import Secrets, hash_of
 from tests.service.histories import ENDS, EVALUATION_ENDS, dialogues_of
-from tests.soak.journal import Asked, Violation, shorten
-from tests.soak.shown import states_of
+from tests.soak.expected_states import states_of
+from tests.soak.journal import Exchange, Violation, shorten
 
 _ENDS = (*ENDS, *EVALUATION_ENDS)
 
 
 class Log:
-    """The log with what the checks look up in it."""
+    """The events of a log, by turn, text, key and request."""
 
     def __init__(self, events: list[RecordedEvent], secrets: Secrets) -> None:
         self.events = events
@@ -32,7 +32,7 @@ class Log:
     def _index(self, recorded: RecordedEvent) -> None:
         event = recorded.event
         if isinstance(event, OpeningRequested | MessagePosted | EvaluationRequested):
-            hold("a turn begins once", event.turn_id not in self.begun, event)
+            check("a turn begins once", event.turn_id not in self.begun, event)
             self.begun[event.turn_id] = recorded
             self.requests[recorded.metadata.request_id].append(recorded)
         elif isinstance(event, _ENDS):
@@ -44,19 +44,19 @@ class Log:
         if recorded.metadata.idempotency_key is not None:
             self.keys[recorded.metadata.actor.id, recorded.metadata.idempotency_key] = recorded
 
-    def end_of(self, asked: RecordedEvent) -> RecordedEvent:
+    def end_of(self, begun: RecordedEvent) -> RecordedEvent:
         """The end of the turn that an event began."""
-        event = asked.event
+        event = begun.event
         assert isinstance(event, OpeningRequested | MessagePosted | EvaluationRequested)
         return self.ends[event.turn_id][0]
 
-    def key_of(self, asked: Asked) -> str | None:
-        """What the log has in place of a request's key."""
-        key, secret = asked.request.key, self.secrets.get(asked.request.user)
+    def key_of(self, exchange: Exchange) -> str | None:
+        """The hash that the log has of a request's key."""
+        key, secret = exchange.request.key, self.secrets.get(exchange.request.user)
         return hash_of(key, secret) if key is not None and secret is not None else None
 
     def turn(self, turn_id: str) -> str:
-        """All that is in the log of a turn, as evidence."""
+        """All events of a turn, as evidence."""
         return "\n".join(
             f"{e.position} {e.stream} {e.revision} {e.event} {e.metadata}"
             for e in self.events
@@ -64,19 +64,20 @@ class Log:
         )
 
 
-def hold(invariant: str, holds: object, evidence: object = "") -> None:
+def check(invariant: str, holds: object, evidence: object = "") -> None:
     """Raises a `Violation` unless the invariant holds."""
     if not holds:
         raise Violation(invariant, evidence)
 
 
-def find_begun(log: Log, asked: Asked) -> RecordedEvent | None:
-    """What any of the sendings led to; each has an id of its own, which the event keeps."""
-    found = [e for answer in asked.answers for e in log.requests.get(answer.request_id, ())]
-    hold("a request is in the log at most once", len(found) <= 1, (asked.request, found))
-    if found:
-        told = [shorten(answer) for answer in asked.answers]
-        hold("what was refused is not in the log", asked.outcome or asked.in_doubt, (found, told))
-        same = found[0].metadata.idempotency_key == log.key_of(asked)
-        hold("a request is recorded with its key", same, (asked.request, found))
-    return found[0] if found else None
+def find_beginning(log: Log, exchange: Exchange) -> RecordedEvent | None:
+    """The event that an exchange began; it has the id of one of the attempts."""
+    events = [e for answer in exchange.answers for e in log.requests.get(answer.request_id, ())]
+    check("a request is in the log at most once", len(events) <= 1, (exchange.request, events))
+    if events:
+        answers = [shorten(answer) for answer in exchange.answers]
+        accepted = exchange.outcome or exchange.in_doubt
+        check("a refused request is not in the log", accepted, (events, answers))
+        same = events[0].metadata.idempotency_key == log.key_of(exchange)
+        check("a request is recorded with its key", same, (exchange.request, events))
+    return events[0] if events else None

@@ -1,4 +1,4 @@
-"""What clients must be shown at each revision of a dialogue, told without the service's code."""
+"""The answers that clients must get at each revision of a dialogue, without the service's code."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -18,7 +18,7 @@ from eventstore.dialogue_events import (
 )
 from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationRecorded
-from tests.soak.journal import Journal, Seen, Violation, canonical
+from tests.soak.journal import Journal, Read, Violation, canonical
 
 NOTHING = '"none"'
 CUT_OFF = {
@@ -37,7 +37,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class States:
-    """All states of a dialogue, in order; also how far a client must have come to see one."""
+    """All states of a dialogue, in order."""
 
     def __init__(self, states: Sequence[State]) -> None:
         self.all = states
@@ -53,23 +53,23 @@ class States:
         return self.all[place]
 
     def first_since(self, revision: int, digest: bytes | None, etag: str | None) -> int | None:
-        """The earliest revision, from the one given on, of which this is the answer."""
+        """The earliest revision, from this one on, whose answer has this digest and ETag."""
         floor = self.at(revision).revision
-        found = self._by_answer.get((digest, etag), [])
-        place = bisect_left(found, floor)
-        return found[place] if place < len(found) else None
+        revisions = self._by_answer.get((digest, etag), [])
+        place = bisect_left(revisions, floor)
+        return revisions[place] if place < len(revisions) else None
 
 
 def states_of(events: Iterable[RecordedEvent]) -> States:
-    """The states of a dialogue, from its whole stream; before its first event there is nothing."""
-    shown = _Shown()
+    """The states of a dialogue, from its whole stream; before the first event it is empty."""
+    view = _View()
     states = [State(0, canonical({}), NOTHING, "{}")]
-    states += [_state(event.revision, shown) for event in events if shown.take(event)]
+    states += [_state(event.revision, view) for event in events if view.apply(event)]
     return States(states)
 
 
 def evaluation_states(conversation_id: int, events: Iterable[RecordedEvent]) -> States:
-    """What GET …/evaluation answers after each position of the log."""
+    """The answers of GET …/evaluation after each position of the log."""
     states = [_evaluation(conversation_id, 0, None)]
     for event in events:
         if isinstance(event.event, EvaluationRecorded):
@@ -83,13 +83,13 @@ def _evaluation(conversation_id: int, position: int, content: Any) -> State:
     return State(position, canonical(body), None, str(body))
 
 
-def _state(revision: int, shown: "_Shown") -> State:
-    body = shown.body()
-    etag = f'"{shown.conversation}-{shown.moved}"' if body else NOTHING
+def _state(revision: int, view: "_View") -> State:
+    body = view.body()
+    etag = f'"{view.conversation}-{view.changed_at}"' if body else NOTHING
     return State(revision, canonical(body), etag, str(body)[-400:])
 
 
-class _Shown(msgspec.Struct):
+class _View(msgspec.Struct):
     conversation: int | None = None
     objectives: tuple[str, ...] = ()
     covered: set[int] = set()
@@ -97,11 +97,11 @@ class _Shown(msgspec.Struct):
     progressed: int = 0
 
     @property
-    def moved(self) -> int:
+    def changed_at(self) -> int:
         return max(self.progressed, *(revision for revision, _, _ in self.messages))
 
-    def take(self, recorded: RecordedEvent) -> bool:
-        """Whether the event changes what is shown."""
+    def apply(self, recorded: RecordedEvent) -> bool:
+        """Applies an event; returns whether it changes the answer."""
         event = recorded.event
         match event:
             case ConversationStarted():
@@ -170,60 +170,62 @@ class _Shown(msgspec.Struct):
         }
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """Something that a client learnt: from then on it must see at least this revision."""
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """An answer after which every read must see at least this revision."""
 
     stream: str
     at: int
     revision: int
 
 
-def check_reads(journal: Journal, states: dict[str, States], learnt: Iterable[Moment]) -> int:
-    """Every read shows the dialogue as it was at a moment that is not before what was known.
-
-    Known is what any client had been told, or had read, before the read began.
+def check_reads(
+    journal: Journal, states: dict[str, States], acknowledged: Iterable[Acknowledgement]
+) -> int:
+    """Every read shows at least what was acknowledged, or read, before the read began.
 
     Returns:
         How many reads were checked.
 
     Raises:
-        Violation: One shows something else.
+        Violation: A read shows an earlier state, or none of the states.
     """
-    reads: dict[str, list[Seen]] = defaultdict(list)
-    for seen in journal.seen:
-        reads[seen.stream].append(seen)
-    known: dict[str, list[Moment]] = defaultdict(list)
-    for moment in learnt:
-        known[moment.stream].append(moment)
+    reads: dict[str, list[Read]] = defaultdict(list)
+    for read in journal.reads:
+        reads[read.stream].append(read)
+    by_stream: dict[str, list[Acknowledgement]] = defaultdict(list)
+    for acknowledgement in acknowledged:
+        by_stream[acknowledgement.stream].append(acknowledgement)
     for stream, of_stream in reads.items():
-        _check_stream(states[stream], of_stream, known[stream])
-    return len(journal.seen)
+        _check_stream(states[stream], of_stream, by_stream[stream])
+    return len(journal.reads)
 
 
-def _check_stream(states: States, reads: list[Seen], learnt: list[Moment]) -> None:
+def _check_stream(
+    states: States, reads: list[Read], acknowledgements: list[Acknowledgement]
+) -> None:
     floor = 0
     floors: dict[int, int] = {}
-    steps = [(moment.at, "learnt", moment) for moment in learnt]
-    happenings: list[tuple[int, str, Any]] = [*steps]
-    for seen in reads:
-        happenings += [(seen.began, "begins", seen), (seen.ended, "ends", seen)]
-    for _, what, of in sorted(happenings, key=lambda entry: entry[0]):
-        if what == "learnt":
-            floor = max(floor, of.revision)
-        elif what == "begins":
-            floors[of.began] = floor
+    history: list[tuple[int, str, Any]] = [(a.at, "acknowledged", a) for a in acknowledgements]
+    for read in reads:
+        history += [(read.began, "begins", read), (read.ended, "ends", read)]
+    for _, kind, entry in sorted(history, key=lambda item: item[0]):
+        if kind == "acknowledged":
+            floor = max(floor, entry.revision)
+        elif kind == "begins":
+            floors[entry.began] = floor
         else:
-            found = states.first_since(floors[of.began], of.digest, of.etag)
-            if found is None:
-                raise _stale(states, of, floors[of.began])
-            floor = max(floor, found)
+            revision = states.first_since(floors[entry.began], entry.digest, entry.etag)
+            if revision is None:
+                raise _stale(states, entry, floors[entry.began])
+            floor = max(floor, revision)
 
 
-def _stale(states: States, seen: Seen, floor: int) -> Violation:
-    before = states.first_since(0, seen.digest, seen.etag)
+def _stale(states: States, read: Read, floor: int) -> Violation:
+    before = states.first_since(0, read.digest, read.etag)
     when = "never" if before is None else f"last not later than revision {floor}, as at {before}"
     return Violation(
         "a read shows what was acknowledged before",
-        f"{seen.stream}: {seen}\nThat was so {when}.\nAt revision {floor}: {states.at(floor)}\n"
+        f"{read.stream}: {read}\nThis was the answer {when}.\n"
+        f"At revision {floor}: {states.at(floor)}\n"
         f"At the end: {states.all[-1]}",
     )

@@ -1,4 +1,4 @@
-"""What all who take a walk through a run have in common: what they know, ask, repeat and resume."""
+"""What simulated users have in common: their knowledge, requests, retries and resumed streams."""
 
 import asyncio
 import random
@@ -7,23 +7,23 @@ from uuid import UUID
 
 import msgspec
 
-from tests.soak.calling import Caller, Manner
-from tests.soak.journal import Answer, Asked, Heard, Journal, Place, Request, Violation
+from tests.soak.caller import Caller, SendOptions
+from tests.soak.journal import Answer, Exchange, Journal, Place, ReceivedText, Request, Violation
 from tests.soak.processes import Slot
 
 ATTEMPTS = 5
-"""How often a client makes a request with a key before it leaves that for later."""
+"""How often a client attempts a request with a key before it goes on."""
 
 _REMEMBERED = 40
 _RESUMPTIONS = 8
 
 
-class Corner(msgspec.Struct, kw_only=True):
-    """What a learner's tabs know of the dialogue at one place.
+class KnownDialogue(msgspec.Struct, kw_only=True):
+    """What a learner's tabs know of a dialogue.
 
     Attributes:
-        conversation: The last that they saw.
-        turn: Conversation and id of the last turn that they heard of.
+        conversation: The last that an answer named.
+        turn: Conversation and id of the last turn that an answer named.
     """
 
     user: int
@@ -34,12 +34,12 @@ class Corner(msgspec.Struct, kw_only=True):
 
     @property
     def stream(self) -> str:
-        """The log's name of the dialogue."""
+        """The dialogue's stream in the log."""
         return f"dialogue-{self.place.experience}-{self.user}"
 
 
 class Walker:
-    """What tabs and teachers have in common: the services, a random generator, a memory."""
+    """A simulated user, who takes random steps."""
 
     def __init__(
         self, name: str, caller: Caller, journal: Journal, slots: list[Slot], seed: str
@@ -50,11 +50,11 @@ class Walker:
         self._journal = journal
         self._slots = slots
         self._rng = random.Random(f"{seed} {name}")
-        self._asked: list[Asked] = []
+        self._exchanges: list[Exchange] = []
         self._number = 0
 
     async def walk(self, over: asyncio.Event) -> None:
-        """Does one thing after another until `over` is set."""
+        """Takes one step after another until `over` is set."""
         steps = self._steps()
         actions = [action for _, action in steps.values()]
         weights = [weight for weight, _ in steps.values()]
@@ -67,16 +67,16 @@ class Walker:
         self.doing = "nothing"
 
     async def settle(self) -> None:
-        """Makes every request with a key once more, until it has an outcome."""
+        """Retries every request with a key until it has an outcome."""
         self.doing = "settle"
-        for asked in self._asked:
-            await self._pursue(asked)
+        for exchange in self._exchanges:
+            await self._complete(exchange)
 
     def _steps(self) -> dict[str, tuple[int, Callable[[], Awaitable[None]]]]:
         raise NotImplementedError
 
     def _slot(self) -> Slot:
-        """Mostly one that is up, as behind a load balancer."""
+        """A service, usually one that is up, as behind a load balancer."""
         up = [slot for slot in self._slots if slot.up]
         return self._rng.choice(up if up and self._rng.random() < 0.9 else self._slots)
 
@@ -88,61 +88,64 @@ class Walker:
             return None
         return f"key-{self.name}-{UUID(int=self._rng.getrandbits(128))}"
 
-    def _ask(self, request: Request) -> Asked:
-        asked = self._journal.begin(request)
+    def _ask(self, request: Request) -> Exchange:
+        exchange = self._journal.begin(request)
         if request.key is not None:
-            self._asked = [*self._asked[-_REMEMBERED:], asked]
-        return asked
+            self._exchanges = [*self._exchanges[-_REMEMBERED:], exchange]
+        return exchange
 
     async def _repeat(self) -> None:
-        """A delayed retry of something with a key, settled long ago or not."""
-        if self._asked:
-            await self._send(self._rng.choice(self._asked))
+        """Retries an earlier request with a key, with or without an outcome."""
+        if self._exchanges:
+            await self._send(self._rng.choice(self._exchanges))
 
-    async def _twins(self, asked: Asked) -> None:
-        """The same request on both services at once."""
+    async def _send_twice(self, exchange: Exchange) -> None:
+        """Sends the same request to both services at the same time."""
         answers = await asyncio.gather(
-            *(self._caller.send(asked.request, slot, self._manner(asked)) for slot in self._slots)
+            *(
+                self._caller.send(exchange.request, slot, self._options(exchange))
+                for slot in self._slots
+            )
         )
         for answer in answers:
-            self._take(asked, answer)
+            self._take(exchange, answer)
 
-    async def _pursue(self, asked: Asked) -> Answer:
-        """Makes a request as a client does: with a key again, until there is an outcome."""
-        for _ in range(ATTEMPTS if asked.request.key else 1):
-            answer = await self._send(asked)
-            if asked.over:
+    async def _complete(self, exchange: Exchange) -> Answer:
+        """Makes a request as a client does: with a key, it is retried until its outcome."""
+        for _ in range(ATTEMPTS if exchange.request.key else 1):
+            answer = await self._send(exchange)
+            if exchange.over:
                 break
             await self._pause(0.4)
         return answer
 
-    async def _send(self, asked: Asked) -> Answer:
-        answer = await self._caller.send(asked.request, self._slot(), self._manner(asked))
-        self._take(asked, answer)
+    async def _send(self, exchange: Exchange) -> Answer:
+        answer = await self._caller.send(exchange.request, self._slot(), self._options(exchange))
+        self._take(exchange, answer)
         if answer.accepted and answer.lost:
-            answer = await self._resume(asked, answer)
+            answer = await self._resume(exchange, answer)
         return answer
 
-    def _take(self, asked: Asked, answer: Answer) -> None:
-        asked.take(answer)
+    def _take(self, exchange: Exchange, answer: Answer) -> None:
+        exchange.add(answer)
         if answer.accepted:
             self._hear(answer.accepted["turn_id"], [answer])
 
-    def _manner(self, asked: Asked) -> Manner:
-        if asked.request.kind not in ("open", "say"):
-            return Manner(leave_after=self._leaving(0.05))
+    def _options(self, exchange: Exchange) -> SendOptions:
+        if exchange.request.kind not in ("open", "say"):
+            return SendOptions(leave_after=self._leaving(0.05))
         if self._rng.random() < 0.5:
-            return Manner(leave_after=self._leaving(0.15))
+            return SendOptions(leave_after=self._leaving(0.15))
         cut_after = self._rng.randint(1, 8) if self._rng.random() < 0.3 else None
-        return Manner(streamed=True, leave_after=self._leaving(0.1), cut_after=cut_after)
+        return SendOptions(streamed=True, leave_after=self._leaving(0.1), cut_after=cut_after)
 
     def _leaving(self, share: float) -> float | None:
         return self._rng.uniform(0.001, 0.6) if self._rng.random() < share else None
 
-    async def _resume(self, asked: Asked, answer: Answer) -> Answer:
-        """Takes up a stream that was lost, wherever, until its end."""
+    async def _resume(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Resumes a lost stream at any service, until its end."""
         assert answer.accepted is not None
-        request, turn = asked.request, answer.accepted
+        request, turn = exchange.request, answer.accepted
         parts = [answer]
         for _ in range(_RESUMPTIONS):
             await self._pause(0.3)
@@ -150,11 +153,11 @@ class Walker:
                 request.user, request.place, turn, parts[-1].last_id, self._slot()
             )
             if further.status == 404:
-                raise Violation("a turn that was accepted can be taken up", f"{turn} {further}")
+                raise Violation("a turn that was accepted can be resumed", f"{turn} {further}")
             if further.first_id == 0 or further.last_id > further.first_id:
                 parts.append(further)
             if further.status != 204:
-                asked.take(further)
+                exchange.add(further)
             if not further.lost and further.code != "database_unavailable":
                 break
         self._hear(turn["turn_id"], parts)
@@ -163,31 +166,31 @@ class Walker:
     def _hear(self, turn_id: str, parts: list[Answer]) -> None:
         text = "".join(piece for part in parts for piece in part.pieces)
         whole = len(parts) == 1 and parts[0].status == 200 and parts[0].first_id == 0
-        self._journal.heard.append(Heard(turn_id=turn_id, text=text, whole=whole))
+        self._journal.received.append(ReceivedText(turn_id=turn_id, text=text, whole=whole))
 
 
-def cancelling(corner: Corner, user: int, key: str | None) -> Request:
-    """A request that stops the last turn that is known of a place."""
-    assert corner.turn is not None
-    conversation, turn = corner.turn
+def cancel_request(dialogue: KnownDialogue, user: int, key: str | None) -> Request:
+    """A request that stops the last known turn of a dialogue."""
+    assert dialogue.turn is not None
+    conversation, turn = dialogue.turn
     return Request(
         kind="cancel",
         user=user,
-        place=corner.place,
-        path=f"{corner.place.path}/{conversation}/turns/{turn}/cancel",
+        place=dialogue.place,
+        path=f"{dialogue.place.path}/{conversation}/turns/{turn}/cancel",
         key=key,
         conversation=conversation,
         turn=turn,
     )
 
 
-def deleting(corner: Corner, user: int) -> Request:
-    """A request that completes the conversation of a place."""
+def delete_request(dialogue: KnownDialogue, user: int) -> Request:
+    """A request that completes the known conversation."""
     return Request(
         kind="delete",
         method="DELETE",
         user=user,
-        place=corner.place,
-        path=f"{corner.place.path}/{corner.conversation}",
-        conversation=corner.conversation,
+        place=dialogue.place,
+        path=f"{dialogue.place.path}/{dialogue.conversation}",
+        conversation=dialogue.conversation,
     )

@@ -1,4 +1,4 @@
-"""Clients' requests over real sockets: plain or streamed, left early, cut and taken up again."""
+"""Requests of clients over real sockets: plain or streamed, abandoned, cut and resumed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -8,22 +8,22 @@ import aiohttp
 import msgspec
 
 from service.conversations.turn_stream import LAST_ID
-from tests.soak.journal import Answer, Journal, Place, Request, Seen, Violation, canonical
+from tests.soak.journal import Answer, Journal, Place, Read, Request, Violation, canonical
 from tests.soak.processes import Slot
 
-PATIENCE = 120.0
-"""Seconds within which every request must be answered, whatever is done to the processes."""
+ANSWER_TIMEOUT = 120.0
+"""Seconds within which every request must be answered, whatever the faults."""
 
 Accepted = Callable[[dict[str, Any]], None]
 
 
-class Manner(msgspec.Struct, frozen=True, kw_only=True):
+class SendOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a request is sent.
 
     Attributes:
         streamed: With `Accept: text/event-stream`.
-        leave_after: Seconds after which the client goes away; None: it stays.
-        cut_after: Server-sent events after which it does.
+        leave_after: Seconds after which the client disconnects; None for never.
+        cut_after: Server-sent events after which the client disconnects; None for never.
     """
 
     streamed: bool = False
@@ -31,7 +31,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     cut_after: int | None = None
 
 
-PLAIN = Manner()
+PLAIN = SendOptions()
 
 
 class Sse(msgspec.Struct, frozen=True):
@@ -58,82 +58,86 @@ class Caller:
         self._journal = journal
 
     async def send(
-        self, request: Request, slot: Slot, manner: Manner = PLAIN, accepted: Accepted | None = None
+        self,
+        request: Request,
+        slot: Slot,
+        options: SendOptions = PLAIN,
+        accepted: Accepted | None = None,
     ) -> Answer:
-        """Sends a request once, and tells what came of it.
+        """Sends a request once.
 
         Args:
-            accepted: Called with the data of the event `accepted` as soon as it is there.
+            accepted: Called with the data of the event `accepted` when it arrives.
         """
         answer = Answer(
             began=self._journal.tick(),
             request_id=self._journal.next_request_id(),
-            streamed=manner.streamed,
+            streamed=options.streamed,
         )
         headers = self._headers(request.user) | {"X-Request-Id": answer.request_id}
         if request.key is not None:
             headers["Idempotency-Key"] = request.key
         if request.if_match is not None:
             headers["If-Match"] = request.if_match
-        if manner.streamed:
+        if options.streamed:
             headers["Accept"] = "text/event-stream"
         work = self._call(
-            answer, slot, request.method, request.path, headers, request.body, manner, accepted
+            answer, slot, request.method, request.path, headers, request.body, options, accepted
         )
-        await self._guarded(answer, work, manner.leave_after, request)
-        self._journal.answers[request.kind][answer.told] += 1
+        await self._guarded(answer, work, options.leave_after, request)
+        self._journal.answers[request.kind][answer.summary] += 1
         return answer
 
     async def resume(
-        self, user: int, place: Place, asked: Mapping[str, Any], last_id: int, slot: Slot
+        self, user: int, place: Place, turn: Mapping[str, Any], last_id: int, slot: Slot
     ) -> Answer:
-        """Takes up the stream of a turn after the last event that came.
+        """Resumes the stream of a turn after the last event that arrived.
 
         Args:
-            asked: Data of the turn's event `accepted`.
+            turn: Data of the turn's event `accepted`.
         """
         answer = Answer(
             began=self._journal.tick(), streamed=True, first_id=last_id, last_id=last_id
         )
-        path = f"{place.path}/{asked['conversation_id']}/turns/{asked['turn_id']}/stream"
+        path = f"{place.path}/{turn['conversation_id']}/turns/{turn['turn_id']}/stream"
         headers = self._headers(user) | {"Last-Event-ID": str(last_id)}
         work = self._call(answer, slot, "GET", path, headers, None, PLAIN, None)
         await self._guarded(answer, work, None, path)
-        self._journal.answers["resume"][answer.told] += 1
+        self._journal.answers["resume"][answer.summary] += 1
         return answer
 
     async def look(
         self, user: int, path: str, stream: str, slot: Slot, known: str | None = None
     ) -> Answer:
-        """Reads a conversation or an evaluation, and notes what it showed.
+        """Reads a conversation or an evaluation, and records the answer in the journal.
 
         Args:
-            stream: The name under which that is noted.
+            stream: The name of the dialogue or evaluations in the journal.
             known: An ETag that the client has.
         """
         answer = Answer(began=self._journal.tick())
         headers = self._headers(user) | ({"If-None-Match": known} if known else {})
         work = self._call(answer, slot, "GET", path, headers, None, PLAIN, None)
         await self._guarded(answer, work, None, path)
-        self._journal.answers["get"][answer.told] += 1
+        self._journal.answers["get"][answer.summary] += 1
         if not answer.lost:
-            self._note(answer, stream)
+            self._record_read(answer, stream)
         return answer
 
-    def _note(self, answer: Answer, stream: str) -> None:
+    def _record_read(self, answer: Answer, stream: str) -> None:
         if answer.code in ("database_unavailable", "service_stopping"):
             return
         if answer.status not in (200, 304):
             raise Violation("a read is answered", f"{stream}: {answer}")
-        shown = "not changed" if answer.status == 304 else str(answer.body)[-400:]
-        self._journal.seen.append(
-            Seen(
+        excerpt = "not changed" if answer.status == 304 else str(answer.body)[-400:]
+        self._journal.reads.append(
+            Read(
                 stream=stream,
                 began=answer.began,
                 ended=answer.ended,
                 digest=canonical(answer.body) if answer.status == 200 else None,
                 etag=answer.etag,
-                shown=shown,
+                excerpt=excerpt,
             )
         )
 
@@ -143,10 +147,10 @@ class Caller:
     async def _guarded(
         self, answer: Answer, work: Any, leave_after: float | None, what: object
     ) -> None:
-        """Waits for the answer, at most as long as the client or anybody's patience lasts."""
+        """Waits for the answer, until the client disconnects or the timeout."""
         task = asyncio.ensure_future(work)
         try:
-            done, _ = await asyncio.wait({task}, timeout=leave_after or PATIENCE)
+            done, _ = await asyncio.wait({task}, timeout=leave_after or ANSWER_TIMEOUT)
             if done:
                 task.result()
             elif leave_after is None:
@@ -168,14 +172,14 @@ class Caller:
         path: str,
         headers: Mapping[str, str],
         body: Any,
-        manner: Manner,
+        options: SendOptions,
         accepted: Accepted | None,
     ) -> None:
         async with self._http.request(
             method, slot.url + path, json=body, headers=headers
         ) as response:
             if response.content_type == "text/event-stream":
-                await _read_stream(response, answer, manner, accepted)
+                await _read_stream(response, answer, options, accepted)
                 return
             raw = await response.read()
             answer.body = msgspec.json.decode(raw) if raw else None
@@ -185,7 +189,10 @@ class Caller:
 
 
 async def _read_stream(
-    response: aiohttp.ClientResponse, answer: Answer, manner: Manner, accepted: Accepted | None
+    response: aiohttp.ClientResponse,
+    answer: Answer,
+    options: SendOptions,
+    accepted: Accepted | None,
 ) -> None:
     number = 0
     async for event in _events(response):
@@ -195,7 +202,7 @@ async def _read_stream(
             accepted(event.data)
         if event.name in ("done", "error"):
             return
-        if number == manner.cut_after:
+        if number == options.cut_after:
             answer.lost = "cut"
             response.close()
             return
@@ -204,10 +211,10 @@ async def _read_stream(
 
 def _take(event: Sse, answer: Answer) -> None:
     if event.name in ("done", "error"):
-        due: tuple[int | None, ...] = (LAST_ID,) if event.name == "done" else (LAST_ID, None)
+        expected: tuple[int | None, ...] = (LAST_ID,) if event.name == "done" else (LAST_ID, None)
     else:
-        due = (answer.last_id + 1,)
-    if event.id not in due:
+        expected = (answer.last_id + 1,)
+    if event.id not in expected:
         raise Violation(
             "ids of a stream rise by one, and the last has its own", f"{event} {answer}"
         )
