@@ -1,4 +1,4 @@
-"""The followed projections over a made-up term: rebuilds, reads beside them, and how they follow.
+"""The followed projections on a generated term: rebuilds, concurrent reads, and lag.
 
 The logs have a million events.
 """
@@ -64,20 +64,20 @@ _COUNTING = Definition(
 
 
 async def bench_analytics(server_url: str) -> list[Row]:
-    """Rebuilds next to a copy and to the peer's runner; readers meanwhile; lag."""
+    """Rebuilds beside a copy and the peer's runner; concurrent readers; lag."""
     term = Term(events=EVENTS, courses=max(8, min(200, EVENTS // 2_500)))
     async with fresh_database(server_url) as url:
         _say(f"writing a term of {term.events:,} events")
         await write_term(url, term, progress_bar("Writing a term"))
         _say("rebuilding")
         rebuilt = await asyncio.to_thread(rebuild_elsewhere, url)
-        rows = _told(_rebuild_row(rebuilt, await _copy(url)))
+        rows = _print_rows(_rebuild_row(rebuilt, await _copy(url)))
         _say("the peer")
-        rows += _told(await _peer_row(url, term))
+        rows += _print_rows(await _peer_row(url, term))
         _say("reads beside rebuilds")
-        rows += _told(*_read_rows(await measure_beside(url, term)))
+        rows += _print_rows(*_read_rows(await measure_beside(url, term)))
         _say("lag")
-        rows += _told(*_lag_rows(await measure_lag(url)))
+        rows += _print_rows(*_lag_rows(await measure_lag(url)))
     return rows
 
 
@@ -155,8 +155,8 @@ def _lag_rows(lags: Lags) -> list[Row]:
     ]
 
 
-def _told(*rows: Row) -> list[Row]:
-    """Figures as they come: all of them together take many minutes."""
+def _print_rows(*rows: Row) -> list[Row]:
+    """Prints figures as they are measured; all of them take many minutes."""
     for row in rows:
         _say(f"{row.what}: {row.ours}; {row.beside}")
     return list(rows)

@@ -1,9 +1,9 @@
 """Durable appends per second: ours, the `eventsourcing` package's recorder, a bare loop.
 
-Ours appends what a conversation appends, a message and its reply in turn, each with its
-revision expected, its text salted and apart, and all the handlers' views kept in the same
-transaction. The bare loop inserts rows of the same shape in groups of the size that ours
-formed, over one connection, and does nothing else. The peer inserts one event a call.
+Ours appends a message and its reply in turn, as a conversation does: each with an expected
+revision, its salted text apart, and the handlers' views updated in the same transaction. The bare
+loop inserts rows of the same shape in groups of the size that ours formed, over one connection, and
+does nothing else. The peer inserts one event a call.
 
 Ours is measured in the first process of a fresh database, whose plans were made for empty tables;
 in a restarted one; and on a log of a million events.
@@ -84,7 +84,7 @@ async def grown_database(server_url: str) -> AsyncIterator[str]:
 
 
 async def _bench(server_url: str, grown: str, producers: int) -> list[Row]:
-    """The places take turns, so that what else the machine does meets all of them."""
+    """The places alternate, so that other load on the machine affects all of them."""
     label = f"durable appends, {producers} producer{'s' if producers > 1 else ''}"
     async with AsyncExitStack() as stack:
         fresh, restarted, other = [
@@ -151,7 +151,7 @@ async def _ours(log: EventLog, producers: int) -> Rate:
 
 @contextmanager
 def _counted_commits() -> Iterator[list[int]]:
-    """Notes the size of every batch."""
+    """Records the size of every batch."""
     sizes: list[int] = []
 
     def counting(batch: Sequence[PendingAppend]) -> tuple[Any, ...]:
@@ -166,7 +166,7 @@ def _counted_commits() -> Iterator[list[int]]:
 
 
 async def produce(log: EventLog, producers: int, seconds: float, times: list[float]) -> None:
-    """Appends for some seconds from so many tasks; notes how long each append took (seconds)."""
+    """Appends for some seconds from this many tasks, and records the seconds of each append."""
     until = time.perf_counter() + seconds
     async with asyncio.TaskGroup() as group:
         for _ in range(producers):

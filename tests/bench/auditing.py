@@ -52,7 +52,7 @@ def _row(what: str, elapsed: float, bare: str, floor: float, memory: str, goal: 
 
 
 async def _fill(url: str) -> None:
-    """One dialogue through the log, and then as many copies of its rows as it takes."""
+    """One dialogue through the log, then copies of its rows up to the size."""
     async with running_log(url) as (log, _pool, _notifier):
         await start_dialogue(log, conversation_id=1, user_id=1, exchanges=_OF_ONE // 2 - 1)
     connection = await connect(url)
@@ -126,5 +126,5 @@ async def _export(url: str, home: Path) -> float:
 
 
 def _peak() -> float:
-    """The most memory that this process ever had, in MiB."""
+    """The peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

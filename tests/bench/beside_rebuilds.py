@@ -1,4 +1,4 @@
-"""What others see while projections are rebuilt: how long GETs take, and only whole views."""
+"""Requests and reads while projections are rebuilt: the times of GETs, and complete views."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The numbers of a view's rows that a reader saw, the last one when all was over."""
+    """The counts of a view's rows that a reader saw; the last one is after the rebuilds."""
 
     counts: tuple[int, ...]
 
@@ -67,7 +67,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """Milliseconds of GETs beside rebuilds and without, and what was seen of each projection."""
+    """Milliseconds of GETs with and without rebuilds, and the counts read of each projection."""
 
     beside: list[float]
     alone: list[float]
@@ -87,9 +87,9 @@ def rebuild_elsewhere(url: str) -> Rebuilt:
 
 
 async def measure_beside(url: str, term: Term) -> Beside:
-    """GETs at a steady rate while rebuilds go on and not; then an analyst's reads of all views.
+    """GETs at a steady rate with and without rebuilds; then an analyst's reads of all views.
 
-    Nobody follows meanwhile: what is new in the log shows when a rebuild is swapped in.
+    No process follows meanwhile, so a change of a view shows that a rebuild was swapped in.
     """
     requests = await _requests(url, term)
     beside, alone = await asyncio.to_thread(_measure, url, requests)
@@ -125,7 +125,7 @@ def _load(port: int, requests: list[bytes], seconds: float) -> list[float]:
 
 @contextmanager
 def _rebuilding(url: str) -> Iterator[None]:
-    """Rebuilds go on, one after another; the last is waited for."""
+    """Runs rebuilds one after another, and waits for the last."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.rebuilder", AGAIN],
         env={**os.environ, "DATABASE_URL": url},
@@ -171,7 +171,7 @@ async def _paused(url: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _reader(url: str, counts: dict[str, list[int]]) -> AsyncIterator[None]:
-    """An analyst who counts the rows of each projection's first view, again and again."""
+    """An analyst who repeatedly counts the rows of each projection's first view."""
     connection = await connect(url, "colloquy_analyst")
     done = asyncio.Event()
 

@@ -1,7 +1,7 @@
 """Rows that an append reads, in three sizes of the log and three states of the statistics.
 
-No times: the same on every machine, and held by tests. The session has made its plans on empty
-tables.
+No times: the counts are the same on every machine, and tests check them. The session has made
+its plans on empty tables.
 """
 
 from eventstore.connections import connect

@@ -75,7 +75,7 @@ async def start_dialogue(
 
 
 def message(turn_id: str, conversation_id: int = 1, user_id: int = 101) -> NewEvent:
-    """What a learner says, as a new event."""
+    """A learner's message, as a new event."""
     posted = MessagePosted(
         conversation_id=conversation_id,
         turn_id=turn_id,
@@ -91,7 +91,7 @@ def message(turn_id: str, conversation_id: int = 1, user_id: int = 101) -> NewEv
 
 
 def reply(turn_id: str, conversation_id: int = 1, user_id: int = 101) -> NewEvent:
-    """What the model answers, as a new event."""
+    """The model's reply, as a new event."""
     completed = ReplyCompleted(
         conversation_id=conversation_id,
         turn_id=turn_id,
@@ -115,7 +115,7 @@ RECORD = ReplyRecord(
 
 
 async def fill(url: str, dialogues: int) -> None:
-    """Holds so many dialogues of `EXCHANGES` exchanges, and collects statistics."""
+    """Appends this many dialogues of `EXCHANGES` exchanges, and collects statistics."""
     async with running_log(url) as (log, _, _):
         limit = asyncio.Semaphore(_TOGETHER)
 

@@ -1,4 +1,4 @@
-"""How far the followed projections are behind the log while a steady stream is appended."""
+"""The lag of the followed projections while events are appended at a steady rate."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ SELECT p.name, c.position FROM projections p JOIN projection_checkpoints c USING
 class Lags(msgspec.Struct, frozen=True):
     """Milliseconds from an append's answer until each projection had passed it, by projection.
 
-    `per_second` is what was appended; the producer shares the machine with all else.
+    `per_second` is the rate of appends; the producer shares the machine with the service.
     """
 
     by_projection: dict[str, list[float]]
@@ -52,7 +52,7 @@ class Lags(msgspec.Struct, frozen=True):
 
 
 class _Watch:
-    """Notes when each projection was first seen to have reached a position."""
+    """Records when each projection was first seen at a position."""
 
     def __init__(self) -> None:
         self.appended: list[tuple[int, float]] = []
@@ -80,7 +80,7 @@ async def measure_lag(url: str) -> Lags:
     """Appends at a steady rate for some seconds; a service in another process follows.
 
     Raises:
-        TimeoutError: The projections do not get there.
+        TimeoutError: The projections do not catch up.
     """
     async with running_log(url) as (log, _pool, _notifier), _following(url) as watch:
         await asyncio.gather(*(_start(log, number) for number in range(_DIALOGUES)))
@@ -98,7 +98,7 @@ async def _start(log: EventLog, number: int) -> None:
 
 
 async def _append(log: EventLog, watch: _Watch) -> None:
-    """A batch every so often, whether or not the one before has been answered."""
+    """Appends a batch at each interval, whether or not the previous one was answered."""
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for batch in range(int(SECONDS * PER_SECOND / _BATCH)):
@@ -122,7 +122,7 @@ async def _exchange(log: EventLog, number: int) -> int:
 
 
 async def _quiet(url: str, head: int) -> None:
-    """Waits until the projections have what was there before."""
+    """Waits until the projections have all earlier events."""
     connection = await connect(url)
 
     async def there() -> bool:
@@ -136,7 +136,7 @@ async def _quiet(url: str, head: int) -> None:
 
 @asynccontextmanager
 async def _following(url: str) -> AsyncIterator[_Watch]:
-    """A service that follows, and somebody who looks all the while how far it is."""
+    """A service that follows, and a task that polls its position."""
     watch = _Watch()
     connection = await connect(url)
 

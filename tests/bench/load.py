@@ -21,7 +21,7 @@ def run_load(
     each: int = sys.maxsize,
     per_second: float | None = None,
 ) -> tuple[list[float], int]:
-    """Sends the requests round and round, from another process.
+    """Sends the requests repeatedly, from another process.
 
     Args:
         requests: Whole HTTP requests; connection n sends the nth of them, modulo their number.
@@ -80,7 +80,7 @@ class _Client(asyncio.Protocol):
         self.transport.write(self.request)
 
     def send(self) -> None:
-        """The next request now, or when it is due; one that is late counts from when it was."""
+        """Sends the next request now or when it is due; a late one counts from when it was due."""
         now = time.perf_counter()
         self.began = self.began + self.pause if self.pause else now
         if self.began <= now:

@@ -99,13 +99,13 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def commit() -> str:
-    """The short id of the commit that is checked out; with a + where files differ from it."""
+    """The short id of the current commit, with a + if files differ from it."""
     found = _git("rev-parse", "--short", "HEAD")
     return found + ("+" if _git("status", "--porcelain") else "")
 
 
 def write_table(rows: Sequence[Row]) -> None:
-    """Puts the table into `docs/benchmarks.md`, in place of the one that is there."""
+    """Replaces the table in `docs/benchmarks.md`."""
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -29,7 +29,7 @@ _PATIENCE = 600.0
 
 
 class MessageWasPosted(Aggregate.Event):
-    """A learner of a course said something."""
+    """A learner of a course posted a message."""
 
     course_id: int
     day: str

@@ -1,4 +1,4 @@
-"""What POST message adds to the model's own time, with 50 learners at once.
+"""The time that POST message adds to the model's, with 50 concurrent learners.
 
 The model is the practice tutor, which answers at once, so that all the time is ours: checks, two
 durable appends, the turn, the answer. The conversations have 6 to 22 messages. Beside it: one
@@ -28,7 +28,7 @@ _BODY = b'{"message": "I think that the Moon pulls the near side more strongly."
 
 
 async def bench_post(server_url: str) -> list[Row]:
-    """The times of both, and how they compare."""
+    """The times of both, and their ratio."""
     found: dict[str, tuple[list[float], float]] = {}
     async with fresh_database(server_url) as url:
         await demo_tokens(url)

@@ -2,7 +2,7 @@
 
 The bare handler fetches one row by its key, from the same server through a pool of the same
 kind, and passes the text in it through. Both run in a process of their own under the same load,
-in turns, so that what else the machine does meets both.
+in turns, so that other load on the machine affects both.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS bare_rows (id bigint PRIMARY KEY, body text NOT NULL)
 
 
 async def bench_get(server_url: str) -> list[Row]:
-    """Requests per second of both, and how they compare."""
+    """Requests per second of both, and their ratio."""
     rows: list[Row] = []
     async with fresh_database(server_url) as url:
         token = (await demo_tokens(url))[str(LEARNER)]

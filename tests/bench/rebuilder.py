@@ -1,7 +1,7 @@
 """Rebuilds all followed projections in a process of its own.
 
-It does so once and fast, or gently again and again until nobody holds its standard input any
-more. It writes how many seconds it took and the most memory it had, before and after, as JSON.
+It does so once and fast, or gently and repeatedly until its standard input is closed. It writes
+its seconds and its peak memory before and after as JSON.
 """
 
 import json
@@ -28,12 +28,12 @@ async def _rebuild(url: str, jobs: int) -> float:
 
 
 def _peak() -> float:
-    """The most memory that this process ever had, in MiB."""
+    """The peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _is_wanted() -> bool:
-    """Whether somebody holds the standard input."""
+def _is_input_open() -> bool:
+    """Whether the standard input is still open."""
     return AGAIN in sys.argv and not select.select([sys.stdin], [], [], 0)[0]
 
 
@@ -43,7 +43,7 @@ def _main() -> None:
         before = _peak()
         seconds = run(_rebuild(os.environ["DATABASE_URL"], jobs))
         print(json.dumps({"seconds": seconds, "before": before, "peak": _peak()}), flush=True)
-        if not _is_wanted():
+        if not _is_input_open():
             break
 
 

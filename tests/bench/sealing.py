@@ -35,7 +35,7 @@ SELECT event_line_v1(e) FROM events e
 
 
 async def bench_seal(server_url: str) -> list[Row]:
-    """Events per second of sealing, and how far it falls behind appends."""
+    """Events per second of sealing, and its lag behind appends."""
     with TemporaryDirectory() as home:
         async with fresh_database(server_url) as url:
             await _fill(url)
@@ -99,7 +99,7 @@ async def _seal(url: str, home: Path) -> float:
 
 
 async def _beside_appends(url: str, home: Path) -> Row:
-    """Appends with a sealer at them every second, then without; the most that it was behind."""
+    """Appends with a sealer every second, then without it; the sealer's largest lag."""
     async with running_log(url) as (log, _pool, _notifier):
         times: list[float] = []
         async with _sealing(url, home) as lags:
@@ -119,7 +119,7 @@ async def _beside_appends(url: str, home: Path) -> Row:
 
 @asynccontextmanager
 async def _sealing(url: str, home: Path) -> AsyncIterator[list[int]]:
-    """A sealer at work; how many events each of its rounds found not yet sealed."""
+    """A running sealer; the number of unsealed events at each of its rounds."""
     lags: list[int] = []
 
     async def rounds() -> None:

@@ -1,4 +1,4 @@
-"""How long a start takes, cold (with initdb, schema and demo) and warm, and what memory it uses."""
+"""Time and memory of a start, cold (with initdb, schema and demo) and warm."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ _READY = "Colloquy is ready"
 
 
 async def bench_start(_server_url: str) -> list[Row]:
-    """Seconds to the line that says ready, and the service process's resident memory then."""
+    """Seconds to the line that says ready, and the service's resident memory then."""
     return await asyncio.to_thread(_measure)
 
 

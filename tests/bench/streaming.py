@@ -1,4 +1,4 @@
-"""Streams: what we add to the first words' delay, turns a second, and the memory of 1,000 streams.
+"""Streams: the delay that we add to the first words, turns a second, memory of 1,000 streams.
 
 The model is the real SDK against the tests' provider, which runs in a process of its own and
 answers at once. Beside ours: a bare loop of the same calls of the SDK, in a process of its own
@@ -167,7 +167,7 @@ async def _memory(url: str, environment: dict[str, str], requests: list[bytes]) 
 
 
 def _bare(provider: str) -> tuple[list[float], float]:
-    """The same calls without us: milliseconds to the first words one by one; calls a second."""
+    """The SDK alone: milliseconds to the first words, one call after another; calls a second."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.bare_sdk"],
         input=json.dumps([provider, ALONE, AT_ONCE, MESSAGES]).encode(),

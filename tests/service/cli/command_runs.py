@@ -1,4 +1,4 @@
-"""Commands as tests run them, and what they look at."""
+"""Commands as tests run them, and helpers to look at their effects."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -71,7 +71,7 @@ def now(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def refused(ended: Ended) -> str:
-    """The one line in which a command says why it did nothing."""
+    """The reason that a refused command gives, in one line."""
     assert (ended.code, ended.out) == (1, ""), ended
     assert ended.err.startswith("colloquy: ")
     assert ended.err.count("\n") == 1, ended.err

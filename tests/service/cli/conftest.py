@@ -45,7 +45,7 @@ def on_database(run: Run, database_url: str) -> Run:
 
 @pytest.fixture(scope="session")
 def durable_url() -> Iterator[str]:
-    """The URL of a database with nothing for a doctor to find: the run's server does not flush."""
+    """The URL of a database without findings for the doctor; the suite's server has fsync off."""
     with own_server() as server:
         asyncio.run(prepare(server.url))
         yield server.url

@@ -1,4 +1,4 @@
-"""Words of somebody who would like to write on an operator's terminal."""
+"""Hostile text that would control an operator's terminal."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ OPERATOR = Metadata(actor=Actor(None, "operator"))
 
 
 async def fill(url: str) -> None:
-    """Puts such words wherever the database keeps somebody's words."""
+    """Puts hostile text wherever the database stores text."""
     owner = await connect(url)
     try:
         await _roster(owner)
@@ -53,7 +53,7 @@ async def _roster(owner: Connection) -> None:
 
 
 def hostile_files(folder: Path) -> dict[str, Path]:
-    """Files with such names and such words in them."""
+    """Files with hostile names and contents."""
     texts = {
         "csv": f'course_id,user_id,name,role,status\n1,5,Ada,"{HOSTILE}",active\n{CONTROLS}\n',
         "json": f'{{"{CONTROLS[5:7]}": 1}}',

@@ -1,4 +1,4 @@
-"""`colloquy account`, and the commands that work for one institution."""
+"""`colloquy account`, and commands with `--account`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every command as people run it: in this process through `main`, a few as processes."""
+"""Every command: most in this process through `main`, a few as processes."""
 
 import socket
 from datetime import datetime
@@ -67,7 +67,7 @@ def test_an_unknown_command_or_option_is_a_usage_error(run: Run) -> None:
 
 
 async def test_a_token_from_the_command_line_opens_the_service(demo_url: str) -> None:
-    """A real process prints it and nothing else."""
+    """A process prints only the token."""
     async with running_service(demo_url) as service:
         code, out, err = await colloquy(
             {"DATABASE_URL": demo_url}, "token", "create", "--user", str(LEARNER)
@@ -198,7 +198,7 @@ def test_a_file_that_is_not_there_is_a_usage_error(
 def test_experiences_are_imported_one_or_several(
     on_database: Run, ada: int, database_url: str, tmp_path: Path
 ) -> None:
-    """And their ids printed; some editors put a byte order mark before what they write."""
+    """Their ids are printed; a byte order mark of an editor is accepted."""
     published = EXPERIENCE | {"workflow_state": "published", "facts": "The Moon"}
     for mark, content, printed in (
         ("", EXPERIENCE, "1\n"),
@@ -262,7 +262,7 @@ async def talked(demo_url: str) -> tuple[int, int]:
         return first, await service.head()
 
 
-def test_the_log_is_shown_whole(on_database: Run, talked: tuple[int, int]) -> None:
+def test_the_whole_log_is_shown(on_database: Run, talked: tuple[int, int]) -> None:
     """As JSON with exactly these fields, and texts in full."""
     lines = on_database("log", "show", "--json").json
     assert [line["position"] for line in lines] == list(range(1, talked[1] + 1))
@@ -297,9 +297,7 @@ def test_the_log_is_shown_by_conversation_stream_or_position(
         assert (ended.code, ended.out) == (0, "")
 
 
-def test_the_log_is_shown_for_people_one_line_an_event(
-    on_database: Run, talked: tuple[int, int]
-) -> None:
+def test_the_log_is_shown_with_one_line_an_event(on_database: Run, talked: tuple[int, int]) -> None:
     lines = on_database("log", "show").out.splitlines()
     assert len(lines) == talked[1]
     (posted,) = [line for line in lines if "message_posted.v1" in line]
@@ -308,7 +306,7 @@ def test_the_log_is_shown_for_people_one_line_an_event(
     assert "practice-tutor" in replied
 
 
-def test_a_log_longer_than_a_page_is_shown_whole(on_database: Run, database_url: str) -> None:
+def test_all_pages_of_a_long_log_are_shown(on_database: Run, database_url: str) -> None:
     async def fill() -> None:
         async with running_log(database_url) as (log, _pool, _notifier):
             await append(log, "experience-1", *edits(PAGE + 1))
@@ -373,7 +371,7 @@ def test_the_databases_url_is_printed(on_database: Run, database_url: str) -> No
     assert (ended.code, ended.out) == (0, f"{database_url}\n")
 
 
-def test_psql_runs_what_it_is_given(on_database: Run, talked: tuple[int, int]) -> None:
+def test_psql_runs_its_arguments(on_database: Run, talked: tuple[int, int]) -> None:
     """And its exit code is the command's."""
     ended = on_database("db", "psql", "-AtX", "-c", "SELECT position FROM log_heads")
     assert (ended.code, ended.out) == (0, f"{talked[1]}\n")
@@ -383,10 +381,10 @@ def test_psql_runs_what_it_is_given(on_database: Run, talked: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("among_options", [False, True])
-def test_psql_gets_the_password_where_nobody_else_sees_it(
+def test_psql_gets_the_password_where_no_other_user_sees_it(
     run: Run, database_url: str, *, among_options: bool
 ) -> None:
-    """A command line is there for all to see; here psql reads out its own."""
+    """Every user can read a command line; here psql prints its own."""
     public, secret = split_password(database_url)
     assert secret is not None
     both = f"{public}{'&' if '?' in public else '?'}password={secret}"
@@ -441,7 +439,7 @@ def test_a_database_without_our_schema_is_left_alone(
     ],
     ids=lambda words: " ".join(words),
 )
-def test_a_database_that_does_not_answer_is_told_in_one_line_without_the_password(
+def test_an_unreachable_database_is_one_line_without_the_password(
     command: list[str], run: Run
 ) -> None:
     with socket.socket() as probe:
@@ -453,7 +451,7 @@ def test_a_database_that_does_not_answer_is_told_in_one_line_without_the_passwor
     assert PASSWORD not in told
 
 
-def test_a_wrong_password_is_told_in_one_line_without_it(run: Run, database_url: str) -> None:
+def test_a_wrong_password_is_one_line_without_the_password(run: Run, database_url: str) -> None:
     credentials = database_url.split("//")[1].split("@")[0]
     url = database_url.replace(credentials, f"colloquy:{PASSWORD}")
     told = refused(run("token", "list", DATABASE_URL=url))
@@ -475,9 +473,7 @@ def test_a_wrong_password_is_told_in_one_line_without_it(run: Run, database_url:
         f"postgresql://owner:{PASSWORD}@127.0.0.1:1,127.0.0.1:2/x",
     ],
 )
-def test_a_url_that_leads_nowhere_is_told_in_one_line_without_the_password(
-    url: str, run: Run
-) -> None:
+def test_a_wrong_url_is_one_line_without_the_password(url: str, run: Run) -> None:
     told = refused(run("token", "list", DATABASE_URL=url))
     assert "s3cret" not in told
 
@@ -493,7 +489,7 @@ def test_a_wrong_setting_is_named(command: list[str], run: Run) -> None:
 
 
 def test_a_setting_that_cannot_work_stops_the_start_before_anything_is_done(run: Run) -> None:
-    """Even where the database would not answer."""
+    """Even if the database would not answer."""
     for variable, value, reason in (
         ("COLLOQUY_PRICES", "/nowhere.toml", "/nowhere.toml: No such file or directory"),
         ("COLLOQUY_JWT", "/", "/ is a folder"),
@@ -524,8 +520,8 @@ def test_the_doctor_finds_everything_in_order(run: Run, durable_url: str) -> Non
     assert "model: practice-tutor" in ended.out
 
 
-def test_the_doctor_finds_what_is_wrong(run: Run, durable_url: str) -> None:
-    """A model that cannot be reached; a database that cannot; one without our schema."""
+def test_the_doctor_finds_faults(run: Run, durable_url: str) -> None:
+    """An unreachable model, an unreachable database, and a database without our schema."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{probe.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Files, folders, streams and words that a command cannot use are told as what they are."""
+"""Files, folders, streams and arguments that a command cannot use get precise errors."""
 
 import os
 import shutil
@@ -20,13 +20,13 @@ from tests.running import ROOT, environment_of
 from tests.service.cli.command_runs import HEAD, Ended, Run, all_commands, ask, file_with, now
 
 E9 = os.fsdecode(b"Zo\xe9")
-"""A word as Latin-1 writes it."""
+"""A word in Latin-1."""
 
 STATEMENTS = ("analytics", "statements", "--format", "xapi", "--iri", "https://colloquy.example")
 
 
 def outputs(place: Path) -> Iterator[tuple[object, ...]]:
-    """Every command that writes a file or a folder, and has it written there."""
+    """Every command that writes a file or folder, with this path as its target."""
     yield "audit", "export", "--all", "--out", place
     yield "audit", "replay", 1, "--html", place
     yield "analytics", "export", "--all", "--out", place
@@ -37,7 +37,7 @@ def outputs(place: Path) -> Iterator[tuple[object, ...]]:
 
 
 def one_line(ended: Ended) -> str:
-    """The line in which a command gave up."""
+    """The last line of a refused command's error."""
     assert ended.code in (1, 2), ended
     assert "Traceback" not in ended.err, ended.err
     assert "database" not in ended.err, ended.err
@@ -65,9 +65,7 @@ def on_log(run: Run, home: dict[str, str], tmp_path: Path) -> Run:
     return lambda *words: run(*words, **home)
 
 
-def test_a_disk_that_is_full_is_told_by_every_command_that_writes(
-    on_log: Run, tmp_path: Path
-) -> None:
+def test_every_command_that_writes_reports_a_full_disk(on_log: Run, tmp_path: Path) -> None:
     for words in outputs(tmp_path / "full"):
         with full_beyond(250):
             told = one_line(on_log(*words))
@@ -77,10 +75,10 @@ def test_a_disk_that_is_full_is_told_by_every_command_that_writes(
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
-def test_a_disk_that_fills_up_in_the_middle_of_a_bundle_is_told_at_once(
+def test_a_disk_that_fills_up_within_a_bundle_is_reported_at_once(
     on_log: Run, tmp_path: Path
 ) -> None:
-    """Not half a minute later as a database that is silent; and the export can go on."""
+    """Not half a minute later as a silent database; and the export can be resumed."""
     out = tmp_path / "bundle"
     with full_beyond(9_000):
         told = one_line(on_log("audit", "export", "--all", "--out", out))
@@ -88,9 +86,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_bundle_is_told_at_once(
     assert on_log("audit", "export", "--all", "--out", out).code == 0
 
 
-def test_a_place_that_can_be_none_is_told_by_every_command_that_writes(
-    on_log: Run, tmp_path: Path
-) -> None:
+def test_every_command_that_writes_reports_an_unusable_path(on_log: Run, tmp_path: Path) -> None:
     """Below a file, a file for a folder, a folder for a file, links in a circle, a long name."""
     file = file_with(tmp_path, "mine", "mine")
     circle = tmp_path / "circle"
@@ -141,7 +137,7 @@ def test_what_is_no_text_is_refused_before_anything_is_done(on_log: Run, databas
     assert ask(database_url, "SELECT position FROM log_heads") == head
 
 
-def test_all_words_of_all_commands_are_text() -> None:
+def test_all_string_parameters_of_all_commands_are_text() -> None:
     """So that the next one is, too."""
 
     result = [parameter for _, command in all_commands() for parameter in command.params]
@@ -149,7 +145,7 @@ def test_all_words_of_all_commands_are_text() -> None:
     assert click.STRING not in [parameter.type for parameter in result]
 
 
-def test_files_may_be_called_what_is_no_text(on_log: Run, tmp_path: Path) -> None:
+def test_file_names_need_not_be_text(on_log: Run, tmp_path: Path) -> None:
     """To the system a name is bytes."""
     page, bundle, records = (tmp_path / f"{E9}{n}" for n in range(3))
     assert on_log("learner", "record", 101, "--html", page).code == 0
@@ -165,10 +161,10 @@ def test_files_may_be_called_what_is_no_text(on_log: Run, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stream", ["closed", "full", "left"])
-def test_standard_output_that_takes_nothing_is_told_as_that(
+def test_standard_output_that_cannot_be_written_is_reported(
     stream: str, home: dict[str, str]
 ) -> None:
-    """Closed by a shell's `>&-`, on a full disk, or left by its reader, as by `head`."""
+    """Closed by a shell's `>&-`, on a full disk, or abandoned by its reader, as with `head`."""
     for words in (["log", "show", "--json"], ["seal", "key"], STATEMENTS):
         command = [sys.executable, "-m", "service.cli", *words]
         redirected = {

@@ -1,4 +1,4 @@
-"""No command but `serve` and `migrate` makes a database: others say that there is none."""
+"""Only `serve` and `migrate` create a database; other commands say that there is none."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ XAPI = ("--format", "xapi", "--iri", "https://colloquy.example")
 
 
 def commands_on(folder: Path) -> dict[tuple[str, ...], tuple[object, ...]]:
-    """All others, with words that they take."""
+    """All other commands, with valid arguments."""
     roster = file_with(folder, f"{HEAD}\n1,5,Ada,learner,active\n", "roster")
     tides = '{"title": "T", "learning_objective": "o", "pedagogical_guidance": "g"}'
     return {
@@ -63,8 +63,8 @@ def commands_on(folder: Path) -> dict[tuple[str, ...], tuple[object, ...]]:
     }
 
 
-def test_no_other_command_makes_one(run: Run, tmp_path: Path) -> None:
-    """Each is here, so that of the next one somebody asks, too. Nothing at all is made."""
+def test_no_other_command_creates_a_database(run: Run, tmp_path: Path) -> None:
+    """All commands are listed, so that a new one must be added. No file is created."""
     commands, home = commands_on(tmp_path), tmp_path / "home"
     leaves = {words for words, it in all_commands() if not isinstance(it, click.Group)}
     assert leaves - MAKERS - WITHOUT == set(commands)
@@ -79,7 +79,7 @@ def test_no_other_command_makes_one(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_home_without_data_of_its_own_has_no_database(run: Run, tmp_path: Path) -> None:
-    """That of a service with a database elsewhere; one that never came up; a file."""
+    """The home of a service with another database; of one that never started; a file."""
     elsewhere, empty, file = (tmp_path / name for name in ("elsewhere", "empty", "file"))
     (elsewhere / "keys").mkdir(parents=True, mode=0o700)
     (empty / "postgres").mkdir(parents=True)

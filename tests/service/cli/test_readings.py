@@ -1,4 +1,4 @@
-"""Every command that shows what people wrote or are called leaves a record of who ran it, first."""
+"""Every command that shows texts or names first records its reader."""
 
 import getpass
 from pathlib import Path
@@ -55,7 +55,7 @@ CANNOT = {"db psql"}
 
 
 def readings(url: str) -> list[RecordedEvent]:
-    """What is on record, but for what the test put there."""
+    """The recorded reads, except those that the test has recorded."""
     log = now(lambda: read_log(url))
     return [e for e in log if isinstance(e.event, HistoryRead) and e.event.operator]
 
@@ -72,7 +72,7 @@ def test_of_every_command_it_is_known_whether_it_shows_anybodys_words() -> None:
 
 
 @pytest.mark.parametrize("command", sorted(set(RECORDED) - {"audit export"}))
-def test_a_reading_is_recorded_with_who_what_why_and_of_whom(
+def test_a_read_is_recorded_with_reader_object_reason_and_learner(
     command: str, on_database: Run, filled_database: str
 ) -> None:
     words, what, stream = RECORDED[command]
@@ -91,7 +91,7 @@ def test_a_reading_is_recorded_with_who_what_why_and_of_whom(
     assert read.event.learner_id == learner
 
 
-def test_an_auditor_may_say_who_they_are(on_database: Run, filled_database: str) -> None:
+def test_an_auditor_may_give_their_user_id(on_database: Run, filled_database: str) -> None:
     for command in ("log show", "audit events", "token list", "learner record 101"):
         ended = on_database(*command.split(), "--as", USER)
         assert ended.code == 0, ended.err
@@ -114,7 +114,7 @@ def test_an_auditor_may_say_who_they_are(on_database: Run, filled_database: str)
         ((), None, None),
     ],
 )
-def test_the_log_is_read_of_somebody_however_they_are_named(
+def test_a_read_by_stream_name_is_recorded_for_its_learner(
     words: tuple[object, ...],
     learner: int | None,
     conversation: int | None,
@@ -129,7 +129,7 @@ def test_the_log_is_read_of_somebody_however_they_are_named(
 
 
 @pytest.mark.parametrize("command", sorted(set(RECORDED) - {"audit verify", "audit export"}))
-def test_nothing_is_shown_where_the_reading_cannot_be_recorded(
+def test_nothing_is_shown_if_the_read_cannot_be_recorded(
     command: str, on_database: Run, filled_database: str
 ) -> None:
     refuse = (

@@ -1,4 +1,4 @@
-"""What commands print reads as a person would say it, where there is one of it, or nothing."""
+"""Output of commands for one item, several items and none."""
 
 import pytest
 
@@ -20,8 +20,8 @@ from tests.service.cli.command_runs import Run
 AT = "2031-03-01T09:00:00Z"
 
 
-def test_where_there_is_nothing_a_line_says_so(on_database: Run) -> None:
-    """On standard error, so that a list of none is an empty one."""
+def test_an_empty_list_has_one_line_that_says_so(on_database: Run) -> None:
+    """On standard error, so that standard output is empty."""
     for words, none in (
         (["hold", "list"], "there are no holds"),
         (["token", "list"], "there are no tokens"),
@@ -45,9 +45,7 @@ def test_where_there_is_nothing_a_line_says_so(on_database: Run) -> None:
         (0, None, "fresh"),
     ],
 )
-def test_how_far_a_projection_is_behind_is_told_in_days(
-    events: int, seconds: float | None, told: str
-) -> None:
+def test_the_lag_of_a_projection_is_readable(events: int, seconds: float | None, told: str) -> None:
     row = ProjectionStatus(
         name="turn_facts",
         version=6,
@@ -68,7 +66,7 @@ def test_how_far_a_projection_is_behind_is_told_in_days(
     assert line.endswith(told)
 
 
-def test_a_conversation_that_was_ended_is_not_told_as_deleted() -> None:
+def test_a_conversation_that_was_ended_is_not_called_deleted() -> None:
     completed = "conversation_completed.v1"
     assert ending_of({"type": completed, "reason": "deleted"}) == "ended on request"
     assert ending_of({"type": completed, "reason": "superseded"}) == (
@@ -77,7 +75,7 @@ def test_a_conversation_that_was_ended_is_not_told_as_deleted() -> None:
     assert ending_of({"type": "learner_erased.v1", "reason": "deleted"}) is None
 
 
-def test_a_record_is_told_with_names_reasons_and_what_is_counted() -> None:
+def test_a_record_has_names_reasons_and_counts() -> None:
     record = LearnerRecord(
         user_id=Id(101),
         name="Ada",

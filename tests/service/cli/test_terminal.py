@@ -1,4 +1,4 @@
-"""Nothing that somebody else wrote is obeyed by the terminal of who runs a command."""
+"""Untrusted text in a command's output controls no terminal."""
 
 import ast
 import os
@@ -78,12 +78,12 @@ SHOWING = [
 
 
 def unseen(text: str) -> set[str]:
-    """What of a text a terminal would obey or not show, but for the ends of lines."""
+    """The characters of a text that a terminal would obey or hide, except line feeds."""
     return {c for c in text if unicodedata.category(c)[0] == "C" or c in "\u2028\u2029"} - {"\n"}
 
 
 def check(ended: Ended, *, escapes: bool = True) -> None:
-    """Nothing is obeyed, and no line begins with words that only look like ours."""
+    """No control character is left, and no line imitates ours."""
     both = ended.out + ended.err
     assert unseen(both) == set(), both
     for line in both.split("\n"):
@@ -99,7 +99,7 @@ def hostile_database(database_url: str) -> str:
     return database_url
 
 
-def test_nothing_that_is_stored_is_obeyed_and_nothing_that_is_given(
+def test_control_characters_in_stored_data_and_arguments_are_escaped(
     on_database: Run, hostile_database: str
 ) -> None:
     told = 0
@@ -110,7 +110,7 @@ def test_nothing_that_is_stored_is_obeyed_and_nothing_that_is_given(
     assert told > len(SHOWING) * 2 // 3, "most of these commands show such words"
 
 
-def test_files_with_such_names_and_words_are_told_in_lines_of_ours(
+def test_hostile_file_names_and_contents_are_escaped_in_errors(
     on_database: Run, hostile_database: str, tmp_path: Path
 ) -> None:
     files = hostile_files(tmp_path)
@@ -144,8 +144,8 @@ def test_settings_of_such_words_are_refused_in_one_line(run: Run, tmp_path: Path
         check(ended, escapes=False)
 
 
-def test_a_fault_of_ours_is_shown_line_by_line(tmp_path: Path) -> None:
-    """By the program as it is run: pytest sees to faults itself."""
+def test_each_line_of_a_traceback_is_marked_and_escaped(tmp_path: Path) -> None:
+    """In a process, since pytest handles exceptions itself."""
     program = (
         "import sys, service.cli as cli\n"
         f"def fails(): raise KeyError('k') from ValueError({HOSTILE!r})\n"
@@ -221,15 +221,17 @@ def test_no_module_writes_past_the_one_that_escapes() -> None:
 
 
 def _is_of_another(node: ast.AST) -> bool:
-    """The stream of a process that was started, not of this one."""
+    """Whether it is the stream of a child process."""
     of = getattr(node, "value", None)
     return isinstance(node, ast.Attribute) and not (
         isinstance(of, ast.Name) and of.id in ("sys", "click")
     )
 
 
-def test_what_looks_like_a_verification_is_none(on_database: Run, hostile_database: str) -> None:
-    """The attack that was found: a stream's name that clears the screen and says it is fine."""
+def test_a_stream_name_cannot_imitate_a_verification(
+    on_database: Run, hostile_database: str
+) -> None:
+    """A stream name that clears the screen and claims that all is well."""
     wrong = "UPDATE events SET revision = 9 WHERE stream NOT SIMILAR TO '[a-z0-9-]+'"
     now(lambda: tamper(hostile_database, wrong))
     ended = on_database("audit", "verify")

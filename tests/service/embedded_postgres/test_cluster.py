@@ -62,7 +62,7 @@ StartUser = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(scope="module")
 def made_home() -> Iterator[Path]:
-    """A home whose data is made, which takes longer than most tests."""
+    """A home with data; creating it takes longer than most tests."""
     folder = Path(tempfile.mkdtemp(prefix="colloquy-")).resolve()
     with embedded(folder):
         pass
@@ -72,7 +72,7 @@ def made_home() -> Iterator[Path]:
 
 @pytest.fixture
 def empty_home() -> Iterator[Path]:
-    """A home that other users can reach, and no trace of it afterwards."""
+    """A home that other users can reach; it is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="colloquy-")).resolve()
     yield folder
     leave_no_trace(folder)
@@ -184,7 +184,7 @@ def leave_no_trace(folder: Path, home: Path | None = None) -> None:
 async def test_a_cold_start_gives_a_url_that_can_be_used(
     empty_home: Path, binaries: Path | None
 ) -> None:
-    """The owner connects with a password and through the socket alone, to what is promised."""
+    """The owner connects only with the password and through the socket."""
     postgres = embedded(empty_home, binaries=binaries)
     with postgres as url:
         connection = await asyncpg.connect(url)
@@ -214,7 +214,7 @@ def test_the_password_is_for_its_owner_only(home: Path) -> None:
 
 
 def test_the_last_user_stops_the_server(home: Path) -> None:
-    """Whoever came first."""
+    """In any order of their starts."""
     first, second = embedded(home), embedded(home)
     assert first.acquire() == second.acquire()
     first.release()
@@ -232,7 +232,7 @@ def test_acquiring_twice_is_one_use(home: Path) -> None:
     assert not is_running(postgres)
 
 
-def test_processes_that_start_at_once_share_one_server(
+def test_processes_that_start_simultaneously_share_one_server(
     empty_home: Path, start_other_user: StartUser
 ) -> None:
     """They all get one URL, and the last one to leave stops the server."""
@@ -261,7 +261,7 @@ def test_a_killed_server_comes_back_with_its_data(empty_home: Path, binaries: Pa
 
 
 def test_a_new_user_brings_a_killed_server_back(home: Path) -> None:
-    """Where the users before it find it again."""
+    """At the address that earlier users have."""
     first, second = embedded(home), embedded(home)
     with first as url:
         kill_server(first)
@@ -271,14 +271,14 @@ def test_a_new_user_brings_a_killed_server_back(home: Path) -> None:
 
 
 def test_the_url_is_the_same_from_start_to_start(home: Path) -> None:
-    """So that those which were given to others, such as analysts, go on to hold."""
+    """So that URLs given to others, such as analysts, stay valid."""
     with embedded(home) as first:
         pass
     with embedded(home) as second:
         assert first == second
 
 
-async def test_whatever_the_home_is_called_clients_find_the_socket(
+async def test_clients_find_the_socket_whatever_the_name_of_the_home(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too long for a socket's path, or with characters that clients decode or split at."""
@@ -303,7 +303,7 @@ async def test_whatever_the_home_is_called_clients_find_the_socket(
 
 
 def test_a_server_of_an_earlier_release_is_replaced_unless_somebody_uses_it(home: Path) -> None:
-    """It listens on a port, where it is not to be trusted; such as one that was kept."""
+    """It listens on a port, where any user could listen; it was kept running, for example."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = {
@@ -326,7 +326,7 @@ def test_a_server_of_an_earlier_release_is_replaced_unless_somebody_uses_it(home
 def test_a_server_whose_starter_was_killed_is_adopted_and_stopped(
     home: Path, start_other_user: StartUser
 ) -> None:
-    """A dead process is no user: its lock is not held by the server that it started."""
+    """A dead process is not a user: the server that it started does not hold its lock."""
     starter = start_other_user(home)
     url = first_line(starter)
     starter.kill()
@@ -352,7 +352,7 @@ def test_a_kept_server_stays(home: Path) -> None:
 def test_a_killed_initdb_leaves_no_half_made_data(
     empty_home: Path, start_other_user: StartUser
 ) -> None:
-    """The next start makes the data anew, even while an orphaned initdb is still at work."""
+    """The next start creates the data again, even while an orphaned initdb still runs."""
     starter = start_other_user(empty_home, NEVER_IN_PLACE)
     wait_until(lambda: any(empty_home.glob("postgres.init-*/data/*")))
     starter.kill()
@@ -364,7 +364,7 @@ def test_a_killed_initdb_leaves_no_half_made_data(
 
 
 def test_a_failed_initdb_says_why_and_leaves_nothing(empty_home: Path) -> None:
-    """Not even what an earlier, interrupted one left."""
+    """Not even the files of an earlier, interrupted one."""
     programs = empty_home / "bin"
     shutil.copytree(packaged(), programs, symlinks=True)
     (programs / "postgres").write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.1'\n")
@@ -384,7 +384,7 @@ def test_a_failed_start_says_why_and_where_the_log_is(home: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_data_of_another_major_version_is_told(home: Path) -> None:
+def test_data_of_another_major_version_is_refused(home: Path) -> None:
     """With both versions."""
     postgres, file = embedded(home), home / "postgres/PG_VERSION"
     ours = file.read_text()
@@ -398,7 +398,7 @@ def test_data_of_another_major_version_is_told(home: Path) -> None:
         assert ask(postgres, url, "SELECT 1") == "1"
 
 
-def test_a_lost_password_file_is_told(home: Path) -> None:
+def test_a_lost_password_file_is_reported(home: Path) -> None:
     """A new one would not fit the data."""
     password, lost = home / "postgres.password", home / "lost"
     password.rename(lost)
@@ -407,7 +407,7 @@ def test_a_lost_password_file_is_told(home: Path) -> None:
     lost.rename(password)
 
 
-def test_another_program_with_the_number_of_a_dead_server_is_no_server(home: Path) -> None:
+def test_another_program_with_the_process_id_of_a_dead_server_is_not_the_server(home: Path) -> None:
     """It is neither adopted nor stopped, and does not keep the server from starting."""
     postgres = embedded(home)
     url = postgres.acquire()
@@ -431,7 +431,7 @@ def test_another_program_with_the_number_of_a_dead_server_is_no_server(home: Pat
 
 
 def test_a_home_that_only_root_can_reach_has_its_data_elsewhere(secluded_home: Path) -> None:
-    """It is found through a symbolic link, and no folder above the home is opened to others."""
+    """Through a symbolic link; no folder above the home is opened to others."""
     postgres = embedded(secluded_home)
     with postgres as url:
         assert ask(postgres, url, "SHOW data_directory") == str(postgres.data)
@@ -441,7 +441,7 @@ def test_a_home_that_only_root_can_reach_has_its_data_elsewhere(secluded_home: P
 
 
 def test_a_home_made_anew_does_not_get_the_data_of_the_old_one(secluded_home: Path) -> None:
-    """Nor is that data lost, when it was elsewhere."""
+    """Data outside the home is not lost."""
     postgres = embedded(secluded_home)
     with postgres as url:
         ask(postgres, url, "CREATE TABLE old ()")
@@ -463,16 +463,16 @@ def test_copied_binaries_can_be_run_by_everybody(home: Path) -> None:
         assert ask(postgres, url, "SELECT 1") == "1"
 
 
-def test_a_folder_without_the_programs_is_told(empty_home: Path) -> None:
-    """With the setting that names it."""
+def test_a_folder_without_the_programs_is_refused(empty_home: Path) -> None:
+    """The error names the setting."""
     with pytest.raises(BinariesUnfit, match=r"COLLOQUY_POSTGRES_BIN .*lacks some of initdb"):
         embedded(empty_home, binaries=empty_home).acquire()
 
 
-def test_variables_for_other_servers_do_not_steer_ours(
+def test_variables_for_other_servers_do_not_affect_ours(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as those that a user of PostgreSQL has in the shell."""
+    """For example those that users of PostgreSQL set in the shell."""
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGPORT", "1")
     postgres = embedded(home)
@@ -491,8 +491,8 @@ def test_the_log_does_not_grow_for_ever(home: Path) -> None:
         assert log.read_text() == ""
 
 
-def test_a_released_server_is_not_looked_after(home: Path) -> None:
-    """It would have nobody to stop it."""
+def test_a_released_server_is_not_restarted(home: Path) -> None:
+    """Nothing would stop it afterwards."""
     postgres = embedded(home)
     with postgres:
         pass

@@ -101,7 +101,7 @@ def home(folder: Path) -> Path:
 
 @pytest.fixture
 def data(home: Path) -> Path:
-    """What looks like the data of a server that runs as nobody."""
+    """A folder like the data of a server that runs as nobody."""
     made = home / "postgres"
     made.mkdir(0o700)
     (made / "PG_VERSION").write_text("18\n")
@@ -120,7 +120,7 @@ def secret(folder: Path) -> Path:
 
 
 def programs(folder: Path, initdb: str) -> Path:
-    """A PostgreSQL that is no more than an initdb."""
+    """A PostgreSQL whose only working program is this initdb."""
     scripts = {"initdb": initdb, "postgres": POSTGRES}
     folder.mkdir()
     for name in ("initdb", "postgres", "pg_ctl", "psql"):
@@ -223,7 +223,7 @@ def test_a_link_to_a_long_data_folder_is_made_where_only_we_can_write(
 def test_a_link_in_the_data_does_not_lead_root_elsewhere(
     data: Path, secret: Path, name: str
 ) -> None:
-    """The number in the file is replaced all the same, and the file is still nobody's."""
+    """The id in the file is still replaced, and the file still belongs to nobody."""
     with subprocess.Popen(["sleep", "60"], user="nobody") as other:
         try:
             (data / "postmaster.pid").write_text(PID_FILE.format(pid=other.pid))
@@ -242,10 +242,10 @@ def test_a_link_in_the_data_does_not_lead_root_elsewhere(
 @as_root
 @pytest.mark.parametrize("name", ["postmaster.pid", LOCK_FILE, "PG_VERSION"])
 @pytest.mark.parametrize("kind", ["link", "pipe", "hard link", "folder", "device"])
-def test_what_is_no_file_of_the_servers_user_is_not_opened(
+def test_only_regular_files_of_the_servers_user_are_opened(
     data: Path, secret: Path, name: str, kind: str
 ) -> None:
-    """No pipe is waited for, and no words of root's end up in messages or in nobody's files."""
+    """Root waits for no pipe, and none of root's text gets into messages or files of nobody."""
     (data / name).unlink(missing_ok=True)
     match kind:
         case "link":
@@ -298,10 +298,10 @@ def test_a_data_folder_that_is_a_link_is_not_gone_through(data: Path, secret: Pa
 
 @as_root
 @pytest.mark.parametrize("target", ["secret", "folder"])
-def test_whoever_makes_the_data_can_put_nothing_else_in_its_place(
+def test_initdb_cannot_replace_the_files_of_the_staging_folder(
     home: Path, secret: Path, folder: Path, target: str
 ) -> None:
-    """Neither for root to write the password through, nor as the data folder itself."""
+    """Root neither writes the password through a link nor takes another folder for the data."""
     (folder / "folder").mkdir(0o700)
     binaries = programs(folder / "bin", EVIL_INITDB.format(target=folder / target))
     with pytest.raises(EmbeddedPostgresError):
@@ -347,8 +347,8 @@ def test_a_link_in_the_place_of_the_passwords_draft_is_not_written_through(
     assert is_untouched(secret)
 
 
-def test_what_the_server_wrote_into_its_log_moves_no_terminal(home: Path) -> None:
-    """It is shown to root; and however long it is, only its end is read."""
+def test_control_characters_of_the_servers_log_are_replaced(home: Path) -> None:
+    """Root sees the log; only its end is read, however long it is."""
     log = home / "postgres.log"
     log.write_bytes(b"x" * 2 * MAX_READ + b"\n\x1b]0;title\x07\x9b31m end\r\n")
     words = Programs(home, Account(0, 0), log)
@@ -367,7 +367,7 @@ def test_a_password_that_others_can_read_is_refused_with_what_to_do(home: Path) 
 async def test_a_home_that_another_user_has_prepared_is_refused(
     home: Path, folder: Path, kind: str
 ) -> None:
-    """Whatever the command, and also where the database is elsewhere, since the keys are there."""
+    """By every command, also with a database elsewhere, since the home has the keys."""
     match kind:
         case "owner":
             give(home)
@@ -392,7 +392,7 @@ async def test_a_home_that_another_user_has_prepared_is_refused(
 
 @as_root
 async def test_a_home_prepared_below_a_folder_for_all_is_refused(folder: Path) -> None:
-    """As in `/tmp`: whoever came first keeps it."""
+    """As in `/tmp`, where the first user to create a folder owns it."""
     folder.chmod(0o1777)
     (folder / "home").mkdir(0o700)
     give(folder / "home")
@@ -402,7 +402,7 @@ async def test_a_home_prepared_below_a_folder_for_all_is_refused(folder: Path) -
 
 
 def test_a_home_that_is_a_link_of_its_owner_is_used(folder: Path) -> None:
-    """Below a folder for all, too, and from a link to a link."""
+    """Also below a folder that all can write to, and through a link to a link."""
     folder.chmod(0o1777)
     (folder / "real").mkdir()
     (folder / "link").symlink_to("real")
@@ -412,7 +412,7 @@ def test_a_home_that_is_a_link_of_its_owner_is_used(folder: Path) -> None:
 
 
 def test_a_home_of_an_earlier_release_opens(folder: Path) -> None:
-    """With its modes, a staging folder that was left, and a password file of theirs."""
+    """With its modes, a leftover staging folder, and its password file."""
     home = folder / "home"
     home.mkdir(0o711)
     (home / "postgres.init-left" / "data").mkdir(parents=True)
@@ -430,10 +430,10 @@ def test_a_home_of_an_earlier_release_opens(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "another user's"])
 @as_root
-def test_the_log_is_neither_written_nor_read_through_what_another_put_there(
+def test_the_log_is_neither_written_nor_read_through_another_users_file(
     folder: Path, secret: Path, kind: str
 ) -> None:
-    """Nor is anything run, nor a pipe waited for."""
+    """No program runs, and no pipe is waited for."""
     run = Programs(
         programs(folder / "bin", f"#!/bin/sh\ntouch {folder}/ran\n"), Account(0, 0), folder / "log"
     )

@@ -1,4 +1,4 @@
-"""Databases that lack what the service needs: told by doctor and migrate, mended or refused."""
+"""Databases that lack what the service needs: doctor and migrate report, repair or refuse them."""
 
 import asyncio
 import subprocess
@@ -47,7 +47,7 @@ def as_login(url: str, login: str, database: str) -> str:
 
 
 def copy(source: str, target: str, *flags: str) -> None:
-    """A dump, restored as far as it goes."""
+    """Restores a dump, ignoring errors."""
     programs = usable_binaries()
     dump = subprocess.run([programs / "pg_dump", *flags, source], capture_output=True, check=True)
     subprocess.run(
@@ -70,7 +70,7 @@ async def test_a_socket_that_does_not_answer_is_named() -> None:
 async def test_a_dump_that_was_restored_without_roles_and_rights_gets_them_back(
     server: OwnServer, admin: asyncpg.Connection, server_url: str
 ) -> None:
-    """First without roles, which a dump of one database does not have; then with, but -x."""
+    """First without roles, which a dump lacks; then with roles, from a dump with -x."""
     async with cloned_database(server_url) as source:
         async with running_service(source) as service:
             opened = await service.open()
@@ -136,7 +136,7 @@ async def test_the_rights_in_the_file_are_those_that_migrations_lead_to(server_u
 
 
 @pytest.mark.slow
-async def test_another_owner_on_the_same_server_is_told_what_to_grant(
+async def test_another_owner_on_the_same_server_gets_the_grant_to_run(
     server: OwnServer, admin: asyncpg.Connection
 ) -> None:
     await prepare(server.url)
@@ -172,7 +172,7 @@ async def test_a_database_of_another_encoding_is_refused_before_anything_is_made
 
 
 @pytest.mark.slow
-async def test_a_login_that_may_not_make_tables_and_a_standby_are_told_in_one_line(
+async def test_a_login_that_may_not_make_tables_and_a_standby_are_one_line(
     server: OwnServer, admin: asyncpg.Connection
 ) -> None:
     await prepare(server.url)
@@ -189,10 +189,10 @@ async def test_a_login_that_may_not_make_tables_and_a_standby_are_told_in_one_li
         assert err.count("\n") == 1
 
 
-async def test_a_limit_of_connections_is_told_with_what_sets_it(
+async def test_a_limit_of_connections_is_reported_with_its_cause(
     server: OwnServer, admin: asyncpg.Connection
 ) -> None:
-    """At the start of the service too, and for all processes that are to serve."""
+    """Also at the start of the service, for all its processes."""
     await admin.execute("CREATE ROLE few LOGIN PASSWORD 'few'")
     await admin.execute("CREATE DATABASE few OWNER few")
     await prepare(server.url)

@@ -1,4 +1,4 @@
-"""The demo: made once, kept after, its tokens for its owner's eyes only."""
+"""The demo: created once and kept; only its owner can read the tokens."""
 
 import stat
 from pathlib import Path
@@ -71,10 +71,10 @@ async def test_a_home_without_the_file_gets_new_tokens(
     assert not set(before.values()) & set((await make_demo(owner, database_url, tmp_path)).values())
 
 
-async def test_the_greeting_tells_what_to_try(
+async def test_the_greeting_has_the_tokens_and_commands(
     owner: Connection, database_url: str, tmp_path: Path
 ) -> None:
-    """Every token by its user, and commands that can be pasted."""
+    """Each user's token, and commands to paste."""
     tokens = await make_demo(owner, database_url, tmp_path)
     told = greeting(tokens, "http://127.0.0.1:8080", "practice-tutor")
     for user, token in tokens.items():

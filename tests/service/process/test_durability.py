@@ -1,4 +1,4 @@
-"""What was acknowledged survives a crash, whatever a database or a login says by default."""
+"""Acknowledged events survive a crash, whatever the defaults of database and login are."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -84,7 +84,7 @@ async def admin(server: OwnServer) -> AsyncIterator[asyncpg.Connection]:
 async def test_a_default_loses_no_acknowledged_message(
     server: OwnServer, admin: asyncpg.Connection
 ) -> None:
-    """Nor does it give a conversation's number out twice."""
+    """Nor does it give the id of a conversation twice."""
     await admin.execute("ALTER DATABASE colloquy SET synchronous_commit = off")
     async with running_service(server.url) as service:
         conversation = await service.open()
@@ -215,8 +215,10 @@ async def test_start_and_doctor_name_what_only_an_operator_can_change(server: Ow
     assert [f"WRONG  {finding}" for finding in findings] == wrong
 
 
-async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) -> None:
-    """Whatever of it a superuser can bring about while the server runs."""
+async def test_other_unsafe_settings_are_found(
+    server: OwnServer, admin: asyncpg.Connection
+) -> None:
+    """Those that a superuser can change while the server runs."""
     for setting in ("zero_damaged_pages", "ignore_checksum_failure"):
         await admin.execute(f"ALTER DATABASE colloquy SET {setting} = on")
     await admin.execute("ALTER TABLE events DISABLE TRIGGER refuse_change")
@@ -237,10 +239,10 @@ async def test_what_else_is_found(server: OwnServer, admin: asyncpg.Connection) 
     assert (await fetch_value(few, query("get_limits"))) == 5
 
 
-async def test_what_learners_write_stays_out_of_the_log_of_a_server_that_logs_statements(
+async def test_learners_texts_stay_out_of_the_log_of_a_server_that_logs_statements(
     owner: Connection, database_url: str
 ) -> None:
-    """Where the owner is no superuser, its operator is told."""
+    """If the owner is not a superuser, its operator gets a finding."""
     name = await owner.fetchval("SELECT current_database()")
     for setting in ("log_statement = 'all'", "log_min_duration_statement = 0"):
         await owner.execute(f"ALTER DATABASE {name} SET {setting}")

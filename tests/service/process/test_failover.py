@@ -1,4 +1,4 @@
-"""A primary that freezes is succeeded by its standby, and wakes up as if nothing had happened."""
+"""A frozen primary is succeeded by its standby, and then wakes up."""
 
 import asyncio
 import os
@@ -96,7 +96,7 @@ class Readers:
 async def test_no_answer_comes_from_a_primary_that_was_succeeded_while_it_was_frozen(
     pair: OwnServer,
 ) -> None:
-    """The service says soon that its database is away, and is there soon after the promotion."""
+    """The service soon reports its database as unavailable, and recovers after the promotion."""
     async with running_service(both(pair)) as service:
         conversation = await service.open()
         async with Readers(service) as readers:
@@ -119,7 +119,7 @@ async def test_no_answer_comes_from_a_primary_that_was_succeeded_while_it_was_fr
 async def test_an_append_that_was_under_way_to_a_frozen_primary_is_stored_once_on_the_next(
     pair: OwnServer,
 ) -> None:
-    """What the old one makes of it when it wakes is nobody's log."""
+    """Nothing reads what the former primary does with it after it wakes."""
     async with running_log(both(pair)) as (log, _, _):
         await append(log, "before", message())
         await caught_up(pair)
@@ -147,10 +147,10 @@ async def test_an_append_that_was_under_way_to_a_frozen_primary_is_stored_once_o
     await standing.close()
 
 
-async def test_a_service_leaves_a_primary_that_lives_on_beside_the_one_after_it(
+async def test_a_service_leaves_a_primary_that_continues_beside_its_successor(
     pair: OwnServer,
 ) -> None:
-    """Nobody froze; two servers say that they are the primary, of which one is newer."""
+    """No server froze; two servers claim to be the primary, and one is newer."""
     async with running_service(both(pair)) as service:
         conversation = await service.open()
         await caught_up(pair)
@@ -220,7 +220,7 @@ async def test_a_host_that_wakes_while_it_is_asked_is_not_taken_for_the_primary(
         await connection.close()
 
 
-async def test_a_frozen_server_without_a_standby_is_told_and_answers_again_when_it_wakes() -> None:
+async def test_a_frozen_server_without_a_standby_is_reported_and_answers_after_it_wakes() -> None:
     with own_server(fsync="off") as server:
         await prepare(server.url)
         async with running_service(server.url) as service:
@@ -236,7 +236,7 @@ async def test_a_frozen_server_without_a_standby_is_told_and_answers_again_when_
 
 
 async def test_a_server_that_is_full_is_alive_and_its_answers_count() -> None:
-    """Though the last proof is old, and there is no place for a session that would prove it."""
+    """Although the last proof is old, and a session that would prove it gets no connection."""
     with own_server(max_connections="6", superuser_reserved_connections="0") as server:
         primary = Primary(server.url)
         session = await connect(server.url, primary=primary)
@@ -254,7 +254,7 @@ async def test_a_server_that_is_full_is_alive_and_its_answers_count() -> None:
 async def test_a_session_that_answers_late_is_kept_though_the_primary_was_not_found(
     database_url: str,
 ) -> None:
-    """With its locks. But nothing is taken for the primary's until that is found."""
+    """With its locks; but no answer counts until the primary is found."""
     primary = Primary(database_url)
     alive = await connect(database_url, primary=primary)
     await alive.execute("SELECT pg_advisory_lock(4242)")

@@ -1,4 +1,4 @@
-"""A server whose queue of notifications is full: anybody who may connect can fill it."""
+"""A server whose queue of notifications is full; every login can fill it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -43,7 +43,7 @@ def server() -> Iterator[OwnServer]:
 
 @asynccontextmanager
 async def full_queue(server: OwnServer) -> AsyncIterator[asyncpg.Connection]:
-    """An analyst listens, takes nothing, and notifies itself until the server takes no more."""
+    """An analyst listens, reads nothing, and sends notifications until the server refuses them."""
     owner = await connect(server.url)
     login = f"ana_{await owner.fetchval('SELECT count(*) FROM analysts')}"
     url = with_login(server.url, login, await create_analyst(owner, login, [1], None))
@@ -90,7 +90,7 @@ async def test_a_reply_under_way_is_recorded_and_its_process_stays_alive(
         assert body == await service.active()
 
 
-async def test_what_cannot_be_told_is_told_when_the_queue_has_room(server: OwnServer) -> None:
+async def test_notifications_are_sent_when_the_queue_has_room(server: OwnServer) -> None:
     async with (
         running_log(server.url) as (_, _, near),
         running_log(server.url) as (_, _, far),

@@ -59,7 +59,7 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def id_of(name: str) -> str:
-    """The id of the request that these tests call so."""
+    """The id of the request with this name."""
     return str(uuid5(NAMESPACE_URL, name))
 
 
@@ -117,8 +117,8 @@ def test_every_line_is_json_with_a_level_and_a_time(written: Written) -> None:
         assert datetime.fromisoformat(line["timestamp"]).utcoffset() is not None
 
 
-def test_every_request_has_one_line_that_tells_it_all(written: Written) -> None:
-    """Who, what, how long, and the conversation's own turn under the same id."""
+def test_every_request_has_one_line_with_all_its_facts(written: Written) -> None:
+    """The user, the endpoint, the duration, and the request's id, which its turn shares."""
     line = written.request("good")
     assert set(line) == {
         *("event", "level", "timestamp", "request_id", "method", "path", "status"),
@@ -142,12 +142,12 @@ def test_every_request_has_one_line_that_tells_it_all(written: Written) -> None:
 def test_the_line_has_the_status_that_the_client_got(
     request_id: str, status: int, written: Written
 ) -> None:
-    """A client's mistake is no warning; a failure of ours is."""
+    """A client's error is not a warning; a failure of the service is."""
     line = written.request(request_id)
     assert (line["status"], line["level"]) == (status, "warning" if status >= 500 else "info")
 
 
-def test_a_request_that_nobody_is_known_to_have_made_names_nobody(written: Written) -> None:
+def test_the_line_of_an_unauthenticated_request_names_no_user(written: Written) -> None:
     for request_id in ("forged", "nowhere"):
         line = written.request(request_id)
         assert (line["account_id"], line["user_id"], line["token_id"]) == (None, None, None)
@@ -167,8 +167,8 @@ def test_a_failed_reply_says_why_and_whose_it_was(written: Written) -> None:
 @pytest.mark.parametrize(
     "secret", [MESSAGE, PARTIAL, REPLY, FIELD, TITLE, KEY, FORGED, OFFENDING], ids=str.split
 )
-def test_nothing_that_people_or_models_wrote_is_logged(secret: str, written: Written) -> None:
-    """Nor a key, a token or bytes that are no request."""
+def test_no_text_of_users_or_models_is_logged(secret: str, written: Written) -> None:
+    """Nor is a key, a token, or bytes that are not a request."""
     assert secret not in written.text
     assert secret.split("-")[-1] not in written.text
 
@@ -185,10 +185,10 @@ PATH = "/\x1b[2J\x1b[1;1H\x7f\u009b31m\u202e\u2028\nverified: nothing is wrong\r
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-async def test_a_path_that_anybody_asks_for_writes_on_no_terminal(
+async def test_control_characters_of_a_requested_path_reach_no_terminal(
     server_url: str, terminal: bool
 ) -> None:
-    """Nor where the log's lines of JSON are looked at on one."""
+    """Nor if a terminal shows the log's JSON lines."""
     async with cloned_database(server_url) as url:
         ours, theirs = pty.openpty() if terminal else os.pipe()
         environment = environment_of({"DATABASE_URL": url})
@@ -227,7 +227,7 @@ async def test_a_path_that_anybody_asks_for_writes_on_no_terminal(
 
 
 def _all_of(descriptor: int) -> str:
-    """All that a process that has ended wrote."""
+    """All output of an ended process."""
     result = b""
     try:
         while piece := os.read(descriptor, 65536):

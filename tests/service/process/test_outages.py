@@ -86,7 +86,7 @@ async def is_ready(service: Service) -> bool:
 
 
 async def test_without_its_database_the_service_says_so_and_recovers(line: Line) -> None:
-    """It lives, is not ready, and asks clients to come back; then everything is as before."""
+    """It is alive and not ready, and asks clients to retry; then it works as before."""
     async with running_service(line.url) as service:
         conversation = await service.open()
         line.break_off()

@@ -1,4 +1,4 @@
-"""Sessions have our settings, whatever a server, a database, a login or a pooler says."""
+"""Sessions have our settings, whatever the defaults of server, database, login or pooler are."""
 
 import asyncio
 from pathlib import Path
@@ -32,10 +32,10 @@ MORE_HOSTILE = {
 }
 
 
-async def test_what_sessions_get_by_default_changes_nothing_of_migrations_and_rebuilds(
+async def test_defaults_of_sessions_do_not_affect_migrations_and_rebuilds(
     server_url: str, tmp_path: Path
 ) -> None:
-    """Nor a schema that is called like the owner, and one that comes first by default."""
+    """Nor does a schema with the owner's name, or one that is first in the search path."""
     name = f"hostile_{uuid4().hex}"
     admin = await asyncpg.connect(server_url)
     await admin.execute(f"CREATE DATABASE {name}")
@@ -71,7 +71,7 @@ async def test_what_sessions_get_by_default_changes_nothing_of_migrations_and_re
 
 
 class Pooler:
-    """Keeps from the server what a session asks for, as some poolers do."""
+    """Drops the startup parameters of a session, as some poolers do."""
 
     def __init__(self, url: str) -> None:
         self._target = url
@@ -104,7 +104,7 @@ class Pooler:
 
 
 async def test_a_pooler_that_drops_our_settings_is_refused(server_url: str) -> None:
-    """Else the service would work as the owner, whom no wall between accounts holds."""
+    """Otherwise the service would work as the owner, who is not restricted to an account."""
     async with cloned_database(server_url) as database, Pooler(database) as pooler:
         code, out, err = await colloquy({"DATABASE_URL": pooler.url}, "serve", "--port", "0")
         assert (code, out, err.count("\n")) == (1, "", 1)

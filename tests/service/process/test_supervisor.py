@@ -61,7 +61,7 @@ async def two_services(database_url: str) -> AsyncIterator[tuple[Service, Servic
 async def test_a_crowd_of_requests_over_two_processes_never_makes_two_of_anything(
     database_url: str,
 ) -> None:
-    """One learner asks 200 times at once for a conversation, then says 200 things at once."""
+    """One learner sends 200 simultaneous requests for a conversation, then 200 messages."""
     async with two_services(database_url) as services:
         created = await asyncio.gather(
             *(services[n % 2].call("POST", CONVERSATIONS) for n in range(CROWD))
@@ -148,15 +148,13 @@ def write_trust(file: Path, account: int) -> None:
 
 @pytest.fixture
 def trust(home: Path) -> Path:
-    """Where only we can write, such as a home."""
+    """A file in a folder that only we can write to."""
     return home / "jwt.toml"
 
 
 @pytest.mark.slow
-async def test_what_no_worker_can_serve_with_is_told_in_one_line(
-    database_url: str, trust: Path
-) -> None:
-    """As one process tells it; none is started again."""
+async def test_a_fault_that_stops_every_worker_is_one_line(database_url: str, trust: Path) -> None:
+    """As with one process; no worker is restarted."""
     write_trust(trust, 77)
     environment = {"DATABASE_URL": database_url, "COLLOQUY_JWT": str(trust)}
     told = set()
@@ -169,10 +167,10 @@ async def test_what_no_worker_can_serve_with_is_told_in_one_line(
 
 
 @pytest.mark.slow
-async def test_the_other_workers_go_on_until_none_can_be_started_any_more(
+async def test_the_other_workers_continue_until_none_can_be_started(
     database_url: str, trust: Path
 ) -> None:
-    """A file that was broken later is told of in the log, for as long as anybody serves."""
+    """A file that breaks later is reported in the log, as long as a worker serves."""
     tokens = await demo_tokens(database_url)
     write_trust(trust, 1)
     environment = {"DATABASE_URL": database_url, "COLLOQUY_JWT": str(trust)}
@@ -196,8 +194,8 @@ def deaths(process: ServiceProcess) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-async def test_nobody_is_connected_any_more_once_workers_are_to_stop(database_url: str) -> None:
-    """While turns end, so that a load balancer sends new requests elsewhere at once."""
+async def test_stopping_workers_refuse_connections(database_url: str) -> None:
+    """While turns end, so that a load balancer sends new requests elsewhere."""
     tokens = await demo_tokens(database_url)
     async with FakeAnthropic() as fake:
         environment = {"DATABASE_URL": database_url, "ANTHROPIC_BASE_URL": fake.url}
@@ -220,7 +218,7 @@ async def test_nobody_is_connected_any_more_once_workers_are_to_stop(database_ur
 
 
 async def is_refused(url: str) -> bool:
-    """Whether nothing listens there; who is let in and waits for nobody is not refused."""
+    """Whether nothing listens there; an accepted connection that is not served is not refused."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     try:
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -308,7 +306,7 @@ async def test_a_service_ends_with_code_0_and_waits_for_the_turn_under_way(
     assert types_of(log)[-1] == "reply_completed"
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line(database_url: str) -> None:
+async def test_a_used_port_is_reported_in_one_line(database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         environment = {"DATABASE_URL": database_url, "COLLOQUY_PORT": str(port)}
@@ -321,7 +319,7 @@ async def test_a_port_that_is_taken_is_told_in_one_line(database_url: str) -> No
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A home directly under /tmp, where the server's own user can get too; no trace of it after."""
+    """A home directly in /tmp, which the server's user can enter; it is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="colloquy-", dir="/tmp")).resolve()
     yield folder
     while postmaster := live_postmaster(folder / "postgres"):
@@ -332,7 +330,7 @@ def home() -> Iterator[Path]:
 async def test_killed_postgres_is_started_again_and_nothing_acknowledged_is_lost(
     home: Path,
 ) -> None:
-    """Three learners talk without pause while the server is killed twice under them."""
+    """Three learners talk without pause while the server is killed twice."""
     async with service_process({"COLLOQUY_HOME": str(home)}, "--demo") as process:
         async with Talk(process, home) as talk:
             for restarts in (1, 2):
@@ -349,7 +347,7 @@ async def test_killed_postgres_is_started_again_and_nothing_acknowledged_is_lost
 async def test_after_a_kill_of_the_service_and_postgres_together_everything_is_there(
     home: Path,
 ) -> None:
-    """As after a power cut: the next start finds the log whole and no conversation stuck."""
+    """As after a power cut: the next start finds a complete log and no stuck conversation."""
     async with (
         service_process({"COLLOQUY_HOME": str(home)}, "--demo") as process,
         Talk(process, home) as talk,
@@ -366,7 +364,7 @@ async def test_after_a_kill_of_the_service_and_postgres_together_everything_is_t
 
 
 class Talk:
-    """The demo's learners, each saying one thing after another and noting what was acknowledged."""
+    """The demo's learners, who post one message after another and record the acknowledged ones."""
 
     def __init__(self, process: ServiceProcess, home: Path) -> None:
         self.url = process.url
@@ -391,7 +389,7 @@ class Talk:
             assert isinstance(outcome, asyncio.CancelledError), repr(outcome)
 
     def moved_to(self, process: ServiceProcess) -> None:
-        """From here on the service is that process."""
+        """Sends further messages to another process."""
         self.url = process.url
 
     async def goes_on(self) -> None:
@@ -402,7 +400,7 @@ class Talk:
         )
 
     async def assert_kept(self) -> None:
-        """All that was acknowledged is in the log once, and every conversation goes on."""
+        """Every acknowledged message is in the log once, and every conversation continues."""
         async with client(self.url, self.tokens, await database_url_of(self.home)) as service:
             for learner, conversation_id in self.conversations.items():
                 status, body = await service.say(conversation_id, "Still there?", learner)

@@ -17,7 +17,7 @@ HINT = "change its interface's version and run `make docs`"
 
 @pytest.fixture
 def said(database_url: str) -> Callable[[], None]:
-    """A learner opens a conversation and says something, and the tables have it."""
+    """A learner posts a message in a conversation, and the tables have both."""
 
     async def say() -> None:
         learner = Learner()
@@ -96,12 +96,12 @@ def test_what_cannot_be_exported_is_said_in_a_line(on_database: Run, tmp_path: P
 @pytest.mark.parametrize(
     "options", [[], ["turn_facts", "--all"], ["--all", "--since", "yesterday"], ["--all", "--x"]]
 )
-def test_wrong_usage_is_told_so(on_database: Run, tmp_path: Path, options: list[str]) -> None:
+def test_wrong_usage_is_a_usage_error(on_database: Run, tmp_path: Path, options: list[str]) -> None:
     assert on_database("analytics", "export", *options, "--out", tmp_path / "out").code == 2
 
 
-def test_the_dictionary_is_what_the_database_says(on_database: Run) -> None:
-    """A column of an interface is a promise to everybody's queries."""
+def test_the_dictionary_matches_the_database(on_database: Run) -> None:
+    """Queries depend on the columns of an interface."""
     ended = on_database("analytics", "dictionary")
     assert ended.out == (ROOT / "docs/dictionary.md").read_text("utf-8"), HINT
     tables = on_database("analytics", "dictionary", "--format", "json").json

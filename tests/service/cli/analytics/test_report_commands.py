@@ -171,7 +171,7 @@ def test_each_plot_has_a_title_a_summary_and_its_numbers(
     assert page.elements.count("details") >= page.elements.count("svg")
 
 
-def test_a_cost_of_which_not_all_is_known_is_shown_as_the_least_that_it_can_be(
+def test_a_partly_unknown_cost_is_shown_as_a_lower_bound(
     taught: str,
 ) -> None:
     totals = now(lambda: _figures(taught, lately())).totals
@@ -233,7 +233,7 @@ def _day(day: date, learners: int) -> Day:
     )
 
 
-def test_titles_are_shown_as_they_are_and_nothing_else(
+def test_titles_are_escaped_and_no_other_text_is_shown(
     on_database: Run, taught: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "course.html"
@@ -247,7 +247,7 @@ def test_titles_are_shown_as_they_are_and_nothing_else(
 def test_titles_with_control_characters_end_no_report(
     on_database: Run, database_url: str, tmp_path: Path
 ) -> None:
-    """They are in logs already; SVG has no place for them, not even written as numbers."""
+    """Stored titles may have them; SVG cannot represent them."""
     now(lambda: _teach(database_url, "a\x01b\x1bc\x0bd\x7fe\uffff"))
     file = tmp_path / "course.html"
     page = made(on_database, file)

@@ -149,10 +149,10 @@ async def test_a_store_has_each_statement_once_though_the_sender_was_killed(
         assert PASSWORD not in traces
 
 
-async def test_who_is_erased_while_it_is_sent_is_sent_no_further(
+async def test_a_learner_who_is_erased_during_an_export_is_left_out_from_then_on(
     log_parts: Parts, database_url: str
 ) -> None:
-    """Though all was read before: the records of the whole log are one window's."""
+    """Although its events were read before: one window reads the whole log."""
     log, pool, _ = log_parts
     ids = count(1)
     gone, stays = Learner(101, conversation_ids=ids), Learner(102, conversation_ids=ids)
@@ -232,9 +232,7 @@ async def test_a_signal_ends_it_after_the_batch_that_is_under_way(
         assert len(store.records) == sent == len(whole), "none twice"
 
 
-async def test_what_the_store_refuses_is_told_in_a_line(
-    log_parts: Parts, database_url: str
-) -> None:
+async def test_a_refusal_by_the_store_is_one_line(log_parts: Parts, database_url: str) -> None:
     log, pool, _ = log_parts
     await append_steps(log, everything())
     third = msgspec.json.decode((await lines(pool))[2])["id"]

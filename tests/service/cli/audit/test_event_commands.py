@@ -1,4 +1,4 @@
-"""`colloquy audit`: what it shows, and the record that it leaves."""
+"""`colloquy audit`: its output, and the record of the read."""
 
 import getpass
 import os
@@ -63,16 +63,14 @@ def test_events_are_found_by_filters_and_the_read_is_recorded(
     assert (read.metadata.actor.id, read.metadata.actor.role) == (None, "operator")
 
 
-def test_events_are_shown_a_line_each_with_nothing_that_a_terminal_obeys(
-    on_database: Run, talked: int
-) -> None:
+def test_each_event_is_one_line_without_control_characters(on_database: Run, talked: int) -> None:
     ended = on_database("audit", "events", "--conversation", 1, "--type", "message_posted.v1")
     assert ended.code == 0
     assert "The \\x1b[31msea." in ended.out
     assert len(ended.out.splitlines()) == 2
 
 
-def test_times_and_positions_bound_what_is_shown(on_database: Run, talked: int) -> None:
+def test_times_and_positions_limit_the_events(on_database: Run, talked: int) -> None:
     later = on_database("audit", "events", "--after", talked - 2, "--json").json
     assert [e["position"] for e in later] == [talked - 1, talked, talked + 1]
     assert on_database("audit", "events", "--to", "2001-01-01", "--json").out == ""
@@ -123,7 +121,7 @@ def test_a_reason_can_be_required(run: Run, database_url: str, talked: int) -> N
     assert (read.event.learner_id, read.event.reason) == (USER, "a case")  # type: ignore[union-attr]  # a HistoryRead
 
 
-def test_what_is_not_there_is_told_in_a_line(on_database: Run, talked: int) -> None:
+def test_a_missing_conversation_or_position_is_one_line(on_database: Run, talked: int) -> None:
     assert refused(on_database("audit", "replay", 77)) == "there is no conversation 77"
     assert "--from" in refused(on_database("audit", "events", "--from", "soon"))
     assert refused(on_database("audit", "events", "--account", 9)).startswith("there is no account")
@@ -141,7 +139,7 @@ def command(database_url: str, *words: str, **streams: Any) -> subprocess.Popen[
     )
 
 
-def test_a_tail_goes_on_until_it_is_told_to_stop(database_url: str, talked: int) -> None:
+def test_a_live_tail_continues_until_a_signal(database_url: str, talked: int) -> None:
     tail = command(database_url, "events", "--follow", "--json", stdout=subprocess.PIPE)
     assert tail.stdout is not None
     first = [tail.stdout.readline() for _ in range(talked + 1)]

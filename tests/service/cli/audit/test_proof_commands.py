@@ -37,7 +37,7 @@ def audit(run: Run, sealed: Sealed, *words: object, **settings: str) -> Ended:
 
 
 def reads(sealed: Sealed) -> list[str]:
-    """The commands that are on record."""
+    """The recorded commands."""
     return str(ask(sealed.url, READS, "history_read.v1") or "").split(",")
 
 

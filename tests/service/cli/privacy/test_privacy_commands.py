@@ -1,4 +1,4 @@
-"""The commands for data protection: erasing, holding, keeping for a while."""
+"""The commands for data protection: erasure, legal holds, retention."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -113,7 +113,7 @@ async def test_a_rule_needs_its_course_and_its_days(
     assert (await command(service, "retention", "set", *words))[0] == 2
 
 
-async def test_a_record_is_told_in_lines_as_json_and_as_a_page(
+async def test_a_record_is_shown_in_lines_as_json_and_as_a_page(
     service: Service, tmp_path: Path
 ) -> None:
     said = await talk(service, LEARNER, "Hello")

@@ -1,4 +1,4 @@
-"""Projections as operators steer them, and as users write them."""
+"""Commands for projections: those of operators, and those of authors."""
 
 import os
 import pty
@@ -37,7 +37,7 @@ async def talked(log: EventLog) -> None:
 
 @pytest.fixture
 def own(run: Run, database_url: str, tmp_path: Path) -> Run:
-    """Runs a command with a folder for projections of one's own."""
+    """Runs a command with a folder for user-defined projections."""
     settings = {"DATABASE_URL": database_url, "COLLOQUY_PROJECTIONS": str(tmp_path)}
     return lambda *arguments: run(*arguments, **settings)
 
@@ -193,10 +193,10 @@ def test_what_is_missing_or_wrong_is_named(
     assert reason in ended.err
 
 
-async def test_a_broken_one_keeps_no_service_from_starting(
+async def test_a_broken_projection_does_not_stop_the_service_from_starting(
     database_url: str, tmp_path: Path
 ) -> None:
-    """It is named in the log, and the one beside it is installed."""
+    """The log names it, and the other projection is installed."""
     broken, works = tmp_path / "own" / "broken", tmp_path / "own"
     write_template(works, "broken")
     write_template(works, NAME)
@@ -239,10 +239,10 @@ def test_a_change_without_a_new_version_leaves_the_old_one(
     assert ask(database_url, "SELECT version FROM projections WHERE name = 'hourly'") == 2
 
 
-def test_a_word_that_is_a_types_beginning_may_be_a_value(
+def test_a_word_that_is_the_beginning_of_a_type_may_be_a_value(
     own: Run, talked: None, tmp_path: Path
 ) -> None:
-    """Only where no statement names the whole type, it was meant for one."""
+    """It is taken for a mistyped event type only if no statement has the whole type."""
     own("projections", "new", NAME)
     statement = tmp_path / NAME / "1_count.sql"
     statement.write_text(
