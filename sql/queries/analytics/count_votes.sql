@@ -1,5 +1,5 @@
--- Votes on what the model said that were last given from $4 to $5 (UTC): of a course, or of its
--- experience $3 alone.
+-- Votes on messages of the model that were last given from $4 to $5 (UTC): of a course, or only of
+-- its experience $3.
 SELECT count(*) FILTER (WHERE f.withdrawn_at IS NULL AND f.vote = 'liked') AS liked,
        count(*) FILTER (WHERE f.withdrawn_at IS NULL AND f.vote = 'disliked') AS disliked,
        count(*) FILTER (WHERE f.withdrawn_at IS NULL AND f.vote = 'liked' AND f.by_learner)

@@ -1,5 +1,5 @@
--- What the conversations that were opened from $4 to $5 (UTC) have cost by now, of those of which
--- all is known: of a course, or of its experience $3 alone.
+-- Costs so far of the conversations opened from $4 to $5 (UTC) whose costs are all known: of a
+-- course, or only of its experience $3.
 SELECT count(*) AS conversations,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY c.cost_microusd) AS p50,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY c.cost_microusd) AS p95

@@ -1,4 +1,4 @@
--- The first and the last day (UTC) on which something happened in a course; null where nothing did.
+-- The first and the last day (UTC) with activity in a course; null without any.
 SELECT min(d.day) AS first, max(d.day) AS last
   FROM analytics.daily_course_activity d
  WHERE d.account_id = $1 AND d.course_id = $2

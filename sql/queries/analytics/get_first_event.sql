@@ -1,2 +1,2 @@
--- What tells one log from another: the id of its first event, which every later state of it has.
+-- The id of a log's first event, which identifies the log and never changes.
 SELECT event_id::text FROM events WHERE account_id = $1 AND position = 1

@@ -1,5 +1,5 @@
--- Who asked for a conversation or said something from $4 to $5 (UTC), and how long they waited
--- for the answers they got: of a course, or of its experience $3 alone.
+-- Learners who requested a conversation or sent a message from $4 to $5 (UTC), and how long they
+-- waited for answers: of a course, or only of its experience $3.
 SELECT count(DISTINCT t.user_id) AS learners,
        count(t.duration_ms) FILTER (WHERE t.outcome = 'completed') AS turns,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY t.duration_ms)

@@ -1,4 +1,4 @@
--- The key is that of the table which the view shows; a view of several has none.
+-- A view's key is that of its table; a view of several tables has none.
 SELECT v.relname AS view, a.attname AS name, format_type(a.atttypid, NULL) AS type,
        col_description(a.attrelid, a.attnum) AS meaning,
        obj_description(v.oid, 'pg_class') AS grain, place.place AS key

@@ -1,5 +1,5 @@
--- How many of the same conversations cost how much: bin n has those from edge n of $6 (millionths
--- of a dollar, counted from 1) to below the next.
+-- Histogram of the same conversations by cost: bin n counts those from edge n of $6 (millionths of
+-- a dollar, numbered from 1) to below the next edge.
 SELECT width_bucket(c.cost_microusd, $6::bigint[]) AS bin, count(*) AS counted
   FROM analytics.conversation_facts c
  WHERE c.account_id = $1 AND c.course_id = $2 AND c.unpriced = 0

@@ -1,4 +1,4 @@
--- What each model cost a course from $3 to $4 (UTC), by what it was asked for.
+-- Costs of each model in a course from $3 to $4 (UTC), by the purpose of the requests.
 SELECT m.model, m.purpose, sum(m.input_tokens)::bigint AS input_tokens,
        sum(m.output_tokens)::bigint AS output_tokens,
        sum(m.cache_creation_input_tokens)::bigint AS cache_creation_input_tokens,

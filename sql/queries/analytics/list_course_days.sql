@@ -1,4 +1,4 @@
--- A course's activity on each day (UTC) from $3 to $4, those without any included.
+-- A course's activity on each day (UTC) from $3 to $4, including days without any.
 SELECT $3::date + n AS day, coalesce(a.active_learners, 0) AS learners,
        coalesce(a.conversations_opened, 0) AS conversations, coalesce(a.messages, 0) AS messages,
        coalesce(a.replies, 0) AS replies, coalesce(a.failed_turns, 0) AS failed,

@@ -1,5 +1,5 @@
--- An account's courses after one of them ($4), each with what happened in it from $2 to $3 (UTC).
--- $6: how many to skip.
+-- An account's courses after course $4, each with its activity from $2 to $3 (UTC). $6: how many to
+-- skip.
 SELECT c.course_id, t.learners, a.*
   FROM (SELECT k.course_id FROM courses k
          WHERE k.account_id = $1 AND k.course_id > $4

@@ -1,5 +1,5 @@
--- How many of the same answers took how long: bin n has those from edge n of $6 (milliseconds,
--- counted from 1) to below the next.
+-- Histogram of the same answers by duration: bin n counts those from edge n of $6 (milliseconds,
+-- numbered from 1) to below the next edge.
 SELECT width_bucket(t.duration_ms, $6::bigint[]) AS bin, count(*) AS counted
   FROM analytics.turn_facts t
  WHERE t.account_id = $1 AND t.course_id = $2 AND t.kind <> 'evaluation'

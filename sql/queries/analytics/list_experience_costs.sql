@@ -1,5 +1,5 @@
--- The same of one experience ($3), for turns that were asked for from $4 to $5 (UTC): each with
--- the model that answered, or was asked; who judged beside a reply is not known.
+-- The same of experience $3, for turns requested from $4 to $5 (UTC): each with the model that
+-- answered, or else was requested. The model that judged beside a reply is unknown.
 WITH turns AS (
     SELECT t.*
       FROM analytics.turn_facts t

@@ -1,5 +1,5 @@
--- The same as a course's days, of one experience ($3), from $4 to $5. Everything counts for the
--- day on which it was recorded, so turns that were asked for before are looked at, too.
+-- The same as a course's days, of experience $3, from $4 to $5. Events count for the day on which
+-- they were recorded, so turns that were requested earlier are read, too.
 WITH turns AS (
     SELECT t.user_id, t.kind, t.outcome, (t.requested_at AT TIME ZONE 'UTC')::date AS asked_on,
            (t.ended_at AT TIME ZONE 'UTC')::date AS ended_on, t.cost_microusd,

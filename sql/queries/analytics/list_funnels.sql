@@ -1,5 +1,5 @@
--- How far the conversations that were opened from $4 to $5 (UTC) have come by now, and their
--- learners: of each experience of a course, or of $3 alone.
+-- The progress of the conversations opened from $4 to $5 (UTC), and of their learners: of each
+-- experience of a course, or only of $3.
 SELECT c.experience_id AS ai_experience_id,
        count(*) AS opened,
        count(*) FILTER (WHERE c.replies > 0) AS replied,

@@ -1,5 +1,5 @@
--- How many of the conversations that were opened from $4 to $5 (UTC) have covered each objective
--- by now, and at which of the learner's messages: of a course, or of its experience $3 alone.
+-- How many of the conversations opened from $4 to $5 (UTC) have covered each objective, and at
+-- which of the learner's messages: of a course, or only of its experience $3.
 SELECT o.experience_id AS ai_experience_id, o.experience_version AS version, o.objective,
        count(*) AS conversations, count(o.covered_at) AS covered,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY o.turn_number) AS median_turn

@@ -1,5 +1,4 @@
--- What became of the turns that were asked for from $4 to $5 (UTC): of a course, or of its
--- experience $3 alone.
+-- Outcomes of the turns requested from $4 to $5 (UTC): of a course, or only of its experience $3.
 SELECT t.kind, t.outcome, t.code, count(*) AS turns
   FROM analytics.turn_facts t
  WHERE t.account_id = $1 AND t.course_id = $2

@@ -1,10 +1,9 @@
--- What records of learning are made of: events of account $1 and types $4 with positions ($2, $3],
--- each with the conversation that it is of (in course $5, if one is named), the title that the
--- experience had then, and how many objectives were covered up to there. Left out are conversations
--- that began before an erasure of their learner, and what others did in them who were erased after.
--- Each row looks up by itself what it needs, so that a window costs the same in a long log: hence
--- LIMIT and max. Streams are named before, since row-level security lets no condition inside JSON
--- use an index.
+-- The source of learning records: events of account $1 and types $4 with positions ($2, $3], each
+-- with its conversation (in course $5, if given), the experience's title at that time, and the
+-- number of objectives covered so far. Conversations that began before an erasure of their learner
+-- are left out, and events in them of other users who were erased later. Each row looks up what it
+-- needs, so that a window costs the same in a long log: hence LIMIT and max. The streams come
+-- first, since under row-level security no condition inside JSON can use an index.
 WITH found AS MATERIALIZED (
     SELECT e.position, e.event_id, e.type, e.conversation_id, e.recorded_at, e.data,
            (e.data->>'user_id')::bigint AS actor_id,

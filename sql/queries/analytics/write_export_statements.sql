@@ -1,5 +1,5 @@
--- The statements that read a table day by day: $1 the view, $2 the column of the day and $3 its
--- type, $4 the columns, $5 those of them that are read as text, $6 the key.
+-- The statements that read a table by day: $1 the view, $2 the day's column and $3 its type, $4 the
+-- columns, $5 those of them that are read as text, $6 the key.
 WITH parts AS (
     SELECT CASE $3::text WHEN 'date' THEN format('f.%I', $2::text)
                          WHEN 'timestamp with time zone'

@@ -1,5 +1,5 @@
--- Lines of a conversation, of positions ($2, $3]; not who has read it: what auditors asked for, and
--- why, tells of others.
+-- Lines of a conversation with positions ($2, $3], without reads of it: auditors' requests and
+-- reasons reveal other learners.
 SELECT e.position, coalesce(c.subject_id, 0), event_line_v1(e), c.salt, c.content
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position

@@ -1,4 +1,4 @@
--- Lines of positions ($2, $3] that are about a course: its experiences, all of its conversations.
+-- Lines with positions ($2, $3] of a course: its experiences and all its conversations.
 SELECT e.position, coalesce(c.subject_id, 0), event_line_v1(e), c.salt, c.content
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position

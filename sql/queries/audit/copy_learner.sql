@@ -1,6 +1,6 @@
--- Lines of positions ($2, $3] that are about a learner: all of their conversations, their holds and
--- erasures. Not what they did in conversations of others, whose words stand beside it; nor who has
--- read of them: what auditors asked for, and why, tells of others.
+-- Lines with positions ($2, $3] of a learner: all their conversations, holds and erasures. Without
+-- their actions in conversations of others, which hold others' texts, and without reads: auditors'
+-- requests and reasons reveal other learners.
 SELECT e.position, coalesce(c.subject_id, 0), event_line_v1(e), c.salt, c.content
   FROM events e
   LEFT JOIN event_content c ON c.account_id = e.account_id AND c.position = e.position

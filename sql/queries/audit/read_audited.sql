@@ -1,9 +1,9 @@
--- Events of account $1 with positions above $2 and up to $3, at most $4 of them, for an auditor who
--- may narrow it: to a conversation $5, types $6, an actor $7; to what is of learner $8, experience
--- $9, course $10. Whose and of what an event is its conversation tells, else it does so itself, or
--- its stream by its name; of a conversation that never opened, the request for it. Planned anew each
--- time, for what is not asked for to go: so the texts of a page may be joined, where the view
--- `recorded_events` looks each up.
+-- At most $4 events of account $1 with positions above $2 and up to $3, for auditors. Filters:
+-- conversation $5, types $6, actor $7, learner $8, experience $9, course $10. An event's learner,
+-- experience and course are those of its conversation, else of its own fields or its stream's name;
+-- for a conversation that never opened, those of the request for it. The statement is planned for
+-- each call, so that absent filters cost nothing: so a page's texts can be joined, which the view
+-- `recorded_events` looks up one by one.
 SELECT e.account_id, e.position, e.stream, e.revision, e.event_id, e.type, e.conversation_id,
        e.data, e.metadata, e.recorded_at, e.content_hash, c.content
   FROM events e

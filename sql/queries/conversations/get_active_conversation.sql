@@ -1,6 +1,6 @@
--- Of account $1, what the bearer of the token $2, or else user $3, finds as active conversation with
--- experience $5 of course $4, and what the checks need, in one row, without what only they need who
--- are refused. The messages are put together as text: that is twice as fast as building JSON values.
+-- In one row, of account $1: the active conversation of token $2's bearer, or of user $3, with
+-- experience $5 of course $4, and what the access checks need, except for values that only refusals
+-- need. The messages are composed as text, which is twice as fast as building JSON values.
 SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
        CASE WHEN w.role IS NOT NULL THEN $4 END AS course_id, w.role,
        w.experience_id, w.experience_state, w.experience_version,

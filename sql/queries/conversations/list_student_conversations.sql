@@ -1,5 +1,5 @@
--- A course's students after one of them ($4), each with their latest conversation with an
--- experience. $6: how many to skip.
+-- A course's students after student $4, each with their latest conversation with an experience. $6:
+-- how many to skip.
 SELECT m.user_id, u.name AS user_name, v.conversation_id, v.workflow_state,
        v.all_objectives_met, v.progress, v.created_at,
        greatest(v.created_at, v.completed_at, said.last_at) AS updated_at

@@ -1,4 +1,4 @@
--- The latest evaluation of a conversation; it is stale when the experience was edited since.
+-- The latest evaluation of a conversation; stale if the experience was edited since.
 SELECT v.evaluation, v.experience_version < $3 AS stale
   FROM read.evaluations v
  WHERE v.account_id = $1 AND v.conversation_id = $2

@@ -1,5 +1,5 @@
--- A course's experiences after one of them ($5), those that may be seen; for a learner with how
--- far they have come. $4: a state to which the list is limited, or null. $7: how many to skip.
+-- A course's visible experiences after experience $5; for a learner with their progress. $4: a
+-- state to filter by, or null. $7: how many to skip.
 SELECT x.experience_id, x.course_id, x.title, x.description, x.facts, x.learning_objective,
        x.pedagogical_guidance, x.workflow_state,
        CASE WHEN a.there THEN 'in_progress' WHEN v.there THEN 'submitted'

@@ -1,2 +1,2 @@
--- Waits for the appends that are being committed; those to come see what was committed before this.
+-- Waits for appends under way; later appends see what was committed before.
 SELECT FROM log_heads WHERE account_id = $1 FOR UPDATE

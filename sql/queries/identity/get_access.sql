@@ -1,4 +1,4 @@
--- All that the checks of a request need, in one row: get_access_v1 of $1 to $7, and conversation $8.
+-- In one row, what the checks of a request need: get_access_v1 of $1 to $7, and conversation $8.
 SELECT a.*, v.user_id AS conversation_user_id, v.workflow_state AS conversation_state, h.position
   FROM get_access_v1($1, $2, $3, $4, $5, $6, $7) a
   LEFT JOIN LATERAL (

@@ -1,4 +1,4 @@
--- Which of these events did reach the log before the connection broke? Each is looked up.
+-- The events that reached the log before the connection broke; each is looked up.
 SELECT e.event_id, e.position, e.revision, e.recorded_at
   FROM unnest($2::uuid[]) AS u (event_id)
  CROSS JOIN LATERAL (

@@ -1,5 +1,4 @@
--- What a turn consists of: the event that asked for it, and what came of it. $4: a position before
--- which none of these is.
+-- A turn's events: the one that requested it, and its outcome. $4: a position before all of them.
 SELECT e.*
   FROM recorded_events e
  WHERE e.account_id = $1 AND e.conversation_id = $2 AND e.position >= $4

@@ -1,6 +1,6 @@
--- Conversations that a rule wants without their texts and that have some, after one of them ($2),
--- at a time, $3, which is now where it is null.
--- A course's own rule goes before that of the account (course 0).
+-- Conversations after conversation $2 that have texts which a retention rule expires at time $3, or
+-- now if $3 is null.
+-- A course's own rule precedes the account's (course 0).
 SELECT v.conversation_id, v.user_id, due.days,
        CASE WHEN own.course_id IS NULL THEN 'account' ELSE 'course' END AS rule,
        kept.texts,

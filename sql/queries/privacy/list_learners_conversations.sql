@@ -1,4 +1,4 @@
--- All conversations of a learner ($2): what is kept of each.
+-- All conversations of learner $2, with what is stored of each.
 SELECT v.conversation_id, v.course_id, v.experience_id,
        (SELECT x.title FROM read.experiences x
          WHERE x.account_id = $1 AND x.experience_id = v.experience_id) AS experience_title,

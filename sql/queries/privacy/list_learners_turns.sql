@@ -1,5 +1,5 @@
--- What a model is being asked of a learner. The first event of a dialogue, and of an evaluation,
--- names them.
+-- Requests to a model under way about a learner, whom the first event of a dialogue or evaluation
+-- names.
 SELECT p.stream
   FROM read.pending_turns p
  CROSS JOIN LATERAL (

@@ -1,6 +1,6 @@
--- Who read what is kept about a learner ($3), the latest first. $2: the stream that tells it. The
--- stream "access" tells who read all of the log, or of a course. A conversation is named where it is
--- theirs.
+-- Reads of the data of learner $3, the latest first. $2: the stream of these reads. The stream
+-- "access" has reads of the whole log or of a course. A conversation is named if it is the
+-- learner's.
 SELECT e.recorded_at AS read_at, (e.metadata->'actor'->>'id')::bigint AS reader_id,
        (SELECT u.name FROM users u
          WHERE u.account_id = $1 AND u.user_id = (e.metadata->'actor'->>'id')::bigint)

@@ -1,5 +1,5 @@
--- How many connections the server lets us have at most, and what of it says so; and what else of it
--- no session can change.
+-- The server's limit of connections for us and the setting that it comes from, and further settings
+-- that no session can change.
 SELECT l.connections, l.told, current_setting('server_encoding') AS encoding,
        current_setting('max_prepared_transactions')::int AS prepared
   FROM pg_roles r

@@ -1,4 +1,4 @@
--- Triggers that are switched off, on tables of ours: they are what refuses changes of the log.
+-- Disabled triggers on our tables; triggers refuse changes of the log.
 SELECT t.tgname AS name, t.tgrelid::regclass::text AS relation
   FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
  WHERE c.relnamespace = 'public'::regnamespace AND t.tgenabled NOT IN ('O', 'A')

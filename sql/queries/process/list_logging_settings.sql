@@ -1,4 +1,4 @@
--- Settings by which the server's log gets what learners wrote, as this session has them.
+-- This session's settings that would write learners' texts to the server's log.
 SELECT s.name, s.setting
   FROM pg_settings s
  WHERE (s.name = 'auto_explain.log_min_duration' AND s.setting <> '-1')

@@ -1,4 +1,4 @@
--- Tables of ours that a crash empties, since what is written to them is in no write-ahead log.
+-- Our unlogged tables, which a crash empties.
 SELECT c.relname::text AS relation
   FROM pg_class c
  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')

@@ -1,5 +1,4 @@
--- Settings of the server that no session can change, and under which it may lose or change what it
--- has acknowledged.
+-- Settings of the server that no session can change and that may lose or change acknowledged data.
 SELECT s.name, s.setting
   FROM pg_settings s
   JOIN (VALUES ('fsync', 'off'), ('full_page_writes', 'off'), ('data_sync_retry', 'on'),

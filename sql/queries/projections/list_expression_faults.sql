@@ -1,5 +1,5 @@
--- What the statements and columns of a confined projection use beside events, their own tables,
--- and functions of PostgreSQL whose result depends on their arguments alone.
+-- What the statements and columns of a confined projection use besides events, their own tables and
+-- PostgreSQL's immutable functions.
 WITH checked AS (
     SELECT p.*, n.oid AS schema_oid
       FROM projections p JOIN pg_namespace n ON n.nspname = p.schema_name

@@ -1,5 +1,5 @@
--- What a confined projection's definition has made beside ordinary tables of its own and their
--- indexes; and what is gone that the others need. One sentence a row.
+-- What a confined projection's definition has created besides its own ordinary tables and their
+-- indexes, and what it has dropped that others need. One sentence a row.
 WITH checked AS (
     SELECT p.*, n.oid AS schema_oid
       FROM projections p JOIN pg_namespace n ON n.nspname = p.schema_name

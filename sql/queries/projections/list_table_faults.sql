@@ -1,4 +1,4 @@
--- What the tables of a confined projection lack. $3 and $4: tables, and the column of each by
+-- What the tables of a confined projection lack. $3 and $4: tables, and for each the column by
 -- whose day exports are split.
 WITH checked AS (
     SELECT p.*, n.oid AS schema_oid

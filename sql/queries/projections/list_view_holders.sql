@@ -1,5 +1,5 @@
--- Transactions that read a projection's tables, the oldest first. When they began is shown to
--- superusers, to members of pg_read_all_stats, and of one's own.
+-- Transactions that read a projection's tables, the oldest first. Only superusers and members of
+-- pg_read_all_stats see when other users' transactions began.
 SELECT a.usename::text AS login, a.pid,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
   FROM pg_stat_activity a

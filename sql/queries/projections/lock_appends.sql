@@ -1,2 +1,2 @@
--- EXCLUSIVE waits for every append that has begun and lets none begin; reading goes on.
+-- EXCLUSIVE waits for appends under way and blocks new ones; reads continue.
 LOCK TABLE log_heads IN EXCLUSIVE MODE

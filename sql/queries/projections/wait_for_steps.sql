@@ -1,3 +1,3 @@
--- A step keeps the projection's row from being locked until it ends, its very first in an account
--- as well; those that begin later see the pause.
+-- Waits for steps under way, each of which holds a lock on the projection's row, even its first
+-- step in an account; later steps see the pause.
 SELECT p.generation FROM projections p WHERE p.name = $1 AND p.state = 'live' FOR UPDATE

@@ -1,4 +1,4 @@
--- What readers of live projections lack, each as the statement that gives it (see guard_table_v1).
+-- Missing rights of readers of live projections, as statements (see guard_table_v1).
 WITH live AS (
     SELECT p.name, p.schema_name, p.tables, p.readers
       FROM projections p JOIN pg_namespace n ON n.nspname = p.schema_name

@@ -1,4 +1,4 @@
--- Roles that this login may not take on, each with the statement that would help.
+-- Roles that this login cannot take on, each with the statement that would allow it.
 SELECT w.name,
        CASE WHEN r.oid IS NULL THEN format('CREATE ROLE %I NOLOGIN', w.name)
             ELSE format('GRANT %I TO %I', w.name, session_user) END AS statement

@@ -1,5 +1,6 @@
--- What the service's roles may do with what migrations and projections have made, and what nobody
--- else may, but for what belongs to a generation: each right as the statement that gives it.
+-- The rights of the service's roles on objects of migrations and projections, and the revocations
+-- for all others, except for objects of generations: each as the statement that grants or revokes
+-- it.
 WITH roles AS (
     SELECT r.oid, r.rolname FROM pg_roles r WHERE r.rolname = ANY ($1::text[])
 ), schemas AS (

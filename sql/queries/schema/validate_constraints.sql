@@ -1,4 +1,4 @@
--- The constraints that rows were not held to when they were made: whether they are met now.
+-- Constraints that were created NOT VALID, and whether all rows meet them now.
 SELECT c.conrelid::regclass::text AS relation, c.conname AS name,
        validate_constraint_v1(c.conrelid, c.conname) AS met
   FROM pg_constraint c

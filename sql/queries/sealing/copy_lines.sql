@@ -1,6 +1,5 @@
--- The lines of positions ($2, $3], with what each commits to. The expression is that of
--- event_line_v1, spelled out: a function can be replaced by who owns the database, this text
--- cannot.
+-- Lines with positions ($2, $3], with the texts that they commit to. The expression repeats
+-- event_line_v1, since the database's owner can replace a function but not this text.
 SELECT e.position, coalesce(c.subject_id, 0),
        '{"account_id":' || e.account_id
            || ',"position":' || e.position

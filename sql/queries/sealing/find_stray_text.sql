@@ -1,4 +1,4 @@
--- The first position that has a text and no event.
+-- The first position with a text but without an event.
 SELECT min(c.position)
   FROM event_content c
  WHERE c.account_id = $1

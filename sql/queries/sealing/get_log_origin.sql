@@ -1,2 +1,2 @@
--- What checkpoints call the log; null before its first one.
+-- The log's name in its checkpoints; null before the first one.
 SELECT log_origin_v1($1)

@@ -1,4 +1,4 @@
--- $1: an account, or null for all.
+-- $1: an account, or null for all accounts.
 SELECT h.account_id, h.position AS head, coalesce(t.size, 0) AS sealed, t.root, t.sealed_at
   FROM log_heads h
   LEFT JOIN LATERAL (SELECT s.size, s.root, s.sealed_at

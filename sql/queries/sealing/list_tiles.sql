@@ -1,4 +1,4 @@
--- Tiles in their order, after one of them.
+-- Tiles in order, after a given one.
 SELECT t.level, t.index, t.hashes
   FROM tree_tiles t
  WHERE t.account_id = $1 AND (t.level, t.index) > ($2::int, $3::bigint)

@@ -1,2 +1,2 @@
--- Held by the session of the one process that seals, until that session ends.
+-- The lock of the sealing process, held until its session ends.
 SELECT pg_try_advisory_lock($1)

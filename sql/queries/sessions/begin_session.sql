@@ -1,9 +1,10 @@
--- What a new session needs and cannot ask for while it connects; and which server it is on.
--- synchronous_commit may be stronger than ours, or local beside standbys: only off loses what was
--- acknowledged. It is set also where it is right, so that no reload of a file takes it away.
--- `dropped` are the settings that were asked for and are not so.
--- What learners wrote is a parameter. A server that logs statements would log that, too, which only
--- a superuser's login, or one that was granted it, may stop: so it steps out of its role for this.
+-- Sets what a new session cannot request while it connects, and returns the server's identity.
+-- synchronous_commit may be stronger than ours, or local beside standbys: only off loses
+-- acknowledged data. It is set even if it is right, so that no reload of a configuration file
+-- changes it.
+-- `dropped` are the requested settings that are not in effect.
+-- Parameters hold learners' texts. A server that logs statements would log them, too. Only
+-- superusers and logins with the right may prevent that, so the session leaves its role for this.
 SELECT s.system_identifier AS system,
        CASE WHEN NOT pg_is_in_recovery()
             THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END

@@ -1,3 +1,3 @@
--- Frees what every listener has taken of the server's queue; that it tells how full the queue is, is
--- beside the point. A queue that was full stays so until somebody asks.
+-- Frees the space of delivered notifications in the server's queue; the result, how full the queue
+-- is, is not used. A full queue stays full until this is called.
 SELECT pg_notification_queue_usage()

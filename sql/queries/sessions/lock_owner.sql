@@ -1,2 +1,2 @@
--- Waits for those who are just looking whether the owner is gone; meanwhile it is not.
+-- Waits for sessions that are checking whether the owner is gone; it counts as alive meanwhile.
 SELECT pg_advisory_lock($1)
