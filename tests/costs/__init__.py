@@ -1,4 +1,4 @@
-"""What a statement costs in rows and pages, at three sizes and in three states of statistics."""
+"""Measures statements in rows and pages, at three sizes and in three states of statistics."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -78,14 +78,14 @@ class School:
         self._head = 0
 
     async def found(self) -> None:
-        """Nothing analyzes the tables from here on but the state that was chosen."""
+        """Disables autovacuum, and analyzes the empty tables if the state says so."""
         for (statement,) in await self.owner.fetch(_NO_AUTOVACUUM):
             await self.owner.execute(statement)
         if self.state == "analyzed while empty":
             await self.owner.execute("ANALYZE")
 
     async def grow(self, size: int) -> None:
-        """Goes on until the log has so many events."""
+        """Appends until the log has so many events."""
         known = len(self.usual) + 2
         async with running_log(self._url) as (log, _, _):
             await self._talk(log, size)
@@ -118,7 +118,7 @@ class School:
 
 
 def guard_of(learner: Learner) -> Guard:
-    """All that a guard can have, of a learner of the school; it holds."""
+    """A guard with all fields, which holds, for a learner of the school."""
     return Guard(
         position=_SPARE,
         streams=(f"learner-{learner.user_id}", "experience-7"),
@@ -152,7 +152,7 @@ class Session:
         self._prepared: set[str] = set()
 
     async def append(self, *steps: Step, guards: Sequence[Guard] = ()) -> Cost:
-        """What one batch costs, with an item for each of these steps. It is taken back.
+        """What one batch costs, with an item for each of these steps. It is rolled back.
 
         Args:
             guards: One for each step, or none.
@@ -164,7 +164,7 @@ class Session:
         return await self._cost(_EXPLAIN + query("append_events"), *arguments(items))
 
     async def read(self, name: str, values: str) -> Cost:
-        """What a statement of `sql/queries` costs, with these values as SQL. It is taken back."""
+        """What a statement of `sql/queries` costs, with these values as SQL. It is rolled back."""
         if name not in self._prepared:
             await self._connection.execute(f"PREPARE {name} AS {query(name)}")
             self._prepared.add(name)
@@ -172,7 +172,7 @@ class Session:
         return await self._cost(f"{_EXPLAIN} EXECUTE {called}")
 
     async def advance(self, known: Definition, *steps: Step) -> Cost:
-        """What it costs a projection to follow the last of these appends. All is taken back."""
+        """What it costs a projection to follow the last of these appends. All is rolled back."""
         async with self._taken_back():
             await self._append_each(steps[:-1])
             await self.follow(known)
@@ -191,7 +191,7 @@ class Session:
             )
 
     async def rehearse(self, *steps: Step) -> None:
-        """Appends one step after the other, and takes all back: the plans are made."""
+        """Appends one step after the other, and rolls all back, so that plans are made."""
         async with self._taken_back():
             await self._append_each(steps)
 
@@ -201,7 +201,7 @@ class Session:
             await self._connection.fetch(query("append_events"), *arguments([item]))
 
     async def _cost(self, explain: str, *values: Any) -> Cost:
-        """The second time, since the first may have to make plans."""
+        """The cost of a second execution, since the first may have to make plans."""
         async with self._taken_back():
             await self._connection.fetch(explain, *values)
         async with self._taken_back():
@@ -232,7 +232,7 @@ async def session(url: str, role: Role | None) -> AsyncIterator[Session]:
 
 
 class Part(NamedTuple):
-    """What is measured together, in sessions of one role.
+    """Statements that are measured together, in sessions of one role.
 
     Attributes:
         role: None for the owner.
@@ -246,7 +246,7 @@ class Part(NamedTuple):
 
 
 async def measured(school: School, url: str, *parts: Part) -> dict[str, list[Cost]]:
-    """What things cost at each size, in sessions that began on empty tables and in new ones."""
+    """The costs at each size, in sessions that began on empty tables and in new ones."""
     found: dict[str, list[Cost]] = {}
     await school.found()
     async with AsyncExitStack() as stack:
@@ -264,7 +264,7 @@ async def measured(school: School, url: str, *parts: Part) -> dict[str, list[Cos
 
 
 def growing(found: dict[str, list[Cost]]) -> dict[str, list[Cost]]:
-    """Those that read more rows in a larger database, or more pages than its indexes' height adds.
+    """Statements that read more rows in a larger database, or more pages than its indexes explain.
 
     An index is one page high in the smallest, and two in the largest.
     """

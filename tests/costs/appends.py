@@ -1,4 +1,4 @@
-"""What an append costs does not depend on how long the log is, nor on when plans were made."""
+"""The costs of appends depend neither on the log's length nor on when plans were made."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -62,7 +62,7 @@ def expires(one: Learner) -> Step:
 
 
 def reads(one: Learner) -> Step:
-    """Somebody looks into the learner's record."""
+    """The learner's record is read."""
     read = HistoryRead(what="learner record", learner_id=one.user_id)
     return Step(stream_of_reads(one.user_id), (NewEvent(event=read),))
 

@@ -1,4 +1,4 @@
-"""What the statements of requests and of the service's own work cost, and with which plans.
+"""The costs and plans of the statements of requests and of the service's workers.
 
 Plans are kept: they must be right for tables that were empty, or analyzed while empty, when they
 were made.

@@ -1,4 +1,4 @@
-"""What it costs projections to follow the log."""
+"""The costs of followed projections."""
 
 from copy import deepcopy
 
@@ -21,7 +21,7 @@ async def costs_in(learner: Learner, session: Session) -> Costs:
 
 
 async def rehearse(school: School, session: Session) -> None:
-    """On a log that is hardly begun, so that statements have something to do."""
+    """On a short log, so that statements have rows to process."""
     await school.grow(100)
     for known in FACTS:
         await session.follow(known)

@@ -1,7 +1,7 @@
-"""What appends, reads and followers cost depends neither on how long the log is, nor on statistics.
+"""The costs of appends, reads and followers depend neither on the log's length nor on statistics.
 
 Plans are kept: they must be right for tables that were empty, or analyzed while empty, when they
-were made. As much as can be is measured on one log, since that takes longest to make.
+were made. One log serves most measurements, since filling it takes longest.
 """
 
 import pytest
@@ -24,7 +24,7 @@ pytestmark = [
 async def test_reads_cost_the_same_however_long_the_log_is(
     owner: Connection, database_url: str, state: str
 ) -> None:
-    """Of a log of their own: what is written and taken back leaves dead rows in the way."""
+    """On their own log, since rolled back writes leave dead rows."""
     school = School(owner, database_url, state)
     assert growing(await measured(school, database_url, REQUESTS, WORK)) == {}
 

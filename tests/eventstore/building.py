@@ -1,4 +1,4 @@
-"""Events as tests need them: single ones, a learner's dialogue step by step, random histories."""
+"""Builders of events: single ones, a learner's dialogue step by step, random histories."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -63,21 +63,21 @@ TEXTS = (
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What one append brings: events of one stream, all or none."""
+    """The events of one append to a stream."""
 
     stream: str
     events: tuple[NewEvent, ...]
 
 
 class ModelMessage(msgspec.Struct, frozen=True):
-    """Something that the model said, in which conversation."""
+    """A message of the model and its conversation."""
 
     conversation_id: int
     message_id: str
 
 
 def message(text: str | None = "Hello", conversation_id: int = 1, user_id: int = 101) -> NewEvent:
-    """Something that a learner said; without a text, one whose content nobody kept."""
+    """A learner's message; without a text, one without content."""
     event = MessagePosted(
         conversation_id=conversation_id,
         turn_id=str(uuid4()),
@@ -93,7 +93,7 @@ def message(text: str | None = "Hello", conversation_id: int = 1, user_id: int =
 
 
 def messages(number: int, conversation_id: int = 1) -> list[NewEvent]:
-    """So many messages of the conversation's learner, each with a text of its own."""
+    """So many messages of the conversation's learner, each with another text."""
     return [message(f"Message {n}", conversation_id, 100 + conversation_id) for n in range(number)]
 
 
@@ -147,8 +147,8 @@ class Learner:
     """One learner's dialogue with one experience; every method is the next step of it.
 
     Args:
-        conversation_ids: Where the numbers of conversations come from; learners of one account
-            share it.
+        conversation_ids: An iterator of conversations' numbers, which learners of one account
+            share.
     """
 
     def __init__(
@@ -279,7 +279,7 @@ class Learner:
         return self.is_answered(covers=[self.covered])
 
     def is_judged_late(self, covers: Sequence[int] = (), reply: ReplyRecord = REPLY) -> Step:
-        """What the last message that was answered shows turns out when its reply is long there."""
+        """The assessment of the last answered message, after its reply."""
         assert self.answered is not None
         asked, self.answered = self.answered, None
         assessed = ObjectivesAssessed(
@@ -291,7 +291,7 @@ class Learner:
         return self._step((assessed, None))
 
     def is_not_judged(self, code: str = "overloaded") -> Step:
-        """Nobody could say what the last message that was answered shows."""
+        """The assessment of the last answered message fails."""
         assert self.answered is not None
         asked, self.answered = self.answered, None
         failed = AssessmentFailed(
@@ -378,7 +378,7 @@ class Learner:
         return self._step((given, text))
 
     def loses_feedback(self, vote: FeedbackGiven) -> Step:
-        """A vote is taken back."""
+        """A vote is withdrawn."""
         del self.votes[vote.message_id, vote.user_id]
         withdrawn = FeedbackWithdrawn(
             conversation_id=vote.conversation_id,
@@ -389,14 +389,14 @@ class Learner:
         return self._step((withdrawn, None))
 
     def loses_texts(self, conversation_id: int) -> Step:
-        """What was said in a conversation is deleted, as far as the views can tell."""
+        """The event that a conversation's texts were deleted, without the deletion."""
         expired = TextExpired(
             conversation_id=conversation_id, user_id=self.user_id, texts=2, rule="account", days=30
         )
         return self._step((expired, None))
 
     def possible_steps(self) -> list[Callable[[], Step]]:
-        """What may come next."""
+        """The possible next steps."""
         if self.turn:
             judged = [self.is_answered_well] if self.covered < self.objectives else []
             return [*(self.is_answered,) * 2, *judged, self.is_not_answered, self.deletes]
@@ -428,7 +428,7 @@ class Learner:
 
 
 def dialogue(learner: Learner, exchanges: int = 2) -> list[Step]:
-    """A dialogue that goes well: an opening, some exchanges, and the conversation stays active."""
+    """A dialogue without failures: an opening and some exchanges; the conversation stays active."""
     steps = [learner.asks_to_open(), learner.opens()]
     for _ in range(exchanges):
         steps += [learner.says(), learner.is_answered()]
@@ -470,7 +470,7 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
 
 
 def _protected(user_id: int) -> list[Step]:
-    """Holds on a learner, one of them released; rules that are set, and set anew."""
+    """Holds on a learner, one of them released; retention rules that are set and changed."""
     events: list[AnyEvent] = [
         *(HoldPlaced(hold_id=user_id + n, user_id=user_id, reason="A case") for n in range(2)),
         HoldReleased(hold_id=user_id, user_id=user_id, reason="It is closed"),
@@ -486,7 +486,7 @@ def _protected(user_id: int) -> list[Step]:
 
 
 def _judges_late(chance: random.Random, person: Learner) -> Step:
-    """A judgement of the last reply that finds something or nothing, or fails."""
+    """An assessment of the last reply with or without covered objectives, or a failed one."""
     if person.covered < person.objectives and chance.random() < 0.5:
         person.covered += 1
         return person.is_judged_late([person.covered])
@@ -521,7 +521,7 @@ async def append(
     metadata: Metadata = BY_LEARNER,
     account_id: int = ACCOUNT,
 ) -> list[RecordedEvent]:
-    """Appends with the circumstances that a test does not care about."""
+    """Appends with default metadata and any revision."""
     return await log.append(account_id, stream, events, expected=expected, metadata=metadata)
 
 
@@ -536,7 +536,7 @@ async def append_steps(
 
 
 async def add_account(owner: Connection, account_id: int) -> None:
-    """One more institution with an empty log."""
+    """Adds an account with an empty log."""
     await owner.execute(
         "INSERT INTO accounts (account_id, name) VALUES ($1, 'Another account')", account_id
     )
@@ -549,7 +549,7 @@ async def whole_log(log: EventLog, account_id: int = ACCOUNT) -> list[RecordedEv
 
 
 async def take(follower: AsyncIterator[list[RecordedEvent]], number: int) -> list[RecordedEvent]:
-    """The next events that a follower gets, at least so many."""
+    """At least the next `number` events of a follower."""
     taken: list[RecordedEvent] = []
     while len(taken) < number:
         taken += await anext(follower)

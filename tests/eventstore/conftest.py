@@ -1,4 +1,4 @@
-"""What tests of sealing begin with."""
+"""Fixtures of the tests of sealing."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from eventstore.sealing.signing_keys import KeyLocation, open_signer
 
 @pytest.fixture
 def place(tmp_path: Path) -> KeyLocation:
-    """A place with a key in it."""
+    """A location with a key."""
     place = KeyLocation(tmp_path / "keys")
     open_signer(place)
     return place

@@ -1,4 +1,4 @@
-"""A line to Postgres that breaks at the worst moment."""
+"""A proxy to PostgreSQL that cuts the connection after chosen requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,15 +9,15 @@ from tests.databases import connect_directly, through_port
 
 
 class CuttingProxy:
-    """Forwards to a Postgres, and cuts the client off right after a telling request went through.
+    """Forwards to PostgreSQL, and cuts the client's connection after a chosen request.
 
-    The server gets that request, and answers to nobody.
+    The server gets the request, but the client gets no answer.
 
     Args:
         url: Of the server.
-        cut_after: The bytes that tell the request.
-        cuts: How many requests are told by them.
-        refusals: How many connections are refused to begin with.
+        cut_after: Bytes that identify the request.
+        cuts: How many such requests are cut.
+        refusals: How many of the first connections are refused.
     """
 
     def __init__(self, url: str, cut_after: bytes = b"", cuts: int = 0, refusals: int = 0) -> None:
@@ -86,7 +86,7 @@ def _writing(writer: asyncio.StreamWriter) -> Callable[[bytes], Awaitable[None]]
 
 
 async def _pump(reader: asyncio.StreamReader, pass_on: Callable[[bytes], Awaitable[None]]) -> None:
-    """Passes on what comes, to the end; of a line that was cut, that is what came before."""
+    """Forwards data until the end or the cut."""
     with suppress(OSError):
         while piece := await reader.read(65536):
             await pass_on(piece)

@@ -1,4 +1,4 @@
-"""Reading and following a whole log, as tests need it."""
+"""Reads and follows a whole log."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What answers of a model can have taken: attempts, tokens, costs, known and unknown."""
+"""Random records of attempts, tokens and costs, known and unknown."""
 
 import random
 

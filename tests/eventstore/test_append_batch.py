@@ -1,4 +1,4 @@
-"""Which appends may share a batch, and what an append is made of."""
+"""Appends that may share a batch, and pending appends."""
 
 import random
 from collections import deque
@@ -30,13 +30,13 @@ async def test_different_streams_share_a_batch_in_the_order_of_arrival() -> None
     assert not waiting
 
 
-async def test_appends_that_expect_nothing_of_their_stream_share_a_batch() -> None:
+async def test_appends_without_an_expected_revision_share_a_batch() -> None:
     waiting = deque([item("a"), item("b", 1), item("a"), item("a")])
     assert len(take_batch(waiting)) == 4
 
 
 @pytest.mark.parametrize(("first", "second"), [(None, 4), (3, None), (3, 4), (3, 3)])
-async def test_an_append_that_expects_a_revision_has_its_stream_for_itself(
+async def test_an_append_with_an_expected_revision_shares_its_stream_with_no_other(
     first: int | None, second: int | None
 ) -> None:
     items = [item("a", first), item("a", second)]
@@ -45,7 +45,7 @@ async def test_an_append_that_expects_a_revision_has_its_stream_for_itself(
     assert take_batch(waiting) == items[1:]
 
 
-async def test_nothing_overtakes_an_append_to_its_stream_that_was_held_back() -> None:
+async def test_no_append_overtakes_a_skipped_one_to_its_stream() -> None:
     first, held, behind, other = item("a"), item("a", 4), item("a"), item("b", 1)
     waiting = deque([first, held, behind, other])
     assert take_batch(waiting) == [first, other]
@@ -59,7 +59,7 @@ async def test_a_batch_is_of_one_account() -> None:
     assert take_batch(waiting) == [theirs]
 
 
-async def test_a_stream_of_the_same_name_in_another_account_holds_nothing_up() -> None:
+async def test_an_equally_named_stream_of_another_account_delays_nothing() -> None:
     mine, theirs, also_mine = item("a"), item("a", 4, account_id=2), item("a")
     waiting = deque([mine, theirs, also_mine])
     assert take_batch(waiting) == [mine, also_mine]
@@ -68,7 +68,7 @@ async def test_a_stream_of_the_same_name_in_another_account_holds_nothing_up() -
 @pytest.mark.parametrize(
     ("waiting", "taken"), [(64, 64), (65, 64), (127, 64), (200, 100), (512, 256), (1000, 256)]
 )
-async def test_a_long_queue_is_shared_between_two_lanes_up_to_a_limit(
+async def test_a_long_queue_is_split_between_two_writers_up_to_a_limit(
     waiting: int, taken: int
 ) -> None:
     items = [item(f"s{n}") for n in range(waiting)]
@@ -77,7 +77,7 @@ async def test_a_long_queue_is_shared_between_two_lanes_up_to_a_limit(
     assert list(queue) == items[taken:]
 
 
-async def test_what_is_held_back_stays_before_what_was_not_looked_at() -> None:
+async def test_skipped_appends_stay_before_unexamined_ones() -> None:
     items = [item("a"), item("a", 1), *(item(f"s{n}") for n in range(SMALL_BATCH))]
     waiting = deque(items)
     take_batch(waiting)
@@ -85,7 +85,7 @@ async def test_what_is_held_back_stays_before_what_was_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_every_append_comes_once_and_in_the_order_of_its_stream(seed: int) -> None:
+async def test_every_append_is_taken_once_and_in_its_streams_order(seed: int) -> None:
     chance = random.Random(seed)
     expected = [None, None, 1, 2]
     items = [
@@ -104,8 +104,8 @@ async def test_every_append_comes_once_and_in_the_order_of_its_stream(seed: int)
     assert by_stream(taken) == by_stream(items)
 
 
-async def test_the_events_of_a_batch_are_counted_on_by_stream() -> None:
-    """… so that appends to one stream share a commit and need not be taken apart."""
+async def test_the_events_of_a_batch_are_numbered_by_stream() -> None:
+    """So appends to one stream can share a commit."""
     batch = [item("a", events=2), item("b"), item("a", events=3), item("b"), item("a")]
     assert offsets(batch) == [1, 1, 3, 2, 6]
     assert arguments(batch)[4:6] == ([1, 1, 2, 3, 3, 3, 4, 5], [1, 2, 1, 3, 4, 5, 2, 6])
@@ -116,13 +116,13 @@ async def test_an_append_without_events_is_refused() -> None:
         new_pending_append(1, "a", None, [], BY_LEARNER)
 
 
-async def test_content_without_the_person_whom_it_is_about_is_refused() -> None:
+async def test_content_without_a_subject_is_refused() -> None:
     orphan = NewEvent(event=message().event, content="Hello")
     with pytest.raises(ValueError, match="subject"):
         new_pending_append(1, "a", None, [message(), orphan], BY_LEARNER)
 
 
-async def test_every_content_gets_a_salt_of_its_own() -> None:
+async def test_every_content_gets_its_own_salt() -> None:
     salts = new_pending_append(
         1, "a", None, [message("x"), message(None), message("x")], BY_LEARNER
     ).salts

@@ -1,4 +1,4 @@
-"""Broken connections: every append ends up in the log exactly once, and its caller knows."""
+"""With broken connections, every append is stored exactly once and its caller gets the result."""
 
 import asyncio
 import random
@@ -64,7 +64,7 @@ async def submit(
 
 
 async def extend(log: EventLog, stream: str, appends: int, seed: int) -> list[RecordedEvent]:
-    """Appends to a stream of its own, each time at exactly the revision where it must be."""
+    """Appends to its own stream, each time at the expected revision."""
     chance = random.Random(seed)
     told: list[RecordedEvent] = []
     for _ in range(appends):
@@ -73,7 +73,7 @@ async def extend(log: EventLog, stream: str, appends: int, seed: int) -> list[Re
 
 
 async def add_to(log: EventLog, stream: str, appends: int) -> list[RecordedEvent]:
-    """Appends to a stream that others append to as well."""
+    """Appends to a shared stream."""
     return [(await append(log, stream, message()))[0] for _ in range(appends)]
 
 
@@ -92,7 +92,7 @@ async def grows_or_ends(
 async def test_appends_outlive_their_connections_and_are_stored_exactly_once(
     log: EventLog, owner: Connection, seed: int
 ) -> None:
-    """Connections are killed after every step forward; nobody but the log notices."""
+    """Connections are killed after every step forward."""
     producers = asyncio.gather(
         *(extend(log, f"own-{n}", 12, seed * 100 + n) for n in range(6)),
         *(add_to(log, "common", 12) for _ in range(4)),
@@ -108,7 +108,7 @@ async def test_appends_outlive_their_connections_and_are_stored_exactly_once(
     assert positions(stored) == list(range(1, len(stored) + 1))
 
     async def nothing_is_locked() -> bool:
-        """A session that was told to end lets go after its last word, and vacuum soon."""
+        """A terminated session frees its locks after its last message, and vacuum soon."""
         return bool(await owner.fetchval(LOCKS_ON_HEADS) == 0)
 
     await eventually(nothing_is_locked)
@@ -129,7 +129,7 @@ async def test_an_append_whose_answer_was_lost_is_not_stored_again(
 async def test_an_append_that_commits_only_after_it_was_sent_again_is_stored_once(
     log: EventLog, database_url: str, holder: Connection, owner: Connection, expected: int | None
 ) -> None:
-    """The lost request waits in the server for a lock, and so does the second one, behind it."""
+    """The lost request and its repeat wait for the same lock in the server."""
     async with CuttingProxy(database_url, TELLING, cuts=1) as line, commits_over(line.url) as queue:
         async with holder.transaction():
             await holder.execute("SELECT FROM log_heads FOR UPDATE")
@@ -140,7 +140,7 @@ async def test_an_append_that_commits_only_after_it_was_sent_again_is_stored_onc
     assert [event.revision for event in told] == [1, 2]
 
 
-async def test_a_batch_whose_answer_was_lost_is_told_to_each_of_its_callers(
+async def test_each_caller_of_a_batch_whose_answer_was_lost_gets_its_result(
     log: EventLog, database_url: str
 ) -> None:
     await append(log, "taken", message())
@@ -165,7 +165,7 @@ async def test_a_batch_whose_answer_was_lost_is_told_to_each_of_its_callers(
 async def test_an_append_lost_with_its_connection_is_sent_again(
     log: EventLog, database_url: str, holder: Connection, owner: Connection
 ) -> None:
-    """The server was killed at it, so the first request never becomes anything."""
+    """The server was killed during the first request, which has no effect."""
     async with holder.transaction():
         await holder.execute("SELECT FROM log_heads FOR UPDATE")
         appending = asyncio.create_task(append(log, "s", message(), expected=0))
@@ -175,16 +175,14 @@ async def test_an_append_lost_with_its_connection_is_sent_again(
     assert await appending == await whole_log(log)
 
 
-async def test_an_append_waits_for_a_database_that_is_coming_back(
-    log: EventLog, database_url: str
-) -> None:
+async def test_an_append_waits_for_a_restarting_database(log: EventLog, database_url: str) -> None:
     async with CuttingProxy(database_url, refusals=4) as line, commits_over(line.url) as queue:
         told = await submit(queue, message())
         assert line.refusals_left == 0
     assert told == await whole_log(log)
 
 
-async def test_of_a_batch_that_the_database_is_too_busy_for_all_but_the_bad_item_is_stored(
+async def test_a_batch_that_keeps_the_database_busy_is_stored_except_for_the_bad_append(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await owner.execute(
@@ -201,7 +199,7 @@ async def test_of_a_batch_that_the_database_is_too_busy_for_all_but_the_bad_item
     assert {event.stream for event in await whole_log(log)} == {"one", "two", "three"}
 
 
-async def test_an_append_gives_up_when_its_patience_ends() -> None:
+async def test_an_append_fails_after_its_timeout() -> None:
     async with commits_over(NOWHERE, seconds=0.2) as queue:
         results = await asyncio.gather(
             *(submit(queue, message()) for _ in range(3)), return_exceptions=True

@@ -1,4 +1,4 @@
-"""The database's time, kept between two looks at it."""
+"""The database's time, advanced between two reads."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ class Session:
         return NOON
 
 
-async def test_it_goes_on_from_the_middle_of_question_and_answer() -> None:
+async def test_the_clock_continues_from_the_middle_of_request_and_answer() -> None:
     session = Session()
     clock = DatabaseClock(lambda: session.seconds, lambda: NOON)
     await clock.read(session)
@@ -36,9 +36,7 @@ async def test_it_goes_on_from_the_middle_of_question_and_answer() -> None:
 @pytest.mark.parametrize(
     ("ahead", "told"), [(3600.0, 1), (-3600.0, 1), (MAX_DRIFT + 1, 1), (0.0, 0), (MAX_DRIFT, 0)]
 )
-async def test_a_machine_with_another_time_is_told_of_it_once_an_hour(
-    ahead: float, told: int
-) -> None:
+async def test_a_drifting_clock_is_logged_once_an_hour(ahead: float, told: int) -> None:
     session = Session()
     clock = DatabaseClock(lambda: session.seconds, lambda: clock.now() + timedelta(seconds=ahead))
     await clock.read(session)
@@ -52,7 +50,7 @@ async def test_a_machine_with_another_time_is_told_of_it_once_an_hour(
     assert all(line["seconds"] == round(ahead, 1) for line in lines)
 
 
-async def test_it_is_the_databases(owner: Connection) -> None:
+async def test_the_clock_has_the_databases_time(owner: Connection) -> None:
     clock = await database_clock(owner)
     before = await owner.fetchval("SELECT clock_timestamp()")
     assert timedelta(0) <= before - clock.now() + timedelta(seconds=1) < timedelta(seconds=2)

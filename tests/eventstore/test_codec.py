@@ -20,7 +20,7 @@ def rename(type_name: str, **defaults: Any) -> Upcaster:
     return lambda data: {**defaults, **data, "type": type_name}
 
 
-def test_older_versions_are_brought_up_step_by_step() -> None:
+def test_older_versions_are_upcast_step_by_step() -> None:
     upcasters = {
         "conversation_ended.v0": rename("conversation_ended.v1", reason="deleted"),
         "conversation_ended.v1": rename("conversation_completed.v1"),
@@ -33,7 +33,7 @@ def test_older_versions_are_brought_up_step_by_step() -> None:
     )
 
 
-def test_an_event_of_today_passes_no_upcaster() -> None:
+def test_a_current_event_is_not_upcast() -> None:
     def never(_data: dict[str, Any]) -> dict[str, Any]:
         raise AssertionError
 
@@ -75,6 +75,6 @@ def test_fields_that_an_earlier_program_lacked_have_their_defaults() -> None:
     assert event == ReplyFailed(conversation_id=1, turn_id="t", code="x", detail="")
 
 
-def test_metadata_is_stored_without_what_is_not_known() -> None:
+def test_metadata_is_stored_without_unset_fields() -> None:
     metadata = Metadata(actor=Actor(None, "system"), request_id="r")
     assert encode(metadata) == '{"actor":{"id":null,"role":"system"},"request_id":"r"}'

@@ -1,4 +1,4 @@
-"""Appends are retried while others come first, and not for ever."""
+"""Appends are retried while others append first, up to a limit."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Connection URLs: the hosts of one, its password apart, and the same place for another login."""
+"""Connection URLs: hosts, passwords, and other logins of the same server."""
 
 import pytest
 
@@ -39,7 +39,7 @@ from eventstore.connection_urls import hosts, split_password, with_login
         ),
     ],
 )
-def test_each_host_of_a_url_gets_one_of_its_own(url: str, each: list[str]) -> None:
+def test_each_host_of_a_url_gets_its_own_url(url: str, each: list[str]) -> None:
     assert hosts(url) == each
 
 
@@ -58,9 +58,7 @@ def test_each_host_of_a_url_gets_one_of_its_own(url: str, each: list[str]) -> No
         ("postgresql://o@h/db?password=", "postgresql://o@h/db", None),
     ],
 )
-def test_a_password_is_taken_out_wherever_it_stands(
-    url: str, public: str, password: str | None
-) -> None:
+def test_a_password_is_removed_wherever_it_is(url: str, public: str, password: str | None) -> None:
     assert split_password(url) == (public, password)
 
 
@@ -75,5 +73,5 @@ def test_a_password_is_taken_out_wherever_it_stands(
         ),
     ],
 )
-def test_another_login_gets_nothing_of_the_first(url: str, other: str) -> None:
+def test_another_login_gets_no_option_of_the_first(url: str, other: str) -> None:
     assert with_login(url, "a", "b") == other

@@ -24,7 +24,7 @@ asyncio.run(hold())
 
 
 def breaking(*errors: Exception) -> Callable[[], Awaitable[str]]:
-    """A read that fails so often, in these ways, and then gives something."""
+    """A read that raises these errors and then succeeds."""
     left = list(errors)
 
     async def read() -> str:
@@ -44,13 +44,13 @@ async def test_a_read_is_tried_again_while_the_database_is_away() -> None:
     assert await retry_read(breaking(*errors)) == "read"
 
 
-async def test_a_database_that_stays_away_is_not_waited_for_for_ever() -> None:
+async def test_a_read_of_a_database_that_stays_away_fails_after_its_timeout() -> None:
     with pytest.raises(ConnectionResetError):
         await retry_read(breaking(*[ConnectionResetError()] * 1000), timeout=0.05)
 
 
-async def test_the_locks_of_a_killed_process_are_free_at_once(database_url: str) -> None:
-    """Though the server is in the middle of a statement that takes longer."""
+async def test_the_locks_of_a_killed_process_are_freed_within_seconds(database_url: str) -> None:
+    """Even if the server is executing a longer statement."""
     holder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", HOLDER, database_url),
         env=environment_of({}),
@@ -71,12 +71,12 @@ async def test_the_locks_of_a_killed_process_are_free_at_once(database_url: str)
         await holder.wait()
 
 
-async def test_a_statement_that_is_wrong_is_not_tried_again() -> None:
+async def test_a_wrong_statement_is_not_retried() -> None:
     with pytest.raises(asyncpg.UndefinedTableError):
         await retry_read(breaking(asyncpg.UndefinedTableError()))
 
 
-async def test_a_pools_plans_are_made_anew_when_a_log_has_grown_fourfold(database_url: str) -> None:
+async def test_a_pool_discards_its_plans_when_a_log_has_grown_fourfold(database_url: str) -> None:
     growth = LogGrowth()
     pool = await open_pool(database_url, None, 1, growth)
     await pool.execute("CREATE TABLE growing AS SELECT 1 AS n")

@@ -1,4 +1,4 @@
-"""Files that are replaced whole and locked; no other module does so by itself."""
+"""Files are replaced as a whole and locked, by this module only."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def test_a_file_is_made_and_replaced_with_its_permissions(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_was_there_stays_where_the_new_one_cannot_be_written(tmp_path: Path) -> None:
+def test_an_existing_file_stays_if_the_new_one_cannot_be_written(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
 
@@ -45,7 +45,7 @@ def test_what_was_there_stays_where_the_new_one_cannot_be_written(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_link_in_the_place_of_the_draft_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_at_the_drafts_name_is_not_followed(tmp_path: Path) -> None:
     other, path = tmp_path / "other", tmp_path / "file"
     other.write_bytes(b"theirs")
     (tmp_path / "draft").symlink_to(other)

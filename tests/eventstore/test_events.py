@@ -1,4 +1,4 @@
-"""Event types are permanent: what was ever stored can be read for ever.
+"""Event types are permanent: every stored event can always be decoded.
 
 `golden/<type>.json` holds one stored example of each type. A golden file is never edited: a
 changed form is a new version with an upcaster and a file of its own.
@@ -236,13 +236,13 @@ def golden(example: AnyEvent) -> Path:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=type_name)
-def test_a_stored_event_is_read_as_what_it_was(example: AnyEvent) -> None:
+def test_a_stored_event_is_decoded_to_the_same_event(example: AnyEvent) -> None:
     assert decode_event(golden(example).read_text("utf-8")) == example
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=type_name)
-def test_an_event_is_stored_with_the_fields_that_it_always_had(example: AnyEvent) -> None:
-    """Fields that were added since stand beside them."""
+def test_an_event_keeps_all_fields_of_its_golden_file(example: AnyEvent) -> None:
+    """It may also have fields that were added since."""
     stored = msgspec.json.decode(encode(example))
     assert kept(stored, msgspec.json.decode(golden(example).read_bytes())) == stored
     assert decode_event(encode(example)) == example

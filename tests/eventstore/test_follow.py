@@ -1,4 +1,4 @@
-"""Following the log: every event once, in order, soon."""
+"""Followers get every event once, in order and soon."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,17 +41,17 @@ async def other_log(database_url: str) -> AsyncIterator[EventLog]:
 
 @pytest.fixture
 async def slow(database_url: str) -> AsyncIterator[Connection]:
-    """A connection whose transaction takes its time."""
+    """A connection for a slow transaction."""
     connection = await connect(database_url)
     yield connection
     await connection.close()
 
 
-never_polls = pytest.mark.parametrize("poll", [3600.0])
-"""Followers that hear nothing look for nothing."""
+without_polling = pytest.mark.parametrize("poll", [3600.0], ids=["without polling"])
+"""Followers without a notification do not look."""
 
 
-async def test_a_follower_catches_up_and_then_gets_what_comes(log_parts: Parts) -> None:
+async def test_a_follower_catches_up_and_then_gets_new_events(log_parts: Parts) -> None:
     log, _, notifier = log_parts
     await append(log, "s", *messages(5))
     follower = follow(log, notifier, limit=2)
@@ -61,13 +61,13 @@ async def test_a_follower_catches_up_and_then_gets_what_comes(log_parts: Parts) 
     assert await coming == appended
 
 
-async def test_a_follower_begins_where_it_is_told(log_parts: Parts) -> None:
+async def test_a_follower_begins_after_a_given_position(log_parts: Parts) -> None:
     log, _, notifier = log_parts
     appended = await append(log, "s", *messages(5))
     assert await take(follow(log, notifier, after=3), 2) == appended[3:]
 
 
-async def test_a_follower_hears_nothing_of_another_account(
+async def test_a_follower_gets_no_events_of_another_account(
     log_parts: Parts, owner: Connection
 ) -> None:
     log, _, notifier = log_parts
@@ -78,7 +78,7 @@ async def test_a_follower_hears_nothing_of_another_account(
     assert await coming == mine
 
 
-@never_polls
+@without_polling
 async def test_a_follower_is_woken_by_an_append_of_its_own_process(log_parts: Parts) -> None:
     log, _, notifier = log_parts
     follower = follow(log, notifier)
@@ -89,7 +89,7 @@ async def test_a_follower_is_woken_by_an_append_of_its_own_process(log_parts: Pa
             assert await coming == appended
 
 
-@never_polls
+@without_polling
 async def test_a_follower_is_woken_by_an_append_of_another_process(
     log_parts: Parts, other_log: EventLog
 ) -> None:
@@ -102,8 +102,8 @@ async def test_a_follower_is_woken_by_an_append_of_another_process(
             assert await coming == appended
 
 
-@never_polls
-async def test_a_follower_does_not_miss_what_comes_between_looking_and_listening(
+@without_polling
+async def test_a_follower_misses_no_event_between_reading_and_waiting(
     log_parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, _, notifier = log_parts
@@ -122,8 +122,8 @@ async def test_a_follower_does_not_miss_what_comes_between_looking_and_listening
         assert positions(await take(follow(log, notifier), 3)) == [1, 2, 3]
 
 
-@never_polls
-async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed(
+@without_polling
+async def test_a_follower_is_woken_again_after_the_notifier_reconnects(
     log_parts: Parts, other_log: EventLog, owner: Connection
 ) -> None:
     log, _, notifier = log_parts
@@ -145,9 +145,7 @@ async def test_a_follower_is_woken_again_when_the_link_was_broken_and_has_healed
 
 
 @pytest.mark.parametrize("poll", [0.05])
-async def test_a_follower_whose_link_is_broken_looks_for_itself(
-    log_parts: Parts, other_log: EventLog
-) -> None:
+async def test_a_follower_without_a_connection_polls(log_parts: Parts, other_log: EventLog) -> None:
     log, _, notifier = log_parts
     await notifier.close()
     coming = asyncio.create_task(take(follow(log, notifier), 1))
@@ -158,7 +156,7 @@ async def test_a_follower_whose_link_is_broken_looks_for_itself(
 async def test_appends_wait_for_a_slow_transaction_and_come_out_in_order(
     log_parts: Parts, slow: Connection, owner: Connection
 ) -> None:
-    """No follower can skip what commits late, since nothing later commits before it."""
+    """No follower can skip a late commit, since no later event commits before it."""
     log, _, notifier = log_parts
     follower = asyncio.create_task(take(follow(log, notifier, limit=3), 6))
     async with slow.transaction():

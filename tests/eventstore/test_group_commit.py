@@ -39,7 +39,7 @@ Parts = tuple[EventLog, AccountPool, Notifier]
 
 @pytest.fixture
 async def other_parts(database_url: str) -> AsyncIterator[Parts]:
-    """Another process' log on the same database, with what it uses."""
+    """Another process' log on the same database, with its pool and notifier."""
     async with running_log(database_url) as parts:
         yield parts
 
@@ -53,7 +53,7 @@ def other_log(other_parts: Parts) -> EventLog:
 async def produce(
     log: EventLog, streams: list[str], seed: int, account_id: int = ACCOUNT
 ) -> list[list[RecordedEvent]]:
-    """Appends one to three events at a time to streams picked at random, as fast as it can."""
+    """Appends one to three events at a time to random streams."""
     chance = random.Random(seed)
     return [
         await append(
@@ -64,7 +64,7 @@ async def produce(
 
 
 async def produce_at_once(*logs: EventLog) -> list[RecordedEvent]:
-    """What many producers over all logs were told that they appended, in the log's order."""
+    """The results of many concurrent producers over all logs, in the log's order."""
     streams = ["hot", *(f"s{n}" for n in range(5))]
     producers = (produce(logs[n % len(logs)], streams, n) for n in range(PRODUCERS))
     done = await asyncio.gather(*producers)
@@ -108,7 +108,9 @@ async def test_the_order_in_each_stream_is_its_order_in_the_whole_log(
         assert await other_log.read_stream(ACCOUNT, stream) == of_stream
 
 
-async def test_the_events_of_one_append_stand_together(log: EventLog, other_log: EventLog) -> None:
+async def test_the_events_of_one_append_have_consecutive_positions(
+    log: EventLog, other_log: EventLog
+) -> None:
     done = await asyncio.gather(
         *(produce(one, ["hot"], n) for n, one in enumerate([log, other_log] * 4))
     )
@@ -162,7 +164,7 @@ async def test_accounts_do_not_mix_in_a_busy_queue(log: EventLog, owner: Connect
 
 
 @pytest.mark.parametrize("streams", [1, 10])
-async def test_of_those_who_expect_the_same_revision_exactly_one_wins(
+async def test_exactly_one_of_concurrent_appends_at_one_revision_succeeds(
     log: EventLog, other_log: EventLog, streams: int
 ) -> None:
     results = await asyncio.gather(
@@ -180,10 +182,10 @@ async def test_of_those_who_expect_the_same_revision_exactly_one_wins(
     assert sorted(positions(won)) == positions(await whole_log(log)) == list(range(1, streams + 1))
 
 
-async def test_racing_to_extend_a_stream_loses_nobodys_append(
+async def test_concurrent_writers_of_a_stream_all_append(
     log: EventLog, other_log: EventLog
 ) -> None:
-    """Those who lose read again and try again, as the service does; all come in in the end."""
+    """Writers that lose read and append again, as the service does."""
 
     async def extend(one: EventLog) -> RecordedEvent:
         while True:
@@ -198,7 +200,7 @@ async def test_racing_to_extend_a_stream_loses_nobodys_append(
     assert_dense(await whole_log(log))
 
 
-async def test_an_append_reaches_the_disk_though_its_caller_went_away(
+async def test_an_append_of_a_cancelled_caller_reaches_the_disk(
     log_parts: Parts, owner: Connection
 ) -> None:
     log, _, notifier = log_parts
@@ -215,7 +217,7 @@ async def test_an_append_reaches_the_disk_though_its_caller_went_away(
     assert event.content == "Not lost"
 
 
-async def test_closing_commits_what_is_waiting_and_takes_no_more(
+async def test_closing_commits_waiting_appends_and_refuses_new_ones(
     database_url: str, log: EventLog
 ) -> None:
     commits = GroupCommit(database_url, lambda _: None)
@@ -245,9 +247,7 @@ async def test_more_than_may_wait_is_refused_at_once(
     await commits.close()
 
 
-async def test_an_append_that_waited_for_too_long_is_not_sent_any_more(
-    database_url: str, log: EventLog
-) -> None:
+async def test_an_append_that_waited_too_long_is_not_sent(database_url: str, log: EventLog) -> None:
     commits = GroupCommit(database_url, lambda _: None, timeout=20.0)
     late = msgspec.structs.replace(waiting_item(1), since=asyncio.get_running_loop().time() - 21)
     tasks = [asyncio.create_task(commits.submit(item)) for item in (late, waiting_item(2))]

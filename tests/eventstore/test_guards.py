@@ -1,4 +1,4 @@
-"""An append that rests on something is refused where that has changed."""
+"""An append is refused if its guard no longer holds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -72,13 +72,13 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", HOLDING)
-async def test_what_holds_lets_the_append_through(name: str, log: EventLog) -> None:
+async def test_an_append_whose_guard_holds_is_stored(name: str, log: EventLog) -> None:
     await append(log, "learner-101", message())
     assert await guarded(log, Guard(position=1, **HOLDING[name])) == (await whole_log(log))[1:]
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_what_does_not_hold_stores_nothing(name: str, log: EventLog) -> None:
+async def test_an_append_whose_guard_is_broken_stores_nothing(name: str, log: EventLog) -> None:
     conditions, changed = BROKEN[name]
     with pytest.raises(GuardBroken) as refusal:
         await guarded(log, Guard(position=0, **conditions))
@@ -86,7 +86,7 @@ async def test_what_does_not_hold_stores_nothing(name: str, log: EventLog) -> No
     assert await whole_log(log) == []
 
 
-async def test_a_stream_may_not_have_moved_since(log: EventLog) -> None:
+async def test_a_newer_event_in_a_guarded_stream_breaks_the_guard(log: EventLog) -> None:
     await append(log, "experience-1", message())
     await append(log, "experience-1", message())
     await guarded(log, Guard(position=2, streams=("learner-101", "experience-1")))
@@ -95,7 +95,7 @@ async def test_a_stream_may_not_have_moved_since(log: EventLog) -> None:
     assert refusal.value.changed == "stream"
 
 
-async def test_of_its_own_stream_the_expected_revision_tells(log: EventLog) -> None:
+async def test_the_expected_revision_covers_the_appends_own_stream(log: EventLog) -> None:
     await append(log, "s", message())
     guard = Guard(position=0, streams=("s",))
     with pytest.raises(WrongExpectedRevision):
@@ -103,7 +103,7 @@ async def test_of_its_own_stream_the_expected_revision_tells(log: EventLog) -> N
     await guarded(log, guard, expected=1)
 
 
-async def test_another_accounts_tokens_streams_and_names_count_for_nothing(
+async def test_another_accounts_tokens_streams_and_names_do_not_count(
     owner: Connection, log: EventLog
 ) -> None:
     await add_account(owner, 2)
@@ -128,7 +128,7 @@ async def holder(database_url: str) -> AsyncIterator[Connection]:
 
 
 async def at_once(owner: Connection, holder: Connection, *appends: Any) -> list[Any]:
-    """What comes of appends of which all but the first two find each other in a batch."""
+    """The results of appends of which all but the first two share a batch."""
     async with holder.transaction():
         await holder.execute(HOLD)
         first = asyncio.gather(*appends[:2], return_exceptions=True)
@@ -138,7 +138,7 @@ async def at_once(owner: Connection, holder: Connection, *appends: Any) -> list[
     return [*(await first), *(await others)]
 
 
-async def test_in_a_batch_others_are_stored_where_one_is_refused(
+async def test_the_other_appends_of_a_batch_are_stored_if_one_is_refused(
     owner: Connection, holder: Connection, log: EventLog
 ) -> None:
     bad, good = Guard(position=0, token_id=99), Guard(position=0, token_id=1)
@@ -152,10 +152,10 @@ async def test_in_a_batch_others_are_stored_where_one_is_refused(
     assert sorted(stored, key=lambda e: e.position) == await whole_log(log)
 
 
-async def test_a_stream_has_no_gap_where_one_of_its_appends_is_refused(
+async def test_a_refused_append_leaves_no_gap_in_its_stream(
     owner: Connection, holder: Connection, log: EventLog
 ) -> None:
-    """They expect no revision, so they might have shared a batch."""
+    """They expect no revision, so without guards they would share a batch."""
     bad, good = Guard(position=0, token_id=99), Guard(position=0, token_id=1)
     results = await at_once(
         owner,
@@ -177,7 +177,7 @@ def limited(most: int, user: int = USER, kind: str = "message") -> Guard:
 async def test_a_limit_is_exact_in_one_batch(
     owner: Connection, holder: Connection, log: EventLog
 ) -> None:
-    """Others' requests, other kinds and those that are refused for something else do not count."""
+    """Requests of other users or kinds, and requests refused for other reasons, do not count."""
     broken = msgspec.structs.replace(limited(3), token_id=99)
     results = await at_once(
         owner,
@@ -197,7 +197,7 @@ async def test_a_limit_is_exact_in_one_batch(
 
 
 async def test_the_day_is_that_of_the_append(owner: Connection, log: EventLog) -> None:
-    """A clock that was ahead once does not switch limits off: appends go on from its day."""
+    """After a clock was ahead, appends keep its day, and limits still apply."""
     await owner.execute(AHEAD)
     (event, *_) = await guarded(log, limited(2))
     await guarded(log, limited(2))

@@ -1,4 +1,4 @@
-"""The log refuses to be changed, to everybody; each role may do no more than its work."""
+"""Nobody can change the log, and each role has only the rights that it needs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -62,7 +62,7 @@ async def refuses(connection: Connection, statement: str) -> None:
 
 @pytest.mark.parametrize("replica", [False, True], ids=["", "with triggers switched off"])
 @pytest.mark.parametrize("table", LOG_TABLES)
-async def test_not_even_the_owner_can_change_what_is_recorded(
+async def test_not_even_the_owner_can_change_recorded_events(
     log: EventLog, owner: Connection, table: str, replica: bool
 ) -> None:
     await append(log, "s", message("Kept for ever"))
@@ -133,7 +133,7 @@ async def test_each_role_executes_the_functions_made_for_it(owner: Connection) -
     }
 
 
-async def test_those_who_only_read_execute_nothing_else(owner: Connection) -> None:
+async def test_reading_roles_execute_no_other_functions(owner: Connection) -> None:
     seen = {"current_account_v1", "granted_accounts_v1", "visible_accounts_v1"}
     assert await names(owner, EXECUTABLE, "colloquy_analyst") == seen
     assert await names(owner, EXECUTABLE, "colloquy_auditor") == seen | {
@@ -196,10 +196,10 @@ async def test_the_analyst_sees_facts_about_turns_and_no_word_of_them(
             await refuses(analyst, f"SELECT FROM {relation}")
 
 
-async def test_functions_that_run_as_the_owner_do_not_look_where_the_caller_says(
+async def test_functions_that_run_as_the_owner_ignore_the_callers_search_path(
     owner: Connection,
 ) -> None:
-    """A caller's search_path could otherwise put its own table in the place of the log."""
+    """Otherwise a caller's search_path could replace the log by another table."""
     unpinned = await owner.fetch(
         """
         SELECT proname FROM pg_proc

@@ -30,7 +30,7 @@ from tests.eventstore.log_reading import read_all, read_conversation
 LOST_HALF = "\ud83d"  # of a surrogate pair: no UTF-8 has it
 
 
-async def test_what_was_appended_is_what_is_read(log: EventLog) -> None:
+async def test_events_are_read_as_they_were_appended(log: EventLog) -> None:
     appended = await append(log, "s", *messages(3))
     assert await log.read_stream(1, "s") == appended
     assert await whole_log(log) == appended
@@ -38,7 +38,7 @@ async def test_what_was_appended_is_what_is_read(log: EventLog) -> None:
     assert positions(appended) == [1, 2, 3]
 
 
-async def test_an_empty_log_has_its_head_at_nought_and_nothing_to_read(log: EventLog) -> None:
+async def test_an_empty_log_has_head_0_and_no_events(log: EventLog) -> None:
     assert await log.head(1) == 0
     assert await whole_log(log) == []
     assert await log.read_stream(1, "s") == []
@@ -56,14 +56,14 @@ async def test_an_append_at_the_right_revision_succeeds(log: EventLog) -> None:
     assert third.revision == 3
 
 
-async def test_an_append_that_expects_nothing_succeeds_at_every_revision(log: EventLog) -> None:
+async def test_an_append_without_an_expected_revision_succeeds_at_any(log: EventLog) -> None:
     for revision in (1, 2, 3):
         (event,) = await append(log, "s", message(), expected=None)
         assert event.revision == revision
 
 
 @pytest.mark.parametrize("expected", [NO_STREAM, 1, 3, 2**40])
-async def test_an_append_at_a_wrong_revision_stores_nothing_and_tells_the_right_one(
+async def test_an_append_at_a_wrong_revision_stores_nothing_and_names_the_current_one(
     log: EventLog, expected: int
 ) -> None:
     before = await append(log, "s", *messages(2))
@@ -81,7 +81,7 @@ async def test_an_append_to_a_stream_that_should_exist_and_does_not_is_refused(
     assert failure.value.current == 0
 
 
-async def test_of_several_events_none_is_stored_when_one_is_bad(log: EventLog) -> None:
+async def test_no_event_of_an_append_is_stored_if_one_is_bad(log: EventLog) -> None:
     with pytest.raises(AppendRefused):
         await append(log, "s", message(), message("\0"), message())
     assert await whole_log(log) == []
@@ -99,7 +99,7 @@ async def test_an_append_for_an_unknown_account_is_refused_and_says_why(log: Eve
         await append(log, "s", message(), account_id=99)
 
 
-async def test_accounts_have_logs_of_their_own(log: EventLog, owner: Connection) -> None:
+async def test_each_account_has_its_own_log(log: EventLog, owner: Connection) -> None:
     await add_account(owner, 2)
     mine = await append(log, "s", *messages(2))
     theirs = await append(log, "s", *messages(3), account_id=2)
@@ -109,7 +109,7 @@ async def test_accounts_have_logs_of_their_own(log: EventLog, owner: Connection)
     assert await read_conversation(log, 2, 1) == theirs
 
 
-async def test_every_text_is_kept_byte_for_byte(log: EventLog, owner: Connection) -> None:
+async def test_every_text_is_stored_byte_for_byte(log: EventLog, owner: Connection) -> None:
     texts = [*TEXTS, "\r\n\ufeff\u200f\U0010ffff", "ß" * 300_000]
     await append(log, "s", *map(message, texts))
     assert [event.content for event in await log.read_stream(1, "s")] == texts
@@ -131,7 +131,7 @@ async def test_the_event_commits_to_its_content_with_a_salt(
     assert event.content_hash == await owner.fetchval("SELECT content_hash FROM events")
 
 
-async def test_nobody_can_tell_from_the_hashes_that_two_said_the_same(log: EventLog) -> None:
+async def test_equal_texts_have_different_hashes(log: EventLog) -> None:
     first, second = await append(log, "s", message("Yes"), message("Yes"))
     assert first.content_hash != second.content_hash
 
@@ -146,14 +146,12 @@ async def test_an_event_without_content_has_no_hash_and_no_row_of_content(
     assert await owner.fetchval("SELECT array_agg(position) FROM event_content") == [2]
 
 
-async def test_the_log_itself_holds_no_word_of_the_content(
-    log: EventLog, owner: Connection
-) -> None:
+async def test_the_events_table_has_no_content(log: EventLog, owner: Connection) -> None:
     await append(log, "s", message("a very private thought"))
     assert "private" not in str(await owner.fetch("SELECT e::text FROM events e"))
 
 
-async def test_the_circumstances_of_an_event_are_kept(log: EventLog) -> None:
+async def test_the_metadata_of_an_event_is_stored(log: EventLog) -> None:
     metadata = Metadata(
         actor=Actor(5, "teacher"),
         token_id=7,
@@ -175,7 +173,7 @@ async def test_an_event_keeps_the_id_that_it_was_given(log: EventLog) -> None:
     assert (await log.read_stream(1, "s"))[0].event_id == new.event_id
 
 
-async def test_time_never_runs_backwards_in_the_log_even_if_the_clock_does(
+async def test_times_in_the_log_never_decrease_even_if_the_clock_does(
     log: EventLog, owner: Connection
 ) -> None:
     (first,) = await append(log, "s", message())
@@ -246,7 +244,7 @@ async def test_a_bad_append_fails_alone_among_those_that_share_its_batch(
 
 
 @pytest.mark.parametrize("word", ["secret\0", f"secret{LOST_HALF}"])
-async def test_a_refusal_does_not_repeat_what_was_said(log: EventLog, word: str) -> None:
+async def test_a_refusal_does_not_quote_the_content(log: EventLog, word: str) -> None:
     with pytest.raises(AppendRefused) as refusal:
         await append(log, "s", message(word))
     told: BaseException | None = refusal.value

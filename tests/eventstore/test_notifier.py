@@ -1,4 +1,4 @@
-"""The connection by which others know that a process lives."""
+"""The connections of the notifier: liveness and wake events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,11 +37,11 @@ async def test_a_process_counts_as_alive_from_its_start_to_its_end(
     await eventually(lambda: is_gone(owner, notifier.owner))
 
 
-async def test_a_number_that_no_process_has_belongs_to_nobody(owner: Connection) -> None:
+async def test_an_unknown_owner_counts_as_gone(owner: Connection) -> None:
     assert await is_gone(owner, 12345)
 
 
-async def test_looking_whether_an_owner_lives_does_not_make_it_look_alive_to_others(
+async def test_a_liveness_check_does_not_make_an_owner_look_alive_to_others(
     owner: Connection, database_url: str
 ) -> None:
     async with owner.transaction():
@@ -52,7 +52,7 @@ async def test_looking_whether_an_owner_lives_does_not_make_it_look_alive_to_oth
         await connection.close()
 
 
-async def test_two_processes_have_locks_of_their_own(
+async def test_each_process_has_its_own_lock(
     notifier: Notifier, database_url: str, owner: Connection
 ) -> None:
     other = Notifier(database_url)
@@ -87,10 +87,10 @@ async def test_a_process_whose_link_broke_counts_as_alive_again_soon(
     await eventually(is_back)
 
 
-async def test_a_process_holds_its_lock_though_somebody_was_just_looking_at_it(
+async def test_a_process_gets_its_lock_in_spite_of_a_concurrent_liveness_check(
     notifier: Notifier, database_url: str, owner: Connection
 ) -> None:
-    """A sweeper that looks at the very moment of the start must not make it dead for ever."""
+    """A sweeper's check during the start must not make the process count as dead."""
     starting = Notifier(database_url)
     async with owner.transaction():
         assert await is_gone(owner, starting.owner)
@@ -107,7 +107,7 @@ async def test_a_process_holds_its_lock_though_somebody_was_just_looking_at_it(
         await starting.close()
 
 
-async def test_a_ring_wakes_who_listens_to_the_account_and_who_listens_to_all(
+async def test_a_notification_wakes_readers_of_the_account_and_of_all_accounts(
     notifier: Notifier, database_url: str
 ) -> None:
     far = Notifier(database_url)

@@ -1,4 +1,4 @@
-"""Reads of the log use their index, however long the log is."""
+"""Reads of the log use their index at any length of the log."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -63,7 +63,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def plan_of(connection: Connection, read: str) -> list[dict[str, Any]]:
-    """The nodes of the plan that the service's connections would use, those that are run.
+    """The executed nodes of the plan that the service's connections use.
 
     PostgreSQL 15 plans a scan, never to be run, for a condition that is known to be false.
     """
@@ -105,9 +105,9 @@ async def test_reading_a_page_does_not_read_the_whole_log(owner: Connection) -> 
     assert max(rows) <= 101
 
 
-async def test_an_index_beside_the_key_is_for_those_only_who_ask_for_its_column(
+async def test_a_secondary_index_is_used_only_for_conditions_on_its_column(
     owner: Connection,
 ) -> None:
-    """Else it seems as good as the key for a table that was empty when it was analyzed."""
+    """For a table that was analyzed while empty, it would seem as good as the key."""
     found = await owner.fetch(AMBIGUOUS)
     assert [row[0] for row in found] == []

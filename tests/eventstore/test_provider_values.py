@@ -74,7 +74,7 @@ async def test_a_count_is_the_same_here_and_in_the_database(
 
 
 @pytest.mark.parametrize("told", [math.nan, math.inf, -math.inf, 10**4000])
-def test_what_no_column_holds_is_no_count(told: float) -> None:
+def test_a_value_that_no_column_can_hold_is_not_a_count(told: float) -> None:
     assert count(told) is None
 
 
@@ -95,8 +95,8 @@ def test_a_label_is_a_short_text_that_can_be_stored(told: object, text: str | No
 
 
 @given(st.lists(TEXT))
-def test_pieces_joined_are_the_whole(pieces: list[str]) -> None:
-    """However a text is cut: inside of a character, too."""
+def test_the_joined_pieces_equal_the_whole_storable_text(pieces: list[str]) -> None:
+    """Also if a piece ends inside a character."""
     coming = StorableStream()
     given_back = [*map(coming.take, pieces), coming.rest()]
     assert "".join(given_back) == storable("".join(pieces))
@@ -105,7 +105,7 @@ def test_pieces_joined_are_the_whole(pieces: list[str]) -> None:
         piece.encode()
 
 
-def test_a_cut_character_comes_with_its_second_half() -> None:
+def test_a_split_character_is_returned_with_its_second_half() -> None:
     coming = StorableStream()
     assert [coming.take("a\ud83c"), coming.take("\udf0ab")] == ["a", "\U0001f30ab"]
 
@@ -123,7 +123,7 @@ def _is_jsonb(told: object) -> bool:
 
 
 def as_told(answer: dict[str, Any], told: dict[str, Any], tokens: Any) -> None:
-    """Puts in what a provider told, as earlier releases did: unseen."""
+    """Inserts a provider's values unchecked, as earlier releases did."""
     usage = dict.fromkeys(answer["usage"], tokens)
     answer.update({key: told[key] for key in told if key in answer} | {"usage": usage})
     for attempt in answer["attempt_records"]:
@@ -131,7 +131,7 @@ def as_told(answer: dict[str, Any], told: dict[str, Any], tokens: Any) -> None:
 
 
 @given(model=STORED, stop_reason=STORED, cost=STORED, tokens=STORED)
-def test_whatever_an_earlier_release_was_told_is_read_as_it_would_be_stored_today(
+def test_values_that_earlier_releases_stored_unchecked_are_normalized(
     model: Any, stop_reason: Any, cost: Any, tokens: Any
 ) -> None:
     told = {"model": model or "m", "stop_reason": stop_reason or "end_turn", "cost_microusd": cost}
@@ -160,8 +160,10 @@ def test_whatever_an_earlier_release_was_told_is_read_as_it_would_be_stored_toda
     ],
     ids=["number", "half", "negative", "huge", "fraction", "object"],
 )
-async def test_what_could_not_be_read_again_is_not_stored(log: EventLog, event: Any) -> None:
-    """And it takes nobody down with it who appends at the same time."""
+async def test_an_event_that_cannot_be_decoded_again_is_not_stored(
+    log: EventLog, event: Any
+) -> None:
+    """Concurrent appends succeed."""
 
     def append(*events: Any) -> Coroutine[Any, Any, object]:
         new = [NewEvent(event=one) for one in events]
@@ -175,7 +177,7 @@ async def test_what_could_not_be_read_again_is_not_stored(log: EventLog, event: 
     assert [e.event for e in await log.read_stream(1, "s")] == [ANSWERED] * 3
 
 
-async def test_an_event_that_cannot_be_read_keeps_nobody_from_the_others(
+async def test_an_unreadable_event_does_not_hide_the_others(
     log: EventLog, owner: Connection
 ) -> None:
     await plant(owner, {"type": "conversation_paused.v1", "conversation_id": 1})
@@ -187,7 +189,7 @@ async def test_an_event_that_cannot_be_read_keeps_nobody_from_the_others(
 
 
 async def plant(owner: Connection, *facts: dict[str, Any]) -> None:
-    """Appends what this program never would, to the stream "s"."""
+    """Appends data that this program would not write, to the stream "s"."""
     await owner.execute(
         "SELECT append_facts_v1(1, $1, $2::text[]::jsonb[], $3::text::jsonb)",
         ["s"] * len(facts),

@@ -1,4 +1,4 @@
-"""Numbers and times in the lines that commands print."""
+"""Numbers and durations in the output of commands."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from eventstore.readable_numbers import age, counted
         (0, "identity", "0 identities"),
     ],
 )
-def test_what_is_counted_is_in_the_plural_unless_it_is_one(
+def test_a_noun_is_in_the_plural_unless_its_number_is_one(
     number: int, what: str, told: str
 ) -> None:
     assert counted(number, what) == told
@@ -34,5 +34,5 @@ def test_what_is_counted_is_in_the_plural_unless_it_is_one(
         (27_014_861.0, "312 days"),
     ],
 )
-def test_a_time_is_told_in_the_unit_in_which_people_think(seconds: float, told: str) -> None:
+def test_a_duration_has_the_largest_fitting_unit(seconds: float, told: str) -> None:
     assert age(seconds) == told

@@ -1,4 +1,4 @@
-"""Keys of requests stand in the log as hashes, under a secret that goes with its user."""
+"""Idempotency keys are in the log as hashes under a user's secret, which erasure deletes."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ def of(user: int | None, key: str = KEY) -> Metadata:
 
 
 def read() -> NewEvent:
-    """An event that begins no turn, which erasure would wait for."""
+    """An event that begins no turn, since erasure waits for open turns."""
     return NewEvent(event=HistoryRead(what="conversation"))
 
 
@@ -49,14 +49,14 @@ async def is_waiting(watcher: Connection) -> bool:
 
 
 async def erase(owner: Connection, user: int, account: int = 1) -> str:
-    """As the service's role may, which has entered the account."""
+    """Erases as the service's role in the account."""
     await owner.execute(f"SET colloquy.account = '{account}'")
     return str(await owner.fetchval(ERASE, account, user, OPERATOR))
 
 
 @pytest.fixture
 async def others(database_url: str) -> AsyncIterator[list[EventLog]]:
-    """The logs of other processes, as far as the database can tell."""
+    """The logs of other processes on the same database."""
     async with AsyncExitStack() as stack:
         parts = [await stack.enter_async_context(running_log(database_url)) for _ in range(3)]
         yield [log for log, *_ in parts]
@@ -65,7 +65,7 @@ async def others(database_url: str) -> AsyncIterator[list[EventLog]]:
 async def test_a_key_is_nowhere_in_the_database_and_its_request_is_found(
     log: EventLog, owner: Connection, others: list[EventLog]
 ) -> None:
-    """By other processes too, and for users whom no roster names."""
+    """By other processes, too, and for users without a roster entry."""
     (asked,) = await append(log, "s", message(), metadata=of(USER))
     assert asked.metadata.idempotency_key is None, "what came back is not what the log has"
     await owner.execute("ANALYZE")
@@ -102,7 +102,7 @@ async def test_users_have_secrets_of_their_own_in_each_account(
 async def test_a_key_that_was_recorded_before_keys_were_hashed_is_still_found(
     log: EventLog, owner: Connection
 ) -> None:
-    """Also by who has a secret by now."""
+    """Also for a user who has a secret by now."""
     await owner.fetchrow(
         "SELECT head FROM append_events_v2"
         "($1, $2, $3, '{}', $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -116,14 +116,14 @@ async def test_a_key_that_was_recorded_before_keys_were_hashed_is_still_found(
     assert [event and event.stream for event in found] == ["old", "old"]
 
 
-async def test_a_hash_that_somebody_has_seen_is_no_key(log: EventLog) -> None:
+async def test_a_hash_cannot_be_used_as_a_key(log: EventLog) -> None:
     await append(log, "s", message(), metadata=of(USER))
     (event,) = await log.read_stream(1, "s")
     seen = str(event.metadata.idempotency_key)
     assert " " in seen, "or a client could send it"
 
 
-async def test_a_key_stands_on_one_event(log: EventLog, others: list[EventLog]) -> None:
+async def test_a_key_is_on_one_event(log: EventLog, others: list[EventLog]) -> None:
     streams = [
         log.append(1, f"s{n}", [message()], expected=None, metadata=of(USER))
         for n, log in enumerate((log, *others) * 5)
@@ -136,7 +136,7 @@ async def test_a_key_stands_on_one_event(log: EventLog, others: list[EventLog]) 
 async def test_processes_that_meet_new_users_at_once_give_each_one_secret(
     log: EventLog, owner: Connection, others: list[EventLog]
 ) -> None:
-    """Each in an order of its own; nobody waits for somebody who waits for them."""
+    """In different orders, without a deadlock."""
     chance = random.Random(7)
     users = range(1, 61)
 
@@ -165,8 +165,8 @@ async def test_processes_that_meet_new_users_at_once_give_each_one_secret(
             assert found.stream == f"s-{name}-{user}"
 
 
-async def test_only_the_event_that_has_a_key_is_touched(log: EventLog, owner: Connection) -> None:
-    """A judgement that stands in the same append is the model's."""
+async def test_only_the_event_with_the_key_is_changed(log: EventLog, owner: Connection) -> None:
+    """An assessment in the same append is the model's."""
     model = Metadata(actor=Actor(None, "model"), request_id="r")
     first, last = (msgspec.structs.replace(message(), metadata=model) for _ in range(2))
     await append(log, "s", first, message(), last, metadata=of(USER))
@@ -179,10 +179,10 @@ async def test_only_the_event_that_has_a_key_is_touched(log: EventLog, owner: Co
     assert set(await read_secrets(owner)) == {USER}
 
 
-async def test_erasing_a_user_takes_the_secret_and_their_keys_lead_nowhere(
+async def test_erasing_a_user_deletes_the_secret_and_their_keys_find_nothing(
     log: EventLog, owner: Connection
 ) -> None:
-    """Others' stay; a key that comes later is a new one, under a new secret."""
+    """Other users' secrets stay; a later key is new, under a new secret."""
     await owner.execute("INSERT INTO users VALUES (1, $1, 'Ada'), (1, 102, 'Grace')", USER)
     for user in (USER, 102):
         await append(log, f"s{user}", read(), metadata=of(user))
@@ -200,7 +200,7 @@ async def test_erasing_a_user_takes_the_secret_and_their_keys_lead_nowhere(
 
 
 async def test_a_secret_alone_is_enough_to_erase(log: EventLog, owner: Connection) -> None:
-    """Somebody who was erased came back by their provider's word, and said nothing."""
+    """An erased user logged in again by an identity provider, without an event."""
     await owner.execute("INSERT INTO users VALUES (1, $1, '[erased]')", USER)
     await append(log, "s", read(), metadata=of(USER))
     assert await erase(owner, USER) == "erased"
@@ -208,7 +208,7 @@ async def test_a_secret_alone_is_enough_to_erase(log: EventLog, owner: Connectio
     assert await erase(owner, USER) == "nothing"
 
 
-async def test_an_append_that_waits_for_an_erasure_takes_no_deleted_secret(
+async def test_an_append_that_waits_for_an_erasure_uses_no_deleted_secret(
     log: EventLog, owner: Connection, database_url: str
 ) -> None:
     watcher = await connect(database_url)
@@ -227,7 +227,7 @@ async def test_an_append_that_waits_for_an_erasure_takes_no_deleted_secret(
 async def test_no_role_reads_secrets_or_tries_keys(
     role: str, log: EventLog, owner: Connection
 ) -> None:
-    """But the service, which may ask where a key of the account leads to."""
+    """Only the service may look up a key of its account."""
     await append(log, "s", message(), metadata=of(USER))
     await owner.execute(f"SET ROLE {role}")
     for statement in (
@@ -251,7 +251,7 @@ async def test_no_role_reads_secrets_or_tries_keys(
 async def test_a_secret_is_looked_up_by_its_key_whenever_the_plan_was_made(
     log: EventLog, owner: Connection, analyzed: str | None
 ) -> None:
-    """Counted: an append and a look-up touch as many pages beside 20,000 secrets as beside one."""
+    """An append and a look-up touch as many pages beside 20,000 secrets as beside one."""
     if analyzed == "empty":
         await owner.execute("ANALYZE request_secrets")
     await owner.execute("SET colloquy.account = '1'; SET plan_cache_mode = force_generic_plan")
@@ -268,7 +268,7 @@ async def test_a_secret_is_looked_up_by_its_key_whenever_the_plan_was_made(
 
 
 async def pages(owner: Connection) -> int:
-    """Pages of the database that hashing a key and looking for one touch."""
+    """Pages that hashing a key and looking one up touch."""
     total = 0
     for statement in (
         f"SELECT hash_request_keys_v1(1, ARRAY['{encode(of(USER))}'::jsonb])",
@@ -290,7 +290,7 @@ async def test_a_batch_without_keys_reads_nothing_for_them(owner: Connection) ->
     assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] == 0
 
 
-async def test_a_request_appends_once_however_often_it_comes_at_the_same_time(
+async def test_concurrent_repeats_of_a_request_append_once(
     log: EventLog, others: list[EventLog]
 ) -> None:
     async def post(process: EventLog) -> RecordedEvent:
@@ -306,7 +306,7 @@ async def test_a_request_appends_once_however_often_it_comes_at_the_same_time(
     assert again.event_id == stored[0].event_id
 
 
-async def test_appending_once_passes_on_what_is_no_repeat(log: EventLog) -> None:
+async def test_appending_once_passes_on_errors_that_are_no_repeat(log: EventLog) -> None:
     async def refused() -> list[RecordedEvent]:
         return await append(log, "s", message(), metadata=of(USER), account_id=99)
 

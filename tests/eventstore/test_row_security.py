@@ -1,4 +1,4 @@
-"""Row-level security keeps accounts apart also where a query forgets to."""
+"""Row-level security separates accounts even if a query does not."""
 
 from collections.abc import AsyncIterator
 
@@ -29,7 +29,7 @@ SELECT n.nspname || '.' || c.relname
 
 @pytest.fixture
 async def second(log_parts: Parts, owner: Connection) -> int:
-    """Another account, which like the first has a log, views of it and a roster."""
+    """Another account with a log, views and a roster, as the first has."""
     log, _, _ = log_parts
     account = await create_account(owner, "Another institution")
     for number in (1, account):
@@ -75,7 +75,7 @@ async def test_every_table_that_has_an_account_is_guarded(owner: Connection) -> 
     assert [row["name"] for row in rows if not row["guarded"]] == []
 
 
-async def test_every_stable_view_looks_with_the_rights_of_who_asks(owner: Connection) -> None:
+async def test_every_stable_view_uses_the_callers_rights(owner: Connection) -> None:
     rows = await owner.fetch(
         "SELECT relname, reloptions FROM pg_class WHERE relkind = 'v' AND relnamespace IN "
         "('read'::regnamespace, 'analytics'::regnamespace) AND relname <> 'freshness'"
@@ -123,4 +123,4 @@ async def test_a_rebuilt_view_is_guarded_too(
 
     await rebuild(database_url, definition("conversation_messages"))
     await test_every_table_that_has_an_account_is_guarded(owner)
-    await test_every_stable_view_looks_with_the_rights_of_who_asks(owner)
+    await test_every_stable_view_uses_the_callers_rights(owner)

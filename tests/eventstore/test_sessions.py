@@ -1,4 +1,4 @@
-"""A session that somebody ends while a statement is under way."""
+"""Sessions that are ended during a statement."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from eventstore.database_errors import Meaning, meaning
 
 
 @pytest.mark.parametrize("method", ["fetch", "fetchrow", "fetchval", "execute"])
-async def test_a_session_that_ends_between_two_steps_is_away(
+async def test_a_session_that_ends_within_a_statement_raises_a_connection_error(
     database_url: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever finds that its server is no longer the primary ends it, whoever uses it."""
+    """A session is ended when its server is no longer the primary, even during a statement."""
     session = await connect(database_url)
     prepare = session._get_statement  # type: ignore[attr-defined]  # asyncpg's own
 
@@ -28,7 +28,7 @@ async def test_a_session_that_ends_between_two_steps_is_away(
     assert meaning(ended.value) is Meaning.AWAY
 
 
-async def test_a_fault_of_ours_stays_one(
+async def test_a_programming_error_is_not_turned_into_a_connection_error(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await connect(database_url)

@@ -1,4 +1,4 @@
-"""Paths that another user could have prepared or could change, made of real files of real users."""
+"""Paths that another user may have created or can change, with files of real users."""
 
 import grp
 import os
@@ -151,7 +151,7 @@ BAD: tuple[Prepare, ...] = (
 
 
 @pytest.mark.parametrize("prepare", GOOD)
-def test_a_path_that_is_ours_all_the_way_is_trusted(tmp_path: Path, prepare: Prepare) -> None:
+def test_a_path_with_trusted_owners_only_is_trusted(tmp_path: Path, prepare: Prepare) -> None:
     path = prepare(tmp_path / "at")
     check_trusted(path)
     check_output(path)
@@ -164,10 +164,8 @@ def test_a_path_that_is_ours_all_the_way_is_trusted(tmp_path: Path, prepare: Pre
 
 @as_root
 @pytest.mark.parametrize("prepare", BAD)
-def test_a_path_that_another_user_has_a_hand_in_is_refused(
-    tmp_path: Path, prepare: Prepare
-) -> None:
-    """In one line, and nothing is made there."""
+def test_a_path_that_another_user_can_redirect_is_refused(tmp_path: Path, prepare: Prepare) -> None:
+    """The message has one line, and nothing is created."""
     path = prepare(tmp_path / "at")
     for refuse in (check_trusted, lambda path: make_trusted_folder(path, 0o700)):
         with pytest.raises(PathUntrusted, match=r"user nobody|chmod go-w") as caught:
@@ -189,8 +187,8 @@ def test_a_path_that_another_user_has_a_hand_in_is_refused(
 
 
 @as_root
-def test_what_is_at_the_end_of_a_way_may_be_another_users(tmp_path: Path) -> None:
-    """As the data of the embedded server is. The way to it may not."""
+def test_the_file_at_the_end_of_a_checked_way_may_be_another_users(tmp_path: Path) -> None:
+    """Such as the embedded server's data. The parents may not."""
     check_way(of_nobody(tmp_path / "at"))
     with pytest.raises(PathUntrusted):
         check_way(through_a_link_of_nobody(tmp_path / "other"))
@@ -199,15 +197,15 @@ def test_what_is_at_the_end_of_a_way_may_be_another_users(tmp_path: Path) -> Non
 
 
 @as_root
-def test_a_link_of_another_user_to_nothing_is_refused_all_the_same(tmp_path: Path) -> None:
-    """Else root would make what it leads to."""
+def test_another_users_dangling_link_is_refused(tmp_path: Path) -> None:
+    """Otherwise root would create its target."""
     link = link_of_nobody(tmp_path / "link", tmp_path / "nothing")
     for check in (check_trusted, check_way, check_output):
         with pytest.raises(PathUntrusted, match="user nobody"):
             check(link)
 
 
-def test_links_in_a_circle_are_an_error_like_others(tmp_path: Path) -> None:
+def test_a_loop_of_links_is_an_oserror(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OSError, match="Too many levels"):
@@ -231,8 +229,8 @@ def test_output_may_go_to_devices_and_pipes(tmp_path: Path) -> None:
 
 
 @as_root
-def test_output_goes_into_no_file_that_another_user_holds_ready(tmp_path: Path) -> None:
-    """As in `/tmp`, whoever may write to the folder."""
+def test_output_is_not_written_to_another_users_file(tmp_path: Path) -> None:
+    """As in `/tmp`, where every user may create files."""
     tmp_path.chmod(0o1777)
     (tmp_path / "page.html").touch()
     give(tmp_path / "page.html")
@@ -242,7 +240,7 @@ def test_output_goes_into_no_file_that_another_user_holds_ready(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_only_a_regular_file_is_opened_as_our_own(tmp_path: Path, kind: str) -> None:
-    """And none of them is waited for, followed or made."""
+    """Pipes are not waited for, links not followed, and no file is created."""
     path = tmp_path / "file"
     if kind == "link":
         path.symlink_to(tmp_path / "elsewhere")
@@ -268,7 +266,7 @@ def test_no_file_of_another_user_is_opened_as_our_own(tmp_path: Path) -> None:
 
 
 def test_a_file_with_another_name_is_read_but_not_written_as_our_own(tmp_path: Path) -> None:
-    """Whoever could once write to the folder may have given it to a file elsewhere."""
+    """A user who could once write to the folder may have linked a file from elsewhere."""
     path = tmp_path / "file"
     path.write_text("words")
     (tmp_path / "elsewhere").hardlink_to(path)
@@ -281,7 +279,7 @@ def test_a_file_with_another_name_is_read_but_not_written_as_our_own(tmp_path: P
     assert path.read_text() == "words"
 
 
-def test_a_folder_of_a_loose_umask_is_closed_to_others(tmp_path: Path) -> None:
+def test_a_folder_of_a_permissive_umask_becomes_unwritable_for_others(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o2777)
     deny_others_writing(tmp_path / "open")
@@ -292,8 +290,8 @@ def test_a_folder_of_a_loose_umask_is_closed_to_others(tmp_path: Path) -> None:
 
 
 @as_root
-def test_a_group_of_which_nobody_can_say_who_is_in_it_counts_as_others(tmp_path: Path) -> None:
-    """A directory need not list its groups and users."""
+def test_a_group_with_unknown_members_counts_as_others(tmp_path: Path) -> None:
+    """A directory service need not list its groups and users."""
     unknown = 54_321
     tmp_path.chmod(0o775)
     os.chown(tmp_path, -1, unknown)
@@ -304,10 +302,10 @@ def test_a_group_of_which_nobody_can_say_who_is_in_it_counts_as_others(tmp_path:
 
 
 @as_root
-def test_a_primary_group_that_may_be_many_users_counts_as_others(
+def test_a_shared_primary_group_counts_as_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory that lists nobody says of each user who they are; this one's group is shared."""
+    """The directory service lists no users, and this user's primary group is shared."""
     me = pwd.getpwuid(os.geteuid())
     fields: list[Any] = [*me]
     fields[3] = grp.getgrnam("users").gr_gid

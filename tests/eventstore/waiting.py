@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline."""
+"""Waits for conditions with a deadline."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ SELECT count(*) FROM pg_stat_activity
 
 
 async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 15) -> T:
-    """What `look` returns, as soon as that is true."""
+    """The first true result of `look`."""
     async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110 -- the other side sets no event
             await asyncio.sleep(0.005)
@@ -23,7 +23,7 @@ async def eventually(look: Callable[[], Awaitable[T]], seconds: float = 15) -> T
 
 
 async def appends_wait(owner: Connection, number: int = 1) -> None:
-    """Returns when so many appends stand before a lock."""
+    """Waits until so many appends wait for a lock."""
 
     async def look() -> bool:
         return int(await owner.fetchval(WAITING_APPENDS)) >= number

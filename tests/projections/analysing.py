@@ -1,4 +1,4 @@
-"""What an analyst sees of what happens, at times that a test chooses."""
+"""An analyst's views of events at chosen times."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,11 +11,11 @@ from tests.projections.viewing import Parts, Rows, catch_up
 
 
 class Analysis:
-    """Lets things happen, and shows the views for analysts when they have caught up.
+    """Appends events, and reads the analysts' views after they have caught up.
 
     Args:
-        parts: The log and what it uses.
-        workers: The pool of those who keep the views up.
+        parts: The log with its pool and notifier.
+        workers: The projection runner's pool.
         owner: Reads them.
     """
 
@@ -25,7 +25,7 @@ class Analysis:
         self._owner = owner
 
     async def at(self, moment: str) -> None:
-        """From here on every event is recorded at that moment, which must lie in the future."""
+        """Records all further events at that time, which must be in the future."""
         await self._owner.execute(
             "UPDATE log_heads SET recorded_at = $1", datetime.fromisoformat(moment)
         )
@@ -50,6 +50,6 @@ class Analysis:
 
 
 def together(steps: Iterable[Step]) -> Step:
-    """What one append brings where several requests of one dialogue were gathered."""
+    """One append with several steps of a dialogue."""
     several = list(steps)
     return Step(several[0].stream, tuple(event for step in several for event in step.events))

@@ -1,4 +1,4 @@
-"""A process that does nothing but follow: ``python -m tests.projections.runner_process URL``."""
+"""Runs only a projection runner: ``python -m tests.projections.runner_process URL``."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ async def follow(url: str) -> None:
 
 @asynccontextmanager
 async def following(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Such a process, which has begun, and does not outlive the context."""
+    """A running process of this kind, which ends with the context."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.projections.runner_process", url),
         stdout=asyncio.subprocess.PIPE,

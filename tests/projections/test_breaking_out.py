@@ -1,4 +1,4 @@
-"""A projection of the users' own tries everything that it should not do, and is refused."""
+"""A user-defined projection that does anything forbidden is refused."""
 
 from pathlib import Path
 
@@ -255,14 +255,14 @@ STATEMENTS = {
 
 @pytest.fixture
 async def folder(tmp_path: Path, log_parts: Parts, database_url: str) -> Path:
-    """A projection that works, beside another one that is installed, on a log with events."""
+    """A working projection, beside an installed one, on a log with events."""
     await append_steps(log_parts[0], dialogue(Learner(), 3))
     await rebuild(database_url, definition_in(started(tmp_path, NEIGHBOUR)))
     return started(tmp_path)
 
 
 async def refused(folder: Path, owner: Connection) -> str:
-    """Why a check refuses it; nothing of it is left, and all else is as it was."""
+    """A check's refusal; asserts that the database is unchanged."""
     own = read(folder)
     neighbour = definition_in(folder.parent / NEIGHBOUR)
     before = await owner.fetch(ALL_ELSE), await rows_of(owner, neighbour)
@@ -297,17 +297,15 @@ async def untold(
     return wrong
 
 
-async def test_nothing_that_its_tables_do_reaches_further(folder: Path, owner: Connection) -> None:
+async def test_tables_that_reach_further_are_refused(folder: Path, owner: Connection) -> None:
     assert await untold(folder, "tables.sql", TABLES, owner) == {}
 
 
-async def test_nothing_that_its_statements_do_reaches_further(
-    folder: Path, owner: Connection
-) -> None:
+async def test_statements_that_reach_further_are_refused(folder: Path, owner: Connection) -> None:
     assert await untold(folder, "1_count.sql", STATEMENTS, owner) == {}
 
 
-async def test_what_never_ends_is_stopped(
+async def test_endless_definitions_are_stopped(
     folder: Path, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trying, "LONGEST", "1s")
@@ -316,10 +314,10 @@ async def test_what_never_ends_is_stopped(
     assert await untold(folder, "1_count.sql", ENDLESS_STATEMENTS, owner) == {}
 
 
-async def test_what_is_refused_is_not_built_either(
+async def test_a_rebuild_refuses_what_a_check_refuses(
     folder: Path, owner: Connection, database_url: str
 ) -> None:
-    """A rebuild looks for itself, whoever has checked before."""
+    """A rebuild checks again."""
     changed(
         folder,
         "tables.sql",

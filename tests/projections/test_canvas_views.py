@@ -1,4 +1,4 @@
-"""What the views show of edited experiences, of votes, and of how often somebody asked."""
+"""The views of edited experiences, votes and counted requests."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ async def opened(log: EventLog, learner: Learner) -> ModelMessage:
 
 
 def together(*steps: Step) -> Step:
-    """What one append brings where several requests were gathered."""
+    """One append with several steps."""
     return Step(steps[0].stream, tuple(event for step in steps for event in step.events))
 
 
@@ -56,7 +56,7 @@ class TestExperiences:
         (_, created, updated), _ = times
         assert created < updated == edited.recorded_at
 
-    async def test_of_several_edits_in_one_append_the_last_counts(
+    async def test_the_last_of_several_edits_in_one_append_counts(
         self, log: EventLog, owner: Connection
     ) -> None:
         edits = [experience_edited(3, title=f"Title {n}") for n in range(5)]
@@ -67,7 +67,7 @@ class TestExperiences:
     async def test_a_deleted_experience_keeps_its_texts_and_its_version(
         self, log: EventLog, owner: Connection
     ) -> None:
-        """Its version is that of its texts, which conversations go on naming."""
+        """Its version is that of its texts, to which conversations refer."""
         whole = together(
             experience_edited(3, title="Last", workflow_state="unpublished"), experience_deleted(3)
         )
@@ -128,7 +128,7 @@ class TestMessageFeedback:
         await append_steps(log, [learner.gets_feedback(message, "disliked")])
         assert await shown(owner, "message_feedback", VOTES) == [(101, "disliked", None)]
 
-    async def test_what_happens_in_one_append_counts_in_its_order(
+    async def test_the_events_of_one_append_count_in_their_order(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
@@ -155,7 +155,7 @@ class TestMessageFeedback:
             (101, "liked", None),
         ]
 
-    async def test_a_vote_moves_the_conversations_shown_revision(
+    async def test_a_vote_changes_the_conversations_visible_revision(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner, other = Learner(), Learner(102, conversation_ids=iter([7]))
@@ -171,10 +171,10 @@ class TestMessageFeedback:
 class TestRequestCounts:
     COLUMNS = "user_id, kind, requests"
 
-    async def test_requests_count_for_who_made_them_by_kind(
+    async def test_requests_are_counted_by_user_and_kind(
         self, log: EventLog, owner: Connection
     ) -> None:
-        """What the model does, and what became of a request, counts for nobody."""
+        """The model's events and outcomes of requests are not counted."""
         learner = Learner(102)
         by_model = Metadata(actor=Actor(None, "model"))
         by_learner = Metadata(actor=Actor(102, "learner"))

@@ -1,4 +1,4 @@
-"""Old against new, before the switch."""
+"""A live projection is compared with a new version."""
 
 import msgspec
 import pytest
@@ -59,7 +59,7 @@ async def test_the_same_program_makes_equal_rows(
     assert next(found.lines()).endswith(": equal")
 
 
-async def test_what_differs_is_told_by_column_count_and_key(
+async def test_differences_are_reported_by_column_count_and_key(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
     log, _, notifier = log_parts
@@ -82,7 +82,7 @@ async def test_what_differs_is_told_by_column_count_and_key(
     ]
 
 
-async def test_what_may_hold_texts_is_shown_by_key_alone(
+async def test_rows_that_may_hold_texts_are_reported_by_key_only(
     log_parts: Parts, database_url: str, owner: Connection
 ) -> None:
     await append_steps(log_parts[0], dialogue(Learner()))
@@ -98,7 +98,7 @@ async def test_what_may_hold_texts_is_shown_by_key_alone(
     assert "WHAT DO YOU KNOW" not in "".join(found.lines()).upper()
 
 
-async def test_a_projection_that_is_not_there_has_nothing_to_compare_with(
+async def test_a_projection_that_is_not_installed_cannot_be_compared(
     database_url: str, owner: Connection
 ) -> None:
     with pytest.raises(NotInstalled, match="no projection tally yet"):

@@ -1,4 +1,4 @@
-"""What an analyst sees of each conversation."""
+"""The analysts' view of conversations."""
 
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ async def test_a_conversation_begins_when_the_model_has_opened_it(analysis: Anal
     assert row["duration_seconds"] == 0
 
 
-async def test_it_counts_what_is_said_and_what_became_of_it(analysis: Analysis) -> None:
+async def test_messages_and_outcomes_are_counted(analysis: Analysis) -> None:
     learner = Learner()
     await analysis.at("2040-01-01T10:00:00+00:00")
     await analysis.happens(*dialogue(learner, 0))
@@ -91,7 +91,7 @@ async def test_without_objectives_none_are_ever_met(analysis: Analysis) -> None:
     assert await analysis.sees("conversation_facts", PROGRESS) == [(0, 0, None)]
 
 
-async def test_it_costs_what_all_in_and_about_it_cost_and_says_what_is_not_known(
+async def test_its_cost_sums_up_all_requests_and_unknown_costs_are_counted(
     analysis: Analysis,
 ) -> None:
     """700 for the opening, twice 100 for the second reply and its judgement, 700 to evaluate."""
@@ -105,7 +105,7 @@ async def test_it_costs_what_all_in_and_about_it_cost_and_says_what_is_not_known
     assert await analysis.sees("conversation_facts", columns) == [(1600, 2, 1, 500, 100)]
 
 
-async def test_only_votes_that_stand_are_counted(analysis: Analysis) -> None:
+async def test_withdrawn_votes_are_not_counted(analysis: Analysis) -> None:
     learner = Learner()
     await analysis.happens(*dialogue(learner, 1))
     first, second = learner.replies

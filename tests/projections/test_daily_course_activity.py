@@ -1,4 +1,4 @@
-"""What an analyst sees of a course's day."""
+"""The analysts' view of a course's days."""
 
 from datetime import date
 from itertools import count
@@ -20,7 +20,7 @@ async def seen(analysis: Analysis, columns: str, course_id: int = 1) -> list[tup
 
 @pytest.fixture
 async def learner(analysis: Analysis) -> Learner:
-    """One whose first day it is."""
+    """A learner on their first day."""
     await analysis.at("2040-01-01T23:59:00+00:00")
     return Learner()
 
@@ -29,7 +29,7 @@ async def next_day(analysis: Analysis) -> None:
     await analysis.at("2040-01-02T00:01:00+00:00")
 
 
-async def test_a_day_tells_all_that_happened_on_it(analysis: Analysis, learner: Learner) -> None:
+async def test_a_day_has_all_counts(analysis: Analysis, learner: Learner) -> None:
     await analysis.happens(learner.asks_to_open(), learner.opening_fails())
     await analysis.happens(learner.asks_to_open(), learner.opening_fails("cancelled"))
     await analysis.happens(learner.asks_to_open(), learner.opens(reply=PRICED))

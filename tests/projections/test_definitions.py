@@ -31,14 +31,14 @@ def test_a_definition_has_its_folders_name_a_description_and_something_to_do(nam
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_definition_consumes_the_types_that_its_statements_name_and_no_others(name: str) -> None:
-    """Appends run a projection for the types that it consumes only."""
+    """Appends run a projection only for the types that it consumes."""
     known = definition(name)
     named = {kind for kind in TYPES if any(f"'{kind}'" in text for text in known.statements)}
     assert set(known.consumes) == named
     assert known.consumes
 
 
-def test_an_unknown_projection_is_refused_with_the_names_of_those_that_there_are() -> None:
+def test_an_unknown_projection_is_refused_with_the_known_names() -> None:
     with pytest.raises(UnknownProjection) as failure:
         definition("turn_fact")
     assert "there is no projection turn_fact;" in str(failure.value)
@@ -58,7 +58,7 @@ def test_an_unknown_projection_is_refused_with_the_names_of_those_that_there_are
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_the_digest_changes_with_all_that_a_version_stands_for(change: dict[str, object]) -> None:
+def test_the_digest_changes_with_every_field(change: dict[str, object]) -> None:
     known = definition("conversations")
     changed: Definition = msgspec.structs.replace(known, **change)
     assert len(known.digest) == 32
@@ -69,7 +69,7 @@ def test_the_digest_of_the_same_files_is_the_same() -> None:
     assert definition("conversations").digest == definition("conversations").digest
 
 
-def test_a_setting_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_setting_is_refused() -> None:
     known = msgspec.to_builtins(definition("conversations"))
     with pytest.raises(msgspec.ValidationError, match="colour"):
         msgspec.convert({**known, "colour": "blue"}, Definition)

@@ -1,4 +1,4 @@
-"""What an analyst sees of each evaluation of a conversation."""
+"""The analysts' view of evaluations."""
 
 from tests.eventstore.building import REPLY, Learner, dialogue
 from tests.eventstore.reply_attempts import PRICED
@@ -32,7 +32,7 @@ async def test_an_evaluation_is_pending_until_it_ends(analysis: Analysis) -> Non
     }
 
 
-async def test_a_completed_evaluation_tells_what_it_took(analysis: Analysis) -> None:
+async def test_a_completed_evaluation_has_its_tokens_times_and_cost(analysis: Analysis) -> None:
     learner = Learner()
     await analysis.happens(*dialogue(learner, 1))
     asked, ended = await analysis.happens(*learner.is_evaluated(reply=PRICED))
@@ -58,7 +58,7 @@ async def test_a_failed_evaluation_says_why_and_another_one_is_another_row(
     ]
 
 
-async def test_what_is_no_evaluation_has_no_row(analysis: Analysis) -> None:
+async def test_other_turns_have_no_row(analysis: Analysis) -> None:
     learner = Learner()
     await analysis.happens(*dialogue(learner, 1), learner.says(), learner.is_not_answered())
     assert await analysis.sees("evaluation_facts", "*") == []

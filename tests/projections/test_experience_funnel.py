@@ -1,4 +1,4 @@
-"""How far learners come with an experience, as an analyst sees it."""
+"""The analysts' view of learners' progress with an experience."""
 
 from datetime import UTC, datetime
 from itertools import count

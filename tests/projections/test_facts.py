@@ -1,4 +1,4 @@
-"""What holds of every view for analysts: its documentation, and that no cut of the log matters."""
+"""Every analysts' view is documented, and its rows do not depend on the ranges."""
 
 import random
 from collections.abc import AsyncIterator, Iterable
@@ -71,7 +71,7 @@ async def test_a_view_has_its_account_position_and_day(
 
 @asynccontextmanager
 async def generation(owner: Connection, known: Definition) -> AsyncIterator[str]:
-    """A generation without rows that nobody advances: the schema it is in."""
+    """The schema of a new generation that no runner advances."""
     number = await create(owner, known)
     schema = f"{known.name}_v{known.version}_{number}"
     try:
@@ -81,7 +81,7 @@ async def generation(owner: Connection, known: Definition) -> AsyncIterator[str]
 
 
 async def apply(owner: Connection, schema: str, known: Definition, after: int, upto: int) -> None:
-    """Applies one range, in which there may be anything that the projection looks at."""
+    """Applies one range with all consumed types."""
     await owner.execute(
         f"SELECT {schema}.apply($1, $2, $3, $4)", ACCOUNT, after, upto, known.consumes
     )
@@ -90,7 +90,7 @@ async def apply(owner: Connection, schema: str, known: Definition, after: int, u
 async def rows_after(
     owner: Connection, known: Definition, ranges: Iterable[Range], analyse: bool = False
 ) -> Rows:
-    """All rows of a projection's tables, inner ones too, when these ranges were applied."""
+    """All rows of a projection's tables, including internal ones, after these ranges."""
     async with generation(owner, known) as schema:
         for after, upto in ranges:
             async with owner.transaction():
@@ -101,7 +101,7 @@ async def rows_after(
 
 
 async def rows_in(owner: Connection, schema: str) -> Rows:
-    """All rows of a schema's tables, in an order that depends on nothing but them."""
+    """All rows of a schema's tables, sorted."""
     rows: Rows = []
     for (table,) in await owner.fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", schema
@@ -112,7 +112,7 @@ async def rows_in(owner: Connection, schema: str) -> Rows:
 
 
 async def days_of(analysis: Analysis, seed: int, steps: int = 150) -> None:
-    """A random history over three days, with answers that took this and that."""
+    """A random history over three days, with random tokens and costs."""
     chance = random.Random(seed)
     happened = [with_records(chance, step) for step in history(seed, steps=steps)]
     third = len(happened) // 3
@@ -122,7 +122,7 @@ async def days_of(analysis: Analysis, seed: int, steps: int = 150) -> None:
 
 
 def cuts(chance: random.Random, head: int, sizes: tuple[int, ...]) -> list[Range]:
-    """The log cut into ranges of these sizes, as chance has it."""
+    """The log in ranges of random sizes out of these."""
     ranges, reached = [], 0
     while reached < head:
         upto = min(head, reached + chance.choice(sizes))
@@ -147,7 +147,7 @@ async def test_the_rows_are_the_same_however_the_log_is_cut(
 
 
 @pytest.mark.parametrize("known", FACTS, ids=lambda known: known.name)
-async def test_ranges_may_come_again_or_in_any_order_where_the_definition_says_so(
+async def test_ranges_may_be_repeated_or_reordered_if_the_definition_says_so(
     log: EventLog, analysis: Analysis, owner: Connection, known: Definition
 ) -> None:
     await days_of(analysis, seed=12)
@@ -165,7 +165,7 @@ async def test_ranges_may_come_again_or_in_any_order_where_the_definition_says_s
 @pytest.mark.parametrize(
     "known", [k for k in FACTS if k.order == "any"], ids=lambda known: known.name
 )
-async def test_ranges_that_are_applied_at_once_make_the_same_rows(
+async def test_concurrent_ranges_make_the_same_rows(
     log: EventLog,
     analysis: Analysis,
     owner: Connection,
@@ -181,7 +181,7 @@ async def test_ranges_that_are_applied_at_once_make_the_same_rows(
         assert await rows_in(owner, schema) == whole
 
 
-async def test_no_words_of_anybody_get_into_a_view(analysis: Analysis, owner: Connection) -> None:
+async def test_no_view_contains_personal_texts(analysis: Analysis, owner: Connection) -> None:
     await days_of(analysis, seed=13)
     words = [text for text in TEXTS if len(text) > 10] + ["Explain winter", "Let us begin."]
     for known in FACTS:
@@ -190,8 +190,8 @@ async def test_no_words_of_anybody_get_into_a_view(analysis: Analysis, owner: Co
             assert not [text for text in words if text in shown]
 
 
-async def test_the_views_tell_of_the_same_money(analysis: Analysis, owner: Connection) -> None:
-    """What openings cost that failed is in turns, models and days, and in no conversation."""
+async def test_the_views_agree_on_costs(analysis: Analysis, owner: Connection) -> None:
+    """The costs of failed openings count for turns, models and days, but for no conversation."""
     await days_of(analysis, seed=14)
 
     async def total(view: str, columns: str, where: str = "true") -> int:

@@ -1,4 +1,4 @@
-"""What an analyst sees of votes on the model's messages."""
+"""The analysts' view of votes on the model's messages."""
 
 from datetime import UTC, datetime
 
@@ -67,7 +67,7 @@ async def test_a_withdrawn_vote_keeps_its_row_and_may_come_again(analysis: Analy
     assert await analysis.sees("feedback_facts", VOTE) == [(101, "disliked", True, at(12), None)]
 
 
-async def test_what_happens_in_one_append_counts_in_its_order(analysis: Analysis) -> None:
+async def test_the_events_of_one_append_count_in_their_order(analysis: Analysis) -> None:
     learner = Learner()
     await analysis.happens(*dialogue(learner, 0))
     (message,) = learner.replies

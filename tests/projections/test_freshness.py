@@ -1,4 +1,4 @@
-"""Analysts always know how fresh and complete a projection is."""
+"""The freshness view shows how current and complete each projection is."""
 
 import msgspec
 import pytest
@@ -30,7 +30,7 @@ async def stopped(log_parts: Parts, workers: Pool, database_url: str, owner: Con
     await catch_up(workers, notifier)
 
 
-async def test_a_row_an_account_tells_position_lag_and_error(
+async def test_each_account_has_a_row_with_position_lag_and_error(
     stopped: None, owner: Connection
 ) -> None:
     fresh, behind = await owner.fetch(FRESHNESS)
@@ -56,7 +56,7 @@ async def test_a_row_an_account_tells_position_lag_and_error(
 async def test_each_role_sees_the_accounts_that_it_may(
     role: Role, entered: int | None, seen: list[int], stopped: None, database_url: str
 ) -> None:
-    """The owner's sessions as analyst see all accounts, or the one that they have entered."""
+    """The owner's sessions as analyst see all accounts, or the entered one."""
     connection = await connect(database_url, role)
     if entered:
         await connection.enter(entered)

@@ -1,4 +1,4 @@
-"""The projections in a database become those of the program, or the program refuses."""
+"""A database's projections are updated to the program's, or the program refuses."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def other_statements(definition: Definition) -> Definition:
     return msgspec.structs.replace(definition, statements=(*definition.statements, "PERFORM 1;"))
 
 
-async def test_what_is_there_already_is_not_built_again(
+async def test_an_installed_projection_is_not_built_again(
     database_url: str, owner: Connection
 ) -> None:
     assert await install(owner, database_url) == []

@@ -1,4 +1,4 @@
-"""Followed views stand for the log, each event once, however often their runners are killed."""
+"""Followed views have each event once, however often their runners are killed."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ SELECT count(pg_terminate_backend(pid)) FROM (
 
 
 async def fill(parts: Parts, seed: int, account_id: int, over: asyncio.Event) -> None:
-    """Lets the log grow until all is over, so that there is always a step to make."""
+    """Appends until the end of the test, so that there is always a step to make."""
     for more in count(seed, 10):
         for step in history(more, steps=STEPS, learners=4):
             await append_steps(parts[0], [step], account_id=account_id)
@@ -40,7 +40,7 @@ async def fill(parts: Parts, seed: int, account_id: int, over: asyncio.Event) ->
 
 
 async def kill_at_random(url: str, owner: Connection, chance: random.Random) -> None:
-    """Lives of two runners, one after the other, each cut short, the last in mid-step."""
+    """Kills two runners one after the other, the last within a step."""
     for _ in range(LIVES):
         async with following(url), following(url):
             for _ in range(chance.randrange(1, 60)):
@@ -54,7 +54,7 @@ async def kill_at_random(url: str, owner: Connection, chance: random.Random) -> 
 async def test_followed_views_equal_a_rebuild_after_runners_were_killed_at_random(
     log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
-    """Processes by SIGKILL, and the database's side of a step in the middle of it."""
+    """Processes by SIGKILL, and a database session within a step."""
     await add_account(owner, 2)
     over = asyncio.Event()
     filling = [asyncio.create_task(fill(log_parts, SEED + n, n, over)) for n in (1, 2)]
@@ -69,7 +69,7 @@ async def test_followed_views_equal_a_rebuild_after_runners_were_killed_at_rando
     await asyncio.gather(*filling)
 
     async def all_caught_up() -> bool:
-        """A killed process's last step may go on in the server, and is passed by until it ends."""
+        """A killed process's last step may still run in the server."""
         await catch_up(workers, log_parts[2])
         return all(s.position == s.head and s.error is None for s in await projection_status(owner))
 

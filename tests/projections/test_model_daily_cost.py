@@ -1,4 +1,4 @@
-"""What an analyst sees of each model's requests and their cost."""
+"""The analysts' view of each model's requests and costs."""
 
 from datetime import date
 
@@ -20,7 +20,7 @@ COST = """
 
 @pytest.fixture
 async def learner(analysis: Analysis) -> Learner:
-    """One with a conversation, for whose opening a model without a price was asked."""
+    """A learner with a conversation, whose opening used a model without a price."""
     await analysis.at("2040-01-01T23:59:00+00:00")
     one = Learner(103, experience_id=2, course_id=3)
     await analysis.happens(one.asks_to_open(), one.opens(reply=UNPRICED))
@@ -79,7 +79,7 @@ async def test_every_purpose_has_its_row(analysis: Analysis, learner: Learner) -
 async def test_an_answer_from_before_attempts_were_recorded_counts_with_its_own_figures(
     analysis: Analysis, learner: Learner
 ) -> None:
-    """It took two attempts, of which nobody knows the costs."""
+    """Its two attempts have unknown costs."""
     await analysis.happens(learner.says(), learner.is_answered(reply=OLD))
     assert (await analysis.sees("model_daily_cost", REQUESTS))[1] == (
         *(MODEL, "message"),
@@ -91,7 +91,7 @@ async def test_an_answer_from_before_attempts_were_recorded_counts_with_its_own_
     )
 
 
-async def test_a_turn_that_nobody_was_left_to_end_may_have_cost_something(
+async def test_an_abandoned_turn_counts_as_an_unknown_cost(
     analysis: Analysis, learner: Learner
 ) -> None:
     await analysis.happens(learner.says(), learner.is_not_answered("abandoned"))

@@ -1,4 +1,4 @@
-"""What an analyst sees of each objective of a conversation."""
+"""The analysts' view of each objective of a conversation."""
 
 from datetime import UTC, datetime
 
@@ -68,8 +68,8 @@ async def test_a_late_judgement_counts_for_the_turn_that_it_is_about(analysis: A
     assert seen[0] == (1, 1, posted(asked).turn_id)
 
 
-async def test_what_is_covered_stays_as_it_was_first_found(analysis: Analysis) -> None:
-    """No service says so twice; if one did, the first would count."""
+async def test_a_covered_objective_keeps_its_first_evidence(analysis: Analysis) -> None:
+    """The service covers an objective once; of two events the first would count."""
     learner = Learner()
     await analysis.happens(learner.asks_to_open(), learner.opens())
     await analysis.happens(learner.says(), learner.is_answered(covers=[1]))

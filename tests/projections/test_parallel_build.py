@@ -1,4 +1,4 @@
-"""Where the order of ranges does not matter, a rebuild takes several at once."""
+"""A rebuild applies several ranges at the same time if their order does not matter."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ TRIED = msgspec.structs.replace(
         "IF nextval('tries') IN (1, 3) THEN RAISE EXCEPTION USING ERRCODE = '40P01'; END IF;",
     ),
 )
-"""Is told twice that it has met another in a deadlock; sequences remember what is rolled back."""
+"""Raises a deadlock error twice; sequences are not rolled back."""
 
 WAITING = """
 SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
@@ -43,7 +43,7 @@ SMALL = 3
 """Positions of a range."""
 
 
-async def test_ranges_at_once_make_the_rows_that_ranges_in_order_make(
+async def test_concurrent_ranges_make_the_rows_of_ordered_ranges(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await add_account(owner, 2)
@@ -79,7 +79,7 @@ async def test_several_ranges_are_applied_at_the_same_time(
     assert await rebuilding == 20
 
 
-async def test_of_several_projections_no_more_ranges_are_applied_at_once_than_asked_for(
+async def test_several_projections_share_the_limit_of_concurrent_ranges(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     gated = [
@@ -113,7 +113,7 @@ async def _names(built: AsyncIterator[tuple[str, int]]) -> list[str]:
     return [name async for name, _ in built]
 
 
-async def test_who_is_sent_back_from_a_deadlock_tries_again(
+async def test_a_range_is_retried_after_a_deadlock(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await append(log, "s", *messages(12))
@@ -123,7 +123,7 @@ async def test_who_is_sent_back_from_a_deadlock_tries_again(
     )
 
 
-async def test_a_range_that_fails_ends_all_and_leaves_the_live_views(
+async def test_a_failing_range_cancels_the_others_and_leaves_the_live_views(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await rebuild(database_url, TALLY)

@@ -1,4 +1,4 @@
-"""Operators pause projections, and let them go on."""
+"""Operators pause and resume projections."""
 
 import asyncio
 
@@ -93,7 +93,7 @@ async def test_a_stopped_projection_that_is_resumed_is_tried_at_once(
     assert (status.error, status.lag_events) == (None, 0)
 
 
-async def test_what_cannot_be_paused_is_refused_with_the_reason(owner: Connection) -> None:
+async def test_pausing_an_unknown_or_inline_projection_is_refused(owner: Connection) -> None:
     for steer in (pause_projection, resume_projection):
         with pytest.raises(UnknownProjection, match="there is no projection nonsense; there are"):
             await steer(owner, "nonsense")

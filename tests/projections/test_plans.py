@@ -1,4 +1,4 @@
-"""Steps that follow keep their plans, which must be right for tables that grow."""
+"""Steps of followed projections keep their plans, which must suit growing tables."""
 
 import pytest
 
@@ -22,10 +22,10 @@ MODE = "SELECT current_setting('plan_cache_mode')"
 
 
 @pytest.mark.parametrize("known", FACTS, ids=lambda known: known.name)
-async def test_a_step_that_follows_reads_no_table_whole(
+async def test_a_step_of_a_followed_projection_reads_no_whole_table(
     log: EventLog, analysis: Analysis, owner: Connection, known: Definition
 ) -> None:
-    """However small the tables are, and whatever statistics say of them."""
+    """With small tables, and with any statistics."""
     await days_of(analysis, seed=17)
     await owner.execute("ANALYZE")
     head = await log.head(ACCOUNT)
@@ -37,7 +37,7 @@ async def test_a_step_that_follows_reads_no_table_whole(
             assert await owner.fetchval(MODE) == "force_generic_plan"
 
 
-async def test_what_is_built_is_planned_for_the_tables_as_they_are(
+async def test_a_rebuild_plans_for_the_current_tables(
     log: EventLog, analysis: Analysis, database_url: str, owner: Connection
 ) -> None:
     await rebuild(database_url, TALLY)

@@ -1,4 +1,4 @@
-"""The followed projections keep up with the log, whatever happens to those who run them."""
+"""The followed projections keep up with the log, whatever happens to their runners."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

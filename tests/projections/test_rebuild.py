@@ -64,7 +64,7 @@ async def reader(database_url: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def closed_gate(owner: Connection) -> AsyncIterator[None]:
-    """Nobody passes the gate of `GATED` meanwhile."""
+    """Holds the lock that `GATED` waits for."""
     await owner.execute("SELECT pg_advisory_lock($1)", GATE)
     try:
         yield
@@ -73,7 +73,7 @@ async def closed_gate(owner: Connection) -> AsyncIterator[None]:
 
 
 async def append_in_batches(log: EventLog, steps: list[Step], seed: int, account_id: int) -> None:
-    """Appends in groups of random size that share a commit, so that ranges cut in many ways."""
+    """Appends in groups of random size that share a commit."""
     chance = random.Random(seed)
     while steps:
         size = chance.choice((1, 2, 3, 10, 40))
@@ -92,7 +92,7 @@ async def test_a_rebuild_makes_the_rows_that_were_made_event_by_event(
     seed: int,
     step: int,
 ) -> None:
-    """… whatever the ranges are into which either of them cuts the log."""
+    """With any ranges."""
     log, _, notifier = log_parts
     await add_account(owner, 2)
     for account_id in (1, 2):
@@ -171,7 +171,7 @@ async def test_readers_see_whole_views_and_no_error_while_a_rebuild_takes_place(
 async def test_a_handlers_read_goes_on_while_a_rebuild_takes_place(
     log_parts: Parts, database_url: str
 ) -> None:
-    """The pool's prepared statements outlive the views that they were prepared on."""
+    """The pool's prepared statements survive the replacement of their views."""
     log, pool, _ = log_parts
     await append_steps(log, dialogue(Learner()))
     live = [definition("active_conversations"), CONVERSATIONS] * 3
@@ -211,7 +211,7 @@ async def test_all_projections_can_be_rebuilt_at_once(
 async def test_a_swap_waits_for_another_projections_swap(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
-    """Each writes down which generations appends call; the later must know of the earlier."""
+    """Each swap records the generations that appends call; the second must see the first's."""
     first = await connect(database_url)
     async with first.transaction():
         generation = await create(first, CONVERSATIONS)
@@ -287,7 +287,7 @@ async def test_a_rebuild_whose_connection_breaks_leaves_nothing_behind(
     assert len(await schemas(owner, "tally")) == 1
 
 
-async def test_what_a_killed_process_has_left_is_cleaned_up_by_the_next_rebuild(
+async def test_the_next_rebuild_drops_the_generations_of_a_killed_process(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await rebuild(database_url, GATED)
@@ -322,7 +322,7 @@ async def test_a_second_rebuild_of_the_same_projection_is_refused(
     assert len(await rows_of(owner, GATED)) == 3
 
 
-async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on(
+async def test_a_rebuild_times_out_while_a_reader_holds_the_view_and_appends_continue(
     log: EventLog,
     database_url: str,
     reader: Connection,
@@ -334,7 +334,7 @@ async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on
         rebuilding = asyncio.create_task(rebuild(database_url, MESSAGES, swap_timeout=0.0))
 
         async def has_waited() -> bool:
-            """It waits a fifth of a second and once, which a slow look may miss."""
+            """Or has ended: the wait of 0.2 s may be missed."""
             waits = await owner.fetchval(WAITS_FOR_VIEW, f"read.{MESSAGES.name}")
             return rebuilding.done() or waits > 0
 
@@ -349,7 +349,7 @@ async def test_a_rebuild_gives_up_when_somebody_holds_the_view_and_appends_go_on
     assert len(await rows_of(reader, MESSAGES)) == len(before) + 1
 
 
-async def test_a_rebuild_waits_a_little_for_whoever_holds_the_view(
+async def test_a_rebuild_waits_for_a_reader_that_holds_the_view(
     log: EventLog, database_url: str, reader: Connection, owner: Connection
 ) -> None:
     await append_steps(log, dialogue(Learner()))
@@ -362,7 +362,7 @@ async def test_a_rebuild_waits_a_little_for_whoever_holds_the_view(
     assert await generations(reader, "conversations") == [(2, "live")]
 
 
-async def test_progress_is_told_up_to_the_total(
+async def test_progress_is_reported_up_to_the_total(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await add_account(owner, 2)
@@ -453,7 +453,7 @@ async def test_several_projections_are_rebuilt_with_one_progress(
         assert await generations(owner, known.name) == [(2, "live")]
 
 
-async def test_of_several_projections_one_that_fails_leaves_the_others_whole(
+async def test_a_projection_that_fails_leaves_the_others_unchanged(
     log: EventLog, database_url: str, owner: Connection
 ) -> None:
     await append(log, "s", *messages(5))

@@ -1,4 +1,4 @@
-"""Statements leave the planner nothing to choose that could become wrong."""
+"""Statements have forms whose cost the planner cannot change."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_every_statement_of_ours_has_a_form_whose_plan_cannot_be_wrong(
     assert form_faults(statement) == [], f"{name}, statement {place}"
 
 
-def test_the_projection_to_begin_with_has_such_a_form_too() -> None:
+def test_the_template_has_such_a_form_too() -> None:
     files = loader.template("mine")
     assert form_faults(files["1_count.sql"]) == []
 
@@ -96,7 +96,7 @@ def test_the_projection_to_begin_with_has_such_a_form_too() -> None:
         ("UPDATE turns t SET seen = (1 = ANY (t.list))::int", "UPDATE reads its whole table"),
     ],
 )
-def test_a_form_that_leaves_a_choice_is_named(statement: str, fault: str) -> None:
+def test_a_form_whose_cost_the_planner_can_change_is_reported(statement: str, fault: str) -> None:
     faults = form_faults(statement)
     assert [fault] == [found[: len(fault)] for found in faults]
 
@@ -121,5 +121,5 @@ def test_a_form_that_leaves_a_choice_is_named(statement: str, fault: str) -> Non
         f" WHERE {RANGE}",
     ],
 )
-def test_a_form_that_leaves_none_is_let_through(statement: str) -> None:
+def test_a_form_of_fixed_cost_is_accepted(statement: str) -> None:
     assert form_faults(statement) == []

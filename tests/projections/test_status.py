@@ -1,4 +1,4 @@
-"""How far each projection is."""
+"""The progress of each projection."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ async def status_of(owner: Connection, name: str, account_id: int = 1) -> list[P
     ]
 
 
-async def test_every_projection_of_every_account_is_told(owner: Connection) -> None:
+async def test_every_projection_of_every_account_is_listed(owner: Connection) -> None:
     await add_account(owner, 2)
     told = [(status.name, status.account_id) for status in await projection_status(owner)]
     assert told == [(name, account_id) for name in sorted(definitions()) for account_id in (1, 2)]
@@ -55,7 +55,7 @@ async def test_a_followed_projection_tells_how_many_events_and_seconds_it_is_beh
     assert (status.lag_events, status.lag_seconds) == (0, None)
 
 
-async def test_a_projection_that_is_being_built_is_told_beside_the_live_one(
+async def test_a_generation_under_construction_is_listed_beside_the_live_one(
     log_parts: Parts, database_url: str, owner: Connection
 ) -> None:
     await rebuild(database_url, GATED)

@@ -1,4 +1,4 @@
-"""Views for analysts take events as they were stored, also before later fields were added."""
+"""Analysts' views accept stored events, including those without later fields."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ VALUES (1, $1, $2, $3, gen_random_uuid(), $4, $5, $6, '{"actor": {"id": null}}',
 
 
 async def store(owner: Connection) -> int:
-    """The golden events, as one conversation might have brought them; how many."""
+    """Stores the golden events as one conversation; returns their number."""
     revisions = {STREAM: 0, EVALUATION: 0}
     for position, kind in enumerate(ORDER, start=1):
         text = (GOLDEN / f"{kind}.json").read_text("utf-8")
@@ -51,13 +51,13 @@ async def store(owner: Connection) -> int:
     return len(ORDER)
 
 
-def test_the_events_are_all_that_the_views_look_at() -> None:
+def test_the_stored_events_cover_all_types_that_the_views_consume() -> None:
     assert {kind for known in FACTS for kind in known.consumes} == set(ORDER)
 
 
 @pytest.mark.parametrize("known", FACTS, ids=lambda known: known.name)
 async def test_every_stored_event_can_be_applied(owner: Connection, known: Definition) -> None:
-    """One by one, since the examples share a turn that could not end so often."""
+    """One by one, since the examples end the same turn several times."""
     number = await store(owner)
     async with generation(owner, known) as schema:
         for position in range(number):
@@ -65,7 +65,7 @@ async def test_every_stored_event_can_be_applied(owner: Connection, known: Defin
         assert await rows_in(owner, schema)
 
 
-async def test_an_old_answer_counts_with_the_attempts_and_tokens_that_it_tells(
+async def test_an_old_answer_counts_with_its_recorded_attempts_and_tokens(
     owner: Connection,
 ) -> None:
     known = definitions()["model_daily_cost"]

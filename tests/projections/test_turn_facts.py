@@ -1,4 +1,4 @@
-"""What an analyst sees of each turn, however it ends, and of the judging beside its reply."""
+"""The analysts' view of turns, with every outcome, and of assessments beside replies."""
 
 import msgspec
 import pytest
@@ -32,7 +32,7 @@ async def test_a_turn_is_pending_until_it_ends(analysis: Analysis) -> None:
     }
 
 
-async def test_a_completed_turn_tells_what_it_took(analysis: Analysis) -> None:
+async def test_a_completed_turn_has_its_tokens_times_and_cost(analysis: Analysis) -> None:
     learner = Learner()
     reply = msgspec.structs.replace(PRICED, stop_reason="max_tokens", usage=Usage(1, 2, 3, 4))
     await analysis.happens(*dialogue(learner, 0))
@@ -49,7 +49,7 @@ async def test_a_completed_turn_tells_what_it_took(analysis: Analysis) -> None:
 
 
 async def test_a_fallbacks_answer_says_so_and_counts_all_requests(analysis: Analysis) -> None:
-    """But for the one that an open circuit held back, which was never made."""
+    """Except for the attempt that an open circuit prevented."""
     learner = Learner()
     await analysis.happens(learner.asks_to_open(), learner.opens(reply=RETRIED))
     assert await analysis.sees_one("turn_facts", "model, fallback, attempts, cost_microusd") == {
@@ -64,7 +64,7 @@ async def test_a_fallbacks_answer_says_so_and_counts_all_requests(analysis: Anal
     ("usage", "share"),
     [(Usage(1, 9, 3, 4), 0.5), (Usage(10, 2), 0.0), (Usage(0, 2), None), (None, None)],
 )
-async def test_the_cached_share_is_of_all_that_was_read(
+async def test_the_cached_share_is_of_all_input_tokens(
     analysis: Analysis, usage: Usage | None, share: float | None
 ) -> None:
     learner = Learner()
@@ -74,7 +74,7 @@ async def test_the_cached_share_is_of_all_that_was_read(
     assert (await analysis.sees("turn_facts", "requested_at, cached_input_share"))[-1][1] == share
 
 
-async def test_a_failed_turn_tells_what_it_took_as_far_as_that_is_known(
+async def test_a_failed_turn_has_its_known_tokens_times_and_cost(
     analysis: Analysis,
 ) -> None:
     learner = Learner()
@@ -113,7 +113,7 @@ async def test_every_way_to_end_a_turn_has_its_outcome(analysis: Analysis) -> No
     ]
 
 
-async def test_the_judging_beside_a_reply_is_told_apart_from_it(analysis: Analysis) -> None:
+async def test_the_assessment_beside_a_reply_is_counted_separately(analysis: Analysis) -> None:
     learner = Learner()
     await analysis.happens(*dialogue(learner, 0))
     await analysis.happens(learner.says(), learner.is_answered(reply=PRICED, covers=[]))

@@ -1,7 +1,7 @@
-"""An append costs what it brings, also in an account that the planner's statistics do not know.
+"""Appends read no more rows in an account that the planner's statistics do not know.
 
-An institution that is new, among others that are large, is taken for empty until its tables are
-analyzed anew. A join that begins with "all of its rows, which are none" would read all of them.
+A new institution among large ones counts as empty until its tables are analyzed again. A join that
+begins with all its rows would then read all of them.
 """
 
 from eventstore.connections import Connection
@@ -35,7 +35,7 @@ SELECT p.schema_name || '.' || t.name
 
 
 async def freeze_statistics(owner: Connection) -> list[str]:
-    """What the planner knows now is all that it will know; the tables of the inline views."""
+    """Freezes the planner's statistics; returns the tables that inline projections write."""
     tables = [row[0] for row in await owner.fetch(TABLES)]
     for table in (*tables, "public.events"):
         await owner.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
@@ -44,7 +44,7 @@ async def freeze_statistics(owner: Connection) -> list[str]:
 
 
 async def all_is_told(owner: Connection) -> None:
-    """Returns when others are gone: what they have read they tell late, the last at their end."""
+    """Waits until other sessions are gone, since they report their statistics at their end."""
 
     async def look() -> bool:
         return not await owner.fetchval(OTHERS)
@@ -56,7 +56,7 @@ async def all_is_told(owner: Connection) -> None:
 async def read_by(
     owner: Connection, url: str, tables: list[str], steps: list[Step], account_id: int
 ) -> int:
-    """Rows of these tables that appending the steps, one after the other, read."""
+    """The rows of these tables that appending the steps reads."""
     await all_is_told(owner)
     before = await owner.fetchval(READ, tables)
     async with running_log(url) as (log, _, _):
@@ -66,7 +66,7 @@ async def read_by(
 
 
 async def all_kinds(learner: Learner) -> list[Step]:
-    """Steps that change every view, in a dialogue of its own."""
+    """Steps that change every view, in a new dialogue."""
     steps = dialogue(learner, 2)
     steps += [learner.says(), learner.is_not_answered()]
     steps += [learner.says(), learner.is_answered_well()]

@@ -1,4 +1,4 @@
-"""What users write runs like a projection of ours, and reaches nothing but its own tables."""
+"""A user-defined projection runs like ours, and accesses only its own tables."""
 
 import re
 from itertools import count
@@ -20,11 +20,11 @@ from tests.projections.viewing import Parts, catch_up, generations, rows_of, sch
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A projection as it is written to begin with."""
+    """The template of a projection."""
     return started(tmp_path)
 
 
-async def test_what_one_begins_with_passes_its_check_and_counts(
+async def test_the_template_passes_its_check_and_counts(
     folder: Path, log_parts: Parts, workers: Pool, database_url: str, owner: Connection
 ) -> None:
     log, _, notifier = log_parts
@@ -69,7 +69,7 @@ async def test_the_event_at_which_a_rebuild_fails_is_named(
 
 
 @pytest.mark.parametrize("order", ["rising", "any"])
-async def test_no_event_is_blamed_for_what_several_do_together(
+async def test_events_that_fail_only_together_are_named_together(
     order: str, folder: Path, log_parts: Parts, database_url: str, owner: Connection
 ) -> None:
     log, _, _ = log_parts
@@ -90,7 +90,7 @@ async def test_no_event_is_blamed_for_what_several_do_together(
     ("pair", "where"),
     [((3, 6), "1 to 8"), ((5, 8), "1 to 8"), ((2, 3), "1 to 4"), ((1, 2), "1 to 2")],
 )
-async def test_events_that_fail_together_are_closed_in_on_while_they_do(
+async def test_the_search_narrows_events_that_fail_only_together(
     pair: tuple[int, int], where: str, folder: Path
 ) -> None:
     async def apply(after: int, upto: int) -> None:
@@ -101,7 +101,7 @@ async def test_events_that_fail_together_are_closed_in_on_while_they_do(
         await apply_range(read(folder).readable(), 1, 0, 8, apply)
 
 
-async def test_a_database_that_goes_away_in_the_search_names_no_event(folder: Path) -> None:
+async def test_a_database_that_goes_away_during_the_search_blames_no_event(folder: Path) -> None:
     async def apply(after: int, upto: int) -> None:
         if (after, upto) == (0, 8):
             raise asyncpg.DivisionByZeroError("division by zero")

@@ -1,4 +1,4 @@
-"""While a projection is swapped, readers see its old rows or its new ones, all of them."""
+"""During a swap, readers see all old rows or all new ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def reader(database_url: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def reading(reader: Connection, statement: str) -> AsyncIterator[Seen]:
-    """What somebody sees who reads again and again, the last time after all else."""
+    """The rows of repeated reads, the last one after everything else."""
     done = asyncio.Event()
     seen: Seen = []
 
@@ -109,14 +109,14 @@ async def test_a_followed_view_shows_no_turn_of_a_rebuild_before_it_shows_all(
     assert (seen[0][0], seen[-1][0]) == (TURNS, 2 * TURNS)
 
 
-async def test_a_followed_projection_waits_for_long_and_says_for_whom(
+async def test_a_followed_projection_waits_long_and_logs_the_readers(
     log: EventLog,
     database_url: str,
     reader: Connection,
     owner: Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What comes meanwhile is in the new rows, too."""
+    """Events that are appended meanwhile are in the new rows, too."""
     monkeypatch.setattr("projections.view_swap._LOG_EVERY", 0.0)
     facts = definition("turn_facts")
     await append_steps(log, dialogue(Learner(), 1))

@@ -1,4 +1,4 @@
-"""What each view shows of dialogues that go well and of those that do not."""
+"""The views of successful and failed dialogues."""
 
 from typing import Any
 
@@ -21,13 +21,13 @@ from tests.eventstore.building import (
 async def shown(
     connection: Connection, view: str, columns: str = "*", order: str = "1"
 ) -> list[tuple[Any, ...]]:
-    """The view's rows, by the columns of these numbers."""
+    """The columns with these numbers of the view's rows."""
     rows = await connection.fetch(f"SELECT {columns} FROM read.{view} ORDER BY {order}")
     return [tuple(row) for row in rows]
 
 
 async def conversation(connection: Connection, conversation_id: int = 1) -> list[tuple[str, str]]:
-    """What the learner sees of a conversation: who says what."""
+    """The learner's view of a conversation: roles and texts."""
     rows = await connection.fetch(
         "SELECT role, text FROM read.conversation_messages"
         " WHERE account_id = 1 AND conversation_id = $1 ORDER BY position, ordinal",
@@ -51,7 +51,7 @@ class TestConversationMessages:
         said = [("User", "Because it is cold."), ("Assistant", "And why is that?")]
         assert await conversation(owner) == [*OPENING, *said]
 
-    async def test_a_message_shows_before_its_reply_is_there(
+    async def test_a_message_is_visible_before_its_reply(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
@@ -75,7 +75,7 @@ class TestConversationMessages:
         await happened(log, *dialogue(learner, 0), learner.says("Is it?"), learner.deletes())
         assert await conversation(owner) == OPENING
 
-    async def test_what_had_arrived_of_a_failed_opening_is_not_shown(
+    async def test_the_partial_text_of_a_failed_opening_is_not_visible(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
@@ -167,7 +167,7 @@ class TestConversations:
             ("completed", events[-1].recorded_at)
         ]
 
-    async def test_what_is_said_in_it_does_not_change_it(
+    async def test_messages_do_not_change_the_conversations_row(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
@@ -255,9 +255,7 @@ class TestProgress:
             met,
         )
 
-    async def test_what_is_covered_adds_up_and_never_falls_back(
-        self, log: EventLog, owner: Connection
-    ) -> None:
+    async def test_covered_objectives_accumulate(self, log: EventLog, owner: Connection) -> None:
         learner = Learner()
         await happened(log, learner.asks_to_open(), learner.opens(objectives=self.OBJECTIVES))
         assert await self.progress(owner) == (["", "", ""], 0, 0, False)
@@ -268,7 +266,7 @@ class TestProgress:
         await happened(log, learner.says(), learner.is_answered(covers=[3, 1]))
         assert await self.progress(owner) == (["covered"] * 3, 3, 100, True)
 
-    async def test_progress_tells_the_revision_of_its_last_change(
+    async def test_progress_has_the_revision_of_its_last_change(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()

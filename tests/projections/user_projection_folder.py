@@ -1,4 +1,4 @@
-"""Projections as users write them, in a folder."""
+"""Folders of user-defined projections."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ NAME = "hourly"
 
 
 def started(folder: Path, name: str = NAME) -> Path:
-    """The folder of a projection that works: the one to begin with."""
+    """The folder of the template."""
     write_template(folder, name)
     return folder / name
 
 
 def changed(folder: Path, file: str, before: str, after: str) -> None:
-    """Changes the text of a file, which must be there."""
+    """Replaces a text in a file, which must contain it."""
     path = folder / file
     text = path.read_text()
     assert before in text, f"{before!r} is not in {file}"
@@ -23,7 +23,7 @@ def changed(folder: Path, file: str, before: str, after: str) -> None:
 
 
 def read(folder: Path) -> UserDefinedProjection:
-    """What a projection's folder says."""
+    """The projection in a folder."""
     return user_defined_projections(folder.parent)[folder.name]
 
 

@@ -1,4 +1,4 @@
-"""Looking at the views, and small projections of the tests' own."""
+"""Reads views, and defines small projections for tests."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -44,7 +44,7 @@ SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database
 
 
 async def rows_of(connection: Connection, definition: Definition) -> Rows:
-    """All rows of a projection's views, in an order that depends on nothing but them."""
+    """All rows of a projection's views, sorted."""
     rows: Rows = []
     for table in definition.tables:
         found = await connection.fetch(f"SELECT * FROM {definition.schema}.{table}")
@@ -81,7 +81,7 @@ async def catch_up(pool: Pool, notifier: Notifier) -> None:
 
 
 def with_version(definition: Definition, version: int) -> Definition:
-    """The definition as another version of the program might have it."""
+    """The definition with another version."""
     return msgspec.structs.replace(definition, version=version)
 
 

@@ -1,4 +1,4 @@
-"""Writes `sql/rights.sql` anew: ``python -m tests.sql.rights``, after a migration was added."""
+"""Regenerates `sql/rights.sql`: ``python -m tests.sql.rights``, after a migration was added."""
 
 import asyncio
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Writes `sql/schema` anew: ``python -m tests.sql.schema``, after a migration was added.
+"""Regenerates `sql/schema`: ``python -m tests.sql.schema``, after a migration was added.
 
-What all migrations together make of an empty database, an object a file: so a reader sees what
-stands today, and a review sees what a migration changes. Nothing executes these files.
+The objects of a migrated empty database, one a file, so that readers see the current schema and
+reviews see what a migration changes. These files are never executed.
 """
 
 import asyncio

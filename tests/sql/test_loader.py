@@ -1,4 +1,4 @@
-"""The SQL texts and those who use them belong together."""
+"""All SQL texts are used, and all used SQL texts exist."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ USE = re.compile(r'query\(\s*"([^"]*)"')
 
 
 def uses() -> set[str]:
-    """The names that the code asks the loader for."""
+    """The names that the code passes to the loader."""
     texts = (path.read_text("utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     return {name for text in texts for name in USE.findall(text)}
 
@@ -26,7 +26,7 @@ async def test_every_query_is_valid_in_the_migrated_schema(owner: Connection) ->
 
 
 async def test_a_query_holds_one_statement(owner: Connection) -> None:
-    """The protocol that prepares them refuses two; a semicolon at the end is one too many."""
+    """Prepared statements cannot be two; a final semicolon would begin a second one."""
     assert [name for name in QUERIES if query(name).rstrip().endswith(";")] == []
 
 
@@ -40,11 +40,11 @@ def test_every_query_is_used() -> None:
     assert set(QUERIES) - uses() == set()
 
 
-def test_every_query_that_is_used_is_there() -> None:
+def test_every_used_query_exists() -> None:
     assert uses() - set(QUERIES) == set()
 
 
-def test_queries_are_asked_for_by_name_so_that_they_can_be_found() -> None:
+def test_queries_are_loaded_by_literal_names() -> None:
     indirect = re.compile(r"\bquery\((?!\s*\")(?!name: str)")
     texts = (path.read_text("utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py"))
     assert not any(indirect.search(text) for text in texts)

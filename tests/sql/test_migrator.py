@@ -1,4 +1,4 @@
-"""The schema comes up to date once, whole, and only where it is ours."""
+"""Migrations are applied once and completely, and only to our schemas."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -111,9 +111,7 @@ async def test_a_migration_recorded_with_other_contents_is_refused(
 
 
 @pytest.mark.parametrize("act", [migrate, check_schema])
-async def test_a_text_that_stood_under_a_number_for_a_while_is_known(
-    owner: Connection, act: Act
-) -> None:
+async def test_an_earlier_text_of_a_migration_is_accepted(owner: Connection, act: Act) -> None:
     ((number, digest),) = migrator._EARLIER_DIGESTS
     await owner.execute(
         "UPDATE schema_migrations SET digest = $2 WHERE number = $1", number, bytes.fromhex(digest)
@@ -166,14 +164,14 @@ async def test_a_migration_that_fails_leaves_nothing_half_done(
     assert await exists(empty, "half")
 
 
-async def test_every_refusal_is_one_that_the_start_knows(owner: Connection) -> None:
+async def test_every_refusal_is_a_database_unfit(owner: Connection) -> None:
     for refusal in (MigrationFailed, SchemaBehind, SchemaDiffers, SchemaTooNew, ServerTooOld):
         assert issubclass(refusal, DatabaseUnfit)
         assert str(refusal())
 
 
 async def test_the_owner_need_not_be_a_superuser(server_url: str, tmp_path: Path) -> None:
-    """As with hosted PostgreSQL: who made a role may give it, and so far no more than that."""
+    """As with hosted PostgreSQL, where a role's creator may grant it and nothing else."""
     name = f"institution_{uuid4().hex}"
     admin = await connect(server_url)
     made = "ADMIN TRUE, SET FALSE, INHERIT FALSE"

@@ -1,11 +1,11 @@
-"""`sql/schema` is what all migrations together make of an empty database."""
+"""`sql/schema` equals the schema of a migrated empty database."""
 
 from eventstore.connections import connect
 from sql.migrator import migrate
 from tests.sql.schema import FOLDER, described
 
 
-async def test_the_schema_stands_in_its_files(empty_database_url: str) -> None:
+async def test_the_schema_files_are_current(empty_database_url: str) -> None:
     """After a migration: ``make schema``."""
     connection = await connect(empty_database_url)
     try:

@@ -1,4 +1,4 @@
-"""What tests of sealing share: logs made at once, rounds of a sealer, and whether all is well."""
+"""Helpers of tests of sealing: filled logs, rounds of a sealer, and a check of the results."""
 
 from pathlib import Path
 
@@ -29,20 +29,20 @@ HEADS = "SELECT size, root, note FROM tree_heads WHERE account_id = $1 ORDER BY 
 
 
 def replace_unrecorded(place: KeyLocation) -> Signer:
-    """A new key in the place of the old one, of which no log says anything."""
+    """Replaces the key without a record in any log."""
     new = generate_successor(read_signer(place))
     replace_key(place, new)
     return new
 
 
 async def fill(owner: Connection, first: int, last: int, account_id: int = 1) -> None:
-    """Events of a log made at once."""
+    """Fills a log with events by one statement."""
     await owner.execute(FILL, account_id, first, last)
     await owner.execute(SET_HEAD, account_id, last)
 
 
 async def forget(owner: Connection, after: int, account_id: int = 1) -> None:
-    """What a backup that is older does to a log."""
+    """Truncates a log, as an older backup does."""
     for table in ("events", "tree_heads", "tree_tiles"):
         await owner.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
     await owner.execute(
@@ -56,7 +56,7 @@ async def forget(owner: Connection, after: int, account_id: int = 1) -> None:
 
 
 async def seal(sealer: Sealer, rounds: int = 1) -> list[str]:
-    """Rounds of one leadership; the names of what was logged as an error."""
+    """Runs rounds of one leader; returns the names of logged errors."""
     with capture_logs() as logs:
         async with sealer.leading() as connection:
             for _ in range(rounds):
@@ -73,7 +73,7 @@ async def sealed(owner: Connection, account_id: int = 1) -> int:
 async def is_sealed_well(
     owner: Connection, place: KeyLocation, folder: Path, account_id: int = 1
 ) -> bool:
-    """The whole log is sealed, and every checkpoint is of it, signed, and in the files."""
+    """Whether the whole log is sealed, with every checkpoint valid and in the files."""
     leaves = await leaves_of_log(owner, account_id)
     heads = await owner.fetch(HEADS, account_id)
     if not heads or heads[-1]["size"] != len(leaves):

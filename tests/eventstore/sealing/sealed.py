@@ -1,4 +1,4 @@
-"""A sealed log for tests, and somebody who owns the database and changes it as they like."""
+"""A sealed log, and a database owner who tampers with it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,13 +45,13 @@ class Sealed(msgspec.Struct, frozen=True):
         return self.folder / str(ACCOUNT)
 
     async def say(self, number: int, conversation_id: int = 1) -> None:
-        """That many messages of a conversation."""
+        """Appends so many messages of a conversation."""
         stream = f"dialogue-1-{100 + conversation_id}"
         for one in messages(number, conversation_id):
             await append(self.log, stream, one)
 
     async def seal(self, folder: Path | None = None, place: KeyLocation | None = None) -> None:
-        """Publishes a checkpoint of what is there."""
+        """Publishes a checkpoint of the log."""
         place = place or self.place
         open_signer(place)
         sealer = Sealer(self.url, place, folder or self.folder, 1)
@@ -59,7 +59,7 @@ class Sealed(msgspec.Struct, frozen=True):
             await sealer.seal(connection)
 
     async def seal_as_thief(self, place: KeyLocation, folder: Path | None = None) -> None:
-        """As somebody does whose program passes over the records of replaced keys."""
+        """Seals with a program that ignores the records of replaced keys."""
         async with owning(self.url) as connection:
             rows = await connection.fetch("DELETE FROM key_rotations RETURNING *")
             await self.seal(folder, place)
@@ -68,7 +68,7 @@ class Sealed(msgspec.Struct, frozen=True):
             )
 
     async def verify(self, folder: Path | None = None) -> Verification:
-        """What an auditor finds."""
+        """An auditor's verification."""
         connection = await connect(self.url, "colloquy_auditor")
         try:
             trusted = TrustAnchors(list_keys(self.place), folder or self.files)
@@ -79,7 +79,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def owning(url: str) -> AsyncIterator[Connection]:
-    """A superuser's session in which no trigger of the log is left."""
+    """A superuser's session with the log's triggers disabled."""
     connection = await connect(url)
     try:
         for table in LOG_TABLES:
@@ -92,7 +92,7 @@ async def owning(url: str) -> AsyncIterator[Connection]:
 
 
 async def tamper(url: str, *statements: str) -> None:
-    """Changes the log behind everybody's back; each statement must change something."""
+    """Tampers with the log; each statement must change a row."""
     async with owning(url) as connection:
         for statement in statements:
             done = await connection.execute(statement)

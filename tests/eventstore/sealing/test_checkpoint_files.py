@@ -1,4 +1,4 @@
-"""The files outside the database are only added to, are whole after a crash, and are read back."""
+"""Checkpoint files are append-only, complete after a crash, and readable."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_before_the_first_checkpoint_there_is_nothing(files: CheckpointFiles) ->
     assert files.size() == 0
 
 
-def test_notes_stand_in_the_file_of_their_day_in_order_and_the_last_is_apart(
+def test_notes_are_in_the_file_of_their_day_in_order_and_latest_has_the_last(
     files: CheckpointFiles,
 ) -> None:
     notes = [note(n, NOON + timedelta(hours=4 * n)) for n in range(1, 9)]
@@ -51,14 +51,14 @@ def test_the_framing_is_as_documented(files: CheckpointFiles) -> None:
     assert (files.folder / DAY).read_text() == f"{note(1)}\n{note(2)}\n"
 
 
-def test_what_is_there_is_not_added_again(files: CheckpointFiles) -> None:
+def test_a_stored_note_is_not_added_again(files: CheckpointFiles) -> None:
     files.append([note(1), note(2)])
     files.append([note(1), note(2), note(3)])
     files.append([])
     assert read_notes(files.folder / DAY) == [note(1), note(2), note(3)]
 
 
-def test_a_note_that_a_crash_cut_off_anywhere_is_written_again(files: CheckpointFiles) -> None:
+def test_a_note_that_a_crash_truncated_is_written_again(files: CheckpointFiles) -> None:
     path = files.folder / DAY
     files.append([note(1), note(2)])
     whole = path.read_bytes()
@@ -76,7 +76,7 @@ def test_a_note_that_a_crash_cut_off_anywhere_is_written_again(files: Checkpoint
         assert path.read_bytes() == whole
 
 
-def test_a_crash_before_the_last_note_was_put_apart_is_made_up_for(files: CheckpointFiles) -> None:
+def test_latest_is_repaired_after_a_crash(files: CheckpointFiles) -> None:
     files.append([note(1)])
     (files.folder / "latest").unlink()
     files.append([note(1), note(2)])
@@ -90,7 +90,7 @@ def test_the_last_of_very_many_notes_is_found(files: CheckpointFiles) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff" * 9000, b"x" * 100_000, b"a\n\n\xe2\x80\x94 b\n\n"])
-def test_a_file_of_something_else_is_told_of_and_left_alone(
+def test_a_file_with_other_contents_is_refused_and_unchanged(
     files: CheckpointFiles, content: bytes
 ) -> None:
     files.append([note(1)])
@@ -105,7 +105,7 @@ def test_a_file_of_something_else_is_told_of_and_left_alone(
     assert path.read_bytes() == content
 
 
-def test_what_is_known_apart_counts_where_the_days_are_gone(files: CheckpointFiles) -> None:
+def test_latest_counts_if_the_files_of_days_are_gone(files: CheckpointFiles) -> None:
     files.append([note(1), note(2)])
     (files.folder / DAY).unlink()
     assert sizes(files) == [2]

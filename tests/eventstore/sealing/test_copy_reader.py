@@ -1,4 +1,4 @@
-"""The decoder of lines in bulk keeps in step with the server, whatever the rows hold."""
+"""The COPY decoder reads all rows, whatever they hold."""
 
 import struct
 from collections.abc import Sequence
@@ -63,13 +63,13 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_what_is_no_row_is_refused(name: str) -> None:
+def test_rows_with_other_columns_are_refused(name: str) -> None:
     with pytest.raises(LogDamaged, match="row"):
         decoded([START + row(6, b"line", None, None) + DAMAGED[name] + row(8, b"", b"", b"") + END])
 
 
-def test_the_chunks_of_a_long_row_are_put_together_once_it_is_there() -> None:
-    """Not at every chunk, which would copy it as often as there are chunks."""
+def test_the_chunks_of_a_long_row_are_joined_once() -> None:
+    """Joining at every chunk would copy the row again and again."""
     rows = _Rows()
     stream = START + row(1, b"x" * 100_000, b"salt", b"text")
     first, rest = stream[:100], stream[100:]

@@ -1,4 +1,4 @@
-"""A sealing key that was replaced bears witness to nothing after its successor's record."""
+"""A replaced sealing key proves nothing after its successor's record."""
 
 import asyncio
 import os
@@ -99,7 +99,7 @@ async def test_a_rotation_records_each_logs_size_and_root_signed_by_both_keys(
     assert read_signer(sealed.place).public == new.public
 
 
-async def test_what_the_old_key_sealed_stays_proved(sealed: Sealed) -> None:
+async def test_checkpoints_of_the_old_key_stay_valid(sealed: Sealed) -> None:
     await rotate(sealed)
     assert (await sealed.verify()).problem is None
     await sealed.say(1)
@@ -123,8 +123,8 @@ async def test_a_checkpoint_that_a_stolen_key_signs_later_is_found(
     assert "bears witness to 8 events only" in (report.problem or "")
 
 
-async def test_a_key_that_was_replaced_twice_bears_witness_to_nothing_new(sealed: Sealed) -> None:
-    """Its successor was stolen, too, and signs for it."""
+async def test_a_key_that_was_replaced_twice_proves_nothing_new(sealed: Sealed) -> None:
+    """Its successor was stolen, too, and signs the record."""
     first = read_signer(sealed.place)
     second = await rotate(sealed)
     await rotate(sealed)
@@ -140,7 +140,7 @@ async def test_a_key_that_was_replaced_twice_bears_witness_to_nothing_new(sealed
 async def test_a_key_replaced_without_a_record_counts_once_its_successor_has_sealed(
     sealed: Sealed,
 ) -> None:
-    """As releases before this one replaced keys."""
+    """As earlier releases replaced keys."""
     replace_unrecorded(sealed.place)
     report = await sealed.verify()
     assert (report.position, "bears witness to 0 events" in (report.problem or "")) == (1, True)
@@ -163,7 +163,7 @@ async def test_a_record_that_was_removed_is_missed(sealed: Sealed) -> None:
 
 
 async def unrecorded(sealed: Sealed, owner: Connection) -> str:
-    """Why the rotation of a key has recorded nothing of the log."""
+    """The reason why a rotation recorded nothing of the log."""
     before = await owner.fetch(ROTATIONS)
     rotation = await rotate_key(sealed.url, sealed.place, sealed.folder)
     assert await owner.fetch(ROTATIONS) == before
@@ -173,7 +173,7 @@ async def unrecorded(sealed: Sealed, owner: Connection) -> str:
 
 
 async def rewrite(sealed: Sealed, thief: Signer, tmp_path: Path) -> None:
-    """Another history, sealed by a key, without a flaw but in the machine's files."""
+    """A rewritten history, sealed by a key, that differs only from the machine's files."""
     stolen = KeyLocation(tmp_path / "stolen", name=thief.name)
     open_signer(stolen)
     replace_key(stolen, thief)
@@ -188,7 +188,7 @@ async def rewrite(sealed: Sealed, thief: Signer, tmp_path: Path) -> None:
     await sealed.seal_as_thief(stolen, tmp_path / "files-of-the-thief")
 
 
-async def test_a_stranger_gets_no_signature_for_what_they_put_into_the_database(
+async def test_a_forged_database_gets_no_signature_at_a_rotation(
     sealed: Sealed, owner: Connection, tmp_path: Path
 ) -> None:
     stranger = open_signer(KeyLocation(tmp_path / "stranger", name="colloquy-test"))
@@ -201,7 +201,7 @@ async def test_a_stranger_gets_no_signature_for_what_they_put_into_the_database(
 async def test_a_thief_of_the_current_key_gets_no_signature_of_the_next_one(
     sealed: Sealed, owner: Connection, tmp_path: Path
 ) -> None:
-    """The operator replaces the key because of the theft; the machine's files know better."""
+    """The operator replaces the key because of the theft; the machine's files show the forgery."""
     await rewrite(sealed, read_signer(sealed.place), tmp_path)
     assert "of 8 events the log has another root" in await unrecorded(sealed, owner)
 
@@ -220,7 +220,7 @@ async def test_a_thief_of_a_replaced_key_gets_no_signature_of_the_next_one(
 async def test_a_checkpoint_that_is_not_of_the_log_gets_no_record(
     sealed: Sealed, owner: Connection
 ) -> None:
-    """The tree is the one that was sealed, the events are not."""
+    """The tree is unchanged, the events are not."""
     await tamper(sealed.url, "UPDATE events SET metadata = '{}' WHERE position = 2")
     assert "of 8 events the log has another root" in await unrecorded(sealed, owner)
 
@@ -297,7 +297,7 @@ async def test_a_machine_with_a_copy_of_a_replaced_key_seals_no_more(
     assert (await sealed.verify()).problem is None
 
 
-async def test_there_is_nothing_to_rotate_before_the_first_start(
+async def test_a_rotation_before_the_first_start_is_refused(
     database_url: str, tmp_path: Path
 ) -> None:
     place = KeyLocation(tmp_path / "keys")

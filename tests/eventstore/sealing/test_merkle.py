@@ -1,4 +1,4 @@
-"""The tree's arithmetic is that of RFC 9162, and no altered proof passes."""
+"""The tree follows RFC 9162, and no altered proof passes."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -182,7 +182,7 @@ def test_a_consistency_proof_with_anything_altered_fails(new: int, data: st.Data
         assert not is_consistent(old, new, before, altered([after])[n][0], made)
 
 
-def test_what_is_no_leaf_and_no_growth_is_not_proved() -> None:
+def test_an_unknown_leaf_and_a_shrunk_tree_are_not_proved() -> None:
     leaf, root = LEAVES[0], ROOT_AT[1]
     assert is_included(0, 1, leaf, [], root)
     for index, size in ((-1, 1), (1, 1), (0, 0), (0, -1)):

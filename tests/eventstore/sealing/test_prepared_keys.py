@@ -1,4 +1,4 @@
-"""Keys and checkpoints that another user of the machine has prepared, or could change."""
+"""Keys and checkpoints that another user of the machine has created or can change."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def place(tmp_path: Path) -> KeyLocation:
 
 @pytest.fixture
 def own(place: KeyLocation, tmp_path: Path) -> KeyLocation:
-    """A key of one's own, elsewhere."""
+    """An operator's key, elsewhere."""
     (tmp_path / "elsewhere").mkdir()
     place.key.rename(tmp_path / "elsewhere" / "own.key")
     return KeyLocation(place.folder, tmp_path / "elsewhere" / "own.key")
@@ -68,7 +68,7 @@ def test_a_key_or_name_of_another_user_is_refused(place: KeyLocation, name: str)
 
 @as_root
 def test_a_list_of_keys_of_another_user_is_refused(place: KeyLocation) -> None:
-    """Else a key of theirs would be handed to auditors as ours."""
+    """Otherwise auditors would get another user's key as ours."""
     give(place.vkeys)
     refused_by_all(place, open_signer, replace_unrecorded, list_keys)
     place.vkeys.unlink()
@@ -97,8 +97,8 @@ def test_no_key_is_made_in_a_folder_that_another_user_has_prepared(tmp_path: Pat
 
 
 @as_root
-def test_a_key_of_ones_own_is_refused_where_another_user_has_a_hand_in_it(own: KeyLocation) -> None:
-    """It, the folder that it is in, or a link on the way."""
+def test_an_operators_key_that_another_user_can_change_is_refused(own: KeyLocation) -> None:
+    """The file, its folder, or a link on the path."""
     assert own.file
     open_signer(own)
     give(own.file)
@@ -111,8 +111,8 @@ def test_a_key_of_ones_own_is_refused_where_another_user_has_a_hand_in_it(own: K
     refused_by_all(KeyLocation(own.folder, link))
 
 
-def test_a_key_of_ones_own_may_be_a_link_of_ours(own: KeyLocation, tmp_path: Path) -> None:
-    """As secrets that are mounted often are."""
+def test_an_operators_key_may_be_our_link(own: KeyLocation, tmp_path: Path) -> None:
+    """Mounted secrets often are links."""
     assert own.file
     (tmp_path / "link").symlink_to(own.file)
     assert read_signer(KeyLocation(own.folder, tmp_path / "link")).public == read_signer(own).public
@@ -120,7 +120,9 @@ def test_a_key_of_ones_own_may_be_a_link_of_ours(own: KeyLocation, tmp_path: Pat
 
 @as_root
 @pytest.mark.parametrize("name", [".latest", "latest", ".lock", "{day}", "2999-01-01.checkpoints"])
-def test_checkpoints_go_through_no_link(files: CheckpointFiles, secret: Path, name: str) -> None:
+def test_checkpoints_are_not_written_through_links(
+    files: CheckpointFiles, secret: Path, name: str
+) -> None:
     (day,) = files.folder.glob("*.checkpoints")
     path = files.folder / name.format(day=day.name)
     path.unlink(missing_ok=True)

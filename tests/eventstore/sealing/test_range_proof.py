@@ -1,4 +1,4 @@
-"""A proof for many leaves at once is what it takes, and no more."""
+"""A proof for many leaves is sufficient and minimal."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Logs are sealed as they are on disk, by one process at a time, and never against the files."""
+"""One process at a time seals the committed log, and never against the files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -56,7 +56,7 @@ async def test_a_log_is_sealed_up_to_its_head_round_by_round(
     assert await is_sealed_well(owner, place, folder)
 
 
-async def test_every_account_has_a_tree_of_its_own(
+async def test_every_account_has_its_own_tree(
     log: EventLog, owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await add_account(owner, 2)
@@ -67,7 +67,7 @@ async def test_every_account_has_a_tree_of_its_own(
         assert await is_sealed_well(owner, place, folder, account_id)
 
 
-async def test_a_leaf_is_this_line_for_ever(owner: Connection) -> None:
+async def test_the_format_of_a_leaf_never_changes(owner: Connection) -> None:
     await owner.execute(
         """
         INSERT INTO events VALUES
@@ -97,7 +97,7 @@ async def test_a_leaf_is_this_line_for_ever(owner: Connection) -> None:
 async def test_a_log_is_sealed_across_the_ends_of_tiles(
     owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
-    """The full tile before, and the part of the level above, are not written again."""
+    """Earlier full tiles are not written again."""
     sizes = (255, 256, 257, 300, 301, 512, 513)
     before = 0
     for size in sizes:
@@ -222,7 +222,7 @@ async def test_a_replaced_key_signs_the_next_checkpoint(
     assert await is_sealed_well(owner, place, folder)
 
 
-async def test_a_key_that_became_readable_to_others_stops_the_sealing_until_it_is_mended(
+async def test_a_key_that_others_can_read_stops_the_sealing_until_it_is_repaired(
     owner: Connection, sealer: Sealer, place: KeyLocation
 ) -> None:
     await fill(owner, 1, 1)
@@ -233,7 +233,7 @@ async def test_a_key_that_became_readable_to_others_stops_the_sealing_until_it_i
     assert await sealed(owner) == 1
 
 
-async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
+async def test_a_missing_key_is_not_generated_while_the_service_runs(
     owner: Connection, sealer: Sealer, place: KeyLocation
 ) -> None:
     await fill(owner, 1, 1)
@@ -242,7 +242,7 @@ async def test_a_key_that_is_gone_is_not_made_anew_while_the_service_runs(
     assert not place.key.exists()
 
 
-async def test_one_leads_and_the_next_takes_over_when_its_session_ends(
+async def test_another_sealer_takes_over_when_the_leaders_session_ends(
     database_url: str, log: EventLog, owner: Connection, place: KeyLocation, folder: Path
 ) -> None:
     kill = """
@@ -285,7 +285,7 @@ async def test_sealing_goes_on_while_events_are_appended(
     assert len(await owner.fetch(HEADS, 1)) > 1
 
 
-async def test_proofs_come_out_of_what_the_sealer_stored(
+async def test_stored_tiles_yield_valid_proofs(
     owner: Connection, sealer: Sealer, workers: Pool
 ) -> None:
     from tests.eventstore.sealing.proofs import is_consistent, is_included, prove_inclusion

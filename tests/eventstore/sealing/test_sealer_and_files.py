@@ -1,4 +1,4 @@
-"""What the files know and the log does not stops the sealing of that account, and is told."""
+"""If the files know more than the log, the account's sealing stops and an error is logged."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.eventstore.sealing.building_seals import (
 from tests.eventstore.sealing.trees import leaves_of_log, naive_root
 
 
-async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
+async def test_files_that_could_not_be_written_get_the_missing_notes_in_order(
     owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     folder.write_text("in the way")
@@ -36,7 +36,7 @@ async def test_files_that_could_not_be_written_get_what_they_lack_in_order(
     assert await is_sealed_well(owner, place, folder)
 
 
-async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader(
+async def test_the_next_leader_writes_the_note_after_a_crash_between_commit_and_file(
     database_url: str, owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await fill(owner, 1, 1)
@@ -54,10 +54,10 @@ async def test_a_crash_between_commit_and_file_is_made_up_for_by_the_next_leader
 
 
 @pytest.mark.parametrize("refilled_to", [5, 10, 12])
-async def test_a_log_that_went_back_is_told_of_and_not_sealed(
+async def test_a_log_that_went_back_is_reported_and_not_sealed(
     owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path, refilled_to: int
 ) -> None:
-    """Shorter than what the files know, as long with another root, and longer."""
+    """A shorter log than the files know, an equally long one with another root, a longer one."""
     await add_account(owner, 2)
     await fill(owner, 1, 5)
     await seal(sealer)
@@ -73,7 +73,7 @@ async def test_a_log_that_went_back_is_told_of_and_not_sealed(
     assert await is_sealed_well(owner, place, folder, 2)
 
 
-async def test_what_is_wrong_names_both_sizes(owner: Connection, sealer: Sealer) -> None:
+async def test_the_error_names_both_sizes(owner: Connection, sealer: Sealer) -> None:
     await fill(owner, 1, 10)
     await seal(sealer)
     await forget(owner, 5)
@@ -98,7 +98,7 @@ async def test_it_is_told_again_as_long_as_it_lasts_and_ends_when_it_is_mended(
     assert await sealed(owner) == 5
 
 
-async def test_a_log_without_its_tail_is_told_of_where_there_are_no_files(
+async def test_a_log_without_its_tail_is_reported_without_files(
     owner: Connection, sealer: Sealer, folder: Path
 ) -> None:
     await fill(owner, 1, 10)
@@ -108,7 +108,7 @@ async def test_a_log_without_its_tail_is_told_of_where_there_are_no_files(
     assert await seal(sealer) == ["log_went_back"]
 
 
-async def test_an_account_that_only_the_files_know_is_told_of(
+async def test_an_account_that_only_the_files_know_is_reported(
     owner: Connection, sealer: Sealer
 ) -> None:
     await add_account(owner, 2)
@@ -139,7 +139,7 @@ async def test_a_tile_that_was_tampered_with_is_noticed_at_the_next_checkpoint(
     assert await sealed(owner) == 10
 
 
-async def test_files_of_something_else_stop_the_sealing_of_that_account(
+async def test_files_with_other_contents_stop_the_sealing_of_that_account(
     owner: Connection, sealer: Sealer, folder: Path
 ) -> None:
     await fill(owner, 1, 1)
@@ -150,7 +150,7 @@ async def test_files_of_something_else_stop_the_sealing_of_that_account(
     assert await sealed(owner) == 1
 
 
-async def test_the_files_alone_tell_what_was_sealed(
+async def test_the_files_alone_prove_what_was_sealed(
     owner: Connection, sealer: Sealer, place: KeyLocation, folder: Path
 ) -> None:
     await fill(owner, 1, 7)

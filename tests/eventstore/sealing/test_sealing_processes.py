@@ -1,4 +1,4 @@
-"""Two services on one log: one seals, and is replaced when it is killed in the middle of it."""
+"""Two services on one log: a sealer that is killed is replaced."""
 
 import asyncio
 from pathlib import Path
@@ -62,7 +62,7 @@ async def files_have(home: Path, size: int) -> bool:
 
 
 async def all_is_well(owner: Connection, home: Path) -> None:
-    """Table and files hold the same checkpoints, each with the root of the definition."""
+    """Whether table and files hold the same checkpoints, each with the right root."""
     heads = await owner.fetch("SELECT size, root, note FROM tree_heads ORDER BY size")
     days = sorted((home / "checkpoints" / "1").glob("*.checkpoints"))
     assert [note for day in days for note in read_notes(day)] == [head["note"] for head in heads]

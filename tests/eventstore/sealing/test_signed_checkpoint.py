@@ -1,4 +1,4 @@
-"""Checkpoints are signed notes, byte for byte, and only what a known key has signed passes."""
+"""Checkpoints are signed notes, byte for byte, and need a known key's signature."""
 
 from datetime import UTC, datetime
 
@@ -53,7 +53,7 @@ def test_a_published_note_passes_with_its_published_key() -> None:
         check_signatures(PUBLISHED.replace("answer", "Answer"), [parse_verifier_key(PUBLISHED_KEY)])
 
 
-def test_a_checkpoint_is_written_so_for_ever() -> None:
+def test_the_format_of_a_checkpoint_never_changes() -> None:
     assert sign(CHECKPOINT, NAME, KEY) == NOTE
     assert str(verifier_key(NAME, KEY)) == VKEY
 
@@ -63,19 +63,19 @@ def test_a_note_is_read_as_it_was_signed() -> None:
     assert read_note(NOTE) == CHECKPOINT
 
 
-def test_a_key_is_known_by_its_name_too() -> None:
+def test_a_key_under_another_name_is_unknown() -> None:
     public = verifier_key(NAME, KEY).public
     for key in (VerifierKey("another", public), verifier_key(NAME, OTHER)):
         with pytest.raises(NoteInvalid, match="none of the keys"):
             verify(NOTE, [key])
 
 
-def test_signatures_of_others_are_passed_over() -> None:
+def test_signatures_of_other_keys_are_ignored() -> None:
     by_other = sign(CHECKPOINT, "witness", OTHER).splitlines()[-1]
     assert verify(f"{NOTE}{by_other}\n", [parse_verifier_key(VKEY)]) == CHECKPOINT
 
 
-def test_one_wrong_signature_of_a_known_key_is_too_many() -> None:
+def test_a_wrong_signature_of_a_known_key_is_refused() -> None:
     another = sign(CHECKPOINT, NAME, KEY).replace("12345", "54321")
     with pytest.raises(NoteInvalid, match="not by that key"):
         verify(another, [parse_verifier_key(VKEY)])
@@ -94,7 +94,7 @@ def test_no_byte_of_a_note_can_be_changed() -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_what_is_no_note_is_told_so(text: str) -> None:
+def test_a_text_that_is_not_a_note_is_refused(text: str) -> None:
     with pytest.raises(NoteInvalid):
         read_note(text)
     with pytest.raises(NoteInvalid):
@@ -104,6 +104,6 @@ def test_what_is_no_note_is_told_so(text: str) -> None:
 @pytest.mark.parametrize(
     "line", ["", "a", "a+b", "a+b+c", VKEY[:-1], VKEY + "=", VKEY.replace("+", "-"), f"{VKEY}\n"]
 )
-def test_what_is_no_key_is_told_so(line: str) -> None:
+def test_a_text_that_is_not_a_key_is_refused(line: str) -> None:
     with pytest.raises(NoteInvalid):
         parse_verifier_key(line)

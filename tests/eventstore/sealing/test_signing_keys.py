@@ -1,4 +1,4 @@
-"""The key is its owner's alone and made once; what it signed stays valid when it is replaced."""
+"""The key is private and generated once; its signatures stay valid when it is replaced."""
 
 import asyncio
 import stat
@@ -35,7 +35,7 @@ def signed(place: KeyLocation, size: int) -> str:
     return sign(Checkpoint("log/1", size, bytes(32), MOMENT), signer.name, signer.private)
 
 
-def test_the_key_is_made_at_the_first_start_for_its_owner_alone(place: KeyLocation) -> None:
+def test_the_first_start_generates_a_key_that_only_its_owner_can_read(place: KeyLocation) -> None:
     made = open_signer(place)
     assert mode(place.key) == 0o600
     assert mode(place.folder) == 0o700
@@ -43,7 +43,7 @@ def test_the_key_is_made_at_the_first_start_for_its_owner_alone(place: KeyLocati
     assert made.name.startswith("colloquy-")
 
 
-def test_later_starts_find_the_key_of_the_first(place: KeyLocation) -> None:
+def test_later_starts_use_the_key_of_the_first(place: KeyLocation) -> None:
     first = open_signer(place)
     before = {path.name: path.read_bytes() for path in place.folder.iterdir()}
     assert open_signer(place).public == first.public
@@ -95,7 +95,7 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_notes_stay_valid(
     assert len(times) == 2
 
 
-def test_a_key_of_ones_own_is_used_and_never_made(place: KeyLocation, tmp_path: Path) -> None:
+def test_an_operators_key_is_used_and_never_generated(place: KeyLocation, tmp_path: Path) -> None:
     shared = tmp_path / "shared.key"
     own = KeyLocation(place.folder, shared)
     with pytest.raises(KeyRefused, match=r"shared\.key"):
@@ -110,23 +110,21 @@ def test_a_key_of_ones_own_is_used_and_never_made(place: KeyLocation, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["two words", "a+b", "line\nfeed", ""])
-def test_a_name_that_would_cut_a_note_in_another_way_is_refused(
-    place: KeyLocation, name: str
-) -> None:
+def test_a_name_that_would_make_notes_ambiguous_is_refused(place: KeyLocation, name: str) -> None:
     open_signer(place)
     (place.folder / "log-name").write_text(name)
     with pytest.raises(KeyRefused, match="holds no name"):
         read_signer(place)
 
 
-def test_a_name_of_ones_own_is_signed_with_and_listed(place: KeyLocation) -> None:
+def test_an_operators_name_is_signed_with_and_listed(place: KeyLocation) -> None:
     first = open_signer(place)
     renamed = open_signer(KeyLocation(place.folder, name="log.example.edu"))
     assert renamed.public.public == first.public.public
     assert [key.name for key in list_keys(place)] == [first.name, "log.example.edu"]
 
 
-def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KeyRefused, match="cannot keep the sealing key"):
         open_signer(KeyLocation(tmp_path / "file" / "keys"))
@@ -141,7 +139,7 @@ def shared_key(tmp_path: Path) -> Path:
 
 
 def ended(place: KeyLocation, *lists: list[VerifierKey]) -> set[bytes]:
-    """Keys that no longer count, by one list or by several, one after the other."""
+    """The replaced keys of one or several joined lists."""
     keys = [key for one in lists or (list_keys(place),) for key in one]
     return {key.public for key in keys} - {key.public for key in current_keys(keys)}
 
@@ -149,7 +147,7 @@ def ended(place: KeyLocation, *lists: list[VerifierKey]) -> set[bytes]:
 def test_a_key_of_other_settings_replaces_the_one_before(
     place: KeyLocation, tmp_path: Path
 ) -> None:
-    """And no other: those of machines with keys of their own, which somebody has listed, too."""
+    """But not the keys of other machines, which an operator has listed, too."""
     first = open_signer(place).public
     others = open_signer(KeyLocation(tmp_path / "another machine")).public
     with place.vkeys.open("a") as file:
@@ -163,10 +161,10 @@ def test_a_key_of_other_settings_replaces_the_one_before(
     assert place.vkeys.read_bytes() == before
 
 
-def test_a_key_whose_time_somebody_removed_is_replaced_all_the_same(
+def test_a_key_without_its_time_in_the_list_is_replaced_nevertheless(
     place: KeyLocation, tmp_path: Path
 ) -> None:
-    """As where the list is what `seal key` prints: a key that signs here is one of ours."""
+    """As in a list that `seal key` printed: a key that signs here is one of ours."""
     first = open_signer(place).public
     for text in (f"{first}\n", f"{SINCE}\n{first}\n"):
         place.vkeys.write_text(text)
@@ -191,8 +189,8 @@ def test_a_key_that_an_earlier_release_left_as_it_was_is_replaced(
     assert place.vkeys.read_text().startswith(before)
 
 
-def test_machines_that_come_to_share_a_key_end_those_that_they_had(tmp_path: Path) -> None:
-    """In whatever order an auditor puts their lists together."""
+def test_a_key_that_machines_share_replaces_their_earlier_keys(tmp_path: Path) -> None:
+    """In any order of the joined lists."""
     shared, had, lists = shared_key(tmp_path), set(), []
     for home in ("one", "two"):
         had.add(open_signer(KeyLocation(tmp_path / home)).public.public)
@@ -202,7 +200,7 @@ def test_machines_that_come_to_share_a_key_end_those_that_they_had(tmp_path: Pat
     assert ended(own, *lists) == ended(own, *reversed(lists)) == had
 
 
-def test_a_key_that_was_replaced_does_not_come_back(place: KeyLocation, tmp_path: Path) -> None:
+def test_a_replaced_key_does_not_become_current_again(place: KeyLocation, tmp_path: Path) -> None:
     first = open_signer(place).public
     shared = KeyLocation(place.folder, shared_key(tmp_path), "school")
     second = open_signer(shared).public

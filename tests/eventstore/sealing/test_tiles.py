@@ -1,4 +1,4 @@
-"""A tree in tiles has the roots and proofs of the definition, and reads few tiles for them."""
+"""A tree in tiles has the defined roots and proofs, and reads few tiles for them."""
 
 import random
 
@@ -22,7 +22,7 @@ FULL = 8192
 
 
 async def grown(leaves: list[bytes], height: int, steps: list[int]) -> TilesInMemory:
-    """The tiles of a tree that has grown by steps, each of which knows the edge only."""
+    """The tiles of a tree that has grown by steps from its edge."""
     reader = TilesInMemory()
     size = 0
     for step in steps:
@@ -51,7 +51,7 @@ async def test_a_tree_that_grew_by_any_steps_has_the_roots_that_it_ever_had(heig
 
 
 @pytest.mark.parametrize("height", [1, 2, 3, 8])
-async def test_proofs_out_of_tiles_are_those_of_the_definition(height: int) -> None:
+async def test_proofs_from_tiles_equal_those_of_the_definition(height: int) -> None:
     leaves = some_leaves(150)
     tree = TiledTree(await grown(leaves, height, [149, 1]), height)
     for size in (1, 2, 3, 63, 64, 65, 149, 150):
@@ -81,7 +81,7 @@ async def test_a_tree_over_the_boundaries_of_tiles_has_its_root(first: int) -> N
 
 
 class EndlessTiles:
-    """A tree whose leaves are all alike, as long as one likes; counts the tiles read."""
+    """A tree of any size with equal leaves; counts the tiles read."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -124,14 +124,14 @@ async def test_proofs_at_great_sizes_read_two_tiles_a_level_at_most(size: int) -
         assert is_consistent(n + 1, size, await tree.root(n + 1), root, proof)
 
 
-async def test_a_tree_that_is_not_as_large_yet_is_not_made_up() -> None:
+async def test_a_root_beyond_the_tree_is_an_error() -> None:
     tree = TiledTree(await grown(some_leaves(10), 8, [10]))
     for ask in (tree.root(11), prove_inclusion(tree, 3, 11), tree.prove_consistency(10, 300)):
         with pytest.raises(TilesMissing):
             await ask
 
 
-async def test_a_tree_does_not_grow_from_an_edge_that_is_not_its_own() -> None:
+async def test_growth_from_a_wrong_edge_is_an_error() -> None:
     leaves = some_leaves(10)
     edge = (await grown(leaves, 8, [10])).tiles
     for size in (9, 11, 266):

@@ -1,4 +1,4 @@
-"""Whatever the database's owner changes behind the log's back, an auditor finds it."""
+"""An auditor finds every change that the database's owner makes."""
 
 import shutil
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ async def sealed(database_url: str, log: EventLog, tmp_path: Path) -> Sealed:
 
 
 async def found(sealed: Sealed) -> tuple[int | None, str]:
-    """The first finding, which there must be."""
+    """The first finding."""
     report = await sealed.verify()
     assert report.problem is not None, "nothing was found"
     assert report.findings > 0
@@ -57,7 +57,7 @@ async def test_an_empty_log_is_verified(database_url: str, log: EventLog, tmp_pa
 
 
 async def test_the_verified_line_is_the_leaf_that_the_sealer_hashes(sealed: Sealed) -> None:
-    """The verifier spells the expression out, so that nobody can replace it in the database."""
+    """The verifier repeats the expression, which nobody can replace in the database."""
     connection = await connect(sealed.url)
     rows = await connection.fetch(query("copy_lines"), ACCOUNT, 0, 99)
     lines = await connection.fetch("SELECT event_line_v1(e) FROM events e ORDER BY position")
@@ -196,7 +196,7 @@ REMOVALS: dict[str, tuple[str, AnyEvent]] = {
 async def test_a_text_that_an_earlier_removal_should_have_taken_is_found(
     sealed: Sealed, removal: str
 ) -> None:
-    """Deleted are all texts of the conversation but one, which was kept back."""
+    """All texts of the conversation but one are deleted."""
     stream, event = REMOVALS[removal]
     await append(sealed.log, stream, NewEvent(event=event))
     await tamper(sealed.url, "DELETE FROM event_content WHERE position <= 8 AND position <> 3")
@@ -208,7 +208,7 @@ async def test_a_text_that_an_earlier_removal_should_have_taken_is_found(
 
 
 @pytest.mark.parametrize("removal", REMOVALS)
-async def test_a_text_that_came_after_a_removal_may_stand(sealed: Sealed, removal: str) -> None:
+async def test_a_text_after_a_removal_is_no_finding(sealed: Sealed, removal: str) -> None:
     stream, event = REMOVALS[removal]
     await append(sealed.log, stream, NewEvent(event=event))
     await tamper(sealed.url, "DELETE FROM event_content WHERE position <= 8")
@@ -223,14 +223,14 @@ async def test_a_text_in_no_dialogue_is_found(sealed: Sealed) -> None:
     assert await found(sealed) == (13, "the log does not say whose words the text is")
 
 
-async def test_an_event_at_no_time_hides_none_of_those_after_it(sealed: Sealed) -> None:
+async def test_an_event_without_a_valid_time_hides_no_later_finding(sealed: Sealed) -> None:
     await tamper(sealed.url, "UPDATE events SET recorded_at = 'infinity' WHERE position = 5")
     report = await sealed.verify()
     assert (report.position, report.events, report.texts) == (5, LINES, LINES - 1)
 
 
-async def test_an_event_put_in_between_is_found(sealed: Sealed) -> None:
-    """All that come after move on by one, and the head with them."""
+async def test_an_inserted_event_is_found(sealed: Sealed) -> None:
+    """All later events and the head move up by one."""
     columns = "account_id, {}, stream, {}, {}, type, conversation_id, data, metadata, content_hash"
     target = columns.format("position", "revision", "event_id")
     source = columns.format("5", "5", "gen_random_uuid()")
@@ -285,7 +285,7 @@ async def test_a_tail_dropped_with_the_tree_is_found_by_the_files(sealed: Sealed
 
 
 async def rewrite(sealed: Sealed, place: KeyLocation, tmp_path: Path) -> None:
-    """A text of the past is changed, and tree and checkpoints made anew, without a flaw."""
+    """Changes an old text, and rebuilds tree and checkpoints consistently."""
     files = tmp_path / "of-the-attacker"
     await tamper(
         sealed.url,
@@ -316,7 +316,7 @@ async def test_a_rewritten_history_is_found_though_signed_with_the_key(
     assert (await sealed.verify(tmp_path / "of-the-attacker" / "1")).problem is None
 
 
-async def test_the_files_may_be_behind_but_not_other_or_gone(sealed: Sealed) -> None:
+async def test_files_may_lag_but_not_differ_or_be_missing(sealed: Sealed) -> None:
     await sealed.say(1)
     kept = {path.name: path.read_bytes() for path in sealed.files.iterdir()}
     await sealed.seal()
@@ -356,7 +356,7 @@ async def test_an_older_checkpoint_in_the_files_is_found(sealed: Sealed) -> None
 
 
 async def test_a_checkpoint_of_another_log_is_found(sealed: Sealed) -> None:
-    """Signed by the key, but for another account: replayed from there."""
+    """Signed by the same key for another account."""
     signer = read_signer(sealed.place)
     path = days(sealed)[-1]
     said = Checkpoint("colloquy-test/2", 14, bytes(32), datetime.now(UTC))
@@ -369,7 +369,7 @@ async def test_a_checkpoint_of_another_log_is_found(sealed: Sealed) -> None:
 async def test_a_checkpoint_of_another_log_by_a_trusted_key_is_found(
     sealed: Sealed, tmp_path: Path
 ) -> None:
-    """Two logs of one account number, and an auditor who trusts the keys of both."""
+    """Two logs with one account number, whose keys the auditor both trusts."""
     other = open_signer(KeyLocation(tmp_path / "other", name="colloquy-other"))
     head = await last_note(sealed)
     said = msgspec.structs.replace(read_note(head), origin="colloquy-other/1")
@@ -383,7 +383,7 @@ async def test_a_checkpoint_of_another_log_by_a_trusted_key_is_found(
     assert (where, what) == (12, "a checkpoint in the database is of another log: colloquy-other/1")
 
 
-async def test_the_name_of_a_log_is_its_own_whoever_signs(sealed: Sealed, tmp_path: Path) -> None:
+async def test_a_logs_name_does_not_depend_on_the_signer(sealed: Sealed, tmp_path: Path) -> None:
     other = KeyLocation(tmp_path / "other", name="colloquy-other")
     await sealed.say(1)
     await sealed.seal(place=other)

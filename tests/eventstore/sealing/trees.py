@@ -1,4 +1,4 @@
-"""Trees as the RFC's recursive definitions have them, to hold the fast ones to."""
+"""Trees by the RFC's recursive definitions, to compare the fast ones with."""
 
 import hashlib
 from collections.abc import Collection, Sequence

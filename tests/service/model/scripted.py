@@ -1,4 +1,4 @@
-"""A model that does what a script says, and clocks that only move when somebody says so."""
+"""A scripted model, and clocks that tests advance."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ Step = Callable[[StreamedResponse, float], Awaitable[None]]
 
 
 class Time:
-    """Seconds that pass only by `sleep` and `spend`."""
+    """A clock that only `sleep` and `spend` advance."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -51,7 +51,7 @@ class Time:
 
 
 class LoopTime:
-    """The running loop's time, which passes only by `spend`: what is slow meets no deadline."""
+    """The event loop's clock, which only `spend` advances: slow machines meet no deadline."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
@@ -63,14 +63,14 @@ class LoopTime:
         self.spent += seconds
 
     async def until(self, spent: float) -> None:
-        """Returns when all that is due by then is done."""
+        """Advances the clock and runs what is due."""
         self.spent = spent
         for _ in range(50):
             await asyncio.sleep(0)
 
 
 class ScriptedModel:
-    """Takes one step of the script for each question; keeps who was asked, and the budgets."""
+    """Takes one step of the script for each request; records the models and budgets."""
 
     def __init__(self, *steps: Step) -> None:
         self.steps = list(steps)
@@ -120,7 +120,7 @@ def fails(
 
 
 def takes(time: Time, seconds: float, then: Step) -> Step:
-    """Keeps to its budget, as every model does."""
+    """Respects its budget, as every model does."""
 
     async def step(response: StreamedResponse, budget: float) -> None:
         if seconds >= budget:
@@ -140,7 +140,7 @@ def raises(error: Exception) -> Step:
 
 
 def hangs(reached: asyncio.Event, text: str = "", usage: Usage | None = None) -> Step:
-    """Says `text`, sets `reached`, and never ends by itself."""
+    """Sends `text`, sets `reached`, and never ends by itself."""
 
     async def step(response: StreamedResponse, budget: float) -> None:
         response.usage = usage
@@ -154,7 +154,7 @@ def hangs(reached: asyncio.Event, text: str = "", usage: Usage | None = None) ->
 def asker_of(
     model: ScriptedModel, time: Time, policy: RetryPolicy | None = None, rng: float = 1.0
 ) -> ModelClient:
-    """By default with pauses of exactly 1, 2 and 4 seconds, and a circuit that stays closed."""
+    """A client, by default with pauses of 1, 2 and 4 seconds and a circuit that stays closed."""
     policy = policy or RetryPolicy(
         first_pause=1.0, longest_pause=4.0, breaker=BreakerPolicy(failures=1000)
     )
@@ -167,12 +167,12 @@ async def failure_of(
     models: tuple[str, ...] = (FIRST,),
     budget: float = 60.0,
 ) -> ModelFailure:
-    """What the asker raises when it has given up."""
+    """The failure that the client raises."""
     with pytest.raises(ModelFailure) as caught:
         await asker.ask_for_text(REQUEST, models, budget, attempt_log)
     return caught.value
 
 
 def outcomes_of(attempt_log: AttemptLog) -> list[tuple[str, str]]:
-    """Whom each attempt asked, and how it ended."""
+    """The model and outcome of each attempt."""
     return [(record.model, record.outcome) for record in attempt_log.attempt_records]

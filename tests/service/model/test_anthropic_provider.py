@@ -341,7 +341,7 @@ async def test_a_failure_in_mid_stream_keeps_what_had_arrived(
     [(Stall(after=None), ""), (Stall(after=2), "What do you already know ")],
     ids=label,
 )
-async def test_silence_ends_in_a_timeout_long_before_the_deadline(
+async def test_silence_times_out_long_before_the_deadline(
     fake: FakeAnthropic,
     hasty_model: Model,
     loop_time: LoopTime,
@@ -379,7 +379,7 @@ async def test_the_overall_deadline_holds_against_a_dripping_stream(
     await fake.wait_until(lambda: fake.disconnects == 1)
 
 
-async def test_a_spent_budget_asks_nobody(fake: FakeAnthropic, model: Model) -> None:
+async def test_a_spent_budget_makes_no_request(fake: FakeAnthropic, model: Model) -> None:
     assert (await failure_of(model, budget=0.0)).code == "model_timeout"
     assert fake.requests == []
 
@@ -445,7 +445,7 @@ async def test_a_key_with_a_line_break_is_misconfigured_and_stays_secret(
 
 
 @pytest.mark.parametrize("behaviour", ["bad_request_400", "sse_api_error", "cut", "empty_200"])
-async def test_the_failure_shows_the_log_no_text_and_no_traceback_that_could(
+async def test_a_failure_has_no_text_and_no_cause_that_could_quote_it(
     fake: FakeAnthropic, model: Model, behaviour: str
 ) -> None:
     fake.script(behaviour)
@@ -575,7 +575,7 @@ def test_every_failure_code_has_a_sentence_for_learners() -> None:
 
 
 @pytest.mark.parametrize("text", [" \n", "\u200b", "\ufeff\u2060", "\u3164", "\u2800 \x07"])
-def test_an_answer_that_nobody_would_see_is_empty(text: str) -> None:
+def test_an_answer_of_invisible_characters_is_empty(text: str) -> None:
     response = StreamedResponse(HAIKU)
     response.stop_reason = "end_turn"
     response.add(text)

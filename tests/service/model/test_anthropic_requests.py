@@ -1,4 +1,4 @@
-"""What goes over the wire to the provider: cache marks, judgements, and what stays the same."""
+"""Requests to the provider: cache marks, judgements, and constant parts."""
 
 import json
 import re
@@ -40,7 +40,7 @@ SCENARIO = Scenario("Seasons", "An observatory", "Axial tilt", ("Winter", "Compa
 
 
 def conversation(turns: int) -> tuple[ChatMessage, ...]:
-    """As of the question of a turn, so it ends with the learner's newest message."""
+    """The messages of a request, which end with the learner's newest."""
     texts = ["Let us begin"]
     for turn in range(1, turns + 1):
         texts += [f"What about {turn}?", f"I think “{turn}”\n\\ {{é}} 雪"]

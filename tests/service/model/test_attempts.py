@@ -1,4 +1,4 @@
-"""What a question has taken: on record for every attempt, also for one that was ended."""
+"""Every attempt is recorded, including cancelled ones."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ MOST = Usage(input_tokens=100, output_tokens=1)
 async def asking(
     asker: ModelClient, attempt_log: AttemptLog
 ) -> AsyncIterator[asyncio.Task[object]]:
-    """The question under way; it has to be cancelled, and to say so, by the end."""
+    """A request under way, which must be cancelled by the end."""
     task = asyncio.create_task(asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log))
     yield task
     with pytest.raises(asyncio.CancelledError):
@@ -48,7 +48,7 @@ async def cancelled_in_an_answer(
         task.cancel()
 
 
-async def test_before_the_first_attempt_nothing_has_been_taken() -> None:
+async def test_the_log_is_empty_before_the_first_attempt() -> None:
     attempt_log = AttemptLog(PRICES)
     assert (attempt_log.attempt_records, attempt_log.text, attempt_log.streaming_started) == (
         (),
@@ -64,7 +64,7 @@ async def test_before_the_first_attempt_nothing_has_been_taken() -> None:
     assert attempt_log.price_version == "of-the-test"
 
 
-async def test_an_asker_makes_efforts_at_its_own_prices() -> None:
+async def test_a_clients_attempt_log_has_its_prices() -> None:
     seen: list[str] = []
     asker = asker_of(ScriptedModel(says("Good day.")), Time())
     attempt_log = asker.attempt_log(seen.append)
@@ -76,7 +76,7 @@ async def test_an_asker_makes_efforts_at_its_own_prices() -> None:
     )
 
 
-async def test_every_attempt_tells_what_it_took() -> None:
+async def test_every_attempt_has_its_tokens_time_and_cost() -> None:
     model = ScriptedModel(
         fails(errors.MODEL_OVERLOADED), fails(errors.MODEL_INTERRUPTED, usage=MOST), says("Hello.")
     )
@@ -95,7 +95,7 @@ async def test_every_attempt_tells_what_it_took() -> None:
     assert (third.outcome, third.provider_request_id) == ("completed", "req_good")
 
 
-async def test_an_attempt_that_is_over_takes_no_more_time() -> None:
+async def test_the_duration_of_an_ended_attempt_is_fixed() -> None:
     attempt_log = AttemptLog(PRICES)
     asker = asker_of(ScriptedModel(says("Hello.")), Time())
     _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
@@ -105,7 +105,7 @@ async def test_an_attempt_that_is_over_takes_no_more_time() -> None:
     assert attempt_log.attempt_records == record.attempt_records
 
 
-async def test_the_cost_is_that_of_all_attempts_at_the_price_of_who_answered() -> None:
+async def test_the_cost_sums_up_all_attempts_at_the_prices_of_the_models_that_answered() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, usage=MOST)
     model = ScriptedModel(cut, cut, cut, says("Hello.", model=f"{SECOND}-20261101"))
     attempt_log = AttemptLog(PRICES)
@@ -147,7 +147,7 @@ async def test_the_first_text_is_timed_from_the_beginning_of_all() -> None:
     assert record.attempt_records[1].waited_ms == 20
 
 
-async def test_the_first_text_of_an_attempt_in_vain_is_not_that_of_the_answer() -> None:
+async def test_the_first_text_of_a_failed_attempt_does_not_count() -> None:
     model = ScriptedModel(
         fails(errors.MODEL_INTERRUPTED, text='{"covered'), *[fails(errors.MODEL_OVERLOADED)] * 2
     )
@@ -198,7 +198,7 @@ async def test_a_call_that_is_cancelled_in_a_pause_has_only_the_attempts_that_we
     assert [r.outcome for r in attempt_log.attempt_records] == ["model_overloaded"]
 
 
-async def test_a_trial_that_is_cancelled_frees_its_place() -> None:
+async def test_a_cancelled_trial_returns_its_permit() -> None:
     reached, clock = asyncio.Event(), Time()
     policy = RetryPolicy(attempts=1, breaker=BreakerPolicy(failures=1, pause=20.0))
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED), hangs(reached), says("Hello."))
@@ -215,7 +215,7 @@ async def test_a_trial_that_is_cancelled_frees_its_place() -> None:
     assert text == "Hello."
 
 
-async def test_a_bug_goes_on_record_by_its_kind_and_on_as_it_is() -> None:
+async def test_an_unexpected_error_is_recorded_by_its_type_and_raised_unchanged() -> None:
     attempt_log = AttemptLog(PRICES)
     model = ScriptedModel(raises(KeyError("what the learner wrote")), says("Too late."))
     with pytest.raises(KeyError):
@@ -225,7 +225,7 @@ async def test_a_bug_goes_on_record_by_its_kind_and_on_as_it_is() -> None:
     assert model.asked == [FIRST]
 
 
-async def test_what_a_listener_raises_goes_on_as_it_is_after_the_text_was_kept() -> None:
+async def test_an_error_of_the_delta_callback_is_raised_unchanged_after_the_text_was_kept() -> None:
     def too_slow(text: str) -> None:
         raise BufferError
 

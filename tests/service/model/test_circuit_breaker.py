@@ -1,4 +1,4 @@
-"""When a model is left alone, for how long, and who may try it again."""
+"""When a circuit opens, for how long, and which requests are trials."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -29,7 +29,7 @@ def fail(breaker: CircuitBreaker, times: int = 1, code: str = errors.MODEL_OVERL
 
 
 def is_closed(breaker: CircuitBreaker) -> bool:
-    """Whether two may ask at the same time."""
+    """Whether two requests are admitted at the same time."""
     return isinstance(breaker.admit(), Permit) and isinstance(breaker.admit(), Permit)
 
 
@@ -39,7 +39,7 @@ def opened(time: Time, policy: BreakerPolicy = POLICY) -> CircuitBreaker:
     return breaker
 
 
-def test_it_is_closed_at_first() -> None:
+def test_a_new_circuit_is_closed() -> None:
     breaker = CircuitBreaker("a-model", POLICY)
     assert is_closed(breaker)
     assert breaker.seconds_left() == 0
@@ -54,7 +54,7 @@ def test_it_is_closed_at_first() -> None:
         errors.MODEL_INTERRUPTED,
     ],
 )
-def test_it_opens_after_so_many_failures_of_the_model_in_a_row(code: str) -> None:
+def test_a_number_of_failures_in_a_row_opens_the_circuit(code: str) -> None:
     breaker = CircuitBreaker("a-model", POLICY, Time())
     fail(breaker, 2, code)
     assert is_closed(breaker)
@@ -62,7 +62,7 @@ def test_it_opens_after_so_many_failures_of_the_model_in_a_row(code: str) -> Non
     assert breaker.admit() == breaker.seconds_left() == 5.0
 
 
-def test_a_success_begins_the_count_anew() -> None:
+def test_a_success_resets_the_count() -> None:
     breaker = CircuitBreaker("a-model", POLICY, Time())
     fail(breaker, 2)
     breaker.succeeded(permit_of(breaker))
@@ -71,7 +71,7 @@ def test_a_success_begins_the_count_anew() -> None:
 
 
 @pytest.mark.parametrize("code", NOT_ABOUT_HEALTH)
-def test_what_does_not_tell_about_the_models_health_counts_neither_way(code: str) -> None:
+def test_failures_that_say_nothing_about_health_do_not_count(code: str) -> None:
     breaker = CircuitBreaker("a-model", POLICY, Time())
     fail(breaker, 9, code)
     assert is_closed(breaker)
@@ -83,7 +83,7 @@ def test_what_does_not_tell_about_the_models_health_counts_neither_way(code: str
 
 
 @pytest.mark.parametrize(("retry_after", "seconds"), [(9.0, 9.0), (3600.0, 15.0)])
-def test_a_rate_limit_with_a_pause_opens_it_at_once_for_that_long_but_not_for_ever(
+def test_a_rate_limit_with_a_pause_opens_the_circuit_for_a_bounded_pause(
     retry_after: float, seconds: float
 ) -> None:
     breaker = CircuitBreaker("a-model", POLICY, Time())
@@ -107,7 +107,7 @@ def test_the_time_left_runs_down() -> None:
     assert breaker.admit() == breaker.seconds_left() == 2.0
 
 
-def test_after_the_pause_one_at_a_time_may_try() -> None:
+def test_after_the_pause_trials_are_admitted_one_at_a_time() -> None:
     time = Time()
     breaker = opened(time)
     time.spend(5.0)
@@ -139,7 +139,7 @@ def test_a_success_makes_the_next_pause_short_again() -> None:
     assert breaker.seconds_left() == 5.0
 
 
-def test_a_trial_that_was_given_up_frees_its_place() -> None:
+def test_a_released_trial_returns_its_permit() -> None:
     time = Time()
     breaker = opened(time)
     time.spend(5.0)
@@ -149,7 +149,7 @@ def test_a_trial_that_was_given_up_frees_its_place() -> None:
 
 
 @pytest.mark.parametrize("code", NOT_ABOUT_HEALTH)
-def test_a_trial_that_tells_nothing_frees_its_place_and_closes_nothing(code: str) -> None:
+def test_a_trial_without_an_outcome_returns_its_permit_and_does_not_close(code: str) -> None:
     time = Time()
     breaker = opened(time)
     time.spend(5.0)
@@ -158,13 +158,13 @@ def test_a_trial_that_tells_nothing_frees_its_place_and_closes_nothing(code: str
     assert not is_closed(breaker)
 
 
-def test_giving_up_means_nothing_while_it_is_closed() -> None:
+def test_a_release_does_not_change_a_closed_circuit() -> None:
     breaker = CircuitBreaker("a-model", POLICY, Time())
     breaker.release(permit_of(breaker))
     assert is_closed(breaker)
 
 
-def test_those_who_were_let_through_before_it_opened_change_nothing_any_more() -> None:
+def test_permits_from_before_the_opening_are_void() -> None:
     time = Time()
     breaker = CircuitBreaker("a-model", POLICY, time)
     early = permit_of(breaker)
@@ -183,7 +183,7 @@ def test_those_who_were_let_through_before_it_opened_change_nothing_any_more() -
     assert is_closed(breaker)
 
 
-def test_a_pause_longer_than_the_longest_is_not_made() -> None:
+def test_a_pause_is_bounded_by_the_longest() -> None:
     breaker = opened(Time(), BreakerPolicy(failures=1, pause=30.0, longest=10.0))
     assert breaker.seconds_left() == 10.0
 

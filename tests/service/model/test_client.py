@@ -1,4 +1,4 @@
-"""Retries, pauses and fallbacks: whom a question goes to, and when no more."""
+"""Retries, pauses and fallbacks of the model client."""
 
 import asyncio
 import contextlib
@@ -54,14 +54,14 @@ async def test_an_answer_comes_with_the_record_of_how_it_came_about() -> None:
 
 
 @pytest.mark.parametrize("code", RETRYABLE)
-async def test_a_failure_that_may_pass_is_asked_again(code: str) -> None:
+async def test_a_retryable_failure_is_retried(code: str) -> None:
     model, attempt_log = ScriptedModel(fails(code), says("Good day.")), AttemptLog(PRICES)
     text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (text, record.attempts, record.fallback) == ("Good day.", 2, False)
     assert outcomes_of(attempt_log) == [(FIRST, code), (FIRST, "completed")]
 
 
-async def test_a_model_is_asked_no_more_often_than_the_policy_says() -> None:
+async def test_the_policy_limits_the_attempts_with_a_model() -> None:
     model, attempt_log = ScriptedModel(*[OVERLOADED] * 9), AttemptLog(PRICES)
     failure = await failure_of(asker_of(model, Time()), attempt_log)
     assert failure.code == errors.MODEL_OVERLOADED
@@ -71,14 +71,14 @@ async def test_a_model_is_asked_no_more_often_than_the_policy_says() -> None:
 @pytest.mark.parametrize(
     "code", [errors.MODEL_MISCONFIGURED, errors.MODEL_REFUSED, errors.MODEL_RATE_LIMITED]
 )
-async def test_a_wrong_setting_a_refusal_and_a_spending_cap_are_not_asked_again(code: str) -> None:
+async def test_a_wrong_setting_a_refusal_and_a_spending_cap_are_not_retried(code: str) -> None:
     model, time = ScriptedModel(fails(code), says("Too late.")), Time()
     failure = await failure_of(asker_of(model, time), AttemptLog(PRICES))
     assert (failure.code, failure.retryable) == (code, False)
     assert (model.asked, time.slept) == ([FIRST], [])
 
 
-async def test_nothing_is_asked_again_once_the_learner_has_seen_text() -> None:
+async def test_nothing_is_retried_after_streaming_has_started() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, text="The Moon ", usage=USAGE)
     model, seen = ScriptedModel(cut, says("Too late.")), list[str]()
     attempt_log = AttemptLog(PRICES, seen.append)
@@ -92,7 +92,7 @@ async def test_nothing_is_asked_again_once_the_learner_has_seen_text() -> None:
     )
 
 
-async def test_text_that_nobody_has_seen_does_not_stand_in_the_way_of_another_attempt() -> None:
+async def test_unstreamed_text_does_not_prevent_a_retry() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, text='{"covered', usage=USAGE)
     model, attempt_log = ScriptedModel(cut, says("{}")), AttemptLog(PRICES)
     text, _ = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
@@ -113,14 +113,14 @@ async def test_pauses_double_up_to_the_longest_and_are_random_between_half_and_w
     assert waits == [0, *(pause * 1000 for pause in pauses)]
 
 
-async def test_a_pause_is_never_shorter_than_the_provider_asked_for() -> None:
+async def test_a_pause_is_at_least_the_providers_retry_after() -> None:
     pauses = (fails(errors.MODEL_OVERLOADED, seconds) for seconds in (7.0, 0.1))
     model, time = ScriptedModel(*pauses, says("Good day.")), Time()
     await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert time.slept == [7.0, 2.0]
 
 
-async def test_who_asks_for_an_hour_is_given_up_at_once_and_the_client_is_told() -> None:
+async def test_a_retry_after_beyond_the_budget_fails_immediately_and_is_passed_on() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 3600.0)), Time()
     failure = await failure_of(asker_of(model, time), AttemptLog(PRICES))
     assert (failure.code, failure.retry_after) == (errors.MODEL_RATE_LIMITED, 3600.0)
@@ -128,16 +128,14 @@ async def test_who_asks_for_an_hour_is_given_up_at_once_and_the_client_is_told()
 
 
 @pytest.mark.parametrize(("budget", "slept"), [(1.0, []), (1.5, [1.0]), (3.0, [1.0])])
-async def test_no_pause_is_made_that_would_end_at_the_deadline_or_beyond(
-    budget: float, slept: list[float]
-) -> None:
+async def test_no_pause_reaches_the_deadline(budget: float, slept: list[float]) -> None:
     time = Time()
     asker = asker_of(ScriptedModel(*[OVERLOADED] * 3), time)
     await failure_of(asker, AttemptLog(PRICES), budget=budget)
     assert time.slept == slept
 
 
-async def test_nothing_is_asked_when_a_pause_has_ended_too_late() -> None:
+async def test_there_is_no_attempt_after_a_pause_that_ended_late() -> None:
     time = Time()
 
     async def oversleep(seconds: float) -> None:
@@ -149,7 +147,7 @@ async def test_nothing_is_asked_when_a_pause_has_ended_too_late() -> None:
     assert (failure.code, model.asked) == (errors.MODEL_OVERLOADED, [FIRST])
 
 
-async def test_each_attempt_gets_what_is_left_of_the_one_budget() -> None:
+async def test_each_attempt_gets_the_rest_of_the_budget() -> None:
     time = Time()
     steps = (takes(time, 5.0, OVERLOADED), takes(time, 3.0, OVERLOADED), says("Good day."))
     model = ScriptedModel(*steps)
@@ -157,7 +155,7 @@ async def test_each_attempt_gets_what_is_left_of_the_one_budget() -> None:
     assert model.budgets == [60.0, 54.0, 49.0]
 
 
-async def test_a_fallback_answers_when_the_first_model_is_given_up() -> None:
+async def test_a_fallback_answers_when_the_first_model_has_failed() -> None:
     model, attempt_log = ScriptedModel(*[OVERLOADED] * 4, says("Good day.")), AttemptLog(PRICES)
     asker = asker_of(model, Time())
     text, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
@@ -168,26 +166,26 @@ async def test_a_fallback_answers_when_the_first_model_is_given_up() -> None:
 
 
 @pytest.mark.parametrize("code", [errors.MODEL_MISCONFIGURED, errors.MODEL_RATE_LIMITED])
-async def test_a_fallback_is_asked_at_once_where_a_retry_cannot_help(code: str) -> None:
+async def test_a_fallback_is_asked_without_a_pause_if_no_retry_can_help(code: str) -> None:
     model, time = ScriptedModel(fails(code), says("Good day.")), Time()
     asker = asker_of(model, time)
     _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept, record.fallback) == ([FIRST, SECOND], [], True)
 
 
-async def test_a_fallback_is_asked_at_once_where_the_first_asks_for_too_long_a_pause() -> None:
+async def test_a_fallback_is_asked_without_a_pause_if_retry_after_is_too_long() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 60.0), says("Good day.")), Time()
     await asker_of(model, time).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept) == ([FIRST, SECOND], [])
 
 
-async def test_nobody_else_is_asked_when_a_model_refuses() -> None:
+async def test_there_is_no_fallback_after_a_refusal() -> None:
     model = ScriptedModel(fails(errors.MODEL_REFUSED), says("Too late."))
     failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, model.asked) == (errors.MODEL_REFUSED, [FIRST])
 
 
-async def test_nobody_else_is_asked_when_the_time_is_over() -> None:
+async def test_there_is_no_fallback_after_the_deadline() -> None:
     time = Time()
     model = ScriptedModel(takes(time, 99.0, says("Too late.")), says("Too late."))
     failure = await failure_of(asker_of(model, time), AttemptLog(PRICES), (FIRST, SECOND))
@@ -205,7 +203,7 @@ async def test_when_all_fail_the_last_failure_carries_the_shortest_known_pause(
     assert (failure.code, failure.retry_after) == (errors.MODEL_OVERLOADED, 70.0)
 
 
-async def test_a_failure_that_no_waiting_mends_names_no_pause() -> None:
+async def test_a_failure_that_is_not_retryable_has_no_retry_after() -> None:
     model = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 90.0), fails(errors.MODEL_MISCONFIGURED))
     failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, failure.retry_after) == (errors.MODEL_MISCONFIGURED, None)
@@ -224,7 +222,7 @@ async def test_a_text_that_cannot_be_read_is_a_failure_of_its_attempt() -> None:
     assert attempt_log.attempt_records[0].detail == "not a number"
 
 
-async def test_somebody_has_to_be_asked() -> None:
+async def test_an_empty_list_of_models_is_an_error() -> None:
     with pytest.raises(ValueError, match="no model"):
         await asker_of(ScriptedModel(), Time()).ask_for_text(REQUEST, [], 60.0, AttemptLog(PRICES))
 

@@ -1,4 +1,4 @@
-"""A model in trouble is left alone, and its fallback asked, until a trial succeeds."""
+"""A failing model gets no requests, and its fallback answers, until a trial succeeds."""
 
 import pytest
 
@@ -39,10 +39,10 @@ async def test_an_open_circuit_makes_no_request_and_says_when_to_try_again() -> 
 
 
 @pytest.mark.parametrize("code", [errors.MODEL_OVERLOADED, errors.MODEL_TIMEOUT])
-async def test_a_circuit_that_others_open_meanwhile_does_not_hide_how_the_model_failed(
+async def test_a_circuit_that_opens_meanwhile_does_not_replace_the_failures_code(
     code: str,
 ) -> None:
-    """As where a reply and the judgement beside it get a 529 each, and these open it together."""
+    """For example, a reply and its assessment get a 529 each, which together open the circuit."""
     model, time = ScriptedModel(*[fails(code)] * 2), Time()
     attempt_log = AttemptLog(PRICES)
 
@@ -67,7 +67,7 @@ async def test_a_fallback_with_a_circuit_of_its_own_answers_while_the_first_is_o
     assert (record.fallback, record.attempts, record.cost_microusd) == (True, 2, 340)
 
 
-async def test_nobody_waits_for_a_circuit_that_will_still_be_open() -> None:
+async def test_there_is_no_pause_for_a_circuit_that_stays_open_longer() -> None:
     policy = RetryPolicy(first_pause=1.0, breaker=BreakerPolicy(failures=1, pause=20.0))
     model, time = ScriptedModel(OVERLOADED, says("Good day.")), Time()
     asker = asker_of(model, time, policy)
@@ -84,7 +84,7 @@ async def test_a_rate_limited_model_is_asked_again_when_its_own_pause_has_opened
     assert (text, time.slept) == ("Good day.", [7.0])
 
 
-async def test_others_leave_a_rate_limited_model_alone_for_as_long_as_it_asked() -> None:
+async def test_other_requests_skip_a_rate_limited_model_until_its_retry_after() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 50.0)), Time()
     asker = asker_of(model, time, CIRCUIT)
     await failure_of(asker, AttemptLog(PRICES), budget=30.0)
@@ -94,7 +94,7 @@ async def test_others_leave_a_rate_limited_model_alone_for_as_long_as_it_asked()
     assert len(model.asked) == 1
 
 
-async def test_a_sleep_that_ends_early_is_gone_on_with() -> None:
+async def test_a_sleep_that_ends_early_is_continued() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 8.0), says("Good day.")), Time()
 
     async def too_short(seconds: float) -> None:
@@ -116,7 +116,7 @@ async def test_a_success_after_the_pause_closes_the_circuit_for_all() -> None:
     assert len(model.asked) == 4
 
 
-async def test_a_bug_in_a_trial_frees_its_place() -> None:
+async def test_an_unexpected_error_in_a_trial_returns_its_permit() -> None:
     model = ScriptedModel(*[OVERLOADED] * 2, raises(KeyError("oh")), says("Good day."))
     time = Time()
     asker = asker_of(model, time, CIRCUIT)

@@ -51,7 +51,7 @@ def test_the_opening_and_the_newest_messages_stay_and_the_oldest_between_go() ->
     assert fitted.estimated_tokens == 23 * EACH
 
 
-def test_what_is_left_out_stays_the_same_for_as_many_turns_as_a_step_has() -> None:
+def test_the_left_out_messages_stay_the_same_for_a_steps_number_of_turns() -> None:
     limit = 33 * EACH  # 15 pairs
     assert [left_out(pairs, limit) for pairs in range(14, 38)] == [0] * 2 + [10] * 10 + [
         20
@@ -64,7 +64,7 @@ def test_the_instructions_count() -> None:
     assert truncate(messages, 33 * EACH, 1).left_out == 2 * STEP
 
 
-def test_where_no_step_is_enough_it_is_the_smallest_number_that_is() -> None:
+def test_the_smallest_sufficient_number_is_left_out_if_no_step_suffices() -> None:
     assert left_out(pairs=8, limit=13 * EACH) == 3  # room for 5 pairs, and too few for a step
     assert left_out(pairs=18, limit=13 * EACH) == 13
 
@@ -98,7 +98,7 @@ limits = st.integers(0, 2000)
 
 
 @given(conversations, limits, st.integers(0, 200))
-def test_what_is_sent_alternates_and_keeps_both_ends(
+def test_the_sent_messages_alternate_and_keep_both_ends(
     messages: tuple[ChatMessage, ...], limit: int, fixed: int
 ) -> None:
     fitted = truncate(messages, limit, fixed)

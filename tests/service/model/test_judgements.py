@@ -67,7 +67,7 @@ def failure_of_evaluation(text: str) -> ModelFailure:
 
 
 def assess(*pairs: tuple[int, int]) -> list[tuple[int, int]]:
-    """What is left of an assessment with these objectives and messages."""
+    """The assessment that is read from these objectives and messages."""
     covered = [{"objective": objective, "message": message} for objective, message in pairs]
     assessment = read_assessment(json.dumps({"covered": covered}), ASSESSMENT)
     return [(entry.objective, entry.message) for entry in assessment.covered]
@@ -83,7 +83,7 @@ def test_an_assessment_names_objectives_and_the_messages_that_show_them() -> Non
     "senseless",
     [(2, 3), (0, 3), (4, 3), (-1, 3), (1, 1), (1, 2), (1, 4), (1, 0), (1, -5), (1, 8), (1, 9)],
 )
-def test_an_entry_that_makes_no_sense_is_dropped_alone(senseless: tuple[int, int]) -> None:
+def test_only_invalid_entries_are_dropped(senseless: tuple[int, int]) -> None:
     assert assess(senseless, (3, 7)) == [(3, 7)]
 
 
@@ -139,7 +139,7 @@ def test_any_text_is_an_assessment_or_a_failure(text: str) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(), st.integers(-1, 9))))
-def test_what_is_kept_of_an_assessment_always_makes_sense(pairs: list[tuple[int, int]]) -> None:
+def test_a_read_assessment_has_valid_entries_only(pairs: list[tuple[int, int]]) -> None:
     kept = assess(*pairs)
     assert {objective for objective, _ in kept} <= {1, 3}
     assert {message for _, message in kept} <= {3, 5, 7}
@@ -205,7 +205,7 @@ def test_numbers_up_to_their_bounds_are_valid(score: int, turn: int | None, numb
         ({"summary": "a\0b"}, "a NUL in the text"),
     ],
 )
-def test_an_evaluation_that_cannot_be_is_invalid(changes: dict[str, Any], detail: str) -> None:
+def test_an_impossible_evaluation_is_invalid(changes: dict[str, Any], detail: str) -> None:
     failure = failure_of_evaluation(json.dumps(evaluation(**changes)))
     assert (failure.code, failure.retryable, failure.detail) == (MODEL_INVALID, True, detail)
 
@@ -230,7 +230,7 @@ def test_a_conversation_in_which_the_learner_said_nothing_has_no_turns() -> None
 
 @pytest.mark.parametrize("schema", [ASSESSMENT_SCHEMA, EVALUATION_SCHEMA])
 def test_the_schemas_keep_to_what_the_provider_supports(schema: Schema) -> None:
-    """The SDK rewrites a schema to the supported subset; ours has nothing to rewrite."""
+    """The SDK's rewriting to the supported subset leaves our schemas unchanged."""
     assert transform_schema(schema) == schema
 
 
@@ -247,7 +247,7 @@ def definitions(type_: type) -> tuple[Schema, dict[str, Schema]]:
 
 
 def shape(schema: Schema, components: dict[str, Schema]) -> object:
-    """What a schema takes, without descriptions and the order of properties."""
+    """A schema without descriptions and the order of properties."""
     if "$ref" in schema:
         return shape(components[schema["$ref"]], components)
     if "anyOf" in schema:

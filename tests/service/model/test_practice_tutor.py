@@ -48,7 +48,7 @@ START = ChatMessage("user", "Let us begin.")
 async def converse(
     scenario: Scenario, turns: int, words: str = "Because it is cold."
 ) -> list[Reply]:
-    """The tutor's first `turns` replies to a learner who always says the same."""
+    """The tutor's first `turns` replies to a learner who repeats one message."""
     messages = [START]
     replies = []
     for _ in range(turns):
@@ -58,7 +58,7 @@ async def converse(
 
 
 async def conversation(*said: str, scenario: Scenario = SCENARIO) -> tuple[ChatMessage, ...]:
-    """A conversation with the tutor up to the last thing that the learner said."""
+    """A conversation with the tutor up to the learner's last message."""
     messages = [START]
     for words in said:
         reply = await answer(reply_to(scenario, *messages))
@@ -67,7 +67,7 @@ async def conversation(*said: str, scenario: Scenario = SCENARIO) -> tuple[ChatM
 
 
 async def covered(*said: str, open_objectives: tuple[int, ...] = (1, 2)) -> list[tuple[int, int]]:
-    """The objectives that are covered after a learner's words, and by which message."""
+    """The covered objectives after these answers, and the messages that cover them."""
     request = AssessmentRequest(
         scenario=SCENARIO,
         messages=await conversation(*said),
@@ -146,7 +146,7 @@ async def test_braces_in_the_experience_stay_as_they_are() -> None:
     assert "“{goal} {0}”" in summary.text
 
 
-async def test_it_names_itself_whoever_was_asked_for_and_costs_nothing() -> None:
+async def test_it_names_itself_for_any_requested_model_and_costs_nothing() -> None:
     response = StreamedResponse("another-model")
     await PracticeTutor().answer(reply_to(SCENARIO, START), response, 5.0)
     reply = response.reply()
@@ -165,7 +165,7 @@ async def test_deltas_join_to_the_reply() -> None:
 
 
 def test_the_prompts_of_replies_and_of_judgements_are_told_apart_and_do_not_change() -> None:
-    """Auditors read these: other sentences are a new version of the prompt."""
+    """Auditors rely on them: other sentences need a new version of the prompt."""
     judging: list[Request] = [
         AssessmentRequest(scenario=SCENARIO, messages=(), open_objectives=(), max_tokens=1),
         EvaluationRequest(scenario=SCENARIO, messages=(), max_tokens=1),
@@ -279,7 +279,7 @@ async def test_a_long_answer_is_quoted_in_short() -> None:
 
 
 @pytest.mark.parametrize("said", [[], ["Yes"]])
-async def test_an_evaluation_of_next_to_nothing_is_valid(said: list[str]) -> None:
+async def test_an_evaluation_of_the_shortest_conversation_is_valid(said: list[str]) -> None:
     evaluation = await evaluated(await conversation(*said))
     assert (evaluation.overall_score, evaluation.key_moments) == (0, ())
 

@@ -1,4 +1,4 @@
-"""What answers cost, to the micro-dollar, and which price tables are refused."""
+"""Costs of answers to the micro-dollar, and refused price tables."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -129,7 +129,7 @@ def test_the_cost_is_the_exact_sum_to_half_a_micro_dollar(
     assert Fraction(-1, 2) < excess <= Fraction(1, 2)
 
 
-def test_an_operator_may_have_a_table_of_their_own(tmp_path: Path) -> None:
+def test_an_operator_may_set_another_table(tmp_path: Path) -> None:
     file = tmp_path / "prices.toml"
     file.write_text(
         'version = "gateway-3"\n'
@@ -185,7 +185,7 @@ def test_a_wrong_table_is_refused_in_one_line_that_names_it(
     assert "\n" not in message
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_a_table_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "prices.toml"
     file.write_bytes(b'version = "\xff"')
     with pytest.raises(SettingsError, match=r"prices\.toml: .*utf-8"):

@@ -38,7 +38,7 @@ def evaluation_of(*messages: ChatMessage) -> EvaluationRequest:
 
 
 def blocks_of(prompt: str) -> dict[str, str]:
-    """The scenario's blocks, as a reader finds them who knows the mark."""
+    """The scenario's blocks, found by their mark."""
     mark = re.search(r"blocks marked (\w+)", prompt)
     assert mark is not None
     pattern = rf"^<(\w+)-{mark[1]}>\n(.*?)\n</\1-{mark[1]}>$"
@@ -111,7 +111,7 @@ def test_an_objective_cannot_pose_as_two(prompt: PromptTemplate) -> None:
 
 
 @each_prompt
-def test_what_is_missing_is_said_to_be_missing(prompt: PromptTemplate) -> None:
+def test_missing_texts_are_marked_as_not_given(prompt: PromptTemplate) -> None:
     blocks = blocks_of(prompt.render(Scenario("Title", "", " ", (), "")))
     assert blocks.pop("title") == "Title"
     assert set(blocks.values()) == {NOT_GIVEN}
@@ -145,7 +145,7 @@ def test_no_placeholder_is_left_over(prompt: PromptTemplate) -> None:
 def test_a_version_of_a_template_never_changes(
     prompt: PromptTemplate, name: str, sha256: str
 ) -> None:
-    """Auditors read these: a change of a file is a new version of it, such as `….v2.md`."""
+    """Auditors rely on them: a changed template is a new version, such as `….v2.md`."""
     assert (prompt.version.name, prompt.version.sha256) == (name, sha256)
 
 
@@ -221,7 +221,7 @@ def test_the_evaluators_question_is_its_own() -> None:
     )
 
 
-def test_the_starting_prompt_gives_nothing_away() -> None:
+def test_the_starting_prompt_contains_only_the_title() -> None:
     prompt = starting_prompt(SCENARIO)
     assert SCENARIO.title in prompt
     for hidden in (SCENARIO.facts, SCENARIO.pedagogical_guidance, *SCENARIO.objectives):

@@ -1,4 +1,4 @@
-"""Streams of servers that speak the protocol in a way of their own, and their errors."""
+"""Streams and errors of servers that deviate from the protocol."""
 
 import json
 from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ async def answer_to(fake: FakeAnthropic, model: AnthropicModel, body: bytes) -> 
 
 
 async def failure_of(fake: FakeAnthropic, model: AnthropicModel, told: object) -> ModelFailure:
-    """What comes of an error in the midst of a stream."""
+    """The failure for an error within a stream."""
     data = told if isinstance(told, str) else json.dumps(told)
     body = START + BLOCK + WORDS + f"event: error\ndata: {data}\n\n".encode()
     with pytest.raises(ModelFailure) as caught:
@@ -70,7 +70,7 @@ async def failure_of(fake: FakeAnthropic, model: AnthropicModel, told: object) -
     return caught.value
 
 
-async def test_what_a_stream_leaves_out_costs_no_reply(
+async def test_missing_fields_of_a_stream_do_not_fail_a_reply(
     fake: FakeAnthropic, model: AnthropicModel
 ) -> None:
     whole = START + BLOCK + WORDS + END + STOP
@@ -92,7 +92,7 @@ async def test_what_a_stream_leaves_out_costs_no_reply(
         assert (reply.text, reply.stop_reason, reply.usage) == ("Why so?", "end_turn", usage), body
 
 
-async def test_what_is_no_stream_of_a_message_is_the_providers_fault(
+async def test_a_stream_that_breaks_the_protocol_is_the_providers_failure(
     fake: FakeAnthropic, model: AnthropicModel
 ) -> None:
     broken = b"event: content_block_delta\ndata: "
@@ -109,7 +109,7 @@ async def test_what_is_no_stream_of_a_message_is_the_providers_fault(
         assert (caught.value.code, caught.value.retryable) == ("model_interrupted", True), body
 
 
-async def test_an_error_of_another_shape_is_told_in_its_own_words(
+async def test_an_error_in_another_format_keeps_its_known_words(
     fake: FakeAnthropic, model: AnthropicModel
 ) -> None:
     words = "Context size has been exceeded"
@@ -134,7 +134,7 @@ async def test_an_error_of_another_shape_is_told_in_its_own_words(
 UNTYPED = "HTTP 200 without a type"
 
 
-async def test_no_error_tells_on_record_what_a_learner_wrote(
+async def test_no_recorded_error_quotes_the_learner(
     fake: FakeAnthropic, model: AnthropicModel
 ) -> None:
     for error in (
@@ -155,7 +155,7 @@ async def test_no_error_tells_on_record_what_a_learner_wrote(
     assert caught.value.detail == "HTTP 400 invalid_request_error"
 
 
-def test_an_error_of_a_gateway_is_cut() -> None:
+def test_a_gateways_error_is_truncated() -> None:
     told = provider_error(502, {"error": {"type": "x" * 40, "message": "error " * 1000}})
     assert told.kind is None
     assert told.words is not None

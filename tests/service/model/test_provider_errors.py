@@ -1,4 +1,4 @@
-"""What a provider says of an error is kept as far as no learner can have said it."""
+"""Only those words of a provider's error are kept that cannot quote a learner."""
 
 import base64
 import json
@@ -57,6 +57,6 @@ def test_a_type_that_may_quote_the_learner_is_not_kept(kind: str) -> None:
         ("server_error", "Failed to load the model from cache: timed out."),
     ],
 )
-def test_what_servers_say_is_kept(kind: str, words: str) -> None:
+def test_common_error_messages_are_kept(kind: str, words: str) -> None:
     told = provider_error(529, {"type": kind, "message": f"{words} (7a3f at /srv/x)"})
     assert (told.kind, told.words) == (kind, words)
