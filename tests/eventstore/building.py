@@ -443,20 +443,20 @@ def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
     """
     chance = random.Random(seed)
     ids = count(seed * 1_000_000 + 1)
-    people = [Learner(seed * 1000 + n, 1 + n % 3, 1 + n % 2, ids) for n in range(learners)]
+    dialogues = [Learner(seed * 1000 + n, 1 + n % 3, 1 + n % 2, ids) for n in range(learners)]
     created = [experience_created(seed * 1000 + n) for n in range(3)]
     said: list[Step] = []
     for _ in range(steps):
-        person = chance.choice(people)
-        said.append(chance.choice(person.possible_steps())())
-        if person.active is not None and chance.random() < 0.1:
-            said += person.is_evaluated(code=chance.choice([None, None, "stalled"]))
-        if person.answered is not None and chance.random() < 0.2:
-            said.append(_judges_late(chance, person))
-        if person.replies and chance.random() < 0.3:
-            said.append(_votes(chance, person))
-        if person.replies and chance.random() < 0.1:
-            said.append(person.loses_texts(chance.choice(person.replies).conversation_id))
+        learner = chance.choice(dialogues)
+        said.append(chance.choice(learner.possible_steps())())
+        if learner.active is not None and chance.random() < 0.1:
+            said += learner.is_evaluated(code=chance.choice([None, None, "stalled"]))
+        if learner.answered is not None and chance.random() < 0.2:
+            said.append(_judges_late(chance, learner))
+        if learner.replies and chance.random() < 0.3:
+            said.append(_votes(chance, learner))
+        if learner.replies and chance.random() < 0.1:
+            said.append(learner.loses_texts(chance.choice(learner.replies).conversation_id))
         if chance.random() < 0.1:
             edited = seed * 1000 + chance.randrange(2)
             state: Literal["published", "unpublished"] = chance.choice(["published", "unpublished"])
@@ -485,21 +485,21 @@ def _protected(user_id: int) -> list[Step]:
     ]
 
 
-def _judges_late(chance: random.Random, person: Learner) -> Step:
+def _judges_late(chance: random.Random, learner: Learner) -> Step:
     """An assessment of the last reply with or without covered objectives, or a failed one."""
-    if person.covered < person.objectives and chance.random() < 0.5:
-        person.covered += 1
-        return person.is_judged_late([person.covered])
-    return person.is_judged_late() if chance.random() < 0.5 else person.is_not_judged()
+    if learner.covered < learner.objectives and chance.random() < 0.5:
+        learner.covered += 1
+        return learner.is_judged_late([learner.covered])
+    return learner.is_judged_late() if chance.random() < 0.5 else learner.is_not_judged()
 
 
-def _votes(chance: random.Random, person: Learner) -> Step:
+def _votes(chance: random.Random, learner: Learner) -> Step:
     """A vote on one of a few messages, new or in place of another, or the withdrawal of one."""
-    if person.votes and chance.random() < 0.3:
-        return person.loses_feedback(chance.choice(list(person.votes.values())))
-    message = chance.choice(person.replies[-3:])
+    if learner.votes and chance.random() < 0.3:
+        return learner.loses_feedback(chance.choice(list(learner.votes.values())))
+    message = chance.choice(learner.replies[-3:])
     vote: Literal["liked", "disliked"] = chance.choice(["liked", "disliked"])
-    return person.gets_feedback(
+    return learner.gets_feedback(
         message, vote, chance.choice([None, "Why?"]), chance.choice([None, 1])
     )
 

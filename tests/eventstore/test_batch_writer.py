@@ -66,10 +66,12 @@ async def submit(
 async def extend(log: EventLog, stream: str, appends: int, seed: int) -> list[RecordedEvent]:
     """Appends to its own stream, each time at the expected revision."""
     chance = random.Random(seed)
-    told: list[RecordedEvent] = []
+    appended: list[RecordedEvent] = []
     for _ in range(appends):
-        told += await append(log, stream, *messages(chance.randint(1, 3)), expected=len(told))
-    return told
+        appended += await append(
+            log, stream, *messages(chance.randint(1, 3)), expected=len(appended)
+        )
+    return appended
 
 
 async def add_to(log: EventLog, stream: str, appends: int) -> list[RecordedEvent]:
@@ -101,10 +103,10 @@ async def test_appends_outlive_their_connections_and_are_stored_exactly_once(
     while not producers.done():
         kills += len(await owner.fetch(KILL_LANES))
         await grows_or_ends(log, producers)
-    told = [event for events in await producers for event in events]
+    appended = [event for events in await producers for event in events]
     assert kills >= 3
     stored = await whole_log(log)
-    assert sorted(told, key=lambda event: event.position) == stored
+    assert sorted(appended, key=lambda event: event.position) == stored
     assert positions(stored) == list(range(1, len(stored) + 1))
 
     async def nothing_is_locked() -> bool:
@@ -119,10 +121,10 @@ async def test_an_append_whose_answer_was_lost_is_not_stored_again(
     log: EventLog, database_url: str, expected: int | None
 ) -> None:
     async with CuttingProxy(database_url, TELLING, cuts=3) as line, commits_over(line.url) as queue:
-        told = await submit(queue, *messages(2), expected=expected)
+        appended = await submit(queue, *messages(2), expected=expected)
         assert line.cuts_left < 3
-    assert told == await whole_log(log)
-    assert [event.revision for event in told] == [1, 2]
+    assert appended == await whole_log(log)
+    assert [event.revision for event in appended] == [1, 2]
 
 
 @pytest.mark.parametrize("expected", [None, 0], ids=["any revision", "an exact revision"])
@@ -135,9 +137,9 @@ async def test_an_append_that_commits_only_after_it_was_sent_again_is_stored_onc
             await holder.execute("SELECT FROM log_heads FOR UPDATE")
             appending = asyncio.create_task(submit(queue, *messages(2), expected=expected))
             await appends_wait(owner, 2)
-        told = await appending
-    assert told == await whole_log(log)
-    assert [event.revision for event in told] == [1, 2]
+        appended = await appending
+    assert appended == await whole_log(log)
+    assert [event.revision for event in appended] == [1, 2]
 
 
 async def test_each_caller_of_a_batch_whose_answer_was_lost_gets_its_result(
@@ -156,9 +158,9 @@ async def test_each_caller_of_a_batch_whose_answer_was_lost_gets_its_result(
         assert line.cuts_left == 0
     kinds = [type(result) for result in results]
     assert kinds == [list, WrongExpectedRevision, list, AppendRefused, *[list] * 5]
-    told = [event for result in results if isinstance(result, list) for event in result]
+    appended = [event for result in results if isinstance(result, list) for event in result]
     stored = (await whole_log(log))[1:]
-    assert sorted(told, key=lambda event: event.position) == stored
+    assert sorted(appended, key=lambda event: event.position) == stored
     assert len(stored) == 8
 
 
@@ -177,9 +179,9 @@ async def test_an_append_lost_with_its_connection_is_sent_again(
 
 async def test_an_append_waits_for_a_restarting_database(log: EventLog, database_url: str) -> None:
     async with CuttingProxy(database_url, refusals=4) as line, commits_over(line.url) as queue:
-        told = await submit(queue, message())
+        appended = await submit(queue, message())
         assert line.refusals_left == 0
-    assert told == await whole_log(log)
+    assert appended == await whole_log(log)
 
 
 async def test_a_batch_that_keeps_the_database_busy_is_stored_except_for_the_bad_append(
@@ -218,8 +220,8 @@ async def test_the_queue_works_again_after_the_database_was_away_for_too_long(
             await submit(queue, message())
         line.refusals_left = 0
         queue._timeout = 20.0  # a slow machine may take longer than the first append waited
-        told = await submit(queue, message())
-    assert told == await whole_log(log)
+        appended = await submit(queue, message())
+    assert appended == await whole_log(log)
 
 
 async def test_a_statement_that_an_operator_cancels_is_sent_again(

@@ -34,19 +34,19 @@ async def test_the_clock_continues_from_the_middle_of_request_and_answer() -> No
 
 
 @pytest.mark.parametrize(
-    ("ahead", "told"), [(3600.0, 1), (-3600.0, 1), (MAX_DRIFT + 1, 1), (0.0, 0), (MAX_DRIFT, 0)]
+    ("ahead", "warnings"), [(3600.0, 1), (-3600.0, 1), (MAX_DRIFT + 1, 1), (0.0, 0), (MAX_DRIFT, 0)]
 )
-async def test_a_drifting_clock_is_logged_once_an_hour(ahead: float, told: int) -> None:
+async def test_a_drifting_clock_is_logged_once_an_hour(ahead: float, warnings: int) -> None:
     session = Session()
     clock = DatabaseClock(lambda: session.seconds, lambda: clock.now() + timedelta(seconds=ahead))
     await clock.read(session)
     with capture_logs() as lines:
         clock.warn_of_drift()
         clock.warn_of_drift()
-        assert [line["event"] for line in lines] == ["clock_drift"] * told
+        assert [line["event"] for line in lines] == ["clock_drift"] * warnings
         session.seconds += 3601.0
         clock.warn_of_drift()
-    assert len(lines) == 2 * told
+    assert len(lines) == 2 * warnings
     assert all(line["seconds"] == round(ahead, 1) for line in lines)
 
 

@@ -68,7 +68,7 @@ async def produce_at_once(*logs: EventLog) -> list[RecordedEvent]:
     streams = ["hot", *(f"s{n}" for n in range(5))]
     producers = (produce(logs[n % len(logs)], streams, n) for n in range(PRODUCERS))
     done = await asyncio.gather(*producers)
-    events = [event for appends in done for told in appends for event in told]
+    events = [event for appends in done for appended in appends for event in appended]
     return sorted(events, key=lambda event: event.position)
 
 
@@ -86,16 +86,16 @@ async def test_every_append_that_succeeds_is_stored_and_no_other(
     log: EventLog, streams: list[str]
 ) -> None:
     done = await asyncio.gather(*(produce(log, streams, n) for n in range(PRODUCERS)))
-    told = [event for appends in done for events in appends for event in events]
+    appended = [event for appends in done for events in appends for event in events]
     stored = await whole_log(log)
-    assert sorted(told, key=lambda event: event.position) == stored
+    assert sorted(appended, key=lambda event: event.position) == stored
     assert_dense(stored)
 
 
 async def test_two_processes_share_one_dense_log(log: EventLog, other_log: EventLog) -> None:
-    told = await produce_at_once(log, other_log)
-    assert told == await whole_log(log)
-    assert_dense(told)
+    appended = await produce_at_once(log, other_log)
+    assert appended == await whole_log(log)
+    assert_dense(appended)
 
 
 async def test_the_order_in_each_stream_is_its_order_in_the_whole_log(
@@ -114,7 +114,7 @@ async def test_the_events_of_one_append_have_consecutive_positions(
     done = await asyncio.gather(
         *(produce(one, ["hot"], n) for n, one in enumerate([log, other_log] * 4))
     )
-    for events in (told for appends in done for told in appends):
+    for events in (appended for appends in done for appended in appends):
         first = events[0]
         assert [(e.position, e.revision) for e in events] == [
             (first.position + n, first.revision + n) for n in range(len(events))
@@ -141,16 +141,16 @@ async def test_followers_see_every_event_once_and_in_order_while_two_processes_a
         for one in (log_parts, other_parts)
         for limit in (1, 100)
     ]
-    told = await produce_at_once(log_parts[0], other_parts[0])
+    appended = await produce_at_once(log_parts[0], other_parts[0])
 
     async def all_have_all() -> bool:
-        return all(len(events) >= len(told) for events in seen)
+        return all(len(events) >= len(appended) for events in seen)
 
     await eventually(all_have_all)
     for task in following:
         task.cancel()
     await asyncio.wait(following)
-    assert seen == [told] * 4
+    assert seen == [appended] * 4
 
 
 async def test_accounts_do_not_mix_in_a_busy_queue(log: EventLog, owner: Connection) -> None:

@@ -247,10 +247,10 @@ async def test_a_bad_append_fails_alone_among_those_that_share_its_batch(
 async def test_a_refusal_does_not_quote_the_content(log: EventLog, word: str) -> None:
     with pytest.raises(AppendRefused) as refusal:
         await append(log, "s", message(word))
-    told: BaseException | None = refusal.value
-    while told:
-        assert "secret" not in repr(told)
-        told = told.__cause__ or told.__context__
+    error: BaseException | None = refusal.value
+    while error:
+        assert "secret" not in repr(error)
+        error = error.__cause__ or error.__context__
 
 
 async def test_an_append_that_lost_its_race_fails_alone_among_those_that_share_its_batch(

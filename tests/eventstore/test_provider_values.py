@@ -64,22 +64,22 @@ COUNTS = [
 ]
 
 
-@pytest.mark.parametrize(("told", "counted"), COUNTS, ids=[told for told, _ in COUNTS])
+@pytest.mark.parametrize(("reported", "counted"), COUNTS, ids=[reported for reported, _ in COUNTS])
 async def test_a_count_is_the_same_here_and_in_the_database(
-    owner: Connection, told: str, counted: int | None
+    owner: Connection, reported: str, counted: int | None
 ) -> None:
-    assert count(json.loads(told)) == counted
+    assert count(json.loads(reported)) == counted
     statement = "SELECT whole_number_v1($1::text::jsonb)"
-    assert await owner.fetchval(statement, told) == counted
+    assert await owner.fetchval(statement, reported) == counted
 
 
-@pytest.mark.parametrize("told", [math.nan, math.inf, -math.inf, 10**4000])
-def test_a_value_that_no_column_can_hold_is_not_a_count(told: float) -> None:
-    assert count(told) is None
+@pytest.mark.parametrize("reported", [math.nan, math.inf, -math.inf, 10**4000])
+def test_a_value_that_no_column_can_hold_is_not_a_count(reported: float) -> None:
+    assert count(reported) is None
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("reported", "text"),
     [
         (None, None),
         ("end_turn", "end_turn"),
@@ -90,8 +90,8 @@ def test_a_value_that_no_column_can_hold_is_not_a_count(told: float) -> None:
         ("x" * 1000, "x" * MAX_LABEL),
     ],
 )
-def test_a_label_is_a_short_text_that_can_be_stored(told: object, text: str | None) -> None:
-    assert label(told) == text
+def test_a_label_is_a_short_text_that_can_be_stored(reported: object, text: str | None) -> None:
+    assert label(reported) == text
 
 
 @given(st.lists(TEXT))
@@ -110,22 +110,22 @@ def test_a_split_character_is_returned_with_its_second_half() -> None:
     assert [coming.take("a\ud83c"), coming.take("\udf0ab")] == ["a", "\U0001f30ab"]
 
 
-STORED = JSON.filter(lambda told: "\\u0000" not in json.dumps(told) and _is_jsonb(told))
+STORED = JSON.filter(lambda reported: "\\u0000" not in json.dumps(reported) and _is_jsonb(reported))
 """What PostgreSQL took as a value in an event."""
 
 
-def _is_jsonb(told: object) -> bool:
+def _is_jsonb(reported: object) -> bool:
     try:
-        json.dumps(told, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(reported, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:
         return False
     return True
 
 
-def as_told(answer: dict[str, Any], told: dict[str, Any], tokens: Any) -> None:
+def insert_reported(answer: dict[str, Any], reported: dict[str, Any], tokens: Any) -> None:
     """Inserts a provider's values unchecked, as earlier releases did."""
     usage = dict.fromkeys(answer["usage"], tokens)
-    answer.update({key: told[key] for key in told if key in answer} | {"usage": usage})
+    answer.update({key: reported[key] for key in reported if key in answer} | {"usage": usage})
     for attempt in answer["attempt_records"]:
         attempt["usage"] = usage
 
@@ -134,10 +134,14 @@ def as_told(answer: dict[str, Any], told: dict[str, Any], tokens: Any) -> None:
 def test_values_that_earlier_releases_stored_unchecked_are_normalized(
     model: Any, stop_reason: Any, cost: Any, tokens: Any
 ) -> None:
-    told = {"model": model or "m", "stop_reason": stop_reason or "end_turn", "cost_microusd": cost}
+    reported = {
+        "model": model or "m",
+        "stop_reason": stop_reason or "end_turn",
+        "cost_microusd": cost,
+    }
     for event, part in ((ANSWERED, "reply"), (FAILED, None)):
         data = json.loads(encode(event))
-        as_told(data[part] if part else data, told, tokens)
+        insert_reported(data[part] if part else data, reported, tokens)
         read = read_event(json.dumps(data))
         assert type(read) is type(event)
         assert not isinstance(read, Unreadable)

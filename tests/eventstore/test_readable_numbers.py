@@ -6,7 +6,7 @@ from eventstore.readable_numbers import age, counted
 
 
 @pytest.mark.parametrize(
-    ("number", "what", "told"),
+    ("number", "what", "text"),
     [
         (0, "event", "0 events"),
         (1, "event", "1 event"),
@@ -17,13 +17,13 @@ from eventstore.readable_numbers import age, counted
     ],
 )
 def test_a_noun_is_in_the_plural_unless_its_number_is_one(
-    number: int, what: str, told: str
+    number: int, what: str, text: str
 ) -> None:
-    assert counted(number, what) == told
+    assert counted(number, what) == text
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [
         (-3.0, "0.0 s"),
         (0.04, "0.0 s"),
@@ -34,5 +34,5 @@ def test_a_noun_is_in_the_plural_unless_its_number_is_one(
         (27_014_861.0, "312 days"),
     ],
 )
-def test_a_duration_has_the_largest_fitting_unit(seconds: float, told: str) -> None:
-    assert age(seconds) == told
+def test_a_duration_has_the_largest_fitting_unit(seconds: float, text: str) -> None:
+    assert age(seconds) == text

@@ -239,12 +239,12 @@ async def test_no_role_reads_secrets_or_tries_keys(
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await owner.execute(statement)
-    asking = owner.fetchval("SELECT find_request_v2(1, $1, $2)", USER, KEY)
+    searching = owner.fetchval("SELECT find_request_v2(1, $1, $2)", USER, KEY)
     if role == "colloquy_service":
-        assert await asking is None, "it has not entered the account"
+        assert await searching is None, "it has not entered the account"
     else:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await asking
+            await searching
 
 
 @pytest.mark.parametrize("analyzed", [None, "empty", "full"])

@@ -24,10 +24,10 @@ class Analysis:
         self._workers = workers
         self._owner = owner
 
-    async def at(self, moment: str) -> None:
+    async def at(self, time: str) -> None:
         """Records all further events at that time, which must be in the future."""
         await self._owner.execute(
-            "UPDATE log_heads SET recorded_at = $1", datetime.fromisoformat(moment)
+            "UPDATE log_heads SET recorded_at = $1", datetime.fromisoformat(time)
         )
 
     async def happens(self, *steps: Step) -> list[RecordedEvent]:

@@ -269,49 +269,49 @@ async def refused(folder: Path, owner: Connection) -> str:
     try:
         await run_trial(owner, own.readable(), own.files)
     except ProjectionRefused as error:
-        told = str(error)
+        message = str(error)
     else:
         return "nothing"
     assert (await owner.fetch(ALL_ELSE), await rows_of(owner, neighbour)) == before
     assert await owner.fetchval("SELECT current_user = session_user")
-    assert told.startswith("hourly: ")
-    assert "\n" not in told
-    return told
+    assert message.startswith("hourly: ")
+    assert "\n" not in message
+    return message
 
 
-async def untold(
-    folder: Path, file: str, aims: dict[str, tuple[str, str]], owner: Connection
+async def wrong_refusals(
+    folder: Path, file: str, attempts: dict[str, tuple[str, str]], owner: Connection
 ) -> dict[str, str]:
-    """What was told of those aims that were not refused for the right reason.
+    """The messages of those attempts that were not refused for the right reason.
 
-    With a bar between, the reason as newer versions of PostgreSQL say it, and as 15 does.
+    A bar separates the reason as newer versions of PostgreSQL say it from that of version 15.
     """
     path = folder / file
     text = path.read_text()
     wrong = {}
-    for aim, (statement, reason) in aims.items():
+    for attempt, (statement, reason) in attempts.items():
         path.write_text(f"{text}\n{statement};\n")
-        told = await refused(folder, owner)
-        if not any(part in told for part in reason.split(" | ")) or told == "nothing":
-            wrong[aim] = told
+        message = await refused(folder, owner)
+        if not any(part in message for part in reason.split(" | ")) or message == "nothing":
+            wrong[attempt] = message
     return wrong
 
 
 async def test_tables_that_reach_further_are_refused(folder: Path, owner: Connection) -> None:
-    assert await untold(folder, "tables.sql", TABLES, owner) == {}
+    assert await wrong_refusals(folder, "tables.sql", TABLES, owner) == {}
 
 
 async def test_statements_that_reach_further_are_refused(folder: Path, owner: Connection) -> None:
-    assert await untold(folder, "1_count.sql", STATEMENTS, owner) == {}
+    assert await wrong_refusals(folder, "1_count.sql", STATEMENTS, owner) == {}
 
 
 async def test_endless_definitions_are_stopped(
     folder: Path, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trying, "LONGEST", "1s")
-    assert await untold(folder, "tables.sql", ENDLESS_TABLES, owner) == {}
+    assert await wrong_refusals(folder, "tables.sql", ENDLESS_TABLES, owner) == {}
     (folder / "tables.sql").write_text(TABLES_OF_A_START)
-    assert await untold(folder, "1_count.sql", ENDLESS_STATEMENTS, owner) == {}
+    assert await wrong_refusals(folder, "1_count.sql", ENDLESS_STATEMENTS, owner) == {}
 
 
 async def test_a_rebuild_refuses_what_a_check_refuses(

@@ -24,7 +24,7 @@ Rows = list[tuple[Any, ...]]
 VOTES = "user_id, vote, feedback_message"
 
 
-async def shown(connection: Connection, view: str, columns: str) -> Rows:
+async def view_rows(connection: Connection, view: str, columns: str) -> Rows:
     rows = await connection.fetch(f"SELECT {columns} FROM read.{view} ORDER BY {columns}")
     return [tuple(row) for row in rows]
 
@@ -48,11 +48,11 @@ class TestExperiences:
     ) -> None:
         await append_steps(log, [experience_created(3), experience_created(4)])
         (edited,) = await append_steps(log, [experience_edited(3, title="Summer")])
-        assert await shown(owner, "experiences", self.COLUMNS) == [
+        assert await view_rows(owner, "experiences", self.COLUMNS) == [
             (3, 2, "Summer", "In a cabin.", "published"),
             (4, 1, "Seasons", "On an observatory.", "published"),
         ]
-        times = await shown(owner, "experiences", "experience_id, created_at, updated_at")
+        times = await view_rows(owner, "experiences", "experience_id, created_at, updated_at")
         (_, created, updated), _ = times
         assert created < updated == edited.recorded_at
 
@@ -62,7 +62,7 @@ class TestExperiences:
         edits = [experience_edited(3, title=f"Title {n}") for n in range(5)]
         whole = together(experience_created(3), *edits)
         await append_steps(log, [whole])
-        assert await shown(owner, "experiences", "version, title") == [(6, "Title 4")]
+        assert await view_rows(owner, "experiences", "version, title") == [(6, "Title 4")]
 
     async def test_a_deleted_experience_keeps_its_texts_and_its_version(
         self, log: EventLog, owner: Connection
@@ -72,7 +72,7 @@ class TestExperiences:
             experience_edited(3, title="Last", workflow_state="unpublished"), experience_deleted(3)
         )
         await append_steps(log, [experience_created(3), whole])
-        assert await shown(owner, "experiences", "version, title, workflow_state") == [
+        assert await view_rows(owner, "experiences", "version, title, workflow_state") == [
             (2, "Last", "deleted")
         ]
 
@@ -85,7 +85,7 @@ class TestMessageFeedback:
         given = event.event
         assert isinstance(given, FeedbackGiven)
         columns = "conversation_id, user_id, message_id::text, feedback_id::text, vote"
-        assert await shown(
+        assert await view_rows(
             owner, "message_feedback", f"{columns}, feedback_message, created_at"
         ) == [
             (
@@ -108,7 +108,7 @@ class TestMessageFeedback:
         ):
             await append_steps(log, [learner.gets_feedback(message, vote, voter=voter)])  # type: ignore[arg-type]
         columns = "user_id, message_id::text, vote"
-        assert await shown(owner, "message_feedback", columns) == sorted(
+        assert await view_rows(owner, "message_feedback", columns) == sorted(
             [
                 (1, first.message_id, "disliked"),
                 (101, first.message_id, "disliked"),
@@ -124,9 +124,9 @@ class TestMessageFeedback:
         await append_steps(log, [learner.gets_feedback(message)])
         vote = learner.votes[message.message_id, 101]
         await append_steps(log, [learner.loses_feedback(vote)])
-        assert await shown(owner, "message_feedback", VOTES) == []
+        assert await view_rows(owner, "message_feedback", VOTES) == []
         await append_steps(log, [learner.gets_feedback(message, "disliked")])
-        assert await shown(owner, "message_feedback", VOTES) == [(101, "disliked", None)]
+        assert await view_rows(owner, "message_feedback", VOTES) == [(101, "disliked", None)]
 
     async def test_the_events_of_one_append_count_in_their_order(
         self, log: EventLog, owner: Connection
@@ -137,11 +137,11 @@ class TestMessageFeedback:
         gone = learner.loses_feedback(learner.votes[message.message_id, 101])
         again = learner.gets_feedback(message, "disliked", "Second")
         await append_steps(log, [together(given, gone, again)])
-        assert await shown(owner, "message_feedback", VOTES) == [(101, "disliked", "Second")]
+        assert await view_rows(owner, "message_feedback", VOTES) == [(101, "disliked", "Second")]
         last = learner.gets_feedback(message, "liked")
         gone = learner.loses_feedback(learner.votes[message.message_id, 101])
         await append_steps(log, [together(last, gone)])
-        assert await shown(owner, "message_feedback", VOTES) == []
+        assert await view_rows(owner, "message_feedback", VOTES) == []
 
     async def test_votes_stay_when_the_conversation_is_over(
         self, log: EventLog, owner: Connection
@@ -150,7 +150,7 @@ class TestMessageFeedback:
         message = await opened(log, learner)
         await append_steps(log, [learner.gets_feedback(message), learner.deletes()])
         await append_steps(log, [learner.gets_feedback(message, "disliked", voter=1)])
-        assert await shown(owner, "message_feedback", VOTES) == [
+        assert await view_rows(owner, "message_feedback", VOTES) == [
             (1, "disliked", None),
             (101, "liked", None),
         ]
@@ -162,10 +162,10 @@ class TestMessageFeedback:
         message, _ = await opened(log, learner), await opened(log, other)
         (given,) = await append_steps(log, [learner.gets_feedback(message)])
         columns = "conversation_id, shown_revision"
-        assert await shown(owner, "conversations", columns) == [(1, given.revision), (7, 2)]
+        assert await view_rows(owner, "conversations", columns) == [(1, given.revision), (7, 2)]
         vote = learner.votes[message.message_id, 101]
         (withdrawn,) = await append_steps(log, [learner.loses_feedback(vote)])
-        assert await shown(owner, "conversations", columns) == [(1, withdrawn.revision), (7, 2)]
+        assert await view_rows(owner, "conversations", columns) == [(1, withdrawn.revision), (7, 2)]
 
 
 class TestRequestCounts:
@@ -193,7 +193,7 @@ class TestRequestCounts:
         asked, done = learner.is_evaluated()
         await happens(asked, by_teacher)
         await happens(done, by_model)
-        assert await shown(owner, "request_counts", self.COLUMNS) == [
+        assert await view_rows(owner, "request_counts", self.COLUMNS) == [
             (1, "evaluation", 1),
             (102, "create", 3),
             (102, "message", 1),
@@ -206,14 +206,14 @@ class TestRequestCounts:
         await append_steps(log, [learner.asks_to_open(), learner.opens()])
         exchanges = [learner.says(), learner.is_answered(), learner.says(), learner.is_answered()]
         await append_steps(log, [together(*exchanges)])
-        assert (101, "message", 2) in await shown(owner, "request_counts", self.COLUMNS)
+        assert (101, "message", 2) in await view_rows(owner, "request_counts", self.COLUMNS)
 
     async def test_the_day_is_that_of_the_record_in_utc(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner(101)
         asked, *_ = await append_steps(log, [learner.asks_to_open()])
-        ((day,),) = await shown(owner, "request_counts", "day")
+        ((day,),) = await view_rows(owner, "request_counts", "day")
         assert day == asked.recorded_at.date()
 
 
@@ -222,7 +222,7 @@ async def test_a_conversation_keeps_the_version_that_it_began_with(
 ) -> None:
     learner = Learner()
     await append_steps(log, [experience_created(), *dialogue(learner, 0), experience_edited()])
-    assert await shown(owner, "conversations", "experience_version") == [(1,)]
+    assert await view_rows(owner, "conversations", "experience_version") == [(1,)]
     asked, step = learner.asks_to_open(), learner.opens()
     newer = [
         msgspec.structs.replace(new, event=msgspec.structs.replace(new.event, experience_version=2))
@@ -231,4 +231,4 @@ async def test_a_conversation_keeps_the_version_that_it_began_with(
         for new in step.events
     ]
     await append_steps(log, [asked, Step(step.stream, tuple(newer))])
-    assert await shown(owner, "conversations", "experience_version") == [(1,), (2,)]
+    assert await view_rows(owner, "conversations", "experience_version") == [(1,), (2,)]

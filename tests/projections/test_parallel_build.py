@@ -51,13 +51,14 @@ async def test_concurrent_ranges_make_the_rows_of_ordered_ranges(
     await append(log, "s", *messages(7), account_id=2)
     await rebuild(database_url, TALLY)
     before = await rows_of(owner, TALLY)
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     assert (
-        await rebuild(database_url, ANY, lambda *done: told.append(done), Pace(FAST, SMALL)) == 27
+        await rebuild(database_url, ANY, lambda *done: reports.append(done), Pace(FAST, SMALL))
+        == 27
     )
     assert await rows_of(owner, ANY) == before
     assert len(before) == 27
-    assert told[-1] == (27, 27)
+    assert reports[-1] == (27, 27)
 
 
 async def test_several_ranges_are_applied_at_the_same_time(

@@ -368,14 +368,14 @@ async def test_progress_is_reported_up_to_the_total(
     await add_account(owner, 2)
     await append(log, "s", *messages(9))
     await append(log, "s", *messages(2), account_id=2)
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     assert (
         await rebuild(
-            database_url, TALLY, lambda *progress: told.append(progress), pace=Pace(GENTLE, 4)
+            database_url, TALLY, lambda *progress: reports.append(progress), pace=Pace(GENTLE, 4)
         )
         == 11
     )
-    assert told == [(4, 11), (8, 11), (9, 11), (11, 11)]
+    assert reports == [(4, 11), (8, 11), (9, 11), (11, 11)]
 
 
 async def test_an_empty_log_can_be_rebuilt_from(database_url: str, owner: Connection) -> None:
@@ -441,14 +441,16 @@ async def test_several_projections_are_rebuilt_with_one_progress(
 ) -> None:
     await append(log, "s", *messages(5))
     chosen = [MESSAGES, CONVERSATIONS, definition("turn_facts")]
-    told: list[tuple[int, int]] = []
+    reports: list[tuple[int, int]] = []
     done = [
         pair
-        async for pair in rebuild_all(database_url, chosen, lambda *progress: told.append(progress))
+        async for pair in rebuild_all(
+            database_url, chosen, lambda *progress: reports.append(progress)
+        )
     ]
     assert sorted(done) == sorted((known.name, 5) for known in chosen)
-    assert told[-1] == (15, 15)
-    assert told == sorted(told)
+    assert reports[-1] == (15, 15)
+    assert reports == sorted(reports)
     for known in chosen:
         assert await generations(owner, known.name) == [(2, "live")]
 

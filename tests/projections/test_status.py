@@ -21,8 +21,8 @@ async def status_of(owner: Connection, name: str, account_id: int = 1) -> list[P
 
 async def test_every_projection_of_every_account_is_listed(owner: Connection) -> None:
     await add_account(owner, 2)
-    told = [(status.name, status.account_id) for status in await projection_status(owner)]
-    assert told == [(name, account_id) for name in sorted(definitions()) for account_id in (1, 2)]
+    listed = [(status.name, status.account_id) for status in await projection_status(owner)]
+    assert listed == [(name, account_id) for name in sorted(definitions()) for account_id in (1, 2)]
 
 
 async def test_on_an_empty_log_nothing_is_behind(owner: Connection) -> None:

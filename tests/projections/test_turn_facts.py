@@ -17,8 +17,8 @@ async def test_a_turn_is_pending_until_it_ends(analysis: Analysis) -> None:
     (asked,) = await analysis.happens(learner.asks_to_open())
     row = await analysis.sees_one("turn_facts", "*")
     assert row.pop("turn_id") is not None
-    told = {name: value for name, value in row.items() if value is not None}
-    assert told == {
+    known = {name: value for name, value in row.items() if value is not None}
+    assert known == {
         "account_id": 1,
         "conversation_id": 1,
         "course_id": 3,

@@ -43,7 +43,7 @@ async def freeze_statistics(owner: Connection) -> list[str]:
     return tables
 
 
-async def all_is_told(owner: Connection) -> None:
+async def wait_for_statistics(owner: Connection) -> None:
     """Waits until other sessions are gone, since they report their statistics at their end."""
 
     async def look() -> bool:
@@ -57,11 +57,11 @@ async def read_by(
     owner: Connection, url: str, tables: list[str], steps: list[Step], account_id: int
 ) -> int:
     """The rows of these tables that appending the steps reads."""
-    await all_is_told(owner)
+    await wait_for_statistics(owner)
     before = await owner.fetchval(READ, tables)
     async with running_log(url) as (log, _, _):
         await append_steps(log, steps, account_id)
-    await all_is_told(owner)
+    await wait_for_statistics(owner)
     return int(await owner.fetchval(READ, tables) - before)
 
 
@@ -80,12 +80,14 @@ async def test_an_append_reads_no_more_in_an_account_that_statistics_do_not_know
     database_url: str, owner: Connection
 ) -> None:
     await add_account(owner, 2)
-    people = [Learner(100 + n, conversation_ids=iter([n + 1, n + 1001])) for n in range(DIALOGUES)]
+    learners = [
+        Learner(100 + n, conversation_ids=iter([n + 1, n + 1001])) for n in range(DIALOGUES)
+    ]
     async with running_log(database_url) as (log, _, _):
-        for learner in people:
+        for learner in learners:
             await append_steps(log, dialogue(learner, 8))
         tables = await freeze_statistics(owner)
-        for learner in people:
+        for learner in learners:
             learner = Learner(learner.user_id, conversation_ids=iter([learner.user_id]))
             await append_steps(log, dialogue(learner, 8), account_id=2)
     steps = await all_kinds(Learner(999, conversation_ids=iter([5001, 5002])))

@@ -120,14 +120,14 @@ async def test_a_followed_projection_waits_long_and_logs_the_readers(
     monkeypatch.setattr("projections.view_swap._LOG_EVERY", 0.0)
     facts = definition("turn_facts")
     await append_steps(log, dialogue(Learner(), 1))
-    with capture_logs() as told:
+    with capture_logs() as entries:
         async with reader.transaction():
             await reader.fetch("SELECT FROM analytics.turn_facts")
             rebuilding = asyncio.create_task(rebuild(database_url, facts, swap_timeout=0.0))
-            await eventually(lambda: len(told) > 1)
+            await eventually(lambda: len(entries) > 1)
             await append_steps(log, dialogue(Learner(102, conversation_ids=iter([2])), 1))
         await rebuilding
     pid = reader.get_server_pid()
-    assert {line["event"] for line in told} == {"views_held"}
-    assert f"(process {pid}, since " in told[0]["by"]
+    assert {line["event"] for line in entries} == {"views_held"}
+    assert f"(process {pid}, since " in entries[0]["by"]
     assert len(await rows_of(owner, facts)) == 4

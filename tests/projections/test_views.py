@@ -18,7 +18,7 @@ from tests.eventstore.building import (
 )
 
 
-async def shown(
+async def view_rows(
     connection: Connection, view: str, columns: str = "*", order: str = "1"
 ) -> list[tuple[Any, ...]]:
     """The columns with these numbers of the view's rows."""
@@ -119,7 +119,7 @@ class TestConversations:
         objectives = ("Explain winter", "Compare the hemispheres")
         events = await happened(log, learner.asks_to_open(), learner.opens(objectives=objectives))
         at = events[-1].recorded_at
-        ((*facts, progress, revision, met, created, completed, removed, _),) = await shown(
+        ((*facts, progress, revision, met, created, completed, removed, _),) = await view_rows(
             owner, "conversations"
         )
         assert facts == [1, 1, 3, 2, 1, 101, "active"]
@@ -137,23 +137,23 @@ class TestConversations:
     ) -> None:
         learner = Learner()
         await happened(log, learner.asks_to_open(), learner.opens(objectives=()))
-        assert await shown(owner, "conversations", "account_id, progress") == [(1, None)]
+        assert await view_rows(owner, "conversations", "account_id, progress") == [(1, None)]
 
     async def test_it_does_not_exist_before_it_was_opened(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
         await happened(log, learner.asks_to_open())
-        assert await shown(owner, "conversations") == []
+        assert await view_rows(owner, "conversations") == []
         await happened(log, learner.opening_fails())
-        assert await shown(owner, "conversations") == []
+        assert await view_rows(owner, "conversations") == []
 
     async def test_a_new_conversation_completes_the_one_before_it(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
         await happened(log, *dialogue(learner), *dialogue(learner, 0))
-        assert await shown(owner, "conversations", self.COLUMNS) == [
+        assert await view_rows(owner, "conversations", self.COLUMNS) == [
             (1, 101, "completed", True),
             (2, 101, "active", False),
         ]
@@ -163,7 +163,7 @@ class TestConversations:
     ) -> None:
         learner = Learner()
         events = await happened(log, *dialogue(learner), learner.says(), learner.deletes())
-        assert await shown(owner, "conversations", "workflow_state, completed_at") == [
+        assert await view_rows(owner, "conversations", "workflow_state, completed_at") == [
             ("completed", events[-1].recorded_at)
         ]
 
@@ -172,10 +172,10 @@ class TestConversations:
     ) -> None:
         learner = Learner()
         await happened(log, *dialogue(learner, 0))
-        before = await shown(owner, "conversations")
+        before = await view_rows(owner, "conversations")
         await happened(log, learner.says(), learner.is_answered())
         await happened(log, learner.says(), learner.is_not_answered())
-        assert await shown(owner, "conversations") == before
+        assert await view_rows(owner, "conversations") == before
 
 
 class TestActiveConversations:
@@ -185,7 +185,7 @@ class TestActiveConversations:
         anna, elsewhere = Learner(101, 1), Learner(101, 2, conversation_ids=iter([7]))
         ben = Learner(102, 1, conversation_ids=iter([9]))
         await happened(log, *dialogue(anna), *dialogue(anna), *dialogue(ben), *dialogue(elsewhere))
-        assert await shown(owner, "active_conversations", order="1, 2, 3") == [
+        assert await view_rows(owner, "active_conversations", order="1, 2, 3") == [
             (1, 1, 101, 2),
             (1, 1, 102, 9),
             (1, 2, 101, 7),
@@ -196,14 +196,14 @@ class TestActiveConversations:
     ) -> None:
         learner = Learner()
         await happened(log, *dialogue(learner), learner.asks_to_open(), learner.opening_fails())
-        assert await shown(owner, "active_conversations") == [(1, 1, 101, 1)]
+        assert await view_rows(owner, "active_conversations") == [(1, 1, 101, 1)]
 
     async def test_a_deleted_conversation_is_active_no_more(
         self, log: EventLog, owner: Connection
     ) -> None:
         learner = Learner()
         await happened(log, *dialogue(learner), learner.says(), learner.deletes())
-        assert await shown(owner, "active_conversations") == []
+        assert await view_rows(owner, "active_conversations") == []
 
 
 class TestPendingTurns:
@@ -220,13 +220,13 @@ class TestPendingTurns:
         )
         for request, end in ways:
             (asked,) = await happened(log, request())
-            pending = await shown(
+            pending = await view_rows(
                 owner, "pending_turns", "turn_id::text, stream, owner, deadline_at"
             )
             turn_id = asked.event.turn_id  # type: ignore[union-attr]
             assert pending == [(turn_id, learner.stream, OWNER, DEADLINE)]
             await happened(log, end())
-            assert await shown(owner, "pending_turns") == []
+            assert await view_rows(owner, "pending_turns") == []
 
     async def test_a_turn_that_ends_in_the_batch_in_which_it_began_is_not_pending(
         self, log: EventLog, owner: Connection
@@ -235,7 +235,7 @@ class TestPendingTurns:
         steps = [learner.asks_to_open(), learner.opens(), learner.says(), learner.is_answered()]
         whole = Step(learner.stream, tuple(event for step in steps for event in step.events))
         await happened(log, whole)
-        assert await shown(owner, "pending_turns") == []
+        assert await view_rows(owner, "pending_turns") == []
         assert len(await conversation(owner)) == 4
 
 
@@ -243,15 +243,15 @@ class TestProgress:
     OBJECTIVES = ("Explain winter", "Compare the hemispheres", "Predict the equinox")
 
     async def progress(self, owner: Connection) -> tuple[list[str], int, int, bool]:
-        (row,) = await shown(
+        (row,) = await view_rows(
             owner, "conversations", "conversation_id, progress, all_objectives_met"
         )
         _, text, met = row
-        told = msgspec.json.decode(text)
+        progress = msgspec.json.decode(text)
         return (
-            [objective["status"] for objective in told["objectives"]],
-            told["current"],
-            told["percentage"],
+            [objective["status"] for objective in progress["objectives"]],
+            progress["current"],
+            progress["percentage"],
             met,
         )
 
@@ -273,7 +273,9 @@ class TestProgress:
         await happened(log, learner.asks_to_open(), learner.opens(objectives=self.OBJECTIVES))
         _, assessed, _ = await happened(log, learner.says(), learner.is_answered(covers=[1]))
         await happened(log, learner.says(), learner.is_answered(covers=[]))
-        ((_, revision),) = await shown(owner, "conversations", "conversation_id, shown_revision")
+        ((_, revision),) = await view_rows(
+            owner, "conversations", "conversation_id, shown_revision"
+        )
         assert revision == assessed.revision
 
     async def test_an_evaluation_is_kept_with_the_version_that_it_was_made_of(
@@ -282,7 +284,9 @@ class TestProgress:
         learner = Learner()
         await happened(log, *dialogue(learner, 1))
         await happened(log, *learner.is_evaluated(), *learner.is_evaluated())
-        rows = await shown(owner, "evaluations", "conversation_id, experience_version, evaluation")
+        rows = await view_rows(
+            owner, "evaluations", "conversation_id, experience_version, evaluation"
+        )
         assert rows == [(1, 1, "{}"), (1, 1, "{}")]
 
 
@@ -291,7 +295,7 @@ class TestExperiences:
         self, log: EventLog, owner: Connection
     ) -> None:
         (event,) = await happened(log, experience_created(3, course_id=4, title="Tides"))
-        ((*facts, created, updated),) = await shown(owner, "experiences")
+        ((*facts, created, updated),) = await view_rows(owner, "experiences")
         assert facts == [
             *(1, 3, 4, 1, "Tides", "On an observatory.", "The axis is tilted."),
             *("Explain winter\nCompare the hemispheres", "Begin outside.", "published"),

@@ -260,8 +260,8 @@ async def test_a_key_that_other_settings_bring_back_seals_no_more(sealed: Sealed
     await sealed.say(1)
     with capture_logs() as logs:
         await sealed.seal()
-    (told,) = [entry for entry in logs if entry["log_level"] == "error"]
-    assert "was replaced, as" in told["error"]
+    (entry_logged,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert "was replaced, as" in entry_logged["error"]
     assert (await sealed.verify()).problem is None
     await rotate(sealed)
     await sealed.seal()
@@ -291,8 +291,8 @@ async def test_a_machine_with_a_copy_of_a_replaced_key_seals_no_more(
         sealer = Sealer(sealed.url, copy, tmp_path / "files", 1)
         async with sealer.leading() as connection:
             await sealer.seal(connection)
-    (told,) = [entry for entry in logs if entry["log_level"] == "error"]
-    assert "was replaced on another machine" in told["error"]
+    (entry_logged,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert "was replaced on another machine" in entry_logged["error"]
     await sealed.seal()
     assert (await sealed.verify()).problem is None
 

@@ -200,13 +200,13 @@ async def test_the_database_itself_takes_no_checkpoint_beyond_the_head_and_none_
 ) -> None:
     await fill(owner, 1, 5)
     record = query("record_tree_head")
-    moment = await owner.fetchval("SELECT now()")
+    now = await owner.fetchval("SELECT now()")
     with pytest.raises(asyncpg.CheckViolationError):
-        await workers.execute(record, 1, 6, bytes(32), "note", moment)
-    await workers.execute(record, 1, 4, bytes(32), "note", moment)
+        await workers.execute(record, 1, 6, bytes(32), "note", now)
+    await workers.execute(record, 1, 4, bytes(32), "note", now)
     for size in (3, 4):
         with pytest.raises(asyncpg.CheckViolationError):
-            await workers.execute(record, 1, size, bytes(32), "note", moment)
+            await workers.execute(record, 1, size, bytes(32), "note", now)
 
 
 async def test_a_replaced_key_signs_the_next_checkpoint(

@@ -151,7 +151,7 @@ def hangs(reached: asyncio.Event, text: str = "", usage: Usage | None = None) ->
     return step
 
 
-def asker_of(
+def client_with(
     model: ScriptedModel, time: Time, policy: RetryPolicy | None = None, rng: float = 1.0
 ) -> ModelClient:
     """A client, by default with pauses of 1, 2 and 4 seconds and a circuit that stays closed."""
@@ -162,14 +162,14 @@ def asker_of(
 
 
 async def failure_of(
-    asker: ModelClient,
+    client: ModelClient,
     attempt_log: AttemptLog,
     models: tuple[str, ...] = (FIRST,),
     budget: float = 60.0,
 ) -> ModelFailure:
     """The failure that the client raises."""
     with pytest.raises(ModelFailure) as caught:
-        await asker.ask_for_text(REQUEST, models, budget, attempt_log)
+        await client.ask_for_text(REQUEST, models, budget, attempt_log)
     return caught.value
 
 

@@ -19,7 +19,7 @@ from tests.service.model.scripted import (
     USAGE,
     ScriptedModel,
     Time,
-    asker_of,
+    client_with,
     fails,
     hangs,
     raises,
@@ -31,19 +31,19 @@ MOST = Usage(input_tokens=100, output_tokens=1)
 
 @asynccontextmanager
 async def asking(
-    asker: ModelClient, attempt_log: AttemptLog
+    client: ModelClient, attempt_log: AttemptLog
 ) -> AsyncIterator[asyncio.Task[object]]:
     """A request under way, which must be cancelled by the end."""
-    task = asyncio.create_task(asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log))
+    task = asyncio.create_task(client.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log))
     yield task
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def cancelled_in_an_answer(
-    asker: ModelClient, attempt_log: AttemptLog, reached: asyncio.Event
+    client: ModelClient, attempt_log: AttemptLog, reached: asyncio.Event
 ) -> None:
-    async with asyncio.timeout(10), asking(asker, attempt_log) as task:
+    async with asyncio.timeout(10), asking(client, attempt_log) as task:
         await reached.wait()
         task.cancel()
 
@@ -66,9 +66,9 @@ async def test_the_log_is_empty_before_the_first_attempt() -> None:
 
 async def test_a_clients_attempt_log_has_its_prices() -> None:
     seen: list[str] = []
-    asker = asker_of(ScriptedModel(says("Good day.")), Time())
-    attempt_log = asker.attempt_log(seen.append)
-    await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    client = client_with(ScriptedModel(says("Good day.")), Time())
+    attempt_log = client.attempt_log(seen.append)
+    await client.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (attempt_log.cost_microusd, attempt_log.streaming_started, seen) == (
         170,
         True,
@@ -81,7 +81,7 @@ async def test_every_attempt_has_its_tokens_time_and_cost() -> None:
         fails(errors.MODEL_OVERLOADED), fails(errors.MODEL_INTERRUPTED, usage=MOST), says("Hello.")
     )
     attempt_log = AttemptLog(PRICES)
-    await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    await client_with(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     first, second, third = attempt_log.attempt_records
     assert first == AttemptRecord(
         model=FIRST,
@@ -97,8 +97,8 @@ async def test_every_attempt_has_its_tokens_time_and_cost() -> None:
 
 async def test_the_duration_of_an_ended_attempt_is_fixed() -> None:
     attempt_log = AttemptLog(PRICES)
-    asker = asker_of(ScriptedModel(says("Hello.")), Time())
-    _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    client = client_with(ScriptedModel(says("Hello.")), Time())
+    _, record = await client.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     later, deadline = attempt_log.elapsed_ms + 5, time.monotonic() + 10
     while attempt_log.elapsed_ms < later:
         assert time.monotonic() < deadline
@@ -109,8 +109,8 @@ async def test_the_cost_sums_up_all_attempts_at_the_prices_of_the_models_that_an
     cut = fails(errors.MODEL_INTERRUPTED, usage=MOST)
     model = ScriptedModel(cut, cut, cut, says("Hello.", model=f"{SECOND}-20261101"))
     attempt_log = AttemptLog(PRICES)
-    asker = asker_of(model, Time())
-    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
+    client = client_with(model, Time())
+    _, record = await client.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
     assert record.cost_microusd == attempt_log.cost_microusd == 3 * 110 + 340
 
 
@@ -120,14 +120,14 @@ async def test_the_cost_is_unknown_where_one_attempt_has_no_price() -> None:
         ScriptedModel(cut, says("Hello.", model="somebody-else")),
         AttemptLog(PRICES),
     )
-    _, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    _, record = await client_with(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert record.cost_microusd is None
     assert [r.cost_microusd for r in record.attempt_records] == [110, None]
 
 
 async def test_the_cost_is_unknown_where_text_came_without_its_tokens() -> None:
     model, attempt_log = ScriptedModel(says("Hello.", usage=None)), AttemptLog(PRICES)
-    _, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    _, record = await client_with(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (record.usage, record.cost_microusd) == (Usage(), None)
 
 
@@ -140,8 +140,8 @@ async def test_the_first_text_is_timed_from_the_beginning_of_all() -> None:
         await asyncio.sleep(seconds)
         await clock.sleep(seconds)
 
-    asker = ModelClient(model, PRICES, policy, rng=lambda: 1.0, clock=clock, sleep=sleep)
-    _, record = await asker.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    client = ModelClient(model, PRICES, policy, rng=lambda: 1.0, clock=clock, sleep=sleep)
+    _, record = await client.ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert record.first_token_ms is not None
     assert 20 <= record.first_token_ms <= record.duration_ms <= attempt_log.elapsed_ms
     assert record.attempt_records[1].waited_ms == 20
@@ -153,7 +153,7 @@ async def test_the_first_text_of_a_failed_attempt_does_not_count() -> None:
     )
     attempt_log = AttemptLog(PRICES)
     with pytest.raises(ModelFailure):
-        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+        await client_with(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (attempt_log.first_token_ms, attempt_log.text) == (None, "")
 
 
@@ -161,7 +161,7 @@ async def test_a_call_that_is_cancelled_leaves_its_attempt_on_record() -> None:
     reached, seen = asyncio.Event(), list[str]()
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED), hangs(reached, "The Moon ", MOST))
     attempt_log = AttemptLog(PRICES, seen.append)
-    await cancelled_in_an_answer(asker_of(model, Time()), attempt_log, reached)
+    await cancelled_in_an_answer(client_with(model, Time()), attempt_log, reached)
     assert [r.outcome for r in attempt_log.attempt_records] == ["model_overloaded", "cancelled"]
     assert attempt_log.attempt_records[1].usage == attempt_log.usage == MOST
     assert (attempt_log.text, seen, attempt_log.streaming_started) == (
@@ -175,8 +175,8 @@ async def test_a_call_that_is_cancelled_leaves_its_attempt_on_record() -> None:
 async def test_an_attempt_that_is_still_under_way_counts_as_cancelled() -> None:
     reached = asyncio.Event()
     attempt_log = AttemptLog(PRICES)
-    asker = asker_of(ScriptedModel(hangs(reached, "The Moon ", MOST)), Time())
-    async with asyncio.timeout(10), asking(asker, attempt_log) as task:
+    client = client_with(ScriptedModel(hangs(reached, "The Moon ", MOST)), Time())
+    async with asyncio.timeout(10), asking(client, attempt_log) as task:
         await reached.wait()
         (record,) = attempt_log.attempt_records
         assert (record.outcome, record.usage, record.cost_microusd) == ("cancelled", MOST, 110)
@@ -192,9 +192,9 @@ async def test_a_call_that_is_cancelled_in_a_pause_has_only_the_attempts_that_we
         await asyncio.Event().wait()
 
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED))
-    asker = ModelClient(model, PRICES, RetryPolicy(), sleep=pause)
+    client = ModelClient(model, PRICES, RetryPolicy(), sleep=pause)
     attempt_log = AttemptLog(PRICES)
-    await cancelled_in_an_answer(asker, attempt_log, pausing)
+    await cancelled_in_an_answer(client, attempt_log, pausing)
     assert [r.outcome for r in attempt_log.attempt_records] == ["model_overloaded"]
 
 
@@ -202,16 +202,16 @@ async def test_a_cancelled_trial_returns_its_permit() -> None:
     reached, clock = asyncio.Event(), Time()
     policy = RetryPolicy(attempts=1, breaker=BreakerPolicy(failures=1, pause=20.0))
     model = ScriptedModel(fails(errors.MODEL_OVERLOADED), hangs(reached), says("Hello."))
-    asker = asker_of(model, clock, policy)
+    client = client_with(model, clock, policy)
     with pytest.raises(ModelFailure):
-        await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+        await client.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     clock.spend(20.0)
-    async with asyncio.timeout(10), asking(asker, AttemptLog(PRICES)) as trial:
+    async with asyncio.timeout(10), asking(client, AttemptLog(PRICES)) as trial:
         await reached.wait()
         with pytest.raises(ModelFailure, match="circuit open"):
-            await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+            await client.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
         trial.cancel()
-    text, _ = await asker.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+    text, _ = await client.ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert text == "Hello."
 
 
@@ -219,7 +219,7 @@ async def test_an_unexpected_error_is_recorded_by_its_type_and_raised_unchanged(
     attempt_log = AttemptLog(PRICES)
     model = ScriptedModel(raises(KeyError("what the learner wrote")), says("Too late."))
     with pytest.raises(KeyError):
-        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
+        await client_with(model, Time()).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
     (record,) = attempt_log.attempt_records
     assert (record.outcome, record.detail) == (errors.INTERNAL_ERROR, "KeyError")
     assert model.asked == [FIRST]
@@ -232,6 +232,6 @@ async def test_an_error_of_the_delta_callback_is_raised_unchanged_after_the_text
     attempt_log = AttemptLog(PRICES, too_slow)
     model = ScriptedModel(says("Hello."), says("Too late."))
     with pytest.raises(BufferError):
-        await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+        await client_with(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (attempt_log.text, attempt_log.streaming_started) == ("Hello.", True)
     assert [r.outcome for r in attempt_log.attempt_records] == [errors.INTERNAL_ERROR]

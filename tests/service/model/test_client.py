@@ -20,7 +20,7 @@ from tests.service.model.scripted import (
     ScriptedModel,
     Step,
     Time,
-    asker_of,
+    client_with,
     fails,
     failure_of,
     outcomes_of,
@@ -42,7 +42,9 @@ RETRYABLE = [
 async def test_an_answer_comes_with_the_record_of_how_it_came_about() -> None:
     model = ScriptedModel(says("Good day.", model=f"{FIRST}-20261101"))
     attempt_log = AttemptLog(PRICES)
-    text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    text, record = await client_with(model, Time()).ask_for_text(
+        REQUEST, [FIRST], 60.0, attempt_log
+    )
     assert text == "Good day."
     assert (record.model_requested, record.model) == (FIRST, f"{FIRST}-20261101")
     assert (record.max_tokens, record.prompt, record.stop_reason) == (300, PROMPT, "end_turn")
@@ -56,14 +58,16 @@ async def test_an_answer_comes_with_the_record_of_how_it_came_about() -> None:
 @pytest.mark.parametrize("code", RETRYABLE)
 async def test_a_retryable_failure_is_retried(code: str) -> None:
     model, attempt_log = ScriptedModel(fails(code), says("Good day.")), AttemptLog(PRICES)
-    text, record = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    text, record = await client_with(model, Time()).ask_for_text(
+        REQUEST, [FIRST], 60.0, attempt_log
+    )
     assert (text, record.attempts, record.fallback) == ("Good day.", 2, False)
     assert outcomes_of(attempt_log) == [(FIRST, code), (FIRST, "completed")]
 
 
 async def test_the_policy_limits_the_attempts_with_a_model() -> None:
     model, attempt_log = ScriptedModel(*[OVERLOADED] * 9), AttemptLog(PRICES)
-    failure = await failure_of(asker_of(model, Time()), attempt_log)
+    failure = await failure_of(client_with(model, Time()), attempt_log)
     assert failure.code == errors.MODEL_OVERLOADED
     assert model.asked == [FIRST] * 3
 
@@ -73,7 +77,7 @@ async def test_the_policy_limits_the_attempts_with_a_model() -> None:
 )
 async def test_a_wrong_setting_a_refusal_and_a_spending_cap_are_not_retried(code: str) -> None:
     model, time = ScriptedModel(fails(code), says("Too late.")), Time()
-    failure = await failure_of(asker_of(model, time), AttemptLog(PRICES))
+    failure = await failure_of(client_with(model, time), AttemptLog(PRICES))
     assert (failure.code, failure.retryable) == (code, False)
     assert (model.asked, time.slept) == ([FIRST], [])
 
@@ -82,7 +86,7 @@ async def test_nothing_is_retried_after_streaming_has_started() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, text="The Moon ", usage=USAGE)
     model, seen = ScriptedModel(cut, says("Too late.")), list[str]()
     attempt_log = AttemptLog(PRICES, seen.append)
-    failure = await failure_of(asker_of(model, Time()), attempt_log, (FIRST, SECOND))
+    failure = await failure_of(client_with(model, Time()), attempt_log, (FIRST, SECOND))
     assert failure.code == errors.MODEL_INTERRUPTED
     assert model.asked == [FIRST]
     assert (attempt_log.streaming_started, attempt_log.text, seen) == (
@@ -95,7 +99,7 @@ async def test_nothing_is_retried_after_streaming_has_started() -> None:
 async def test_unstreamed_text_does_not_prevent_a_retry() -> None:
     cut = fails(errors.MODEL_INTERRUPTED, text='{"covered', usage=USAGE)
     model, attempt_log = ScriptedModel(cut, says("{}")), AttemptLog(PRICES)
-    text, _ = await asker_of(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
+    text, _ = await client_with(model, Time()).ask_for_text(REQUEST, [FIRST], 60.0, attempt_log)
     assert (text, attempt_log.text, attempt_log.streaming_started) == ("{}", "{}", False)
 
 
@@ -107,7 +111,7 @@ async def test_pauses_double_up_to_the_longest_and_are_random_between_half_and_w
         attempts=5, first_pause=1.0, longest_pause=4.0, breaker=BreakerPolicy(failures=1000)
     )
     time, attempt_log = Time(), AttemptLog(PRICES)
-    await failure_of(asker_of(ScriptedModel(*[OVERLOADED] * 5), time, policy, rng), attempt_log)
+    await failure_of(client_with(ScriptedModel(*[OVERLOADED] * 5), time, policy, rng), attempt_log)
     assert time.slept == pauses
     waits = [record.waited_ms for record in attempt_log.attempt_records]
     assert waits == [0, *(pause * 1000 for pause in pauses)]
@@ -116,13 +120,13 @@ async def test_pauses_double_up_to_the_longest_and_are_random_between_half_and_w
 async def test_a_pause_is_at_least_the_providers_retry_after() -> None:
     pauses = (fails(errors.MODEL_OVERLOADED, seconds) for seconds in (7.0, 0.1))
     model, time = ScriptedModel(*pauses, says("Good day.")), Time()
-    await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+    await client_with(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert time.slept == [7.0, 2.0]
 
 
 async def test_a_retry_after_beyond_the_budget_fails_immediately_and_is_passed_on() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 3600.0)), Time()
-    failure = await failure_of(asker_of(model, time), AttemptLog(PRICES))
+    failure = await failure_of(client_with(model, time), AttemptLog(PRICES))
     assert (failure.code, failure.retry_after) == (errors.MODEL_RATE_LIMITED, 3600.0)
     assert time.slept == []
 
@@ -130,8 +134,8 @@ async def test_a_retry_after_beyond_the_budget_fails_immediately_and_is_passed_o
 @pytest.mark.parametrize(("budget", "slept"), [(1.0, []), (1.5, [1.0]), (3.0, [1.0])])
 async def test_no_pause_reaches_the_deadline(budget: float, slept: list[float]) -> None:
     time = Time()
-    asker = asker_of(ScriptedModel(*[OVERLOADED] * 3), time)
-    await failure_of(asker, AttemptLog(PRICES), budget=budget)
+    client = client_with(ScriptedModel(*[OVERLOADED] * 3), time)
+    await failure_of(client, AttemptLog(PRICES), budget=budget)
     assert time.slept == slept
 
 
@@ -142,8 +146,8 @@ async def test_there_is_no_attempt_after_a_pause_that_ended_late() -> None:
         await time.sleep(seconds + 9.5)
 
     model = ScriptedModel(OVERLOADED, says("Too late."))
-    asker = ModelClient(model, PRICES, RetryPolicy(), clock=time, sleep=oversleep)
-    failure = await failure_of(asker, AttemptLog(PRICES), (FIRST, SECOND), budget=9.0)
+    client = ModelClient(model, PRICES, RetryPolicy(), clock=time, sleep=oversleep)
+    failure = await failure_of(client, AttemptLog(PRICES), (FIRST, SECOND), budget=9.0)
     assert (failure.code, model.asked) == (errors.MODEL_OVERLOADED, [FIRST])
 
 
@@ -151,14 +155,14 @@ async def test_each_attempt_gets_the_rest_of_the_budget() -> None:
     time = Time()
     steps = (takes(time, 5.0, OVERLOADED), takes(time, 3.0, OVERLOADED), says("Good day."))
     model = ScriptedModel(*steps)
-    await asker_of(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
+    await client_with(model, time).ask_for_text(REQUEST, [FIRST], 60.0, AttemptLog(PRICES))
     assert model.budgets == [60.0, 54.0, 49.0]
 
 
 async def test_a_fallback_answers_when_the_first_model_has_failed() -> None:
     model, attempt_log = ScriptedModel(*[OVERLOADED] * 4, says("Good day.")), AttemptLog(PRICES)
-    asker = asker_of(model, Time())
-    text, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
+    client = client_with(model, Time())
+    text, record = await client.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, attempt_log)
     assert (text, record.fallback, record.attempts) == ("Good day.", True, 5)
     assert (record.model_requested, record.model) == (SECOND, SECOND)
     assert model.asked == [FIRST] * 3 + [SECOND] * 2
@@ -168,27 +172,27 @@ async def test_a_fallback_answers_when_the_first_model_has_failed() -> None:
 @pytest.mark.parametrize("code", [errors.MODEL_MISCONFIGURED, errors.MODEL_RATE_LIMITED])
 async def test_a_fallback_is_asked_without_a_pause_if_no_retry_can_help(code: str) -> None:
     model, time = ScriptedModel(fails(code), says("Good day.")), Time()
-    asker = asker_of(model, time)
-    _, record = await asker.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
+    client = client_with(model, time)
+    _, record = await client.ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept, record.fallback) == ([FIRST, SECOND], [], True)
 
 
 async def test_a_fallback_is_asked_without_a_pause_if_retry_after_is_too_long() -> None:
     model, time = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 60.0), says("Good day.")), Time()
-    await asker_of(model, time).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
+    await client_with(model, time).ask_for_text(REQUEST, [FIRST, SECOND], 60.0, AttemptLog(PRICES))
     assert (model.asked, time.slept) == ([FIRST, SECOND], [])
 
 
 async def test_there_is_no_fallback_after_a_refusal() -> None:
     model = ScriptedModel(fails(errors.MODEL_REFUSED), says("Too late."))
-    failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
+    failure = await failure_of(client_with(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, model.asked) == (errors.MODEL_REFUSED, [FIRST])
 
 
 async def test_there_is_no_fallback_after_the_deadline() -> None:
     time = Time()
     model = ScriptedModel(takes(time, 99.0, says("Too late.")), says("Too late."))
-    failure = await failure_of(asker_of(model, time), AttemptLog(PRICES), (FIRST, SECOND))
+    failure = await failure_of(client_with(model, time), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, model.asked) == (errors.MODEL_TIMEOUT, [FIRST])
 
 
@@ -199,13 +203,13 @@ async def test_when_all_fail_the_last_failure_carries_the_shortest_known_pause(
     model = ScriptedModel(
         fails(errors.MODEL_RATE_LIMITED, first), *[fails(errors.MODEL_OVERLOADED, second)] * 3
     )
-    failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
+    failure = await failure_of(client_with(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, failure.retry_after) == (errors.MODEL_OVERLOADED, 70.0)
 
 
 async def test_a_failure_that_is_not_retryable_has_no_retry_after() -> None:
     model = ScriptedModel(fails(errors.MODEL_RATE_LIMITED, 90.0), fails(errors.MODEL_MISCONFIGURED))
-    failure = await failure_of(asker_of(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
+    failure = await failure_of(client_with(model, Time()), AttemptLog(PRICES), (FIRST, SECOND))
     assert (failure.code, failure.retry_after) == (errors.MODEL_MISCONFIGURED, None)
 
 
@@ -216,7 +220,7 @@ async def test_a_text_that_cannot_be_read_is_a_failure_of_its_attempt() -> None:
         return int(text)
 
     model, attempt_log = ScriptedModel(says("many"), says("12")), AttemptLog(PRICES)
-    number, record = await asker_of(model, Time()).ask(REQUEST, [FIRST], 60.0, attempt_log, read)
+    number, record = await client_with(model, Time()).ask(REQUEST, [FIRST], 60.0, attempt_log, read)
     assert (number, record.attempts, record.cost_microusd) == (12, 2, 340)
     assert outcomes_of(attempt_log) == [(FIRST, errors.MODEL_INVALID), (FIRST, "completed")]
     assert attempt_log.attempt_records[0].detail == "not a number"
@@ -224,7 +228,9 @@ async def test_a_text_that_cannot_be_read_is_a_failure_of_its_attempt() -> None:
 
 async def test_an_empty_list_of_models_is_an_error() -> None:
     with pytest.raises(ValueError, match="no model"):
-        await asker_of(ScriptedModel(), Time()).ask_for_text(REQUEST, [], 60.0, AttemptLog(PRICES))
+        await client_with(ScriptedModel(), Time()).ask_for_text(
+            REQUEST, [], 60.0, AttemptLog(PRICES)
+        )
 
 
 CODES = st.sampled_from([*RETRYABLE, errors.MODEL_RATE_LIMITED, errors.MODEL_REFUSED])
@@ -256,9 +262,9 @@ def test_whatever_happens_the_budget_holds_and_nothing_follows_a_delta(
     deltas: list[int] = []
     attempt_log = AttemptLog(PRICES, lambda _: deltas.append(len(model.asked)))
     began = time.now
-    asker = asker_of(model, time, policy, rng)
+    client = client_with(model, time, policy, rng)
     with contextlib.suppress(ModelFailure):
-        asyncio.run(asker.ask_for_text(REQUEST, [FIRST, SECOND], budget, attempt_log))
+        asyncio.run(client.ask_for_text(REQUEST, [FIRST, SECOND], budget, attempt_log))
     assert sum(time.slept) < budget
     assert time.now - began <= budget + 1e-6
     assert all(left > 0 for left in model.budgets)

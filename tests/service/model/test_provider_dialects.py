@@ -60,9 +60,9 @@ async def answer_to(fake: FakeAnthropic, model: AnthropicModel, body: bytes) -> 
     return response.reply()
 
 
-async def failure_of(fake: FakeAnthropic, model: AnthropicModel, told: object) -> ModelFailure:
+async def failure_of(fake: FakeAnthropic, model: AnthropicModel, error: object) -> ModelFailure:
     """The failure for an error within a stream."""
-    data = told if isinstance(told, str) else json.dumps(told)
+    data = error if isinstance(error, str) else json.dumps(error)
     body = START + BLOCK + WORDS + f"event: error\ndata: {data}\n\n".encode()
     with pytest.raises(ModelFailure) as caught:
         await answer_to(fake, model, body)
@@ -116,7 +116,7 @@ async def test_an_error_in_another_format_keeps_its_known_words(
     full = {"code": 400, "message": words, "type": "exceed_context_size_error"}
     of_anthropic = {"type": "overloaded_error", "message": words}
     untyped = "without a type"
-    for told, code, detail in (
+    for error, code, detail in (
         ({"error": full}, "model_misconfigured", f"exceed_context_size_error: {words}"),
         (full, "model_misconfigured", f"exceed_context_size_error: {words}"),
         ({"error": words}, "model_unavailable", f"{untyped}: {words}"),
@@ -127,8 +127,8 @@ async def test_an_error_in_another_format_keeps_its_known_words(
         ([1], "model_unavailable", untyped),
         ({"error": of_anthropic}, "model_overloaded", "overloaded_error"),
     ):
-        failure = await failure_of(fake, model, told)
-        assert (failure.code, failure.detail) == (code, f"HTTP 200 {detail}"), told
+        failure = await failure_of(fake, model, error)
+        assert (failure.code, failure.detail) == (code, f"HTTP 200 {detail}"), error
 
 
 UNTYPED = "HTTP 200 without a type"
@@ -156,9 +156,9 @@ async def test_no_recorded_error_quotes_the_learner(
 
 
 def test_a_gateways_error_is_truncated() -> None:
-    told = provider_error(502, {"error": {"type": "x" * 40, "message": "error " * 1000}})
-    assert told.kind is None
-    assert told.words is not None
-    assert len(told.words) == 200
+    error = provider_error(502, {"error": {"type": "x" * 40, "message": "error " * 1000}})
+    assert error.kind is None
+    assert error.words is not None
+    assert len(error.words) == 200
     assert provider_error(502, {"code": 400}).status == 502
     assert provider_error(200, {"code": 12}).status == 200

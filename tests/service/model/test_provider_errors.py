@@ -39,8 +39,8 @@ TEXTS = (
 )
 def test_words_that_quote_the_learner_are_not_kept(text: str, quoted: object) -> None:
     assert callable(quoted)
-    told = provider_error(400, {"message": f"Cannot process input: {quoted(text)} (type str)"})
-    assert told.words in ("Cannot process input:", "Cannot process input: is", None), told
+    error = provider_error(400, {"message": f"Cannot process input: {quoted(text)} (type str)"})
+    assert error.words in ("Cannot process input:", "Cannot process input: is", None), error
     assert provider_error(400, quoted(text)).words is None
 
 
@@ -58,5 +58,5 @@ def test_a_type_that_may_quote_the_learner_is_not_kept(kind: str) -> None:
     ],
 )
 def test_common_error_messages_are_kept(kind: str, words: str) -> None:
-    told = provider_error(529, {"type": kind, "message": f"{words} (7a3f at /srv/x)"})
-    assert (told.kind, told.words) == (kind, words)
+    error = provider_error(529, {"type": kind, "message": f"{words} (7a3f at /srv/x)"})
+    assert (error.kind, error.words) == (kind, words)
