@@ -4,13 +4,9 @@ A verifier goes over its leaves from left to right, and takes the next hash of t
 subtree between them. The proof for all leaves is empty.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 
-from eventstore.errors import TilesMissing
-from eventstore.sealing.merkle import Node, full_root, join, node_hash
-from eventstore.sealing.tiles import HEIGHT, Key, TileReader, entries
-
-_WIDTH = 1 << HEIGHT
+from eventstore.sealing.merkle import Node, join, node_hash
 
 Stack = list[tuple[int, bytes]]
 """Levels and hashes of a tree's complete subtrees, from left to right."""
@@ -56,31 +52,3 @@ def gap_nodes(size: int, upto: int) -> list[Node]:
         nodes.append((level, size >> level))
         size += 1 << level
     return nodes
-
-
-async def read_nodes(reader: TileReader, nodes: Collection[Node]) -> dict[Node, bytes]:
-    """The hashes of nodes, in one read of tiles.
-
-    Raises:
-        TilesMissing: The tree is too small for a node.
-    """
-    places = {node: _place(node) for node in nodes}
-    tiles = await reader.read({key for key, _, _ in places.values()})
-    hashes = {key: entries(tile) for key, tile in tiles.items()}
-    return {node: _hash(hashes.get(place[0], []), place) for node, place in places.items()}
-
-
-def _place(node: Node) -> tuple[Key, int, int]:
-    """A node's tile, and the first and number of the tile's entries below the node."""
-    level, index = node
-    tile_level, inside = divmod(level, HEIGHT)
-    first = index << inside
-    return (tile_level, first >> HEIGHT), first & (_WIDTH - 1), 1 << inside
-
-
-def _hash(tile: Sequence[bytes], place: tuple[Key, int, int]) -> bytes:
-    (level, index), first, number = place
-    hashes = tile[first : first + number]
-    if len(hashes) < number:
-        raise TilesMissing(f"tile {index} of level {level} ends before it should")
-    return full_root(hashes)

@@ -113,24 +113,38 @@ class TiledTree:
             TilesMissing: The tree is smaller.
         """
         nodes = [nodes_of(span) for span in spans]
-        keys = {self._place(node)[0] for listed in nodes for node in listed}
-        tiles = await self._reader.read(keys)
-        return [join([self._hash(tiles, node) for node in listed]) for listed in nodes]
+        distinct = {node for listed in nodes for node in listed}
+        hashes = await read_nodes(self._reader, distinct, self._height)
+        return [join([hashes[node] for node in listed]) for listed in nodes]
 
-    def _place(self, node: Node) -> tuple[Key, int, int]:
-        """A node's tile, and the first and number of the tile's entries below the node."""
-        level, index = node
-        tile_level, inside = divmod(level, self._height)
-        first = index << inside
-        key = (tile_level, first >> self._height)
-        return key, first & ((1 << self._height) - 1), 1 << inside
 
-    def _hash(self, tiles: Tiles, node: Node) -> bytes:
-        key, first, number = self._place(node)
-        hashes = entries(tiles.get(key, b""))[first : first + number]
-        if len(hashes) < number:
-            raise TilesMissing(f"tile {key[1]} of level {key[0]} ends before it should")
-        return full_root(hashes)
+async def read_nodes(
+    reader: TileReader, nodes: Collection[Node], height: int = HEIGHT
+) -> dict[Node, bytes]:
+    """The hashes of nodes, in one read of tiles.
+
+    Raises:
+        TilesMissing: The tree is too small for a node.
+    """
+    locations = {node: _location(node, height) for node in nodes}
+    tiles = await reader.read({key for key, _, _ in locations.values()})
+    return {node: _hash(tiles, location) for node, location in locations.items()}
+
+
+def _location(node: Node, height: int) -> tuple[Key, int, int]:
+    """A node's tile, and the first and number of the tile's entries below the node."""
+    level, index = node
+    tile_level, inside = divmod(level, height)
+    first = index << inside
+    return (tile_level, first >> height), first & ((1 << height) - 1), 1 << inside
+
+
+def _hash(tiles: Tiles, location: tuple[Key, int, int]) -> bytes:
+    key, first, number = location
+    hashes = entries(tiles.get(key, b"")[first * HASH : (first + number) * HASH])
+    if len(hashes) < number:
+        raise TilesMissing(f"tile {key[1]} of level {key[0]} ends before it should")
+    return full_root(hashes)
 
 
 def entries(tile: bytes) -> list[bytes]:

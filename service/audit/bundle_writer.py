@@ -11,9 +11,9 @@ from eventstore.connections import Connection
 from eventstore.errors import LogDamaged
 from eventstore.sealing.copy_reader import Row, copy_rows
 from eventstore.sealing.merkle import leaf_hash
-from eventstore.sealing.range_proof import CompactRange, gap_nodes, read_nodes
+from eventstore.sealing.range_proof import CompactRange, gap_nodes
 from eventstore.sealing.signed_checkpoint import VerifierKey, read_note
-from eventstore.sealing.tiles import StoredTiles, TiledTree
+from eventstore.sealing.tiles import StoredTiles, TiledTree, read_nodes
 from eventstore.sealing.verify_log import Progress
 from service.audit.bundle_folder import Bundle, Reached, Selection, State
 from service.errors import NotFound

@@ -226,6 +226,7 @@ def test_output_may_go_to_devices_and_pipes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/null"), Path("/dev/stdout"), tmp_path / "pipe", tmp_path / "new"):
         check_output(path)
+    assert not (tmp_path / "new").exists(), "the check creates nothing"
 
 
 @as_root

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from eventstore.connections import Connection
@@ -21,8 +22,13 @@ def uses() -> set[str]:
 
 
 async def test_every_query_is_valid_in_the_migrated_schema(owner: Connection) -> None:
+    errors = {}
     for name in QUERIES:
-        await owner.prepare(query(name))
+        try:
+            await owner.prepare(query(name))
+        except asyncpg.PostgresError as error:
+            errors[name] = str(error)
+    assert errors == {}
 
 
 async def test_a_query_holds_one_statement(owner: Connection) -> None:

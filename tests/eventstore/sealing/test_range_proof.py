@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.sealing.range_proof import CompactRange, gap_nodes, read_nodes
-from eventstore.sealing.tiles import grow
+from eventstore.sealing.range_proof import CompactRange, gap_nodes
+from eventstore.sealing.tiles import grow, read_nodes
 from eventstore.sealing.tree_builder import TreeBuilder
 from tests.eventstore.sealing.trees import TilesInMemory, naive_root, some_leaves
 
