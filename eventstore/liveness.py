@@ -1,6 +1,6 @@
 """The advisory lock by which other processes see that a process, and its turns, are alive.
 
-The lock has a connection of its own, so that errors of other connections do not free it. Over this
+The lock has its own connection, so that errors of other connections do not free it. Over this
 connection the process also proves, twice a second, that the database still answers.
 """
 

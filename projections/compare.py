@@ -86,7 +86,7 @@ class Comparison(msgspec.Struct, frozen=True):
     def lines(self) -> Iterator[str]:
         """The differences as lines for people."""
         yield (
-            f"{self.name}: v{self.old_version} as it is and v{self.new_version} of this program, "
+            f"{self.name}: the live v{self.old_version} and v{self.new_version} of this program, "
             f"over {counted(self.positions, 'event')}: {'equal' if self.equal else 'different'}"
         )
         for table in self.tables:

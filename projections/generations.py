@@ -118,5 +118,5 @@ async def advance(
     row = await connection.fetchrow(
         query("advance_projection"), name, generation, account_id, step, timeout=600
     )
-    assert row is not None, "nobody else advances a generation that is being built"
+    assert row is not None, "only one process advances a generation under construction"
     return row["reached"], row["head"]

@@ -106,7 +106,7 @@ async def _try_window(connection: Connection, trial: _Trial, window: Cut) -> lis
                 raise ProjectionRefused(
                     f"{trial.definition.name}: {table} has other rows when {how} "
                     f"(account {trial.account_id}, positions {window[0] + 1} to {window[1]}: "
-                    f"{counted(number, 'row')} at once, {other_number} so{why})"
+                    f"{counted(number, 'row')} in one range, {other_number} this way{why})"
                 )
     return whole
 

@@ -121,7 +121,7 @@ def write_template(folder: Path | None, name: str) -> list[Path]:
     except PathUntrusted as error:
         raise ProjectionRefused(f"COLLOQUY_PROJECTIONS: {error}") from error
     except FileExistsError as error:
-        raise FilesExist(f"{error.filename} is there already") from error
+        raise FilesExist(f"{error.filename} exists already") from error
     except OSError as error:
         raise ProjectionRefused(f"{error.filename or target}: {error.strerror}") from error
 
@@ -145,7 +145,7 @@ def _statements(folder: Path) -> dict[str, str]:
     texts = {path.name: _text(path) for path in sorted(folder.glob("[!.]*.sql"))}
     texts.pop(_TABLES, None)
     if not texts:
-        raise ProjectionRefused("there is no statement, as in 1_count.sql")
+        raise ProjectionRefused("there is no file with a statement, such as 1_count.sql")
     return texts
 
 
@@ -193,10 +193,10 @@ def _faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[str]:
 def _table_faults(settings: _Settings) -> Iterator[str]:
     ours = {"freshness", *(table for known in definitions().values() for table in known.tables)}
     if not settings.tables or len(set(settings.tables)) < len(settings.tables):
-        yield "tables must name each table once, and one at least"
+        yield "tables must name at least one table, and each table once"
     for table in settings.tables:
         if not _NAME.fullmatch(table) or table in ours:
-            yield f"tables: {table} cannot be the name of a table of yours"
+            yield f"tables: {table} cannot be the name of a user-defined table"
     for table in settings.days.keys() - set(settings.tables):
         yield f"days names {table}, which is not among the tables"
 
@@ -211,7 +211,7 @@ def _type_faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[s
     for kind in sorted(set(settings.consumes) - named):
         bare = kind.partition(".")[0]
         if any(f"'{bare}'" in text for text in statements):
-            yield f"a statement names {bare}, which is no type: {kind} is"
+            yield f"a statement names {bare}, which is not an event type: use {kind}"
     if not settings.consumes:
         yield "consumes is empty: the projection would never run"
 
@@ -219,8 +219,8 @@ def _type_faults(settings: _Settings, statements: tuple[str, ...]) -> Iterator[s
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ProjectionRefused(
-            f"{name!r} cannot be a name: small letters, digits and _ make one, a letter first, "
-            "41 at most"
+            f"{name!r} cannot be a name: a name has at most 41 lowercase letters, digits and _, "
+            "and begins with a letter"
         )
     if name in definitions():
         raise ProjectionRefused(f"{name} is a projection of Colloquy")

@@ -66,7 +66,7 @@ def test_a_projection_of_ones_own_is_begun_checked_installed_and_dropped(
 ) -> None:
     begun = own("projections", "new", NAME)
     assert sorted(begun.out.split()) == sorted(map(str, (tmp_path / NAME).iterdir()))
-    assert "is there already" in refused(own("projections", "new", NAME))
+    assert "exists already" in refused(own("projections", "new", NAME))
     told = own("projections", "check", NAME).out
     assert told.startswith("hourly: its statements work; the log is empty")
     assert own("migrate").out == "hourly\n"
@@ -139,7 +139,12 @@ def test_settings_that_are_wrong_are_named(wrong: str, own: Run, tmp_path: Path)
             "no events of type message_sent",
         ),
         ("projection.toml", '["message_posted.v1"]', "[]", "lacks message_posted.v1"),
-        ("1_count.sql", "message_posted.v1", "message_posted", "no type: message_posted.v1 is"),
+        (
+            "1_count.sql",
+            "message_posted.v1",
+            "message_posted",
+            "not an event type: use message_posted.v1",
+        ),
         ("1_count.sql", UPSERT, ";", "needs ON CONFLICT … DO UPDATE"),
         ("projection.toml", "days = { hourly", "days = { daily", "days names daily"),
         ("projection.toml", '"hour" }', '"course_id" }', "hourly.course_id, which days names"),
@@ -150,7 +155,12 @@ def test_settings_that_are_wrong_are_named(wrong: str, own: Run, tmp_path: Path)
             "turn_facts cannot be",
         ),
         ("projection.toml", "version = 1 ", "version = 0 ", "version must be between"),
-        ("projection.toml", "additive = true", "additive = false", "1 row at once, 1 so)"),
+        (
+            "projection.toml",
+            "additive = true",
+            "additive = false",
+            "1 row in one range, 1 this way)",
+        ),
         (
             "1_count.sql",
             "count(*)",
@@ -282,7 +292,7 @@ def test_a_projection_that_is_older_in_the_database_can_be_compared(
     assert refused(on_database("projections", "status")).endswith("run `colloquy migrate`")
     ended = on_database("projections", "diff", "conversations")
     assert ended.code == 0
-    assert "v0 as it is" in ended.out
+    assert "the live v0 and v" in ended.out
     assert ask(database_url, "SELECT count(*) FROM projections WHERE state = 'building'") == 0
 
 
