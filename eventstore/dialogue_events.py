@@ -54,21 +54,53 @@ class MessagePosted(TurnEvent, frozen=True, kw_only=True, tag="message_posted.v1
     deadline_at: datetime
 
 
+class MessageRetried(TurnEvent, frozen=True, kw_only=True, tag="message_retried.v1"):
+    """A learner asked again for an answer to a message that had none.
+
+    `retried_turn_id` is the turn that ended without the answer.
+    """
+
+    message_id: str
+    retried_turn_id: str
+    course_id: int
+    experience_id: int
+    user_id: int
+    model: str
+    owner: int
+    deadline_at: datetime
+
+
 class ReplyCompleted(TurnEvent, frozen=True, kw_only=True, tag="reply_completed.v1"):
-    """The model answered. Content: the reply."""
+    """The model answered. Content: the reply.
+
+    `answers` are the ids of earlier messages without an answer, which the model got together with
+    that of the turn.
+    """
 
     message_id: str
     reply: ReplyRecord
+    answers: tuple[str, ...] = ()
 
 
 class ReplyFailed(UnansweredTurn, frozen=True, kw_only=True, tag="reply_failed.v1"):
-    """The model did not answer. Content: the partial text, if any."""
+    """The model did not answer. Content: the partial text, if any.
+
+    `kept`: the message stays in the conversation. Earlier releases took it back.
+    """
+
+    kept: bool = False
 
 
 class ReplyCancelled(TurnEvent, frozen=True, kw_only=True, tag="reply_cancelled.v1"):
-    """A person ended the turn before the model did. Content: the partial text, if any."""
+    """A person ended the turn before the model did. Content: the partial text, if any.
+
+    `kept`: the message stays in the conversation, and so does the partial text, as the message
+    `partial_message_id`. Earlier releases took both back.
+    """
 
     reason: Literal["conversation_completed", "requested"]
+    kept: bool = False
+    partial_message_id: str | None = None
     model: str | None = None
     usage: Usage | None = None
     provider_request_id: str | None = None
@@ -129,6 +161,7 @@ AnyDialogueEvent = (
     | OpeningFailed
     | ConversationStarted
     | MessagePosted
+    | MessageRetried
     | ReplyCompleted
     | ReplyFailed
     | ReplyCancelled
@@ -138,6 +171,12 @@ AnyDialogueEvent = (
     | FeedbackWithdrawn
     | ConversationCompleted
 )
+
+LearnersTurn = MessagePosted | MessageRetried
+"""The events that ask the model to answer a learner's message."""
+
+TurnRequest = OpeningRequested | LearnersTurn
+"""The events that begin a turn of a dialogue."""
 
 DialogueStreamEvent = AnyDialogueEvent | TextExpired
 """Every event that a dialogue's stream can hold."""

@@ -4,6 +4,8 @@ import errno
 from collections.abc import Sequence
 from datetime import date
 
+import msgspec
+
 from eventstore.envelope import RecordedEvent
 
 
@@ -180,22 +182,34 @@ class TurnIsOver(ServiceError):
     """the turn is over"""
 
 
+class NothingToRetry(ServiceError):
+    """this turn's message has an answer, or it is not the newest one"""
+
+
 class TextRemoved(ServiceError):
     """the words of this conversation were deleted"""
+
+
+class KeptMessage(msgspec.Struct, frozen=True):
+    """A learner's message that stays in the conversation without an answer, and its turn."""
+
+    turn_id: str
+    message_id: str
 
 
 class TurnCancelled(ServiceError):
     """the reply was stopped"""
 
-    def __init__(self, reference_id: str | None) -> None:
+    def __init__(self, reference_id: str | None, kept: KeptMessage | None = None) -> None:
         super().__init__()
         self.reference_id = reference_id
+        self.kept = kept
 
 
 class TurnFailed(ServiceError):
     """The model gave no answer; `code` says why, `retry_after` (seconds) when to try again.
 
-    `reference_id` is that of the request that asked.
+    `reference_id` is that of the request that asked, `kept` the message that can be retried.
     """
 
     def __init__(
@@ -205,8 +219,10 @@ class TurnFailed(ServiceError):
         retryable: bool,
         retry_after: float | None = None,
         reference_id: str | None = None,
+        kept: KeptMessage | None = None,
     ) -> None:
         super().__init__()
+        self.kept = kept
         self.code = code
         self.retryable = retryable
         self.retry_after = retry_after

@@ -10,6 +10,9 @@ from service.audit.replay_steps import Step
 Detail = tuple[str, str]
 """A label and its value."""
 
+ShownMessage = tuple[dict[str, Any], str | None]
+"""A message, and its state in words."""
+
 
 def who(step: Step) -> str:
     """The actor of a step, in words."""
@@ -17,6 +20,15 @@ def who(step: Step) -> str:
     name = f"{actor['role']} {actor['id']}" if actor["id"] is not None else str(actor["role"])
     real = actor.get("real_user_id")
     return name if real is None else f"{name}, in fact user {real}"
+
+
+def with_states(messages: list[dict[str, Any]]) -> Iterator[ShownMessage]:
+    """The messages of the answer to the learner, each with what there is to say of it."""
+    prompt, *said = messages
+    yield prompt, "hidden by clients"
+    for message in said:
+        state = "incomplete" if message.get("incomplete") else message.get("state")
+        yield message, f"{state}: {message['code']}" if state else None
 
 
 def details(step: Step) -> list[Detail]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from service.audit.replay_details import Detail, details, who
+from service.audit.replay_details import Detail, ShownMessage, details, who, with_states
 from service.audit.replay_steps import Step
 from service.audit.replays import Replayed
 from service.html_page import HtmlPage
@@ -41,17 +41,19 @@ def facts_of(replayed: Replayed) -> Iterable[Detail]:
 def _seen(replayed: Replayed) -> str:
     if replayed.seen is None:
         return "<p>There was nothing to see: the conversation had not begun.</p>"
-    return "<ol>" + "".join(_message(one) for one in replayed.seen["messages"]) + "</ol>"
+    return f"<ol>{''.join(_message(one) for one in with_states(replayed.seen['messages']))}</ol>"
 
 
-def _message(message: dict[str, Any]) -> str:
+def _message(shown: ShownMessage) -> str:
+    message, state = shown
     votes = "".join(
         f'<p class="vote">{escape(vote["vote"])} {escape(vote["feedback_message"] or "")}</p>'
         for vote in message["feedback"]
     )
+    who_and_when = " · ".join([message["role"], message["created_at"], *([state] if state else [])])
     return (
         f'<li class="{"model" if message["role"] == "Assistant" else "learner"}">'
-        f'<p class="who">{escape(message["role"])} · {escape(message["created_at"])}</p>'
+        f'<p class="who">{escape(who_and_when)}</p>'
         f"{_text(message['text'])}{votes}</li>"
     )
 
@@ -64,7 +66,8 @@ def _experience(experience: dict[str, Any] | None) -> str:
 
 
 def _step(step: Step) -> str:
-    unseen = "" if step.shown else '<span class="unseen">not shown</span>'
+    words = "shown, then withdrawn" if step.withdrawn else "not shown"
+    unseen = "" if step.shown else f'<span class="unseen">{words}</span>'
     return (
         f'<article class="{"seen" if step.shown else "behind"}"><h3>{escape(step.title)}{unseen}'
         f'</h3><p class="who">{step.position} · {step.recorded_at:%Y-%m-%d %H:%M:%S} UTC · '

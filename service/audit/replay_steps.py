@@ -13,6 +13,7 @@ TITLES = {
     "conversation_started.v1": "The model opened the conversation",
     "opening_failed.v1": "The model did not open the conversation",
     "message_posted.v1": "The learner said something",
+    "message_retried.v1": "The learner asked again for a reply",
     "reply_completed.v1": "The model replied",
     "reply_failed.v1": "No reply came of it",
     "reply_cancelled.v1": "The reply was stopped",
@@ -35,8 +36,15 @@ TITLES = {
 }
 
 
+STREAMED = ("opening_failed.v1", "reply_failed.v1", "reply_cancelled.v1")
+"""Types of events with a part of a reply, which a client could read as it came."""
+
+
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One event. `shown`: the learner sees its text at the replay's position.
+    """One event.
+
+    `shown`: the learner sees its text at the replay's position. `withdrawn`: they could see it
+    before. A text that is neither was never shown to them.
 
     `text` is the event's text, or the part of it that arrived before the reply broke off; in place
     of a deleted text it says when that was deleted. `actor` has an `id` and a `role`, and a
@@ -49,6 +57,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     actor: dict[str, Any]
     shown: bool
+    withdrawn: bool
     text: str | None
     erased: bool
     data: dict[str, Any]
@@ -94,12 +103,13 @@ class StepTexts:
 
 
 def make_steps(
-    events: Sequence[AuditedEvent], texts: StepTexts, shown: dict[str, Any] | None
+    events: Sequence[AuditedEvent], texts: StepTexts, shown: dict[str, Any] | None, user_id: int
 ) -> list[Step]:
     """The steps of these events, in order.
 
     Args:
         shown: The answer to the learner at the replay's position.
+        user_id: The learner.
     """
     visible = _visible_ids(shown)
     return [
@@ -111,6 +121,7 @@ def make_steps(
             actor=event.metadata["actor"]
             | {k: v for k, v in event.metadata.items() if k == "real_user_id"},
             shown=_text_id(event) in visible,
+            withdrawn=_text_id(event) not in visible and _was_seen(event, user_id),
             text=texts.of(event),
             erased=event.erased,
             data=event.data,
@@ -121,11 +132,28 @@ def make_steps(
 
 def _text_id(event: AuditedEvent) -> str | None:
     """The id of an event's text in the API: that of a message or of a vote."""
-    if event.type == "feedback_given.v1":
-        return str(event.data["feedback_id"])
-    if event.type in ("conversation_started.v1", "message_posted.v1", "reply_completed.v1"):
-        return str(event.data["message_id"])
-    return None
+    match event.type:
+        case "feedback_given.v1":
+            return str(event.data["feedback_id"])
+        case "conversation_started.v1" | "message_posted.v1" | "reply_completed.v1":
+            return str(event.data["message_id"])
+        case "reply_cancelled.v1":
+            return event.data.get("partial_message_id")
+        case _:
+            return None
+
+
+def _was_seen(event: AuditedEvent, user_id: int) -> bool:
+    """Whether the learner could see its text once: their own, and what came of a reply."""
+    match event.type:
+        case "message_posted.v1":
+            return True
+        case "feedback_given.v1":
+            return bool(event.data["user_id"] == user_id)
+        case kind if kind in STREAMED:
+            return event.erased or event.content is not None
+        case _:
+            return False
 
 
 def _visible_ids(shown: dict[str, Any] | None) -> set[str]:

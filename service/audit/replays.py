@@ -80,7 +80,7 @@ class Replays:
             user_name=seen.user_name,
             seen=texts.mark(seen.conversation),
             active=texts.mark(seen.active),
-            steps=make_steps(ordered, texts, seen.conversation),
+            steps=make_steps(ordered, texts, seen.conversation, opened.user_id),
         )
 
     async def _conversation(self, account_id: int, conversation_id: int) -> list[AuditedEvent]:

@@ -20,7 +20,10 @@ class FeedbackAnswer(msgspec.Struct, frozen=True):
 class MessageAnswer(msgspec.Struct, frozen=True):
     """A message as the contract has it.
 
-    A reply that breaks off has `incomplete`, and `code` says why.
+    A reply that breaks off has `incomplete`, and `code` says why. A learner's message without an
+    answer has a `state`: the model gave none (unanswered), or somebody ended the turn (stopped).
+    Then `code` says why, and `turn_id` is the turn to retry; `retryable` is false where the model
+    would give none again.
     """
 
     id: str
@@ -29,7 +32,10 @@ class MessageAnswer(msgspec.Struct, frozen=True):
     created_at: str
     feedback: tuple[FeedbackAnswer, ...] = ()
     incomplete: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    state: Literal["unanswered", "stopped"] | msgspec.UnsetType = msgspec.UNSET
     code: str | msgspec.UnsetType = msgspec.UNSET
+    retryable: bool | msgspec.UnsetType = msgspec.UNSET
+    turn_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ObjectiveAnswer(msgspec.Struct, frozen=True):

@@ -47,9 +47,17 @@ def _message(message: Message, votes: tuple[FeedbackAnswer, ...]) -> MessageAnsw
     answer = MessageAnswer(
         message.id, message.role, message.text, timestamp(message.created_at), votes
     )
-    if message.incomplete is None:
+    if message.state is None or message.code is None:
         return answer
-    return msgspec.structs.replace(answer, incomplete=True, code=message.incomplete)
+    if message.state == "incomplete":
+        return msgspec.structs.replace(answer, incomplete=True, code=message.code)
+    return msgspec.structs.replace(
+        answer,
+        state=message.state,
+        code=message.code,
+        retryable=bool(message.retryable),
+        turn_id=message.turn_id,
+    )
 
 
 def feedback_answer(vote: Feedback) -> FeedbackAnswer:

@@ -23,6 +23,7 @@ from service.errors import (
     ConversationMoved,
     FeedbackOnLearner,
     FieldMissing,
+    NothingToRetry,
     TextRemoved,
     TextTooLong,
     TurnCancelled,
@@ -33,7 +34,7 @@ from service.errors import (
 from service.experiences.endpoints import EXPERIENCE
 from service.http.bodies import NoBody
 from service.http.endpoint import Endpoint
-from service.http.refusals import BODY, LIMITED, MODEL, PAGED, POSTED
+from service.http.refusals import ANSWERED, BODY, LIMITED, MODEL, PAGED, POSTED
 
 CONVERSATIONS = EXPERIENCE + "/conversations"
 CONVERSATION = CONVERSATIONS + "/{id}"
@@ -47,7 +48,7 @@ _MANAGER = "a manager of the course: teacher, ta or designer"
 _MEMBER = "a member of the course"
 _KEYED = ("Idempotency-Key",)
 _TURN_ID = "019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a01"
-_TURNS: tuple[Exception, ...] = (TurnInProgress(_TURN_ID), TurnCancelled(None), *LIMITED, *MODEL)
+_TURNS: tuple[Exception, ...] = (TurnInProgress(_TURN_ID), *LIMITED)
 _MESSAGES: tuple[Exception, ...] = (
     FieldMissing("message"),
     TextTooLong("message", MAX_MESSAGE),
@@ -90,7 +91,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(ConversationAnswer,),
         streams=True,
         headers=_KEYED,
-        refuses=(*POSTED, *_TURNS),
+        refuses=(*POSTED, *_TURNS, TurnCancelled(None), *MODEL),
         tagged=True,
     ),
     Endpoint(
@@ -101,13 +102,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         tag=_TALK,
         summary="Say something and get the model's reply",
         text="Answers with all messages so far, the reply last. While a reply is under way, "
-        "a second message is refused with 409 and the `turn_id` of that reply.",
+        "a second message is refused with 409 and the `turn_id` of that reply. A message without "
+        "a reply stays in the conversation with its `state`, and the next reply answers it too; "
+        "the same text right after it counts as its retry.",
         who="the conversation's owner, while it is active",
         body=MessageBody,
         answers=(ConversationAnswer,),
         streams=True,
         headers=(*_KEYED, "If-Match"),
-        refuses=(*POSTED, *_MESSAGES, *_TURNS),
+        refuses=(*POSTED, *_MESSAGES, *_TURNS, *ANSWERED),
         tagged=True,
     ),
     Endpoint(
@@ -165,6 +168,24 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answers=(ConversationAnswer, NoConversation),
         headers=_KEYED,
         refuses=(*POSTED, TurnIsOver()),
+        tagged=True,
+    ),
+    Endpoint(
+        method="POST",
+        path=TURN + "/retry",
+        handler=handlers.retry_turn,
+        name="retryTurn",
+        tag=_TALK,
+        summary="Ask again for a reply that did not come",
+        text="For the newest message, where it is `unanswered` or `stopped`: answers as "
+        "`postMessage` does. Otherwise 409. Counts as a message.",
+        who="the conversation's owner, while it is active",
+        body=NoBody,
+        body_optional=True,
+        answers=(ConversationAnswer,),
+        streams=True,
+        headers=_KEYED,
+        refuses=(*POSTED, NothingToRetry(), *_TURNS, *ANSWERED),
         tagged=True,
     ),
     Endpoint(

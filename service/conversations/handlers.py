@@ -10,6 +10,7 @@ from service.conversations.answers import active_conversation
 from service.conversations.app_keys import TURN_CONTROL, TURNS
 from service.conversations.bodies import MessageBody
 from service.conversations.conversation_responses import conversation_response, stream_ending
+from service.conversations.turn_handlers import asked_turn
 from service.conversations.turn_stream import stream_turn
 from service.dialogue.repository import DialogueKey
 from service.errors import NotFound
@@ -38,6 +39,7 @@ from service.http.responses import json_response
 from service.http.server_sent_events import wants_stream
 from service.identity.authorization import Access, authorize, of_people
 from service.turns.live import LiveTurn
+from service.turns.outcome import turn_of
 from sql.loader import query
 
 _COMPLETED = CompletedAnswer("Conversation completed successfully")
@@ -112,6 +114,23 @@ async def post_message(request: web.Request) -> web.StreamResponse:
         conversation_id=number,
         text=body.text(),
         if_revision=revisions_to_match(request, number),
+    )
+    return await _answer(request, access, live, 200)
+
+
+async def retry_turn(request: web.Request) -> web.StreamResponse:
+    """POST …/turns/:turn_id/retry: the model is asked again to answer the turn's message."""
+    access = await access_of(request)
+    asked = turn_of(await asked_turn(request, access))
+    if asked.user_id != access.user_id:
+        raise NotFound
+    await read_body(request, NoBody)
+    live = await request.app[TURNS].retry(
+        own_dialogue(access),
+        metadata_of(request, access),
+        guard_of(request, access, "message"),
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
     )
     return await _answer(request, access, live, 200)
 

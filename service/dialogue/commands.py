@@ -86,6 +86,20 @@ class PostMessage(msgspec.Struct, frozen=True, kw_only=True):
     if_revision: frozenset[int] | None = None
 
 
+class RetryMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask the model again for an answer to the newest message, which has none.
+
+    `retried_turn_id` is the turn that ended without it.
+    """
+
+    conversation_id: int
+    turn_id: str
+    retried_turn_id: str
+    model: str
+    owner: int
+    deadline_at: datetime
+
+
 class RecordReply(msgspec.Struct, frozen=True, kw_only=True):
     """The model has answered."""
 
@@ -105,11 +119,12 @@ class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A person has stopped the reply."""
+    """A person has stopped the reply. `partial_message_id` is the id of the partial text."""
 
     turn_id: str
     reason: Literal["conversation_completed", "requested"]
     partial_text: str = ""
+    partial_message_id: str | None = None
     spent: Spent = Spent()
     assessment: Assessment = None
 
@@ -128,10 +143,14 @@ class CompleteConversation(msgspec.Struct, frozen=True, kw_only=True):
     conversation_id: int
 
 
+Question = OpenConversation | PostMessage | RetryMessage
+"""What begins a turn."""
+
 Command = (
     OpenConversation
     | RecordOpening
     | PostMessage
+    | RetryMessage
     | RecordReply
     | FailTurn
     | CancelTurn

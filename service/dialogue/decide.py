@@ -4,7 +4,8 @@ All of it is pure; times and ids are part of the commands. The state, and how ev
 is in `service.dialogue.state`.
 """
 
-from typing import TypeVar, assert_never
+from itertools import takewhile
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
@@ -13,13 +14,16 @@ from eventstore.dialogue_events import (
     AssessmentFailed,
     ConversationCompleted,
     ConversationStarted,
+    LearnersTurn,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnRequest,
 )
 from eventstore.turn_events import TurnEvent, UnansweredTurn
 from service.dialogue.commands import (
@@ -35,9 +39,16 @@ from service.dialogue.commands import (
     RecordAssessment,
     RecordOpening,
     RecordReply,
+    RetryMessage,
 )
-from service.dialogue.state import Conversation, Dialogue, Turn
-from service.errors import ConversationMoved, NotFound, TurnInProgress, TurnIsOver
+from service.dialogue.state import Conversation, Dialogue, Message, Turn
+from service.errors import (
+    ConversationMoved,
+    NotFound,
+    NothingToRetry,
+    TurnInProgress,
+    TurnIsOver,
+)
 from service.model.errors import CANCELLED
 
 
@@ -55,6 +66,7 @@ def decide(state: Dialogue, command: Command) -> list[PendingEvent]:  # noqa: C9
         ConversationMoved: The conversation is not at a revision that the command asks for.
         TurnInProgress: Another turn of the dialogue is under way.
         TurnIsOver: The command's turn has ended already.
+        NothingToRetry: The turn's message is not the newest one, or it was answered.
         NotFound: The conversation is not the active one.
     """
     match command:
@@ -63,6 +75,8 @@ def decide(state: Dialogue, command: Command) -> list[PendingEvent]:  # noqa: C9
             return [PendingEvent(OpeningRequested(**msgspec.structs.asdict(command)))]
         case PostMessage():
             return _post(state, command)
+        case RetryMessage():
+            return _retry(state, command)
         case RecordOpening():
             return _open(state, command)
         case RecordReply():
@@ -84,6 +98,9 @@ def _post(state: Dialogue, command: PostMessage) -> list[PendingEvent]:
     if command.if_revision is not None and active.revision not in command.if_revision:
         raise ConversationMoved
     _refuse_second_turn(state)
+    newest = active.messages[-1]
+    if newest is active.unanswered and newest.text == command.text:
+        return [_retried(active, newest, command)]  # of a client that knows no retry
     posted = MessagePosted(
         conversation_id=active.id,
         turn_id=command.turn_id,
@@ -96,6 +113,33 @@ def _post(state: Dialogue, command: PostMessage) -> list[PendingEvent]:
         deadline_at=command.deadline_at,
     )
     return [PendingEvent(posted, command.text)]
+
+
+def _retry(state: Dialogue, command: RetryMessage) -> list[PendingEvent]:
+    active = _active(state, command.conversation_id)
+    _refuse_second_turn(state)
+    message = active.unanswered
+    if message is None or message.turn_id != command.retried_turn_id:
+        raise NothingToRetry
+    return [_retried(active, message, command)]
+
+
+def _retried(
+    active: Conversation, message: Message, command: PostMessage | RetryMessage
+) -> PendingEvent:
+    retried = MessageRetried(
+        conversation_id=active.id,
+        turn_id=command.turn_id,
+        message_id=message.id,
+        retried_turn_id=message.turn_id,
+        course_id=active.course_id,
+        experience_id=active.experience_id,
+        user_id=active.user_id,
+        model=command.model,
+        owner=command.owner,
+        deadline_at=command.deadline_at,
+    )
+    return PendingEvent(retried)
 
 
 def _open(state: Dialogue, command: RecordOpening) -> list[PendingEvent]:
@@ -128,15 +172,23 @@ def _superseded(state: Dialogue) -> list[PendingEvent]:
 
 def _reply(state: Dialogue, command: RecordReply) -> list[PendingEvent]:
     asked = _turn(state, command.turn_id).request
-    if not isinstance(asked, MessagePosted):
+    if isinstance(asked, OpeningRequested):
         raise TurnIsOver
     completed = ReplyCompleted(
         conversation_id=asked.conversation_id,
         turn_id=asked.turn_id,
         message_id=command.message_id,
         reply=command.reply,
+        answers=_answered_too(state.active),
     )
     return [*_assessment(state, asked, command.assessment), PendingEvent(completed, command.text)]
+
+
+def _answered_too(active: Conversation | None) -> tuple[str, ...]:
+    """The messages right before the newest one, which had no answer either."""
+    said = () if active is None else active.messages
+    before = takewhile(lambda message: message.role == "User", reversed(said[:-1]))
+    return tuple(message.id for message in before if message.state)[::-1]
 
 
 def _fail(state: Dialogue, command: FailTurn) -> list[PendingEvent]:
@@ -144,7 +196,7 @@ def _fail(state: Dialogue, command: FailTurn) -> list[PendingEvent]:
     failed = (
         unanswered(OpeningFailed, asked, command.failure)
         if isinstance(asked, OpeningRequested)
-        else unanswered(ReplyFailed, asked, command.failure)
+        else unanswered(ReplyFailed, asked, command.failure, kept=True)
     )
     fact = PendingEvent(failed, command.failure.partial_text or None)
     return [*_assessment(state, asked, _not_counting(command.assessment)), fact]
@@ -161,6 +213,8 @@ def _cancel(state: Dialogue, command: CancelTurn) -> list[PendingEvent]:
             conversation_id=asked.conversation_id,
             turn_id=asked.turn_id,
             reason=command.reason,
+            kept=True,
+            partial_message_id=command.partial_message_id if command.partial_text.strip() else None,
             **msgspec.structs.asdict(command.spent),
         )
     fact = PendingEvent(cancelled, command.partial_text or None)
@@ -176,7 +230,7 @@ def _assess_late(state: Dialogue, command: RecordAssessment) -> list[PendingEven
 
 def _assessment(
     state: Dialogue,
-    asked: OpeningRequested | MessagePosted | RecordAssessment,
+    asked: TurnRequest | RecordAssessment,
     assessment: Assessment,
 ) -> list[PendingEvent]:
     """The event of an assessment; an objective that is covered stays covered."""
@@ -195,7 +249,7 @@ def _assessment(
 
 
 def _not_counting(assessment: Assessment) -> Assessment:
-    """The assessment of a withdrawn message: it covers nothing, but its cost is recorded."""
+    """The assessment of an unanswered message: it covers nothing, but its cost is recorded."""
     if isinstance(assessment, Assessed):
         return msgspec.structs.replace(assessment, covered=())
     return assessment
@@ -205,9 +259,9 @@ Unanswered = TypeVar("Unanswered", bound=UnansweredTurn)
 
 
 def unanswered(
-    kind: type[Unanswered], asked: TurnEvent | RecordAssessment, failure: Failure
+    kind: type[Unanswered], asked: TurnEvent | RecordAssessment, failure: Failure, **more: Any
 ) -> Unanswered:
-    """An event of a question without an answer."""
+    """An event of a question without an answer; `more` are fields of its kind."""
     return kind(
         conversation_id=asked.conversation_id,
         turn_id=asked.turn_id,
@@ -216,12 +270,13 @@ def unanswered(
         retryable=failure.retryable,
         retry_after=failure.retry_after,
         **msgspec.structs.asdict(failure.spent),
+        **more,
     )
 
 
 def _complete(state: Dialogue, conversation_id: int) -> list[PendingEvent]:
     active = _active(state, conversation_id)
-    if state.turn and isinstance(state.turn.request, MessagePosted):
+    if state.turn and isinstance(state.turn.request, LearnersTurn):
         raise TurnInProgress(state.turn.id)
     return [PendingEvent(ConversationCompleted(conversation_id=active.id, reason="deleted"))]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from eventstore.connections import Pool
-from eventstore.dialogue_events import MessagePosted, OpeningRequested
+from eventstore.dialogue_events import TurnRequest
 from eventstore.evaluation_events import EvaluationRequested
 from sql.loader import query
 
@@ -46,9 +46,7 @@ class TurnOwnership:
         """
         return self._clock() + timedelta(seconds=budget) + _GRACE
 
-    async def is_abandoned(
-        self, asked: OpeningRequested | MessagePosted | EvaluationRequested
-    ) -> bool:
+    async def is_abandoned(self, asked: TurnRequest | EvaluationRequested) -> bool:
         """Whether nobody will end the turn: its deadline is over, or its owner is gone."""
         if asked.deadline_at <= self._clock():
             return True

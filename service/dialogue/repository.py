@@ -10,7 +10,7 @@ from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import WrongExpectedRevision
 from eventstore.guards import Guard
 from eventstore.log import EventLog
-from service.dialogue.commands import Command, FailTurn, Failure, OpenConversation, PostMessage
+from service.dialogue.commands import Command, FailTurn, Failure, Question
 from service.dialogue.decide import PendingEvent, decide
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.state import Dialogue, fold
@@ -84,7 +84,7 @@ class DialogueRepository:
             ServiceError: As `decide` has it, or Busy.
             EventStoreError: The facts could not be recorded.
         """
-        if isinstance(command, OpenConversation | PostMessage):
+        if isinstance(command, Question):
             self._owners.running.add(command.turn_id)
         if state := known or self._remembered(key):
             await self.raise_if_duplicate(key.account_id, metadata)

@@ -4,7 +4,7 @@ A dialogue is one stream that holds all the conversations that a learner had wit
 experience, one after another, at most the last of them active. `evolve` is pure and total.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal, assert_never
 
@@ -19,17 +19,20 @@ from eventstore.dialogue_events import (
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnRequest,
 )
 from eventstore.envelope import RecordedEvent
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from eventstore.privacy_events import TextExpired
+from service.model.errors import CANCELLED
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
 _ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
@@ -41,9 +44,13 @@ def ends_turn(event: AnyEvent | Unreadable) -> bool:
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as the learner sees it.
+    """A message as the learner sees it. `text` is None where it was erased.
 
-    `text` is None where it was erased, `incomplete` the code of why a reply breaks off, or None.
+    Attributes:
+        state: Of a learner's message without an answer: the model gave none (unanswered), or
+            somebody ended the turn (stopped). Of a reply: it breaks off (incomplete).
+        code: Why that is so.
+        retryable: Whether the model may answer the message if it is asked again.
     """
 
     id: str
@@ -52,7 +59,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     text: str | None
     created_at: datetime
     revision: int
-    incomplete: str | None = None
+    state: Literal["unanswered", "stopped", "incomplete"] | None = None
+    code: str | None = None
+    retryable: bool | None = None
+
+
+Messages = tuple[Message, ...]
+Why = tuple[Literal["unanswered", "stopped"], str, bool]
+"""State, code and retryability of a message without an answer."""
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +93,21 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     experience_version: int
     user_id: int
     objectives: tuple[str, ...]
-    messages: tuple[Message, ...]
+    messages: Messages
     covered: tuple[CoveredObjective, ...] = ()
     feedback: tuple[Feedback, ...] = ()
     shown_revision: int
 
     @property
     def revision(self) -> int:
-        """Revision of the last event that changed what clients see; a failed turn restores it."""
+        """Revision of the last event that changed what clients see."""
         return max(self.shown_revision, max(message.revision for message in self.messages))
+
+    @property
+    def unanswered(self) -> Message | None:
+        """The learner's newest message, if it has no answer and none is under way."""
+        newest = next(m for m in reversed(self.messages) if m.role == "User")
+        return newest if newest.state else None
 
     @property
     def open_objectives(self) -> tuple[int, ...]:
@@ -99,7 +119,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn under way; `request` is the event that began it."""
 
-    request: OpeningRequested | MessagePosted
+    request: TurnRequest
 
     @property
     def id(self) -> str:
@@ -132,19 +152,19 @@ def _evolve(  # noqa: C901 - a flat dispatch
     moved: Dialogue, event: DialogueStreamEvent, recorded: RecordedEvent
 ) -> Dialogue:
     match event:
-        case OpeningRequested() | MessagePosted():
+        case OpeningRequested() | MessagePosted() | MessageRetried():
             return _asked(moved, event, recorded)
         case ConversationStarted():
             return msgspec.structs.replace(moved, active=_started(event, recorded), turn=None)
         case ReplyCompleted():
-            reply = _reply(event, recorded)
-            return msgspec.structs.replace(_with_message(moved, reply), turn=None)
+            return _ended(moved, lambda messages: _answered(messages, event, recorded))
         case OpeningFailed():
             return msgspec.structs.replace(moved, turn=None)
         case ObjectivesAssessed():
             return _with_covered(moved, event)
         case ReplyFailed() | ReplyCancelled():
-            return msgspec.structs.replace(_without_turn(moved, event.turn_id), turn=None)
+            change = _kept if event.kept else _taken_back
+            return _ended(moved, lambda messages: change(messages, event, recorded))
         case ConversationCompleted():
             return msgspec.structs.replace(moved, active=None)
         case FeedbackGiven():
@@ -167,13 +187,18 @@ def fold(events: Iterable[RecordedEvent], state: Dialogue | None = None) -> Dial
     return state
 
 
-def _asked(
-    state: Dialogue, event: OpeningRequested | MessagePosted, recorded: RecordedEvent
-) -> Dialogue:
+def _asked(state: Dialogue, event: TurnRequest, recorded: RecordedEvent) -> Dialogue:
     asked = msgspec.structs.replace(state, turn=Turn(request=event))
-    if isinstance(event, OpeningRequested):
-        return asked
-    return _with_message(asked, _message(event.message_id, event.turn_id, "User", recorded))
+    match event:
+        case OpeningRequested():
+            return asked
+        case MessagePosted():
+            message = _message(event.message_id, event.turn_id, "User", recorded)
+            return _with_messages(asked, lambda messages: (*messages, message))
+        case MessageRetried():
+            return _with_messages(asked, lambda messages: _retried(messages, event, recorded))
+        case _:
+            assert_never(event)
 
 
 def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversation:
@@ -200,7 +225,8 @@ def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversatio
 
 def _reply(event: ConversationStarted | ReplyCompleted, recorded: RecordedEvent) -> Message:
     message = _message(event.message_id, event.turn_id, "Assistant", recorded)
-    return msgspec.structs.replace(message, incomplete=event.reply.incomplete)
+    code = event.reply.incomplete
+    return msgspec.structs.replace(message, state="incomplete", code=code) if code else message
 
 
 def _message(
@@ -216,12 +242,67 @@ def _message(
     )
 
 
-def _with_message(state: Dialogue, message: Message) -> Dialogue:
+def _with_messages(state: Dialogue, change: Callable[[Messages], Messages]) -> Dialogue:
     if state.active is None:
         return state
-    messages = (*state.active.messages, message)
+    changed = msgspec.structs.replace(state.active, messages=change(state.active.messages))
+    return msgspec.structs.replace(state, active=changed)
+
+
+def _ended(state: Dialogue, change: Callable[[Messages], Messages]) -> Dialogue:
+    return msgspec.structs.replace(_with_messages(state, change), turn=None)
+
+
+def _answered(messages: Messages, event: ReplyCompleted, recorded: RecordedEvent) -> Messages:
+    if event.answers:
+        messages = tuple(_in_state(m, recorded) if m.id in event.answers else m for m in messages)
+    return (*messages, _reply(event, recorded))
+
+
+def _retried(messages: Messages, event: MessageRetried, recorded: RecordedEvent) -> Messages:
+    """The message is of the new turn, and what was seen of an answer gives way to the next one."""
+    return tuple(
+        msgspec.structs.replace(_in_state(m, recorded), turn_id=event.turn_id)
+        if m.id == event.message_id
+        else m
+        for m in messages
+        if m.role == "User" or m.turn_id != event.retried_turn_id
+    )
+
+
+def _kept(
+    messages: Messages, event: ReplyFailed | ReplyCancelled, recorded: RecordedEvent
+) -> Messages:
+    """The message has no answer, and what was seen of one is a message of its own."""
+    match event:
+        case ReplyFailed():
+            why: Why = ("unanswered", event.code, event.retryable)
+        case ReplyCancelled():
+            why = ("stopped", CANCELLED, True)
+    kept = tuple(
+        _in_state(m, recorded, *why) if m.turn_id == event.turn_id else m for m in messages
+    )
+    if isinstance(event, ReplyFailed) or event.partial_message_id is None:
+        return kept
+    partial = _message(event.partial_message_id, event.turn_id, "Assistant", recorded)
+    return (*kept, msgspec.structs.replace(partial, state="incomplete", code=CANCELLED))
+
+
+def _taken_back(
+    messages: Messages, event: ReplyFailed | ReplyCancelled, _recorded: RecordedEvent
+) -> Messages:
+    return tuple(m for m in messages if m.turn_id != event.turn_id)
+
+
+def _in_state(
+    message: Message,
+    recorded: RecordedEvent,
+    state: Literal["unanswered", "stopped"] | None = None,
+    code: str | None = None,
+    retryable: bool | None = None,
+) -> Message:
     return msgspec.structs.replace(
-        state, active=msgspec.structs.replace(state.active, messages=messages)
+        message, state=state, code=code, retryable=retryable, revision=recorded.revision
     )
 
 
@@ -265,15 +346,6 @@ def _others(active: Conversation, event: FeedbackGiven | FeedbackWithdrawn) -> t
 def _showing(state: Dialogue, active: Conversation, feedback: tuple[Feedback, ...]) -> Dialogue:
     shown = msgspec.structs.replace(active, feedback=feedback, shown_revision=state.revision)
     return msgspec.structs.replace(state, active=shown)
-
-
-def _without_turn(state: Dialogue, turn_id: str) -> Dialogue:
-    if state.active is None:
-        return state
-    messages = tuple(m for m in state.active.messages if m.turn_id != turn_id)
-    return msgspec.structs.replace(
-        state, active=msgspec.structs.replace(state.active, messages=messages)
-    )
 
 
 def _without_texts(state: Dialogue, event: TextExpired) -> Dialogue:

@@ -18,6 +18,7 @@ from eventstore.errors import (
     LogUnavailable,
 )
 from service import errors
+from service.errors import KeptMessage
 from service.http.content_codings import KNOWN
 from service.http.rate_limits import until_next
 from service.http.responses import raw_response
@@ -96,6 +97,7 @@ _HEADERS: dict[type[Exception], dict[str, str]] = {
 _CODED: dict[type[Exception], tuple[int, str, bool, dict[str, str]]] = {
     errors.TurnInProgress: (409, "turn_in_progress", True, {}),
     errors.TurnIsOver: (409, "turn_is_over", False, {}),
+    errors.NothingToRetry: (409, "nothing_to_retry", False, {}),
     errors.TurnCancelled: (409, "turn_cancelled", True, {}),
     errors.TextRemoved: (409, "text_removed", False, {}),
     errors.LegalHold: (409, "legal_hold", False, {}),
@@ -123,7 +125,7 @@ def _describe(error: Exception, now: datetime) -> Described:
             sentence = LEARNER_SENTENCES[error.code]
             wait = error.retry_after
             headers = {} if wait is None else {"Retry-After": str(math.ceil(bounded(wait)))}
-            return 503, _coded(sentence, error.code, error.retryable), headers
+            return 503, _coded(sentence, error.code, error.retryable) | _more(error), headers
         case LimitReached():
             pause = {"Retry-After": str(math.ceil(until_next(error.day, now)))}
             return 429, _coded(_OFTEN, "rate_limited", True), pause
@@ -149,6 +151,10 @@ def _more(error: Exception) -> dict[str, Any]:
     match error:
         case errors.TurnInProgress():
             return {"turn_id": error.turn_id}
+        case errors.TurnFailed(kept=KeptMessage() as kept):
+            return msgspec.structs.asdict(kept)
+        case errors.TurnCancelled(kept=KeptMessage() as kept):
+            return msgspec.structs.asdict(kept)
         case errors.LegalHold():
             return {"holds": list(error.holds)}
         case _:

@@ -14,10 +14,16 @@ DAY = date(2031, 3, 1)
 _PAUSE = 30.0
 
 
-def _failed(code: str) -> errors.TurnFailed:
+_KEPT = errors.KeptMessage(
+    turn_id="019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a01",
+    message_id="019c2f3e-7a10-7cc1-b7a5-2f0c5d1e9a02",
+)
+
+
+def _failed(code: str, kept: errors.KeptMessage | None = None) -> errors.TurnFailed:
     pause = _PAUSE if code == model.MODEL_RATE_LIMITED else None
     retryable = model.Cause(code, "", pause).retryable
-    return errors.TurnFailed(code, retryable=retryable, retry_after=pause)
+    return errors.TurnFailed(code, retryable=retryable, retry_after=pause, kept=kept)
 
 
 EVERYWHERE: tuple[Exception, ...] = (
@@ -70,3 +76,10 @@ MODEL: tuple[Exception, ...] = (
     *(_failed(code) for code in model.LEARNER_SENTENCES),
 )
 """What a request that a model answers can be refused with."""
+
+ANSWERED: tuple[Exception, ...] = (
+    errors.TooManyReplies(),
+    *(_failed(code, _KEPT) for code in model.LEARNER_SENTENCES),
+    errors.TurnCancelled(None, _KEPT),
+)
+"""What a request for the answer to a message can be refused with. The message stays."""

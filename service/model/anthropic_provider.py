@@ -6,6 +6,7 @@ The only module that imports the SDK, and only inside functions: importing it ta
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from eventstore.provider_values import label
@@ -191,8 +192,7 @@ class AnthropicModel:
         scenario = request.scenario
         match request:
             case ReplyRequest():
-                messages = [_param(message) for message in request.messages]
-                return _Question(self._tutor.render(scenario), messages, None)
+                return _Question(self._tutor.render(scenario), _alternating(request.messages), None)
             case AssessmentRequest():
                 asked = self._assessor.transcript(request), self._assessor.question(request)
                 return _Question(
@@ -215,10 +215,12 @@ class _Question(NamedTuple):
     schema: Schema | None
 
 
-def _param(message: ChatMessage) -> "MessageParam":
-    if message.role == "user":
-        return {"role": "user", "content": message.text}
-    return {"role": "assistant", "content": message.text}
+def _alternating(messages: tuple[ChatMessage, ...]) -> "list[MessageParam]":
+    """The messages, with those of one role that follow one another joined."""
+    return [
+        {"role": role, "content": "\n\n".join(message.text for message in several)}
+        for role, several in groupby(messages, key=lambda message: message.role)
+    ]
 
 
 def _for_a_judge(transcript: tuple[str, ...], question: str) -> "list[MessageParam]":

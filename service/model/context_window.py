@@ -1,6 +1,7 @@
 """Truncates long conversations for a model."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -38,24 +39,31 @@ def truncate(messages: Sequence[ChatMessage], limit: int, fixed: int) -> Context
     Above the limit, the oldest pairs of question and answer after the opening are left out, `STEP`
     pairs at a time, or as few pairs as needed if no multiple of `STEP` suffices. The starting
     prompt, the opening, the last pair and the newest question always stay, even above the limit.
+    A question can be several messages: those before it that have no answer.
 
     Args:
-        messages: Alternate between user and assistant, and begin with the user's.
+        messages: Begin and end with the user's.
         limit: Tokens of the whole request.
         fixed: Tokens of the system prompt.
     """
     costs = [estimate_tokens(message.text) + MESSAGE_OVERHEAD for message in messages]
     total = fixed + sum(costs)
-    droppable = max(0, (len(messages) - _HEAD) // 2 - 1)
+    starts = [  # of the pairs
+        number
+        for number in range(_HEAD, len(messages))
+        if (messages[number - 1].role, messages[number].role) == ("assistant", "user")
+    ]
+    if messages and messages[-1].role == "user":  # the newest question is no pair yet
+        del starts[-1:]
     # tokens[n] is the estimate without the n oldest pairs
     tokens = [total]
-    for pair in range(droppable):
-        first = _HEAD + 2 * pair
-        tokens.append(tokens[-1] - costs[first] - costs[first + 1])
+    for first, following in pairwise(starts):
+        tokens.append(tokens[-1] - sum(costs[first:following]))
     pairs = _pairs_to_leave_out(tokens, limit)
+    left_out = starts[pairs] - _HEAD if pairs else 0
     return ContextWindow(
-        messages=(*messages[:_HEAD], *messages[_HEAD + 2 * pairs :]),
-        left_out=2 * pairs,
+        messages=(*messages[:_HEAD], *messages[_HEAD + left_out :]),
+        left_out=left_out,
         estimated_tokens=tokens[pairs],
     )
 

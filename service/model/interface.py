@@ -28,7 +28,8 @@ class Scenario(msgspec.Struct, frozen=True):
 class ReplyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to answer the last message as the tutor.
 
-    `messages` alternate, and begin and end with the user's. `max_tokens` limits the answer.
+    `messages` begin and end with the user's; those before one that have no answer may precede it.
+    `max_tokens` limits the answer.
     """
 
     scenario: Scenario

@@ -207,6 +207,7 @@ EXAMPLES: dict[str, Any] = {
                 "title": "The conversation was completed",
                 "actor": {"id": 101, "role": "learner"},
                 "shown": False,
+                "withdrawn": False,
                 "text": None,
                 "erased": False,
                 "data": _EVENT["data"],

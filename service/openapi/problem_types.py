@@ -43,6 +43,13 @@ class TurnProblem(CodedProblem, frozen=True, kw_only=True):
     turn_id: str
 
 
+class UnansweredProblem(CodedProblem, frozen=True, kw_only=True):
+    """A message has no answer; it stays, and `turn_id` names the turn to retry."""
+
+    turn_id: str
+    message_id: str
+
+
 class HoldProblem(CodedProblem, frozen=True, kw_only=True):
     """Legal holds cover the learner; `holds` are their numbers."""
 
@@ -73,6 +80,7 @@ class Forbidden(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PROBLEMS: tuple[type[msgspec.Struct], ...] = (
-    *(Problem, FieldProblems, CodedProblem, TurnProblem, HoldProblem, NoToken, BadToken, Forbidden),
+    *(Problem, FieldProblems, CodedProblem, TurnProblem, UnansweredProblem, HoldProblem),
+    *(NoToken, BadToken, Forbidden),
 )
 """All shapes."""

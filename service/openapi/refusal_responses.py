@@ -12,7 +12,7 @@ from service.http.error_responses import error_body
 from service.http.refusals import DAY, EVERYWHERE
 from service.openapi.problem_types import PROBLEMS
 from service.openapi.schemas import one_of
-from service.openapi.texts import REFUSALS, TURN_LINKS
+from service.openapi.texts import REFUSALS, RETRY_LINKS, TURN_LINKS
 
 Response = dict[str, Any]
 
@@ -36,8 +36,9 @@ def refused_responses(endpoint: Endpoint) -> dict[int, Response]:
         else _response(status, errors)
         for status, errors in every.items()
     }
-    if endpoint.name == "postMessage":
+    if endpoint.name in ("postMessage", "retryTurn"):
         responses[409] |= {"links": TURN_LINKS}
+        responses[503] |= {"links": RETRY_LINKS}
     return responses
 
 

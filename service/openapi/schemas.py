@@ -10,6 +10,7 @@ from service.conversations.bodies import MAX_MESSAGE
 from service.escaping import UNSEEN
 from service.experiences.experiences import MAX_TITLE
 from service.http.endpoint import Endpoint
+from service.model.errors import LEARNER_SENTENCES
 from service.openapi.problem_types import PROBLEMS
 
 Schema = dict[str, Any]
@@ -47,7 +48,13 @@ _SHARPER: dict[str, dict[str, Schema]] = {
         "id": _UUID,
         "role": {"enum": ["User", "Assistant"]},
         "created_at": _TIME,
-        "code": {"enum": ["reply_too_long", "conversation_too_long", "reply_unfinished"]},
+        "code": {
+            "enum": [
+                *("reply_too_long", "conversation_too_long", "reply_unfinished"),
+                *LEARNER_SENTENCES,
+            ]
+        },
+        "turn_id": _UUID,
     },
     "ObjectiveAnswer": {"status": {"enum": ["", "covered"]}},
     **{
@@ -68,6 +75,7 @@ _SHARPER: dict[str, dict[str, Schema]] = {
     "ErasureBody": {"reason": {**_TEXT, "minLength": 1, "maxLength": MAX_REASON}},
     "HoldProblem": {"code": {"const": "legal_hold"}},
     "TurnProblem": {"turn_id": _UUID, "code": {"const": "turn_in_progress"}},
+    "UnansweredProblem": {"turn_id": _UUID, "message_id": _UUID},
 }
 _EITHER = "The fields flat or, as Canvas clients send them, below `ai_experience`."
 _NEEDED = {"MessageBody": ["message"], "FeedbackBody": ["vote"], "ErasureBody": ["reason"]}

@@ -31,15 +31,17 @@ digits with hyphens); else the service makes one. Every answer has it.
 `model_overloaded`, `model_rate_limited`, `model_unavailable`, `model_timeout`,
 `model_interrupted`, `model_refused`, `model_empty`, `model_invalid`, `model_misconfigured`,
 `service_stopping`, `internal_error`, `abandoned`, `database_unavailable`, `busy`. Of a 409:
-`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`, `text_removed`,
-`legal_hold` (with its `holds`). Of a 422: `refused` (by the database). Of a 429: `rate_limited`. A
-method that a path does not have: 405 with `Allow`. A fault of ours: 500
-`{"error":"internal server error"}`.
+`turn_in_progress` (with its `turn_id`), `turn_cancelled`, `turn_is_over`, `nothing_to_retry`,
+`text_removed`, `legal_hold` (with its `holds`). A message without an answer stays: then the 503, or
+the 409 `turn_cancelled`, has its `message_id` and the `turn_id` by which to retry it. Of a 422:
+`refused` (by the database). Of a 429: `rate_limited`. A method that a path does not have: 405 with
+`Allow`. A fault of ours: 500 `{"error":"internal server error"}`.
 
-**Streaming.** Creating a conversation and posting a message with `Accept: text/event-stream`
-answer 200 with server-sent events: `accepted` (`turn_id`, `message_id`, `conversation_id`),
-`delta` (`text`; all of them joined are the reply), then `done` with the JSON of the plain answer
-or `error` with that of the error. Ids rise by one; comments keep the connection alive. A client
+**Streaming.** Creating a conversation, posting a message and retrying one with
+`Accept: text/event-stream` answer 200 with server-sent events: `accepted` (`turn_id`,
+`message_id`, `conversation_id`), `delta` (`text`; all of them joined are the reply), then `done`
+with the JSON of the plain answer or `error` with that of the error. Ids rise by one; comments keep
+the connection alive. A client
 that goes away stops nothing: the stream of the turn gives what is missing after `Last-Event-ID`.
 """
 
@@ -133,3 +135,10 @@ TURN_LINKS = {
     ),
 }
 """Links of a 409 that names the turn under way."""
+
+RETRY_LINKS = {
+    "retry": _link(
+        "retryTurn", "Ask again.", id="$request.path.id", turn_id="$response.body#/turn_id"
+    ),
+}
+"""Links of a 503 that names a turn without an answer."""

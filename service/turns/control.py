@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import msgspec
 
-from eventstore.dialogue_events import MessagePosted, OpeningFailed, ReplyCancelled
+from eventstore.dialogue_events import OpeningFailed, ReplyCancelled
 from eventstore.envelope import Metadata, RecordedEvent
 from eventstore.guards import Guard
 from eventstore.notifier import Notifier
@@ -14,7 +14,7 @@ from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import Dialogue
 from service.errors import AlreadyAsked, Busy, KeyReused, Stopping, TurnInProgress, TurnIsOver
 from service.turns.live import LiveTurn, LiveTurnRegistry, Stop
-from service.turns.outcome import TurnOutcome, find_end, turn_of
+from service.turns.outcome import TurnOutcome, asked_message_id, find_end, turn_of
 
 STOP = "stop"
 """The topic under which processes tell each other to stop a turn."""
@@ -65,9 +65,7 @@ class TurnControl:
         turn = turn_of(asked)
         if (live := self._live.get(turn.turn_id)) and await self._may_show(live, asked):
             return live
-        message_id = (
-            turn.message_id if isinstance(turn, MessagePosted) else turn.starting_message_id
-        )
+        message_id = asked_message_id(turn)
         live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked))
         if end := await find_end(self._dialogues, asked):
             live.end(end.outcome)

@@ -81,8 +81,9 @@ class LiveTurn:
         """The text of the reply so far."""
         return "".join(self.pieces)
 
-    def accept(self) -> None:
-        """The question is on disk."""
+    def accept(self, message_id: str | None) -> None:
+        """The question is on disk, with the message of this id."""
+        self.message_id = message_id
         self._asked.set_result(None)
 
     def refuse(self, error: Exception) -> None:

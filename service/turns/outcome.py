@@ -4,17 +4,19 @@ import msgspec
 
 from eventstore.dialogue_events import (
     MessagePosted,
+    MessageRetried,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
     ReplyFailed,
+    TurnRequest,
 )
 from eventstore.envelope import RecordedEvent
 from eventstore.event import Unreadable
-from service.dialogue.commands import OpenConversation, PostMessage
+from service.dialogue.commands import OpenConversation, PostMessage, Question, RetryMessage
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import ends_turn
-from service.errors import KeyReused, TurnCancelled, TurnFailed
+from service.errors import KeptMessage, KeyReused, TurnCancelled, TurnFailed
 from service.model.errors import CANCELLED, INTERNAL_ERROR
 from service.turns.live import Outcome
 
@@ -31,10 +33,17 @@ class TurnOutcome(msgspec.Struct, frozen=True):
         return isinstance(self.outcome, TurnCancelled)
 
 
-def turn_of(asked: RecordedEvent) -> OpeningRequested | MessagePosted:
+def turn_of(asked: RecordedEvent) -> TurnRequest:
     """The payload of the event that began a turn."""
-    assert isinstance(asked.event, OpeningRequested | MessagePosted)
+    assert isinstance(asked.event, TurnRequest)
     return asked.event
+
+
+def asked_message_id(request: TurnRequest) -> str | None:
+    """The id of the message that the model is to answer; of an opening, the starting prompt's."""
+    if isinstance(request, OpeningRequested):
+        return request.starting_message_id
+    return request.message_id
 
 
 async def find_end(dialogues: DialogueRepository, asked: RecordedEvent) -> TurnOutcome | None:
@@ -58,7 +67,7 @@ def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCan
     reference_id = asked.metadata.request_id
     match end.event:
         case ReplyCancelled():
-            return TurnCancelled(reference_id)
+            return TurnCancelled(reference_id, _kept(asked, end.event))
         case OpeningFailed() if end.event.code == CANCELLED:
             return TurnCancelled(reference_id)
         case OpeningFailed() | ReplyFailed():
@@ -67,6 +76,7 @@ def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCan
                 retryable=end.event.retryable,
                 retry_after=end.event.retry_after,
                 reference_id=reference_id,
+                kept=_kept(asked, end.event),
             )
         case Unreadable():
             return TurnFailed(INTERNAL_ERROR, retryable=True, reference_id=reference_id)
@@ -74,7 +84,18 @@ def failure_of(asked: RecordedEvent, end: RecordedEvent) -> TurnFailed | TurnCan
             return None
 
 
-def check_repeat(asked: RecordedEvent, command: OpenConversation | PostMessage) -> None:
+def _kept(
+    asked: RecordedEvent, end: OpeningFailed | ReplyFailed | ReplyCancelled
+) -> KeptMessage | None:
+    request = turn_of(asked)
+    if isinstance(request, OpeningRequested) or isinstance(end, OpeningFailed) or not end.kept:
+        return None
+    return KeptMessage(request.turn_id, request.message_id)
+
+
+async def check_repeat(
+    dialogues: DialogueRepository, asked: RecordedEvent, command: Question
+) -> None:
     """Compares a recorded request with one that has the same idempotency key.
 
     Raises:
@@ -88,6 +109,12 @@ def check_repeat(asked: RecordedEvent, command: OpenConversation | PostMessage) 
             same = command.conversation_id == asked.event.conversation_id and (
                 asked.erased or command.text == asked.content
             )
+        case PostMessage(), MessageRetried():
+            same = command.conversation_id == asked.event.conversation_id and (
+                await _text_retried(dialogues, asked, asked.event) in (None, command.text)
+            )
+        case RetryMessage(), MessageRetried():
+            same = command.retried_turn_id == asked.event.retried_turn_id
         case _:
             same = False
     if not same:
@@ -99,3 +126,13 @@ async def _outcome(
 ) -> Outcome:
     key = DialogueKey.of_stream(asked.account_id, asked.stream)
     return failure_of(asked, end) or await dialogues.at(key, end.revision)
+
+
+async def _text_retried(
+    dialogues: DialogueRepository, asked: RecordedEvent, retried: MessageRetried
+) -> str | None:
+    """The text of the message; None if it was erased."""
+    key = DialogueKey.of_stream(asked.account_id, asked.stream)
+    active = (await dialogues.at(key, asked.revision)).active
+    messages = active.messages if active else ()
+    return next((m.text for m in messages if m.id == retried.message_id), None)

@@ -14,10 +14,7 @@ from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.envelope import Metadata
 from eventstore.errors import AppendRefused, LimitReached
 from eventstore.guards import Guard
-from service.dialogue.commands import (
-    OpenConversation,
-    PostMessage,
-)
+from service.dialogue.commands import OpenConversation, PostMessage, Question, RetryMessage
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import Dialogue
@@ -32,15 +29,13 @@ from service.timing import Timing
 from service.turns.control import TurnControl
 from service.turns.live import LiveTurn, LiveTurnRegistry, Stop
 from service.turns.model_reply import ModelReply, spawn
-from service.turns.outcome import check_repeat
+from service.turns.outcome import asked_message_id, check_repeat
 from service.turns.tutor import ReplyLimits, StartedTurn, Tutor
 
 _LAST_WORDS = 35.0
 """Seconds that recording the end of a turn may take, including a restart of the database."""
 
 log = structlog.get_logger("colloquy.turns")
-
-Question = OpenConversation | PostMessage
 
 
 class TurnRunner:
@@ -146,6 +141,34 @@ class TurnRunner:
         )
         return await self._begin(key, command, metadata, guard)
 
+    async def retry(
+        self,
+        key: DialogueKey,
+        metadata: Metadata,
+        guard: Guard,
+        *,
+        conversation_id: int,
+        turn_id: str,
+    ) -> LiveTurn:
+        """Asks the model again to answer the newest message, whose turn ended without an answer.
+
+        Args:
+            turn_id: Of that turn.
+
+        Raises:
+            NothingToRetry: It was answered, or it is not the newest message.
+            Exception: As `post`.
+        """
+        command = RetryMessage(
+            conversation_id=conversation_id,
+            turn_id=str(uuid7()),
+            retried_turn_id=turn_id,
+            model=self._model,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+        )
+        return await self._begin(key, command, metadata, guard)
+
     async def _begin(
         self, key: DialogueKey, command: Question, metadata: Metadata, guard: Guard
     ) -> LiveTurn:
@@ -153,7 +176,7 @@ class TurnRunner:
         try:
             return await self._begin_new(key, command, metadata, guard)
         except AlreadyAsked as repeat:
-            check_repeat(repeat.asked, command)
+            await check_repeat(self._dialogues, repeat.asked, command)
             return await self._control.attach(repeat.asked)
 
     async def _begin_new(
@@ -164,13 +187,7 @@ class TurnRunner:
         except TooManyReplies:
             await self._dialogues.raise_if_duplicate(key.account_id, metadata)
             raise
-        live = LiveTurn(
-            command.turn_id,
-            command.conversation_id,
-            _message_id(command),
-            own=True,
-            key=key,
-        )
+        live = LiveTurn(command.turn_id, command.conversation_id, None, own=True, key=key)
         spawn(self._owned, self._own(live, key, command, metadata, guard))
         await live.accepted()
         return live
@@ -243,7 +260,7 @@ class TurnRunner:
         turn = executed.dialogue.turn
         assert turn is not None, "a question begins a turn"
         started = StartedTurn(key, turn, executed.dialogue, executed.event)
-        live.accept()
+        live.accept(asked_message_id(turn.request))
         outcome = await self._reply.outcome(live, started)
         live.end(outcome)
         if isinstance(outcome, Dialogue | TurnFailed | TurnCancelled):
@@ -261,9 +278,3 @@ class TurnRunner:
             except (AlreadyAsked, *DATABASE_ERRORS) as known:
                 return known
         return error
-
-
-def _message_id(command: Question) -> str:
-    if isinstance(command, PostMessage):
-        return command.message_id
-    return command.starting_message_id

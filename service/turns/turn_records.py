@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import structlog
+from uuid_utils import uuid7
 
 from eventstore.envelope import Actor
 from eventstore.errors import AppendRefused, EventStoreError, GuardBroken
@@ -108,7 +109,11 @@ def stopped(live: LiveTurn, turn_id: str, attempt_log: AttemptLog) -> FailTurn |
         failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(attempt_log))
         return FailTurn(turn_id=turn_id, failure=failure)
     return CancelTurn(
-        turn_id=turn_id, reason=live.stop.reason, partial_text=live.text, spent=spent(attempt_log)
+        turn_id=turn_id,
+        reason=live.stop.reason,
+        partial_text=live.text,
+        partial_message_id=str(uuid7()),
+        spent=spent(attempt_log),
     )
 
 

@@ -85,19 +85,25 @@ async def stop_a_reply(clients: Clients, learner: int, fake: FakeAnthropic, numb
     code_of(told.value, "turn_cancelled")
     events = await other.call("GET", f"{turn}/stream", headers={"Accept": "text/event-stream"})
     assert "event: error\n" in events
+    [held] = [m for m in stopped["messages"] if m["text"] == "Hold on"]
+    assert held["state"] == "stopped"
+    fake.default = "good"
+    answered = await other.call("POST", f"{turn}/retry")
+    assert [m["text"] == "Hold on" for m in answered["messages"][-2:]] == [True, False]
 
 
 async def vote(learner: Client, conversation: Any) -> None:
     """A vote shows with its message until it is withdrawn."""
     one = f"{CONVERSATIONS}/{conversation['id']}"
-    path = f"{one}/messages/{conversation['messages'][-1]['id']}/feedback"
+    place = len(conversation["messages"]) - 1
+    path = f"{one}/messages/{conversation['messages'][place]['id']}/feedback"
     given = await learner.call("POST", path, vote="liked", feedback_message="Good & short")
     shown = await learner.call("GET", one)
-    assert shown["messages"][-1]["feedback"] == [given["feedback"]]
+    assert shown["messages"][place]["feedback"] == [given["feedback"]]
     assert given["feedback"]["feedback_message"] == "Good & short"
     gone = await learner.call("DELETE", f"{path}/{given['feedback']['id']}")
     assert gone == {"success": True}
-    assert (await learner.call("GET", one))["messages"][-1]["feedback"] == []
+    assert (await learner.call("GET", one))["messages"][place]["feedback"] == []
 
 
 async def review(teacher: Client, learner: int, number: int) -> None:

@@ -17,7 +17,9 @@ from eventstore.dialogue_events import (
     CoveredObjective,
     FeedbackGiven,
     FeedbackWithdrawn,
+    LearnersTurn,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
@@ -164,8 +166,10 @@ class Learner:
         self.stream = f"dialogue-{experience_id}-{user_id}"
         self.active: int | None = None
         self.opening: OpeningRequested | None = None
-        self.turn: MessagePosted | None = None
-        self.answered: MessagePosted | None = None
+        self.turn: LearnersTurn | None = None
+        self.answered: LearnersTurn | None = None
+        self.unanswered: list[LearnersTurn] = []
+        self.broken_off: list[LearnersTurn] = []
         self.objectives = 0
         self.covered = 0
         self.replies: list[ModelMessage] = []
@@ -220,6 +224,7 @@ class Learner:
         self.replies.append(ModelMessage(started.conversation_id, started.message_id))
         before, self.active = self.active, started.conversation_id
         self.objectives, self.covered, self.answered = len(objectives), 0, None
+        self.unanswered, self.broken_off = [], []
         if before is None:
             return self._step((started, text))
         over = ConversationCompleted(conversation_id=before, reason="superseded")
@@ -241,6 +246,7 @@ class Learner:
             owner=OWNER,
             deadline_at=DEADLINE,
         )
+        self.broken_off = []
         return self._step((self.turn, text))
 
     def is_answered(
@@ -260,7 +266,9 @@ class Learner:
             turn_id=asked.turn_id,
             message_id=str(uuid4()),
             reply=reply,
+            answers=tuple(turn.message_id for turn in self.unanswered),
         )
+        self.unanswered, self.broken_off = [], []
         self.replies.append(ModelMessage(answer.conversation_id, answer.message_id))
         if covers is None:
             return self._step((answer, text))
@@ -345,10 +353,53 @@ class Learner:
         )
         return self._step((failed, partial))
 
+    def is_left_unanswered(self, code: str = "overloaded") -> Step:
+        """The model does not reply, and the message stays."""
+        asked = self._end_turn()
+        self.unanswered.append(asked)
+        failed = ReplyFailed(
+            conversation_id=asked.conversation_id, turn_id=asked.turn_id, code=code, kept=True
+        )
+        return self._step((failed, None))
+
+    def stops(self, partial: str | None = "What do you") -> Step:
+        """The learner stops the reply; the message stays, and what was seen of the reply."""
+        asked = self._end_turn()
+        self.unanswered.append(asked)
+        if partial is not None:
+            self.broken_off, self.unanswered = self.unanswered, []
+        cancelled = ReplyCancelled(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            reason="requested",
+            kept=True,
+            partial_message_id=None if partial is None else str(uuid4()),
+        )
+        return self._step((cancelled, partial))
+
+    def retries(self) -> Step:
+        """The learner asks again for an answer to the newest message."""
+        *self.unanswered, asked = self.unanswered or self.broken_off
+        self.broken_off = []
+        self.turn = MessageRetried(
+            conversation_id=asked.conversation_id,
+            turn_id=str(uuid4()),
+            message_id=asked.message_id,
+            retried_turn_id=asked.turn_id,
+            course_id=self.course_id,
+            experience_id=self.experience_id,
+            user_id=self.user_id,
+            model=REPLY.model_requested,
+            owner=OWNER,
+            deadline_at=DEADLINE,
+        )
+        return self._step((self.turn, None))
+
     def deletes(self) -> Step:
         """The learner deletes the conversation, which cancels a turn under way."""
         over = ConversationCompleted(conversation_id=self._conversation(), reason="deleted")
         self.active = self.answered = None
+        self.unanswered, self.broken_off = [], []
         if self.turn is None:
             return self._step((over, None))
         asked = self._end_turn()
@@ -356,6 +407,7 @@ class Learner:
             conversation_id=asked.conversation_id,
             turn_id=asked.turn_id,
             reason="conversation_completed",
+            kept=isinstance(asked, MessageRetried),
         )
         return self._step((cancelled, None), (over, None))
 
@@ -399,11 +451,15 @@ class Learner:
         """The possible next steps."""
         if self.turn:
             judged = [self.is_answered_well] if self.covered < self.objectives else []
-            return [*(self.is_answered,) * 2, *judged, self.is_not_answered, self.deletes]
+            fails = [self.is_not_answered] if isinstance(self.turn, MessagePosted) else []
+            kept = [self.is_left_unanswered, self.stops, lambda: self.stops(None)]
+            return [*(self.is_answered,) * 3, *judged, *fails, *kept, self.deletes]
         deletion = [] if self.active is None else [self.deletes]
         if self.opening:
             return [*(self.opens,) * 2, self.opens_with_more, self.opening_fails, *deletion]
-        return [self.asks_to_open, *deletion, *(() if self.active is None else (self.says,) * 4)]
+        talk = [] if self.active is None else [self.says] * 4
+        retry = [self.retries] if self.unanswered or self.broken_off else []
+        return [self.asks_to_open, *deletion, *talk, *retry]
 
     def _conversation(self) -> int:
         assert self.active is not None
@@ -414,7 +470,7 @@ class Learner:
         assert asked is not None
         return asked
 
-    def _end_turn(self) -> MessagePosted:
+    def _end_turn(self) -> LearnersTurn:
         asked, self.turn = self.turn, None
         assert asked is not None
         return asked
@@ -438,8 +494,9 @@ def dialogue(learner: Learner, exchanges: int = 2) -> list[Step]:
 def history(seed: int, steps: int = 120, learners: int = 6) -> list[Step]:
     """A random history.
 
-    Failures, cancelled turns, conversations superseded, deleted, judged and voted on, also when
-    they are over; texts that are deleted; experiences that are edited, and one that is deleted.
+    Failures, cancelled turns; messages taken back, kept and retried; conversations superseded,
+    deleted, judged and voted on, also when they are over; texts that are deleted; experiences that
+    are edited, and one that is deleted.
     """
     chance = random.Random(seed)
     ids = count(seed * 1_000_000 + 1)

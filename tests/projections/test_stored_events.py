@@ -21,6 +21,7 @@ ORDER = (
     "reply_completed.v1",
     "assessment_failed.v1",
     "reply_failed.v1",
+    "message_retried.v1",
     "reply_cancelled.v1",
     "feedback_given.v1",
     "feedback_withdrawn.v1",

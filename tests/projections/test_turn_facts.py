@@ -25,6 +25,7 @@ async def test_a_turn_is_pending_until_it_ends(analysis: Analysis) -> None:
         "experience_id": 2,
         "user_id": 101,
         "kind": "opening",
+        "retry": False,
         "requested_at": asked.recorded_at,
         "outcome": "pending",
         "model": REPLY.model_requested,

@@ -1,17 +1,21 @@
 """The views of successful and failed dialogues."""
 
+import random
 from typing import Any
 
 import msgspec
+import pytest
 
 from eventstore.connections import Connection
 from eventstore.envelope import RecordedEvent
 from eventstore.log import EventLog
+from service.dialogue.state import fold
 from tests.eventstore.building import (
     DEADLINE,
     OWNER,
     Learner,
     Step,
+    append,
     append_steps,
     dialogue,
     experience_created,
@@ -34,6 +38,21 @@ async def conversation(connection: Connection, conversation_id: int = 1) -> list
         conversation_id,
     )
     return [(row["role"], row["text"]) for row in rows]
+
+
+MESSAGES_OF = """
+SELECT message_id::text, turn_id::text, role, text, state, code, retryable, revision
+  FROM read.conversation_messages WHERE conversation_id = $1 ORDER BY position, ordinal
+"""
+
+
+async def states(owner: Connection) -> list[tuple[Any, ...]]:
+    """Text, state, code and whether to retry of what came after the opening."""
+    rows = await owner.fetch(
+        "SELECT text, state, code, retryable FROM read.conversation_messages"
+        " ORDER BY position, ordinal OFFSET 2"
+    )
+    return [tuple(row) for row in rows]
 
 
 async def happened(log: EventLog, *steps: Step) -> list[RecordedEvent]:
@@ -74,6 +93,59 @@ class TestConversationMessages:
         learner = Learner()
         await happened(log, *dialogue(learner, 0), learner.says("Is it?"), learner.deletes())
         assert await conversation(owner) == OPENING
+
+    async def test_a_message_without_an_answer_stays_until_a_retry_is_answered(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        learner = Learner()
+        await happened(log, *dialogue(learner, 0), learner.says("Is it?"))
+        await happened(log, learner.is_left_unanswered("model_timeout"))
+        assert await states(owner) == [("Is it?", "unanswered", "model_timeout", True)]
+        await happened(log, learner.retries())
+        assert await states(owner) == [("Is it?", None, None, None)]
+        await happened(log, learner.stops("It mi"))
+        stopped = [
+            ("Is it?", "stopped", "cancelled", True),
+            ("It mi", "incomplete", "cancelled", None),
+        ]
+        assert await states(owner) == stopped
+        await happened(log, learner.retries(), learner.is_answered("It is."))
+        assert await states(owner) == [("Is it?", None, None, None), ("It is.", None, None, None)]
+
+    async def test_an_answer_also_answers_the_messages_right_before_it(
+        self, log: EventLog, owner: Connection
+    ) -> None:
+        """Not those before a reply that was seen in part."""
+        learner = Learner()
+        await happened(log, *dialogue(learner, 0), learner.says("One"), learner.stops("It mi"))
+        await happened(log, learner.says("Two"), learner.is_left_unanswered())
+        await happened(log, learner.says("Three"), learner.is_answered("It is."))
+        assert [(text, state) for text, state, _, _ in await states(owner)] == [
+            *(("One", "stopped"), ("It mi", "incomplete")),
+            *(("Two", None), ("Three", None), ("It is.", None)),
+        ]
+
+    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("size", [1, 4, 50])
+    async def test_the_messages_are_those_of_the_folded_dialogue(
+        self, seed: int, size: int, log: EventLog, owner: Connection
+    ) -> None:
+        """However many events an append brings."""
+        learner = Learner()
+        chance = random.Random(seed)
+        steps = [learner.asks_to_open(), learner.opens_with_more()]
+        steps += [chance.choice(learner.possible_steps())() for _ in range(150)]
+        events = [event for step in steps for event in step.events]
+        recorded: list[RecordedEvent] = []
+        for first in range(0, len(events), size):
+            recorded += await append(log, learner.stream, *events[first : first + size])
+            active = fold(recorded).active
+            rows = await owner.fetch(MESSAGES_OF, active.id if active else 0)
+            messages = active.messages if active else ()
+            fields = ("id", "turn_id", "role", "text", "state", "code", "retryable", "revision")
+            assert [tuple(row) for row in rows] == [
+                tuple(getattr(message, field) for field in fields) for message in messages
+            ]
 
     async def test_the_partial_text_of_a_failed_opening_is_not_visible(
         self, log: EventLog, owner: Connection

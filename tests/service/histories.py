@@ -11,13 +11,16 @@ from eventstore.dialogue_events import (
     ConversationStarted,
     FeedbackGiven,
     FeedbackWithdrawn,
+    LearnersTurn,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnRequest,
 )
 from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
@@ -59,9 +62,16 @@ def said(events: Iterable[RecordedEvent]) -> list[str | None]:
 
 def answered(events: Sequence[RecordedEvent]) -> list[str | None]:
     """What learners posted and got a reply to, in the order of posting."""
-    done = {e.event.turn_id for e in events if isinstance(e.event, ReplyCompleted)}
+    replies = [e.event for e in events if isinstance(e.event, ReplyCompleted)]
+    turns = {reply.turn_id for reply in replies}
+    done = {message for reply in replies for message in reply.answers}
+    done |= {
+        e.event.message_id
+        for e in events
+        if isinstance(e.event, LearnersTurn) and e.event.turn_id in turns
+    }
     posted = [(e.event, e.content) for e in events if isinstance(e.event, MessagePosted)]
-    return [content for event, content in posted if event.turn_id in done]
+    return [content for event, content in posted if event.message_id in done]
 
 
 def assert_lawful(events: Sequence[RecordedEvent], *, ended: bool = True) -> None:
@@ -122,37 +132,51 @@ class _Rules(msgspec.Struct):
     """What a dialogue's events have led to.
 
     `shown` maps the messages that learners have said and that were not taken back to their turns.
+    `unanswered` are those of them whose turns ended without an answer, `run` those since the model
+    spoke last, and `run_before` those before that where it was stopped in the middle.
     `answered` are the turns of the active conversation that ended well, `assessed` those whose
     objectives were judged, or were not for a recorded reason.
     """
 
     active: int | None = None
     objectives: int = 0
-    turn: OpeningRequested | MessagePosted | None = None
+    turn: TurnRequest | None = None
     shown: dict[str, str] = {}
+    unanswered: set[str] = set()
+    run: tuple[str, ...] = ()
+    run_before: tuple[str, ...] = ()
     answered: set[str] = set()
     assessed: set[str] = set()
     covered: dict[int, str] = {}
 
     def allow(self, event: AnyEvent | Unreadable) -> None:
-        if isinstance(event, OpeningRequested | MessagePosted):
+        if isinstance(event, TurnRequest):
             self._ask(event)
         elif isinstance(event, ENDS):
             self._end(event)
         elif isinstance(event, ConversationCompleted):
             assert event.conversation_id == self.active, "completed without being active"
-            assert not isinstance(self.turn, MessagePosted), "completed with a reply under way"
+            assert not isinstance(self.turn, LearnersTurn), "completed with a reply under way"
             self.active = None
         elif isinstance(event, ObjectivesAssessed | AssessmentFailed):
             self._assess(event)
         elif not isinstance(event, TextExpired | FeedbackGiven | FeedbackWithdrawn):
             raise AssertionError(f"no event of a dialogue: {event}")
 
-    def _ask(self, event: OpeningRequested | MessagePosted) -> None:
+    def _ask(self, event: TurnRequest) -> None:
         assert self.turn is None, f"two turns at once: {self.turn} and {event}"
-        if isinstance(event, MessagePosted):
+        if isinstance(event, LearnersTurn):
             assert event.conversation_id == self.active, "a message to another conversation"
+        if isinstance(event, MessagePosted):
             assert event.message_id not in self.shown, f"a message for the second time: {event}"
+            self.run += (event.message_id,)
+        if isinstance(event, MessageRetried):
+            self.run = self.run or self.run_before
+            assert event.message_id == self.run[-1], f"not the newest message: {event}"
+            assert event.message_id in self.unanswered, f"it is answered: {event}"
+            assert event.retried_turn_id == self.shown[event.message_id], f"another turn: {event}"
+            self.unanswered.discard(event.message_id)
+        if isinstance(event, LearnersTurn):
             self.shown[event.message_id] = event.turn_id
         self.turn = event
 
@@ -166,15 +190,31 @@ class _Rules(msgspec.Struct):
         if isinstance(event, ConversationStarted):
             self._start(event)
         elif isinstance(event, ReplyCompleted):
+            expected = tuple(message for message in self.run[:-1] if message in self.unanswered)
+            assert event.answers == expected, f"answers other messages: {event}"
+            self.unanswered -= set(event.answers)
             self.answered.add(event.turn_id)
+            self.run = self.run_before = ()
         elif isinstance(event, ReplyFailed | ReplyCancelled):
-            self._take_back(event.turn_id)
+            self._leave_unanswered(event)
         self.turn = None
+
+    def _leave_unanswered(self, event: ReplyFailed | ReplyCancelled) -> None:
+        if not event.kept:
+            self._take_back(event.turn_id)
+            self.run = self.run[:-1]
+            return
+        assert isinstance(self.turn, LearnersTurn)
+        assert self.turn.message_id not in self.covered.values(), "it covers an objective"
+        self.unanswered.add(self.turn.message_id)
+        if isinstance(event, ReplyCancelled) and event.partial_message_id:
+            self.run, self.run_before = (), self.run
 
     def _start(self, event: ConversationStarted) -> None:
         assert self.active is None, "two active conversations"
         self.active, self.objectives = event.conversation_id, len(event.objectives)
         self.shown, self.answered, self.assessed, self.covered = {}, set(), set(), {}
+        self.unanswered, self.run, self.run_before = set(), (), ()
 
     def _take_back(self, turn_id: str) -> None:
         self.shown = {message: turn for message, turn in self.shown.items() if turn != turn_id}
@@ -183,7 +223,7 @@ class _Rules(msgspec.Struct):
 
     def _assess(self, event: ObjectivesAssessed | AssessmentFailed) -> None:
         assert event.conversation_id == self.active, "assessed without being active"
-        under_way = isinstance(self.turn, MessagePosted) and self.turn.turn_id == event.turn_id
+        under_way = isinstance(self.turn, LearnersTurn) and self.turn.turn_id == event.turn_id
         assert under_way or event.turn_id in self.answered, f"assessed out of turn: {event}"
         assert event.turn_id not in self.assessed, f"assessed for the second time: {event}"
         self.assessed.add(event.turn_id)

@@ -37,7 +37,12 @@ OVER = {
     "code": "turn_is_over",
     "retryable": False,
 }
-REFUSALS = {403: FORBIDDEN, 404: NOT_FOUND, 409: OVER}
+NOTHING = {
+    "error": "this turn's message has an answer, or it is not the newest one",
+    "code": "nothing_to_retry",
+    "retryable": False,
+}
+REFUSED = (403, 404, 409)
 CHALLENGE = 'Bearer realm="canvas-lms"'
 UNKNOWN = "999999"
 DRAFT = {
@@ -59,6 +64,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     path: str
     statuses: tuple[int, int, int, int]
     body: dict[str, str] | None = None
+    conflict: Any = None
+
+    def refusal(self, status: int) -> Any:
+        """The body of that status, but for the reference."""
+        return {403: FORBIDDEN, 404: NOT_FOUND, 409: self.conflict or OVER}[status]
 
     @property
     def name(self) -> str:
@@ -89,6 +99,7 @@ ENDPOINTS = (
     Endpoint("POST", EVALUATION, MANAGERS),
     Endpoint("GET", TURN + "/stream", OWNERS_AND_MANAGERS),
     Endpoint("POST", TURN + "/cancel", (404, 404, 409, 409)),
+    Endpoint("POST", TURN + "/retry", (404, 404, 409, 404), conflict=NOTHING),
     Endpoint("GET", COURSE_FIGURES, MANAGERS),
     Endpoint("GET", EXPERIENCE_FIGURES, MANAGERS),
 )
@@ -294,7 +305,7 @@ async def test_with_a_conversation_that_is_not_there(endpoint: Endpoint, world: 
         ids = {"id": number, "conversation_id": number}
         for who, status in zip(PEOPLE, endpoint.statuses, strict=True):
             told = 403 if status == 403 else 404
-            await world.refused(endpoint, told, REFUSALS[told], who=who, ids=ids)
+            await world.refused(endpoint, told, endpoint.refusal(told), who=who, ids=ids)
 
 
 async def other_conversation(world: World) -> str:
@@ -311,8 +322,8 @@ async def test_members_get_in_as_their_roles_allow(endpoint: Endpoint, service: 
     """Who does not is told so, or is told that there is nothing; then each who does gets in."""
     worlds = await asyncio.gather(*(make_world(service) for _ in PEOPLE))
     for who, status, own in zip(PEOPLE, endpoint.statuses, worlds, strict=True):
-        if status in REFUSALS:
-            await own.refused(endpoint, status, REFUSALS[status], who=who)
+        if status in REFUSED:
+            await own.refused(endpoint, status, endpoint.refusal(status), who=who)
         else:
             response = await own.asked(endpoint, who)
             assert response.status == status, (who, await response.text())
@@ -327,7 +338,7 @@ async def test_managers_work_with_what_is_unpublished(
     change = {"workflow_state": "unpublished"}
     await service.call("PUT", EXPERIENCE.format(**hidden.ids), user=TEACHER, json=change)
     status = endpoint.statuses[-1]
-    if status in REFUSALS:
-        await hidden.refused(endpoint, status, REFUSALS[status], who="manager")
+    if status in REFUSED:
+        await hidden.refused(endpoint, status, endpoint.refusal(status), who="manager")
     else:
         assert (await hidden.asked(endpoint, "manager")).status == status

@@ -7,6 +7,7 @@ import msgspec
 
 from eventstore.dialogue_events import (
     ConversationStarted,
+    LearnersTurn,
     MessagePosted,
     OpeningFailed,
     OpeningRequested,
@@ -65,7 +66,7 @@ def _check_accepted(begun: RecordedEvent, answer: Answer) -> None:
     if answer.accepted is None:
         return
     event: Any = begun.event
-    message = event.message_id if isinstance(event, MessagePosted) else event.starting_message_id
+    message = event.message_id if isinstance(event, LearnersTurn) else event.starting_message_id
     expected = {
         "turn_id": event.turn_id,
         "message_id": message,
@@ -92,6 +93,11 @@ def _check_outcome(log: Log, exchange: Exchange, begun: RecordedEvent) -> None:
     if code:
         same = outcome.body["reference_id"] == begun.metadata.request_id
         check("an error names the request that exchange", same, evidence)
+        asked: Any = begun.event
+        learners = isinstance(asked, LearnersTurn)
+        kept = {"turn_id": asked.turn_id, "message_id": asked.message_id} if learners else {}
+        named = {name: outcome.body[name] for name in outcome.body if name in kept}
+        check("an error names the message that stays", named == kept, evidence)
 
 
 Expected = tuple[int, bytes | None, str | None, str]

@@ -11,6 +11,7 @@ from eventstore.dialogue_events import (
     ConversationCompleted,
     ConversationStarted,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     ReplyCancelled,
     ReplyCompleted,
@@ -21,6 +22,8 @@ from eventstore.evaluation_events import EvaluationRecorded
 from tests.soak.journal import Journal, Read, Violation, canonical
 
 NOTHING = '"none"'
+UNANSWERED = ("state", "code", "retryable", "turn_id")
+"""Fields of a message without an answer."""
 CUT_OFF = {
     "max_tokens": "reply_too_long",
     "model_context_window_exceeded": "conversation_too_long",
@@ -109,9 +112,23 @@ class _View(msgspec.Struct):
             case MessagePosted():
                 self._say(event.message_id, event.turn_id, "User", recorded, recorded.content)
             case ReplyCompleted():
+                for message_id in event.answers:
+                    self._mark(message_id, recorded)
                 self._reply(event, recorded)
-            case ReplyFailed() | ReplyCancelled():
+            case ReplyFailed() | ReplyCancelled() if not event.kept:
                 self.messages = [m for m in self.messages if m[1] != event.turn_id]
+            case ReplyFailed():
+                self._leave(event.turn_id, recorded, "unanswered", event.code, event.retryable)
+            case ReplyCancelled():
+                self._leave(event.turn_id, recorded, "stopped", "cancelled", True)
+                if partial := event.partial_message_id:
+                    self._say(partial, event.turn_id, "Assistant", recorded, recorded.content)
+                    self.messages[-1][2].update(incomplete=True, code="cancelled")
+            case MessageRetried():
+                kept = (m for m in self.messages if m[1] != event.retried_turn_id)
+                asked = (m for m in self.messages if m[2]["id"] == event.message_id)
+                self.messages = [*kept, *((m[0], event.turn_id, m[2]) for m in asked)]
+                self._mark(event.message_id, recorded)
             case ObjectivesAssessed() if event.covered:
                 self.covered |= {entry.objective for entry in event.covered}
                 self.progressed = recorded.revision
@@ -143,6 +160,19 @@ class _View(msgspec.Struct):
         if reason not in ("end_turn", "stop_sequence"):
             code = CUT_OFF.get(reason, "reply_unfinished")
             self.messages[-1][2].update(incomplete=True, code=code)
+
+    def _leave(
+        self, turn_id: str, recorded: RecordedEvent, state: str, code: str, retryable: bool
+    ) -> None:
+        (asked,) = (m[2]["id"] for m in self.messages if m[1] == turn_id)
+        self._mark(asked, recorded, state=state, code=code, retryable=retryable, turn_id=turn_id)
+
+    def _mark(self, message_id: str, recorded: RecordedEvent, **state: Any) -> None:
+        """A message is in this state from now on."""
+        for number, (_, turn_id, message) in enumerate(self.messages):
+            if message["id"] == message_id:
+                plain = {name: v for name, v in message.items() if name not in UNANSWERED}
+                self.messages[number] = (recorded.revision, turn_id, plain | state)
 
     def _say(
         self, message_id: str, turn_id: str, role: str, recorded: RecordedEvent, text: str | None

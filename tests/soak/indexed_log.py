@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from eventstore.dialogue_events import ConversationCompleted, MessagePosted, OpeningRequested
+from eventstore.dialogue_events import ConversationCompleted, MessagePosted, TurnRequest
 from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationRequested
 from tests.request_keys import Secrets, hash_of
@@ -22,6 +22,7 @@ class Log:
         self.begun: dict[str, RecordedEvent] = {}
         self.ends: dict[str, list[RecordedEvent]] = defaultdict(list)
         self.posted: dict[str | None, list[RecordedEvent]] = defaultdict(list)
+        self.words: dict[str, str | None] = {}
         self.keys: dict[tuple[int | None, str], RecordedEvent] = {}
         self.requests: dict[str | None, list[RecordedEvent]] = defaultdict(list)
         self.completed: dict[int, list[RecordedEvent]] = defaultdict(list)
@@ -31,7 +32,7 @@ class Log:
 
     def _index(self, recorded: RecordedEvent) -> None:
         event = recorded.event
-        if isinstance(event, OpeningRequested | MessagePosted | EvaluationRequested):
+        if isinstance(event, TurnRequest | EvaluationRequested):
             check("a turn begins once", event.turn_id not in self.begun, event)
             self.begun[event.turn_id] = recorded
             self.requests[recorded.metadata.request_id].append(recorded)
@@ -41,13 +42,14 @@ class Log:
             self.completed[event.conversation_id].append(recorded)
         if isinstance(event, MessagePosted):
             self.posted[recorded.content].append(recorded)
+            self.words[event.message_id] = recorded.content
         if recorded.metadata.idempotency_key is not None:
             self.keys[recorded.metadata.actor.id, recorded.metadata.idempotency_key] = recorded
 
     def end_of(self, begun: RecordedEvent) -> RecordedEvent:
         """The end of the turn that an event began."""
         event = begun.event
-        assert isinstance(event, OpeningRequested | MessagePosted | EvaluationRequested)
+        assert isinstance(event, TurnRequest | EvaluationRequested)
         return self.ends[event.turn_id][0]
 
     def key_of(self, exchange: Exchange) -> str | None:

@@ -30,7 +30,8 @@ from tests.soak.provider import Provider
 
 OPEN_TURNS = """
 SELECT count(*) FROM events a
- WHERE a.type IN ('opening_requested.v1', 'message_posted.v1', 'evaluation_requested.v1')
+ WHERE a.type IN ('opening_requested.v1', 'message_posted.v1', 'message_retried.v1',
+                  'evaluation_requested.v1')
    AND NOT EXISTS (
        SELECT FROM events e
         WHERE e.account_id = a.account_id AND e.data->>'turn_id' = a.data->>'turn_id'
@@ -124,8 +125,10 @@ def check_turns(log: Log) -> int:
 def _check_reply(log: Log, begun: RecordedEvent, end: RecordedEvent) -> None:
     event = end.event
     if isinstance(event, ReplyCompleted):
-        fits = begun.content is not None and begun.content in (end.content or "")
-        check("a reply answers its own message", fits, (begun.content, end.content))
+        for message_id in (*event.answers, begun.event.message_id):  # type: ignore[union-attr]
+            words = log.words[message_id]
+            fits = words is not None and words in (end.content or "")
+            check("a reply answers its own messages", fits, (words, end.content))
     if isinstance(event, ReplyFailed | OpeningFailed | EvaluationFailed):
         fault = event.code == "internal_error" and not _is_of_database(event.detail)
         check("no turn ends by a fault of the service", not fault, log.turn(event.turn_id))

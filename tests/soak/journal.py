@@ -10,9 +10,10 @@ import msgspec
 
 from service.model.errors import LEARNER_SENTENCES, SERVICE_STOPPING
 
-Kind = Literal["open", "say", "cancel", "delete", "evaluate"]
+Kind = Literal["open", "say", "retry", "cancel", "delete", "evaluate"]
 
 MAX_DETAIL = 3_000
+NO_RETRY = "nothing_to_retry"
 _NOT_TAKEN = frozenset({"database_unavailable", "busy", "turn_in_progress"})
 _REFUSED = frozenset({400, 404, 412, 422})
 
@@ -106,7 +107,8 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
     @property
     def over(self) -> bool:
         """Whether another attempt would change nothing."""
-        return self.outcome is not None or any(a.status in _REFUSED for a in self.answers)
+        refused = any(a.status in _REFUSED or a.code == NO_RETRY for a in self.answers)
+        return self.outcome is not None or refused
 
     @property
     def in_doubt(self) -> bool:
@@ -148,10 +150,13 @@ class Exchange(msgspec.Struct, kw_only=True, eq=False):
         allowed = {
             "open": (),
             "say": (404, 412),
+            "retry": (404, 409),
             "cancel": (404,),
             "delete": (404,),
             "evaluate": (),
         }[self.request.kind]
+        if answer.status == 409 and answer.code != NO_RETRY:
+            allowed = ()
         if answer.status == 422 and self.request.forbidden:
             return
         if self.outcome is not None or answer.status not in allowed:

@@ -35,6 +35,7 @@ class Tab(Walker):
             "say twice at once": (8, self._say_twice_at_once),
             "open twice at once": (3, self._open_twice_at_once),
             "say and cancel": (9, self._say_and_cancel),
+            "retry": (8, self._retry),
             "cancel": (5, self._cancel),
             "delete": (4, self._delete),
             "repeat": (10, self._repeat),
@@ -130,6 +131,25 @@ class Tab(Walker):
             await self._pause(0.5)
             await self._cancel_at(dialogue)
         self._take(exchange, await saying)
+
+    async def _retry(self) -> None:
+        """Asks again for the reply to a message without one, by the turn that an error named."""
+        unanswered = [
+            (exchange.request, exchange.outcome.body["turn_id"])
+            for exchange in self._exchanges
+            if exchange.outcome and "message_id" in exchange.outcome.body
+        ]
+        if unanswered:
+            said, turn = self._rng.choice(unanswered[-3:])
+            request = Request(
+                kind="retry",
+                user=said.user,
+                place=said.place,
+                path=f"{said.place.path}/{said.conversation}/turns/{turn}/retry",
+                key=self._maybe_key(),
+                conversation=said.conversation,
+            )
+            await self._complete(self._ask(request))
 
     async def _cancel(self) -> None:
         await self._cancel_at(self._dialogue())

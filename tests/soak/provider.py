@@ -181,8 +181,14 @@ class Provider:
             self.complaints.append("the last message is the model's own")
         texts = [_text_of(message) for message in messages[2:]]
         for question, reply in zip(texts[::2], texts[1::2], strict=False):
-            if question not in reply:
+            if not _answers(reply, question):
                 self.complaints.append(f"“{reply}” stands after “{question}”")
+
+
+def _answers(reply: str, question: str) -> bool:
+    """Whether it is a reply to that, or the beginning of one."""
+    beginning = re.sub(r"\d+", "#", reply.strip(), count=1)
+    return question in reply or f"Reply # to “{question}”".startswith(beginning)
 
 
 def _text_of(message: dict[str, Any]) -> str:

@@ -132,7 +132,7 @@ class Walker:
             self._hear(answer.accepted["turn_id"], [answer])
 
     def _options(self, exchange: Exchange) -> SendOptions:
-        if exchange.request.kind not in ("open", "say"):
+        if exchange.request.kind not in ("open", "say", "retry"):
             return SendOptions(leave_after=self._leaving(0.05))
         if self._rng.random() < 0.5:
             return SendOptions(leave_after=self._leaving(0.15))

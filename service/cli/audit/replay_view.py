@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from service.audit.replay_details import Detail, details, who
+from service.audit.replay_details import Detail, details, who, with_states
 from service.audit.replay_page import facts_of
 from service.audit.replay_steps import Step
 from service.audit.replays import Replayed
@@ -28,7 +28,7 @@ def print_replay(replayed: Replayed, *, step: bool) -> None:
         print_line()
         _print_all(_learner_view(replayed))
     print_line()
-    print_line("Step by step; what the learner did not see is marked with *")
+    print_line("Step by step; * marks what the learner did not see, ~ what was withdrawn later")
     print_line()
     for number, one in enumerate(replayed.steps, 1):
         _print_all(_step(one))
@@ -47,15 +47,15 @@ def _learner_view(replayed: Replayed) -> Iterator[str]:
     if replayed.seen is None:
         yield "  nothing: the conversation had not begun"
         return
-    for message in replayed.seen["messages"]:
-        yield f"  {message['role']}, {message['created_at']}"
+    for message, state in with_states(replayed.seen["messages"]):
+        yield f"  {message['role']}, {message['created_at']}{f' ({state})' if state else ''}"
         yield from _text(message["text"])
         for vote in message["feedback"]:
             yield f"    {vote['vote']} {printable(vote['feedback_message'] or '')}".rstrip()
 
 
 def _step(step: Step) -> Iterator[str]:
-    mark = " " if step.shown else "*"
+    mark = " " if step.shown else "~" if step.withdrawn else "*"
     yield (
         f"{mark} {step.position:>6}  {step.recorded_at:%Y-%m-%d %H:%M:%S}  {step.title} "
         f"({printable(who(step))})"

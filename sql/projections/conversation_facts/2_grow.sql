@@ -15,7 +15,8 @@ SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.experien
   FROM (SELECT e.conversation_id, max(e.position) AS position,
                min(e.recorded_at) FILTER (WHERE e.type = 'message_posted.v1') AS first_message_at,
                max(e.recorded_at) FILTER (
-                   WHERE e.type IN ('message_posted.v1', 'reply_completed.v1', 'reply_failed.v1',
+                   WHERE e.type IN ('message_posted.v1', 'message_retried.v1',
+                                    'reply_completed.v1', 'reply_failed.v1',
                                     'reply_cancelled.v1')) AS last_activity_at,
                max(e.recorded_at) FILTER (WHERE e.type = 'conversation_completed.v1')
                AS completed_at,
@@ -42,16 +43,17 @@ SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.experien
                coalesce(sum(whole_number_v1(r.record->'cost_microusd')), 0)::bigint
                AS cost_microusd,
                count(*) FILTER (
-                   WHERE e.type NOT IN ('message_posted.v1', 'conversation_completed.v1',
-                                        'text_expired.v1')
+                   WHERE e.type NOT IN ('message_posted.v1', 'message_retried.v1',
+                                        'conversation_completed.v1', 'text_expired.v1')
                      AND whole_number_v1(r.record->'cost_microusd') IS NULL) AS unpriced,
                max(e.recorded_at) FILTER (WHERE e.type = 'text_expired.v1') AS text_removed_at
           FROM events e,
                LATERAL (SELECT coalesce(e.data->'reply', e.data->'judgement', e.data)) r (record)
          WHERE e.account_id = apply.account
            AND e.position > apply.after_position AND e.position <= apply.upto_position
-           AND e.type IN ('message_posted.v1', 'reply_completed.v1', 'reply_failed.v1',
-                          'reply_cancelled.v1', 'objectives_assessed.v1', 'assessment_failed.v1',
+           AND e.type IN ('message_posted.v1', 'message_retried.v1', 'reply_completed.v1',
+                          'reply_failed.v1', 'reply_cancelled.v1', 'objectives_assessed.v1',
+                          'assessment_failed.v1',
                           'evaluation_recorded.v1', 'evaluation_failed.v1',
                           'conversation_completed.v1', 'text_expired.v1')
          GROUP BY e.conversation_id) n

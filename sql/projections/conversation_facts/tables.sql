@@ -59,8 +59,8 @@ COMMENT ON COLUMN conversation_facts.completed_at IS 'From when on it takes no m
 COMMENT ON COLUMN conversation_facts.completion_reason IS 'superseded: the learner began another one. deleted: somebody ended it. Null while it is active.';
 COMMENT ON COLUMN conversation_facts.messages IS 'What the learner said, with and without an answer: a number of messages.';
 COMMENT ON COLUMN conversation_facts.replies IS 'Messages that were answered; the opening is not counted.';
-COMMENT ON COLUMN conversation_facts.failed_turns IS 'Messages that were not answered, since the model failed.';
-COMMENT ON COLUMN conversation_facts.cancelled_turns IS 'Messages that were not answered, since somebody ended the turn.';
+COMMENT ON COLUMN conversation_facts.failed_turns IS 'Turns in which a message was not answered, since the model failed; asked again later or not.';
+COMMENT ON COLUMN conversation_facts.cancelled_turns IS 'Turns in which a message was not answered, since somebody ended them; asked again later or not.';
 COMMENT ON COLUMN conversation_facts.objectives IS 'How many objectives it has; 0 where the experience has none.';
 COMMENT ON COLUMN conversation_facts.objectives_covered IS 'How many of these the learner has covered.';
 COMMENT ON COLUMN conversation_facts.all_objectives_met_at IS 'When the last of them was covered; null before, and where there are none.';

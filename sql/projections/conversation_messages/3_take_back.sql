@@ -1,4 +1,5 @@
--- While a reply is under way nothing else is said: its message is the last one before its end.
+-- Events of releases that took unanswered messages back. While a reply is under way nothing else is
+-- said: its message is the last one before its end.
 DELETE FROM conversation_messages m
  WHERE m.ctid = ANY (ARRAY(
        SELECT k.ctid
@@ -12,4 +13,5 @@ DELETE FROM conversation_messages m
         WHERE e.account_id = apply.account
           AND e.position > apply.after_position AND e.position <= apply.upto_position
           AND e.type IN ('reply_failed.v1', 'reply_cancelled.v1')
+          AND coalesce(e.data->>'kept', 'false') = 'false'
           AND k.turn_id = (e.data->>'turn_id')::uuid));

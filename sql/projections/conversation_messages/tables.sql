@@ -9,11 +9,16 @@ CREATE TABLE conversation_messages (
     text            text,
     created_at      timestamptz NOT NULL,
     revision        bigint NOT NULL,
-    incomplete      text,
+    state           text,
+    code            text,
+    retryable       boolean,
     PRIMARY KEY (account_id, conversation_id, position, ordinal)
 );
 -- Else ANALYZE would keep words in the catalog, where no erasure reaches them.
 ALTER TABLE conversation_messages ALTER COLUMN text SET STATISTICS 0;
 COMMENT ON COLUMN conversation_messages.ordinal IS 'Place within the event: a start brings two messages.';
 COMMENT ON COLUMN conversation_messages.text IS 'Null where the text was erased.';
-COMMENT ON COLUMN conversation_messages.incomplete IS 'Code of why a reply breaks off; null where it does not.';
+COMMENT ON COLUMN conversation_messages.turn_id IS 'Of a learner''s message, the last turn that was to answer it.';
+COMMENT ON COLUMN conversation_messages.state IS 'Of a learner''s message: unanswered or stopped. Of a reply: incomplete. Null where it is answered, complete or under way.';
+COMMENT ON COLUMN conversation_messages.code IS 'Why it is in that state.';
+COMMENT ON COLUMN conversation_messages.retryable IS 'Of a learner''s message without an answer: the model may answer if it is asked again.';

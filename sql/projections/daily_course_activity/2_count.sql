@@ -57,7 +57,7 @@ WITH said AS (
       FROM events e
      WHERE e.account_id = apply.account
        AND e.position > apply.after_position AND e.position <= apply.upto_position
-       AND e.type IN ('opening_requested.v1', 'message_posted.v1')
+       AND e.type IN ('opening_requested.v1', 'message_posted.v1', 'message_retried.v1')
         ON CONFLICT DO NOTHING
     RETURNING course_id, day
 ), noted AS (

@@ -1,5 +1,5 @@
 -- A judgement may come late, when the learner has said more. So its turn is looked for from there
--- back, and its number is that of all turns less those that came after it.
+-- back, and its number is that of all messages less those that came after it.
 INSERT INTO objective_facts AS o (
     account_id, conversation_id, objective, course_id, experience_id, experience_version,
     user_id, started_at, covered_at, turn_id, turn_number, evidence_message_id, position)
@@ -31,7 +31,8 @@ SELECT k.account_id, k.conversation_id, k.objective, k.course_id, k.experience_i
   LEFT JOIN LATERAL (
        SELECT p.position FROM events p
         WHERE p.account_id = apply.account AND p.conversation_id = f.conversation_id
-          AND p.position < f.position AND p.type = 'message_posted.v1'
+          AND p.position < f.position
+          AND p.type IN ('message_posted.v1', 'message_retried.v1')
           AND p.data->>'turn_id' = f.turn_id
         ORDER BY p.position DESC
         LIMIT 1) asked ON true

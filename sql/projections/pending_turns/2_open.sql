@@ -5,9 +5,10 @@ SELECT apply.account, (e.data->>'turn_id')::uuid, max(e.stream),
   FROM events e
  WHERE e.account_id = apply.account
    AND e.position > apply.after_position AND e.position <= apply.upto_position
-   AND e.type IN ('opening_requested.v1', 'message_posted.v1', 'evaluation_requested.v1',
-                  'opening_failed.v1', 'conversation_started.v1', 'reply_completed.v1',
+   AND e.type IN ('opening_requested.v1', 'message_posted.v1', 'message_retried.v1',
+                  'evaluation_requested.v1', 'opening_failed.v1', 'conversation_started.v1', 'reply_completed.v1',
                   'reply_failed.v1', 'reply_cancelled.v1',
                   'evaluation_recorded.v1', 'evaluation_failed.v1')
  GROUP BY e.data->>'turn_id'
-HAVING every(e.type IN ('opening_requested.v1', 'message_posted.v1', 'evaluation_requested.v1'));
+HAVING every(e.type IN ('opening_requested.v1', 'message_posted.v1', 'message_retried.v1',
+                        'evaluation_requested.v1'));

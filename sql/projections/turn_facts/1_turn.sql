@@ -1,14 +1,14 @@
 -- Whichever of a turn's events comes first makes its row. Full joins are hashed whatever the
 -- statistics say; sorted rows are locked in one order by ranges that are applied at once.
 INSERT INTO turn_facts AS t (
-    account_id, turn_id, conversation_id, course_id, experience_id, user_id, kind, requested_at,
-    ended_at, outcome, code, retryable, model, fallback, prompt, stop_reason, first_token_ms,
-    duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,
+    account_id, turn_id, conversation_id, course_id, experience_id, user_id, kind, retry,
+    requested_at, ended_at, outcome, code, retryable, model, fallback, prompt, stop_reason,
+    first_token_ms, duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,
     cache_read_input_tokens, attempts, cost_microusd, assessment_outcome, assessment_ms,
     assessment_cost_microusd, position)
 SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id,
        coalesce(a.conversation_id, z.conversation_id, j.conversation_id),
-       a.course_id, a.experience_id, a.user_id, coalesce(a.kind, z.kind, 'message'),
+       a.course_id, a.experience_id, a.user_id, coalesce(a.kind, z.kind, 'message'), a.retry,
        a.recorded_at, z.recorded_at, coalesce(z.outcome, 'pending'), z.code, z.retryable,
        coalesce(z.record->>'model', a.model), z.fallback, z.record->'prompt'->>'name',
        z.record->>'stop_reason', (z.record->>'first_token_ms')::bigint,
@@ -28,12 +28,14 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
                (e.data->>'experience_id')::bigint AS experience_id,
                (e.data->>'user_id')::bigint AS user_id, e.data->>'model' AS model,
                CASE e.type WHEN 'opening_requested.v1' THEN 'opening'
-                           WHEN 'message_posted.v1' THEN 'message'
-                           ELSE 'evaluation' END AS kind
+                           WHEN 'evaluation_requested.v1' THEN 'evaluation'
+                           ELSE 'message' END AS kind,
+               e.type = 'message_retried.v1' AS retry
           FROM events e
          WHERE e.account_id = apply.account
            AND e.position > apply.after_position AND e.position <= apply.upto_position
-           AND e.type IN ('opening_requested.v1', 'message_posted.v1', 'evaluation_requested.v1')
+           AND e.type IN ('opening_requested.v1', 'message_posted.v1', 'message_retried.v1',
+                          'evaluation_requested.v1')
        ) a
   FULL JOIN (
         SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, e.position, e.recorded_at,
@@ -76,6 +78,7 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
        course_id = coalesce(t.course_id, excluded.course_id),
        experience_id = coalesce(t.experience_id, excluded.experience_id),
        user_id = coalesce(t.user_id, excluded.user_id),
+       retry = coalesce(t.retry, excluded.retry),
        requested_at = coalesce(t.requested_at, excluded.requested_at),
        ended_at = coalesce(t.ended_at, excluded.ended_at),
        outcome = CASE excluded.outcome WHEN 'pending' THEN t.outcome ELSE excluded.outcome END,

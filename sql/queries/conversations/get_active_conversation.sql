@@ -32,11 +32,16 @@ SELECT w.token_id, w.real_user_id, w.user_id, w.scopes, w.stale,
                          || to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
                          || '","feedback":['
                          || coalesce(votes.of_message->>s.message_id::text, '') || ']'
-                         || coalesce(',"incomplete":true,"code":"' || s.incomplete || '"', '')
+                         || coalesce(CASE s.state WHEN 'incomplete' THEN ',"incomplete":true'
+                                     ELSE ',"state":"' || s.state || '"' END
+                                     || ',"code":' || to_json(s.code)::text, '')
+                         || coalesce(',"retryable":' || s.retryable
+                                     || ',"turn_id":"' || s.turn_id || '"', '')
                          || '}', ',')
                   AS messages,
               max(s.revision) AS revision
-         FROM (SELECT n.message_id, n.role, n.text, n.created_at, n.revision, n.incomplete
+         FROM (SELECT n.message_id, n.role, n.text, n.created_at, n.revision, n.state,
+                       n.code, n.retryable, n.turn_id
                  FROM read.conversation_messages n
                 WHERE n.account_id = $1 AND n.conversation_id = v.conversation_id
                 ORDER BY n.position, n.ordinal) s) said ON true

@@ -5,7 +5,9 @@ import msgspec
 from eventstore.dialogue_events import (
     AssessmentFailed,
     CoveredObjective,
+    LearnersTurn,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     ReplyCancelled,
     ReplyCompleted,
@@ -22,7 +24,7 @@ from tests.bench.term.people import Conversation
 
 
 def exchange(house: Institution, conversation: Conversation) -> Answered:
-    """A message, and what becomes of it."""
+    """A message, and what becomes of it; most learners ask again where there is no answer."""
     text = house.words.say(1.6)
     posted = _posted(house, conversation)
     metadata = house.by_learner(conversation.dialogue.learner, posted.turn_id)
@@ -30,12 +32,21 @@ def exchange(house: Institution, conversation: Conversation) -> Answered:
     event_id = house.record(conversation.dialogue.stream, metadata, fact)
     conversation.tokens += len(text) // 4
     conversation.messages += 1
+    conversation.unanswered += (posted.message_id,)
     turn = _Turn(house, conversation, posted, by_model(metadata, event_id))
     answered = yield from turn.run()
-    if not answered:  # what was said is taken back
-        conversation.tokens -= len(text) // 4
+    if answered or conversation.completed_at is not None or house.chance.random() > 0.6:
+        return answered
+    yield house.chance.uniform(2, 60)
+    retried = _retried(house, posted)
+    metadata = house.by_learner(conversation.dialogue.learner, retried.turn_id)
+    event_id = house.record(
+        conversation.dialogue.stream, metadata, PendingEvent(retried, None, conversation)
+    )
+    if posted.message_id not in conversation.unanswered:  # a part of an answer was seen
         conversation.messages -= 1
-    return answered
+        conversation.unanswered = (*conversation.unanswered_before, posted.message_id)
+    return (yield from _Turn(house, conversation, retried, by_model(metadata, event_id)).run())
 
 
 def _posted(house: Institution, conversation: Conversation) -> MessagePosted:
@@ -53,6 +64,21 @@ def _posted(house: Institution, conversation: Conversation) -> MessagePosted:
     )
 
 
+def _retried(house: Institution, posted: MessagePosted) -> MessageRetried:
+    return MessageRetried(
+        conversation_id=posted.conversation_id,
+        turn_id=house.new_id(),
+        message_id=posted.message_id,
+        retried_turn_id=posted.turn_id,
+        course_id=posted.course_id,
+        experience_id=posted.experience_id,
+        user_id=posted.user_id,
+        model=house.models.reply,
+        owner=house.owner,
+        deadline_at=house.moment + DEADLINE,
+    )
+
+
 class _Turn:
     """A turn under way; `metadata` is that of what the model does in it."""
 
@@ -60,7 +86,7 @@ class _Turn:
         self,
         house: Institution,
         conversation: Conversation,
-        posted: MessagePosted,
+        posted: LearnersTurn,
         metadata: Metadata,
     ) -> None:
         self._house = house
@@ -105,7 +131,9 @@ class _Turn:
             turn_id=self._posted.turn_id,
             message_id=self._house.new_id(),
             reply=record,
+            answers=conversation.unanswered[:-1],
         )
+        conversation.unanswered = ()
         fact = PendingEvent(completed, self._house.words.say(2.4), conversation)
         self._house.record(self._stream, self._metadata, *judged, fact)
         conversation.tokens += record.usage.output_tokens
@@ -118,6 +146,7 @@ class _Turn:
         failed = ReplyFailed(
             conversation_id=self._conversation.id,
             turn_id=self._posted.turn_id,
+            kept=True,
             **unanswered(failure),
         )
         partial = self._house.words.say(1) if failure.code == MODEL_INTERRUPTED else None
@@ -127,21 +156,28 @@ class _Turn:
     def _stop(self, answer: ReplyRecord | Failure, deletes: bool) -> None:
         """The learner does not want to wait, or deletes the conversation meanwhile."""
         metadata = self._house.by_learner(self._conversation.dialogue.learner)
+        partial = self._house.words.say(1) if self._house.chance.random() < 0.7 else None
         cancelled = ReplyCancelled(
             conversation_id=self._conversation.id,
             turn_id=self._posted.turn_id,
+            kept=True,
+            partial_message_id=None if partial is None else self._house.new_id(),
             reason="conversation_completed" if deletes else "requested",
             **msgspec.structs.asdict(spent_so_far(answer)),
         )
-        partial = self._house.words.say(1) if self._house.chance.random() < 0.7 else None
         self._house.record(
             self._stream, metadata, PendingEvent(cancelled, partial, self._conversation)
         )
+        if partial is not None:
+            conversation = self._conversation
+            conversation.messages += 1
+            conversation.unanswered_before = conversation.unanswered[:-1]
+            conversation.unanswered = ()
         if deletes:
             delete(self._house, self._conversation, metadata)
 
     def _judge(self, counts: bool) -> list[PendingEvent]:
-        """What becomes of judging the objectives; a message that is taken back shows nothing."""
+        """What becomes of judging the objectives; a message without an answer shows nothing."""
         house, conversation = self._house, self._conversation
         if not conversation.open_objectives:
             return []

@@ -74,7 +74,11 @@ class Dialogue:
 
 
 class Conversation:
-    """A conversation. `texts` are the positions of those that are kept; `tokens` its length."""
+    """A conversation. `texts` are the positions of those that are kept; `tokens` its length.
+
+    `unanswered` are the messages since the model spoke last, `unanswered_before` those before the
+    last one where the model was stopped in the middle.
+    """
 
     __slots__ = (
         "asked_at",
@@ -89,6 +93,8 @@ class Conversation:
         "replies",
         "texts",
         "tokens",
+        "unanswered",
+        "unanswered_before",
         "votes",
     )
 
@@ -100,6 +106,8 @@ class Conversation:
         self.texts: list[int] = []
         self.tokens = 0
         self.messages = 2
+        self.unanswered: tuple[str, ...] = ()
+        self.unanswered_before: tuple[str, ...] = ()
         self.replies = 0
         self.last_reply = ""
         self.asked_at = 0.0

@@ -19,6 +19,7 @@ from eventstore.dialogue_events import (
     FeedbackGiven,
     FeedbackWithdrawn,
     MessagePosted,
+    MessageRetried,
     ObjectivesAssessed,
     OpeningFailed,
     OpeningRequested,
@@ -51,11 +52,19 @@ from service.dialogue.commands import (
     RecordAssessment,
     RecordOpening,
     RecordReply,
+    RetryMessage,
     Spent,
 )
 from service.dialogue.decide import PendingEvent, decide
 from service.dialogue.state import Conversation, Dialogue, Message, evolve, fold
-from service.errors import ConversationMoved, NotFound, ServiceError, TurnInProgress, TurnIsOver
+from service.errors import (
+    ConversationMoved,
+    NotFound,
+    NothingToRetry,
+    ServiceError,
+    TurnInProgress,
+    TurnIsOver,
+)
 from tests.service.histories import assert_lawful_dialogue
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -109,6 +118,21 @@ def posted(conversation: int = 1, turn: str = "t2") -> MessagePosted:
         conversation_id=conversation,
         turn_id=turn,
         message_id=f"message-{turn}",
+        course_id=7,
+        experience_id=8,
+        user_id=9,
+        model="asked",
+        owner=5,
+        deadline_at=LATER,
+    )
+
+
+def retried(turn: str = "t3", of: str = "t2", message: str = "message-t2") -> MessageRetried:
+    return MessageRetried(
+        conversation_id=1,
+        turn_id=turn,
+        message_id=message,
+        retried_turn_id=of,
         course_id=7,
         experience_id=8,
         user_id=9,
@@ -172,6 +196,7 @@ CREATED = ExperienceCreated(
 )
 EDITED = ExperienceEdited(**msgspec.structs.asdict(CREATED))
 ONE_OF_EACH: tuple[AnyEvent, ...] = (
+    retried(),
     *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
     *(completed(), CREATED, EDITED, ExperienceDeleted(experience_id=8, course_id=7)),
     *(voted(), withdrawn()),
@@ -385,7 +410,7 @@ def test_a_reply_ends_the_turn_that_was_asked_for() -> None:
 def test_a_failed_turn_keeps_what_had_arrived_as_content(partial: str) -> None:
     """None where nothing had; and all that is known of the failure."""
     told = {"detail": "late", **msgspec.structs.asdict(SPENT)}
-    of_reply = msgspec.structs.replace(failed(), **told)
+    of_reply = msgspec.structs.replace(failed(), kept=True, **told)
     assert decide(after(ASKED), fail("t2", partial)) == [PendingEvent(of_reply, partial or None)]
     of_opening = msgspec.structs.replace(opening_failed(), **told)
     assert decide(after(OPENING), fail("t1", partial)) == [
@@ -431,7 +456,7 @@ def test_a_conversation_is_not_completed_in_the_middle_of_a_reply() -> None:
 def test_a_cancelled_reply_keeps_what_had_arrived_and_what_it_took() -> None:
     command = CancelTurn(turn_id="t2", reason="requested", partial_text="Half", spent=SPENT)
     stopped = msgspec.structs.replace(
-        cancelled(), reason="requested", **msgspec.structs.asdict(SPENT)
+        cancelled(), reason="requested", kept=True, **msgspec.structs.asdict(SPENT)
     )
     assert decide(after(ASKED), command) == [PendingEvent(stopped, "Half")]
 
@@ -752,3 +777,101 @@ def test_every_dialogue_event_can_come_from_a_command() -> None:
     ]
     made = {type(e.event) for e in played(aimed).log}
     assert made == set(get_args(AnyDialogueEvent)) - {FeedbackGiven, FeedbackWithdrawn}
+
+
+KEPT = msgspec.structs.replace(failed(), kept=True)
+STOPPED = msgspec.structs.replace(cancelled(), kept=True)
+SEEN = msgspec.structs.replace(STOPPED, partial_message_id="seen-t2")
+
+
+def retry(of: str = "t2", turn: str = "t3") -> RetryMessage:
+    return RetryMessage(
+        conversation_id=1,
+        turn_id=turn,
+        retried_turn_id=of,
+        model="asked",
+        owner=5,
+        deadline_at=LATER,
+    )
+
+
+@pytest.mark.parametrize("end", [KEPT, STOPPED, SEEN], ids=["failed", "stopped", "seen"])
+def test_the_newest_message_without_an_answer_is_retried(end: AnyEvent) -> None:
+    assert decide(after((*ASKED, end)), retry()) == [PendingEvent(retried())]
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        *(ACTIVE, (*ASKED, replied()), (*ASKED, failed()), (*ASKED, cancelled())),
+        (*ASKED, KEPT, posted(1, "t3"), replied(1, "t3")),
+        (*ASKED, KEPT, posted(1, "t3"), msgspec.structs.replace(KEPT, turn_id="t3")),
+        (*ASKED, KEPT, retried(), msgspec.structs.replace(KEPT, turn_id="t3")),
+    ],
+    ids=[
+        *("none", "answered", "taken back", "taken back by a stop", "answered by the next"),
+        *("not the newest", "another turn"),
+    ],
+)
+def test_nothing_else_is_retried(history: Sequence[AnyEvent]) -> None:
+    with pytest.raises(NothingToRetry):
+        decide(after(history), retry())
+
+
+def test_a_message_is_retried_in_its_active_conversation_without_a_turn_under_way() -> None:
+    with pytest.raises(TurnInProgress):
+        decide(after((*ASKED, KEPT, retried())), retry("t3", "t4"))
+    with pytest.raises(NotFound):
+        decide(after((*ASKED, KEPT, completed())), retry())
+
+
+def test_the_same_words_right_after_a_message_without_an_answer_are_its_retry() -> None:
+    same, other = (
+        msgspec.structs.replace(post(1, "t3"), text=text) for text in ("text", "Something else")
+    )
+    assert decide(after((*ASKED, KEPT)), same) == [PendingEvent(retried())]
+    assert decide(after((*ASKED, KEPT)), other) == [PendingEvent(posted(1, "t3"), "Something else")]
+    (after_seen,) = decide(after((*ASKED, SEEN)), same)
+    assert after_seen.event == posted(1, "t3"), "the newest message is the partial reply"
+
+
+def test_a_stop_keeps_only_a_partial_text_that_shows_something() -> None:
+    for partial, kept in (("Half", "seen"), ("", None), (" \n", None)):
+        command = CancelTurn(
+            turn_id="t2", reason="requested", partial_text=partial, partial_message_id="seen"
+        )
+        (fact,) = decide(after(ASKED), command)
+        assert isinstance(fact.event, ReplyCancelled)
+        assert fact.event.partial_message_id == kept
+
+
+def test_a_reply_answers_the_messages_right_before_its_own() -> None:
+    """Not those that the model has spoken after, be it only in part."""
+    twice = (*ASKED, KEPT, posted(1, "t3"))
+    (reply,) = decide(after(twice), record_reply("t3"))
+    assert reply.event == msgspec.structs.replace(replied(1, "t3"), answers=("message-t2",))
+    (reply,) = decide(after((*ASKED, SEEN, posted(1, "t3"))), record_reply("t3"))
+    assert reply.event == replied(1, "t3")
+
+
+def states_in(history: Sequence[AnyEvent]) -> list[tuple[str, str, str | None]]:
+    """Id, turn and state of what came after the opening."""
+    messages = active_in(after(history)).messages[2:]
+    return [(message.id, message.turn_id, message.state) for message in messages]
+
+
+def test_a_message_says_whether_it_has_an_answer() -> None:
+    assert states_in((*ASKED, KEPT)) == [("message-t2", "t2", "unanswered")]
+    seen = [("message-t2", "t2", "stopped"), ("seen-t2", "t2", "incomplete")]
+    assert states_in((*ASKED, SEEN)) == seen
+    assert states_in((*ASKED, SEEN, retried())) == [("message-t2", "t3", None)]
+    both = msgspec.structs.replace(replied(1, "t3"), answers=("message-t2",))
+    assert states_in((*ASKED, KEPT, posted(1, "t3"), both)) == [
+        *(("message-t2", "t2", None), ("message-t3", "t3", None), ("reply-t3", "t3", None))
+    ]
+
+
+def test_what_clients_see_has_another_revision_after_each_of_these_events() -> None:
+    history = (*ASKED, KEPT, retried(), msgspec.structs.replace(SEEN, turn_id="t3"))
+    for number in range(len(ASKED), len(history) + 1):
+        assert active_in(after(history[:number])).revision == number

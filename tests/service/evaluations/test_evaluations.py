@@ -22,7 +22,14 @@ from service.model.practice_tutor import CANNOT_JUDGE, PRACTICE_TUTOR
 from service.model.prompt_templates import EvaluatorPrompt
 from service.timing import Timing
 from tests.databases import cloned_database
-from tests.fake_anthropic import FakeAnthropic, Received, Speech, Stall, evaluation_speech
+from tests.fake_anthropic import (
+    FakeAnthropic,
+    Received,
+    Speech,
+    Stall,
+    StreamError,
+    evaluation_speech,
+)
 from tests.running import CONVERSATIONS, TEACHER, Service, eventually, fetch_value, running_service
 from tests.service.histories import assert_lawful, types_of
 
@@ -283,8 +290,8 @@ async def test_a_conversation_that_is_over_is_evaluated_too(service: Service, ta
 async def test_the_model_is_given_the_whole_conversation(
     service: Service, fake: FakeAnthropic, talk: Talk
 ) -> None:
-    """Every message that the learner sees and none of a turn that failed."""
-    fake.script("sse_overloaded")
+    """Every message that the learner sees, one by one, and no part of a reply that failed."""
+    fake.script(StreamError(speech=Speech(pieces=("Nobody reads this",))))
     assert (await service.say(talk.id, "Nobody heard this", talk.learner))[0] == 503
     for number in range(15):
         assert (await service.say(talk.id, f"Thought {number}", talk.learner))[0] == 200
@@ -297,7 +304,7 @@ async def test_the_model_is_given_the_whole_conversation(
     assert -1 not in places
     assert places == sorted(places)
     assert told.count(shown[1]) == sum(text == shown[1] for text in shown)
-    assert "Nobody heard this" not in told
+    assert "Nobody reads this" not in told
     system = "".join(block["text"] for block in received.body["system"])
     assert "Why the tide comes back" in system
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from service.timing import Timing
-from tests.fake_anthropic import FakeAnthropic, Stall, StreamError, covering
+from tests.fake_anthropic import FakeAnthropic, Speech, Stall, StreamError, covering
 from tests.running import (
     CONVERSATIONS,
     TEACHER,
@@ -40,10 +40,14 @@ async def conversation(service: Service, learner: int) -> int:
 
 @asynccontextmanager
 async def stalled(
-    fake: FakeAnthropic, service: Service, path: str, learner: int
+    fake: FakeAnthropic,
+    service: Service,
+    path: str,
+    learner: int,
+    stop_reason: str = "end_turn",
 ) -> AsyncIterator[str]:
     """A turn under way, until the provider is told to go on or the turn is stopped; its id."""
-    fake.script(Stall(after=1))
+    fake.script(Stall(after=1, speech=Speech(stop_reason=stop_reason)))
     body = {} if path == CONVERSATIONS else HELLO["json"]
     async with reading(service, "POST", path, user=learner, json=body) as (_, stream):
         accepted = await stream.next()
@@ -104,7 +108,7 @@ async def test_every_answer_has_the_tag_of_the_get_after_it(
         path = turn_path(conversation, turn_id, "cancel")
         stopped = await service.request("POST", path, user=learner)
     assert stopped.status == 200
-    assert stopped.headers["ETag"] == await tag_of(service, learner) == said.headers["ETag"]
+    assert stopped.headers["ETag"] == await tag_of(service, learner) != said.headers["ETag"]
 
 
 async def test_a_stopped_opening_leaves_the_tag_of_what_there_was(
@@ -231,18 +235,25 @@ async def test_a_judgement_that_finds_nothing_new_changes_no_tag(
     assert not await has_changed(service, learner, said.headers["ETag"])
 
 
-@pytest.mark.parametrize("opening", [False, True], ids=["message", "opening"])
-async def test_a_turn_that_fails_leaves_the_tag_as_it_was(
-    opening: bool, service: Service, fake: FakeAnthropic, learner: int, conversation: int
+async def test_an_opening_that_fails_leaves_the_tag_as_it_was(
+    service: Service, fake: FakeAnthropic, learner: int, conversation: int
 ) -> None:
-    """What the client has is right again."""
     before = await tag_of(service, learner)
     fake.script(StreamError())
-    path = CONVERSATIONS if opening else messages_of(conversation)
-    status, _ = await service.call("POST", path, user=learner, **({} if opening else HELLO))
-    assert status == 503
+    assert (await service.call("POST", CONVERSATIONS, user=learner))[0] == 503
     assert not await has_changed(service, learner, before)
     assert (await if_match(service, learner, conversation, before)).status == 200
+
+
+async def test_a_message_that_is_left_without_a_reply_moves_the_tag_twice(
+    service: Service, fake: FakeAnthropic, learner: int, conversation: int
+) -> None:
+    """When it is said, and when it says that there is no reply."""
+    before = await tag_of(service, learner)
+    async with stalled(fake, service, messages_of(conversation), learner, "refusal"):
+        under_way = await tag_of(service, learner)
+    assert len({before, under_way, await tag_of(service, learner)}) == 3
+    assert (await if_match(service, learner, conversation, under_way)).status == 412
 
 
 @pytest.mark.parametrize("form", ["{}", '"1-1", {}', "{},{}", "*"], ids=lambda form: form)

@@ -35,6 +35,7 @@ from tests.running import (
     service_process,
 )
 from tests.service.histories import assert_lawful, types_of
+from tests.service.kept_messages import assert_kept
 from tests.service.reading_streams import (
     Talk,
     bytes_of,
@@ -53,6 +54,7 @@ HALF_SAID = Stall(after=2, speech=Speech(pieces=PIECES))
 MODEL = "claude-haiku-5-5"
 NOT_FOUND = {"error": "Resource Not Found"}
 STOPPED = {"error": "the reply was stopped", "code": "turn_cancelled", "retryable": True}
+WHY = "Why?"
 COMPLETED = (200, {"message": "Conversation completed successfully"})
 either = pytest.mark.parametrize("opening", [False, True], ids=["message", "opening"])
 everywhere = pytest.mark.parametrize("far", [False, True], ids=["here", "another process"])
@@ -95,16 +97,32 @@ class Turn:
         user = options.pop("user", self.talk.learner)
         return await (service or self.talk.service).call("POST", self.path, user=user, **options)
 
+    @property
+    def error(self) -> Any:
+        """What its asker is told when it was stopped."""
+        asked = self.asked.event
+        kept = {"turn_id": self.id, "message_id": getattr(asked, "message_id", None)}
+        reference = {"reference_id": self.asked.metadata.request_id}
+        return STOPPED | reference | ({} if self.talk.opening else kept)
+
     async def assert_waiter_told(self) -> None:
         """Who waited gets the error, as a status or as the last event after what was said."""
-        reference = {"reference_id": self.asked.metadata.request_id}
         told = await self.waiter
         if isinstance(told, tuple):
-            assert told == (409, STOPPED | reference)
+            assert told == (409, self.error)
         else:
             assert [e.name for e in told] == ["accepted", "delta", "delta", "error"]
             assert "".join(pieces_of(told)) == SAID
-            assert told[-1].data == STOPPED | reference
+            assert told[-1].data == self.error
+
+    def assert_stopped(self, answer: tuple[int, Any], partial: str = SAID) -> None:
+        """The answer of a stop: the conversation with the message, and what was seen of a reply."""
+        status, body = answer
+        assert status == 200
+        if self.talk.opening:
+            assert body == self.talk.conversation
+        else:
+            assert_kept(self.talk.conversation, body, WHY, partial=partial)
 
     async def end(self) -> RecordedEvent:
         """The one event that ended it."""
@@ -132,16 +150,21 @@ async def under_way(
         await asyncio.gather(waiter, return_exceptions=True)
 
 
-async def assert_goes_on(talk: Talk, fake: FakeAnthropic) -> None:
-    """The next message works, and the model hears nothing of the one that was taken back."""
+async def assert_goes_on(talk: Talk, fake: FakeAnthropic, partial: str = SAID) -> None:
+    """The next message works, and the model hears what the learner sees."""
     conversation = await talk.service.active(talk.learner)
-    assert conversation == talk.conversation
     status, body = await talk.service.say(conversation["id"], "Another question", talk.learner)
     assert status == 200
-    assert body["messages"][: len(conversation["messages"])] == conversation["messages"]
     asked = fake.requests[-1].body["messages"]
-    assert [m["role"] for m in asked] == ["user", "assistant", "user"]
-    assert asked[-1]["content"] == "Another question"
+    if talk.opening:
+        assert [m["role"] for m in asked] == ["user", "assistant", "user"]
+        assert asked[-1]["content"] == "Another question"
+    elif partial:
+        assert [m["content"] for m in asked[2:]] == [WHY, partial, "Another question"]
+        assert body["messages"][: len(conversation["messages"])] == conversation["messages"]
+    else:
+        assert [m["content"] for m in asked[2:]] == [f"{WHY}\n\nAnother question"]
+        assert "state" not in body["messages"][2], "the reply answers both"
 
 
 def assert_record_of_what_was_said(event: ReplyCancelled | OpeningFailed) -> None:
@@ -176,7 +199,7 @@ async def test_a_reply_is_stopped_at_once_and_what_was_said_stays_on_record(
         headers = {"X-Request-Id": str(uuid4())}
         answer = await turn.cancel(other if far else service, headers=headers)
         await fake.wait_until(lambda: fake.disconnects == left + 1)
-        assert answer == (200, talk.conversation)
+        turn.assert_stopped(answer)
         await turn.assert_waiter_told()
     end = await turn.end()
     assert end.content == SAID
@@ -215,13 +238,14 @@ async def test_a_model_that_has_said_nothing_yet_is_stopped_too(
     talk = await talk_of(service)
     left = fake.disconnects
     async with under_way(talk, fake, Stall()) as turn:
-        assert await turn.cancel(other if far else service) == (200, talk.conversation)
+        turn.assert_stopped(await turn.cancel(other if far else service), partial="")
         await fake.wait_until(lambda: fake.disconnects == left + 1)
     end = await turn.end()
     assert isinstance(end.event, ReplyCancelled)
     assert (end.content, end.event.usage, end.event.cost_microusd) == (None, None, 0)
+    assert (end.event.kept, end.event.partial_message_id) == (True, None)
     assert [r.outcome for r in end.event.attempt_records] == ["cancelled"]
-    await assert_goes_on(talk, fake)
+    await assert_goes_on(talk, fake, partial="")
 
 
 async def test_a_reply_is_stopped_in_the_pause_before_it_is_asked_for_again(
@@ -240,7 +264,7 @@ async def test_a_reply_is_stopped_in_the_pause_before_it_is_asked_for_again(
         waiter = asyncio.create_task(talk.read())
         await asyncio.wait_for(resting.wait(), 20)
         turn = Turn(talk, (await talk.events())[-1], waiter)
-        assert await turn.cancel() == (200, talk.conversation)
+        turn.assert_stopped(await turn.cancel(), partial="")
         assert [e.name for e in await waiter] == ["accepted", "error"]
         end = (await turn.end()).event
     assert isinstance(end, ReplyCancelled)
@@ -293,8 +317,9 @@ async def test_stopping_twice_is_answered_like_the_first_time(
         first = await turn.cancel()
         head = await service.head()
         assert first == await turn.cancel() == await turn.cancel(other)
+    turn.assert_stopped(first)
     await service.say(talk.conversation["id"], "Another question", talk.learner)
-    assert await turn.cancel() == await turn.cancel(other) == first == (200, talk.conversation)
+    assert await turn.cancel() == await turn.cancel(other) == first
     assert types_of(await service.history(head))[0] == "message_posted"
     assert (
         len([e for e in await talk.events() if e.metadata.causation_id == str(turn.asked.event_id)])
@@ -313,7 +338,8 @@ async def test_many_who_stop_a_reply_at_once_stop_it_once(
                 for n in range(12)
             )
         )
-    assert answers == [(200, talk.conversation)] * 12
+    turn.assert_stopped(answers[0])
+    assert answers == answers[:1] * 12
     assert isinstance((await turn.end()).event, ReplyCancelled)
 
 
@@ -334,7 +360,8 @@ async def test_a_stop_that_races_with_the_end_is_done_or_is_too_late(
         active = await service.active(talk.learner)
         if status == 200:
             assert (told, shown["code"], ended) == (409, "turn_cancelled", ["reply_cancelled"])
-            assert body == active == before
+            assert body == active
+            assert_kept(before, active, WHY, partial=SAID)
         else:
             assert (status, body["code"]) == (409, "turn_is_over")
             assert (told, shown, ended) == (200, active, ["reply_completed"])
@@ -367,7 +394,7 @@ async def test_a_manager_may_stop_a_reply(
     talk = await talk_of(service, opening)
     async with under_way(talk, fake) as turn:
         answer = await turn.cancel(other if far else service, user=TEACHER)
-        assert answer == (200, talk.conversation)
+        turn.assert_stopped(answer)
         await turn.assert_waiter_told()
     assert (await turn.end()).metadata.actor == Actor(TEACHER, "teacher")
 
@@ -433,7 +460,8 @@ async def test_a_stop_that_is_repeated_by_its_key_is_answered_again(
         answers = await asyncio.gather(*(turn.cancel(first, **keyed("stop")) for _ in range(3)))
         await turn.assert_waiter_told()
     answers += [await turn.cancel(process, **keyed("stop")) for process in (first, second)]
-    assert answers == [(200, talk.conversation)] * 5
+    turn.assert_stopped(answers[0])
+    assert answers == answers[:1] * 5
     assert str((await turn.end()).metadata.idempotency_key).startswith("hmac-sha256 ")
 
 
@@ -468,7 +496,7 @@ async def test_a_question_that_is_repeated_by_its_key_is_told_that_its_reply_was
         again = asyncio.create_task(service.call(*talk.question, **talk.options))
         await turn.cancel()
         await turn.assert_waiter_told()
-        told = (409, STOPPED | {"reference_id": turn.asked.metadata.request_id})
+        told = (409, turn.error)
         assert await again == told
     for process in (service, other):
         assert await process.call(*talk.question, **talk.options) == told
@@ -543,15 +571,15 @@ async def test_an_owner_that_does_not_hear_is_passed_over(
         running_beside(service, HASTY, anthropic_base_url=fake.url) as other,
         under_way(talk, fake) as turn,
     ):
-        assert await turn.cancel(other) == (200, talk.conversation)
-        assert await service.active(talk.learner) == talk.conversation
+        stopped = await turn.cancel(other)
+        turn.assert_stopped(stopped, partial="")
+        assert await service.active(talk.learner) == stopped[1]
         assert not turn.waiter.done()
         fake.release()
-        told = {"reference_id": turn.asked.metadata.request_id}
-        assert await turn.waiter == (409, STOPPED | told)
+        assert await turn.waiter == (409, turn.error)
     kinds = types_of(await talk.events(turn.asked.position))
     assert kinds == ["reply_cancelled"]
-    await assert_goes_on(talk, fake)
+    await assert_goes_on(talk, fake, partial="")
 
 
 async def test_the_turn_of_a_process_that_was_killed_ends_soon(
@@ -573,10 +601,11 @@ async def test_the_turn_of_a_process_that_was_killed_ends_soon(
             status, body = await turn.cancel(hasty)
     (end,) = await talk.at(service).events(turn.asked.position)
     if status == 200:
-        assert (body, types_of([end])) == (talk.conversation, ["reply_cancelled"])
+        turn.assert_stopped((status, body), partial="")
+        assert types_of([end]) == ["reply_cancelled"]
     else:
         assert (status, body["code"], types_of([end])) == (409, "turn_is_over", ["reply_failed"])
-    await assert_goes_on(talk.at(service), fake)
+    await assert_goes_on(talk.at(service), fake, partial="")
 
 
 async def test_the_log_of_all_these_tests_is_lawful(service: Service) -> None:

@@ -47,6 +47,7 @@ from tests.fake_anthropic import (
 from tests.fake_anthropic_behaviours import BEHAVIOURS
 from tests.running import CONVERSATIONS, TEACHER, Service, messages_of, running_service
 from tests.service.histories import assert_lawful, types_of
+from tests.service.kept_messages import assert_kept, with_kept, without_ids
 from tests.service.reading_streams import SSE, pieces_of, read_stream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -288,22 +289,29 @@ async def assert_failed_as_documented(
     answers = await asyncio.gather(*(ask(service, asked) for asked in ways))
     log = await service.history(known)
     for asked, told in zip(ways, answers, strict=True):
-        assert_told(failing, asked, told, provider)
-        assert await service.active(asked.learner) == asked.before
+        active = await service.active(asked.learner)
+        if asked.opening:
+            assert active == asked.before
+        else:
+            assert_kept(
+                asked.before, active, asked.message, failing.code, retryable=failing.retryable
+            )
+        assert_told(failing, asked, told, provider, active["messages"][-1])
         events = dialogue(log, asked.learner)
         assert types_of(events) == (OPENING_FAILED if asked.opening else REPLY_FAILED)
         assert_recorded(failing, asked, *events)
 
 
-def assert_told(failing: Failing, asked: Asked, told: Told, provider: str) -> None:
+def assert_told(failing: Failing, asked: Asked, told: Told, provider: str, newest: Any) -> None:
     """The documented answer and nothing of what is behind it."""
     assert not told.done
-    assert told.body == {
+    error = {
         "error": LEARNER_SENTENCES[failing.code],
         "code": failing.code,
         "retryable": failing.retryable,
         "reference_id": asked.request_id,
     }
+    assert told.body == (error if asked.opening else with_kept(error, newest))
     wait = failing.retry_after
     assert told.headers.get("Retry-After") == (
         None if wait is None or asked.streaming else f"{wait:.0f}"
@@ -371,7 +379,8 @@ async def assert_next_turns_work(service: Service, ways: list[Asked]) -> None:
         else:
             count = len(asked.before["messages"])
             assert told.body["messages"][:count] == asked.before["messages"]
-            assert said[count:] == [("User", asked.message), ("Assistant", REPLY)]
+            assert said[count:] == [("User", asked.message), ("Assistant", REPLY)], "a retry"
+            assert "state" not in told.body["messages"][count]
 
 
 def assert_never_two_user_turns(requests: list[Received]) -> None:
@@ -390,7 +399,7 @@ async def test_every_way_to_fail_is_in_the_table() -> None:
 async def test_a_failure_is_told_recorded_and_costs_nothing_but_the_turn(
     behaviour: str, service: Service, fake: FakeAnthropic, learners: list[int]
 ) -> None:
-    """An opening's leaves the old conversation, a reply's takes back the message."""
+    """An opening's leaves the old conversation, a reply's the message, to be retried."""
     ways = await four_ways(service, learners)
     fake.requests.clear()
     fake.default = behaviour
@@ -746,8 +755,7 @@ async def test_the_log_of_all_these_tests_is_lawful(service: Service) -> None:
 
 async def assert_internal_error(service: Service, conversation_id: int, learner: int) -> None:
     status, body = await service.say(conversation_id, "Hello", learner)
-    assert body.pop("reference_id")
-    assert (status, body) == (
+    assert (status, without_ids(body)) == (
         503,
         {
             "error": LEARNER_SENTENCES["internal_error"],
