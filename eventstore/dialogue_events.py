@@ -29,7 +29,10 @@ class OpeningFailed(UnansweredTurn, frozen=True, kw_only=True, tag="opening_fail
 
 
 class ConversationStarted(TurnEvent, frozen=True, kw_only=True, tag="conversation_started.v1"):
-    """The model opened the conversation. Content: the opening."""
+    """The model opened the conversation. Content: the opening.
+
+    `takeovers` counts how often the turn went to another process.
+    """
 
     course_id: int
     experience_id: int
@@ -40,6 +43,7 @@ class ConversationStarted(TurnEvent, frozen=True, kw_only=True, tag="conversatio
     starting_message_id: str
     message_id: str
     reply: ReplyRecord
+    takeovers: int = 0
 
 
 class MessagePosted(TurnEvent, frozen=True, kw_only=True, tag="message_posted.v1"):
@@ -70,16 +74,39 @@ class MessageRetried(TurnEvent, frozen=True, kw_only=True, tag="message_retried.
     deadline_at: datetime
 
 
+class TurnTakenOver(TurnEvent, frozen=True, kw_only=True, tag="turn_taken_over.v1"):
+    """A process asks the model anew, since nobody owns the turn any more. `number` is from 1."""
+
+    owner: int
+    deadline_at: datetime
+    number: int
+
+
+class TurnReleased(TurnEvent, frozen=True, kw_only=True, tag="turn_released.v1"):
+    """The owner of the turn stops, and leaves it to another process. Content: the partial text."""
+
+    kind: Literal["opening", "message"]
+    owner: int
+    model: str | None = None
+    usage: Usage | None = None
+    provider_request_id: str | None = None
+    duration_ms: int | None = None
+    attempt_records: tuple[AttemptRecord, ...] = ()
+    price_version: str | None = None
+    cost_microusd: int | None = None
+
+
 class ReplyCompleted(TurnEvent, frozen=True, kw_only=True, tag="reply_completed.v1"):
     """The model answered. Content: the reply.
 
     `answers` are the ids of earlier messages without an answer, which the model got together with
-    that of the turn.
+    that of the turn. `takeovers` counts how often the turn went to another process.
     """
 
     message_id: str
     reply: ReplyRecord
     answers: tuple[str, ...] = ()
+    takeovers: int = 0
 
 
 class ReplyFailed(UnansweredTurn, frozen=True, kw_only=True, tag="reply_failed.v1"):
@@ -162,6 +189,8 @@ AnyDialogueEvent = (
     | ConversationStarted
     | MessagePosted
     | MessageRetried
+    | TurnTakenOver
+    | TurnReleased
     | ReplyCompleted
     | ReplyFailed
     | ReplyCancelled

@@ -16,7 +16,7 @@ import structlog
 
 from eventstore.connections import Connection, connect
 from eventstore.database_errors import DATABASE_ERRORS, Meaning, meaning
-from eventstore.liveness import Liveness
+from eventstore.liveness import SETTLING, Liveness
 from eventstore.primary import Primary
 from sql.loader import query
 
@@ -47,6 +47,7 @@ class Notifier:
         primary: Shared with the process's other connections.
         address: Where the process serves.
         poll: Seconds after which a reader that waits for events looks without a notification.
+        settling: Seconds after a lost connection in which other processes are not judged.
     """
 
     def __init__(
@@ -56,11 +57,12 @@ class Notifier:
         address: str | None = None,
         *,
         poll: float = POLL,
+        settling: float = SETTLING,
     ) -> None:
         self._poll = poll
         self._url = url
         self._primary = primary or Primary(url)
-        self._liveness = Liveness(url, self._primary, address)
+        self._liveness = Liveness(url, self._primary, address, settling)
         self._wake_events: dict[int, asyncio.Event] = {}
         self._unsent_accounts: set[int] = set()
         self._messages: deque[str] = deque(maxlen=_MAX_MESSAGES)
@@ -77,6 +79,11 @@ class Notifier:
     def owner(self) -> int:
         """This process's number, written into the turns that it owns."""
         return self._liveness.owner
+
+    @property
+    def settled(self) -> bool:
+        """Whether processes that look gone are gone, and not just about to connect again."""
+        return self._liveness.settled
 
     async def start(self) -> None:
         """Connects; from then on the process counts as alive."""

@@ -169,7 +169,13 @@ def _add_conversations(
     """Experiences, the talk about them, its evaluation, and what is done to protect it."""
     log, pool, notifier, limits = basis.log, basis.pool, basis.notifier, _reply_limits(settings)
     timing = app[TIMING]
-    owners = TurnOwnership(basis.workers, notifier.owner, basis.clock.now, timing.owner_check)
+    owners = TurnOwnership(
+        basis.workers,
+        notifier.owner,
+        basis.clock.now,
+        timing.owner_check,
+        settled=lambda: notifier.settled,
+    )
     dialogues, experiences, live = (
         DialogueRepository(log, owners),
         Experiences(log, pool),

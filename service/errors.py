@@ -182,6 +182,10 @@ class TurnIsOver(ServiceError):
     """the turn is over"""
 
 
+class TurnTaken(ServiceError):
+    """another process has taken the turn over"""
+
+
 class NothingToRetry(ServiceError):
     """this turn's message has an answer, or it is not the newest one"""
 

@@ -12,6 +12,10 @@ class ServerTooOld(DatabaseUnfit):
     """PostgreSQL is older than the oldest version that Colloquy supports."""
 
 
+class EarlierReleaseRuns(DatabaseUnfit):
+    """A process of an earlier release uses the database."""
+
+
 class SchemaTooNew(DatabaseUnfit):
     """The database has migrations that this program does not know."""
 

@@ -14,6 +14,8 @@ TITLES = {
     "opening_failed.v1": "The model did not open the conversation",
     "message_posted.v1": "The learner said something",
     "message_retried.v1": "The learner asked again for a reply",
+    "turn_taken_over.v1": "Another process asked the model anew",
+    "turn_released.v1": "The process stopped and left the turn to another one",
     "reply_completed.v1": "The model replied",
     "reply_failed.v1": "No reply came of it",
     "reply_cancelled.v1": "The reply was stopped",
@@ -36,7 +38,7 @@ TITLES = {
 }
 
 
-STREAMED = ("opening_failed.v1", "reply_failed.v1", "reply_cancelled.v1")
+STREAMED = ("opening_failed.v1", "reply_failed.v1", "reply_cancelled.v1", "turn_released.v1")
 """Types of events with a part of a reply, which a client could read as it came."""
 
 

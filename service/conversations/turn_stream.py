@@ -1,12 +1,14 @@
 """A turn as server-sent events: `accepted`, `delta`…, then `done` or `error`.
 
 Ids rise within a turn: `accepted` is 1, the first piece of the reply 2, and the last event has
-`LAST_ID`, whichever process sends it. A reader that lost its connection names the last id that it
-got and goes on after it. The format is that of
-the HTML Living Standard, section "Server-sent events".
+`LAST_ID`, whichever process sends it. Where another process has taken the turn over for the `n`th
+time, `restarted` comes first, with the id `n` million, and then the pieces of that process: the
+deltas since the last `restarted` are the reply. A reader that lost its connection names the last id
+that it got and goes on after it. The format is that of the HTML Living Standard, section
+"Server-sent events".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -34,6 +36,7 @@ _ENDS = (Dialogue, TurnFailed, TurnCancelled, TurnIsOver, NotFound)
 """Outcomes that are the turn's."""
 
 _ACCEPTED_ID = 1
+_RESTART = 1_000_000
 _WRITE_PIECES = 256
 _encoder = msgspec.json.Encoder()
 
@@ -82,17 +85,18 @@ async def _send(
     timing: Timing,
 ) -> None:
     write = partial(write_in_time, response, seconds=timing.write)
-    if after < _ACCEPTED_ID:
-        await write(event_frame(_ACCEPTED_ID, "accepted", accepted))
-        after = _ACCEPTED_ID
-    if live.own:
-        after = min(after, _ACCEPTED_ID + len(live.pieces))
+    after = await _begin(write, live, accepted, after)
     while True:
-        seen = after - _ACCEPTED_ID
-        if not await live.news(seen if live.own else 0, timing.keep_alive):
+        start = _first_id(live)
+        if after < start:
+            await write(event_frame(start, "restarted", b"{}"))
+            after = start
+        seen = after - start if live.own else 0
+        if not await live.news(live.number, seen, timing.keep_alive):
             await write(b": keep-alive\n\n")
+        elif start != _first_id(live):  # restarted again
             continue
-        if pieces := _missing(live, seen):
+        elif pieces := _missing(live, seen):
             frames, number = _together(after, pieces)
             await write(frames)
             after += number
@@ -101,6 +105,21 @@ async def _send(
             await write(event_frame(last, *ending(live.outcome)))
             await response.write_eof()
             return
+
+
+async def _begin(
+    write: Callable[[bytes], Awaitable[None]], live: LiveTurn, accepted: bytes, after: int
+) -> int:
+    """Sends what comes before the reply; returns the id after which to go on."""
+    if after < _ACCEPTED_ID:
+        await write(event_frame(_ACCEPTED_ID, "accepted", accepted))
+        after = _ACCEPTED_ID
+    return min(after, _first_id(live) + len(live.pieces)) if live.own else after
+
+
+def _first_id(live: LiveTurn) -> int:
+    """Of the event before the first piece."""
+    return live.number * _RESTART or _ACCEPTED_ID
 
 
 def _missing(live: LiveTurn, seen: int) -> Sequence[str]:

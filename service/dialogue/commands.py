@@ -58,8 +58,29 @@ class OpenConversation(msgspec.Struct, frozen=True, kw_only=True):
     starting_message_id: str
 
 
+class TakeOverTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """Another process asks the model in place of one that is gone."""
+
+    turn_id: str
+    owner: int
+    deadline_at: datetime
+
+
+class ReleaseTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """The owner stops, and leaves the turn to another process."""
+
+    turn_id: str
+    owner: int | None = None
+    partial_text: str = ""
+    spent: Spent = Spent()
+
+
 class RecordOpening(msgspec.Struct, frozen=True, kw_only=True):
-    """The model has opened the conversation."""
+    """The model has opened the conversation.
+
+    Here and in other commands that end a turn, `owner` is the process that asked the model; None
+    for an end by somebody else.
+    """
 
     turn_id: str
     objectives: tuple[str, ...]
@@ -68,6 +89,7 @@ class RecordOpening(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
     text: str
     reply: ReplyRecord
+    owner: int | None = None
 
 
 class PostMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +130,7 @@ class RecordReply(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     reply: ReplyRecord
     assessment: Assessment = None
+    owner: int | None = None
 
 
 class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +139,7 @@ class FailTurn(msgspec.Struct, frozen=True, kw_only=True):
     turn_id: str
     failure: Failure
     assessment: Assessment = None
+    owner: int | None = None
 
 
 class CancelTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +172,8 @@ Question = OpenConversation | PostMessage | RetryMessage
 
 Command = (
     OpenConversation
+    | TakeOverTurn
+    | ReleaseTurn
     | RecordOpening
     | PostMessage
     | RetryMessage

@@ -23,7 +23,9 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
     TurnRequest,
+    TurnTakenOver,
 )
 from eventstore.turn_events import TurnEvent, UnansweredTurn
 from service.dialogue.commands import (
@@ -39,15 +41,18 @@ from service.dialogue.commands import (
     RecordAssessment,
     RecordOpening,
     RecordReply,
+    ReleaseTurn,
     RetryMessage,
+    TakeOverTurn,
 )
-from service.dialogue.state import Conversation, Dialogue, Message, Turn
+from service.dialogue.state import MOST_TAKEOVERS, Conversation, Dialogue, Message, Turn
 from service.errors import (
     ConversationMoved,
     NotFound,
     NothingToRetry,
     TurnInProgress,
     TurnIsOver,
+    TurnTaken,
 )
 from service.model.errors import CANCELLED
 
@@ -66,6 +71,7 @@ def decide(state: Dialogue, command: Command) -> list[PendingEvent]:  # noqa: C9
         ConversationMoved: The conversation is not at a revision that the command asks for.
         TurnInProgress: Another turn of the dialogue is under way.
         TurnIsOver: The command's turn has ended already.
+        TurnTaken: Another process owns the turn now.
         NothingToRetry: The turn's message is not the newest one, or it was answered.
         NotFound: The conversation is not the active one.
     """
@@ -77,6 +83,10 @@ def decide(state: Dialogue, command: Command) -> list[PendingEvent]:  # noqa: C9
             return _post(state, command)
         case RetryMessage():
             return _retry(state, command)
+        case TakeOverTurn():
+            return _take_over(state, command)
+        case ReleaseTurn():
+            return _release(state, command)
         case RecordOpening():
             return _open(state, command)
         case RecordReply():
@@ -142,8 +152,37 @@ def _retried(
     return PendingEvent(retried)
 
 
+def _take_over(state: Dialogue, command: TakeOverTurn) -> list[PendingEvent]:
+    turn = _turn(state, command.turn_id)
+    if turn.takeovers >= MOST_TAKEOVERS:
+        raise TurnTaken
+    taken = TurnTakenOver(
+        conversation_id=turn.request.conversation_id,
+        turn_id=turn.id,
+        owner=command.owner,
+        deadline_at=command.deadline_at,
+        number=turn.takeovers + 1,
+    )
+    return [PendingEvent(taken)]
+
+
+def _release(state: Dialogue, command: ReleaseTurn) -> list[PendingEvent]:
+    turn = _turn(state, command.turn_id, command.owner)
+    if turn.owner is None:
+        raise TurnTaken
+    released = TurnReleased(
+        conversation_id=turn.request.conversation_id,
+        turn_id=turn.id,
+        kind="opening" if isinstance(turn.request, OpeningRequested) else "message",
+        owner=turn.owner,
+        **msgspec.structs.asdict(command.spent),
+    )
+    return [PendingEvent(released, command.partial_text or None)]
+
+
 def _open(state: Dialogue, command: RecordOpening) -> list[PendingEvent]:
-    asked = _turn(state, command.turn_id).request
+    turn = _turn(state, command.turn_id, command.owner)
+    asked = _owned(turn).request
     if not isinstance(asked, OpeningRequested):
         raise TurnIsOver
     started = ConversationStarted(
@@ -158,6 +197,7 @@ def _open(state: Dialogue, command: RecordOpening) -> list[PendingEvent]:
         starting_message_id=command.starting_message_id,
         message_id=command.message_id,
         reply=command.reply,
+        takeovers=turn.takeovers,
     )
     return [*_superseded(state), PendingEvent(started, command.text)]
 
@@ -171,7 +211,8 @@ def _superseded(state: Dialogue) -> list[PendingEvent]:
 
 
 def _reply(state: Dialogue, command: RecordReply) -> list[PendingEvent]:
-    asked = _turn(state, command.turn_id).request
+    turn = _turn(state, command.turn_id, command.owner)
+    asked = _owned(turn).request
     if isinstance(asked, OpeningRequested):
         raise TurnIsOver
     completed = ReplyCompleted(
@@ -180,6 +221,7 @@ def _reply(state: Dialogue, command: RecordReply) -> list[PendingEvent]:
         message_id=command.message_id,
         reply=command.reply,
         answers=_answered_too(state.active),
+        takeovers=turn.takeovers,
     )
     return [*_assessment(state, asked, command.assessment), PendingEvent(completed, command.text)]
 
@@ -192,7 +234,7 @@ def _answered_too(active: Conversation | None) -> tuple[str, ...]:
 
 
 def _fail(state: Dialogue, command: FailTurn) -> list[PendingEvent]:
-    asked = _turn(state, command.turn_id).request
+    asked = _turn(state, command.turn_id, command.owner).request
     failed = (
         unanswered(OpeningFailed, asked, command.failure)
         if isinstance(asked, OpeningRequested)
@@ -287,10 +329,20 @@ def _active(state: Dialogue, conversation_id: int) -> Conversation:
     return state.active
 
 
-def _turn(state: Dialogue, turn_id: str) -> Turn:
+def _turn(state: Dialogue, turn_id: str, owner: int | None = None) -> Turn:
+    """The turn under way, which must have this id, and this owner if one is named."""
     if state.turn is None or state.turn.id != turn_id:
         raise TurnIsOver
+    if owner is not None and owner != state.turn.owner:
+        raise TurnTaken
     return state.turn
+
+
+def _owned(turn: Turn) -> Turn:
+    """The turn, which no owner has left to another process."""
+    if turn.owner is None:
+        raise TurnTaken
+    return turn
 
 
 def _refuse_second_turn(state: Dialogue) -> None:

@@ -1,5 +1,6 @@
 """Executes commands on dialogues: reads the stream, folds it, decides, appends."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import msgspec
@@ -10,7 +11,15 @@ from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.errors import WrongExpectedRevision
 from eventstore.guards import Guard
 from eventstore.log import EventLog
-from service.dialogue.commands import Command, FailTurn, Failure, Question
+from service.dialogue.commands import (
+    CancelTurn,
+    Command,
+    CompleteConversation,
+    FailTurn,
+    Failure,
+    Question,
+    TakeOverTurn,
+)
 from service.dialogue.decide import PendingEvent, decide
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.state import Dialogue, fold
@@ -21,6 +30,9 @@ _PREFIX = "dialogue-"
 _CAPACITY = 500
 """Dialogues that are cached at most."""
 JUDGED = (ObjectivesAssessed, AssessmentFailed)
+_STOPS = (CancelTurn, CompleteConversation)
+"""Commands of people who want no answer any more."""
+
 _STARTED = str(ConversationStarted.__struct_config__.tag)
 
 
@@ -50,6 +62,10 @@ class Executed(msgspec.Struct, frozen=True):
     event: RecordedEvent
 
 
+TakeOver = Callable[[DialogueKey, Dialogue], Awaitable[bool]]
+"""Takes a dialogue's abandoned turn over; returns whether it is not abandoned any more."""
+
+
 class DialogueRepository:
     """All dialogues.
 
@@ -63,6 +79,11 @@ class DialogueRepository:
         self._log = log
         self._owners = owners
         self._recent: dict[DialogueKey, Dialogue] = {}
+        self._take_over: TakeOver | None = None
+
+    def let_take_over(self, take_over: TakeOver) -> None:
+        """Has abandoned turns taken over, where that may still be; else they are ended."""
+        self._take_over = take_over
 
     async def execute(
         self,
@@ -94,7 +115,7 @@ class DialogueRepository:
                 return await self._record(key, state, decide(state, command), metadata, guard)
 
         async def attempt() -> Executed:
-            state = await self._read_live(key)
+            state = await self._read_live(key, stops=isinstance(command, _STOPS))
             await self.raise_if_duplicate(key.account_id, metadata)
             return await self._record(key, state, decide(state, command), metadata, guard)
 
@@ -132,6 +153,15 @@ class DialogueRepository:
             raise AlreadyAsked(recorded)
         return recorded
 
+    async def record_takeover(
+        self, key: DialogueKey, state: Dialogue, command: TakeOverTurn
+    ) -> Executed | None:
+        """Records that this process takes a turn over; None if another event came first."""
+        system = Metadata(actor=Actor(None, "system"), correlation_id=command.turn_id)
+        with suppress(WrongExpectedRevision):
+            return await self._record(key, state, decide(state, command), system)
+        return None
+
     async def read_turn(
         self, account_id: int, conversation_id: int, turn_id: str, *, since: int = 0
     ) -> list[RecordedEvent]:
@@ -167,19 +197,23 @@ class DialogueRepository:
         return stream.startswith(_PREFIX)
 
     async def close_abandoned(self, account_id: int, stream: str) -> bool:
-        """Ends a dialogue's turn if it is abandoned; returns whether it was."""
+        """Takes a dialogue's abandoned turn over, or ends it; returns whether it did."""
         key = DialogueKey.of_stream(account_id, stream)
-        return await self._close_abandoned(key, await self._read(key))
+        return await self._settle_abandoned(key, await self._read(key), stops=False)
 
     async def _read(self, key: DialogueKey) -> Dialogue:
         events = await self._log.read_stream(key.account_id, key.stream, since_last=_STARTED)
         return fold(events)
 
-    async def _read_live(self, key: DialogueKey) -> Dialogue:
-        """The dialogue from the log, with an abandoned turn closed."""
+    async def _read_live(self, key: DialogueKey, *, stops: bool) -> Dialogue:
+        """The dialogue from the log, with an abandoned turn taken over or ended.
+
+        Args:
+            stops: The turn is not to be taken over.
+        """
         while True:
             state = await self._read(key)
-            if not await self._close_abandoned(key, state):
+            if not await self._settle_abandoned(key, state, stops=stops):
                 return state
 
     def _remembered(self, key: DialogueKey) -> Dialogue | None:
@@ -221,11 +255,16 @@ class DialogueRepository:
         self._remember(key, state)
         return Executed(state, recorded[-1])
 
-    async def _close_abandoned(self, key: DialogueKey, state: Dialogue) -> bool:
-        """Closes the turn if it is abandoned; returns whether it was."""
+    async def _settle_abandoned(self, key: DialogueKey, state: Dialogue, *, stops: bool) -> bool:
+        """Returns whether there is another state now."""
         turn = state.turn
-        if turn is None or not await self._owners.is_abandoned(turn.request):
+        if turn is None or not await self._owners.is_abandoned(
+            turn.id, turn.owner, turn.deadline_at
+        ):
             return False
+        takes = None if stops else self._take_over
+        if takes and self._owners.may_be_taken(turn.id, turn.asked_at, turn.takeovers):
+            return await takes(key, state)
         command = FailTurn(turn_id=turn.id, failure=Failure(code=ABANDONED))
         system = Metadata(actor=Actor(None, "system"), correlation_id=turn.id)
         with suppress(WrongExpectedRevision, TurnIsOver):

@@ -26,7 +26,9 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
     TurnRequest,
+    TurnTakenOver,
 )
 from eventstore.envelope import RecordedEvent
 from eventstore.event import Unreadable
@@ -116,10 +118,26 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(n for n in range(1, len(self.objectives) + 1) if n not in done)
 
 
+MOST_TAKEOVERS = 2
+"""How often a turn goes to another process: what ends them may be the question itself."""
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn under way; `request` is the event that began it."""
+    """A turn under way.
+
+    Attributes:
+        request: The event that began it.
+        asked_at: When that was recorded.
+        owner: The process that asks the model; None where it has left the turn to another one.
+        deadline_at: From when on the turn counts as abandoned, whoever owns it.
+        takeovers: How often the turn went to another process.
+    """
 
     request: TurnRequest
+    asked_at: datetime
+    owner: int | None
+    deadline_at: datetime
+    takeovers: int = 0
 
     @property
     def id(self) -> str:
@@ -171,6 +189,8 @@ def _evolve(  # noqa: C901 - a flat dispatch
             return _with_feedback(moved, event, recorded)
         case FeedbackWithdrawn():
             return _without_feedback(moved, event)
+        case TurnTakenOver() | TurnReleased():
+            return _with_owner(moved, event)
         case AssessmentFailed():
             return moved
         case TextExpired():
@@ -188,7 +208,13 @@ def fold(events: Iterable[RecordedEvent], state: Dialogue | None = None) -> Dial
 
 
 def _asked(state: Dialogue, event: TurnRequest, recorded: RecordedEvent) -> Dialogue:
-    asked = msgspec.structs.replace(state, turn=Turn(request=event))
+    turn = Turn(
+        request=event,
+        asked_at=recorded.recorded_at,
+        owner=event.owner,
+        deadline_at=event.deadline_at,
+    )
+    asked = msgspec.structs.replace(state, turn=turn)
     match event:
         case OpeningRequested():
             return asked
@@ -199,6 +225,21 @@ def _asked(state: Dialogue, event: TurnRequest, recorded: RecordedEvent) -> Dial
             return _with_messages(asked, lambda messages: _retried(messages, event, recorded))
         case _:
             assert_never(event)
+
+
+def _with_owner(state: Dialogue, event: TurnTakenOver | TurnReleased) -> Dialogue:
+    if state.turn is None or state.turn.id != event.turn_id:
+        return state
+    if isinstance(event, TurnReleased):
+        turn = msgspec.structs.replace(state.turn, owner=None)
+    else:
+        turn = msgspec.structs.replace(
+            state.turn,
+            owner=event.owner,
+            deadline_at=event.deadline_at,
+            takeovers=event.number,
+        )
+    return msgspec.structs.replace(state, turn=turn)
 
 
 def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversation:

@@ -161,7 +161,7 @@ class EvaluationRunner:
             return False
         asked = events[0].event
         assert isinstance(asked, EvaluationRequested)
-        if not await self._owners.is_abandoned(asked):
+        if not await self._owners.is_abandoned(asked.turn_id, asked.owner, asked.deadline_at):
             return False
         abandoned = unanswered(EvaluationFailed, asked, Failure(code=ABANDONED))
         await self._record(events[0], abandoned, None, by="system")

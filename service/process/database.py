@@ -12,6 +12,7 @@ import structlog
 from eventstore.connections import Connection, connect
 from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.errors import PathUntrusted
+from eventstore.liveness import refuse_beside_earlier
 from eventstore.trusted_paths import check_trusted, make_trusted_folder
 from projections.install import check_projections, install
 from projections.install_user_defined import install_user_defined
@@ -124,6 +125,7 @@ async def prepare(
     """
     connection = await connect_owner(url)
     try:
+        await refuse_beside_earlier(connection)
         async with schema_lock(connection):
             done = await migrate(connection)
             for constraint in await violated_constraints(connection):

@@ -65,20 +65,29 @@ class TurnControl:
         turn = turn_of(asked)
         if (live := self._live.get(turn.turn_id)) and await self._may_show(live, asked):
             return live
-        message_id = asked_message_id(turn)
-        live = LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked))
+        live = self.live_turn(asked)
         if end := await find_end(self._dialogues, asked):
-            live.end(end.outcome)
+            live.end(end.outcome, end.takeovers)
             return live
         if known := self._live.get(turn.turn_id):
             return known
         if self._closed:
             raise Stopping
         self._live.add(live)
+        self.follow(live, asked)
+        return live
+
+    def live_turn(self, asked: RecordedEvent) -> LiveTurn:
+        """A turn as subscribers read it, which does not run here yet."""
+        turn = turn_of(asked)
+        message_id = asked_message_id(turn)
+        return LiveTurn(turn.turn_id, turn.conversation_id, message_id, own=False, key=_key(asked))
+
+    def follow(self, live: LiveTurn, asked: RecordedEvent) -> None:
+        """Ends a turn that runs elsewhere, for its subscribers here, when it has ended there."""
         task = asyncio.create_task(self._watch(live, asked))
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
-        return live
 
     async def cancel(self, asked: RecordedEvent, stop: Stop) -> Dialogue:
         """Stops a turn in whichever process it runs; returns the dialogue right after its end.
@@ -170,9 +179,11 @@ class TurnControl:
     async def _watch(self, live: LiveTurn, asked: RecordedEvent) -> None:
         """Waits for the end in the log; the sweeper ensures that there is one."""
         try:
-            live.end((await self._end_in_log(asked)).outcome)
+            end = await self._end_in_log(asked)
+            live.end(end.outcome, end.takeovers)
         finally:
-            self._live.discard(live)
+            if not live.own:  # it was not taken over by this process
+                self._live.discard(live)
 
     async def _end_in_log(self, asked: RecordedEvent) -> TurnOutcome:
         return await self._notifier.until(

@@ -52,7 +52,8 @@ class LiveTurn:
             empty.
         key: Of the dialogue, by which it is forgotten.
 
-    `pieces` are what the model has said, as it came; `outcome` is None until the end.
+    `pieces` are what the model has said, as it came; `outcome` is None until the end. `number`
+    counts how often the model was asked anew, by another process.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class LiveTurn:
         self.message_id = message_id
         self.own = own
         self.key = key
+        self.number = 0
         self.pieces: list[str] = []
         self.outcome: Outcome | None = None
         self.stop: Stop | None = None
@@ -101,9 +103,22 @@ class LiveTurn:
         self.pieces.append(piece)
         self._notify()
 
-    def end(self, outcome: Outcome) -> None:
-        """Ends the turn; of several ends the first counts."""
+    def restart(self, number: int, *, own: bool) -> None:
+        """The model is asked anew, here or elsewhere; what it has said so far counts no more."""
+        self.number = number
+        self.own = own
+        self.pieces = []
+        self.stop = None
+        self._notify()
+
+    def end(self, outcome: Outcome, number: int = 0) -> None:
+        """Ends the turn; of several ends the first counts.
+
+        Args:
+            number: How often it was taken over, where the turn runs elsewhere.
+        """
         if self.outcome is None:
+            self.number = max(self.number, number)
             self.outcome = outcome
             self._notify()
 
@@ -126,9 +141,13 @@ class LiveTurn:
             raise self.outcome.with_traceback(None)
         return self.outcome
 
-    async def news(self, seen: int, seconds: float) -> bool:
-        """Waits for more than `seen` pieces or the end; returns False after so many seconds."""
-        while len(self.pieces) <= seen and self.outcome is None:
+    async def news(self, number: int, seen: int, seconds: float) -> bool:
+        """Waits for more than `seen` pieces of a `number`, for another number, or for the end.
+
+        Returns:
+            False after so many seconds.
+        """
+        while self.number == number and len(self.pieces) <= seen and self.outcome is None:
             changed = self._changed
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

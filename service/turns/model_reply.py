@@ -7,17 +7,17 @@ import msgspec
 import structlog
 
 from eventstore.database_errors import DATABASE_ERRORS
+from eventstore.dialogue_events import TurnReleased
 from service.dialogue.commands import (
     Assessed,
     FailTurn,
     Failure,
     RecordOpening,
     RecordReply,
+    ReleaseTurn,
 )
 from service.dialogue.repository import DialogueRepository
-from service.errors import (
-    TurnIsOver,
-)
+from service.errors import Stopping, TurnIsOver, TurnTaken
 from service.model.client import AttemptLog
 from service.model.errors import ModelFailure
 from service.timing import Timing
@@ -60,6 +60,9 @@ class ModelReply:
         except TurnIsOver:
             log.warning("turn_ended_by_others")
             return await self._ended_by_others(started)
+        except TurnTaken as taken:
+            log.warning("turn_taken_by_others")
+            return taken
         except Exception as error:
             log.warning("turn_ended_badly", kind=type(error).__name__, error=str(error))
             return error
@@ -85,8 +88,11 @@ class ModelReply:
             if assessing:
                 assessing.cancel()
             raise
-        if assessing and getattr(ending, "assessment", None) is None:
+        released = isinstance(ending, ReleaseTurn)
+        if assessing and not released and getattr(ending, "assessment", None) is None:
             spawn(self.late, self._records.assessment(started, assessing))
+        if isinstance(executed.event.event, TurnReleased):
+            return Stopping()
         return failure_of(started.asked, executed.event) or executed.dialogue
 
     def _assess(self, started: StartedTurn) -> "asyncio.Task[Assessed | Failure] | None":
@@ -131,6 +137,6 @@ async def _with_assessment(
     if not isinstance(ending, RecordReply):
         assessing.cancel()
     await asyncio.wait((assessing,), timeout=seconds)
-    if not assessing.done() or assessing.cancelled():
-        return ending
+    if not assessing.done() or assessing.cancelled() or isinstance(ending, ReleaseTurn):
+        return ending  # of a turn that goes on, the next owner records the assessment
     return msgspec.structs.replace(ending, assessment=assessing.result())

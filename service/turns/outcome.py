@@ -3,11 +3,13 @@
 import msgspec
 
 from eventstore.dialogue_events import (
+    ConversationStarted,
     MessagePosted,
     MessageRetried,
     OpeningFailed,
     OpeningRequested,
     ReplyCancelled,
+    ReplyCompleted,
     ReplyFailed,
     TurnRequest,
 )
@@ -26,6 +28,12 @@ class TurnOutcome(msgspec.Struct, frozen=True):
 
     event: RecordedEvent
     outcome: Outcome
+
+    @property
+    def takeovers(self) -> int:
+        """How often another process took the turn over, as far as its end tells."""
+        end = self.event.event
+        return end.takeovers if isinstance(end, ConversationStarted | ReplyCompleted) else 0
 
     @property
     def cancelled(self) -> bool:

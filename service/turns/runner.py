@@ -5,6 +5,7 @@ disconnects does not stop it. No database connection is held while the model ans
 """
 
 import asyncio
+from collections.abc import Coroutine
 
 import msgspec
 import structlog
@@ -14,7 +15,13 @@ from eventstore.database_errors import DATABASE_ERRORS
 from eventstore.envelope import Metadata
 from eventstore.errors import AppendRefused, LimitReached
 from eventstore.guards import Guard
-from service.dialogue.commands import OpenConversation, PostMessage, Question, RetryMessage
+from service.dialogue.commands import (
+    OpenConversation,
+    PostMessage,
+    Question,
+    RetryMessage,
+    TakeOverTurn,
+)
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey, DialogueRepository
 from service.dialogue.state import Dialogue
@@ -24,6 +31,7 @@ from service.errors import (
     TooManyReplies,
     TurnCancelled,
     TurnFailed,
+    TurnTaken,
 )
 from service.timing import Timing
 from service.turns.control import TurnControl
@@ -72,6 +80,7 @@ class TurnRunner:
         self._limits = limits
         self._stopping = False
         self._owned: set[asyncio.Task[None]] = set()
+        dialogues.let_take_over(self.take_over)
 
     async def open(
         self,
@@ -188,9 +197,46 @@ class TurnRunner:
             await self._dialogues.raise_if_duplicate(key.account_id, metadata)
             raise
         live = LiveTurn(command.turn_id, command.conversation_id, None, own=True, key=key)
-        spawn(self._owned, self._own(live, key, command, metadata, guard))
+        spawn(self._owned, self._own(live, self._run(live, key, command, metadata, guard)))
         await live.accepted()
         return live
+
+    async def take_over(self, key: DialogueKey, state: Dialogue) -> bool:
+        """Asks the model in a turn that nobody owns; returns False if there is no room for it.
+
+        Of several processes that try, one records it.
+        """
+        try:
+            self.check_room()
+        except (Stopping, TooManyReplies):
+            return False
+        turn = state.turn
+        assert turn is not None, "there is a turn to take over"
+        asked, *_ = await self._dialogues.read_turn(
+            key.account_id, turn.request.conversation_id, turn.id
+        )
+        command = TakeOverTurn(
+            turn_id=turn.id,
+            owner=self._owners.this,
+            deadline_at=self._owners.deadline(self._limits.budget),
+        )
+        self._owners.running.add(turn.id)
+        executed = None
+        try:
+            executed = await self._dialogues.record_takeover(key, state, command)
+        finally:
+            if executed is None:
+                self._owners.running.discard(turn.id)
+        if executed is not None:
+            taken = executed.dialogue.turn
+            assert taken is not None, "it was just taken over"
+            log.warning("turn_taken_over", turn_id=turn.id, number=taken.takeovers)
+            live = self._live.get(turn.id) or self._control.live_turn(asked)
+            live.restart(taken.takeovers, own=True)
+            self._live.add(live)
+            started = StartedTurn(key, taken, executed.dialogue, asked)
+            spawn(self._owned, self._own(live, self._finish(live, started)))
+        return True
 
     def check_room(self) -> None:
         """Checks that another reply may begin, before anything is recorded.
@@ -225,21 +271,14 @@ class TurnRunner:
                 return
             await asyncio.wait(under_way, timeout=left)
 
-    async def _own(
-        self,
-        live: LiveTurn,
-        key: DialogueKey,
-        command: Question,
-        metadata: Metadata,
-        guard: Guard,
-    ) -> None:
+    async def _own(self, live: LiveTurn, work: Coroutine[object, object, None]) -> None:
         structlog.contextvars.bind_contextvars(
-            turn_id=command.turn_id, conversation_id=command.conversation_id
+            turn_id=live.turn_id, conversation_id=live.conversation_id
         )
         try:
-            await self._run(live, key, command, metadata, guard)
+            await work
         finally:
-            self._owners.running.discard(command.turn_id)
+            self._owners.running.discard(live.turn_id)
 
     async def _run(
         self,
@@ -261,7 +300,14 @@ class TurnRunner:
         assert turn is not None, "a question begins a turn"
         started = StartedTurn(key, turn, executed.dialogue, executed.event)
         live.accept(asked_message_id(turn.request))
+        await self._finish(live, started)
+
+    async def _finish(self, live: LiveTurn, started: StartedTurn) -> None:
         outcome = await self._reply.outcome(live, started)
+        if isinstance(outcome, TurnTaken):
+            live.restart(live.number + 1, own=False)
+            self._control.follow(live, started.asked)
+            return
         live.end(outcome)
         if isinstance(outcome, Dialogue | TurnFailed | TurnCancelled):
             self._live.retire(live)

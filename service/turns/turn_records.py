@@ -17,17 +17,18 @@ from service.dialogue.commands import (
     RecordAssessment,
     RecordOpening,
     RecordReply,
+    ReleaseTurn,
 )
 from service.dialogue.repository import DialogueRepository, Executed
 from service.errors import AlreadyAsked, ServiceError
 from service.model.client import AttemptLog
-from service.model.errors import CANCELLED, INTERNAL_ERROR, SERVICE_STOPPING
+from service.model.errors import CANCELLED, INTERNAL_ERROR
 from service.turns.live import LiveTurn, Stop, without_key
 from service.turns.tutor import StartedTurn, spent
 
 log = structlog.get_logger("colloquy.turns")
 
-Ending = RecordOpening | RecordReply | FailTurn | CancelTurn
+Ending = RecordOpening | RecordReply | FailTurn | CancelTurn | ReleaseTurn
 
 
 class TurnRecords:
@@ -45,8 +46,11 @@ class TurnRecords:
 
         Raises:
             TurnIsOver: Another process has ended the turn.
+            TurnTaken: Another process has taken it over.
             EventStoreError: The end could not be recorded.
         """
+        if not isinstance(ending, CancelTurn):
+            ending = msgspec.structs.replace(ending, owner=started.turn.owner)
         try:
             return await self._record(started, ending, live.stop)
         except AlreadyAsked:
@@ -102,12 +106,11 @@ class TurnRecords:
         )
 
 
-def stopped(live: LiveTurn, turn_id: str, attempt_log: AttemptLog) -> FailTurn | CancelTurn:
-    """The end of a turn that was stopped, with the text that had arrived."""
+def stopped(live: LiveTurn, turn_id: str, attempt_log: AttemptLog) -> ReleaseTurn | CancelTurn:
+    """How a turn that was stopped goes on, with the text that had arrived."""
     assert live.stop is not None, "only a stop ends the asking without an answer"
     if live.stop.reason == "service_stopping":
-        failure = Failure(code=SERVICE_STOPPING, partial_text=live.text, spent=spent(attempt_log))
-        return FailTurn(turn_id=turn_id, failure=failure)
+        return ReleaseTurn(turn_id=turn_id, partial_text=live.text, spent=spent(attempt_log))
     return CancelTurn(
         turn_id=turn_id,
         reason=live.stop.reason,
@@ -118,4 +121,5 @@ def stopped(live: LiveTurn, turn_id: str, attempt_log: AttemptLog) -> FailTurn |
 
 
 def _failed(started: StartedTurn, code: str, detail: str) -> FailTurn:
-    return FailTurn(turn_id=started.turn.id, failure=Failure(code=code, detail=detail))
+    failure = Failure(code=code, detail=detail)
+    return FailTurn(turn_id=started.turn.id, failure=failure, owner=started.turn.owner)

@@ -27,6 +27,8 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
+    TurnTakenOver,
 )
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
 from eventstore.events import AnyEvent, type_name
@@ -160,6 +162,24 @@ EXAMPLES: tuple[AnyEvent, ...] = (
         model="claude-sonnet",
         owner=281474976710655,
         deadline_at=DEADLINE,
+    ),
+    TurnTakenOver(
+        conversation_id=16,
+        turn_id=TURN,
+        owner=281474976710655,
+        deadline_at=DEADLINE,
+        number=1,
+    ),
+    TurnReleased(
+        conversation_id=16,
+        turn_id=TURN,
+        kind="message",
+        owner=281474976710655,
+        model="claude-sonnet",
+        provider_request_id="req_1",
+        duration_ms=31000,
+        price_version="2026-11-22",
+        cost_microusd=163,
     ),
     ReplyCompleted(conversation_id=16, turn_id=TURN, message_id=MESSAGE, reply=REPLY),
     ReplyFailed(

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from eventstore.connections import AccountConnection, Connection
+from eventstore.connections import AccountConnection, Connection, connect
+from eventstore.liveness import refuse_beside_earlier
 from eventstore.notifier import EVERY_ACCOUNT, Notifier
+from sql.errors import EarlierReleaseRuns
 from sql.loader import query
 from tests.eventstore.waiting import eventually
 
@@ -15,6 +17,11 @@ SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
  WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted
 """
 """In this database: others, of other tests, migrate theirs one after the other."""
+
+KILL = """
+SELECT pg_terminate_backend(pid) FROM pg_locks
+ WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = $1
+"""
 
 
 @pytest.fixture
@@ -66,10 +73,6 @@ async def test_each_process_has_its_own_lock(
 async def test_a_process_whose_link_broke_counts_as_alive_again_soon(
     notifier: Notifier, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kill = """
-    SELECT pg_terminate_backend(pid) FROM pg_locks
-     WHERE locktype = 'advisory' AND (classid::bigint << 32) | objid::bigint = $1
-    """
     open_again, seen_gone = notifier._liveness._open, asyncio.Event()
 
     async def when_it_was_seen_gone() -> AccountConnection:
@@ -77,14 +80,50 @@ async def test_a_process_whose_link_broke_counts_as_alive_again_soon(
         return await open_again()
 
     monkeypatch.setattr(notifier._liveness, "_open", when_it_was_seen_gone)
-    assert await owner.fetchval(kill, notifier.owner)
+    assert await owner.fetchval(KILL, notifier.owner)
     await eventually(lambda: is_gone(owner, notifier.owner))
     seen_gone.set()
+    await eventually(lambda: is_alive(owner, notifier.owner))
 
-    async def is_back() -> bool:
-        return not await is_gone(owner, notifier.owner)
 
-    await eventually(is_back)
+async def test_a_process_that_was_disconnected_judges_nobody_for_a_while(
+    database_url: str, owner: Connection
+) -> None:
+    """Where the database was away, the others may just not be back yet."""
+    notifier = Notifier(database_url, settling=0.5)
+    await notifier.start()
+    try:
+        assert notifier.settled
+        assert await owner.fetchval(KILL, notifier.owner)
+        await eventually(lambda: is_unsettled(notifier))
+        await eventually(lambda: is_alive(owner, notifier.owner))
+        assert not notifier.settled
+        await asyncio.sleep(0.5)
+        assert notifier.settled
+    finally:
+        await notifier.close()
+
+
+async def is_unsettled(notifier: Notifier) -> bool:
+    return not notifier.settled
+
+
+async def is_alive(connection: Connection, owner: int) -> bool:
+    return not await is_gone(connection, owner)
+
+
+async def test_a_process_of_an_earlier_release_beside_is_noticed(
+    notifier: Notifier, owner: Connection, database_url: str
+) -> None:
+    """It has the lock of its number, and not that of this release."""
+    await refuse_beside_earlier(owner)
+    earlier = await connect(database_url)
+    await earlier.execute("SELECT pg_advisory_lock(281474976710655)")
+    with pytest.raises(EarlierReleaseRuns, match=f"session {earlier.get_server_pid()}, from"):
+        await refuse_beside_earlier(owner)
+    await earlier.close()
+    await eventually(lambda: is_gone(owner, 281474976710655))
+    await refuse_beside_earlier(owner)
 
 
 async def test_a_process_gets_its_lock_in_spite_of_a_concurrent_liveness_check(

@@ -22,6 +22,8 @@ ORDER = (
     "assessment_failed.v1",
     "reply_failed.v1",
     "message_retried.v1",
+    "turn_taken_over.v1",
+    "turn_released.v1",
     "reply_cancelled.v1",
     "feedback_given.v1",
     "feedback_withdrawn.v1",

@@ -26,6 +26,7 @@ async def test_a_turn_is_pending_until_it_ends(analysis: Analysis) -> None:
         "user_id": 101,
         "kind": "opening",
         "retry": False,
+        "takeovers": 0,
         "requested_at": asked.recorded_at,
         "outcome": "pending",
         "model": REPLY.model_requested,

@@ -20,7 +20,9 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
     TurnRequest,
+    TurnTakenOver,
 )
 from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
@@ -131,6 +133,8 @@ def assert_lawful_evaluation(stream: Sequence[RecordedEvent]) -> bool:
 class _Rules(msgspec.Struct):
     """What a dialogue's events have led to.
 
+    `owner` is the process that asks the model in the turn under way, None where it left it to
+    another; `takeovers` counts how often another one took it.
     `shown` maps the messages that learners have said and that were not taken back to their turns.
     `unanswered` are those of them whose turns ended without an answer, `run` those since the model
     spoke last, and `run_before` those before that where it was stopped in the middle.
@@ -141,6 +145,8 @@ class _Rules(msgspec.Struct):
     active: int | None = None
     objectives: int = 0
     turn: TurnRequest | None = None
+    owner: int | None = None
+    takeovers: int = 0
     shown: dict[str, str] = {}
     unanswered: set[str] = set()
     run: tuple[str, ...] = ()
@@ -152,6 +158,8 @@ class _Rules(msgspec.Struct):
     def allow(self, event: AnyEvent | Unreadable) -> None:
         if isinstance(event, TurnRequest):
             self._ask(event)
+        elif isinstance(event, TurnTakenOver | TurnReleased):
+            self._change_owner(event)
         elif isinstance(event, ENDS):
             self._end(event)
         elif isinstance(event, ConversationCompleted):
@@ -178,7 +186,18 @@ class _Rules(msgspec.Struct):
             self.unanswered.discard(event.message_id)
         if isinstance(event, LearnersTurn):
             self.shown[event.message_id] = event.turn_id
-        self.turn = event
+        self.turn, self.owner, self.takeovers = event, event.owner, 0
+
+    def _change_owner(self, event: TurnTakenOver | TurnReleased) -> None:
+        assert self.turn is not None, f"of no turn: {event}"
+        assert event.turn_id == self.turn.turn_id, f"of another turn: {event}"
+        if isinstance(event, TurnReleased):
+            assert event.owner == self.owner, f"released by a stranger: {event}"
+            assert (event.kind == "opening") == isinstance(self.turn, OpeningRequested)
+            self.owner = None
+            return
+        assert event.number == self.takeovers + 1 <= 2, f"taken over too often: {event}"
+        self.owner, self.takeovers = event.owner, event.number
 
     def _end(self, event: AnyEvent) -> None:
         assert isinstance(event, ENDS)
@@ -187,6 +206,9 @@ class _Rules(msgspec.Struct):
         assert event.conversation_id == self.turn.conversation_id
         of_opening = isinstance(event, ConversationStarted | OpeningFailed)
         assert of_opening == isinstance(self.turn, OpeningRequested)
+        if isinstance(event, ConversationStarted | ReplyCompleted):
+            assert event.takeovers == self.takeovers, f"taken over otherwise: {event}"
+            assert self.owner is not None, f"an answer by nobody: {event}"
         if isinstance(event, ConversationStarted):
             self._start(event)
         elif isinstance(event, ReplyCompleted):

@@ -17,9 +17,11 @@ from tests.service.histories import types_of
 
 SSE = {"Accept": "text/event-stream"}
 ENDINGS = ("done", "error")
+RESTARTED = 1_000_000
+"""Id of `restarted` when another process has taken the turn over for the first time."""
 
 _EVENT = re.compile(
-    rb"(?:id: ([1-9]\d*)\n)?event: (accepted|delta|done|error)\ndata: ([^\r\n]+)\n\n"
+    rb"(?:id: ([1-9]\d*)\n)?event: (accepted|restarted|delta|done|error)\ndata: ([^\r\n]+)\n\n"
 )
 _COMMENT = re.compile(rb": [^\r\n]*\n\n")
 _PATIENCE = 15.0
@@ -110,6 +112,8 @@ class TurnStream:
             return (LAST_ID,)
         if event.name == "error":
             return (LAST_ID, None)
+        if event.name == "restarted":
+            return (RESTARTED, 2 * RESTARTED)
         before = self.events[-1].id if self.events else None
         due = self._first if before is None else before + 1
         return (event.id if due is None else due,)

@@ -161,8 +161,8 @@ def check_received(log: Log, received: ReceivedText) -> bool:
     is compared with the dialogue like any answer.
     """
     end = log.ends[received.turn_id][0]
-    if end.content is None:
-        return False
+    if end.content is None or received.number != log.takeovers[received.turn_id]:
+        return False  # what a process said that was gone before the end
     answered = received.whole and isinstance(end.event, ReplyCompleted | ConversationStarted)
     whole = received.text in ("", end.content)
     fits = whole if answered else end.content.startswith(received.text)

@@ -11,6 +11,9 @@ from service.conversations.turn_stream import LAST_ID
 from tests.soak.journal import Answer, Journal, Place, Read, Request, Violation, canonical
 from tests.soak.processes import Slot
 
+RESTARTED = 1_000_000
+"""Id of `restarted` after the first takeover of a turn."""
+
 ANSWER_TIMEOUT = 120.0
 """Seconds within which every request must be answered, whatever the faults."""
 
@@ -97,7 +100,11 @@ class Caller:
             turn: Data of the turn's event `accepted`.
         """
         answer = Answer(
-            began=self._journal.tick(), streamed=True, first_id=last_id, last_id=last_id
+            began=self._journal.tick(),
+            streamed=True,
+            first_id=last_id,
+            last_id=last_id,
+            number=last_id // RESTARTED,
         )
         path = f"{place.path}/{turn['conversation_id']}/turns/{turn['turn_id']}/stream"
         headers = self._headers(user) | {"Last-Event-ID": str(last_id)}
@@ -212,6 +219,8 @@ async def _read_stream(
 def _take(event: Sse, answer: Answer) -> None:
     if event.name in ("done", "error"):
         expected: tuple[int | None, ...] = (LAST_ID,) if event.name == "done" else (LAST_ID, None)
+    elif event.name == "restarted":
+        expected = tuple(n * RESTARTED for n in (1, 2) if n * RESTARTED > answer.last_id)
     else:
         expected = (answer.last_id + 1,)
     if event.id not in expected:
@@ -224,6 +233,9 @@ def _take(event: Sse, answer: Answer) -> None:
             if event.id != 1:
                 raise Violation("`accepted` is the first event", event)
             answer.accepted = event.data
+        case "restarted":
+            answer.pieces.clear()
+            answer.number = (event.id or 0) // RESTARTED
         case "delta":
             answer.pieces.append(event.data["text"])
         case "done":

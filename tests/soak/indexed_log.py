@@ -1,8 +1,13 @@
 """The log of a run, indexed for the checks."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
-from eventstore.dialogue_events import ConversationCompleted, MessagePosted, TurnRequest
+from eventstore.dialogue_events import (
+    ConversationCompleted,
+    MessagePosted,
+    TurnRequest,
+    TurnTakenOver,
+)
 from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationRequested
 from tests.request_keys import Secrets, hash_of
@@ -22,6 +27,7 @@ class Log:
         self.begun: dict[str, RecordedEvent] = {}
         self.ends: dict[str, list[RecordedEvent]] = defaultdict(list)
         self.posted: dict[str | None, list[RecordedEvent]] = defaultdict(list)
+        self.takeovers: Counter[str] = Counter()
         self.words: dict[str, str | None] = {}
         self.keys: dict[tuple[int | None, str], RecordedEvent] = {}
         self.requests: dict[str | None, list[RecordedEvent]] = defaultdict(list)
@@ -36,6 +42,8 @@ class Log:
             check("a turn begins once", event.turn_id not in self.begun, event)
             self.begun[event.turn_id] = recorded
             self.requests[recorded.metadata.request_id].append(recorded)
+        elif isinstance(event, TurnTakenOver):
+            self.takeovers[event.turn_id] += 1
         elif isinstance(event, _ENDS):
             self.ends[event.turn_id].append(recorded)
         elif isinstance(event, ConversationCompleted):

@@ -67,7 +67,8 @@ class Answer(msgspec.Struct, kw_only=True):
         status: 0 if no complete answer arrived; `lost` then has the reason.
         streamed: Whether it came as server-sent events; `status` is then the plain answer's.
         accepted: Data of the event `accepted`.
-        pieces: Texts of the deltas.
+        pieces: Texts of the deltas, since the last `restarted` if there was one.
+        number: How often the turn had been taken over by then, as the ids say.
         first_id: Id of the last event that the client had before; `last_id` that it has now.
     """
 
@@ -81,6 +82,7 @@ class Answer(msgspec.Struct, kw_only=True):
     streamed: bool = False
     accepted: dict[str, Any] | None = None
     pieces: list[str] = []
+    number: int = 0
     first_id: int = 0
     last_id: int = 0
 
@@ -224,12 +226,14 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 class ReceivedText(msgspec.Struct, frozen=True, kw_only=True):
     """The text of a turn's reply that a client got in deltas, over all its connections.
 
-    `whole`: in one connection, from the first event to `done`.
+    `whole`: in one connection, from the first event to `done`. `number` counts how often the turn
+    had been taken over by then.
     """
 
     turn_id: str
     text: str
     whole: bool
+    number: int = 0
 
 
 class Journal:

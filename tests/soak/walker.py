@@ -164,9 +164,12 @@ class Walker:
         return parts[-1]
 
     def _hear(self, turn_id: str, parts: list[Answer]) -> None:
-        text = "".join(piece for part in parts for piece in part.pieces)
+        number = max(part.number for part in parts)
+        text = "".join(piece for part in parts if part.number == number for piece in part.pieces)
         whole = len(parts) == 1 and parts[0].status == 200 and parts[0].first_id == 0
-        self._journal.received.append(ReceivedText(turn_id=turn_id, text=text, whole=whole))
+        self._journal.received.append(
+            ReceivedText(turn_id=turn_id, text=text, whole=whole, number=number)
+        )
 
 
 def cancel_request(dialogue: KnownDialogue, user: int, key: str | None) -> Request:

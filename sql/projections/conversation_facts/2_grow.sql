@@ -52,8 +52,8 @@ SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.experien
          WHERE e.account_id = apply.account
            AND e.position > apply.after_position AND e.position <= apply.upto_position
            AND e.type IN ('message_posted.v1', 'message_retried.v1', 'reply_completed.v1',
-                          'reply_failed.v1', 'reply_cancelled.v1', 'objectives_assessed.v1',
-                          'assessment_failed.v1',
+                          'reply_failed.v1', 'reply_cancelled.v1', 'turn_released.v1',
+                          'objectives_assessed.v1', 'assessment_failed.v1',
                           'evaluation_recorded.v1', 'evaluation_failed.v1',
                           'conversation_completed.v1', 'text_expired.v1')
          GROUP BY e.conversation_id) n

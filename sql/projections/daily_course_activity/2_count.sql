@@ -27,8 +27,8 @@ WITH said AS (
        AND e.position > apply.after_position AND e.position <= apply.upto_position
        AND e.type IN ('opening_requested.v1', 'opening_failed.v1', 'conversation_started.v1',
                       'message_posted.v1', 'reply_completed.v1', 'reply_failed.v1',
-                      'reply_cancelled.v1', 'objectives_assessed.v1', 'assessment_failed.v1',
-                      'evaluation_recorded.v1', 'evaluation_failed.v1', 'feedback_given.v1',
+                      'reply_cancelled.v1', 'turn_released.v1', 'objectives_assessed.v1',
+                      'assessment_failed.v1', 'evaluation_recorded.v1', 'evaluation_failed.v1', 'feedback_given.v1',
                       'conversation_completed.v1')
      GROUP BY e.stream, 2
 ), assessed AS (

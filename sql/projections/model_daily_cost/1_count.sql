@@ -26,20 +26,22 @@ SELECT apply.account, n.day, n.model, n.purpose, d.course_id, sum(n.requests), s
                      AND whole_number_v1(q.record->'cost_microusd') IS NULL), 0) AS unpriced
           FROM (SELECT e.stream, e.position, (e.recorded_at AT TIME ZONE 'UTC')::date AS day,
                        CASE WHEN e.type IN ('conversation_started.v1', 'opening_failed.v1')
+                              OR e.data->>'kind' = 'opening'
                             THEN 'opening'
                             WHEN e.type IN ('objectives_assessed.v1', 'assessment_failed.v1')
                             THEN 'assessment'
                             WHEN e.type IN ('evaluation_recorded.v1', 'evaluation_failed.v1')
                             THEN 'evaluation' ELSE 'message' END AS purpose,
-                       coalesce(e.data->>'code', CASE e.type WHEN 'reply_cancelled.v1' THEN 'cancelled'
-                                                 ELSE 'completed' END) AS outcome,
+                       coalesce(e.data->>'code', CASE WHEN e.type IN ('reply_cancelled.v1', 'turn_released.v1')
+                                                      THEN 'cancelled' ELSE 'completed' END) AS outcome,
                        coalesce(e.data->'reply', e.data->'judgement', e.data) AS record
                   FROM events e
                  WHERE e.account_id = apply.account
                    AND e.position > apply.after_position AND e.position <= apply.upto_position
                    AND e.type IN ('opening_failed.v1', 'conversation_started.v1',
                                   'reply_completed.v1', 'reply_failed.v1', 'reply_cancelled.v1',
-                                  'objectives_assessed.v1', 'assessment_failed.v1',
+                                  'turn_released.v1', 'objectives_assessed.v1',
+                                  'assessment_failed.v1',
                                   'evaluation_recorded.v1', 'evaluation_failed.v1')) q,
                LATERAL (
                    SELECT t.value->>'model' AS model, t.value->>'outcome' AS outcome, 1 AS number,

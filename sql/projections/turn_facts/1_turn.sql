@@ -2,14 +2,14 @@
 -- statistics say; sorted rows are locked in one order by ranges that are applied at once.
 INSERT INTO turn_facts AS t (
     account_id, turn_id, conversation_id, course_id, experience_id, user_id, kind, retry,
-    requested_at, ended_at, outcome, code, retryable, model, fallback, prompt, stop_reason,
+    takeovers, requested_at, ended_at, outcome, code, retryable, model, fallback, prompt, stop_reason,
     first_token_ms, duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,
     cache_read_input_tokens, attempts, cost_microusd, assessment_outcome, assessment_ms,
     assessment_cost_microusd, position)
-SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id,
-       coalesce(a.conversation_id, z.conversation_id, j.conversation_id),
+SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id, o.turn_id)::uuid AS turn_id,
+       coalesce(a.conversation_id, z.conversation_id, j.conversation_id, o.conversation_id),
        a.course_id, a.experience_id, a.user_id, coalesce(a.kind, z.kind, 'message'), a.retry,
-       a.recorded_at, z.recorded_at, coalesce(z.outcome, 'pending'), z.code, z.retryable,
+       coalesce(o.takeovers, 0), a.recorded_at, z.recorded_at, coalesce(z.outcome, 'pending'), z.code, z.retryable,
        coalesce(z.record->>'model', a.model), z.fallback, z.record->'prompt'->>'name',
        z.record->>'stop_reason', (z.record->>'first_token_ms')::bigint,
        (z.record->>'duration_ms')::bigint, whole_number_v1(z.record->'usage'->'input_tokens'),
@@ -22,7 +22,8 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
             ELSE coalesce((z.record->>'attempts')::bigint,
                           jsonb_array_length(z.record->'attempt_records')) END,
        whole_number_v1(z.record->'cost_microusd'), j.outcome, (j.record->>'duration_ms')::bigint,
-       whole_number_v1(j.record->'cost_microusd'), greatest(a.position, z.position, j.position)
+       whole_number_v1(j.record->'cost_microusd'), 
+       greatest(a.position, z.position, j.position, o.position)
   FROM (SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, e.position, e.recorded_at,
                (e.data->>'course_id')::bigint AS course_id,
                (e.data->>'experience_id')::bigint AS experience_id,
@@ -73,12 +74,22 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id)::uuid AS turn_id
            AND e.type IN ('objectives_assessed.v1', 'assessment_failed.v1')
          ORDER BY e.data->>'turn_id', e.position
        ) j ON j.turn_id = coalesce(a.turn_id, z.turn_id)
+  FULL JOIN (
+        SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, count(*) AS takeovers,
+               max(e.position) AS position
+          FROM events e
+         WHERE e.account_id = apply.account
+           AND e.position > apply.after_position AND e.position <= apply.upto_position
+           AND e.type = 'turn_taken_over.v1'
+         GROUP BY e.data->>'turn_id', e.conversation_id
+       ) o ON o.turn_id = coalesce(a.turn_id, z.turn_id, j.turn_id)
  ORDER BY turn_id
     ON CONFLICT (account_id, turn_id) DO UPDATE SET
        course_id = coalesce(t.course_id, excluded.course_id),
        experience_id = coalesce(t.experience_id, excluded.experience_id),
        user_id = coalesce(t.user_id, excluded.user_id),
        retry = coalesce(t.retry, excluded.retry),
+       takeovers = t.takeovers + excluded.takeovers,
        requested_at = coalesce(t.requested_at, excluded.requested_at),
        ended_at = coalesce(t.ended_at, excluded.ended_at),
        outcome = CASE excluded.outcome WHEN 'pending' THEN t.outcome ELSE excluded.outcome END,

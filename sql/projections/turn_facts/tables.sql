@@ -8,6 +8,7 @@ CREATE TABLE turn_facts (
     user_id                     bigint,
     kind                        text NOT NULL,
     retry                       boolean,
+    takeovers                   bigint NOT NULL DEFAULT 0,
     requested_at                timestamptz,
     ended_at                    timestamptz,
     outcome                     text NOT NULL,
@@ -46,6 +47,7 @@ COMMENT ON COLUMN turn_facts.experience_id IS 'The AI experience.';
 COMMENT ON COLUMN turn_facts.user_id IS 'The learner whose conversation it is.';
 COMMENT ON COLUMN turn_facts.kind IS 'opening: the model begins a conversation. message: it answers one. evaluation: it judges a whole one.';
 COMMENT ON COLUMN turn_facts.retry IS 'Whether the learner asked again for an answer to a message that had none.';
+COMMENT ON COLUMN turn_facts.takeovers IS 'How often another process asked the model anew, since the one before was gone.';
 COMMENT ON COLUMN turn_facts.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN turn_facts.ended_at IS 'When the answer or the failure was recorded; null while pending.';
 COMMENT ON COLUMN turn_facts.outcome IS 'pending, completed, failed or cancelled.';

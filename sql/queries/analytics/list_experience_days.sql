@@ -1,7 +1,8 @@
 -- The same as a course's days, of experience $3, from $4 to $5. Events count for the day on which
 -- they were recorded, so turns that were requested earlier are read, too.
 WITH turns AS (
-    SELECT t.user_id, t.kind, t.outcome, (t.requested_at AT TIME ZONE 'UTC')::date AS asked_on,
+    SELECT t.user_id, t.kind, t.retry, t.outcome,
+           (t.requested_at AT TIME ZONE 'UTC')::date AS asked_on,
            (t.ended_at AT TIME ZONE 'UTC')::date AS ended_on, t.cost_microusd,
            t.assessment_outcome, t.assessment_cost_microusd
       FROM analytics.turn_facts t
@@ -9,7 +10,8 @@ WITH turns AS (
        AND t.requested_at < ($5::date + 1)::timestamp AT TIME ZONE 'UTC'
 ), asked AS (
     SELECT t.asked_on AS day, count(DISTINCT t.user_id) AS learners,
-           count(*) FILTER (WHERE t.kind = 'message') AS messages
+           count(*) FILTER (WHERE t.kind = 'message' AND NOT coalesce(t.retry, false))
+           AS messages
       FROM turns t
      WHERE t.kind <> 'evaluation'
      GROUP BY 1

@@ -569,6 +569,20 @@ async def test_serving_a_database_of_a_newer_version_is_refused_in_one_line(
         assert told.startswith("the database has migration 9999_from_the_future, which this ")
 
 
+async def test_a_start_beside_an_earlier_release_is_refused_in_one_line(
+    database_url: str,
+) -> None:
+    """Which could not read what this one records; `migrate` would also change its views."""
+    earlier = await connect(database_url)
+    await earlier.execute("SELECT pg_advisory_lock(281474976710655)")
+    try:
+        for command in (["serve", "--port", "0"], ["migrate"]):
+            told = refused(Ended(*await colloquy({"DATABASE_URL": database_url}, *command)))
+            assert told.startswith("a process of an earlier release uses this database (session ")
+    finally:
+        await earlier.close()
+
+
 async def test_serve_prepares_an_empty_database_and_greets_with_the_demo(
     empty_database_url: str, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
+    TurnTakenOver,
 )
 from eventstore.envelope import Actor, Metadata, RecordedEvent
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
@@ -52,8 +55,10 @@ from service.dialogue.commands import (
     RecordAssessment,
     RecordOpening,
     RecordReply,
+    ReleaseTurn,
     RetryMessage,
     Spent,
+    TakeOverTurn,
 )
 from service.dialogue.decide import PendingEvent, decide
 from service.dialogue.state import Conversation, Dialogue, Message, evolve, fold
@@ -64,6 +69,7 @@ from service.errors import (
     ServiceError,
     TurnInProgress,
     TurnIsOver,
+    TurnTaken,
 )
 from tests.service.histories import assert_lawful_dialogue
 
@@ -197,6 +203,8 @@ CREATED = ExperienceCreated(
 EDITED = ExperienceEdited(**msgspec.structs.asdict(CREATED))
 ONE_OF_EACH: tuple[AnyEvent, ...] = (
     retried(),
+    TurnTakenOver(conversation_id=1, turn_id="t2", owner=6, deadline_at=LATER, number=1),
+    TurnReleased(conversation_id=1, turn_id="t2", kind="message", owner=5),
     *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
     *(completed(), CREATED, EDITED, ExperienceDeleted(experience_id=8, course_id=7)),
     *(voted(), withdrawn()),
@@ -678,7 +686,13 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
         st.sets(st.integers(1, 2)),
     ),
     st.builds(lambda c: CompleteConversation(conversation_id=c), CONVERSATION_IDS),
+    st.builds(lambda of, turn: retry(of, turn), TURN_IDS, TURN_IDS),
+    st.builds(lambda turn, owner: take_over(turn, owner), TURN_IDS, st.integers(6, 9)),
+    st.builds(lambda turn: ReleaseTurn(turn_id=turn), TURN_IDS),
 )
+
+
+OF_TURNS = (RecordOpening, RecordReply, FailTurn, CancelTurn, TakeOverTurn, ReleaseTurn)
 
 
 class Script(msgspec.Struct):
@@ -701,8 +715,12 @@ class Script(msgspec.Struct):
     def likely(self, command: Command) -> Command:
         """The command, aimed at what is there, so that much of it is accepted."""
         turn, active = self.state.turn, self.state.active
-        if turn and isinstance(command, RecordOpening | RecordReply | FailTurn | CancelTurn):
+        if turn and isinstance(command, OF_TURNS):
             return msgspec.structs.replace(command, turn_id=turn.id)
+        if active and active.unanswered and isinstance(command, RetryMessage):
+            return msgspec.structs.replace(
+                command, conversation_id=active.id, retried_turn_id=active.unanswered.turn_id
+            )
         if active and isinstance(command, PostMessage | CompleteConversation):
             return msgspec.structs.replace(command, conversation_id=active.id)
         return command
@@ -747,13 +765,15 @@ def test_the_log_leads_to_the_state_that_decide_saw(
 
 @settings(max_examples=100, deadline=None)
 @given(STEPS)
-def test_the_view_never_has_two_messages_of_the_same_side_in_a_row(
+def test_the_model_never_speaks_twice_in_a_row(
     steps: list[tuple[Command | None, bool]],
 ) -> None:
-    """So the model is never asked with two user turns in a row."""
+    """The learner may, where there was no answer."""
     script = played(steps)
-    roles = [m.role for m in script.state.active.messages] if script.state.active else []
-    assert roles == (["User", "Assistant"] * len(roles))[: len(roles)]
+    messages = script.state.active.messages if script.state.active else ()
+    roles = [m.role for m in messages]
+    assert roles[:2] in ([], ["User", "Assistant"])
+    assert ("Assistant", "Assistant") not in pairwise(roles)
 
 
 def test_the_random_sequences_get_far() -> None:
@@ -773,8 +793,11 @@ def test_every_dialogue_event_can_come_from_a_command() -> None:
         *((post(1, "t5"), True), (CancelTurn(turn_id="t5", reason="requested"), True)),
         *((post(1, "t6"), True), (msgspec.structs.replace(REPLY_6, assessment=assess(1)), True)),
         (RecordAssessment(conversation_id=3, turn_id="t6", assessment=FAILED_ASSESSMENT), True),
+        *((post(1, "t7"), True), (fail("t7"), True), (retry("t7", "t8"), True)),
+        *((ReleaseTurn(turn_id="t8"), True), (take_over("t8"), True), (fail("t8"), True)),
         (COMPLETE, True),
     ]
+    assert played(aimed).accepted == len(aimed)
     made = {type(e.event) for e in played(aimed).log}
     assert made == set(get_args(AnyDialogueEvent)) - {FeedbackGiven, FeedbackWithdrawn}
 
@@ -875,3 +898,50 @@ def test_what_clients_see_has_another_revision_after_each_of_these_events() -> N
     history = (*ASKED, KEPT, retried(), msgspec.structs.replace(SEEN, turn_id="t3"))
     for number in range(len(ASKED), len(history) + 1):
         assert active_in(after(history[:number])).revision == number
+
+
+def take_over(turn: str = "t2", owner: int = 6) -> TakeOverTurn:
+    return TakeOverTurn(turn_id=turn, owner=owner, deadline_at=LATER)
+
+
+TAKEN = TurnTakenOver(conversation_id=1, turn_id="t2", owner=6, deadline_at=LATER, number=1)
+
+
+def test_a_turn_is_taken_over_once_more_each_time() -> None:
+    assert decide(after(ASKED), take_over()) == [PendingEvent(TAKEN)]
+    (second,) = decide(after((*ASKED, TAKEN)), take_over(owner=7))
+    assert second.event == msgspec.structs.replace(TAKEN, owner=7, number=2)
+    with pytest.raises(TurnTaken):
+        decide(after((*ASKED, TAKEN, second.event)), take_over(owner=8))
+    with pytest.raises(TurnIsOver):
+        decide(after((*ASKED, replied())), take_over())
+
+
+def test_a_former_owner_ends_nothing() -> None:
+    """Neither where the turn was taken over nor where it has left it."""
+    released = TurnReleased(conversation_id=1, turn_id="t2", kind="message", owner=5)
+    ends: tuple[RecordReply | FailTurn, ...] = (record_reply(), fail())
+    for history, owner in (((*ASKED, TAKEN), 5), ((*ASKED, released), 5), (ASKED, 6)):
+        for end in ends:
+            with pytest.raises(TurnTaken):
+                decide(after(history), msgspec.structs.replace(end, owner=owner))
+        with pytest.raises(TurnTaken):
+            decide(after(history), ReleaseTurn(turn_id="t2", owner=owner))
+    opening = (*OPENING, msgspec.structs.replace(TAKEN, turn_id="t1"))
+    with pytest.raises(TurnTaken):
+        decide(after(opening), msgspec.structs.replace(record_opening(), owner=5))
+    (begun,) = decide(after(opening), msgspec.structs.replace(record_opening(), owner=6))
+    assert begun.event == msgspec.structs.replace(started(), takeovers=1)
+
+
+def test_an_owner_ends_its_turn_and_a_person_anybodys() -> None:
+    (reply,) = decide(after((*ASKED, TAKEN)), msgspec.structs.replace(record_reply(), owner=6))
+    assert reply.event == msgspec.structs.replace(replied(), takeovers=1)
+    assert decide(after((*ASKED, TAKEN)), CancelTurn(turn_id="t2", reason="requested"))
+    (given_up,) = decide(after((*ASKED, TAKEN)), fail())
+    assert isinstance(given_up.event, ReplyFailed)
+    (left,) = decide(after(ASKED), ReleaseTurn(turn_id="t2", owner=5, partial_text="Half"))
+    assert (left.event, left.content) == (
+        TurnReleased(conversation_id=1, turn_id="t2", kind="message", owner=5),
+        "Half",
+    )

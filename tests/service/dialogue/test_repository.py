@@ -26,6 +26,7 @@ from service.dialogue.commands import (
 )
 from service.dialogue.ownership import TurnOwnership
 from service.dialogue.repository import DialogueKey, DialogueRepository
+from service.dialogue.state import Dialogue
 from service.errors import AlreadyAsked, Busy, NotFound, TurnInProgress, TurnIsOver
 from service.timing import USUAL
 from tests.eventstore.log_reading import read_all
@@ -363,3 +364,46 @@ async def test_a_dialogue_can_be_seen_as_it_was_at_any_revision(
     await begin(carried, notifier.owner, 2)
     shown = [(await carried.at(KEY, revision)).active for revision in range(1, 6)]
     assert [active and active.id for active in shown] == [None, 1, 1, None, 2]
+
+
+async def test_abandoned_turns_are_taken_over_by_who_takes_them_and_as_long_as_they_may_be(
+    log_parts: Parts, workers: Pool
+) -> None:
+    """Not ten minutes after the question, and not for a person who wants no answer any more."""
+    log, _, notifier = log_parts
+    ahead = 0.0
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=ahead)
+
+    owners = TurnOwnership(workers, notifier.owner, clock, USUAL.owner_check)
+    dialogues = DialogueRepository(log, owners)
+    taken: list[DialogueKey] = []
+
+    async def take(key: DialogueKey, _state: Dialogue) -> bool:
+        taken.append(key)
+        return False
+
+    dialogues.let_take_over(take)
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(owner=1), LEARNER)
+    with pytest.raises(TurnInProgress):
+        await dialogues.execute(KEY, opening(notifier.owner), LEARNER)
+    await dialogues.close_abandoned(KEY.account_id, KEY.stream)
+    assert taken == [KEY, KEY]
+    ahead = 601.0
+    await dialogues.close_abandoned(KEY.account_id, KEY.stream)
+    assert taken == [KEY, KEY]
+    assert types_of(await read_all(log, 1)) == ["opening_requested", "opening_failed"]
+
+
+async def test_a_process_that_has_just_reconnected_judges_nobody(
+    log_parts: Parts, workers: Pool
+) -> None:
+    log, _, notifier = log_parts
+    settled = False
+    owners = TurnOwnership(workers, notifier.owner, utc_now, 0.01, settled=lambda: settled)
+    dialogues = DialogueRepository(log, owners)
+    await dialogues_of(log, workers, notifier.owner).execute(KEY, opening(owner=1), LEARNER)
+    assert not await dialogues.close_abandoned(KEY.account_id, KEY.stream)
+    settled = True
+    assert await dialogues.close_abandoned(KEY.account_id, KEY.stream)

@@ -12,7 +12,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from eventstore.dialogue_events import MessagePosted, OpeningRequested, ReplyCompleted, ReplyFailed
+from eventstore.dialogue_events import (
+    MessagePosted,
+    OpeningRequested,
+    ReplyCompleted,
+    TurnReleased,
+    TurnTakenOver,
+)
 from eventstore.envelope import Actor, Metadata, NewEvent
 from eventstore.notifier import Notifier
 from eventstore.running_log import POOL_SIZE, running_log
@@ -39,6 +45,13 @@ GONE = 1
 """An owner's number that no process has."""
 
 NOT_FOUND = {"error": "Resource Not Found"}
+PIECE = "What do you "
+OPEN_TURNS = "SELECT count(*) FROM read.pending_turns"
+STOPPING = {
+    "error": "the service is being restarted; try again in a moment",
+    "code": "service_stopping",
+    "retryable": True,
+}
 COMPLETED = (200, {"message": "Conversation completed successfully"})
 BUSY_CONNECTIONS = """
 SELECT count(*) FROM pg_stat_activity
@@ -317,11 +330,11 @@ async def test_a_service_that_stops_lets_turns_end_and_takes_no_more_requests(
     assert types_of(await service.history())[-1] == "reply_completed"
 
 
-@pytest.mark.parametrize(("opening", "ended"), [(False, "reply_failed"), (True, "opening_failed")])
-async def test_a_service_that_must_stop_fails_the_turns_that_last(
-    opening: bool, ended: str, fresh_url: str, fake: FakeAnthropic
+@pytest.mark.parametrize("opening", [False, True], ids=["message", "opening"])
+async def test_a_service_that_must_stop_leaves_the_turns_that_last_to_the_next_one(
+    opening: bool, fresh_url: str, fake: FakeAnthropic
 ) -> None:
-    """Whoever waits is told so, and nothing is left open for the next process."""
+    """Whoever waits is told to ask again; the next process asks the model anew."""
     async with running_service(fresh_url, anthropic_base_url=fake.url, stop_timeout=0.1) as service:
         conversation = await service.open()
         request = (
@@ -332,46 +345,53 @@ async def test_a_service_that_must_stop_fails_the_turns_that_last(
         async with stalled(fake, request) as waiting:
             stop(service)
             status, body = await waiting
-    assert status == 503
-    assert without_ids(body, kept=not opening) == {
-        "error": "The tutor is being restarted. Please try again in a moment.",
-        "code": "service_stopping",
-        "retryable": True,
-    }
+    assert (status, without_ids(body, kept=False)) == (503, STOPPING)
+    log = await service.history()
+    assert_lawful(log, ended=False)
+    released = log[-1]
+    assert isinstance(released.event, TurnReleased)
+    assert (released.event.kind, released.content) == ("opening" if opening else "message", PIECE)
+    assert released.event.attempt_records[0].outcome == "cancelled"
+    async with running_service(fresh_url, anthropic_base_url=fake.url) as restarted:
+        end = "conversation_started" if opening else "reply_completed"
+        await eventually(lambda: is_last(restarted, end))
+        active = await restarted.active()
+    assert (active["id"] == conversation["id"]) != opening
+    assert active["messages"][-1]["text"] == REPLY
     log = await service.history()
     assert_lawful(log)
-    assert types_of(log)[-1] == ended
-    assert log[-1].event.code == "service_stopping"  # type: ignore[union-attr]
-    async with running_service(fresh_url) as restarted:
-        active = await restarted.active()
-    if opening:
-        assert active == conversation
-    else:
-        assert_kept(conversation, active, "Hello", "service_stopping")
+    assert log[-1].event.takeovers == 1  # type: ignore[union-attr]
 
 
-async def test_an_abandoned_turn_is_closed_by_whoever_speaks_next(fresh_url: str) -> None:
-    """At once, long before the sweeper comes by."""
+async def test_an_abandoned_turn_is_taken_over_by_whoever_speaks_next(fresh_url: str) -> None:
+    """At once, long before the sweeper comes by; the next message waits for its reply."""
     async with running_service(fresh_url, sweeping(3600)) as service:
         conversation = await service.open()
         await leave_turn(service, owner=GONE)
-        status, body = await service.say(conversation["id"], "Anybody there?")
-        log = await service.history()
-    assert status == 200
-    assert [m["text"] for m in body["messages"][2:4]] == ["Lost on the way", "Anybody there?"]
-    assert "state" not in body["messages"][2], "the reply answers both"
-    assert_closed_once(log)
+        waiting = await in_progress(service)
+        path = messages_of(conversation["id"])
+        said: Any = {"json": {"message": "Anybody there?"}}
+        assert (await service.call("POST", path, **said))[1].items() >= waiting.items()
+        await eventually(lambda: is_last(service, "reply_completed"))
+        status, body = await service.call("POST", path, **said)
+        assert (status, [m["text"] for m in body["messages"][2::2]]) == (
+            200,
+            ["Lost on the way", "Anybody there?"],
+        )
+        assert_taken_over_once(await service.history())
 
 
-async def test_an_abandoned_turn_is_closed_by_who_asks_for_a_new_conversation(
+async def test_an_abandoned_turn_is_taken_over_by_who_asks_for_a_new_conversation(
     fresh_url: str,
 ) -> None:
     async with running_service(fresh_url, sweeping(3600)) as service:
         await service.open()
         await leave_turn(service, owner=GONE)
+        assert (await service.call("POST", CONVERSATIONS))[0] == 409
+        await eventually(lambda: is_last(service, "reply_completed"))
         new = await service.open()
         assert await service.active() == new
-        assert_closed_once(await service.history())
+        assert_taken_over_once(await service.history())
 
 
 async def test_an_abandoned_turn_is_closed_by_who_completes_the_conversation(
@@ -387,28 +407,63 @@ async def test_an_abandoned_turn_is_closed_by_who_completes_the_conversation(
     assert_lawful(log)
 
 
-async def test_an_abandoned_turn_is_closed_by_the_sweeper_when_nobody_comes(
+async def test_an_abandoned_turn_is_taken_over_by_the_sweeper_when_nobody_comes(
     fresh_url: str,
 ) -> None:
-    """And its message stays in the learner's view."""
     async with running_service(fresh_url, sweeping(0.02)) as service:
-        conversation = await service.open()
+        await service.open()
         await leave_turn(service, owner=GONE)
-        await eventually(lambda: is_last(service, "reply_failed"))
-        assert_kept(conversation, await service.active(), "Lost on the way", "abandoned")
-        assert_closed_once(await service.history())
+        await eventually(lambda: is_last(service, "reply_completed"))
+        assert_taken_over_once(await service.history())
 
 
-async def test_an_abandoned_turn_is_closed_before_a_new_process_answers(fresh_url: str) -> None:
+async def test_an_abandoned_turn_is_taken_over_before_a_new_process_answers(
+    fresh_url: str,
+) -> None:
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        await service.open()
+        await leave_turn(service, owner=GONE)
+    async with running_service(fresh_url, sweeping(3600)) as service:
+        await eventually(lambda: is_last(service, "reply_completed"))
+        assert_taken_over_once(await service.history())
+
+
+async def test_a_turn_that_was_abandoned_three_times_has_no_reply(
+    fresh_url: str, fake: FakeAnthropic
+) -> None:
+    """Whatever ends each process may be the question itself. Its message stays."""
     async with running_service(fresh_url, sweeping(3600)) as service:
         conversation = await service.open()
         await leave_turn(service, owner=GONE)
-    async with running_service(fresh_url, sweeping(3600)) as service:
-        assert_closed_once(await service.history())
+        await leave_turn_again(service, 1)
+        await leave_turn_again(service, 2)
+    async with running_service(fresh_url, sweeping(3600), anthropic_base_url=fake.url) as service:
         assert_kept(conversation, await service.active(), "Lost on the way", "abandoned")
+        log = await service.history()
+    assert_lawful(log)
+    assert log[-1].metadata.actor == Actor(None, "system")
 
 
-async def test_sweepers_that_race_close_a_turn_once(fresh_url: str) -> None:
+async def test_a_turn_is_taken_over_where_there_is_room(
+    fresh_url: str, fake: FakeAnthropic
+) -> None:
+    """Within the replies that a process may have under way; until then it waits."""
+    settings: Any = {"anthropic_base_url": fake.url, "max_replies": 1}
+    async with running_service(fresh_url, sweeping(0.02), **settings) as service:
+        learner = await service.enroll()
+        conversation = await service.open(learner)
+        await service.open()
+        async with stalled(fake, service.say(conversation["id"], "Long", learner)):
+            await leave_turn(service, owner=GONE)
+            await asyncio.sleep(0.3)  # sweeps go by
+            assert "turn_taken_over" not in types_of(await service.history())
+            fake.release()
+        await eventually(lambda: is_last(service, "reply_completed"))
+        await eventually(lambda: is_value(service, OPEN_TURNS, 0))
+        assert_taken_over_once(await service.history())
+
+
+async def test_sweepers_that_race_take_a_turn_over_once(fresh_url: str) -> None:
     """Two services sweep as fast as they can; many turns are abandoned at once."""
     async with (
         running_service(fresh_url, sweeping(0.001)) as one,
@@ -417,10 +472,11 @@ async def test_sweepers_that_race_close_a_turn_once(fresh_url: str) -> None:
         learners = [await one.enroll() for _ in range(8)]
         await asyncio.gather(*(one.open(learner) for learner in learners))
         await asyncio.gather(*(leave_turn(one, GONE, learner) for learner in learners))
-        await eventually(lambda: is_value(one, "SELECT count(*) FROM read.pending_turns", 0))
+        await eventually(lambda: is_value(one, OPEN_TURNS, 0))
         log = await other.history()
     assert_lawful(log)
-    assert types_of(log).count("reply_failed") == len(learners)
+    kinds = types_of(log)
+    assert kinds.count("turn_taken_over") == kinds.count("reply_completed") == len(learners)
 
 
 async def test_the_turn_of_a_living_process_is_left_alone_until_its_deadline(
@@ -440,12 +496,12 @@ async def test_the_turn_of_a_living_process_is_left_alone_until_its_deadline(
                 await service.refused(409, waiting, "POST", path, **said)
         finally:
             await notifier.close()
-        await eventually(lambda: is_last(service, "reply_failed"))
+        await eventually(lambda: is_last(service, "reply_completed"))
         assert (await service.say(conversation["id"], "Now?"))[0] == 200
 
 
 @pytest.mark.parametrize("seconds", [0.02, 3600], ids=["by the sweeper", "by the next message"])
-async def test_a_turn_past_its_deadline_is_closed_though_its_owner_lives(
+async def test_a_turn_past_its_deadline_is_taken_over_though_its_owner_lives(
     seconds: float, fresh_url: str
 ) -> None:
     notifier = Notifier(fresh_url)
@@ -454,12 +510,12 @@ async def test_a_turn_past_its_deadline_is_closed_though_its_owner_lives(
         await notifier.start()
         try:
             await leave_turn(service, notifier.owner, deadline=timedelta(seconds=-1))
-            if seconds < 1:
-                await eventually(lambda: is_last(service, "reply_failed"))
-            assert (await service.say(conversation["id"], "Now?"))[0] == 200
+            if seconds > 1:
+                assert (await service.say(conversation["id"], "Now?"))[0] == 409
+            await eventually(lambda: is_last(service, "reply_completed"))
         finally:
             await notifier.close()
-        assert_closed_once(await service.history())
+        assert_taken_over_once(await service.history())
 
 
 async def leave_turn(
@@ -487,18 +543,34 @@ async def leave_turn(
         await log.append(1, f"dialogue-1-{user}", [event], expected=None, metadata=metadata)
 
 
-def assert_closed_once(log: list[Any]) -> None:
-    """The turn that was left is abandoned, by the system, and no other is."""
-    assert_lawful(log)
-    failed = [e for e in log if isinstance(e.event, ReplyFailed)]
-    assert [(e.event.code, e.metadata.actor, e.content) for e in failed] == [
-        ("abandoned", Actor(None, "system"), None)
-    ]
-    left = next(e for e in log if e.content == "Lost on the way")
-    assert failed[0].event.turn_id == left.event.turn_id == failed[0].metadata.correlation_id
-    assert not any(
-        isinstance(e.event, ReplyCompleted) and e.event.turn_id == left.event.turn_id for e in log
+async def leave_turn_again(service: Service, number: int) -> None:
+    """Records that a process took the turn over which is gone too."""
+    asked = (await service.history())[-number].event
+    assert isinstance(asked, MessagePosted)
+    taken = TurnTakenOver(
+        conversation_id=asked.conversation_id,
+        turn_id=asked.turn_id,
+        owner=GONE + number,
+        deadline_at=asked.deadline_at,
+        number=number,
     )
+    metadata = Metadata(actor=Actor(None, "system"))
+    stream = f"dialogue-1-{asked.user_id}"
+    async with running_log(service.database_url) as (log, _pool, _notifier):
+        await log.append(1, stream, [NewEvent(event=taken)], expected=None, metadata=metadata)
+
+
+def assert_taken_over_once(log: list[Any]) -> None:
+    """The turn that was left is taken over, by the system, and answered, and no other is."""
+    assert_lawful(log)
+    left = next(e for e in log if e.content == "Lost on the way")
+    taken = [e for e in log if isinstance(e.event, TurnTakenOver)]
+    assert [(e.event.turn_id, e.event.number, e.metadata.actor) for e in taken] == [
+        (left.event.turn_id, 1, Actor(None, "system"))
+    ]
+    replies = [e for e in log if isinstance(e.event, ReplyCompleted) and e.event.takeovers]
+    assert [(e.event.turn_id, e.event.takeovers) for e in replies] == [(left.event.turn_id, 1)]
+    assert replies[0].metadata.causation_id == str(left.event_id)
 
 
 def stop(service: Service) -> None:
