@@ -77,6 +77,7 @@ class MessageRetried(TurnEvent, frozen=True, kw_only=True, tag="message_retried.
 class TurnTakenOver(TurnEvent, frozen=True, kw_only=True, tag="turn_taken_over.v1"):
     """A process asks the model anew, since nobody owns the turn any more. `number` is from 1."""
 
+    kind: Literal["opening", "message"]
     owner: int
     deadline_at: datetime
     number: int

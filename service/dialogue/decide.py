@@ -159,6 +159,7 @@ def _take_over(state: Dialogue, command: TakeOverTurn) -> list[PendingEvent]:
     taken = TurnTakenOver(
         conversation_id=turn.request.conversation_id,
         turn_id=turn.id,
+        kind=turn.kind,
         owner=command.owner,
         deadline_at=command.deadline_at,
         number=turn.takeovers + 1,
@@ -173,7 +174,7 @@ def _release(state: Dialogue, command: ReleaseTurn) -> list[PendingEvent]:
     released = TurnReleased(
         conversation_id=turn.request.conversation_id,
         turn_id=turn.id,
-        kind="opening" if isinstance(turn.request, OpeningRequested) else "message",
+        kind=turn.kind,
         owner=turn.owner,
         **msgspec.structs.asdict(command.spent),
     )

@@ -144,6 +144,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """The turn's id, a UUID."""
         return self.request.turn_id
 
+    @property
+    def kind(self) -> Literal["opening", "message"]:
+        """Whether the model opens a conversation, or answers a message."""
+        return "opening" if isinstance(self.request, OpeningRequested) else "message"
+
 
 class Dialogue(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a dialogue at the `revision` of the last event folded in."""

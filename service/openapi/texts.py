@@ -40,8 +40,9 @@ the 409 `turn_cancelled`, has its `message_id` and the `turn_id` by which to ret
 **Streaming.** Creating a conversation, posting a message and retrying one with
 `Accept: text/event-stream` answer 200 with server-sent events: `accepted` (`turn_id`,
 `message_id`, `conversation_id`), `delta` (`text`; all of them joined are the reply), then `done`
-with the JSON of the plain answer or `error` with that of the error. Ids rise by one; comments keep
-the connection alive. A client
+with the JSON of the plain answer or `error` with that of the error. Where another process has asked
+the model anew, `restarted` comes first: the deltas since the last one are the reply. Ids rise;
+comments keep the connection alive. A client
 that goes away stops nothing: the stream of the turn gives what is missing after `Last-Event-ID`.
 """
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Literal
 from uuid import uuid4
@@ -26,6 +26,8 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
+    TurnTakenOver,
 )
 from eventstore.envelope import Actor, Metadata, NewEvent, RecordedEvent
 from eventstore.evaluation_events import EvaluationFailed, EvaluationRecorded, EvaluationRequested
@@ -168,6 +170,7 @@ class Learner:
         self.opening: OpeningRequested | None = None
         self.turn: LearnersTurn | None = None
         self.answered: LearnersTurn | None = None
+        self.takeovers = 0
         self.unanswered: list[LearnersTurn] = []
         self.broken_off: list[LearnersTurn] = []
         self.objectives = 0
@@ -362,6 +365,34 @@ class Learner:
         )
         return self._step((failed, None))
 
+    def is_taken_over(self) -> Step:
+        """Another process asks the model in the turn under way."""
+        asked = self._asked()
+        self.takeovers += 1
+        taken = TurnTakenOver(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            kind="opening" if self.opening else "message",
+            owner=OWNER + self.takeovers,
+            deadline_at=DEADLINE + timedelta(minutes=self.takeovers),
+            number=self.takeovers,
+        )
+        return self._step((taken, None))
+
+    def is_released(self, partial: str | None = None) -> Step:
+        """The process that asks the model leaves the turn to another one."""
+        asked = self._asked()
+        released = TurnReleased(
+            conversation_id=asked.conversation_id,
+            turn_id=asked.turn_id,
+            kind="opening" if self.opening else "message",
+            owner=OWNER + self.takeovers,
+            model=REPLY.model,
+            usage=REPLY.usage,
+            cost_microusd=7,
+        )
+        return self._step((released, partial))
+
     def stops(self, partial: str | None = "What do you") -> Step:
         """The learner stops the reply; the message stays, and what was seen of the reply."""
         asked = self._end_turn()
@@ -453,10 +484,12 @@ class Learner:
             judged = [self.is_answered_well] if self.covered < self.objectives else []
             fails = [self.is_not_answered] if isinstance(self.turn, MessagePosted) else []
             kept = [self.is_left_unanswered, self.stops, lambda: self.stops(None)]
-            return [*(self.is_answered,) * 3, *judged, *fails, *kept, self.deletes]
+            moves = [self.is_taken_over, self.is_released]
+            return [*(self.is_answered,) * 3, *judged, *fails, *kept, *moves, self.deletes]
         deletion = [] if self.active is None else [self.deletes]
         if self.opening:
-            return [*(self.opens,) * 2, self.opens_with_more, self.opening_fails, *deletion]
+            opens = [self.opens, self.opens, self.opens_with_more, self.opening_fails]
+            return [*opens, self.is_taken_over, self.is_released, *deletion]
         talk = [] if self.active is None else [self.says] * 4
         retry = [self.retries] if self.unanswered or self.broken_off else []
         return [self.asks_to_open, *deletion, *talk, *retry]
@@ -465,13 +498,18 @@ class Learner:
         assert self.active is not None
         return self.active
 
+    def _asked(self) -> OpeningRequested | LearnersTurn:
+        asked = self.opening or self.turn
+        assert asked is not None
+        return asked
+
     def _end_opening(self) -> OpeningRequested:
-        asked, self.opening = self.opening, None
+        asked, self.opening, self.takeovers = self.opening, None, 0
         assert asked is not None
         return asked
 
     def _end_turn(self) -> LearnersTurn:
-        asked, self.turn = self.turn, None
+        asked, self.turn, self.takeovers = self.turn, None, 0
         assert asked is not None
         return asked
 

@@ -166,6 +166,7 @@ EXAMPLES: tuple[AnyEvent, ...] = (
     TurnTakenOver(
         conversation_id=16,
         turn_id=TURN,
+        kind="message",
         owner=281474976710655,
         deadline_at=DEADLINE,
         number=1,

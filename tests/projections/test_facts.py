@@ -190,8 +190,14 @@ async def test_no_view_contains_personal_texts(analysis: Analysis, owner: Connec
             assert not [text for text in words if text in shown]
 
 
+RELEASED = """
+SELECT data->>'kind', sum((data->>'cost_microusd')::bigint) FROM events
+ WHERE type = 'turn_released.v1' GROUP BY 1
+"""
+
+
 async def test_the_views_agree_on_costs(analysis: Analysis, owner: Connection) -> None:
-    """The costs of failed openings count for turns, models and days, but for no conversation."""
+    """Those of failed openings count for no conversation, those before a takeover for no turn."""
     await days_of(analysis, seed=14)
 
     async def total(view: str, columns: str, where: str = "true") -> int:
@@ -203,8 +209,11 @@ async def test_the_views_agree_on_costs(analysis: Analysis, owner: Connection) -
     failed = await total(
         "turn_facts", "cost_microusd", "kind = 'opening' AND outcome <> 'completed'"
     )
+    released = {kind: int(cost) for kind, cost in await owner.fetch(RELEASED)}
     assert turns > 0
-    assert await total("daily_course_activity", "cost_microusd") == turns
-    assert await total("conversation_facts", "cost_microusd") == turns - failed
+    assert set(released) == {"opening", "message"}
+    assert await total("daily_course_activity", "cost_microusd") == turns + sum(released.values())
+    conversations = turns - failed + released["message"]
+    assert await total("conversation_facts", "cost_microusd") == conversations
     evaluations = await total("turn_facts", "cost_microusd", "kind = 'evaluation'")
     assert await total("evaluation_facts", "cost_microusd") == evaluations > 0

@@ -191,9 +191,9 @@ class _Rules(msgspec.Struct):
     def _change_owner(self, event: TurnTakenOver | TurnReleased) -> None:
         assert self.turn is not None, f"of no turn: {event}"
         assert event.turn_id == self.turn.turn_id, f"of another turn: {event}"
+        assert (event.kind == "opening") == isinstance(self.turn, OpeningRequested)
         if isinstance(event, TurnReleased):
             assert event.owner == self.owner, f"released by a stranger: {event}"
-            assert (event.kind == "opening") == isinstance(self.turn, OpeningRequested)
             self.owner = None
             return
         assert event.number == self.takeovers + 1 <= 2, f"taken over too often: {event}"

@@ -51,6 +51,7 @@ SELECT k.account_id, k.conversation_id, k.course_id, k.experience_id, k.experien
                LATERAL (SELECT coalesce(e.data->'reply', e.data->'judgement', e.data)) r (record)
          WHERE e.account_id = apply.account
            AND e.position > apply.after_position AND e.position <= apply.upto_position
+           AND (e.type <> 'turn_released.v1' OR e.data->>'kind' = 'message')
            AND e.type IN ('message_posted.v1', 'message_retried.v1', 'reply_completed.v1',
                           'reply_failed.v1', 'reply_cancelled.v1', 'turn_released.v1',
                           'objectives_assessed.v1', 'assessment_failed.v1',

@@ -2,14 +2,15 @@
 -- statistics say; sorted rows are locked in one order by ranges that are applied at once.
 INSERT INTO turn_facts AS t (
     account_id, turn_id, conversation_id, course_id, experience_id, user_id, kind, retry,
-    takeovers, requested_at, ended_at, outcome, code, retryable, model, fallback, prompt, stop_reason,
-    first_token_ms, duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,
+    takeovers, requested_at, ended_at, outcome, code, retryable, model, fallback, prompt,
+    stop_reason, first_token_ms, duration_ms, input_tokens, output_tokens, cache_creation_input_tokens,
     cache_read_input_tokens, attempts, cost_microusd, assessment_outcome, assessment_ms,
     assessment_cost_microusd, position)
 SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id, o.turn_id)::uuid AS turn_id,
        coalesce(a.conversation_id, z.conversation_id, j.conversation_id, o.conversation_id),
-       a.course_id, a.experience_id, a.user_id, coalesce(a.kind, z.kind, 'message'), a.retry,
-       coalesce(o.takeovers, 0), a.recorded_at, z.recorded_at, coalesce(z.outcome, 'pending'), z.code, z.retryable,
+       a.course_id, a.experience_id, a.user_id, coalesce(a.kind, z.kind, o.kind, 'message'),
+       a.retry, coalesce(o.takeovers, 0), a.recorded_at, z.recorded_at,
+       coalesce(z.outcome, 'pending'), z.code, z.retryable,
        coalesce(z.record->>'model', a.model), z.fallback, z.record->'prompt'->>'name',
        z.record->>'stop_reason', (z.record->>'first_token_ms')::bigint,
        (z.record->>'duration_ms')::bigint, whole_number_v1(z.record->'usage'->'input_tokens'),
@@ -75,7 +76,8 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id, o.turn_id)::uuid
          ORDER BY e.data->>'turn_id', e.position
        ) j ON j.turn_id = coalesce(a.turn_id, z.turn_id)
   FULL JOIN (
-        SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, count(*) AS takeovers,
+        SELECT e.data->>'turn_id' AS turn_id, e.conversation_id, max(e.data->>'kind') AS kind,
+               max((e.data->>'number')::bigint) AS takeovers,
                max(e.position) AS position
           FROM events e
          WHERE e.account_id = apply.account
@@ -89,7 +91,7 @@ SELECT apply.account, coalesce(a.turn_id, z.turn_id, j.turn_id, o.turn_id)::uuid
        experience_id = coalesce(t.experience_id, excluded.experience_id),
        user_id = coalesce(t.user_id, excluded.user_id),
        retry = coalesce(t.retry, excluded.retry),
-       takeovers = t.takeovers + excluded.takeovers,
+       takeovers = greatest(t.takeovers, excluded.takeovers),
        requested_at = coalesce(t.requested_at, excluded.requested_at),
        ended_at = coalesce(t.ended_at, excluded.ended_at),
        outcome = CASE excluded.outcome WHEN 'pending' THEN t.outcome ELSE excluded.outcome END,

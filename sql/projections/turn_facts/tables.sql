@@ -65,7 +65,7 @@ COMMENT ON COLUMN turn_facts.cache_creation_input_tokens IS 'Tokens read and put
 COMMENT ON COLUMN turn_facts.cache_read_input_tokens IS 'Tokens read from the provider''s cache, by the last attempt alone (model_daily_cost has all); null where no tokens were told.';
 COMMENT ON COLUMN turn_facts.cached_input_share IS 'Share of all tokens read that came from the cache, 0 to 1; null where none were read or told.';
 COMMENT ON COLUMN turn_facts.attempts IS 'Requests made to get an answer, those to a fallback included, those held back since a model had failed too often not; null while pending or when nobody counted.';
-COMMENT ON COLUMN turn_facts.cost_microusd IS 'Millionths of a US dollar for all attempts; null while pending or where a price is unknown.';
+COMMENT ON COLUMN turn_facts.cost_microusd IS 'Millionths of a US dollar for all attempts of the process that ended the turn (model_daily_cost has those before a takeover, too); null while pending or where a price is unknown.';
 COMMENT ON COLUMN turn_facts.assessment_outcome IS 'Of the judging of objectives beside the reply: completed or failed; null where nobody judged (yet).';
 COMMENT ON COLUMN turn_facts.assessment_ms IS 'Milliseconds that the judging took; null without one or when nobody measured it.';
 COMMENT ON COLUMN turn_facts.assessment_cost_microusd IS 'Millionths of a US dollar for the judging, not in cost_microusd; null without one or where a price is unknown.';

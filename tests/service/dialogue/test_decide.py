@@ -203,7 +203,9 @@ CREATED = ExperienceCreated(
 EDITED = ExperienceEdited(**msgspec.structs.asdict(CREATED))
 ONE_OF_EACH: tuple[AnyEvent, ...] = (
     retried(),
-    TurnTakenOver(conversation_id=1, turn_id="t2", owner=6, deadline_at=LATER, number=1),
+    TurnTakenOver(
+        conversation_id=1, turn_id="t2", kind="message", owner=6, deadline_at=LATER, number=1
+    ),
     TurnReleased(conversation_id=1, turn_id="t2", kind="message", owner=5),
     *(requested(), started(), posted(), replied(), failed(), opening_failed(), cancelled()),
     *(completed(), CREATED, EDITED, ExperienceDeleted(experience_id=8, course_id=7)),
@@ -904,7 +906,9 @@ def take_over(turn: str = "t2", owner: int = 6) -> TakeOverTurn:
     return TakeOverTurn(turn_id=turn, owner=owner, deadline_at=LATER)
 
 
-TAKEN = TurnTakenOver(conversation_id=1, turn_id="t2", owner=6, deadline_at=LATER, number=1)
+TAKEN = TurnTakenOver(
+    conversation_id=1, turn_id="t2", kind="message", owner=6, deadline_at=LATER, number=1
+)
 
 
 def test_a_turn_is_taken_over_once_more_each_time() -> None:
@@ -927,7 +931,7 @@ def test_a_former_owner_ends_nothing() -> None:
                 decide(after(history), msgspec.structs.replace(end, owner=owner))
         with pytest.raises(TurnTaken):
             decide(after(history), ReleaseTurn(turn_id="t2", owner=owner))
-    opening = (*OPENING, msgspec.structs.replace(TAKEN, turn_id="t1"))
+    opening = (*OPENING, msgspec.structs.replace(TAKEN, turn_id="t1", kind="opening"))
     with pytest.raises(TurnTaken):
         decide(after(opening), msgspec.structs.replace(record_opening(), owner=5))
     (begun,) = decide(after(opening), msgspec.structs.replace(record_opening(), owner=6))

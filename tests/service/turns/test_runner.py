@@ -550,6 +550,7 @@ async def leave_turn_again(service: Service, number: int) -> None:
     taken = TurnTakenOver(
         conversation_id=asked.conversation_id,
         turn_id=asked.turn_id,
+        kind="message",
         owner=GONE + number,
         deadline_at=asked.deadline_at,
         number=number,
