@@ -130,11 +130,14 @@ class TestConversationMessages:
     async def test_the_messages_are_those_of_the_folded_dialogue(
         self, seed: int, size: int, log: EventLog, owner: Connection
     ) -> None:
-        """However many events an append brings."""
+        """However many events an append brings, and where texts are deleted, too."""
         learner = Learner()
         chance = random.Random(seed)
         steps = [learner.asks_to_open(), learner.opens_with_more()]
-        steps += [chance.choice(learner.possible_steps())() for _ in range(150)]
+        for _ in range(150):
+            steps.append(chance.choice(learner.possible_steps())())
+            if learner.active is not None and chance.random() < 0.05:
+                steps.append(learner.loses_texts(learner.active))
         events = [event for step in steps for event in step.events]
         recorded: list[RecordedEvent] = []
         for first in range(0, len(events), size):

@@ -15,6 +15,7 @@ A statement has the id of its event. Its registration stands for the conversatio
 is the time of recording. An event always gives the same statement.
 
 There are no statements for replies of the model and their failures, which are nobody's learning;
+for retries, since the message has its statement; for takeovers of turns by other processes;
 for assessments without newly covered objectives; for requests, whose outcome has its own event; and
 for holds, erasures and reads. `completed` states no `success`: a model found the objectives
 covered, and no person graded the learner. People appear as ids, and texts do not appear.
