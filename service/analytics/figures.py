@@ -93,12 +93,18 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How many turns of a kind had this outcome; `code` says why they failed or were stopped."""
+    """How many turns of a kind had this outcome; `code` says why they failed or were stopped.
+
+    `retries` of them asked again for the answer to a message, and `takeovers` is how often another
+    process asked the model anew in them.
+    """
 
     kind: str
     outcome: str
     code: str | None
     turns: int
+    retries: int
+    takeovers: int
 
 
 class Spread(msgspec.Struct, frozen=True):

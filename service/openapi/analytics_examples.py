@@ -57,8 +57,10 @@ _COURSE: dict[str, Any] = _DAYS | {
         }
     ],
     "outcomes": [
-        {"kind": "message", "outcome": "completed", "code": None, "turns": 398},
-        {"kind": "message", "outcome": "failed", "code": "model_overloaded", "turns": 3},
+        {"kind": "message", "outcome": "completed", "code": None, "turns": 398}
+        | {"retries": 2, "takeovers": 1},
+        {"kind": "message", "outcome": "failed", "code": "model_overloaded", "turns": 3}
+        | {"retries": 0, "takeovers": 0},
     ],
     "latency": {
         "turns": 459,

@@ -178,13 +178,19 @@ def _failures(figures: CourseFigures) -> Section:
     ]
     total = sum(o.turns for o in figures.outcomes)
     lost = sum(o.turns for o in unanswered)
+    retries = many(sum(o.retries for o in figures.outcomes), "time")
+    takeovers = many(sum(o.takeovers for o in figures.outcomes), "time")
     return Section(
         title="Turns without an answer",
         summary=f"{lost:,} of {many(total, 'turn')}{f', {lost / total:.1%}' if total else ''}, "
-        "by the reason for their failure or stop.",
+        f"by the reason for their failure or stop. Learners asked again {retries}; another process "
+        f"took a turn over {takeovers}.",
         plot=partial(plots.across, values, "turns"),
-        heads=("Kind", "Outcome", "Code", "Turns"),
-        rows=[(o.kind, o.outcome, o.code or "–", o.turns) for o in figures.outcomes],
+        heads=("Kind", "Outcome", "Code", "Turns", "Retries", "Takeovers"),
+        rows=[
+            (o.kind, o.outcome, o.code or "–", o.turns, o.retries, o.takeovers)
+            for o in figures.outcomes
+        ],
     )
 
 

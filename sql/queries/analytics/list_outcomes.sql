@@ -1,5 +1,6 @@
 -- Outcomes of the turns requested from $4 to $5 (UTC): of a course, or only of its experience $3.
-SELECT t.kind, t.outcome, t.code, count(*) AS turns
+SELECT t.kind, t.outcome, t.code, count(*) AS turns, count(*) FILTER (WHERE t.retry) AS retries,
+       sum(t.takeovers)::bigint AS takeovers
   FROM analytics.turn_facts t
  WHERE t.account_id = $1 AND t.course_id = $2
    AND ($3::bigint IS NULL OR t.experience_id = $3)

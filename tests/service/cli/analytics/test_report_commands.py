@@ -139,13 +139,14 @@ def test_the_page_has_the_figures_that_the_api_answers_with(
         numbers = (day.messages, day.replies, day.failed, day.cancelled)
         assert [str(day.day), *map(str, numbers)] in page.rows
     for outcome in figures.outcomes:
-        expected = (outcome.kind, outcome.outcome, outcome.code or "–", outcome.turns)
+        counts = (outcome.turns, outcome.retries, outcome.takeovers)
+        expected = (outcome.kind, outcome.outcome, outcome.code or "–", *counts)
         assert [*map(str, expected)] in page.rows
     for model in figures.models:
         assert [model.model, model.purpose] in [row[:2] for row in page.rows]
     assert "Learners sent 2 messages. Answered: 1; turns that failed: 2; stopped: " in page.words
     assert f"position {figures.freshness.position}" in page.words
-    assert "KindOutcomeCodeTurns" in page.words
+    assert "KindOutcomeCodeTurnsRetriesTakeovers" in page.words
 
 
 def test_the_page_loads_and_runs_nothing(on_database: Run, taught: str, tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_a_partly_unknown_cost_is_shown_as_a_lower_bound(
 
 def test_bars_across_end_with_what_they_stand_for(taught: str) -> None:
     objectives = (_objective(1, 28, 7), _objective(2, 3, 0), _objective(3, 1_204, 1_204))
-    outcomes = (Outcome("message", "failed", "model_refused", 2_345),)
+    outcomes = (Outcome("message", "failed", "model_refused", 2_345, 4, 1),)
     page = page_with(taught, objectives=objectives, outcomes=outcomes)
     assert {"7 of 28", "0 of 3", "1,204 of 1,204", "2,345"} <= set(INK.findall(page))
     for objective in objectives:
