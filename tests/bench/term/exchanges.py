@@ -12,11 +12,13 @@ from eventstore.dialogue_events import (
     ReplyCancelled,
     ReplyCompleted,
     ReplyFailed,
+    TurnReleased,
+    TurnTakenOver,
 )
 from eventstore.envelope import Actor, Metadata
 from eventstore.reply_records import ReplyRecord
 from service.dialogue.commands import Failure
-from service.model.errors import ABANDONED, MODEL_INTERRUPTED, SERVICE_STOPPING
+from service.model.errors import ABANDONED, MODEL_INTERRUPTED
 from tests.bench.term.endings import delete, seconds, spent_so_far, unanswered
 from tests.bench.term.institution import Institution, PendingEvent, by_model
 from tests.bench.term.openings import DEADLINE, Answered, question
@@ -94,6 +96,7 @@ class _Turn:
         self._posted = posted
         self._metadata = metadata
         self._stream = conversation.dialogue.stream
+        self._takeovers = 0
 
     def run(self) -> Answered:
         house, fate = self._house, self._house.chance.random()
@@ -109,8 +112,9 @@ class _Turn:
             return False
         if fate < 0.0215:
             yield house.chance.uniform(1, 20)
-            self._fail(Failure(code=SERVICE_STOPPING, spent=spent_so_far(answer)), self._metadata)
-            return False
+            self._release(answer)
+            yield house.chance.uniform(1, 6)
+            self._take_over()
         judged = self._judge(counts=isinstance(answer, ReplyRecord))
         if isinstance(answer, Failure):
             yield seconds(answer.spent.duration_ms)
@@ -132,6 +136,7 @@ class _Turn:
             message_id=self._house.new_id(),
             reply=record,
             answers=conversation.unanswered[:-1],
+            takeovers=self._takeovers,
         )
         conversation.unanswered = ()
         fact = PendingEvent(completed, self._house.words.say(2.4), conversation)
@@ -141,6 +146,30 @@ class _Turn:
         conversation.replies += 1
         conversation.last_reply = completed.message_id
         conversation.asked_at = self._house.now
+
+    def _release(self, answer: ReplyRecord | Failure) -> None:
+        """The process that asks the model is restarted."""
+        released = TurnReleased(
+            conversation_id=self._conversation.id,
+            turn_id=self._posted.turn_id,
+            kind="message",
+            owner=self._posted.owner,
+            **msgspec.structs.asdict(spent_so_far(answer)),
+        )
+        self._house.record(self._stream, self._metadata, PendingEvent(released))
+
+    def _take_over(self) -> None:
+        self._takeovers += 1
+        taken = TurnTakenOver(
+            conversation_id=self._conversation.id,
+            turn_id=self._posted.turn_id,
+            kind="message",
+            owner=self._house.owner,
+            deadline_at=self._house.moment + DEADLINE,
+            number=self._takeovers,
+        )
+        system = Metadata(actor=Actor(None, "system"), correlation_id=self._posted.turn_id)
+        self._house.record(self._stream, system, PendingEvent(taken))
 
     def _fail(self, failure: Failure, metadata: Metadata, *judged: PendingEvent) -> None:
         failed = ReplyFailed(

@@ -363,34 +363,28 @@ async def test_a_service_that_must_stop_leaves_the_turns_that_last_to_the_next_o
     assert log[-1].event.takeovers == 1  # type: ignore[union-attr]
 
 
-async def test_an_abandoned_turn_is_taken_over_by_whoever_speaks_next(fresh_url: str) -> None:
-    """At once, long before the sweeper comes by; the next message waits for its reply."""
-    async with running_service(fresh_url, sweeping(3600)) as service:
+@pytest.mark.parametrize("opening", [False, True], ids=["a message", "a new conversation"])
+async def test_an_abandoned_turn_is_taken_over_by_whoever_asks_next(
+    opening: bool, fresh_url: str, fake: FakeAnthropic
+) -> None:
+    """At once, long before the sweeper comes by; what is asked next waits for its reply."""
+    async with running_service(
+        fresh_url, sweeping(3600), anthropic_base_url=fake.url, stop_timeout=20
+    ) as service:
         conversation = await service.open()
         await leave_turn(service, owner=GONE)
         waiting = await in_progress(service)
-        path = messages_of(conversation["id"])
-        said: Any = {"json": {"message": "Anybody there?"}}
-        assert (await service.call("POST", path, **said))[1].items() >= waiting.items()
+        path = CONVERSATIONS if opening else messages_of(conversation["id"])
+        asked: Any = {"json": {} if opening else {"message": "Anybody there?"}}
+        fake.script(Stall(after=1))
+        status, body = await service.call("POST", path, **asked)
+        assert (status, body | waiting) == (409, body)
+        await fake.wait_until(lambda: fake.stalled == 1)
+        fake.release()
         await eventually(lambda: is_last(service, "reply_completed"))
-        status, body = await service.call("POST", path, **said)
-        assert (status, [m["text"] for m in body["messages"][2::2]]) == (
-            200,
-            ["Lost on the way", "Anybody there?"],
-        )
-        assert_taken_over_once(await service.history())
-
-
-async def test_an_abandoned_turn_is_taken_over_by_who_asks_for_a_new_conversation(
-    fresh_url: str,
-) -> None:
-    async with running_service(fresh_url, sweeping(3600)) as service:
-        await service.open()
-        await leave_turn(service, owner=GONE)
-        assert (await service.call("POST", CONVERSATIONS))[0] == 409
-        await eventually(lambda: is_last(service, "reply_completed"))
-        new = await service.open()
-        assert await service.active() == new
+        active = await service.active()
+        assert [m["text"] for m in active["messages"][2:]] == ["Lost on the way", REPLY]
+        assert (await service.call("POST", path, **asked))[0] == (201 if opening else 200)
         assert_taken_over_once(await service.history())
 
 
@@ -510,8 +504,8 @@ async def test_a_turn_past_its_deadline_is_taken_over_though_its_owner_lives(
         await notifier.start()
         try:
             await leave_turn(service, notifier.owner, deadline=timedelta(seconds=-1))
-            if seconds > 1:
-                assert (await service.say(conversation["id"], "Now?"))[0] == 409
+            if seconds > 1:  # it waits, or comes after the reply
+                assert (await service.say(conversation["id"], "Now?"))[0] in (200, 409)
             await eventually(lambda: is_last(service, "reply_completed"))
         finally:
             await notifier.close()

@@ -1,4 +1,4 @@
-"""The sweeper closes what nobody will end, and a turn that it cannot close stops nothing else."""
+"""The sweeper takes over what nobody will end; a turn that it cannot read stops nothing else."""
 
 from eventstore.running_log import running_log
 from service.dialogue.repository import DialogueKey
@@ -8,7 +8,7 @@ from tests.service.histories import types_of
 
 
 async def test_a_turn_in_a_stream_that_is_no_dialogue_stops_nothing(demo_url: str) -> None:
-    """Such as an import by hand might leave: the service starts, and closes the others."""
+    """Such as an import by hand might leave: the service starts, and takes over the others."""
     learner = Learner()
     key = DialogueKey.of_stream(1, learner.stream)
     async with running_log(demo_url) as (log, _pool, _notifier):
@@ -17,10 +17,10 @@ async def test_a_turn_in_a_stream_that_is_no_dialogue_stops_nothing(demo_url: st
         await append_steps(log, [*dialogue(learner), learner.says()])
     async with running_service(demo_url) as service:
 
-        async def closed() -> bool:
+        async def answered() -> bool:
             history = [e for e in await service.history() if e.stream == key.stream]
-            return types_of(history)[-1] == "reply_failed"
+            return types_of(history)[-1] == "reply_completed"
 
-        await eventually(closed)
+        await eventually(answered)
         status, _ = await service.call("GET", "/readyz", user=None)
         assert status == 200
