@@ -25,15 +25,24 @@ LIMIT = 5
 SCOPE = "url:GET|/api/v1/courses/:course_id/ai_experiences/:ai_experience_id/conversations"
 
 
-def reply_to(received: Received) -> Behaviour:
-    """A reply, which stays unfinished where the learner asks for that."""
-    asked = str(received.body["messages"][-1])
-    return Stall(after=1) if "Hold on" in asked else Speech()
+class Replies:
+    """Replies; one stays unfinished where the learner asks for that, but not its retry."""
+
+    def __init__(self) -> None:
+        self._unfinished: set[str] = set()
+
+    def __call__(self, received: Received) -> Behaviour:
+        """The reply to a request."""
+        asked = str(received.body["messages"])
+        if "Hold on" not in asked or asked in self._unfinished:
+            return Speech()
+        self._unfinished.add(asked)
+        return Stall(after=1)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fake() -> AsyncIterator[FakeAnthropic]:
-    async with FakeAnthropic(default=reply_to) as server:
+    async with FakeAnthropic(default=Replies()) as server:
         yield server
 
 

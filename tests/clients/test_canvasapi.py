@@ -87,7 +87,6 @@ async def stop_a_reply(clients: Clients, learner: int, fake: FakeAnthropic, numb
     assert "event: error\n" in events
     [held] = [m for m in stopped["messages"] if m["text"] == "Hold on"]
     assert held["state"] == "stopped"
-    fake.default = "good"
     answered = await other.call("POST", f"{turn}/retry")
     assert [m["text"] == "Hold on" for m in answered["messages"][-2:]] == [True, False]
 

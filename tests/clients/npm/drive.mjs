@@ -76,6 +76,11 @@ async function stopAReply(number) {
   assert.deepEqual(await learner.get(CONVERSATIONS), stopped);
   const again = await learner.call("GET", `${turn}/stream`);
   assert.match(again.text, /event: error\n/);
+  const held = stopped.messages.find((message) => message.text === "Hold on");
+  assert.equal(held.state, "stopped");
+  const answered = await learner.post(`${turn}/retry`);
+  assert.equal(answered.messages.at(-2).text, "Hold on");
+  assert.equal(answered.messages.at(-2).state, undefined);
 }
 
 async function vote(conversation) {
