@@ -18,7 +18,8 @@ from service.conversations.answer_types import (
     StudentAnswer,
     StudentConversation,
 )
-from service.dialogue.state import Conversation, Feedback, Message
+from service.dialogue.messages import Message
+from service.dialogue.state import Conversation, Feedback
 from service.json_values import Id, read_id, stored_json, timestamp
 
 _messages = msgspec.json.Decoder(tuple[MessageAnswer, ...], dec_hook=read_id)

@@ -45,7 +45,8 @@ from service.dialogue.commands import (
     RetryMessage,
     TakeOverTurn,
 )
-from service.dialogue.state import MOST_TAKEOVERS, Conversation, Dialogue, Message, Turn
+from service.dialogue.messages import Message
+from service.dialogue.state import MOST_TAKEOVERS, Conversation, Dialogue, Turn
 from service.errors import (
     ConversationMoved,
     NotFound,

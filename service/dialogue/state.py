@@ -34,7 +34,16 @@ from eventstore.envelope import RecordedEvent
 from eventstore.event import Unreadable
 from eventstore.events import AnyEvent
 from eventstore.privacy_events import TextExpired
-from service.model.errors import CANCELLED
+from service.dialogue.messages import (
+    Message,
+    Messages,
+    answered,
+    kept,
+    message_of,
+    reply_of,
+    retried,
+    taken_back,
+)
 
 ENDS = (ConversationStarted, OpeningFailed, ReplyCompleted, ReplyFailed, ReplyCancelled)
 _ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
@@ -43,32 +52,6 @@ _ENDS = frozenset(str(kind.__struct_config__.tag) for kind in ENDS)
 def ends_turn(event: AnyEvent | Unreadable) -> bool:
     """Whether an event ends a turn; of an unreadable event its type tells."""
     return event.type in _ENDS if isinstance(event, Unreadable) else isinstance(event, ENDS)
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as the learner sees it. `text` is None where it was erased.
-
-    Attributes:
-        state: Of a learner's message without an answer: the model gave none (unanswered), or
-            somebody ended the turn (stopped). Of a reply: it breaks off (incomplete).
-        code: Why that is so.
-        retryable: Whether the model may answer the message if it is asked again.
-    """
-
-    id: str
-    turn_id: str
-    role: Literal["User", "Assistant"]
-    text: str | None
-    created_at: datetime
-    revision: int
-    state: Literal["unanswered", "stopped", "incomplete"] | None = None
-    code: str | None = None
-    retryable: bool | None = None
-
-
-Messages = tuple[Message, ...]
-Why = tuple[Literal["unanswered", "stopped"], str, bool]
-"""State, code and retryability of a message without an answer."""
 
 
 class Feedback(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,13 +163,13 @@ def _evolve(  # noqa: C901 - a flat dispatch
         case ConversationStarted():
             return msgspec.structs.replace(moved, active=_started(event, recorded), turn=None)
         case ReplyCompleted():
-            return _ended(moved, lambda messages: _answered(messages, event, recorded))
+            return _ended(moved, lambda messages: answered(messages, event, recorded))
         case OpeningFailed():
             return msgspec.structs.replace(moved, turn=None)
         case ObjectivesAssessed():
             return _with_covered(moved, event)
         case ReplyFailed() | ReplyCancelled():
-            change = _kept if event.kept else _taken_back
+            change = kept if event.kept else taken_back
             return _ended(moved, lambda messages: change(messages, event, recorded))
         case ConversationCompleted():
             return msgspec.structs.replace(moved, active=None)
@@ -224,10 +207,10 @@ def _asked(state: Dialogue, event: TurnRequest, recorded: RecordedEvent) -> Dial
         case OpeningRequested():
             return asked
         case MessagePosted():
-            message = _message(event.message_id, event.turn_id, "User", recorded)
+            message = message_of(event.message_id, event.turn_id, "User", recorded)
             return _with_messages(asked, lambda messages: (*messages, message))
         case MessageRetried():
-            return _with_messages(asked, lambda messages: _retried(messages, event, recorded))
+            return _with_messages(asked, lambda messages: retried(messages, event, recorded))
         case _:
             assert_never(event)
 
@@ -256,7 +239,7 @@ def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversatio
         created_at=recorded.recorded_at,
         revision=recorded.revision,
     )
-    opening = _reply(event, recorded)
+    opening = reply_of(event, recorded)
     return Conversation(
         id=event.conversation_id,
         course_id=event.course_id,
@@ -269,25 +252,6 @@ def _started(event: ConversationStarted, recorded: RecordedEvent) -> Conversatio
     )
 
 
-def _reply(event: ConversationStarted | ReplyCompleted, recorded: RecordedEvent) -> Message:
-    message = _message(event.message_id, event.turn_id, "Assistant", recorded)
-    code = event.reply.incomplete
-    return msgspec.structs.replace(message, state="incomplete", code=code) if code else message
-
-
-def _message(
-    message_id: str, turn_id: str, role: Literal["User", "Assistant"], recorded: RecordedEvent
-) -> Message:
-    return Message(
-        id=message_id,
-        turn_id=turn_id,
-        role=role,
-        text=recorded.content,
-        created_at=recorded.recorded_at,
-        revision=recorded.revision,
-    )
-
-
 def _with_messages(state: Dialogue, change: Callable[[Messages], Messages]) -> Dialogue:
     if state.active is None:
         return state
@@ -297,59 +261,6 @@ def _with_messages(state: Dialogue, change: Callable[[Messages], Messages]) -> D
 
 def _ended(state: Dialogue, change: Callable[[Messages], Messages]) -> Dialogue:
     return msgspec.structs.replace(_with_messages(state, change), turn=None)
-
-
-def _answered(messages: Messages, event: ReplyCompleted, recorded: RecordedEvent) -> Messages:
-    if event.answers:
-        messages = tuple(_in_state(m, recorded) if m.id in event.answers else m for m in messages)
-    return (*messages, _reply(event, recorded))
-
-
-def _retried(messages: Messages, event: MessageRetried, recorded: RecordedEvent) -> Messages:
-    """The message is of the new turn, and what was seen of an answer gives way to the next one."""
-    return tuple(
-        msgspec.structs.replace(_in_state(m, recorded), turn_id=event.turn_id)
-        if m.id == event.message_id
-        else m
-        for m in messages
-        if m.role == "User" or m.turn_id != event.retried_turn_id
-    )
-
-
-def _kept(
-    messages: Messages, event: ReplyFailed | ReplyCancelled, recorded: RecordedEvent
-) -> Messages:
-    """The message has no answer, and what was seen of one is a message of its own."""
-    match event:
-        case ReplyFailed():
-            why: Why = ("unanswered", event.code, event.retryable)
-        case ReplyCancelled():
-            why = ("stopped", CANCELLED, True)
-    kept = tuple(
-        _in_state(m, recorded, *why) if m.turn_id == event.turn_id else m for m in messages
-    )
-    if isinstance(event, ReplyFailed) or event.partial_message_id is None:
-        return kept
-    partial = _message(event.partial_message_id, event.turn_id, "Assistant", recorded)
-    return (*kept, msgspec.structs.replace(partial, state="incomplete", code=CANCELLED))
-
-
-def _taken_back(
-    messages: Messages, event: ReplyFailed | ReplyCancelled, _recorded: RecordedEvent
-) -> Messages:
-    return tuple(m for m in messages if m.turn_id != event.turn_id)
-
-
-def _in_state(
-    message: Message,
-    recorded: RecordedEvent,
-    state: Literal["unanswered", "stopped"] | None = None,
-    code: str | None = None,
-    retryable: bool | None = None,
-) -> Message:
-    return msgspec.structs.replace(
-        message, state=state, code=code, retryable=retryable, revision=recorded.revision
-    )
 
 
 def _with_covered(state: Dialogue, event: ObjectivesAssessed) -> Dialogue:

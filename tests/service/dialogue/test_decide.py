@@ -61,7 +61,8 @@ from service.dialogue.commands import (
     TakeOverTurn,
 )
 from service.dialogue.decide import PendingEvent, decide
-from service.dialogue.state import Conversation, Dialogue, Message, evolve, fold
+from service.dialogue.messages import Message
+from service.dialogue.state import Conversation, Dialogue, evolve, fold
 from service.errors import (
     ConversationMoved,
     NotFound,
