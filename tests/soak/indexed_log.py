@@ -25,6 +25,7 @@ class Log:
         self.events = events
         self.secrets = secrets
         self.begun: dict[str, RecordedEvent] = {}
+        self._by_turn: dict[str | None, list[RecordedEvent]] = defaultdict(list)
         self.ends: dict[str, list[RecordedEvent]] = defaultdict(list)
         self.posted: dict[str | None, list[RecordedEvent]] = defaultdict(list)
         self.takeovers: Counter[str] = Counter()
@@ -38,6 +39,7 @@ class Log:
 
     def _index(self, recorded: RecordedEvent) -> None:
         event = recorded.event
+        self._by_turn[getattr(event, "turn_id", None)].append(recorded)
         if isinstance(event, TurnRequest | EvaluationRequested):
             check("a turn begins once", event.turn_id not in self.begun, event)
             self.begun[event.turn_id] = recorded
@@ -69,8 +71,7 @@ class Log:
         """All events of a turn, as evidence."""
         return "\n".join(
             f"{e.position} {e.stream} {e.revision} {e.event} {e.metadata}"
-            for e in self.events
-            if getattr(e.event, "turn_id", None) == turn_id
+            for e in self._by_turn[turn_id]
         )
 
 
