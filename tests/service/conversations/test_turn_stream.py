@@ -568,9 +568,9 @@ async def test_turns_that_are_over_are_forgotten_one_after_another() -> None:
     turns.retire(first)
     await asyncio.sleep(0.02)
     turns.retire(second)
-    assert turns.all() == [first, second, lasting]
-    await eventually(lambda: turns.all() == [second, lasting])
-    await eventually(lambda: turns.all() == [lasting])
+    await eventually(lambda: turns.get(first.turn_id) is None)
+    await eventually(lambda: turns.get(second.turn_id) is None)
+    assert turns.all() == [lasting]
     turns.retire(lasting)
     await eventually(lambda: turns.get(lasting.turn_id) is None)
 
