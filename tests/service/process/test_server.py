@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from eventstore.envelope import RecordedEvent
 from eventstore.evaluation_events import EvaluationFailed
 from service.dialogue.repository import DialogueRepository
 from service.http.bodies import read_body
+from service.http.connection import HttpConnection
 from service.timing import Timing
 from service.turns.control import TurnControl
 from service.turns.outcome import TurnOutcome, find_end
@@ -259,9 +260,22 @@ async def test_an_idle_connection_ends_at_the_stop(
 @pytest.mark.parametrize("while_turns_end", [True, False], ids=["turns under way", "no turns"])
 @pytest.mark.parametrize("sent", ["no byte", "a part", "after 100", "chunks"])
 async def test_a_request_whose_body_is_awaited_at_the_stop_is_refused(
-    sent: str, while_turns_end: bool, url: str, fake: FakeAnthropic
+    sent: str,
+    while_turns_end: bool,
+    url: str,
+    fake: FakeAnthropic,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At once, not when the turns have ended, and its connection ends with the answer."""
+    awaited = asyncio.Event()
+    await_body = HttpConnection.awaiting_body
+
+    def awaiting_body(
+        connection: HttpConnection, request: web.BaseRequest, seconds: float
+    ) -> AbstractAsyncContextManager[None]:
+        awaited.set()
+        return await_body(connection, request, seconds)
+
     async with (
         running_service(url, anthropic_base_url=fake.url, stop_timeout=60) as service,
         AsyncExitStack() as stack,
@@ -271,6 +285,7 @@ async def test_a_request_whose_body_is_awaited_at_the_stop_is_refused(
         if while_turns_end:
             tasks = await stack.enter_async_context(under_way(service, fake))
         raw = await stack.enter_async_context(connected(service))
+        monkeypatch.setattr(HttpConnection, "awaiting_body", awaiting_body)
         length = None if sent == "chunks" else 100
         if sent == "chunks":
             await raw.send(b"POST %s HTTP/1.1\r\nHost: x\r\n" % path.encode())
@@ -281,7 +296,7 @@ async def test_a_request_whose_body_is_awaited_at_the_stop_is_refused(
         if sent == "a part":
             await raw.send(b'{"message": "Hel')
         head = await service.head()
-        await asyncio.sleep(0.05)
+        await awaited.wait()
         await stopping(service)
         answer = await raw.answer()
         assert without_reference((answer.status, answer.json)) == (503, TOO_LATE)
