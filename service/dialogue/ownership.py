@@ -25,7 +25,7 @@ class TurnOwnership:
             database was away, they may just not be back yet.
 
     `running` holds the ids of the turns that this process runs; the code that ends one, or gives
-    it up, removes it.
+    it up, removes it. `taking` holds those that it is about to take over.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class TurnOwnership:
         settled: Callable[[], bool] = lambda: True,
     ) -> None:
         self.running: set[str] = set()
+        self.taking: set[str] = set()
         self.this = this
         self._pool = pool
         self._clock = clock
@@ -57,6 +58,8 @@ class TurnOwnership:
         Args:
             owner: None where it has left the turn to another process.
         """
+        if turn_id in self.taking:
+            return False
         if owner is None or deadline_at <= self._clock():
             return True
         if owner == self.this:

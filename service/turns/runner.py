@@ -212,21 +212,23 @@ class TurnRunner:
             return False
         turn = state.turn
         assert turn is not None, "there is a turn to take over"
-        asked, *_ = await self._dialogues.read_turn(
-            key.account_id, turn.request.conversation_id, turn.id
-        )
+        if turn.id in self._owners.taking:
+            return False
         command = TakeOverTurn(
             turn_id=turn.id,
             owner=self._owners.this,
             deadline_at=self._owners.deadline(self._limits.budget),
         )
-        self._owners.running.add(turn.id)
-        executed = None
+        self._owners.taking.add(turn.id)
         try:
+            asked, *_ = await self._dialogues.read_turn(
+                key.account_id, turn.request.conversation_id, turn.id
+            )
             executed = await self._dialogues.record_takeover(key, state, command)
+            if executed is not None:
+                self._owners.running.add(turn.id)
         finally:
-            if executed is None:
-                self._owners.running.discard(turn.id)
+            self._owners.taking.discard(turn.id)
         if executed is not None:
             taken = executed.dialogue.turn
             assert taken is not None, "it was just taken over"

@@ -388,6 +388,37 @@ async def test_an_abandoned_turn_is_taken_over_by_whoever_asks_next(
         assert_taken_over_once(await service.history())
 
 
+async def test_many_who_ask_at_once_have_an_abandoned_turn_taken_over_once(
+    fresh_url: str, fake: FakeAnthropic
+) -> None:
+    """While one of them records that, it is neither taken once more nor given up by the others."""
+    async with running_service(
+        fresh_url, sweeping(0.001), anthropic_base_url=fake.url, stop_timeout=20
+    ) as service:
+        learners = [await service.enroll() for _ in range(5)]
+        opened = [await service.open(learner) for learner in learners]
+        fake.default = Stall(after=1)
+        try:
+            await asyncio.gather(*(leave_turn(service, GONE, learner) for learner in learners))
+            answers = await asyncio.gather(
+                *(
+                    service.say(conversation["id"], "Anybody there?", learner)
+                    for conversation, learner in zip(opened, learners, strict=True)
+                    for _ in range(8)
+                )
+            )
+            assert {status for status, _ in answers} == {409}
+            await fake.wait_until(lambda: fake.stalled == len(learners))
+        finally:
+            fake.default = "good"
+            fake.release()
+        await eventually(lambda: is_value(service, OPEN_TURNS, 0))
+        log = await service.history()
+    assert_lawful(log)
+    assert types_of(log).count("turn_taken_over") == len(learners)
+    assert types_of(log).count("reply_completed") == len(learners)
+
+
 async def test_an_abandoned_turn_is_closed_by_who_completes_the_conversation(
     fresh_url: str,
 ) -> None:
